@@ -1,0 +1,105 @@
+import { digestJson, type Json } from './canonical.ts'
+import type { ImpactKind } from './impact.ts'
+import type { CopyPlan, Environment, Subject } from './operation.ts'
+
+export const accessRequestStates = ['pending', 'approved', 'rejected', 'expired', 'cancelled'] as const
+export type AccessRequestState = (typeof accessRequestStates)[number]
+
+/** One operation as a person sees and signs it. */
+export interface AskedOperation {
+  readonly action: string
+  readonly kind: ImpactKind
+  readonly reversible: boolean
+  readonly why: string
+  readonly resources: readonly { readonly type: string; readonly name: string; readonly identity: string | null; readonly schemaHash: string | null }[]
+  /** Measured when asked. */
+  readonly rows: number | null
+  readonly bytes: number | null
+  readonly tables: readonly string[]
+  readonly dependants: readonly string[]
+}
+
+/** What people are asked. Everything in here is signed by the verdict's challenge, so everything in here is shown. */
+export interface Question {
+  readonly digest: string
+  readonly subject: Subject
+  readonly protocol: string
+  readonly upstream: string
+  readonly environment: Environment
+  /** The agent's own text (SQL, or method and URL), whole. Fenced when shown: it is hostile. */
+  readonly text: string
+  readonly bindValues: readonly Json[]
+  readonly operations: readonly AskedOperation[]
+  /** Upper bound on rows that may change, enforced before commit: what was measured + 10 %. Null: nothing to count. */
+  readonly rowsMax: number | null
+  /** The requirement on the copy; the copy made later must satisfy it. */
+  readonly copy: CopyPlan['kind']
+  /** How many people, not counting the owner where they may not count. */
+  readonly approvalsNeeded: number
+  /** An approval takes effect this long after it was given; anyone may cancel until then. 0: at once. */
+  readonly delayMs: number
+  /** Ids of the guards that asked, sorted. */
+  readonly guards: readonly string[]
+  readonly policyHash: string
+}
+
+/** One person's signed verdict. */
+export interface Approval {
+  readonly person: string
+  readonly verdict: 'approve' | 'reject'
+  readonly atMs: number
+  /** The challenge that was signed, hex. */
+  readonly challenge: string
+  readonly credentialId: string
+  /** The WebAuthn response as verified, so that anyone can verify it again offline. */
+  readonly evidence: Json
+  readonly reason: string
+}
+
+/** The durable question to people about one request's operations. */
+export interface AccessRequest {
+  /** Random, unguessable, safe in a URL. */
+  readonly id: string
+  readonly nonce: string
+  readonly session: string
+  readonly question: Question
+  readonly state: AccessRequestState
+  readonly approvals: readonly Approval[]
+  readonly createdAtMs: number
+  readonly expiresAtMs: number
+  /** When an approved request may run. Set on approval. */
+  readonly notBeforeMs: number | null
+  readonly endedBy: string | null
+}
+
+/** The bytes a passkey signs for one verdict on one request (DESIGN §6): SHA-256, hex. What is shown is what is signed. */
+export function challengeOf(request: Pick<AccessRequest, 'id' | 'nonce' | 'question' | 'expiresAtMs'>, verdict: 'approve' | 'reject'): string {
+  return digestJson({
+    v: 1,
+    purpose: 'sallyport verdict',
+    verdict,
+    request: request.id,
+    nonce: request.nonce,
+    expiresAtMs: request.expiresAtMs,
+    question: questionJson(request.question),
+  })
+}
+
+export function questionJson(question: Question): Json {
+  return {
+    digest: question.digest,
+    subject: { agent: question.subject.agent, owner: question.subject.owner },
+    protocol: question.protocol,
+    upstream: question.upstream,
+    environment: question.environment,
+    text: question.text,
+    bindValues: question.bindValues,
+    operations: question.operations.map((operation) => ({ ...operation, resources: operation.resources.map((resource) => ({ ...resource })) })),
+    rowsMax: question.rowsMax,
+    copy: question.copy,
+    approvalsNeeded: question.approvalsNeeded,
+    delayMs: question.delayMs,
+    guards: question.guards,
+    policyHash: question.policyHash,
+  }
+}

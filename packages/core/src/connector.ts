@@ -1,0 +1,98 @@
+import type { Json } from './canonical.ts'
+import type { Environment, Operation, ResolvedOperation } from './operation.ts'
+import type { Seal } from './snapshot.ts'
+
+/** Rows of text values, as PostgreSQL's text format gives them. */
+export type SqlRow = readonly (string | null)[]
+
+/** A way to run the gate's own SQL. Values are bound, never spliced. */
+export interface SqlChannel {
+  query(sql: string, values?: readonly (string | null)[]): Promise<readonly SqlRow[]>
+  /** COPY … TO STDOUT: the raw chunks. The consumer must read to the end or call `return`. */
+  copyOut(sql: string): AsyncIterable<Uint8Array>
+  /** COPY … FROM STDIN; resolves to the number of rows. */
+  copyIn(sql: string, chunks: AsyncIterable<Uint8Array>): Promise<number>
+}
+
+/** How a connector reaches a SQL upstream. */
+export interface SqlAccess {
+  readonly kind: 'sql'
+  /**
+   * The agent's own backend, between two of its messages: sees its search_path, its temporary tables, its uncommitted rows.
+   * Throws `not_supported` when the backend is in the middle of a pipeline.
+   */
+  readonly session: SqlChannel
+  /** A connection with the `protect` credential, in a transaction of its own: for copies, catalogs and scratch tables. */
+  readonly protect: SqlChannel
+  /**
+   * Makes sure that the agent's backend is inside a transaction (one the gate owns, or a savepoint in the agent's own) and runs
+   * `sql` in it: locks taken here are held until the cleared statement has run and the transaction ended.
+   */
+  hold(sql: string): Promise<void>
+}
+
+/** For what needs no way in: `explain` works with no gate and no upstream. */
+export interface NoAccess {
+  readonly kind: 'none'
+}
+
+export type Access = SqlAccess | NoAccess
+
+export interface Upstream {
+  readonly name: string
+  readonly identity: string
+  readonly environment: Environment
+  readonly access: Access
+}
+
+/** Lets a describer ask for another language by name (SQL inside `psql -c`); it never imports it. */
+export interface Describers {
+  describe(connector: string, decoded: Json): Promise<readonly Operation[]>
+}
+
+export interface Progress {
+  readonly step: string
+  readonly done: number
+  readonly total: number
+}
+
+/** What a restored or undone snapshot left behind. */
+export interface Restored {
+  readonly rows: number
+  readonly tables: readonly string[]
+  /** True only when the checksums after the restore equal those of the snapshot. */
+  readonly verified: boolean
+  readonly note: string
+}
+
+/** What snapshot() reports to govern; govern turns it into a Snapshot when the vault has sealed the manifest. */
+export interface SnapshotContent {
+  readonly kind: 'rows' | 'tables'
+  readonly rows: number
+  readonly bytes: number
+  readonly checksums: { readonly [table: string]: string }
+  /** What restore() needs besides the parts: DDL, oids, column lists. JSON. */
+  readonly manifest: Json
+}
+
+export interface SnapshotReader {
+  readonly manifest: Json
+  readonly checksums: { readonly [table: string]: string }
+  read(name: string): AsyncIterable<Uint8Array>
+}
+
+/**
+ * What Sallyport knows of one kind of upstream. `Decoded` is the connector's own input, checked by its own schema.
+ * describe is pure and total: it never throws, and what it cannot read becomes `unknown`.
+ */
+export interface Connector {
+  readonly id: string
+  readonly protocol: string
+  describe(decoded: Json, ask: Describers): Promise<readonly Operation[]>
+  /** Names → identities, environment facts, measured scope, and what copy can be made. Throws only SallyportError. */
+  resolve?(operations: readonly Operation[], upstream: Upstream): Promise<readonly ResolvedOperation[]>
+  /** Locks, checks that identity and schema are still those of `operations`, copies, reads back, restores to scratch, compares. */
+  snapshot?(operations: readonly ResolvedOperation[], upstream: Upstream, seal: Seal): Promise<SnapshotContent>
+  /** Puts a snapshot back in place (undo). Refuses, saying why, when that would overwrite what came since. */
+  restore?(snapshot: SnapshotReader, upstream: Upstream, report: (progress: Progress) => void): Promise<Restored>
+}

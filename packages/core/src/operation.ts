@@ -1,0 +1,99 @@
+import { digestJson, type Json } from './canonical.ts'
+import type { Impact } from './impact.ts'
+
+/** production is what absent means (DESIGN §2). */
+export type Environment = 'production' | 'staging' | 'development'
+
+/** One thing an operation touches. `identity` is what the upstream itself calls it for good (an oid, a provider id). */
+export interface Resource {
+  /** `table`, `schema`, `database`, `role`, `setting`, … in the connector's words. */
+  readonly type: string
+  /** As written by the agent, or fully qualified once resolved. */
+  readonly name: string
+  /** Filled by resolve; absent until then. */
+  readonly identity?: string
+  /** Filled by resolve: hash over what the thing looks like (columns, constraints, triggers). */
+  readonly schemaHash?: string
+}
+
+/** One thing an agent wants done. */
+export interface Operation {
+  /** `connector.operation`, for instance `postgres.drop_table`. Lower case, `[a-z0-9_]` after the dot, or a provider's own name. */
+  readonly action: string
+  readonly resources: readonly Resource[]
+  readonly impact: Impact
+  /** One sentence a person reads: why it has this impact. */
+  readonly why: string
+  /** Facts for policy and for the connector's own later steps: JSON, never a secret. */
+  readonly context: { readonly [key: string]: Json }
+}
+
+/** Whether and how a copy of what an operation would lose can be made. Resolve fills it. */
+export type CopyPlan =
+  /** Nothing is lost. */
+  | { readonly kind: 'none' }
+  /** The rows that will change, sealed before they change; undo puts them back. */
+  | { readonly kind: 'rows'; readonly rowsEstimate: number }
+  /** Whole tables under lock, restored to scratch and compared. */
+  | { readonly kind: 'tables'; readonly tables: readonly string[]; readonly bytesEstimate: number }
+  | { readonly kind: 'impossible'; readonly reason: string; readonly remedy: string }
+
+/** An operation after resolve: names are identities, the scope is measured. */
+export interface ResolvedOperation extends Operation {
+  readonly copy: CopyPlan
+  /** True when every resource was created by this very session and dies with it (a temporary table). */
+  readonly temporary?: boolean
+}
+
+export interface Subject {
+  /** The agent's name. */
+  readonly agent: string
+  /** The person or team it acts for. */
+  readonly owner: string
+}
+
+/** What exactly would be forwarded: everything an approval must bind to and nothing that differs between two identical tries. */
+export interface Payload {
+  readonly protocol: string
+  /** Name in our configuration. */
+  readonly upstream: string
+  /** What the upstream itself is: system identifier and database oid, account id. */
+  readonly upstreamIdentity: string
+  /** SHA-256 of the exact bytes to be forwarded, hex. */
+  readonly bytesSha256: string
+  /** Bind values as sent, base64 or null, with their type and format where the wire names them. */
+  readonly bindValues: readonly Json[]
+  /** Settings of the session that change what the bytes mean: role, search_path, … */
+  readonly settings: { readonly [name: string]: string }
+  /** A change the gate makes to what the agent sent, shown as such. Absent: forwarded as is. */
+  readonly rewrite?: string
+}
+
+/** One request by an agent: one or more operations that run together or not at all as far as the gate can see. */
+export interface Request {
+  readonly digest: string
+  readonly session: string
+  readonly subject: Subject
+  readonly payload: Payload
+  readonly operations: readonly ResolvedOperation[]
+}
+
+/** The digest that approvals and grants bind to (DESIGN §2): not session, connection or time. */
+export function digestRequest(subject: Subject, payload: Payload, operations: readonly ResolvedOperation[]): string {
+  return digestJson({
+    v: 1,
+    protocol: payload.protocol,
+    upstream: payload.upstream,
+    upstreamIdentity: payload.upstreamIdentity,
+    agent: subject.agent,
+    owner: subject.owner,
+    bytesSha256: payload.bytesSha256,
+    bindValues: payload.bindValues,
+    settings: payload.settings,
+    rewrite: payload.rewrite ?? null,
+    operations: operations.map((operation) => ({
+      action: operation.action,
+      resources: operation.resources.map(({ type, name, identity }) => ({ type, name, identity: identity ?? null })),
+    })),
+  })
+}
