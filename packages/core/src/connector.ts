@@ -93,6 +93,8 @@ export interface Connector {
   resolve?(operations: readonly Operation[], upstream: Upstream): Promise<readonly ResolvedOperation[]>
   /** Locks, checks that identity and schema are still those of `operations`, copies, reads back, restores to scratch, compares. */
   snapshot?(operations: readonly ResolvedOperation[], upstream: Upstream, seal: Seal): Promise<SnapshotContent>
+  /** Rows changed so far by the session's open transaction, cascades and triggers included. Throws when they can't be counted. */
+  count?(upstream: Upstream): Promise<number>
   /** Puts a snapshot back in place (undo). Refuses, saying why, when that would overwrite what came since. */
   restore?(snapshot: SnapshotReader, upstream: Upstream, report: (progress: Progress) => void): Promise<Restored>
 }

@@ -1,5 +1,6 @@
 import type { Clearance } from './clearance.ts'
 import type { ErrorCode } from './error.ts'
+import type { ImpactKind } from './impact.ts'
 import type { Json } from './canonical.ts'
 import type { Upstream } from './connector.ts'
 import type { Payload, ResolvedOperation } from './operation.ts'
@@ -16,6 +17,11 @@ export interface Asked {
   readonly payload: Payload
   /** What a person is shown of it, whole. */
   readonly text: string
+  /**
+   * What a verdict on this may be remembered by: upstream, agent, settings that change meaning, and the folded text. Null: never remembered.
+   * The protocol promises that two requests with one key differ in nothing but digits of numbers (DESIGN §13).
+   */
+  readonly key: string | null
 }
 
 /** How a protocol takes part while govern works. */
@@ -42,9 +48,14 @@ export interface Refusal {
 
 export interface Cleared {
   readonly outcome: 'cleared'
+  /** `read`: a pure read, already counted on the log; the next one with the same key can be recalled. It needs no conclude. */
+  readonly kind: ImpactKind
   readonly clearance: Clearance
   readonly operations: readonly ResolvedOperation[]
-  /** True when the statement must run inside a transaction the gate can still roll back, because rows are counted before commit. */
+  /**
+   * True when the statement must run inside the transaction that `hold` made and `settle` must be asked before that transaction commits,
+   * because changed rows are counted.
+   */
   readonly counted: boolean
 }
 
@@ -53,11 +64,6 @@ export type Outcome =
   | { readonly result: 'succeeded'; readonly rows?: number; readonly detail?: string }
   | { readonly result: 'failed'; readonly detail: string }
   | { readonly result: 'unknown'; readonly detail: string }
-
-/** A remembered read verdict. */
-export interface RecalledRead {
-  readonly key: string
-}
 
 /** THE pipeline, as a protocol sees it. */
 export interface Govern {
@@ -68,8 +74,11 @@ export interface Govern {
    * Synchronous; counts the read on the log. Throws SallyportError when the log or the kill switch says stop.
    */
   recall(session: Session, key: string): boolean
-  /** Describes and decides once for a key that can be remembered; true when it is a permitted pure read. */
-  remember(asked: Asked, key: string): Promise<boolean>
+  /**
+   * After a counted statement ran and before its transaction commits: null when the rows it changed, cascades and triggers included, are within
+   * bounds; else the refusal, and the protocol must roll back.
+   */
+  settle(clearance: Clearance, upstream: Upstream): Promise<Refusal | null>
   /** Durable before it resolves. Every cleared request gets exactly one. */
   conclude(clearance: Clearance, outcome: Outcome): Promise<void>
 }

@@ -1,4 +1,7 @@
 import type { Govern } from './govern.ts'
+import type { Handle } from './grant.ts'
+import type { KillSwitch } from './ports.ts'
+import type { Session } from './session.ts'
 
 /** Something that listens, and can stop. */
 export interface Listener {
@@ -13,5 +16,41 @@ export interface Listener {
  */
 export interface Protocol<Upstreams, Settings> {
   readonly id: string
-  listen(govern: Govern, upstreams: Upstreams, settings: Settings): Promise<Listener>
+  listen(gate: Gate, upstreams: Upstreams, settings: Settings): Promise<Listener>
+}
+
+/** Who may come in. Protocols authenticate against this and never see how handles are kept. */
+export interface Handles {
+  /**
+   * Handles of this agent that are neither expired nor revoked, at most 64. All handles of one agent share one SCRAM salt and iteration
+   * count, so a server can send them before it knows which handle the client holds.
+   */
+  candidates(agent: string): Promise<readonly Handle[]>
+  /** Salt and iterations for any agent name, known or not, always the same for the same name: unknown names can't be told from known. */
+  scramParameters(agent: string): { readonly salt: string; readonly iterations: number }
+}
+
+/** A session that is open, and how it learns that it must end. */
+export interface OpenSession {
+  readonly session: Session
+  /** Aborted by a kill, a revoked or expired handle, or the gate's end; `reason` is a sentence. Nothing may be written upstream after. */
+  readonly signal: AbortSignal
+  /** True when the agent's standing scope on this upstream has nothing but reads: the server is told to be read-only too. */
+  readonly readOnly: boolean
+}
+
+export interface Sessions {
+  /** Durable on the log before it resolves. Throws SallyportError `killed`, `not_in_scope`. */
+  open(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession>
+  close(session: string, reason: string): Promise<void>
+}
+
+/** What main hands to every protocol besides its upstreams. */
+export interface Gate {
+  readonly govern: Govern
+  readonly handles: Handles
+  readonly sessions: Sessions
+  readonly killSwitch: KillSwitch
+  /** An authentication that failed, or bytes that are no protocol: counted, and on the log. Never carries the secret. */
+  refusedAtDoor(protocol: string, peer: string, agent: string, why: string): void
 }

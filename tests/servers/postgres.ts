@@ -1,0 +1,106 @@
+import { spawn, execFileSync, type ChildProcess } from 'node:child_process'
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+
+/** A real PostgreSQL of Debian's, on loopback, made for one test file and thrown away after it. */
+export interface PostgresServer {
+  readonly host: '127.0.0.1'
+  readonly port: number
+  readonly superuser: { readonly user: 'postgres'; readonly password: string }
+  /** Connection string of the superuser for a database (default `postgres`). */
+  url(database?: string): string
+  /** Runs SQL as the superuser; rows as objects. */
+  query(sql: string, values?: readonly unknown[], database?: string): Promise<readonly Record<string, unknown>[]>
+  stop(): Promise<void>
+}
+
+/** The folder with initdb and postgres, newest version first. Names what to install when there is none. */
+export function findPostgresBinaries(): string {
+  const root = '/usr/lib/postgresql'
+  const versions = existsSync(root) ? readdirSync(root).sort((left, right) => Number(right) - Number(left)) : []
+  for (const version of versions) {
+    const folder = join(root, version, 'bin')
+    if (existsSync(join(folder, 'initdb'))) return folder
+  }
+  throw new Error('tests need PostgreSQL: apt-get install -y postgresql')
+}
+
+/** An unprivileged user for servers that refuse to run as root; undefined when we are not root. */
+function unprivileged(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  const uid = Number(execFileSync('id', ['-u', 'postgres']).toString())
+  const gid = Number(execFileSync('id', ['-g', 'postgres']).toString())
+  return { uid, gid }
+}
+
+export async function findFreePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  if (address === null || typeof address === 'string') throw new Error('no free port')
+  return address.port
+}
+
+/** Starts a server in about a second. `settings` are postgresql.conf lines such as `max_connections=300`. */
+export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
+  const binaries = findPostgresBinaries()
+  const user = unprivileged()
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-pg-'))
+  const password = 'test-superuser'
+  writeFileSync(join(folder, 'password'), password, { mode: 0o600 })
+  if (user) {
+    chownSync(folder, user.uid, user.gid)
+    chownSync(join(folder, 'password'), user.uid, user.gid)
+  }
+  const data = join(folder, 'data')
+  execFileSync(
+    join(binaries, 'initdb'),
+    ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', join(folder, 'password'), '-E', 'UTF8', '--no-locale', '-N'],
+    { ...user, stdio: 'pipe', cwd: '/' },
+  )
+  const port = await findFreePort()
+  const flags = [`port=${port}`, 'listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, 'wal_level=replica', 'max_wal_senders=10', ...settings]
+  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...flags.flatMap((flag) => ['-c', flag])], { ...user, stdio: 'ignore', cwd: '/' })
+  const url = (database = 'postgres'): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
+  await waitUntilReady(url(), child)
+  const query: PostgresServer['query'] = async (sql, values = [], database) => {
+    const client = new pg.Client({ connectionString: url(database) })
+    await client.connect()
+    try {
+      const result = await client.query<Record<string, unknown>>(sql, [...values])
+      return result.rows ?? []
+    } finally {
+      await client.end()
+    }
+  }
+  const stop = async (): Promise<void> => {
+    if (child.exitCode === null) {
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGQUIT')
+      await ended
+    }
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return { host: '127.0.0.1', port, superuser: { user: 'postgres', password }, url, query, stop }
+}
+
+async function waitUntilReady(url: string, child: ChildProcess): Promise<void> {
+  const deadline = Date.now() + 20_000
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`postgres ended at start with ${child.exitCode}`)
+    const client = new pg.Client({ connectionString: url })
+    client.on('error', () => undefined)
+    try {
+      await client.connect()
+      await client.end()
+      return
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}
