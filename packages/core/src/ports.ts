@@ -43,12 +43,14 @@ export interface Vault {
 export interface Requests {
   open(request: AccessRequest): Promise<void>
   get(id: string): Promise<AccessRequest | null>
-  /** A pending or approved request for this digest by this agent, newest first. */
+  /** The newest request for this digest by this agent, in any state. */
   findByDigest(agent: string, digest: string): Promise<AccessRequest | null>
   list(): Promise<readonly AccessRequest[]>
   /** Adds a verdict to a pending request; false when it is no longer pending or this person has one already. */
   addApproval(id: string, approval: Approval): Promise<boolean>
-  /** pending|approved → ended. False when it was in none of `from`. */
+  /** How many requests of this agent are pending. */
+  countPending(agent: string): Promise<number>
+  /** pending|approved → ended, and its open grant void in the same transaction. False when it was in none of `from`, or its grant was consumed. */
   end(id: string, from: readonly AccessRequest['state'][], to: 'rejected' | 'expired' | 'cancelled', by: string): Promise<boolean>
   /** pending → approved, and its one-use grant in the same transaction. False when it was not pending. */
   approve(id: string, notBeforeMs: number, grant: Grant): Promise<boolean>
@@ -59,7 +61,7 @@ export interface Requests {
   giveBack(grantId: string): Promise<void>
   voidGrant(grantId: string): Promise<void>
   consumedGrants(): Promise<readonly Grant[]>
-  /** Resolves when the request has left `pending`, when `signal` aborts, or after `timeoutMs`. */
+  /** Resolves with the request when it has left `pending`, when `signal` aborts, or after `timeoutMs`. */
   waitForVerdict(id: string, timeoutMs: number, signal: AbortSignal): Promise<AccessRequest | null>
 }
 
@@ -73,8 +75,10 @@ export interface Budgets {
 
 /** The local view of the kill switch. */
 export interface KillSwitch {
-  /** Grows with every kill and release, anywhere. */
+  /** Grows with every kill and release, anywhere: a cheap "has anything changed at all". */
   epoch(): number
+  /** Grows with every kill and release that concerns this agent, owner, session or upstream, and never falls. Clearances are bound to it. */
+  epochOf(agent: string, owner: string, session: string, upstream: string): number
   /** A reason when this agent, session, upstream or everything is killed, or when this gate cannot hear the switch; else null. */
   stopped(agent: string, owner: string, session: string, upstream: string): string | null
 }

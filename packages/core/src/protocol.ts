@@ -1,4 +1,4 @@
-import type { Govern } from './govern.ts'
+import type { Govern } from './asked.ts'
 import type { Handle } from './grant.ts'
 import type { KillSwitch } from './ports.ts'
 import type { Session } from './session.ts'

@@ -1,0 +1,14 @@
+import { html } from 'hono/html'
+
+/** Markup whose text was escaped. Only `markup` makes it, from templates in our own source. */
+export type Markup = Exclude<ReturnType<typeof html>, Promise<unknown>>
+
+/** What a template may hold. Objects are left out on purpose: a JSON value of an agent's must be turned into text first. */
+export type Piece = string | number | Markup | null | false | readonly Piece[]
+
+/** A template of HTML; every text put in is escaped. */
+export function markup(strings: TemplateStringsArray, ...values: readonly Piece[]): Markup {
+  const result = html(strings, ...values)
+  if (result instanceof Promise) throw new TypeError('a page is made of ready text only')
+  return result
+}

@@ -1,0 +1,156 @@
+import type { AskedOperation, ImpactKind, Question } from '@sallyport/core'
+import { worstKind } from '@sallyport/core'
+
+export function formatCount(count: number): string {
+  return count.toLocaleString('en-US')
+}
+
+/** `1 row`, `48,211 rows`. */
+export function formatAmount(count: number, one: string, many = `${one}s`): string {
+  return `${formatCount(count)} ${count === 1 ? one : many}`
+}
+
+const byteUnits = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
+
+/** Rounded with the exact number beside it, because the exact number is what is signed. */
+export function formatBytes(bytes: number): string {
+  const step = bytes < 1000 ? 0 : Math.min(byteUnits.length - 1, Math.floor(Math.log10(bytes) / 3))
+  if (step === 0) return formatAmount(bytes, 'byte')
+  return `${(bytes / 1000 ** step).toFixed(1)} ${byteUnits[step] ?? ''} (${formatCount(bytes)} bytes)`
+}
+
+/** `4 s`, `14 min 20 s`, `2 h 5 min`, `3 d 4 h`. Never negative. */
+export function formatDuration(durationMs: number): string {
+  const seconds = Math.max(0, Math.round(durationMs / 1000))
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3600) return joinUnits(Math.floor(seconds / 60), 'min', seconds % 60, 's')
+  if (seconds < 86_400) return joinUnits(Math.floor(seconds / 3600), 'h', Math.floor((seconds % 3600) / 60), 'min')
+  return joinUnits(Math.floor(seconds / 86_400), 'd', Math.floor((seconds % 86_400) / 3600), 'h')
+}
+
+function joinUnits(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`
+}
+
+/** `2026-11-22 10:42:13 UTC`. */
+export function formatInstant(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}
+
+/** What an impact does, as a verb after "it". A new kind of impact is a type error here. */
+export function verbOf(kind: ImpactKind): string {
+  switch (kind) {
+    case 'read':
+      return 'reads'
+    case 'write':
+      return 'changes'
+    case 'disrupt':
+      return 'interrupts'
+    case 'escalate':
+      return 'changes who may do what through'
+    case 'destroy':
+      return 'deletes'
+    case 'unknown':
+      return 'could do anything to'
+  }
+}
+
+/** What stands on the badge of an impact: a sign and a word, so that colour is never the only sign. */
+export function badgeOf(kind: ImpactKind): { readonly sign: string; readonly word: string; readonly tone: 'calm' | 'warn' | 'danger' } {
+  switch (kind) {
+    case 'read':
+      return { sign: '○', word: 'read', tone: 'calm' }
+    case 'write':
+      return { sign: '✎', word: 'write', tone: 'calm' }
+    case 'disrupt':
+      return { sign: '◐', word: 'disrupt', tone: 'warn' }
+    case 'escalate':
+      return { sign: '▲', word: 'escalate', tone: 'warn' }
+    case 'destroy':
+      return { sign: '✕', word: 'destroy', tone: 'danger' }
+    case 'unknown':
+      return { sign: '?', word: 'unknown', tone: 'danger' }
+  }
+}
+
+interface Measured {
+  readonly kind: ImpactKind
+  readonly rows: number
+  readonly rowsUncounted: number
+  readonly tables: readonly string[]
+  readonly dependants: readonly string[]
+}
+
+function measure(operations: readonly AskedOperation[]): Measured {
+  const touching = operations.filter(({ kind }) => kind !== 'read')
+  const counted = touching.length === 0 ? operations : touching
+  return {
+    kind: worstKind(operations.map(({ kind }) => kind)),
+    rows: counted.reduce((sum, { rows }) => sum + (rows ?? 0), 0),
+    rowsUncounted: counted.filter(({ rows }) => rows === null).length,
+    tables: [...new Set(counted.flatMap(({ tables }) => tables))],
+    dependants: [...new Set(counted.flatMap(({ dependants }) => dependants))],
+  }
+}
+
+/** "deletes 48,211 rows in 3 tables" and "2 views depend on it": the measured scope in words, worst first. */
+export function scopeSentences(question: Question): { readonly headline: string; readonly further: readonly string[] } {
+  const measured = measure(question.operations)
+  const further: string[] = []
+  if (measured.dependants.length > 0) further.push(countDependants(measured.dependants))
+  if (measured.rowsUncounted > 0 && measured.rows > 0) {
+    further.push(`rows of ${formatAmount(measured.rowsUncounted, 'operation')} could not be counted`)
+  }
+  return { headline: `${verbOf(measured.kind)} ${objectOf(measured)}`, further }
+}
+
+function objectOf(measured: Measured): string {
+  const { rows, rowsUncounted, tables } = measured
+  const where = tables.length === 1 ? ` in ${tables[0] ?? ''}` : tables.length > 1 ? ` in ${formatAmount(tables.length, 'table')}` : ''
+  if (rowsUncounted === 0) return `${formatAmount(rows, 'row')}${where}`
+  if (rows > 0) return `at least ${formatAmount(rows, 'row')}${where}`
+  if (tables.length === 1) return tables[0] ?? ''
+  return tables.length > 1 ? formatAmount(tables.length, 'table') : 'something that could not be counted'
+}
+
+/** `view public.daily` and `view public.weekly` → "2 views depend on it". Words we don't know stay "things". */
+export function countDependants(dependants: readonly string[]): string {
+  const groups = new Map<string, number>()
+  for (const dependant of dependants) {
+    const word = /^(materialized view|foreign key|view|function|trigger|sequence|rule|policy|constraint|index|table)\b/i.exec(dependant)?.[0].toLowerCase()
+    groups.set(word ?? 'thing', (groups.get(word ?? 'thing') ?? 0) + 1)
+  }
+  const parts = [...groups].map(([word, count]) => formatAmount(count, word, pluralOf(word)))
+  const verb = dependants.length === 1 ? 'depends' : 'depend'
+  return `${parts.join(' and ')} ${verb} on it`
+}
+
+function pluralOf(word: string): string {
+  if (word === 'policy') return 'policies'
+  return word === 'index' ? 'indexes' : `${word}s`
+}
+
+/** "newest proven copy 4 s old". */
+export function copyAge(newestCopyAtMs: number | null, nowMs: number): string {
+  return newestCopyAtMs === null ? 'no proven copy exists yet' : `newest proven copy ${formatDuration(nowMs - newestCopyAtMs)} old`
+}
+
+/** The scope in one line, for lists and terminals. */
+export function summarizeQuestion(question: Question): string {
+  const { headline, further } = scopeSentences(question)
+  return [headline, ...further].join('; ')
+}
+
+/** What the requirement on the copy promises. A new kind is a type error here. */
+export function copySentence(copy: Question['copy']): string {
+  switch (copy) {
+    case 'none':
+      return 'Nothing is lost, so no copy is made.'
+    case 'rows':
+      return 'The rows that change are sealed in the vault before they change, read back and compared; undo puts them back.'
+    case 'tables':
+      return 'Under lock, the whole tables are copied into the vault, restored to a scratch table and compared. Only then does it run; undo puts them back.'
+    case 'impossible':
+      return 'No copy can be made of what this destroys. Sallyport cannot bring it back.'
+  }
+}

@@ -1,0 +1,84 @@
+import type { Json } from './canonical.ts'
+import type { Clearance } from './clearance.ts'
+import type { Upstream } from './connector.ts'
+import type { ErrorCode } from './error.ts'
+import type { ImpactKind } from './impact.ts'
+import type { Payload, ResolvedOperation } from './operation.ts'
+import type { Session } from './session.ts'
+
+/** What a protocol hands in: one bounded, complete, decoded request. */
+export interface Asked {
+  readonly session: Session
+  readonly upstream: Upstream
+  /** The connector that describes it. */
+  readonly connector: string
+  /** The connector's own input. */
+  readonly decoded: Json
+  readonly payload: Payload
+  /** What a person is shown of it, whole. */
+  readonly text: string
+  /**
+   * What a verdict on this may be remembered by: upstream, agent, settings that change meaning, and the folded text. Null: never remembered.
+   * The protocol promises that two requests with one key differ in nothing but digits of numbers (DESIGN §13).
+   */
+  readonly key: string | null
+}
+
+/** How a protocol takes part while govern works. */
+export interface Attendance {
+  /** Called once, at once, when an access request was opened or found: tell the client where to look. */
+  pending(request: { readonly id: string; readonly url: string; readonly summary: string; readonly expiresAtMs: number }): void
+  /** How long to wait for people before refusing with the request's id. */
+  readonly waitMs: number
+  /** Aborts when the client went away or was killed. */
+  readonly signal: AbortSignal
+}
+
+export interface Refusal {
+  readonly outcome: 'refused'
+  readonly code: ErrorCode
+  /** What happened, in a sentence. */
+  readonly message: string
+  readonly notDone: string
+  readonly next: string
+  readonly requestId?: string
+  readonly requestUrl?: string
+  readonly guards: readonly string[]
+}
+
+export interface Cleared {
+  readonly outcome: 'cleared'
+  /** `read`: a pure read, already counted on the log; the next one with the same key can be recalled. It needs no conclude. */
+  readonly kind: ImpactKind
+  readonly clearance: Clearance
+  readonly operations: readonly ResolvedOperation[]
+  /**
+   * True when the statement must run inside the transaction that `hold` made and `settle` must be asked before that transaction commits,
+   * because changed rows are counted.
+   */
+  readonly counted: boolean
+}
+
+/** What came of a cleared request. */
+export type Outcome =
+  | { readonly result: 'succeeded'; readonly rows?: number; readonly detail?: string }
+  | { readonly result: 'failed'; readonly detail: string }
+  | { readonly result: 'unknown'; readonly detail: string }
+
+/** THE pipeline, as a protocol sees it. */
+export interface Govern {
+  /** decode is done; describe → resolve → decide → protect → clear. Never throws: what goes wrong is a refusal. */
+  ask(asked: Asked, attendance: Attendance): Promise<Cleared | Refusal>
+  /**
+   * The only fast path: true when exactly this key was decided to be a read and nothing it depended on has changed.
+   * Synchronous; counts the read on the log. Throws SallyportError when the log or the kill switch says stop.
+   */
+  recall(session: Session, key: string): boolean
+  /**
+   * After a counted statement ran and before its transaction commits: null when the rows it changed, cascades and triggers included, are within
+   * bounds; else the refusal, and the protocol must roll back.
+   */
+  settle(clearance: Clearance, upstream: Upstream): Promise<Refusal | null>
+  /** Durable before it resolves. Every cleared request gets exactly one. */
+  conclude(clearance: Clearance, outcome: Outcome): Promise<void>
+}

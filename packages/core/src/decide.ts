@@ -1,0 +1,178 @@
+import type { ErrorCode } from './error.ts'
+import { severity } from './impact.ts'
+import type { Environment, ResolvedOperation, Subject } from './operation.ts'
+import type { Facts, Guard, PolicyEngine } from './policy/engine.ts'
+
+/** What decide knows besides the operations: everything that can change a verdict, and nothing it has to look up. */
+export interface DecisionFacts {
+  readonly upstream: string
+  readonly environment: Environment
+  readonly mode: 'solo' | 'team'
+  /** People who approved exactly this digest, under this policy, for these targets. Empty: nobody. */
+  readonly approvers: readonly string[]
+  /** True when the delay that the approval carried is over. */
+  readonly delayed: boolean
+  /** True once protect sealed and proved the copy that the operations need. */
+  readonly copyProven: boolean
+  /** Rows changed without a prompt in the window, by this owner on this upstream, before this request. */
+  readonly rowsSpent: number
+  readonly rowsWithoutPrompt: number
+  /** Solo mode's cool-off, ms. */
+  readonly coolOffMs: number
+}
+
+export interface Permit {
+  readonly outcome: 'permit'
+  /** What the gate itself must do before it runs. */
+  readonly obligations: readonly 'snapshot'[]
+  /** Rows change without a prompt and are to be spent from the budget. */
+  readonly promptless: boolean
+}
+
+export interface Deny {
+  readonly outcome: 'deny'
+  readonly code: ErrorCode
+  readonly reasons: readonly Guard[]
+  readonly message: string
+  readonly next: string
+  /** Set when people can change the outcome. */
+  readonly requestable: { readonly approvalsNeeded: number; readonly delayMs: number } | null
+}
+
+export type Decision = Permit | Deny
+
+const largestCount = Number.MAX_SAFE_INTEGER
+
+/** Case and compatibility forms don't make a second person of an owner. */
+export function isSamePerson(left: string, right: string): boolean {
+  const fold = (name: string): string => name.normalize('NFKC').trim().toLowerCase()
+  return fold(left) === fold(right)
+}
+
+/** The verdicts that count: an agent's owner counts in solo mode only. Each person once. */
+export function countApprovers(approvers: readonly string[], owner: string, mode: 'solo' | 'team'): { counted: number; ownerAlone: boolean } {
+  const distinct = approvers.filter((name, index) => approvers.findIndex((other) => isSamePerson(name, other)) === index)
+  const others = distinct.filter((name) => !isSamePerson(name, owner))
+  if (mode === 'team') return { counted: others.length, ownerAlone: false }
+  return { counted: distinct.length, ownerAlone: distinct.length > 0 && others.length === 0 }
+}
+
+/** The pure decision: operations × policies × facts. The worst operation decides for its request; any error denies. */
+export function decide(operations: readonly ResolvedOperation[], subject: Subject, facts: DecisionFacts, policy: PolicyEngine): Decision {
+  if (operations.length === 0) return denyFlat('unreadable', 'The request holds no operation that the gate understands.', 'Send a request that does one thing the gate can read.')
+  const decisions = operations.map((operation) => decideOne(operation, operations, subject, facts, policy))
+  const denials = decisions.filter((decision) => decision.outcome === 'deny')
+  const final = denials.find((denial) => denial.requestable === null)
+  if (final) return final
+  if (denials.length > 0) return mergeDenials(denials)
+  const permits = decisions.filter((decision) => decision.outcome === 'permit')
+  return {
+    outcome: 'permit',
+    obligations: permits.some((permit) => permit.obligations.length > 0) ? ['snapshot'] : [],
+    promptless: permits.some((permit) => permit.promptless),
+  }
+}
+
+function decideOne(operation: ResolvedOperation, all: readonly ResolvedOperation[], subject: Subject, facts: DecisionFacts, policy: PolicyEngine): Decision {
+  const copyPossible = operation.copy.kind === 'rows' || operation.copy.kind === 'tables'
+  const now = evaluateOne(operation, all, subject, facts, policy, copyPossible && facts.copyProven)
+  if (now.errors.length > 0) return denyFlat('refused_by_guard', `A policy failed, and what fails denies: ${now.errors.join('; ')}`, 'Ask whoever keeps the policy to mend it.')
+  if (!now.inScope) return denyOutOfScope(operation, subject, facts)
+  const then = copyPossible ? evaluateOne(operation, all, subject, facts, policy, true) : now
+  if (then.forbidding.length === 0) return permit(operation, now.forbidding, facts)
+  if (then.forbidding.some((guard) => guard.obligation === null)) return denyByGuards('refused_by_guard', then.forbidding, null)
+  if (then.forbidding.some((guard) => guard.obligation === 'snapshot')) return denyForCopy(operation, then.forbidding)
+  return denyByGuards('approval_required', then.forbidding, neededFor(then.forbidding, operation, facts))
+}
+
+function permit(operation: ResolvedOperation, open: readonly Guard[], facts: DecisionFacts): Permit {
+  const needsCopy = open.length > 0 || (facts.copyProven && operation.copy.kind !== 'none' && operation.copy.kind !== 'impossible')
+  const promptless = operation.copy.kind === 'rows' && operation.impact.kind === 'destroy' && facts.environment === 'production' && facts.approvers.length === 0
+  return { outcome: 'permit', obligations: needsCopy ? ['snapshot'] : [], promptless }
+}
+
+function evaluateOne(
+  operation: ResolvedOperation,
+  all: readonly ResolvedOperation[],
+  subject: Subject,
+  facts: DecisionFacts,
+  policy: PolicyEngine,
+  copyProven: boolean,
+): ReturnType<PolicyEngine['evaluate']> {
+  const { counted, ownerAlone } = countApprovers(facts.approvers, subject.owner, facts.mode)
+  const rows = countRows(all)
+  const cedarFacts: Facts = {
+    action: operation.action,
+    reversible: operation.impact.reversible,
+    copy: operation.copy.kind,
+    copyProven,
+    undoable: copyProven,
+    rowsCounted: rows !== null,
+    rowsInWindow: rows === null ? largestCount : Math.min(largestCount, facts.rowsSpent + rows),
+    rowsWithoutPrompt: facts.rowsWithoutPrompt,
+    approvals: counted,
+    delayed: facts.delayed,
+    ownerAlone,
+  }
+  return policy.evaluate({
+    agent: subject.agent,
+    owner: subject.owner,
+    upstream: facts.upstream,
+    environment: facts.environment,
+    kind: operation.impact.kind,
+    facts: cedarFacts,
+  })
+}
+
+/** Rows that all destroying operations of the request change together; null when one was not counted. */
+export function countRows(operations: readonly ResolvedOperation[]): number | null {
+  let total = 0
+  for (const operation of operations) {
+    if (severity(operation.impact.kind) < severity('destroy')) continue
+    const rows = operation.copy.kind === 'rows' ? Math.max(operation.copy.rowsEstimate, operation.impact.scope?.rows ?? 0) : operation.impact.scope?.rows
+    if (rows === undefined) return null
+    total += rows
+  }
+  return total
+}
+
+function neededFor(guards: readonly Guard[], operation: ResolvedOperation, facts: DecisionFacts): { approvalsNeeded: number; delayMs: number } {
+  const people = guards.some((guard) => guard.obligation === 'people')
+  if (facts.mode === 'team') return { approvalsNeeded: people ? 2 : 1, delayMs: 0 }
+  const waits = people || !operation.impact.reversible
+  return { approvalsNeeded: 1, delayMs: waits ? facts.coolOffMs : 0 }
+}
+
+function mergeDenials(denials: readonly Deny[]): Deny {
+  const guards = new Map(denials.flatMap((denial) => denial.reasons.map((guard) => [guard.id, guard] as const)))
+  const asks = denials.map((denial) => denial.requestable).filter((ask) => ask !== null)
+  const reasons = [...guards.values()].sort((left, right) => (left.id < right.id ? -1 : 1))
+  return denyByGuards('approval_required', reasons, {
+    approvalsNeeded: Math.max(...asks.map((ask) => ask.approvalsNeeded)),
+    delayMs: Math.max(...asks.map((ask) => ask.delayMs)),
+  })
+}
+
+function denyOutOfScope(operation: ResolvedOperation, subject: Subject, facts: DecisionFacts): Deny {
+  return denyFlat(
+    'not_in_scope',
+    `Agent "${subject.agent}" may not do ${operation.action} (${operation.impact.kind}) on ${facts.upstream}, which is ${facts.environment}.`,
+    `If it should, ask ${subject.owner} to widen the agent's scope.`,
+  )
+}
+
+function denyForCopy(operation: ResolvedOperation, guards: readonly Guard[]): Deny {
+  const plan = operation.copy
+  const why = plan.kind === 'impossible' ? plan.reason : 'nothing says how a copy of it could be made'
+  const remedy = plan.kind === 'impossible' ? plan.remedy : 'Ask for a smaller operation whose loss can be copied first.'
+  return { outcome: 'deny', code: 'no_copy_possible', reasons: guards, message: `No copy of what ${operation.action} destroys can be made: ${why}`, next: remedy, requestable: null }
+}
+
+function denyByGuards(code: ErrorCode, guards: readonly Guard[], requestable: Deny['requestable']): Deny {
+  const next = requestable === null ? 'No approval changes this; ask whoever keeps the policy.' : 'Wait for people to decide, then send exactly the same request again.'
+  return { outcome: 'deny', code, reasons: guards, message: guards.map((guard) => guard.why).join(' '), next, requestable }
+}
+
+function denyFlat(code: ErrorCode, message: string, next: string): Deny {
+  return { outcome: 'deny', code, reasons: [], message, next, requestable: null }
+}

@@ -1,0 +1,32 @@
+import type { Connector, Describers } from './connector.ts'
+import type { PolicyEngine } from './policy/engine.ts'
+import type { Budgets, Clock, KillSwitch, Log, Notify, Randomness, Requests, Vault } from './ports.ts'
+
+/** Settings that people decide, read anew for each request. */
+export interface GovernSettings {
+  readonly mode: 'solo' | 'team'
+  readonly coolOffMs: number
+  readonly rowsWithoutPrompt: number
+  readonly windowMs: number
+  readonly retainMs: number
+  /** How long a question waits for people. */
+  readonly requestMs: number
+  /** How many questions of one agent may wait at once: people are not to be flooded. */
+  readonly pendingMax: number
+}
+
+export interface GovernPorts {
+  readonly clock: Clock
+  readonly random: Randomness
+  readonly log: Log
+  readonly vault: Vault
+  readonly requests: Requests
+  readonly budgets: Budgets
+  readonly killSwitch: KillSwitch
+  readonly notify: Notify
+  readonly connectors: ReadonlyMap<string, Connector>
+  readonly describers: Describers
+  readonly policy: () => PolicyEngine
+  readonly settings: () => GovernSettings
+  readonly requestUrl: (requestId: string) => string
+}

@@ -1,0 +1,125 @@
+import { timingSafeEqual } from 'node:crypto'
+import { challengeOf, type AccessRequest, type Approval } from './access-request.ts'
+import type { Json } from './canonical.ts'
+import { countApprovers, isSamePerson } from './decide.ts'
+import type { Grant } from './grant.ts'
+import type { Clock, Log, Randomness, Requests } from './ports.ts'
+import { targetsOf } from './question.ts'
+
+export interface VerdictPorts {
+  readonly clock: Clock
+  readonly random: Randomness
+  readonly log: Log
+  readonly requests: Requests
+  readonly policyHash: () => string
+  readonly mode: () => 'solo' | 'team'
+  /** How long an approved request may wait to be run, counted from its notBefore. */
+  readonly grantMs: number
+}
+
+export type VerdictResult =
+  | { readonly result: 'recorded'; readonly state: AccessRequest['state']; readonly approvalsMissing: number; readonly notBeforeMs: number | null }
+  | { readonly result: 'refused'; readonly why: string }
+
+/**
+ * Records one person's verdict, whose signature was verified by the caller over exactly `challengeOf(request, verdict)`.
+ * The verdict is durable on the log before it counts. One rejection ends the request; anything odd about an approval refuses it.
+ */
+export async function giveVerdict(ports: VerdictPorts, requestId: string, approval: Approval): Promise<VerdictResult> {
+  const request = await ports.requests.get(requestId)
+  const fault = findFault(ports, request, approval)
+  if (fault !== null || request === null) {
+    const why = fault ?? 'There is no such request.'
+    await ports.log.append({ type: 'verdict.refused', atMs: ports.clock.nowMs(), data: { request: requestId, person: approval.person, why } })
+    return { result: 'refused', why }
+  }
+  await ports.log.append({
+    type: 'verdict',
+    atMs: ports.clock.nowMs(),
+    session: request.session,
+    agent: request.question.subject.agent,
+    data: { request: request.id, digest: request.question.digest, approval: approvalJson(approval) },
+  })
+  return applyVerdict(ports, request, approval)
+}
+
+/** The store's half of a verdict that is on the log; a restart applies it again when the gate died in between. */
+export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, approval: Approval): Promise<VerdictResult> {
+  if (approval.verdict === 'reject') {
+    const ended = await ports.requests.end(request.id, ['pending', 'approved'], 'rejected', approval.person)
+    if (!ended) return { result: 'refused', why: 'The request had already ended.' }
+    await ports.log.append({ type: 'request.rejected', atMs: ports.clock.nowMs(), session: request.session, data: { request: request.id, by: approval.person } })
+    return { result: 'recorded', state: 'rejected', approvalsMissing: 0, notBeforeMs: null }
+  }
+  if (!(await ports.requests.addApproval(request.id, approval))) return { result: 'refused', why: 'This person has given a verdict already, or the request has ended.' }
+  const current = await ports.requests.get(request.id)
+  if (current === null || current.state !== 'pending') return { result: 'refused', why: 'The request has ended.' }
+  const { question } = current
+  const names = current.approvals.filter(({ verdict }) => verdict === 'approve').map(({ person }) => person)
+  const { counted } = countApprovers(names, question.subject.owner, ports.mode())
+  const missing = Math.max(0, question.approvalsNeeded - counted)
+  if (missing > 0) return { result: 'recorded', state: 'pending', approvalsMissing: missing, notBeforeMs: null }
+  return finishApproval(ports, current, names)
+}
+
+async function finishApproval(ports: VerdictPorts, request: AccessRequest, approvers: readonly string[]): Promise<VerdictResult> {
+  const notBeforeMs = ports.clock.nowMs() + request.question.delayMs
+  const grant: Grant = {
+    id: ports.random.hex(16),
+    request: request.id,
+    agent: request.question.subject.agent,
+    digest: request.question.digest,
+    upstream: request.question.upstream,
+    policyHash: request.question.policyHash,
+    targets: targetsOf(request.question.operations),
+    rowsMax: request.question.rowsMax,
+    approvers,
+    notBeforeMs,
+    expiresAtMs: notBeforeMs + ports.grantMs,
+    state: 'open',
+    intent: null,
+  }
+  if (!(await ports.requests.approve(request.id, notBeforeMs, grant))) return { result: 'refused', why: 'The request has ended.' }
+  await ports.log.append({
+    type: 'request.approved',
+    atMs: ports.clock.nowMs(),
+    session: request.session,
+    agent: grant.agent,
+    data: { request: request.id, grant: grant.id, digest: grant.digest, approvers, notBeforeMs, expiresAtMs: grant.expiresAtMs },
+  })
+  return { result: 'recorded', state: 'approved', approvalsMissing: 0, notBeforeMs }
+}
+
+function findFault(ports: VerdictPorts, request: AccessRequest | null, approval: Approval): string | null {
+  if (request === null) return 'There is no such request.'
+  if (request.state !== 'pending' && !(approval.verdict === 'reject' && request.state === 'approved')) return `The request is ${request.state}.`
+  if (request.expiresAtMs <= ports.clock.nowMs() && approval.verdict === 'approve') return 'The request has expired.'
+  if (!isEqual(approval.challenge, challengeOf(request, approval.verdict))) return 'The signature is over something else than this request and this verdict.'
+  if (approval.verdict === 'reject') return null
+  const { question } = request
+  if (question.policyHash !== ports.policyHash()) return 'The policy changed since this was asked; the agent has to ask again.'
+  if (isSamePerson(approval.person, question.subject.agent)) return 'An agent approves nothing.'
+  if (ports.mode() === 'team' && isSamePerson(approval.person, question.subject.owner)) return 'You own this agent; in team mode somebody else has to approve what it asks.'
+  if (request.approvals.some(({ person }) => isSamePerson(person, approval.person))) return 'You have given your verdict already.'
+  return null
+}
+
+/** Anyone in the group may cancel what is pending, or approved and not yet run. */
+export async function cancelRequest(ports: Pick<VerdictPorts, 'clock' | 'log' | 'requests'>, requestId: string, by: string): Promise<boolean> {
+  const request = await ports.requests.get(requestId)
+  if (request === null) return false
+  if (!(await ports.requests.end(requestId, ['pending', 'approved'], 'cancelled', by))) return false
+  await ports.log.append({ type: 'request.cancelled', atMs: ports.clock.nowMs(), session: request.session, data: { request: requestId, by } })
+  return true
+}
+
+export function approvalJson(approval: Approval): Json {
+  const { person, verdict, atMs, challenge, credentialId, evidence, reason } = approval
+  return { person, verdict, atMs, challenge, credentialId, evidence, reason }
+}
+
+function isEqual(left: string, right: string): boolean {
+  const one = Buffer.from(left)
+  const other = Buffer.from(right)
+  return one.length === other.length && timingSafeEqual(one, other)
+}

@@ -1,0 +1,103 @@
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { sha256Hex } from '@sallyport/core'
+import { VaultFailure } from './failure.ts'
+
+/** Plaintext bytes in a chunk, at most. A writer may cut smaller ones. */
+export const chunkBytesMax = 1 << 20
+/** Plaintext bytes in a sealed inside of a manifest, at most. */
+export const insideBytesMax = 64 << 20
+
+/**
+ * What a box holds. Each kind has keys of its own, so that a chunk can never be taken for the inside of a manifest.
+ */
+export type BoxKind = 'chunk' | 'inside'
+const magics: Record<BoxKind, string> = { chunk: 'SPVCHNK1', inside: 'SPVINSD1' }
+const bytesMax: Record<BoxKind, number> = { chunk: chunkBytesMax, inside: insideBytesMax }
+
+const magicBytes = 8
+const saltBytes = 32
+const tagBytes = 16
+const headerBytes = magicBytes + 1 + saltBytes
+/** What a box adds to the bytes it encrypts. */
+export const boxOverheadBytes = headerBytes + tagBytes
+/** Always zero: every encryption key is used for one message only (see `keyOf`). */
+const nonce = Buffer.alloc(12)
+
+const codecs = { raw: 0, zstd: 1 } as const
+
+interface BoxKeys {
+  readonly salt: Buffer
+  readonly encryption: Buffer
+}
+export type ChunkKeys = Readonly<Record<BoxKind, BoxKeys>>
+
+const compress = promisify(zstdCompress)
+const decompress = promisify(zstdDecompress)
+
+/** The keys for boxes, from the 32 bytes of the vault's content key. */
+export function deriveChunkKeys(contentKey: Uint8Array): ChunkKeys {
+  const derive = (label: string): Buffer => Buffer.from(hkdfSync('sha256', contentKey, Buffer.alloc(0), `sallyport vault ${label} v1`, 32))
+  return {
+    chunk: { salt: derive('chunk salt'), encryption: derive('chunk encryption') },
+    inside: { salt: derive('inside salt'), encryption: derive('inside encryption') },
+  }
+}
+
+/**
+ * Compresses and encrypts. Deterministic: equal bytes under one content key and one compressor give an equal box, which is what lets chunks be
+ * stored once. The salt is a keyed hash of what is encrypted and the encryption key is made from the salt, so two different messages never meet
+ * the same key and the fixed nonce is never used twice (the idea of RFC 5297's synthetic IV). The salt covers the *compressed* bytes:
+ * another version of the compressor then only loses deduplication, not secrecy.
+ */
+export async function encryptBox(keys: ChunkKeys, kind: BoxKind, plain: Uint8Array): Promise<Buffer> {
+  if (plain.length > bytesMax[kind]) throw new VaultFailure('too_large', `A ${kind} holds ${bytesMax[kind]} bytes at most.`)
+  const squeezed = await compress(plain, { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
+  const smaller = squeezed.length < plain.length
+  const body = smaller ? squeezed : plain
+  const codec = Buffer.of(smaller ? codecs.zstd : codecs.raw)
+  const salt = createHmac('sha256', keys[kind].salt).update(codec).update(body).digest()
+  const header = Buffer.concat([Buffer.from(magics[kind], 'latin1'), codec, salt])
+  const cipher = createCipheriv('aes-256-gcm', keyOf(keys, kind, salt), nonce).setAAD(header)
+  return Buffer.concat([header, cipher.update(body), cipher.final(), cipher.getAuthTag()])
+}
+
+/** @throws VaultFailure `damaged` when the box is not whole, was not made with these keys, or holds more than its kind may. */
+export async function decryptBox(keys: ChunkKeys, kind: BoxKind, box: Uint8Array): Promise<Buffer> {
+  if (box.length < boxOverheadBytes) throw damaged('is too short')
+  const header = box.subarray(0, headerBytes)
+  if (!timingSafeEqual(header.subarray(0, magicBytes), Buffer.from(magics[kind], 'latin1'))) throw damaged(`does not begin like a ${kind}`)
+  const codec = header[magicBytes]
+  const decipher = createDecipheriv('aes-256-gcm', keyOf(keys, kind, header.subarray(magicBytes + 1)), nonce, { authTagLength: tagBytes })
+  decipher.setAAD(header).setAuthTag(box.subarray(box.length - tagBytes))
+  const body = decryptBody(decipher, box.subarray(headerBytes, box.length - tagBytes))
+  if (codec === codecs.raw && body.length <= bytesMax[kind]) return body
+  if (codec !== codecs.zstd) throw damaged('names a codec that does not exist, or holds too much')
+  try {
+    return await decompress(body, { maxOutputLength: bytesMax[kind] })
+  } catch (error) {
+    throw new VaultFailure('damaged', 'A box decrypted but does not decompress within its limit.', { cause: error })
+  }
+}
+
+/** The name a box is stored under: SHA-256 of all its bytes, so anyone can check it without a key. */
+export function addressOf(box: Uint8Array): string {
+  return sha256Hex(box)
+}
+
+function decryptBody(decipher: ReturnType<typeof createDecipheriv>, body: Uint8Array): Buffer {
+  try {
+    return Buffer.concat([decipher.update(body), decipher.final()])
+  } catch (error) {
+    throw new VaultFailure('damaged', 'A box does not decrypt: it was changed, or is of another vault.', { cause: error })
+  }
+}
+
+function keyOf(keys: ChunkKeys, kind: BoxKind, salt: Uint8Array): Buffer {
+  return createHmac('sha256', keys[kind].encryption).update(salt).digest()
+}
+
+function damaged(what: string): VaultFailure {
+  return new VaultFailure('damaged', `A box ${what}.`)
+}

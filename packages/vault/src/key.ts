@@ -1,0 +1,55 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto'
+import { canonicalJson } from '@sallyport/core'
+import { z } from 'zod'
+import { deriveChunkKeys, type ChunkKeys } from './chunk.ts'
+import { VaultFailure } from './failure.ts'
+
+/** The vault's secrets, as they lie in its `key` file (0600). */
+export interface VaultKey {
+  /** Raw Ed25519 public key, hex: the name of this vault. */
+  readonly publicKey: string
+  readonly chunkKeys: ChunkKeys
+  sign(domain: SignedDomain, text: string): string
+}
+
+/** What a signature is for. It is part of what is signed, so no signature can be used for another purpose. */
+export type SignedDomain = 'manifest' | 'retention'
+
+const keyFile = z.strictObject({ v: z.literal(1), signing: z.base64().max(200), content: z.base64().length(44) })
+
+/** A new key file. `random` gives the 32 bytes of the content key. */
+export function makeKeyFile(random: (bytes: number) => Buffer): string {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const signing = privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64')
+  return `${canonicalJson({ v: 1, signing, content: random(32).toString('base64') })}\n`
+}
+
+/** @throws VaultFailure `damaged`; the message never quotes the file. */
+export function readKeyFile(text: string): VaultKey {
+  try {
+    const file = keyFile.parse(JSON.parse(text))
+    const privateKey = createPrivateKey({ key: Buffer.from(file.signing, 'base64'), format: 'der', type: 'pkcs8' })
+    return {
+      publicKey: rawPublicKey(createPublicKey(privateKey)),
+      chunkKeys: deriveChunkKeys(Buffer.from(file.content, 'base64')),
+      sign: (domain, signed) => sign(null, toBeSigned(domain, signed), privateKey).toString('base64'),
+    }
+  } catch {
+    throw new VaultFailure('damaged', "The vault's key file cannot be read as a key.")
+  }
+}
+
+export function verifySignature(publicKey: string, domain: SignedDomain, text: string, signature: string): boolean {
+  const x = Buffer.from(publicKey, 'hex').toString('base64url')
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
+  return verify(null, toBeSigned(domain, text), key, Buffer.from(signature, 'base64'))
+}
+
+function toBeSigned(domain: SignedDomain, text: string): Buffer {
+  return Buffer.from(`sallyport vault ${domain} v1\n${text}`)
+}
+
+function rawPublicKey(key: KeyObject): string {
+  const { x } = z.object({ x: z.string() }).parse(key.export({ format: 'jwk' }))
+  return Buffer.from(x, 'base64url').toString('hex')
+}

@@ -1,0 +1,45 @@
+import { availableParallelism } from 'node:os'
+
+/** What one check found. No findings: it passed. */
+export interface StepResult {
+  readonly findings: readonly string[]
+  /** What was looked at, in a few words, so that a check that looked at nothing is seen. */
+  readonly summary: string
+}
+
+export interface Step {
+  readonly name: string
+  run(): Promise<StepResult>
+}
+
+export interface Tally {
+  readonly passed: number
+  readonly failed: readonly string[]
+}
+
+/** Runs steps, as many at a time as there are processors, and prints each as it ends. A step that throws has failed. */
+export async function runSteps(steps: readonly Step[], print: (line: string) => void): Promise<Tally> {
+  const waiting = [...steps]
+  const failed: string[] = []
+  const work = async (): Promise<void> => {
+    for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) {
+      if (!(await runStep(step, print))) failed.push(step.name)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.max(1, Math.min(availableParallelism(), steps.length)) }, work))
+  return { passed: steps.length - failed.length, failed }
+}
+
+async function runStep(step: Step, print: (line: string) => void): Promise<boolean> {
+  const startMs = performance.now()
+  const result = await step.run().catch((error: unknown): StepResult => ({ findings: [describeError(error)], summary: 'it could not finish' }))
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
+  const passed = result.findings.length === 0
+  print(`${passed ? 'ok  ' : 'FAIL'} ${step.name.padEnd(13)} ${seconds.padStart(5)} s  ${result.summary}`)
+  for (const finding of result.findings) print(finding.replaceAll(/^(?=.)/gm, '     '))
+  return passed
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
