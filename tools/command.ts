@@ -23,7 +23,12 @@ const outputBytesMax = 64 * 1024 * 1024
 /** Runs a program to its end in a process group of its own, so that a timeout leaves none of its children behind. Never rejects. */
 export function runCommand(program: string, args: readonly string[], options: CommandOptions): Promise<CommandResult> {
   return new Promise((resolve) => {
-    const child = spawn(program, [...args], { cwd: options.cwd, env: options.environment ?? process.env, detached: true, stdio: 'pipe' })
+    const child = spawn(program, [...args], {
+      cwd: options.cwd,
+      env: options.environment ?? process.env,
+      detached: true,
+      stdio: 'pipe',
+    })
     const stdout = collect(child.stdout, options.live === true ? process.stdout : null)
     const stderr = collect(child.stderr, options.live === true ? process.stderr : null)
     const forget = endGroupWithUs(child.pid)

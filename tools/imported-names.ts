@@ -11,7 +11,14 @@ export interface ImportedName {
 }
 
 /** Calls that load a module at run time, by any of the ways Node has. */
-const loaders = new Set(['require', 'module.require', 'process.getBuiltinModule', 'process.binding', 'process.dlopen', 'createRequire'])
+const loaders = new Set([
+  'require',
+  'module.require',
+  'process.getBuiltinModule',
+  'process.binding',
+  'process.dlopen',
+  'createRequire',
+])
 
 /** Every name a file imports: static, re-exported, dynamic, `require`d. A module named by an expression is reported as module `?`. */
 export function importedNames(source: string): readonly ImportedName[] {
@@ -22,6 +29,16 @@ export function importedNames(source: string): readonly ImportedName[] {
     for (const name of namesIn(node)) found.push({ ...name, line })
   })
   return found
+}
+
+/** A source that imports what this one imports, in the same way (types as types), and does nothing else. */
+export function importsOnly(source: string): string {
+  const lines = importedNames(source)
+    .filter((taken) => taken.module !== '?')
+    .map(({ module, typeOnly }) =>
+      typeOnly ? `import type { Name } from ${JSON.stringify(module)}` : `import ${JSON.stringify(module)}`,
+    )
+  return [...new Set(lines), ''].join('\n')
 }
 
 type Name = Omit<ImportedName, 'line'>

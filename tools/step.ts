@@ -32,7 +32,9 @@ export async function runSteps(steps: readonly Step[], print: (line: string) => 
 
 async function runStep(step: Step, print: (line: string) => void): Promise<boolean> {
   const startMs = performance.now()
-  const result = await step.run().catch((error: unknown): StepResult => ({ findings: [describeError(error)], summary: 'it could not finish' }))
+  const result = await step
+    .run()
+    .catch((error: unknown): StepResult => ({ findings: [describeError(error)], summary: 'it could not finish' }))
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
   const passed = result.findings.length === 0
   print(`${passed ? 'ok  ' : 'FAIL'} ${step.name.padEnd(13)} ${seconds.padStart(5)} s  ${result.summary}`)

@@ -80,7 +80,15 @@ export function argumentsOf(node: SyntaxNode): readonly SyntaxNode[] {
     .filter(isNode)
 }
 
-const functionTypes = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression', 'ClassMethod', 'PrivateMethod', 'Constructor', 'MethodProperty'])
+const functionTypes = new Set([
+  'FunctionDeclaration',
+  'FunctionExpression',
+  'ArrowFunctionExpression',
+  'ClassMethod',
+  'PrivateMethod',
+  'Constructor',
+  'MethodProperty',
+])
 
 export function isFunction(node: SyntaxNode): boolean {
   return functionTypes.has(node.type)

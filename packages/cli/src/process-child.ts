@@ -11,11 +11,13 @@ export interface ChildSettings {
   readonly env: NodeJS.ProcessEnv
   readonly uid?: number | undefined
   readonly gid?: number | undefined
-  /** Everything it prints goes here, appended; 0600. */
+  /** Everything it prints goes here, appended; 0600. Not the ready line: it may hold a one-time link, which is for the terminal only. */
   readonly logFile: string
   readonly readyTimeoutMs: number
   /** How it is asked to end, and how long it may take before SIGKILL. */
   readonly stopTimeoutMs: number
+  /** Aborts a start that is not ready yet: the child is asked to end, then made to. */
+  readonly signal?: AbortSignal | undefined
 }
 
 export type Ended = { readonly kind: 'code'; readonly code: number } | { readonly kind: 'signal'; readonly signal: string }
@@ -35,8 +37,10 @@ export interface Child {
   kill(): void
 }
 
-/** Lines longer than this are cut in the tail kept for errors; the log file has them whole. */
+/** Longer lines are cut in the tail kept for errors; the log file has them whole. */
 const lineLengthMax = 2000
+/** A line longer than this is not waited for any more. */
+const heldLineMax = 1024 * 1024
 const lastLinesMax = 40
 
 /**
@@ -46,50 +50,44 @@ const lastLinesMax = 40
 export async function startChild(settings: ChildSettings): Promise<Child> {
   mkdirSync(dirname(settings.logFile), { recursive: true, mode: 0o700 })
   const log = openSync(settings.logFile, 'a', 0o600)
-  const process = spawn(settings.command, [...settings.args], {
+  const spawned = spawn(settings.command, [...settings.args], {
     env: settings.env,
     cwd: '/',
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
     ...(settings.uid === undefined ? {} : { uid: settings.uid, gid: settings.gid }),
   })
-  process.stdin.on('error', () => undefined)
-  const lines = collectLines(process, log)
-  const ended = waitForEnd(process).finally(() => closeSync(log))
-  const ready = waitForReady(settings, lines, ended)
-  try {
-    const line = await ready
-    return makeChild(settings, process, line, ended, lines)
-  } catch (error) {
-    killGroup(process)
+  spawned.stdin.on('error', () => undefined)
+  const lines = collectLines(spawned, log)
+  const ended = waitForEnd(spawned).finally(() => closeSync(log))
+  const stop = async (): Promise<void> => {
+    if (spawned.exitCode === null && spawned.signalCode === null) spawned.kill('SIGTERM')
+    const timer = setTimeout(() => killGroup(spawned), settings.stopTimeoutMs)
     await ended
+    clearTimeout(timer)
+  }
+  try {
+    const ready = await waitForReady(settings, lines, ended)
+    return { name: settings.name, pid: spawned.pid ?? 0, ready, ended, lastLines: () => lines.last, stop, kill: () => killGroup(spawned) }
+  } catch (error) {
+    await stop()
     throw error
   }
 }
 
-function makeChild(settings: ChildSettings, process: ChildProcess, ready: unknown, ended: Promise<Ended>, lines: Lines): Child {
-  const stop = async (): Promise<void> => {
-    if (process.exitCode === null && process.signalCode === null) process.kill('SIGTERM')
-    const timer = setTimeout(() => killGroup(process), settings.stopTimeoutMs)
-    await ended
-    clearTimeout(timer)
-  }
-  return { name: settings.name, pid: process.pid ?? 0, ready, ended, lastLines: () => lines.last, stop, kill: () => killGroup(process) }
-}
-
-function killGroup(process: ChildProcess): void {
-  if (process.pid === undefined) return
+function killGroup(spawned: ChildProcess): void {
+  if (spawned.pid === undefined) return
   try {
-    globalThis.process.kill(-process.pid, 'SIGKILL')
+    process.kill(-spawned.pid, 'SIGKILL')
   } catch {
     // The group is gone already, which is what was wanted.
   }
 }
 
-function waitForEnd(process: ChildProcess): Promise<Ended> {
+function waitForEnd(spawned: ChildProcess): Promise<Ended> {
   return new Promise((resolve) => {
-    process.once('error', () => resolve({ kind: 'code', code: 127 }))
-    process.once('close', (code, signal) => resolve(signal === null ? { kind: 'code', code: code ?? 1 } : { kind: 'signal', signal }))
+    spawned.once('error', () => resolve({ kind: 'code', code: 127 }))
+    spawned.once('close', (code, signal) => resolve(signal === null ? { kind: 'code', code: code ?? 1 } : { kind: 'signal', signal }))
   })
 }
 
@@ -99,10 +97,11 @@ interface Lines {
   listen(onLine: (line: string) => boolean): void
 }
 
-function collectLines(process: ChildProcess, log: number): Lines {
+function collectLines(spawned: ChildProcess, log: number): Lines {
   const last: string[] = []
   let onLine: ((line: string) => boolean) | null = null
   const keep = (line: string): void => {
+    writeSync(log, `${line}\n`)
     last.push(line.slice(0, lineLengthMax))
     if (last.length > lastLinesMax) last.shift()
   }
@@ -110,23 +109,23 @@ function collectLines(process: ChildProcess, log: number): Lines {
     let rest = ''
     stream?.setEncoding('utf8')
     stream?.on('data', (chunk: string) => {
-      writeSync(log, chunk)
       const parts = (rest + chunk).split('\n')
-      rest = (parts.pop() ?? '').slice(-lineLengthMax * 10)
+      rest = parts.pop() ?? ''
+      if (rest.length > heldLineMax) {
+        parts.push(rest)
+        rest = ''
+      }
       for (const line of parts) {
-        if (isOutput && onLine?.(line)) {
-          onLine = null
-          continue
-        }
-        keep(line)
+        if (isOutput && onLine?.(line)) onLine = null
+        else keep(line)
       }
     })
     stream?.on('end', () => {
       if (rest !== '') keep(rest)
     })
   }
-  attach(process.stdout, true)
-  attach(process.stderr, false)
+  attach(spawned.stdout, true)
+  attach(spawned.stderr, false)
   return {
     last,
     listen: (listener) => {
@@ -140,6 +139,12 @@ function waitForReady(settings: ChildSettings, lines: Lines, ended: Promise<Ende
     const timer = setTimeout(() => {
       reject(startFailure(settings, `The ${settings.name} was not ready after ${settings.readyTimeoutMs / 1000} s.`, lines, false))
     }, settings.readyTimeoutMs)
+    const interrupt = (): void => {
+      clearTimeout(timer)
+      reject(interrupted())
+    }
+    if (settings.signal?.aborted) interrupt()
+    settings.signal?.addEventListener('abort', interrupt, { once: true })
     lines.listen((line) => {
       const value = parseReady(line)
       if (value === null) return false
@@ -163,6 +168,10 @@ function parseReady(line: string): unknown {
   } catch {
     return null
   }
+}
+
+export function interrupted(): CommandFailure {
+  return new CommandFailure(exitCodes.failed, 'interrupted', 'Interrupted while starting.', 'Nothing is running.', 'Start again when you like; what was made so far is kept.')
 }
 
 /** A child that exits with 2 found fault with its settings; what it printed is the answer. */

@@ -1,5 +1,6 @@
-import { style } from './style.ts'
 import { markup, type Markup, type Piece } from './markup.ts'
+import { style } from './style.ts'
+import { formatDuration, formatInstant } from './words.ts'
 
 /** What holds here, said on every page (DESIGN §6). */
 export interface Posture {
@@ -51,7 +52,7 @@ ${page.scripts.map((name) => markup`<script type="module" nonce="${frame.nonce}"
 
 function renderTop(frame: Frame, path: Page['path']): Markup {
   const link = (to: string, name: Piece): Markup => markup`<a href="${to}"${to === path ? markup` aria-current="page"` : ''}>${name}</a>`
-  const waiting = frame.waiting > 0 ? markup` <span class="pill">${frame.waiting}<span class="dim" hidden> waiting</span></span>` : ''
+  const waiting = frame.waiting > 0 ? markup` <span class="pill" aria-label="${frame.waiting} waiting">${frame.waiting}</span>` : ''
   if (frame.person === null) return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a></header>`
   return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a>
 ${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/people', 'People')}
@@ -65,6 +66,6 @@ export function postureLine(posture: Posture): string {
 }
 
 /** A moment that the browser keeps counting down to. */
-export function countdown(untilMs: number, nowMs: number, text: string, exact: string): Markup {
-  return markup`<time data-until="${untilMs}" datetime="${new Date(untilMs).toISOString()}" title="${exact}">${text}</time>${untilMs <= nowMs ? '' : ''}`
+export function countdown(untilMs: number, nowMs: number): Markup {
+  return markup`<time data-until="${untilMs}" datetime="${new Date(untilMs).toISOString()}" title="${formatInstant(untilMs)}">${formatDuration(untilMs - nowMs)}</time>`
 }

@@ -60,7 +60,10 @@ export interface Requests {
   /** consumed without a durable intent → open again; only at start. */
   giveBack(grantId: string): Promise<void>
   voidGrant(grantId: string): Promise<void>
+  /** Consumed and not yet settled: only a start looks at them. */
   consumedGrants(): Promise<readonly Grant[]>
+  /** Its intent was found on the log: it is used up for good. */
+  settle(grantId: string): Promise<void>
   /** Resolves with the request when it has left `pending`, when `signal` aborts, or after `timeoutMs`. */
   waitForVerdict(id: string, timeoutMs: number, signal: AbortSignal): Promise<AccessRequest | null>
 }

@@ -51,7 +51,8 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
     await ports.log.append({ type: 'request.rejected', atMs: ports.clock.nowMs(), session: request.session, data: { request: request.id, by: approval.person } })
     return { result: 'recorded', state: 'rejected', approvalsMissing: 0, notBeforeMs: null }
   }
-  if (!(await ports.requests.addApproval(request.id, approval))) return { result: 'refused', why: 'This person has given a verdict already, or the request has ended.' }
+  const stored = request.approvals.some(({ challenge, credentialId }) => challenge === approval.challenge && credentialId === approval.credentialId)
+  if (!stored && !(await ports.requests.addApproval(request.id, approval))) return { result: 'refused', why: 'This person has given a verdict already, or the request has ended.' }
   const current = await ports.requests.get(request.id)
   if (current === null || current.state !== 'pending') return { result: 'refused', why: 'The request has ended.' }
   const { question } = current

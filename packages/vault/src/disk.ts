@@ -63,6 +63,20 @@ export async function readIfThere(path: string, bytesMax: number): Promise<Buffe
   }
 }
 
+/** The last bytes of a text file; empty when there is none. */
+export async function readEnd(path: string, bytes: number): Promise<string> {
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    const { size } = await file.stat()
+    const end = Buffer.alloc(Math.min(size, bytes))
+    const { bytesRead } = await file.read(end, 0, end.length, size - end.length)
+    return end.subarray(0, bytesRead).toString('utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return ''
+    throw error
+  }
+}
+
 /** Runs jobs over items, at most `width` at a time; the first failure stops the rest and is thrown. */
 export async function forEachWide<Item>(items: Iterable<Item>, width: number, job: (item: Item) => Promise<void>): Promise<void> {
   const rest = items[Symbol.iterator]()

@@ -5,6 +5,7 @@ export const failureStatus = {
   log_unknown: 403,
   not_found: 404,
   no_such_verb: 405,
+  too_slow: 408,
   part_exists: 409,
   part_in_progress: 409,
   seal_ended: 409,

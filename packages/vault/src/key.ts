@@ -9,19 +9,21 @@ export interface VaultKey {
   /** Raw Ed25519 public key, hex: the name of this vault. */
   readonly publicKey: string
   readonly chunkKeys: ChunkKeys
+  /** Secret of the key that cosigns the log's checkpoints: another one than that which signs manifests. 32 bytes. */
+  readonly witnessSeed: Buffer
   sign(domain: SignedDomain, text: string): string
 }
 
 /** What a signature is for. It is part of what is signed, so no signature can be used for another purpose. */
-export type SignedDomain = 'manifest' | 'retention'
+export type SignedDomain = 'identity' | 'manifest' | 'retention'
 
-const keyFile = z.strictObject({ v: z.literal(1), signing: z.base64().max(200), content: z.base64().length(44) })
+const keyFile = z.strictObject({ v: z.literal(1), signing: z.base64().max(200), content: z.base64().length(44), witness: z.base64().length(44) })
 
-/** A new key file. `random` gives the 32 bytes of the content key. */
+/** A new key file. `random` gives the bytes of the content key and of the witness's. */
 export function makeKeyFile(random: (bytes: number) => Buffer): string {
   const { privateKey } = generateKeyPairSync('ed25519')
   const signing = privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64')
-  return `${canonicalJson({ v: 1, signing, content: random(32).toString('base64') })}\n`
+  return `${canonicalJson({ v: 1, signing, content: random(32).toString('base64'), witness: random(32).toString('base64') })}\n`
 }
 
 /** @throws VaultFailure `damaged`; the message never quotes the file. */
@@ -31,6 +33,7 @@ export function readKeyFile(text: string): VaultKey {
     const privateKey = createPrivateKey({ key: Buffer.from(file.signing, 'base64'), format: 'der', type: 'pkcs8' })
     return {
       publicKey: rawPublicKey(createPublicKey(privateKey)),
+      witnessSeed: Buffer.from(file.witness, 'base64'),
       chunkKeys: deriveChunkKeys(Buffer.from(file.content, 'base64')),
       sign: (domain, signed) => sign(null, toBeSigned(domain, signed), privateKey).toString('base64'),
     }

@@ -51,9 +51,17 @@ export class Store {
   async stageChunk(seal: string, staged: Map<string, Promise<void>>, plain: Buffer): Promise<ChunkReference> {
     const box = await encryptBox(this.#keys, 'chunk', plain)
     const address = addressOf(box)
-    const writing = staged.get(address) ?? writeOnce(join(this.#staging(seal), address), box)
+    const path = join(this.#staging(seal), address)
+    const writing = staged.get(address) ?? writeOnce(path, box)
     staged.set(address, writing)
-    await writing
+    try {
+      await writing
+    } catch (error) {
+      // A half-written file must not stand in the way of another try.
+      staged.delete(address)
+      await rm(path, { force: true })
+      throw error
+    }
     return { address, bytes: plain.length, stored: box.length }
   }
 
@@ -93,6 +101,16 @@ export class Store {
     if (addressOf(await readWhole(staged, manifestBytesMax)) !== name.id) throw new VaultFailure('read_back_failed', 'The manifest did not read back as written.')
     if (!(await linkOnce(staged, manifestPath(this.#folder, name)))) throw new VaultFailure('storage_failed', 'A manifest of this name exists already.')
     await syncFolder(join(this.#folder, 'manifests'))
+  }
+
+  /** Puts a retention record in its place. Durable when it resolves. */
+  async keepRetention(name: string, bytes: Uint8Array): Promise<void> {
+    const staged = this.#staging(`retention-${name}`)
+    await rm(staged, { force: true })
+    await writeOnce(staged, bytes)
+    await linkOnce(staged, join(this.#folder, 'retention', name))
+    await syncFolder(join(this.#folder, 'retention'))
+    await rm(staged, { force: true })
   }
 
   async readManifest(name: ManifestName): Promise<Buffer> {

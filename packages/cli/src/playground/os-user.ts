@@ -30,13 +30,14 @@ function askForId(flag: '-u' | '-g'): number {
   return Number(execFileSync('id', [flag, 'nobody'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString())
 }
 
-/** True when this user may pass through every folder above `path` and read `path` itself. */
+/** True when this user may read `path` and enter every folder above it. */
 export function canReach(path: string, user: OsUser): boolean {
-  if (!permits(path, user, 0o4)) return false
-  for (let folder = dirname(path); ; folder = dirname(folder)) {
-    if (!permits(folder, user, 0o1)) return false
-    if (folder === dirname(folder)) return true
-  }
+  return permits(path, user, 0o4) && canEnter(dirname(path), user)
+}
+
+/** True when this user may pass through this folder and every one above it. */
+export function canEnter(folder: string, user: OsUser): boolean {
+  return permits(folder, user, 0o1) && (folder === dirname(folder) || canEnter(dirname(folder), user))
 }
 
 function permits(path: string, user: OsUser, bit: number): boolean {

@@ -1,0 +1,63 @@
+import { Command } from 'commander'
+import { z } from 'zod'
+import { issuedShape, paths } from '../control-api.ts'
+import { connectControl } from '../control-client.ts'
+import { parseDuration } from '../duration.ts'
+import { stateOption } from '../state-directory.ts'
+import { splitAddress } from '../welcome.ts'
+
+const issueShape = z.object({ ttl: z.number().optional(), upstream: z.string().default('UPSTREAM'), state: z.string(), json: z.boolean().default(false) })
+const revokeShape = z.object({ state: z.string(), json: z.boolean().default(false) })
+
+export function makeCommand(): Command {
+  const command = new Command('handle').description('Handles: the short-lived secrets agents authenticate with. Useless anywhere but at the gate.')
+  command
+    .command('issue')
+    .description('Issues a handle and prints it, this once: the gate keeps only what it needs to recognise it.')
+    .argument('<agent>', 'an agent of the configuration')
+    .option('--ttl <duration>', 'how long it lives, such as 30m; never longer than the configuration allows', parseDuration)
+    .option('--upstream <name>', 'put into the lines to paste')
+    .addOption(stateOption())
+    .option('--json', 'one JSON object: id, agent, handle, expiresAt, url')
+    .action(async (agent: string, given: unknown) => issue(agent, issueShape.parse(given)))
+  command
+    .command('revoke')
+    .description('Ends a handle, and all that were narrowed from it, now.')
+    .argument('<id>', 'as `handle issue` printed it')
+    .addOption(stateOption())
+    .option('--json', 'one JSON object: id, revoked')
+    .action(async (id: string, given: unknown) => revoke(id, revokeShape.parse(given)))
+  return command
+}
+
+async function issue(agent: string, options: z.infer<typeof issueShape>): Promise<void> {
+  const control = await connectControl(options.state)
+  const body = { agent, ...(options.ttl === undefined ? {} : { ttlMs: options.ttl }) }
+  const issued = await control.post(paths.handles, body, issuedShape)
+  const expiresAt = new Date(issued.expiresAtMs).toISOString()
+  const { host, port } = splitAddress(control.run.postgresAddress)
+  const url = `postgres://${agent}:${issued.secret}@${control.run.postgresAddress}/${options.upstream}`
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ id: issued.id, agent, handle: issued.secret, expiresAt, url })}\n`)
+    return
+  }
+  process.stdout.write(
+    [
+      `Handle ${issued.id} for ${agent}, until ${expiresAt}. It is shown only here:`,
+      '',
+      `  ${issued.secret}`,
+      '',
+      'To use it:',
+      `  PGPASSWORD=${issued.secret} psql "host=${host} port=${port} user=${agent} dbname=${options.upstream}"`,
+      '',
+      `To end it before its time: sallyport handle revoke ${issued.id}`,
+      '',
+    ].join('\n'),
+  )
+}
+
+async function revoke(id: string, options: z.infer<typeof revokeShape>): Promise<void> {
+  const control = await connectControl(options.state)
+  await control.post(paths.revokeHandle(id), {}, z.unknown())
+  process.stdout.write(options.json ? `${JSON.stringify({ id, revoked: true })}\n` : `Handle ${id} and all narrowed from it are ended.\n`)
+}

@@ -1,0 +1,39 @@
+import { z } from 'zod'
+
+/** The part of the people's API that these commands use. */
+export const paths = {
+  handles: '/api/v1/handles',
+  revokeHandle: (id: string): string => `/api/v1/handles/${encodeURIComponent(id)}/revoke`,
+  snapshots: '/api/v1/snapshots',
+  undo: '/api/v1/undo',
+} as const
+
+/** A handle just issued. The only time its secret is seen. */
+export const issuedShape = z.object({
+  id: z.string(),
+  agent: z.string(),
+  secret: z.string(),
+  expiresAtMs: z.number(),
+})
+export type Issued = z.infer<typeof issuedShape>
+
+export const snapshotsShape = z.object({
+  snapshots: z.array(
+    z.object({
+      id: z.string(),
+      kind: z.string(),
+      upstream: z.string(),
+      madeAtMs: z.number(),
+      rows: z.number(),
+      bytes: z.number(),
+      checksums: z.record(z.string(), z.string()),
+      retainUntilMs: z.number(),
+    }),
+  ),
+})
+export type ListedSnapshot = z.infer<typeof snapshotsShape>['snapshots'][number]
+
+export const undoneShape = z.object({
+  tables: z.array(z.object({ name: z.string(), rows: z.number() })).default([]),
+  rows: z.number(),
+})

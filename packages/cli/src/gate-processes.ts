@@ -1,0 +1,192 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { CommandFailure, exitCodes } from './failure.ts'
+import { startPlayground, type Playground } from './playground/playground.ts'
+import { interrupted, startChild, type Child, type Ended } from './process-child.ts'
+import { isAlive, readRun, removeRun, writeRun, type Run } from './state-directory.ts'
+
+/** Files of the programs that `up` starts. */
+export interface Programs {
+  readonly gateway: string
+  readonly vault: string
+}
+
+export interface GateSettings {
+  readonly stateDirectory: string
+  /** Absolute. Null: a playground. */
+  readonly configuration: string | null
+  readonly programs: Programs
+  readonly nowMs: () => number
+  /** Aborts the start. */
+  readonly signal: AbortSignal
+}
+
+/** Gate, vault and, in a playground, the database: up and ready. */
+export interface RunningGate {
+  readonly run: Run
+  /** One-time link for the first person; null when somebody is enrolled already. */
+  readonly enrolmentUrl: string | null
+  readonly playground: Playground | null
+  /** Which of them ended first, and how. Nothing of ours works without all of them. */
+  readonly ended: Promise<{ readonly child: Child; readonly how: Ended }>
+  /** Gate, then vault, then database: nothing may write to what is gone. */
+  stop(): Promise<void>
+  /** At once, and nothing is left behind; for a person who presses Ctrl-C again. */
+  kill(): void
+}
+
+/** What the gateway says when it is ready. */
+const readyShape = z.object({
+  controlUrl: z.url(),
+  postgresAddress: z.string(),
+  enrolmentUrl: z.string().nullish(),
+})
+
+const gatewayReadyMs = 20_000
+const vaultReadyMs = 20_000
+const gatewayStopMs = 8_000
+const vaultStopMs = 5_000
+/** How long processes of a killed `up` may take to notice. */
+const leftoverMs = 15_000
+
+const playgroundPostgresPort = 6432
+const playgroundControlPort = 6480
+
+export async function startGate(settings: GateSettings): Promise<RunningGate> {
+  const { stateDirectory, signal } = settings
+  await waitForLeftovers(stateDirectory)
+  const started: Child[] = []
+  try {
+    const [vault, playground] = await startBoth(settings)
+    if (playground) started.push(playground.server)
+    started.push(vault)
+    if (signal.aborted) throw interrupted()
+    const configuration = playground?.configuration ?? settings.configuration
+    if (configuration === null) throw new Error('neither a configuration nor a playground')
+    const gateway = await startGateway(settings, configuration)
+    started.push(gateway)
+    const ready = readyShape.parse(gateway.ready)
+    const run: Run = {
+      controlUrl: ready.controlUrl,
+      postgresAddress: ready.postgresAddress,
+      cliPid: process.pid,
+      gatewayPid: gateway.pid,
+      vaultPid: vault.pid,
+      ...(playground ? { postgresPid: playground.server.pid, postgresPort: playground.port } : {}),
+      configuration,
+      startedAtMs: settings.nowMs(),
+    }
+    writeRun(stateDirectory, run)
+    return assemble(stateDirectory, run, ready.enrolmentUrl ?? null, playground, started)
+  } catch (error) {
+    await stopInOrder(started)
+    throw error
+  }
+}
+
+function assemble(stateDirectory: string, run: Run, enrolmentUrl: string | null, playground: Playground | null, started: readonly Child[]): RunningGate {
+  return {
+    run,
+    enrolmentUrl,
+    playground,
+    ended: Promise.race(started.map(async (child) => ({ child, how: await child.ended }))),
+    async stop() {
+      await stopInOrder(started)
+      removeRun(stateDirectory)
+    },
+    kill() {
+      for (const child of started) child.kill()
+      removeRun(stateDirectory)
+    },
+  }
+}
+
+/** Last started, first stopped. */
+async function stopInOrder(started: readonly Child[]): Promise<void> {
+  for (const child of started.toReversed()) await child.stop()
+}
+
+/** The vault and the playground do not need each other; when one fails the other is stopped. */
+async function startBoth(settings: GateSettings): Promise<[Child, Playground | null]> {
+  const { stateDirectory, signal } = settings
+  const [vault, playground] = await Promise.allSettled([
+    startVault(settings),
+    settings.configuration !== null
+      ? null
+      : startPlayground({
+          stateDirectory,
+          anchor: startOfDay(settings.nowMs()),
+          postgresPort: playgroundPostgresPort,
+          controlPort: playgroundControlPort,
+          signal,
+        }),
+  ])
+  if (vault.status === 'fulfilled' && playground.status === 'fulfilled') return [vault.value, playground.value]
+  if (vault.status === 'fulfilled') await vault.value.stop()
+  if (playground.status === 'fulfilled') await playground.value?.server.stop()
+  throw vault.status === 'rejected' ? vault.reason : playground.status === 'rejected' ? playground.reason : interrupted()
+}
+
+function startOfDay(nowMs: number): Date {
+  const dayMs = 86_400_000
+  return new Date(Math.floor(nowMs / dayMs) * dayMs)
+}
+
+function startVault({ stateDirectory, programs, signal }: GateSettings): Promise<Child> {
+  return startChild({
+    name: 'vault',
+    command: process.execPath,
+    args: [programs.vault, '--state', stateDirectory, '--exit-with-parent'],
+    // No upstream credential that our environment may hold is the vault's business.
+    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', TZ: process.env['TZ'] ?? '' },
+    logFile: join(stateDirectory, 'logs', 'vault.log'),
+    readyTimeoutMs: vaultReadyMs,
+    stopTimeoutMs: vaultStopMs,
+    signal,
+  })
+}
+
+function startGateway({ stateDirectory, programs, signal }: GateSettings, configuration: string): Promise<Child> {
+  return startChild({
+    name: 'gate',
+    command: process.execPath,
+    args: [programs.gateway, '--config', configuration, '--state', stateDirectory, '--exit-with-parent'],
+    // `env:` references are read from it.
+    env: process.env,
+    logFile: join(stateDirectory, 'logs', 'gateway.log'),
+    readyTimeoutMs: gatewayReadyMs,
+    stopTimeoutMs: gatewayStopMs,
+    signal,
+  })
+}
+
+/** We hold the start lock, so processes of an earlier run are on their way out: they saw their parent go. They still hold ports and locks. */
+async function waitForLeftovers(stateDirectory: string): Promise<void> {
+  const run = readRun(stateDirectory)
+  if (run === null) return
+  const deadline = Date.now() + leftoverMs
+  for (const pid of [run.gatewayPid, run.vaultPid]) {
+    while (isOurs(pid)) {
+      if (Date.now() > deadline) {
+        throw new CommandFailure(
+          exitCodes.failed,
+          'already_running',
+          `Process ${pid} of an earlier run still holds this state and does not end.`,
+          'No second gate was started.',
+          `End it with \`kill ${pid}\`, then start again.`,
+        )
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+  removeRun(stateDirectory)
+}
+
+/** After a reboot the number may be anybody's; where the system shows command lines, look. */
+function isOurs(pid: number): boolean {
+  if (!isAlive(pid)) return false
+  const file = `/proc/${pid}/cmdline`
+  if (!existsSync(file)) return process.platform !== 'linux'
+  return readFileSync(file, 'utf8').includes('--exit-with-parent')
+}

@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import { writePrivateFile } from '../state-directory.ts'
+import { fillShop, productionSize, stagingSize, type ShopSize } from './shop.ts'
+
+/** The two databases of a playground. */
+export const playgroundDatabases: readonly { readonly name: 'production' | 'staging'; readonly size: ShopSize }[] = [
+  { name: 'production', size: productionSize },
+  { name: 'staging', size: stagingSize },
+]
+
+/** `use` owns the tables; `protect` reads everything, replicates, and may act as the owner to put a copy back. */
+const roles = ['use', 'protect'] as const
+type Role = (typeof roles)[number]
+
+export interface ServerAddress {
+  readonly port: number
+  readonly superuserPassword: string
+}
+
+/** Makes roles and databases and fills them, both databases at once. */
+export async function makeDatabases(server: ServerAddress, stateDirectory: string, anchor: Date): Promise<void> {
+  const passwords = { use: newPassword(stateDirectory, 'use'), protect: newPassword(stateDirectory, 'protect') }
+  await asSuperuser(server, 'postgres', async (client) => {
+    // A failing statement is written to the server's log; these hold passwords.
+    await client.query('SET log_min_error_statement = panic')
+    await client.query(`CREATE ROLE app_use LOGIN PASSWORD ${client.escapeLiteral(passwords.use)}`)
+    await client.query(`CREATE ROLE app_protect LOGIN REPLICATION PASSWORD ${client.escapeLiteral(passwords.protect)}`)
+    await client.query('GRANT app_use, pg_read_all_data, pg_signal_backend TO app_protect')
+    // Puts rows back without firing triggers a second time.
+    await client.query('GRANT SET ON PARAMETER session_replication_role TO app_protect')
+    for (const { name } of playgroundDatabases) await client.query(`CREATE DATABASE ${name}`)
+  })
+  await Promise.all(
+    playgroundDatabases.map(({ name, size }) =>
+      asSuperuser(server, name, async (client) => {
+        await client.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${name} FROM PUBLIC`)
+        await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${name} TO app_use`)
+        await client.query(`GRANT CONNECT, TEMPORARY, CREATE ON DATABASE ${name} TO app_protect`)
+        await client.query('GRANT USAGE, CREATE ON SCHEMA public TO app_use, app_protect')
+        await client.query('GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO app_protect')
+        await client.query('SET ROLE app_use')
+        await fillShop(client, size, anchor)
+      }),
+    ),
+  )
+}
+
+/** The gate's two credentials for each database, as files for `file:` references. The port may be another one at every start. */
+export function writeCredentials(server: ServerAddress, stateDirectory: string): void {
+  for (const { name } of playgroundDatabases) {
+    for (const role of roles) {
+      const password = readFileSync(passwordFile(stateDirectory, role), 'utf8').trim()
+      const url = `postgres://app_${role}:${password}@127.0.0.1:${server.port}/${name}?sslmode=disable`
+      writePrivateFile(join(stateDirectory, 'secrets', `${name}.${role}`), `${url}\n`)
+    }
+  }
+}
+
+export function hasCredentials(stateDirectory: string): boolean {
+  return roles.every((role) => existsSync(passwordFile(stateDirectory, role)))
+}
+
+function passwordFile(stateDirectory: string, role: Role): string {
+  return join(stateDirectory, 'secrets', `app_${role}.password`)
+}
+
+function newPassword(stateDirectory: string, role: Role): string {
+  const password = randomBytes(24).toString('base64url')
+  mkdirSync(join(stateDirectory, 'secrets'), { recursive: true, mode: 0o700 })
+  writePrivateFile(passwordFile(stateDirectory, role), `${password}\n`)
+  return password
+}
+
+async function asSuperuser(server: ServerAddress, database: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+  const client = new pg.Client({ host: '127.0.0.1', port: server.port, user: 'postgres', password: server.superuserPassword, database })
+  await client.connect()
+  try {
+    await work(client)
+  } finally {
+    await client.end()
+  }
+}

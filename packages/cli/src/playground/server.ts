@@ -1,0 +1,211 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { z } from 'zod'
+import { CommandFailure, exitCodes } from '../failure.ts'
+import { startChild, type Child } from '../process-child.ts'
+import { isAlive, writePrivateFile } from '../state-directory.ts'
+import { findBinaries, type Binaries } from './binaries.ts'
+import { canEnter, findUnprivilegedUser, type OsUser } from './os-user.ts'
+import { choosePort } from './port.ts'
+
+/** The embedded PostgreSQL of a playground, running. */
+export interface PlaygroundServer {
+  readonly child: Child
+  readonly port: number
+  readonly superuserPassword: string
+  /** True when the cluster was made just now and holds nothing yet. */
+  readonly isNew: boolean
+  /** Call when the databases are filled; until then the next start makes the cluster anew. */
+  markComplete(): void
+}
+
+const readyTimeoutMs = 30_000
+/** The guardian itself escalates after 8 and 10 s; this is for a guardian that hangs. */
+const stopTimeoutMs = 12_000
+/** How long a server whose command line was killed may take to end. */
+const leftoverTimeoutMs = 12_000
+
+const recordShape = z.object({
+  /** Where the cluster lies: beside the state, or elsewhere when the server's user cannot get there. */
+  folder: z.string(),
+  port: z.number().int().nullable(),
+  complete: z.boolean(),
+})
+type ServerRecord = z.infer<typeof recordShape>
+
+/** Starts the server, making its cluster first when there is none or when making it was interrupted. */
+export async function startPlaygroundServer(stateDirectory: string, signal?: AbortSignal): Promise<PlaygroundServer> {
+  const user = findUnprivilegedUser()
+  const recordFile = join(stateDirectory, 'playground.json')
+  let record = readRecord(recordFile) ?? { folder: makeClusterFolder(stateDirectory, user), port: null, complete: false }
+  const save = (): void => writePrivateFile(recordFile, `${JSON.stringify(record)}\n`)
+  save()
+  if (user) letThrough(stateDirectory, record.folder)
+  const binaries = findBinaries(user, join(record.folder, 'binaries'))
+  const data = join(record.folder, 'data')
+  await waitForLeftover(data)
+  const isNew = !record.complete
+  if (isNew) await makeCluster(binaries, data, stateDirectory, user)
+  const superuserPassword = readFileSync(passwordFile(stateDirectory), 'utf8').trim()
+  const start = (port: number): Promise<Child> => startServer({ binaries, data, port, stateDirectory, user, signal })
+  const { child, port } = await startOnFreePort(start, record.port)
+  record = { ...record, port }
+  save()
+  const markComplete = (): void => {
+    record = { ...record, complete: true }
+    save()
+  }
+  return { child, port, superuserPassword, isNew, markComplete }
+}
+
+function readRecord(file: string): ServerRecord | null {
+  if (!existsSync(file)) return null
+  const record = recordShape.safeParse(JSON.parse(readFileSync(file, 'utf8')))
+  return record.success && existsSync(record.data.folder) ? record.data : null
+}
+
+function passwordFile(stateDirectory: string): string {
+  return join(stateDirectory, 'secrets', 'playground.superuser')
+}
+
+/**
+ * Beside the rest of the state when the server's user can get there. As root the state often lies under a home folder only root may enter;
+ * then the cluster goes where servers keep theirs.
+ */
+function makeClusterFolder(stateDirectory: string, user: OsUser | null): string {
+  const state = realpathSync(stateDirectory)
+  if (user === null || canEnter(join(state, '..'), user)) {
+    const folder = join(state, 'playground')
+    mkdirSync(folder, { recursive: true, mode: user ? 0o711 : 0o700 })
+    return folder
+  }
+  const base = ['/var/lib', tmpdir()].find((candidate) => existsSync(candidate) && canEnter(candidate, user))
+  if (base === undefined) {
+    throw new CommandFailure(
+      exitCodes.failed,
+      'not_supported',
+      `PostgreSQL cannot run as root, and the user it runs as instead cannot enter the folders above ${state}.`,
+      'No playground was made.',
+      'Start in a folder that every user may enter, or run as an ordinary user.',
+    )
+  }
+  const folder = mkdtempSync(join(base, 'sallyport-playground-'))
+  chmodSync(folder, 0o711)
+  return folder
+}
+
+/** The state's folders may be passed through, not listed; every file in them stays 0600. Only where the cluster lies inside. */
+function letThrough(stateDirectory: string, folder: string): void {
+  if (folder.startsWith(realpathSync(stateDirectory))) chmodSync(stateDirectory, 0o711)
+}
+
+/** A server of a killed command line ends by itself, but not at once; two servers on one cluster would destroy it. */
+async function waitForLeftover(data: string): Promise<void> {
+  const deadline = Date.now() + leftoverTimeoutMs
+  for (let pid = leftoverPid(data); pid !== null; pid = leftoverPid(data)) {
+    if (Date.now() > deadline) {
+      throw new CommandFailure(
+        exitCodes.failed,
+        'already_running',
+        `An earlier playground database still runs here as process ${pid}.`,
+        'No second one was started on the same files.',
+        `End it with \`kill -INT ${pid}\`, then start again.`,
+      )
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** postmaster.pid names the process; after a reboot that number may be anybody's, so its working folder decides where we can see it. */
+function leftoverPid(data: string): number | null {
+  const file = join(data, 'postmaster.pid')
+  if (!existsSync(file)) return null
+  const pid = Number(readFileSync(file, 'utf8').split('\n')[0])
+  if (!Number.isInteger(pid) || pid <= 0 || !isAlive(pid)) return null
+  try {
+    const its = statSync(`/proc/${pid}/cwd`)
+    const ours = statSync(data)
+    return its.ino === ours.ino && its.dev === ours.dev ? pid : null
+  } catch {
+    return process.platform === 'linux' ? null : pid
+  }
+}
+
+async function makeCluster(binaries: Binaries, data: string, stateDirectory: string, user: OsUser | null): Promise<void> {
+  rmSync(data, { recursive: true, force: true })
+  mkdirSync(join(stateDirectory, 'secrets'), { recursive: true, mode: 0o700 })
+  const password = randomBytes(24).toString('base64url')
+  writePrivateFile(passwordFile(stateDirectory), `${password}\n`)
+  const handed = `${data}.password`
+  rmSync(handed, { force: true })
+  writeFileSync(handed, `${password}\n`, { mode: 0o600, flag: 'wx' })
+  mkdirSync(data, { mode: 0o700 })
+  if (user) for (const path of [handed, data]) chownSync(path, user.uid, user.gid)
+  const flags = ['-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', handed, '-E', 'UTF8', '--no-locale', '--locale-provider=libc', '-N']
+  try {
+    await promisify(execFile)(binaries.initdb, ['-D', data, ...flags], { cwd: '/', env: serverEnvironment(), ...user })
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n').slice(-5).join('\n') : String(error)
+    throw new CommandFailure(
+      exitCodes.failed,
+      'start_failed',
+      `PostgreSQL could not make the playground's cluster:\n${said}`,
+      'No playground was made.',
+      'Put your own database behind the gate with `sallyport init`, or mend what PostgreSQL names.',
+      { cause: error },
+    )
+  } finally {
+    rmSync(handed, { force: true })
+  }
+}
+
+/** Nothing of ours is the server's business, least of all credentials in our environment. */
+function serverEnvironment(): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
+}
+
+async function startOnFreePort(start: (port: number) => Promise<Child>, preferred: number | null): Promise<{ child: Child; port: number }> {
+  // Between finding a free port and binding it somebody else may take it.
+  for (let tries = 0; ; tries++) {
+    const port = await choosePort(tries === 0 ? preferred : null)
+    try {
+      return { child: await start(port), port }
+    } catch (error) {
+      const portTaken = error instanceof CommandFailure && error.message.includes('could not bind')
+      if (!portTaken || tries >= 3) throw error
+    }
+  }
+}
+
+interface ServerStart {
+  readonly binaries: Binaries
+  readonly data: string
+  readonly port: number
+  readonly stateDirectory: string
+  readonly user: OsUser | null
+  readonly signal: AbortSignal | undefined
+}
+
+function startServer({ binaries, data, port, stateDirectory, user, signal }: ServerStart): Promise<Child> {
+  const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'wal_level=replica', 'max_wal_senders=10', 'max_connections=100']
+  return startChild({
+    name: 'playground database',
+    command: process.execPath,
+    args: [
+      fileURLToPath(new URL('./guardian.ts', import.meta.url)),
+      ...['--postgres', binaries.postgres, '--data', data],
+      ...(user ? ['--uid', String(user.uid), '--gid', String(user.gid)] : []),
+      ...['--', ...settings],
+    ],
+    env: serverEnvironment(),
+    logFile: join(stateDirectory, 'logs', 'playground.log'),
+    readyTimeoutMs,
+    stopTimeoutMs,
+    signal,
+  })
+}

@@ -1,0 +1,134 @@
+import { existsSync, realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { connectControl } from './control-client.ts'
+import { issuedShape, paths } from './control-api.ts'
+import { CommandFailure, exitCodes, type ExitCode } from './failure.ts'
+import { startGate, type Programs, type RunningGate } from './gate-processes.ts'
+import { judgeIsolation, readIsolationFacts } from './isolation.ts'
+import { takeStartLock } from './start-lock.ts'
+import { makePrivateFolder, readRun } from './state-directory.ts'
+import { describeWelcome, type Welcome } from './welcome.ts'
+
+export interface UpSettings {
+  /** As given; null: `sallyport.yaml` here if there is one, else a playground. */
+  readonly configuration: string | null
+  readonly stateDirectory: string
+  readonly json: boolean
+  readonly programs: Programs
+  readonly nowMs: () => number
+  readonly write: (text: string) => void
+}
+
+/** The gate and the vault of this checkout. */
+export const shippedPrograms: Programs = {
+  gateway: fileURLToPath(new URL('../../gateway/src/main.ts', import.meta.url)),
+  vault: fileURLToPath(new URL('../../vault/src/main.ts', import.meta.url)),
+}
+
+const trialHandleMs = 3_600_000
+
+/** Starts everything, says so, and stays until a signal or until one of the processes ends. */
+export async function runUp(settings: UpSettings): Promise<ExitCode> {
+  const configuration = findConfiguration(settings.configuration)
+  makePrivateFolder(settings.stateDirectory)
+  const stateDirectory = realpathSync(settings.stateDirectory)
+  const lock = takeStartLock(stateDirectory)
+  if (lock === null) throw alreadyRunning(stateDirectory)
+  const interruption = new AbortController()
+  let gate: RunningGate | null = null
+  const stopSignals = listenForSignals(interruption, () => gate?.kill())
+  try {
+    const startedAtMs = settings.nowMs()
+    const { programs, nowMs } = settings
+    gate = await startGate({ stateDirectory, configuration, programs, nowMs, signal: interruption.signal })
+    settings.write(await describeReady(settings, gate, stateDirectory, startedAtMs))
+    const ended = await Promise.race([gate.ended, whenAborted(interruption.signal)])
+    await gate.stop()
+    if (ended === null) return exitCodes.ok
+    throw endedFailure(ended.child.name, ended.child.lastLines(), stateDirectory)
+  } finally {
+    stopSignals()
+    lock.release()
+  }
+}
+
+function findConfiguration(given: string | null): string | null {
+  if (given !== null && !existsSync(given)) {
+    throw new CommandFailure(
+      exitCodes.usage,
+      'no_configuration',
+      `There is no configuration file ${given}.`,
+      'Nothing was started.',
+      'Write one with `sallyport init`, or leave --config out for a playground.',
+    )
+  }
+  const path = given ?? 'sallyport.yaml'
+  return existsSync(path) ? resolve(path) : null
+}
+
+function alreadyRunning(stateDirectory: string): CommandFailure {
+  const run = readRun(stateDirectory)
+  const where = run ? `: people look at ${run.controlUrl}, agents connect to ${run.postgresAddress} (process ${run.cliPid})` : ', and is still starting or stopping'
+  return new CommandFailure(
+    exitCodes.failed,
+    'already_running',
+    `A gate already runs with its state in ${stateDirectory}${where}.`,
+    'No second one was started.',
+    'Use that one, stop it with Ctrl-C where it runs, or give this one another --state.',
+  )
+}
+
+/** The first signal stops in order, a second one at once. */
+function listenForSignals(interruption: AbortController, killAll: () => void): () => void {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  const onSignal = (): void => {
+    if (interruption.signal.aborted) killAll()
+    interruption.abort()
+  }
+  for (const signal of signals) process.on(signal, onSignal)
+  return () => {
+    for (const signal of signals) process.off(signal, onSignal)
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null)
+    signal.addEventListener('abort', () => resolve(null), { once: true })
+  })
+}
+
+function endedFailure(name: string, lastLines: readonly string[], stateDirectory: string): CommandFailure {
+  const said = lastLines.slice(-10).map((line) => `\n  | ${line}`)
+  return new CommandFailure(
+    exitCodes.failed,
+    'process_ended',
+    `The ${name} ended by itself, so everything was stopped.${said.join('')}`,
+    'No agent can reach an upstream through this gate now.',
+    `Read the logs in ${stateDirectory}/logs, then start again.`,
+  )
+}
+
+async function describeReady(settings: UpSettings, gate: RunningGate, stateDirectory: string, startedAtMs: number): Promise<string> {
+  const isolation = judgeIsolation(readIsolationFacts({ stateDirectory, gatewayPid: gate.run.gatewayPid, secretFiles: [] }))
+  const secondsToReady = (settings.nowMs() - startedAtMs) / 1000
+  const { controlUrl, postgresAddress, configuration } = gate.run
+  const trial = await issueTrial(gate, stateDirectory)
+  const welcome: Welcome = { isolation, controlUrl, postgresAddress, configuration, stateDirectory, secondsToReady, enrolmentUrl: gate.enrolmentUrl, trial }
+  return settings.json ? `${JSON.stringify({ ready: true, ...welcome, pid: process.pid })}\n` : describeWelcome(welcome)
+}
+
+/** A handle for the playground's agent, so that there is something to paste. The gate is up without it. */
+async function issueTrial(gate: RunningGate, stateDirectory: string): Promise<Welcome['trial']> {
+  if (gate.playground === null) return null
+  const { agent } = gate.playground
+  try {
+    const control = await connectControl(stateDirectory)
+    const issued = await control.post(paths.handles, { agent, ttlMs: trialHandleMs }, issuedShape)
+    return { agent, handle: issued.secret, expiresInMinutes: trialHandleMs / 60_000 }
+  } catch (error) {
+    process.stderr.write(`warning: no handle to try was issued: ${error instanceof Error ? error.message : String(error)}\n`)
+    return null
+  }
+}

@@ -1,0 +1,119 @@
+import { type AccessRequest, type Approval, type Question, worstKind } from '@sallyport/core'
+import { fence, showLine } from '../../fence.ts'
+import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
+import { markup, type Markup, type Piece } from '../../markup.ts'
+import { type ShownState, stateOf, stateWords } from '../../request-state.ts'
+import { badgeOf, copyAge, copySentence, formatAmount, formatCount, formatDuration, formatInstant, scopeSentences } from '../../words.ts'
+import { renderBindValues, renderOperation } from './operation.ts'
+
+/** One request as its page shows it. */
+export interface RequestView {
+  readonly request: AccessRequest
+  /** What a passkey would sign for each verdict, hex: made from the very question that is shown. */
+  readonly challenges: { readonly approve: string; readonly reject: string }
+  readonly newestCopyAtMs: number | null
+  /** The sentence of each guard, by id; an unknown id is shown alone. */
+  readonly guardSentences: ReadonlyMap<string, string>
+  /** Why this person cannot approve, or null. */
+  readonly cannotApprove: string | null
+  readonly version: string
+}
+
+/** The verdict page. What is shown is what is signed: every field of the question is on it. */
+export function renderRequest(frame: Frame, view: RequestView): string {
+  const { request } = view
+  const state = stateOf(request, frame.nowMs)
+  return renderPage(frame, {
+    title: scopeSentences(request.question).headline,
+    path: '/requests',
+    width: 'normal',
+    scripts: ['page.js', 'passkey.js'],
+    refresh: { address: `/requests/${request.id}/version`, version: view.version },
+    body: [
+      renderHero(view, frame.nowMs),
+      ...renderQuestion(view, frame.nowMs),
+      renderState(request, state, frame.nowMs),
+      state === 'pending' ? renderVerdict(view, frame) : '',
+      markup`<p class="dim small">${postureLine(frame.posture)}</p>`,
+    ],
+  })
+}
+
+function renderHero({ request, newestCopyAtMs }: RequestView, nowMs: number): Markup {
+  const { question } = request
+  const badge = badgeOf(worstKind(question.operations.map(({ kind }) => kind)))
+  const { headline, further } = scopeSentences(question)
+  const irreversible = question.operations.some(({ reversible }) => !reversible)
+  return markup`<section class="card hero ${badge.tone}"><p class="${badge.tone}"><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> <span class="badge ${question.environment === 'production' ? 'danger' : ''}">${question.environment}</span></p>
+<h1>${showLine(headline)}</h1>
+<ul class="facts">${further.map((fact) => markup`<li>${fact}</li>`)}
+<li class="${question.copy === 'impossible' ? 'bad' : ''}">${question.copy === 'impossible' ? 'No copy can be made of it' : copyAge(newestCopyAtMs, nowMs)}</li>
+${irreversible ? markup`<li class="bad">Not reversible by itself</li>` : ''}</ul></section>`
+}
+
+/** Every field of the question. One that is added to Question and not shown here is a type error in the last line. */
+function renderQuestion({ request, guardSentences }: RequestView, nowMs: number): readonly Piece[] {
+  const { digest, subject, protocol, upstream, environment, text, bindValues, operations, rowsMax, copy, approvalsNeeded, delayMs, guards, policyHash, ...unseen } =
+    request.question
+  const everythingIsShown: Readonly<Record<string, never>> = unseen
+  const { agent, owner, ...unseenSubject } = subject
+  const wholeSubjectIsShown: Readonly<Record<string, never>> = unseenSubject
+  return [
+    markup`<section class="card"><h2>Who asks</h2><dl>
+<dt>Agent</dt><dd><b>${showLine(agent)}</b></dd><dt>For its owner</dt><dd>${showLine(owner)}</dd>
+<dt>Where</dt><dd>${showLine(upstream)}, <b>${environment}</b>, by ${showLine(protocol)}</dd>
+<dt>Session</dt><dd><code>${showLine(request.session)}</code></dd>
+<dt>Asked</dt><dd>${formatDuration(nowMs - request.createdAtMs)} ago, ${formatInstant(request.createdAtMs)}</dd></dl></section>`,
+    markup`<section class="card">${fence('What the agent sent', text)}${renderBindValues(bindValues)}</section>`,
+    markup`<section class="card"><h2>What it will do</h2>${operations.map((operation, index) => renderOperation(operation, index, operations.length))}</section>`,
+    markup`<section class="card"><h2>What protects you</h2><dl>
+<dt>Copy</dt><dd>${copy === 'impossible' ? markup`<b>✕ ${copySentence(copy)}</b>` : copySentence(copy)} <span class="dim">(${copy})</span></dd>
+<dt>Limit</dt><dd>${rowsMax === null ? 'There are no rows to count.' : `At most ${formatAmount(rowsMax, 'row')} may change; past that it is rolled back.`}</dd>
+<dt>People</dt><dd>${approvalSentence(approvalsNeeded)}</dd>
+<dt>Cool-off</dt><dd>${delayMs === 0 ? 'None: it may run as soon as it is approved.' : `${formatDuration(delayMs)} (${formatCount(delayMs)} ms) after approval; anyone can cancel until then.`}</dd>
+<dt>Asked by</dt><dd>${guards.map((guard) => markup`<div>${guardSentences.get(guard) ?? ''} <code class="dim">${showLine(guard)}</code></div>`)}</dd></dl></section>`,
+    markup`<section class="card fine"><h2>What your passkey signs</h2><p class="dim small">All of the above, under these marks.${keepNothing(everythingIsShown, wholeSubjectIsShown)}</p><dl>
+<dt>Request</dt><dd><code>${request.id}</code></dd><dt>Digest</dt><dd><code>${showLine(digest)}</code></dd><dt>Policy</dt><dd><code>${showLine(policyHash)}</code></dd>
+<dt>Nonce</dt><dd><code>${showLine(request.nonce)}</code></dd><dt>Expires</dt><dd>${formatInstant(request.expiresAtMs)} (${request.expiresAtMs})</dd></dl></section>`,
+  ]
+}
+
+function keepNothing(...rest: readonly Readonly<Record<string, never>>[]): string {
+  return rest.every((part) => Object.keys(part).length === 0) ? '' : ' The gate holds more than this page can show: do not approve.'
+}
+
+function approvalSentence(needed: Question['approvalsNeeded']): string {
+  return needed === 1 ? '1 approval is needed.' : `${formatCount(needed)} approvals by different people are needed.`
+}
+
+function renderState(request: AccessRequest, state: ShownState, nowMs: number): Markup {
+  const words = stateWords(state)
+  const until =
+    state === 'pending'
+      ? markup`<span>expires in ${countdown(request.expiresAtMs, nowMs)}</span>`
+      : state === 'cooling' && request.notBeforeMs !== null
+        ? markup`<span>may run in <b>${countdown(request.notBeforeMs, nowMs)}</b></span>`
+        : ''
+  const cancel = state === 'cooling' || state === 'approved'
+  return markup`<section class="card" id="state"><div class="state"><span class="badge ${words.tone}"><span aria-hidden="true">${words.sign}</span> ${words.word}</span>${until}</div>
+<p class="small">${words.sentence}${request.endedBy === null ? '' : [' By ', showLine(request.endedBy), '.']}</p>
+<p class="small dim">${formatCount(request.approvals.filter(({ verdict }) => verdict === 'approve').length)} of ${formatAmount(request.question.approvalsNeeded, 'approval')} so far.</p>
+${request.approvals.length === 0 ? '' : markup`<ul class="facts small">${request.approvals.map(renderApproval)}</ul>`}
+${cancel ? markup`<div class="buttons"><button class="stop" data-post="/requests/${request.id}/cancel" data-then="/requests/${request.id}">Cancel it</button></div><p role="status" aria-live="polite"></p>` : ''}</section>`
+}
+
+function renderApproval(approval: Approval): Markup {
+  const verb = approval.verdict === 'approve' ? '✓ approved' : '✕ rejected'
+  return markup`<li><b>${showLine(approval.person)}</b> ${verb}, ${formatInstant(approval.atMs)}${approval.reason === '' ? '' : [': “', showLine(approval.reason), '”']}</li>`
+}
+
+function renderVerdict({ request, challenges, cannotApprove }: RequestView, frame: Frame): Markup {
+  const mine = request.approvals.find(({ person }) => person === frame.person)
+  if (mine) return markup`<section class="card"><p>You have given your verdict. It waits for others.</p><p><a href="/requests">All requests</a></p></section>`
+  return markup`<form class="card" data-passkey="get" data-options="/requests/${request.id}/challenge" data-finish="/requests/${request.id}/verdict">
+<h2>Your verdict</h2>${cannotApprove === null ? '' : markup`<p class="odd"><b aria-hidden="true">⚠</b> ${cannotApprove}</p>`}
+<label for="reason">Reason <span class="dim">(kept on the log)</span></label><textarea id="reason" name="reason" maxlength="1000"></textarea>
+<div class="buttons"><button class="stop" name="verdict" value="approve" data-challenge="${challenges.approve}">✓ Approve with passkey</button>
+<button name="verdict" value="reject" data-challenge="${challenges.reject}">✕ Reject with passkey</button></div>
+<p role="status" aria-live="polite"></p></form>`
+}

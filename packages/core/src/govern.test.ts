@@ -1,0 +1,261 @@
+import { describe, expect, it } from 'vitest'
+import type { Asked, Attendance, Cleared, Refusal } from './asked.ts'
+import { spendClearance } from './clearance.ts'
+import { createGovern } from './govern.ts'
+import type { CopyPlan, Operation, ResolvedOperation } from './operation.ts'
+import type { ImpactKind } from './impact.ts'
+import { giveVerdict, type VerdictPorts } from './verdict.ts'
+import { approvalOf, makeBench, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
+
+function operation(kind: ImpactKind, context: Operation['context'] = {}): Operation {
+  return { action: `fake.${kind}`, resources: [{ type: 'table', name: 'orders', identity: '1', schemaHash: 'a' }], impact: { kind, reversible: kind !== 'destroy' && kind !== 'unknown' }, why: 'a test', context }
+}
+function resolved(kind: ImpactKind, copy: CopyPlan, rows: number): ResolvedOperation {
+  return { ...operation(kind), impact: { kind, reversible: kind !== 'destroy', scope: { rows, exact: true } }, copy }
+}
+const drop = resolved('destroy', { kind: 'tables', tables: ['orders'], bytesEstimate: 1 }, 48_211)
+const few = resolved('destroy', { kind: 'rows', rowsEstimate: 5 }, 5)
+
+function ask(bench: Bench, over: Partial<Asked> = {}): Asked {
+  return {
+    session: bench.session,
+    upstream: bench.upstream,
+    connector: 'fake',
+    decoded: {},
+    payload: { protocol: 'fake', upstream: 'orders-db', upstreamIdentity: 'system:1', bytesSha256: 'ab'.repeat(32), bindValues: [], settings: {} },
+    text: 'DROP TABLE orders',
+    key: null,
+    ...over,
+  }
+}
+function attend(waitMs = 0): Attendance & { readonly notices: string[] } {
+  const notices: string[] = []
+  return { notices, waitMs, signal: new AbortController().signal, pending: ({ url }) => void notices.push(url) }
+}
+function verdictPorts(bench: Bench): VerdictPorts {
+  const { clock, random, log, requests } = bench.ports
+  return { clock, random, log, requests, policyHash: () => bench.ports.policy().hash, mode: () => bench.settings.mode, grantMs: 900_000 }
+}
+function cleared(answer: Cleared | Refusal): Cleared {
+  if (answer.outcome !== 'cleared') throw new Error(`refused: ${answer.message}`)
+  return answer
+}
+function dropBench(): Bench {
+  const connector = scriptConnector([operation('destroy')])
+  connector.resolved = [drop]
+  connector.snapshotRows = 48_211
+  return makeBench(connector)
+}
+
+describe('govern', () => {
+  it('clears a read at once, remembers it by key and counts it on the log', async () => {
+    const bench = makeBench(scriptConnector([operation('read', { rememberable: true })]))
+    const govern = createGovern(bench.ports)
+    expect(govern.recall(bench.session, 'select')).toBe(false)
+    expect(cleared(await govern.ask(ask(bench, { key: 'select' }), attend())).kind).toBe('read')
+    expect(govern.recall(bench.session, 'select')).toBe(true)
+    expect(bench.log.reads).toHaveLength(2)
+    expect(govern.recall({ ...bench.session }, 'select')).toBe(false)
+  })
+
+  it('forgets a read when the policy changes, the switch is pulled or time passes', async () => {
+    const bench = makeBench(scriptConnector([operation('read', { rememberable: true })]))
+    const govern = createGovern(bench.ports)
+    const remember = async (): Promise<void> => void (await govern.ask(ask(bench, { key: 'select' }), attend()))
+    await remember()
+    bench.may = ['read orders-db']
+    expect(govern.recall(bench.session, 'select')).toBe(false)
+    await remember()
+    bench.clock.advance(60_000)
+    expect(govern.recall(bench.session, 'select')).toBe(false)
+    await remember()
+    bench.log.failing = true
+    expect(() => govern.recall(bench.session, 'select')).toThrow(/log/)
+    bench.log.failing = false
+    bench.killSwitch.pull('test')
+    expect(govern.recall(bench.session, 'select')).toBe(false)
+    expect(await govern.ask(ask(bench, { key: 'select' }), attend())).toMatchObject({ outcome: 'refused', code: 'killed' })
+  })
+
+  it('makes the intent of a write durable before it is cleared, and clears exactly once', async () => {
+    const bench = makeBench(scriptConnector([operation('write')]))
+    const govern = createGovern(bench.ports)
+    const { clearance } = cleared(await govern.ask(ask(bench), attend()))
+    expect(bench.log.types()).toEqual(['intent'])
+    expect(() => spendClearance(clearance, 'cd'.repeat(32), 0)).toThrow(/not those/)
+    expect(() => spendClearance(clearance, 'ab'.repeat(32), 0)).toThrow(/spent/)
+    await govern.conclude(clearance, { result: 'failed', detail: '23505' })
+    await govern.conclude(clearance, { result: 'succeeded' })
+    expect(bench.log.types()).toEqual(['intent', 'outcome'])
+  })
+
+  it('runs nothing when the log cannot append', async () => {
+    const bench = makeBench(scriptConnector([operation('write')]))
+    bench.log.failing = true
+    expect(await createGovern(bench.ports).ask(ask(bench), attend())).toMatchObject({ outcome: 'refused', code: 'log_unavailable' })
+  })
+
+  it('does not accept a forged or copied clearance', async () => {
+    const bench = makeBench(scriptConnector([operation('write')]))
+    const { clearance } = cleared(await createGovern(bench.ports).ask(ask(bench), attend()))
+    expect(() => spendClearance({ ...clearance }, 'ab'.repeat(32), 0)).toThrow(/not made by the gate/)
+    expect(() => spendClearance(clearance, 'ab'.repeat(32), 1)).toThrow(/kill switch/)
+  })
+
+  it('lets what destroys wait, copies it after approval and uses the approval once', async () => {
+    const bench = dropBench()
+    const govern = createGovern(bench.ports)
+    const first = attend()
+    expect(await govern.ask(ask(bench), first)).toMatchObject({ code: 'approval_required', guards: ['destroy-needs-person'] })
+    expect(first.notices).toHaveLength(1)
+    const [request] = bench.opened
+    if (request === undefined) throw new Error('no request')
+    expect(request.question).toMatchObject({ rowsMax: 53_033, copy: 'tables', approvalsNeeded: 1 })
+    await govern.ask(ask(bench), attend())
+    expect(bench.opened).toHaveLength(1)
+    expect(await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'ada'))).toMatchObject({ result: 'refused' })
+    expect(await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob'))).toMatchObject({ state: 'approved' })
+    const answer = cleared(await govern.ask(ask(bench), attend()))
+    expect(answer.clearance.rowsMax).toBe(53_033)
+    expect(bench.vault.snapshots).toHaveLength(1)
+    expect(bench.log.types().slice(-2)).toEqual(['snapshot.sealed', 'intent'])
+    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_required' })
+    expect(bench.opened).toHaveLength(2)
+  })
+
+  it('waits for people while the client waits, and runs when they approve', async () => {
+    const bench = dropBench()
+    const govern = createGovern(bench.ports)
+    const attendance = attend(10_000)
+    const answer = govern.ask(ask(bench), attendance)
+    await expect.poll(() => attendance.notices.length).toBe(1)
+    const [request] = bench.opened
+    if (request === undefined) throw new Error('no request')
+    await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob'))
+    expect((await answer).outcome).toBe('cleared')
+  })
+
+  it('refuses after a rejection, and does not ask again at once', async () => {
+    const bench = dropBench()
+    const govern = createGovern(bench.ports)
+    await govern.ask(ask(bench), attend())
+    const [request] = bench.opened
+    if (request === undefined) throw new Error('no request')
+    await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob', 'reject'))
+    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_rejected' })
+    expect(bench.opened).toHaveLength(1)
+  })
+
+  it('voids an approval when the target, the policy or the bytes changed, or it expired', async () => {
+    const changes: ((bench: Bench) => Partial<Asked>)[] = [
+      (bench) => {
+        bench.connector.resolved = [{ ...drop, resources: [{ type: 'table', name: 'orders', identity: '1', schemaHash: 'b' }] }]
+        return {}
+      },
+      (bench) => {
+        bench.connector.resolved = [{ ...drop, resources: [{ type: 'table', name: 'orders', identity: '2', schemaHash: 'a' }] }]
+        return {}
+      },
+      (bench) => {
+        bench.may = ['any orders-db', 'read orders-db']
+        return {}
+      },
+      (bench) => {
+        bench.clock.advance(3_600_001)
+        return {}
+      },
+      (bench) => ({ payload: { ...ask(bench).payload, bytesSha256: 'ff'.repeat(32) } }),
+      (bench) => ({ payload: { ...ask(bench).payload, settings: { role: 'other' } } }),
+      (bench) => ({ session: { ...bench.session, subject: { agent: 'coder', owner: 'eve' } } }),
+    ]
+    for (const change of changes) {
+      const bench = dropBench()
+      const govern = createGovern(bench.ports)
+      await govern.ask(ask(bench), attend())
+      const [request] = bench.opened
+      if (request === undefined) throw new Error('no request')
+      await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob'))
+      expect(await govern.ask(ask(bench, change(bench)), attend())).toMatchObject({ code: 'approval_required' })
+      expect(bench.vault.snapshots).toHaveLength(0)
+    }
+  })
+
+  it('refuses when the copy fails or grew past what was approved, and leaves the approval unused', async () => {
+    const bench = dropBench()
+    const govern = createGovern(bench.ports)
+    await govern.ask(ask(bench), attend())
+    const [request] = bench.opened
+    if (request === undefined) throw new Error('no request')
+    await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob'))
+    bench.vault.fail = true
+    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'vault_unavailable' })
+    bench.vault.fail = false
+    bench.connector.snapshotRows = 53_034
+    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'limit_exceeded' })
+    bench.connector.snapshotRows = 53_033
+    expect((await govern.ask(ask(bench), attend())).outcome).toBe('cleared')
+    expect(bench.log.types().filter((type) => type === 'intent')).toHaveLength(1)
+  })
+
+  it('runs few rows unasked until the budget is spent, counting what really changed', async () => {
+    const connector = scriptConnector([operation('destroy')])
+    connector.resolved = [few]
+    connector.snapshotRows = 5
+    const bench = makeBench(connector)
+    bench.settings.rowsWithoutPrompt = 12
+    const govern = createGovern(bench.ports)
+    const one = cleared(await govern.ask(ask(bench), attend()))
+    expect(one.counted).toBe(true)
+    connector.changed = 5
+    expect(await govern.settle(one.clearance, bench.upstream)).toBeNull()
+    const two = cleared(await govern.ask(ask(bench), attend()))
+    connector.changed = 11
+    expect(await govern.settle(two.clearance, bench.upstream)).toMatchObject({ code: 'limit_exceeded' })
+    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_required' })
+  })
+
+  it('does not flood people: a bounded number of questions an agent', async () => {
+    const bench = dropBench()
+    const govern = createGovern(bench.ports)
+    for (let index = 0; index < 3; index += 1) await govern.ask(ask(bench, { payload: { ...ask(bench).payload, bytesSha256: `${index}`.repeat(64) } }), attend())
+    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'limit_exceeded' })
+  })
+
+  it('treats a describer that throws or returns nothing as unknown', async () => {
+    const bench = makeBench(scriptConnector([]))
+    const govern = createGovern(bench.ports)
+    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_required', guards: ['unknown-needs-people'] })
+    bench.connector.describe = async () => {
+      throw new Error('a fault')
+    }
+    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_required', guards: ['unknown-needs-people'] })
+  })
+
+  it('withholds text that may hold a secret from the log', async () => {
+    const bench = makeBench(scriptConnector([operation('write', { secretInText: true })]))
+    await createGovern(bench.ports).ask(ask(bench, { text: "ALTER ROLE x PASSWORD 'hunter2'" }), attend())
+    expect(JSON.stringify(bench.log.events)).not.toContain('hunter2')
+  })
+})
+
+describe('giveVerdict', () => {
+  it('refuses a wrong challenge, a second verdict, an expired request, an agent, a changed policy', async () => {
+    const bench = dropBench()
+    await createGovern(bench.ports).ask(ask(bench), attend())
+    const [request] = bench.opened
+    if (request === undefined) throw new Error('no request')
+    const ports = verdictPorts(bench)
+    const good = approvalOf(request, 'bob')
+    expect(await giveVerdict(ports, request.id, { ...good, challenge: approvalOf(request, 'bob', 'reject').challenge })).toMatchObject({ result: 'refused' })
+    expect(await giveVerdict(ports, request.id, approvalOf({ ...request, nonce: 'x' }, 'bob'))).toMatchObject({ result: 'refused' })
+    expect(await giveVerdict(ports, request.id, approvalOf({ ...request, question: { ...request.question, rowsMax: 1 } }, 'bob'))).toMatchObject({ result: 'refused' })
+    expect(await giveVerdict(ports, request.id, approvalOf(request, 'Coder'))).toMatchObject({ result: 'refused' })
+    expect(await giveVerdict(ports, 'nothing', good)).toMatchObject({ result: 'refused' })
+    bench.may = ['read orders-db']
+    expect(await giveVerdict(ports, request.id, good)).toMatchObject({ result: 'refused' })
+    bench.may = ['any orders-db']
+    bench.clock.advance(3_600_001)
+    expect(await giveVerdict(ports, request.id, good)).toMatchObject({ result: 'refused' })
+    expect(bench.log.types().filter((type) => type === 'verdict')).toHaveLength(0)
+  })
+})

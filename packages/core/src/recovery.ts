@@ -1,0 +1,84 @@
+import { z } from 'zod'
+import type { Approval } from './access-request.ts'
+import type { Json } from './canonical.ts'
+import type { Event } from './event.ts'
+import { applyVerdict, type VerdictPorts } from './verdict.ts'
+
+/** What a start found of the run before it, and did about it. */
+export interface Recovery {
+  /** Intents without an outcome: they may have run. Never retried; each got an outcome `unknown`. */
+  readonly unknown: readonly string[]
+  /** Approvals that had been taken for a run whose intent never became durable: given back, since nothing ran. */
+  readonly givenBack: readonly string[]
+  /** Verdicts that were on the log but not yet in the store: applied. */
+  readonly applied: readonly string[]
+}
+
+const json: z.ZodType<Json> = z.lazy(() => z.union([z.null(), z.boolean(), z.number(), z.string(), z.array(json), z.record(z.string(), json)]))
+const approvalData: z.ZodType<Approval> = z.object({
+  person: z.string(),
+  verdict: z.enum(['approve', 'reject']),
+  atMs: z.number(),
+  challenge: z.string(),
+  credentialId: z.string(),
+  evidence: json,
+  reason: z.string(),
+})
+const verdictData = z.object({ request: z.string(), approval: approvalData })
+const intentData = z.object({ intent: z.string() })
+
+/**
+ * Brings store and log together after a crash (DESIGN §3, clear): consumed without intent is given back, intent without outcome is `unknown`.
+ * @param events the log since the start of the run before; nothing else may append meanwhile
+ */
+export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>): Promise<Recovery> {
+  const open = new Map<string, Event>()
+  const intents = new Set<string>()
+  const verdicts: { request: string; approval: Approval }[] = []
+  for await (const event of events) {
+    if (event.type === 'intent') {
+      const { intent } = intentData.parse(event.data)
+      intents.add(intent)
+      open.set(intent, event)
+    }
+    if (event.type === 'outcome') open.delete(intentData.parse(event.data).intent)
+    if (event.type === 'verdict') verdicts.push(verdictData.parse(event.data))
+  }
+  const givenBack = await giveBack(ports, intents)
+  const unknown = [...open.keys()]
+  for (const [intent, event] of open) {
+    await ports.log.append({
+      type: 'outcome',
+      atMs: ports.clock.nowMs(),
+      ...(event.session === undefined ? {} : { session: event.session }),
+      ...(event.agent === undefined ? {} : { agent: event.agent }),
+      data: { intent, result: 'unknown', detail: 'the gate stopped before it knew; look at the upstream before doing it again', snapshot: event.data['snapshot'] ?? null },
+    })
+  }
+  return { unknown, givenBack, applied: await applyAgain(ports, verdicts) }
+}
+
+async function giveBack(ports: VerdictPorts, intents: ReadonlySet<string>): Promise<readonly string[]> {
+  const back: string[] = []
+  for (const grant of await ports.requests.consumedGrants()) {
+    if (grant.intent !== null && intents.has(grant.intent)) {
+      await ports.requests.settle(grant.id)
+      continue
+    }
+    await ports.log.append({ type: 'grant.returned', atMs: ports.clock.nowMs(), agent: grant.agent, data: { grant: grant.id, request: grant.request, why: 'the gate stopped before its intent was durable; nothing ran' } })
+    await ports.requests.giveBack(grant.id)
+    back.push(grant.id)
+  }
+  return back
+}
+
+async function applyAgain(ports: VerdictPorts, verdicts: readonly { request: string; approval: Approval }[]): Promise<readonly string[]> {
+  const applied: string[] = []
+  for (const { request: id, approval } of verdicts) {
+    const request = await ports.requests.get(id)
+    if (request === null || request.state !== 'pending') continue
+    const result = await applyVerdict(ports, request, approval)
+    if (result.result === 'recorded') applied.push(id)
+  }
+  return applied
+}

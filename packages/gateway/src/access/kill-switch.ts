@@ -1,0 +1,104 @@
+import { SallyportError, type Clock, type KillSwitch, type Log } from '@sallyport/core'
+
+export type KillKind = 'session' | 'agent' | 'owner' | 'upstream' | 'all'
+
+/** What the switch needs of the store: kills outlive a restart. */
+export interface KillStorage {
+  add(kill: { kind: KillKind; name: string; reason: string; by: string; atMs: number }): unknown
+  release(kind: KillKind, name: string, nowMs: number): number
+  inForce(): readonly { kind: KillKind; name: string; reason: string; by: string; atMs: number }[]
+  voidGrants(kind: KillKind, name: string): number
+}
+
+export interface Killed {
+  /** Sessions that were open and were ended. */
+  readonly sessions: number
+  readonly handlesRevoked: number
+  readonly grantsVoided: number
+  /** From the call to the moment after which nothing more is written upstream. */
+  readonly haltMs: number
+}
+
+/** What the switch stops. Each must have stopped when its call returns. */
+export interface Stoppable {
+  /** Ends the matching sessions synchronously; returns how many. */
+  endSessions(kind: KillKind, name: string, reason: string): number
+  revokeHandles(kind: KillKind, name: string): number
+}
+
+/** This gate's kill switch. Local state decides, so that a full store or log cannot keep anything running. */
+export class LocalKillSwitch implements KillSwitch {
+  readonly #stops = new Map<string, string>()
+  readonly #epochs = new Map<string, number>()
+  readonly #store: KillStorage
+  readonly #log: Log
+  readonly #clock: Clock
+  #epoch = 0
+
+  constructor(store: KillStorage, log: Log, clock: Clock) {
+    this.#store = store
+    this.#log = log
+    this.#clock = clock
+    for (const kill of store.inForce()) this.#stops.set(keyOf(kill.kind, kill.name), kill.reason)
+  }
+
+  epoch(): number {
+    return this.#epoch
+  }
+
+  epochOf(agent: string, owner: string, session: string, upstream: string): number {
+    const epochs = this.#epochs
+    if (epochs.size === 0) return 0
+    const of = (key: string): number => epochs.get(key) ?? 0
+    return of('all:') + of(`agent:${agent}`) + of(`owner:${owner}`) + of(`session:${session}`) + of(`upstream:${upstream}`)
+  }
+
+  stopped(agent: string, owner: string, session: string, upstream: string): string | null {
+    const stops = this.#stops
+    if (stops.size === 0) return null
+    return stops.get('all:') ?? stops.get(`agent:${agent}`) ?? stops.get(`owner:${owner}`) ?? stops.get(`session:${session}`) ?? stops.get(`upstream:${upstream}`) ?? null
+  }
+
+  inForce(): readonly { kind: KillKind; name: string; reason: string; by: string; atMs: number }[] {
+    return this.#store.inForce()
+  }
+
+  /** Stops first, writes down after. Resolves when it is durable; rejects, still stopped, when it could not be written down. */
+  async kill(kind: KillKind, name: string, reason: string, by: string, what: Stoppable): Promise<Killed> {
+    const startedMs = performance.now()
+    const key = keyOf(kind, name)
+    this.#stops.set(key, reason)
+    this.#bump(key)
+    const sessions = what.endSessions(kind, name, reason)
+    const haltMs = performance.now() - startedMs
+    const atMs = this.#clock.nowMs()
+    try {
+      this.#store.add({ kind, name, reason, by, atMs })
+      const handlesRevoked = what.revokeHandles(kind, name)
+      const grantsVoided = this.#store.voidGrants(kind, name)
+      await this.#log.append({ type: 'kill', atMs, data: { kind, name, reason, by, sessions, handlesRevoked, grantsVoided, haltMicroseconds: Math.round(haltMs * 1000) } })
+      return { sessions, handlesRevoked, grantsVoided, haltMs }
+    } catch (error) {
+      throw new SallyportError('store_unavailable', 'It is stopped, but that could not be written down.', 'A restart of the gate would not remember the kill.', 'Keep the gate running, mend the disk, kill again.', { cause: error })
+    }
+  }
+
+  /** Only after a person's passkey said so; the caller has verified it. */
+  async release(kind: KillKind, name: string, by: string): Promise<boolean> {
+    const key = keyOf(kind, name)
+    await this.#log.append({ type: 'release', atMs: this.#clock.nowMs(), data: { kind, name, by } })
+    const released = this.#store.release(kind, name, this.#clock.nowMs())
+    this.#bump(key)
+    this.#stops.delete(key)
+    return released > 0
+  }
+
+  #bump(key: string): void {
+    this.#epoch += 1
+    this.#epochs.set(key, (this.#epochs.get(key) ?? 0) + 1)
+  }
+}
+
+function keyOf(kind: KillKind, name: string): string {
+  return kind === 'all' ? 'all:' : `${kind}:${name}`
+}

@@ -1,0 +1,104 @@
+import { SallyportError, type Clock, type Handle, type KillSwitch, type Log, type OpenSession, type Randomness, type Session, type Sessions } from '@sallyport/core'
+import type { KillKind } from './kill-switch.ts'
+
+interface Entry {
+  readonly session: Session
+  readonly controller: AbortController
+  readonly expiry: NodeJS.Timeout
+}
+
+export interface SessionPorts {
+  readonly log: Log
+  readonly clock: Clock
+  readonly random: Randomness
+  readonly killSwitch: KillSwitch
+  /** Null: the agent has no scope at all on this upstream, or there is none of that name. */
+  readonly scope: (agent: string, upstream: string) => { readonly readOnly: boolean } | null
+}
+
+const timeoutMaxMs = 2 ** 31 - 1
+const sessionsMax = 5_000
+
+/** The sessions open on this gate. */
+export class SessionRegistry implements Sessions {
+  readonly #open = new Map<string, Entry>()
+  readonly #ports: SessionPorts
+
+  constructor(ports: SessionPorts) {
+    this.#ports = ports
+  }
+
+  async open(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession> {
+    const { clock, random, log, killSwitch, scope } = this.#ports
+    const allowed = scope(handle.agent, upstream)
+    if (allowed === null) {
+      await log.append({ type: 'door.refused', atMs: clock.nowMs(), agent: handle.agent, data: { protocol, peer, why: 'no scope on this upstream', upstream: upstream.slice(0, 128).toWellFormed() } })
+      throw new SallyportError('not_in_scope', `Agent "${handle.agent}" has nothing on "${upstream.slice(0, 128)}".`, 'No connection was made to it.', `Ask ${handle.owner} to widen the agent's scope, or use another upstream.`)
+    }
+    if (this.#open.size >= sessionsMax) throw new SallyportError('limit_exceeded', `${sessionsMax} sessions are open on this gate.`, 'No connection was made.', 'Close some and try again.')
+    const id = random.hex(12)
+    const stopped = killSwitch.stopped(handle.agent, handle.owner, id, upstream)
+    if (stopped !== null) throw new SallyportError('killed', `Stopped by the kill switch: ${stopped}.`, 'No connection was made.', 'Wait until a person releases it.')
+    const nowMs = clock.nowMs()
+    if (handle.expiresAtMs <= nowMs) throw new SallyportError('authentication_failed', 'The handle has expired.', 'No connection was made.', 'Get a new one: sallyport handle issue')
+    const session: Session = Object.freeze({ id, subject: Object.freeze({ agent: handle.agent, owner: handle.owner }), handleId: handle.id, protocol, upstream, openedAtMs: nowMs, peer })
+    const controller = new AbortController()
+    const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
+    this.#open.set(id, { session, controller, expiry })
+    try {
+      await log.append({ type: 'session.opened', atMs: nowMs, session: id, agent: handle.agent, data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer } })
+    } catch (error) {
+      this.#end(id, 'the log failed')
+      throw error
+    }
+    return { session, signal: controller.signal, readOnly: allowed.readOnly }
+  }
+
+  async close(session: string, reason: string): Promise<void> {
+    const entry = this.#open.get(session)
+    if (entry === undefined) return
+    this.#open.delete(session)
+    clearTimeout(entry.expiry)
+    await this.#ports.log.append({ type: 'session.closed', atMs: this.#ports.clock.nowMs(), session, agent: entry.session.subject.agent, data: { reason } })
+  }
+
+  list(): readonly Session[] {
+    return [...this.#open.values()].map(({ session }) => session)
+  }
+
+  /** Synchronous: when it returns, every matching session's signal is aborted and its listeners have run. */
+  endMatching(kind: KillKind, name: string, reason: string): number {
+    const matching = this.list().filter((session) => isMatch(session, kind, name))
+    for (const session of matching) this.#end(session.id, reason)
+    return matching.length
+  }
+
+  endByHandles(handleIds: readonly string[], reason: string): number {
+    const matching = this.list().filter((session) => handleIds.includes(session.handleId))
+    for (const session of matching) this.#end(session.id, reason)
+    return matching.length
+  }
+
+  #end(id: string, reason: string): void {
+    const entry = this.#open.get(id)
+    if (entry === undefined) return
+    clearTimeout(entry.expiry)
+    entry.controller.abort(reason)
+    void this.close(id, reason).catch(() => undefined)
+  }
+}
+
+function isMatch(session: Session, kind: KillKind, name: string): boolean {
+  switch (kind) {
+    case 'all':
+      return true
+    case 'session':
+      return session.id === name
+    case 'agent':
+      return session.subject.agent === name
+    case 'owner':
+      return session.subject.owner === name
+    case 'upstream':
+      return session.upstream === name
+  }
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest'
+import { parseConfig } from './config.ts'
+
+const good = `version: 1
+mode: team
+upstreams:
+  orders-db:
+    protocol: postgres
+    use: file:secrets/use
+agents:
+  coder:
+    owner: ada
+    may:
+      - read orders-db
+`
+
+describe('parseConfig', () => {
+  it('reads a small file; absent environment is production, absent protect is use', () => {
+    const result = parseConfig(good, 'sallyport.yaml')
+    if (!result.ok) throw new Error(JSON.stringify(result.mistakes))
+    expect(result.config.upstreams).toEqual([{ name: 'orders-db', protocol: 'postgres', environment: 'production', use: 'file:secrets/use', protect: 'file:secrets/use' }])
+    expect(result.config).toMatchObject({ mode: 'team', coolOffMs: 900_000, retainMs: 604_800_000, rowsWithoutPrompt: 1000, listen: { postgres: { host: '127.0.0.1', port: 6432 } } })
+  })
+
+  it('says all five mistakes at once, each with its line and a hint', () => {
+    const bad = `version: 1
+mode: alone
+upstreams:
+  orders-db:
+    protocol: postgres
+    enviroment: production
+    use: postgres://app:secret@db/orders
+agents:
+  coder:
+    owner: ada
+    may:
+      - erase orders-db
+coolOff: soon
+`
+    const result = parseConfig(bad, 'sallyport.yaml')
+    if (result.ok) throw new Error('accepted')
+    expect(result.mistakes.map(({ line }) => line)).toEqual([2, 6, 7, 12, 13])
+    for (const { what, hint } of result.mistakes) {
+      expect(what.length).toBeGreaterThan(5)
+      expect(hint.length).toBeGreaterThan(5)
+      expect(what + hint).not.toContain('secret@')
+    }
+  })
+
+  it('refuses a scope on an upstream that is not there, duplicate keys, aliases, and what is no YAML', () => {
+    expect(parseConfig(good.replace('read orders-db', 'read order-db'), 'x')).toMatchObject({ ok: false, mistakes: [{ line: 11 }] })
+    expect(parseConfig(`${good}mode: solo\n`, 'x').ok).toBe(false)
+    expect(parseConfig(`${good}coolOff: &a 1m\nretention: *a\n`, 'x')).toMatchObject({ ok: false, mistakes: [{ what: expect.stringContaining('aliases') }] })
+    expect(parseConfig('a: [1, 2', 'x').ok).toBe(false)
+    expect(parseConfig('', 'x').ok).toBe(false)
+    expect(parseConfig('version: 2', 'x').ok).toBe(false)
+  })
+})

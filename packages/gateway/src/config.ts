@@ -1,0 +1,201 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { LineCounter, isMap, isScalar, parseDocument, type Document } from 'yaml'
+import { z } from 'zod'
+import { parseScope, type AllowedScope, type Environment } from '@sallyport/core'
+
+/** One mistake in sallyport.yaml, said so that it can be mended at once. */
+export interface ConfigMistake {
+  readonly line: number
+  readonly column: number
+  readonly what: string
+  readonly hint: string
+}
+
+export interface UpstreamConfig {
+  readonly name: string
+  readonly protocol: 'postgres'
+  readonly environment: Environment
+  /** References (`file:`, `env:`, `exec:`), never the secrets themselves. */
+  readonly use: string
+  readonly protect: string
+}
+
+export interface AgentConfig {
+  readonly name: string
+  readonly owner: string
+  readonly scopes: readonly AllowedScope[]
+  readonly handleMs: number
+}
+
+export interface Config {
+  readonly path: string
+  /** What relative paths in it are relative to. */
+  readonly directory: string
+  readonly mode: 'solo' | 'team'
+  readonly listen: { readonly postgres: { readonly host: string; readonly port: number }; readonly control: { readonly host: string; readonly port: number } }
+  readonly upstreams: readonly UpstreamConfig[]
+  readonly agents: readonly AgentConfig[]
+  readonly rowsWithoutPrompt: number
+  readonly coolOffMs: number
+  readonly retainMs: number
+  readonly waitMs: number
+  readonly guards: string
+  readonly acceptRisk: readonly string[]
+}
+
+/** Bytes of a configuration file at most. */
+const sizeMax = 1024 * 1024
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/
+const durationPattern = /^(\d{1,6})(ms|s|m|h|d)$/
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+const duration = z
+  .string({ error: 'a duration is written like 15m, 8h or 7d' })
+  .regex(durationPattern, 'a duration is written like 15m, 8h or 7d')
+  .transform((text) => {
+    const [, count, unit] = durationPattern.exec(text) ?? []
+    return Number(count) * (unitMs[unit ?? ''] ?? Number.NaN)
+  })
+
+const address = z.string().regex(/^(127\.0\.0\.1|localhost|\[::1\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/, 'an address is written like 127.0.0.1:6432').transform((text) => {
+  const at = text.lastIndexOf(':')
+  return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
+})
+
+const reference = z.string().regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|exec:.+)$/, 'a credential is a reference: file:PATH, env:NAME or exec:COMMAND, never the secret itself')
+
+const scope = z.string().transform((text, context) => {
+  const parsed = parseScope(text)
+  if (typeof parsed !== 'string') return parsed
+  context.addIssue({ code: 'custom', message: parsed })
+  return z.NEVER
+})
+
+const name = z.string().regex(namePattern, 'a name is letters, digits, "_", "." and "-", at most 63')
+
+const schema = z.strictObject({
+  version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
+  mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
+  people: z.array(z.string()).default([]),
+  listen: z.strictObject({ postgres: address.default({ host: '127.0.0.1', port: 6432 }), control: address.default({ host: 'localhost', port: 6480 }) }).prefault({}),
+  upstreams: z.record(
+    name,
+    z.strictObject({
+      protocol: z.literal('postgres', { error: 'protocol is postgres' }),
+      environment: z.enum(['production', 'staging', 'development'], { error: 'environment is production, staging or development' }).default('production'),
+      use: reference,
+      protect: reference.optional(),
+    }),
+    { error: 'upstreams is a map of names' },
+  ),
+  agents: z.record(
+    name,
+    z.strictObject({ owner: name, may: z.array(scope, { error: 'may is a list such as [read orders-db]' }), handles: z.strictObject({ ttl: duration.prefault('8h') }).prefault({}) }),
+    { error: 'agents is a map of names' },
+  ),
+  limits: z.strictObject({ rowsWithoutPrompt: z.int('a whole number').min(0).max(1_000_000).default(1000) }).prefault({}),
+  coolOff: duration.prefault('15m'),
+  retention: duration.prefault('7d'),
+  wait: duration.prefault('20s'),
+  guards: z.string().default(''),
+  accept_risk: z.array(z.string()).default([]),
+})
+
+export type ConfigResult = { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] }
+
+/** Reads and checks a configuration file. All its mistakes at once, each with its line; with any, nothing starts. */
+export function readConfig(path: string): ConfigResult {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch {
+    return fail([{ line: 1, column: 1, what: 'the file cannot be read', hint: 'give its path with --config, or make one: sallyport init' }])
+  }
+  return parseConfig(text, path)
+}
+
+export function parseConfig(text: string, path: string): ConfigResult {
+  if (text.length > sizeMax) return fail([{ line: 1, column: 1, what: 'the file is larger than 1 MiB', hint: 'a configuration is small; is this the right file?' }])
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false })
+  if (document.errors.length > 0) {
+    return fail(
+      document.errors.map((error) => {
+        const { line, col } = lines.linePos(error.pos[0])
+        return { line, column: col, what: error.message, hint: 'this is not YAML as it stands; look at the indentation and quotes here' }
+      }),
+    )
+  }
+  let value: unknown
+  try {
+    value = document.toJS({ maxAliasCount: 0 })
+  } catch {
+    return fail([{ line: 1, column: 1, what: 'the file uses YAML aliases', hint: 'write each value out; aliases are refused because they can grow without bound' }])
+  }
+  const parsed = schema.safeParse(value)
+  const place = (at: readonly PropertyKey[]): { line: number; column: number } => locate(document, lines, at)
+  if (!parsed.success) return fail(parsed.error.issues.flatMap((issue) => explainIssue(issue, place)))
+  const config = buildConfig(parsed.data, path)
+  const mistakes = checkNames(config, place)
+  return mistakes.length > 0 ? fail(mistakes) : { ok: true, config }
+}
+
+function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
+  return { ok: false, mistakes: mistakes.toSorted((left, right) => left.line - right.line || left.column - right.column) }
+}
+
+function buildConfig(data: z.infer<typeof schema>, path: string): Config {
+  return {
+    path: resolve(path),
+    directory: dirname(resolve(path)),
+    mode: data.mode,
+    listen: data.listen,
+    upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({ ...upstream, name, protect: upstream.protect ?? upstream.use })),
+    agents: Object.entries(data.agents).map(([name, agent]) => ({ name, owner: agent.owner, scopes: agent.may, handleMs: agent.handles.ttl })),
+    rowsWithoutPrompt: data.limits.rowsWithoutPrompt,
+    coolOffMs: data.coolOff,
+    retainMs: data.retention,
+    waitMs: data.wait,
+    guards: data.guards,
+    acceptRisk: data.accept_risk,
+  }
+}
+
+/** Names that point at nothing: a scope on an upstream that is not there would silently permit nothing. */
+function checkNames(config: Config, place: (at: readonly PropertyKey[]) => { line: number; column: number }): readonly ConfigMistake[] {
+  const known = config.upstreams.map(({ name }) => name)
+  return config.agents.flatMap((agent) =>
+    agent.scopes.flatMap((scope, index) => {
+      if (known.includes(scope.upstream)) return []
+      const what = `agent "${agent.name}" may do something on "${scope.upstream}", but no upstream is called that`
+      return [{ ...place(['agents', agent.name, 'may', index]), what, hint: `upstreams are: ${known.join(', ') || 'none yet'}` }]
+    }),
+  )
+}
+
+function explainIssue(issue: z.core.$ZodIssue, place: (at: readonly PropertyKey[]) => { line: number; column: number }): readonly ConfigMistake[] {
+  const where = issue.path.map(String).join('.')
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ ...place([...issue.path, key]), what: `"${key}" is no setting${where ? ` of ${where}` : ''}`, hint: 'remove it, or look for a misspelling' }))
+  }
+  if (issue.code === 'invalid_key') return [{ ...place(issue.path), what: `"${String(issue.path.at(-1))}" is no good name`, hint: 'a name is letters, digits, "_", "." and "-", at most 63' }]
+  const missing = issue.code === 'invalid_type' && issue.input === undefined
+  return [{ ...place(issue.path), what: missing ? `${where} is missing or of the wrong kind` : `${where}: ${issue.message}`, hint: issue.message }]
+}
+
+/** The line of a setting, or of the nearest thing around it that exists. */
+function locate(document: Document, lines: LineCounter, at: readonly PropertyKey[]): { line: number; column: number } {
+  for (let length = at.length; length > 0; length -= 1) {
+    const path = at.slice(0, length)
+    const parent: unknown = length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
+    const pair = isMap(parent) ? parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1))) : undefined
+    const node: unknown = pair?.key ?? document.getIn(path, true)
+    const range = isScalar(node) || isMap(node) ? node.range : undefined
+    if (range) {
+      const { line, col } = lines.linePos(range[0])
+      return { line, column: col }
+    }
+  }
+  return { line: 1, column: 1 }
+}

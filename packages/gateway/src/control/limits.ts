@@ -1,0 +1,34 @@
+/** Every bound of the people's listener, in one place. */
+export const limits = {
+  bodyBytes: 64 * 1024,
+  headerBytes: 16 * 1024,
+  requestTimeoutMs: 10_000,
+  connections: 256,
+  /** A signed-in browser: idle, and in all. */
+  sessionIdleMs: 30 * 60_000,
+  sessionMs: 8 * 60 * 60_000,
+  /** How long a passkey prompt may take. */
+  challengeMs: 2 * 60_000,
+  challenges: 2_000,
+  linkMs: 10 * 60_000,
+  handleMsMax: 24 * 60 * 60_000,
+  /** The live view flushes at most four times a second. */
+  flushMs: 250,
+  heartbeatMs: 15_000,
+  backlog: 2_000,
+  recent: 100,
+  streams: 32,
+  requestsListed: 200,
+} as const
+
+/** Attempts a minute, each with its own bucket. */
+export const rates = {
+  /** Starting a sign-in or an enrolment, all browsers together: nobody is known yet. */
+  anonymous: 240,
+  /** Failed bearer tokens. Right ones are never counted, so nobody can lock the operator out. */
+  badToken: 60,
+  /** Verdicts, releases, invitations of one browser session. */
+  signed: 60,
+  /** Kills, cancels and other posts of one browser session. */
+  posts: 240,
+} as const

@@ -1,0 +1,163 @@
+import type { Approval, Clock, Event, Json, Log, Randomness, Requests, Restored, Session, Snapshot, VerdictResult } from '@sallyport/core'
+import type { Posture } from '@sallyport/console'
+
+/** One authenticator's public half. */
+export interface Passkey {
+  /** As WebAuthn gives it, base64url. Unique over all persons. */
+  readonly credentialId: string
+  /** COSE key, base64url. */
+  readonly publicKey: string
+  /** The highest signature counter seen. Synced passkeys stay at 0 for ever. */
+  readonly counter: number
+  readonly transports: readonly string[]
+  /** False when the key never leaves one device. */
+  readonly synced: boolean
+  /** Model of the authenticator; zeros for most. It proves nothing without attestation. */
+  readonly aaguid: string
+  readonly addedAtMs: number
+}
+
+/** Someone enrolled. The name is unique (see isSamePerson), never changes, and is what approvals and the log carry. */
+export interface Person {
+  readonly name: string
+  /** The WebAuthn user handle: random, base64url, says nothing of the person. */
+  readonly userHandle: string
+  readonly passkeys: readonly Passkey[]
+  readonly enrolledAtMs: number
+}
+
+export type Enrolled =
+  | 'enrolled'
+  /** Used, expired or unknown. */
+  | 'link_invalid'
+  /** The link came from the terminal, which may only enrol the first person, and there is one. */
+  | 'not_first'
+  /** The name, as isSamePerson compares, or the credential is taken. */
+  | 'taken'
+
+/** Enrolled persons. Durable before a promise resolves. */
+export interface People {
+  list(): Promise<readonly Person[]>
+  /**
+   * In one transaction: the link is there, unused, unexpired at `nowMs` and becomes used; when nobody invited (`invitedBy` null) nobody is enrolled
+   * yet; name and credential are free; the person is added. Anything else changes nothing.
+   */
+  enrol(person: Person, tokenSha256: string, nowMs: number): Promise<Enrolled>
+  /** Compare-and-set: false when the stored counter is no longer `from`. */
+  advanceCounter(credentialId: string, from: number, to: number): Promise<boolean>
+}
+
+/** A one-time link that enrols one person. Its secret is kept nowhere: only the hash. */
+export interface EnrolmentLink {
+  readonly tokenSha256: string
+  /** Null: made by the operator at the terminal. */
+  readonly invitedBy: string | null
+  readonly createdAtMs: number
+  readonly expiresAtMs: number
+  readonly usedAtMs: number | null
+}
+
+export interface EnrolmentLinks {
+  create(link: EnrolmentLink): Promise<void>
+  find(tokenSha256: string): Promise<EnrolmentLink | null>
+}
+
+/** One signed-in browser. */
+export interface WebSession {
+  /** SHA-256 of the cookie's value, hex. */
+  readonly idSha256: string
+  readonly person: string
+  readonly createdAtMs: number
+  readonly lastSeenAtMs: number
+}
+
+export interface WebSessions {
+  create(session: WebSession): Promise<void>
+  get(idSha256: string): Promise<WebSession | null>
+  touch(idSha256: string, lastSeenAtMs: number): Promise<void>
+  end(idSha256: string): Promise<void>
+}
+
+export type KillScope =
+  | { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string }
+  | { readonly kind: 'all'; readonly id: '*' }
+
+export interface Kill {
+  readonly id: string
+  readonly scope: KillScope
+  readonly reason: string
+  readonly by: string
+  readonly atMs: number
+}
+
+export interface Killed {
+  readonly kill: Kill
+  /** From the call to the last confirmation that nothing more is written upstream. */
+  readonly acknowledgedMs: number
+  readonly sessionsEnded: number
+}
+
+/** A fact with its place on the log. */
+export interface Recorded {
+  readonly index: number
+  readonly event: Event
+}
+
+/** The log as it grows. */
+export interface Feed {
+  /** Events past `after` (null: the newest), oldest first, at most `limit`. With `after` given and more than `limit` past it: the newest `limit`. */
+  recent(after: number | null, limit: number): Promise<readonly Recorded[]>
+  /** Every event from now on, in order. The listener returns at once and never throws. Returns the way to stop. */
+  subscribe(listener: (recorded: Recorded) => void): () => void
+}
+
+/** A person's passkey over one act that is not a verdict: a release, an invitation. Kept so that anyone can verify it again offline. */
+export interface Signed {
+  readonly person: string
+  readonly credentialId: string
+  /** What was signed, hex: the digest of `statement`. */
+  readonly challenge: string
+  readonly statement: Json
+  readonly evidence: Json
+}
+
+/** Everything the people's listener asks of the rest of the gate. */
+export interface Control {
+  /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
+  verdict(requestId: string, approval: Approval): Promise<VerdictResult>
+  cancel(requestId: string, by: string): Promise<boolean>
+  kill(scope: KillScope, reason: string, by: string): Promise<Killed>
+  /** False when there is no such kill. On the log before it resolves. */
+  release(killId: string, signed: Signed): Promise<boolean>
+  kills(): Promise<readonly Kill[]>
+  sessions(): Promise<readonly Session[]>
+  /** Names of the agents that the configuration knows. */
+  agents(): readonly string[]
+  newestCopy(upstream: string): Promise<Snapshot | null>
+  snapshots(): Promise<readonly Snapshot[]>
+  undo(snapshotId: string, by: string): Promise<Restored>
+  /** The secret is in the answer and nowhere else. Throws SallyportError `not_in_scope` for an unknown agent. */
+  issueHandle(agent: string, ttlMs: number, by: string): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
+  /** The `@why` of a guard, or null for an unknown id. */
+  guardSentence(id: string): string | null
+  posture(): Posture
+}
+
+export interface ControlPorts {
+  readonly clock: Clock
+  readonly random: Randomness
+  readonly log: Log
+  readonly feed: Feed
+  readonly requests: Requests
+  readonly people: People
+  readonly links: EnrolmentLinks
+  readonly webSessions: WebSessions
+  readonly control: Control
+}
+
+export interface ControlSettings {
+  /** 0: any free one, on every loopback address alike. */
+  readonly port: number
+  /** SHA-256, hex, of the token that the operator's command line sends. The token itself is only in its 0600 file. */
+  readonly operatorTokenSha256: string
+}

@@ -1,0 +1,66 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Handle } from '@sallyport/core'
+
+/** The server's half of SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding: client TLS is not carried by this half. */
+
+export const mechanism = 'SCRAM-SHA-256'
+const messageBytesMax = 2_048
+const nonceBytes = 18
+
+export interface ClientFirst {
+  readonly header: string
+  readonly bare: string
+  readonly nonce: string
+}
+
+/** Reads SASLInitialResponse (its body after the type byte and length); null when it is not what we offered. */
+export function readInitialResponse(body: Buffer): ClientFirst | null {
+  if (body.length > messageBytesMax) return null
+  const nameEnd = body.indexOf(0)
+  if (nameEnd === -1 || body.latin1Slice(0, nameEnd) !== mechanism || nameEnd + 5 > body.length) return null
+  const length = body.readInt32BE(nameEnd + 1)
+  if (length < 0 || nameEnd + 5 + length !== body.length) return null
+  const match = /^([ny],,)(n=[^,]*,r=([\x21-\x2b\x2d-\x7e]{1,256}))$/.exec(body.utf8Slice(nameEnd + 5))
+  const [, header, bare, nonce] = match ?? []
+  return header === undefined || bare === undefined || nonce === undefined ? null : { header, bare, nonce }
+}
+
+export interface Challenge {
+  readonly message: string
+  readonly nonce: string
+}
+
+export function makeChallenge(first: ClientFirst, parameters: { readonly salt: string; readonly iterations: number }): Challenge {
+  const nonce = first.nonce + randomBytes(nonceBytes).toString('base64')
+  return { message: `r=${nonce},s=${parameters.salt},i=${parameters.iterations}`, nonce }
+}
+
+export interface Proven {
+  readonly handle: Handle
+  /** The server's signature, for the last message. */
+  readonly message: string
+}
+
+/** Which of the candidates the client proved to hold; null for none. Every candidate is compared, in constant time. */
+export function checkProof(first: ClientFirst, challenge: Challenge, final: Buffer, candidates: readonly Handle[]): Proven | null {
+  if (final.length > messageBytesMax) return null
+  const match = /^(c=([A-Za-z0-9+/=]+),r=([^,]+)),p=([A-Za-z0-9+/=]+)$/.exec(final.utf8Slice())
+  const [, withoutProof, binding, nonce, proofText] = match ?? []
+  if (withoutProof === undefined || binding === undefined || nonce === undefined || proofText === undefined) return null
+  if (nonce !== challenge.nonce || Buffer.from(binding, 'base64').toString('latin1') !== first.header) return null
+  const proof = Buffer.from(proofText, 'base64')
+  if (proof.length !== 32) return null
+  const message = `${first.bare},${challenge.message},${withoutProof}`
+  let proven: Proven | null = null
+  for (const handle of candidates) {
+    const storedKey = Buffer.from(handle.scram.storedKey, 'base64')
+    if (storedKey.length !== 32) continue
+    const signature = createHmac('sha256', storedKey).update(message).digest()
+    const clientKey = Buffer.from(proof.map((byte, index) => byte ^ (signature[index] ?? 0)))
+    const matches = timingSafeEqual(createHash('sha256').update(clientKey).digest(), storedKey)
+    if (!matches) continue
+    const serverSignature = createHmac('sha256', Buffer.from(handle.scram.serverKey, 'base64')).update(message).digest('base64')
+    proven = { handle, message: `v=${serverSignature}` }
+  }
+  return proven
+}

@@ -1,0 +1,299 @@
+import { readTagRows, client, copyFailMessage, failed, headerBytes, idle, readErrorFields, server } from './wire.ts'
+import { Tail } from './tail.ts'
+
+/** Where the server's messages go besides the client. */
+export interface FlowEnd {
+  toClient(bytes: Buffer): void
+  /** The gate's own write, for CopyFail. */
+  toServer(bytes: Buffer): void
+  /** A batch of the client ended with an error: only its first `completed` Parses were done. */
+  batchFailed(batch: number, parsesDone: number): void
+  /** What the server says would part our reading from its own, or a message that breaks the protocol. */
+  broken(why: string): void
+}
+
+/** What came of the one statement that is watched. */
+export type Ran =
+  | { readonly result: 'completed'; readonly rows: number | undefined; readonly suspended: boolean }
+  | { readonly result: 'failed'; readonly sqlState: string; readonly skipped: boolean }
+  | { readonly result: 'broken' }
+
+interface Watch {
+  /** Executes sent earlier in the same batch whose completions come first. */
+  skip: number
+  readonly until: 'ready' | 'completion'
+  ran: Ran | null
+  readonly resolve: (ran: Ran) => void
+}
+
+/** Gets whole messages of the gate's own conversation. */
+export type Taker = (type: number, message: Buffer) => void
+
+/** Longest message kept whole; longer ones pass in parts, or end the session where they can't. */
+const wholeBytesMax = 16 * 1024 * 1024
+/** Held back while a counted statement runs. */
+export const heldBytesMax = 1024 * 1024
+
+/** Server to client: passes whole chunks, and sees ReadyForQuery, ParameterStatus, errors and completions go by. */
+export class ServerFlow {
+  status: number = idle
+  /** ReadyForQuery not seen yet, of any owner. */
+  outstanding = 0
+  batchesDone = 0
+  errored = false
+  completions = 0
+  taker: Taker | null = null
+  /** The next ReadyForQuery answers a Sync of the gate's inside the client's batch: not passed on. */
+  swallowReady = false
+  /** An error that names this token is the gate's own doing: not passed on. */
+  swallowErrorNaming: string | null = null
+  #parsesDone = 0
+  #passing = 0
+  #tail = new Tail()
+  #watch: Watch | null = null
+  #held: Buffer[] | null = null
+  #heldBytes = 0
+  #quiet: (() => void)[] = []
+  #injected: Buffer[] = []
+  #end: FlowEnd
+
+  constructor(end: FlowEnd) {
+    this.#end = end
+  }
+
+  receive(chunk: Buffer): void {
+    let from = 0
+    if (this.#passing > 0) {
+      if (chunk.length < this.#passing) {
+        this.#passing -= chunk.length
+        this.#end.toClient(chunk)
+        return
+      }
+      from = this.#passing
+      this.#passing = 0
+      if (this.#injected.length > 0) {
+        this.#end.toClient(chunk.subarray(0, from))
+        this.#flushInjected()
+        chunk = chunk.subarray(from)
+        from = 0
+      }
+    }
+    const bytes = this.#tail.join(chunk)
+    if (bytes !== null) this.#walk(bytes, from)
+  }
+
+  /** `from`: where the first whole message begins; what is before it passes. */
+  #walk(bytes: Buffer, from: number): void {
+    const end = bytes.length
+    let start = 0
+    let at = from
+    while (at + headerBytes <= end) {
+      const type = bytes[at] ?? 0
+      const length = bytes.readInt32BE(at + 1)
+      if (length < 4) return this.#end.broken('the server sent a message of impossible length')
+      const next = at + 1 + length
+      if (next > end) break
+      if (type === server.dataRow && this.taker === null && this.#held === null) {
+        at = next
+        continue
+      }
+      if (this.#keepsFromClient(type, bytes, at, next)) {
+        if (at > start) this.#end.toClient(bytes.subarray(start, at))
+        start = next
+      }
+      at = next
+      if (type === server.ready && this.#quiet.length > 0) {
+        if (at > start) this.#end.toClient(bytes.subarray(start, at))
+        start = at
+        this.#wakeQuiet()
+      }
+    }
+    this.#keepTail(bytes, start, at)
+  }
+
+  #keepTail(bytes: Buffer, start: number, at: number): void {
+    const end = bytes.length
+    if (at + headerBytes <= end) {
+      const length = bytes.readInt32BE(at + 1) + 1
+      const type = bytes[at] ?? 0
+      const mayPass = this.taker === null && this.#held === null && (type === server.dataRow || type === server.copyData || type === server.rowDescription)
+      if (mayPass) {
+        this.#passing = length - (end - at)
+        return this.#end.toClient(start === 0 ? bytes : bytes.subarray(start))
+      }
+      if (length > wholeBytesMax) return this.#end.broken('the server sent a message over 16 MiB where the gate must read it whole')
+      this.#tail.keep(bytes.subarray(at), length)
+    } else if (at < end) {
+      this.#tail.keep(bytes.subarray(at), headerBytes)
+    }
+    if (at > start) this.#end.toClient(start === 0 && at === end ? bytes : bytes.subarray(start, at))
+  }
+
+  /** Sees one whole message; true when the client must not get it now. */
+  #keepsFromClient(type: number, bytes: Buffer, at: number, next: number): boolean {
+    if (type === server.parameterStatus) return this.#seeParameter(bytes, at, next)
+    if (type === server.notification) return false
+    if (this.taker !== null) {
+      if (type === server.ready) this.#seeReady(bytes[at + headerBytes] ?? 0, false)
+      if (type !== server.notice) this.taker(type, bytes.subarray(at, next))
+      return true
+    }
+    switch (type) {
+      case server.ready:
+        return this.#seeClientReady(bytes, at, next)
+      case server.commandComplete:
+      case server.emptyQuery:
+      case server.portalSuspended:
+        this.#seeCompletion(type, bytes, at, next)
+        break
+      case server.parseComplete:
+        this.#parsesDone += 1
+        break
+      case server.error:
+        if (this.#seeError(bytes, at, next)) return true
+        break
+      case server.copyIn:
+      case server.copyBoth:
+        this.#end.toServer(copyFailMessage('Sallyport does not carry COPY FROM STDIN yet'))
+        return true
+      default:
+        break
+    }
+    return this.#hold(bytes, at, next)
+  }
+
+  #seeParameter(bytes: Buffer, at: number, next: number): boolean {
+    const [name, value] = bytes.utf8Slice(at + headerBytes, next - 1).split('\0')
+    if (name === 'standard_conforming_strings' && value !== 'on') this.#end.broken('standard_conforming_strings was turned off: the gate and the server would read strings differently')
+    if (name === 'client_encoding' && value !== 'UTF8') this.#end.broken('client_encoding left UTF8: the gate and the server would read text differently')
+    return false
+  }
+
+  #seeClientReady(bytes: Buffer, at: number, next: number): boolean {
+    const swallow = this.swallowReady
+    this.swallowReady = false
+    this.#seeReady(bytes[at + headerBytes] ?? 0, !swallow)
+    const watch = this.#watch
+    if (watch !== null) {
+      this.#watch = null
+      watch.resolve(watch.ran ?? { result: 'failed', sqlState: 'XX000', skipped: true })
+    }
+    return this.#held === null ? swallow : this.#hold(bytes, at, next)
+  }
+
+  #seeReady(status: number, endsBatch: boolean): void {
+    this.status = status
+    this.outstanding -= 1
+    if (this.outstanding < 0) this.#end.broken('the server sent an answer that nobody asked for')
+    if (endsBatch) this.endBatch()
+  }
+
+  /** The client's batch is over: by its ReadyForQuery, or because the gate answered its Sync. */
+  endBatch(): void {
+    if (this.errored) this.#end.batchFailed(this.batchesDone, this.#parsesDone)
+    this.batchesDone += 1
+    this.errored = false
+    this.#parsesDone = 0
+    this.completions = 0
+  }
+
+  #seeCompletion(type: number, bytes: Buffer, at: number, next: number): void {
+    this.completions += 1
+    const watch = this.#watch
+    if (watch === null) return
+    if (watch.skip > 0) {
+      watch.skip -= 1
+      return
+    }
+    const rows = type === server.commandComplete ? readTagRows(bytes.latin1Slice(at + headerBytes, next - 1)) : undefined
+    // A Query of several statements completes several times: the last tag speaks, rows add up.
+    const before = watch.ran?.result === 'completed' ? (watch.ran.rows ?? 0) : 0
+    watch.ran = { result: 'completed', rows: rows === undefined && before === 0 ? undefined : (rows ?? 0) + before, suspended: type === server.portalSuspended }
+    if (watch.until === 'completion') this.#finishWatch(watch, watch.ran)
+  }
+
+  #seeError(bytes: Buffer, at: number, next: number): boolean {
+    const token = this.swallowErrorNaming
+    if (token !== null && bytes.latin1Slice(at, next).includes(token)) return true
+    this.errored = true
+    const watch = this.#watch
+    if (watch === null) return false
+    const ran: Ran = { result: 'failed', sqlState: readErrorFields(bytes.subarray(at, next)).get('C') ?? 'XX000', skipped: watch.skip > 0 }
+    watch.ran = ran
+    if (watch.until === 'completion') this.#finishWatch(watch, ran)
+    return false
+  }
+
+  #finishWatch(watch: Watch, ran: Ran): void {
+    this.#watch = null
+    watch.resolve(ran)
+  }
+
+  /** Resolves when the statement that is sent next has come to its end. One at a time. */
+  watch(skip: number, until: 'ready' | 'completion'): Promise<Ran> {
+    return new Promise((resolve) => {
+      this.#watch = { skip, until, ran: null, resolve }
+    })
+  }
+
+  /** From now on the client gets nothing of the server's answers but ParameterStatus and notifications, until `release`. */
+  holdBack(): void {
+    this.#held = []
+    this.#heldBytes = 0
+  }
+
+  #hold(bytes: Buffer, at: number, next: number): boolean {
+    if (this.#held === null) return false
+    this.#heldBytes += next - at
+    if (this.#heldBytes <= heldBytesMax) this.#held.push(Buffer.from(bytes.subarray(at, next)))
+    return true
+  }
+
+  /** What was held back, without ReadyForQuery; null when it was more than may be held. */
+  release(): readonly Buffer[] | null {
+    const held = this.#held ?? []
+    const over = this.#heldBytes > heldBytesMax
+    this.#held = null
+    this.#heldBytes = 0
+    return over ? null : held.filter((message) => message[0] !== server.ready)
+  }
+
+  /** Resolves when everything sent so far is answered. */
+  quiet(): Promise<void> {
+    if (this.outstanding === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#quiet.push(resolve))
+  }
+
+  #wakeQuiet(): void {
+    if (this.outstanding !== 0) return
+    const waiting = this.#quiet
+    this.#quiet = []
+    for (const wake of waiting) wake()
+  }
+
+  /** A message of the gate's to the client, between two of the server's. */
+  inject(bytes: Buffer): void {
+    this.#injected.push(bytes)
+    if (this.#passing === 0) this.#flushInjected()
+  }
+
+  #flushInjected(): void {
+    const injected = this.#injected
+    this.#injected = []
+    for (const bytes of injected) this.#end.toClient(bytes)
+  }
+
+  /** The connection is gone: whoever waits must not wait for ever. */
+  end(): void {
+    this.outstanding = 0
+    this.#wakeQuiet()
+    const watch = this.#watch
+    this.#watch = null
+    watch?.resolve({ result: 'broken' })
+    this.taker?.(client.terminate, Buffer.alloc(0))
+  }
+
+  get aborted(): boolean {
+    return this.status === failed
+  }
+}

@@ -1,0 +1,57 @@
+import type { Clearance, Environment, SqlChannel } from '@sallyport/core'
+
+/** The protocol's own port to its upstreams. Whoever implements it opens the sockets and keeps the credentials. */
+export interface PostgresUpstreams {
+  /** A backend for one client session, authenticated and idle; never handed on. Throws SallyportError `upstream_unavailable`. */
+  open(name: string, options: BackendOptions): Promise<Backend>
+}
+
+export interface BackendOptions {
+  /** Start-up settings that the client asked for and the protocol allows. */
+  readonly settings: ReadonlyMap<string, string>
+  /** Tells the server to be read-only too; the second fence, not the first (DESIGN §13). */
+  readonly readOnly: boolean
+  readonly signal: AbortSignal
+}
+
+export interface BackendListener {
+  data(chunk: Buffer): void
+  drained(): void
+  closed(why: string): void
+}
+
+/** What may be sent under one clearance: one Query, or one Bind, Describes of its portal, one Execute, Closes, and a Sync or Flush. */
+export interface Unit {
+  readonly bytes: Buffer
+  /** SQL with its zero byte and the parameter types of the statement that Bind names, as parsed upstream. Null for Query. */
+  readonly parsed: Buffer | null
+}
+
+/** The agent's own connection to the upstream. After destroy nothing more is written. */
+export interface Backend {
+  readonly environment: Environment
+  /** What the upstream says it is: system identifier and database oid. */
+  readonly identity: string
+  readonly parameters: readonly (readonly [string, string])[]
+  attend(listener: BackendListener): void
+  /** Writes what needs no clearance: remembered reads, Parse, Sync, Terminate. False: wait for `drained`. */
+  forwardRead(bytes: Buffer): boolean
+  /** Recomputes the digest of what it is about to write, spends the clearance on it, writes. @throws SallyportError */
+  send(clearance: Clearance, unit: Unit): boolean
+  /** Writes the gate's own messages. */
+  converse(bytes: Buffer): boolean
+  /** CancelRequest on a connection of its own. */
+  cancel(): void
+  pause(): void
+  resume(): void
+  destroy(): void
+  readonly protect: ProtectConnection
+}
+
+/** The connection with the `protect` credential, opened when first used. */
+export interface ProtectConnection {
+  readonly channel: SqlChannel
+  /** Ends the transaction that the channel's first query began; nothing when there was none. */
+  end(commit: boolean): Promise<void>
+  close(): void
+}

@@ -1,0 +1,105 @@
+import { z } from 'zod'
+import type { AccessRequest, Approval, Grant, Handle, Json, Question } from '@sallyport/core'
+
+/** What lies in the store is checked as it is read: a file on disk is input. */
+const json: z.ZodType<Json> = z.lazy(() => z.union([z.null(), z.boolean(), z.number(), z.string(), z.array(json), z.record(z.string(), json)]))
+
+const impactKind = z.enum(['read', 'write', 'disrupt', 'escalate', 'destroy', 'unknown'])
+
+const asked = z.object({
+  action: z.string(),
+  kind: impactKind,
+  reversible: z.boolean(),
+  why: z.string(),
+  resources: z.array(z.object({ type: z.string(), name: z.string(), identity: z.string().nullable(), schemaHash: z.string().nullable() })),
+  rows: z.number().nullable(),
+  bytes: z.number().nullable(),
+  tables: z.array(z.string()),
+  dependants: z.array(z.string()),
+})
+
+export const questionSchema: z.ZodType<Question> = z.object({
+  digest: z.string(),
+  subject: z.object({ agent: z.string(), owner: z.string() }),
+  protocol: z.string(),
+  upstream: z.string(),
+  environment: z.enum(['production', 'staging', 'development']),
+  text: z.string(),
+  bindValues: z.array(json),
+  operations: z.array(asked),
+  rowsMax: z.number().nullable(),
+  copy: z.enum(['none', 'rows', 'tables', 'impossible']),
+  approvalsNeeded: z.number(),
+  delayMs: z.number(),
+  guards: z.array(z.string()),
+  policyHash: z.string(),
+})
+
+export const approvalSchema: z.ZodType<Approval> = z.object({
+  person: z.string(),
+  verdict: z.enum(['approve', 'reject']),
+  atMs: z.number(),
+  challenge: z.string(),
+  credentialId: z.string(),
+  evidence: json,
+  reason: z.string(),
+})
+
+const requestRow = z.object({
+  id: z.string(),
+  nonce: z.string(),
+  session: z.string(),
+  state: z.enum(['pending', 'approved', 'rejected', 'expired', 'cancelled']),
+  createdAtMs: z.number(),
+  expiresAtMs: z.number(),
+  notBeforeMs: z.number().nullable(),
+  endedBy: z.string().nullable(),
+  question: z.string(),
+})
+
+export function readRequest(row: unknown, approvals: readonly unknown[]): AccessRequest {
+  const { question, ...rest } = requestRow.parse(row)
+  const bodies = approvals.map((approval) => approvalSchema.parse(JSON.parse(z.object({ body: z.string() }).parse(approval).body)))
+  return { ...rest, question: questionSchema.parse(JSON.parse(question)), approvals: bodies }
+}
+
+const grantRow = z.object({
+  id: z.string(),
+  request: z.string(),
+  agent: z.string(),
+  digest: z.string(),
+  upstream: z.string(),
+  policyHash: z.string(),
+  targets: z.string(),
+  rowsMax: z.number().nullable(),
+  approvers: z.string(),
+  notBeforeMs: z.number(),
+  expiresAtMs: z.number(),
+  state: z.enum(['open', 'consumed', 'void']),
+  intent: z.string().nullable(),
+})
+
+const strings = z.array(z.string())
+
+export function readGrant(row: unknown): Grant {
+  const { targets, approvers, ...rest } = grantRow.parse(row)
+  return { ...rest, targets: strings.parse(JSON.parse(targets)), approvers: strings.parse(JSON.parse(approvers)) }
+}
+
+const handleRow = z.object({
+  id: z.string(),
+  agent: z.string(),
+  owner: z.string(),
+  parent: z.string().nullable(),
+  issuedAtMs: z.number(),
+  expiresAtMs: z.number(),
+  revokedAtMs: z.number().nullable(),
+  scram: z.string(),
+  secretSha256: z.string(),
+})
+const scram = z.object({ salt: z.string(), iterations: z.number(), storedKey: z.string(), serverKey: z.string() })
+
+export function readHandle(row: unknown): Handle {
+  const { scram: text, ...rest } = handleRow.parse(row)
+  return { ...rest, scram: scram.parse(JSON.parse(text)) }
+}

@@ -1,0 +1,133 @@
+import type { Snapshot } from '@sallyport/core'
+import { toFailure, VaultFailure } from './failure.ts'
+import type { VaultKey } from './key.ts'
+import { openManifest, signManifest, toSnapshot, type About, type Manifest, type Part } from './manifest.ts'
+import { readRetentions, retainMsMax, signRetention } from './retention.ts'
+import type { ManifestName, Store } from './store.ts'
+import type { TrustedClock } from './trusted-clock.ts'
+
+interface Entry {
+  readonly name: ManifestName
+  readonly snapshot: Snapshot
+}
+
+/** What the vault found when it read its folder. */
+export interface Loaded {
+  readonly catalogue: Catalogue
+  readonly damaged: readonly { readonly file: string; readonly what: string }[]
+  readonly newestMs: number
+}
+
+/** The sealed snapshots, oldest first. Rebuilt from the manifests at every start: there is no index that could disagree with them. */
+export class Catalogue {
+  readonly #store: Store
+  readonly #key: VaultKey
+  readonly #entries: Map<string, Entry>
+  readonly #newest: Map<string, Entry>
+  #last: ManifestName | null
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(store: Store, key: VaultKey, entries: readonly Entry[], last: ManifestName | null) {
+    this.#store = store
+    this.#key = key
+    this.#entries = new Map(entries.map((entry) => [entry.snapshot.id, entry]))
+    this.#newest = new Map(entries.map((entry) => [entry.snapshot.upstream, entry]))
+    this.#last = last
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  get newestId(): string | null {
+    return this.#last?.id ?? null
+  }
+
+  /** Newest first, at most `limit`, only those before a sequence number where one is given. */
+  list(limit: number, before: number): { readonly snapshots: readonly Snapshot[]; readonly next: number | null } {
+    const older = [...this.#entries.values()].filter((entry) => entry.name.sequence < before).reverse()
+    const page = older.slice(0, limit)
+    return { snapshots: page.map((entry) => entry.snapshot), next: older.length > limit ? (page.at(-1)?.name.sequence ?? null) : null }
+  }
+
+  newest(upstream: string): Snapshot | null {
+    return this.#newest.get(upstream)?.snapshot ?? null
+  }
+
+  /** Reads a manifest from disk anew and proves it. @throws VaultFailure `not_found`, `damaged` */
+  async open(id: string): Promise<{ readonly manifest: Manifest; readonly snapshot: Snapshot }> {
+    const { name, snapshot } = this.#find(id)
+    const manifest = await openManifest(this.#key, await this.#store.readManifest(name))
+    if (manifest.id !== id) throw new VaultFailure('damaged', 'A manifest does not have the bytes that its name is the hash of.')
+    return { manifest, snapshot }
+  }
+
+  /** Signs and keeps the manifest of a snapshot whose chunks all read back. One at a time: each names the one before. */
+  async add(about: About, retainMs: number, parts: readonly Part[], inside: string, clock: TrustedClock): Promise<Snapshot> {
+    return await this.#inTurn(async () => {
+      const madeAtMs = clock.nowMs()
+      const sequence = (this.#last?.sequence ?? 0) + 1
+      const place = { sequence, previous: this.#last?.id ?? null, madeAtMs, retainUntilMs: madeAtMs + retainMs }
+      const { id, bytes } = signManifest(this.#key, about, place, parts, inside)
+      const manifest = await openManifest(this.#key, bytes)
+      const name = { sequence, id }
+      await this.#store.keepManifest(about.seal, name, bytes)
+      const entry = { name, snapshot: toSnapshot(manifest, 0) }
+      this.#last = name
+      this.#entries.set(id, entry)
+      this.#newest.set(about.upstream, entry)
+      return entry.snapshot
+    })
+  }
+
+  /** Keeps a snapshot for longer; never for less. */
+  async extend(id: string, retainUntilMs: number, clock: TrustedClock): Promise<Snapshot> {
+    return await this.#inTurn(async () => {
+      const { name, snapshot } = this.#find(id)
+      const atMs = clock.nowMs()
+      if (retainUntilMs <= snapshot.retainUntilMs) throw new VaultFailure('retention_shorter', 'Retention can only be made longer; it stays as it was.')
+      if (retainUntilMs > atMs + retainMsMax) throw new VaultFailure('bad_request', 'Retention is limited to 100 years; it stays as it was.')
+      const record = signRetention(this.#key, { v: 1, snapshot: id, retainUntilMs, atMs })
+      await this.#store.keepRetention(record.name, record.bytes)
+      const extended = { name, snapshot: { ...snapshot, retainUntilMs } }
+      this.#entries.set(id, extended)
+      if (this.#newest.get(snapshot.upstream)?.snapshot.id === id) this.#newest.set(snapshot.upstream, extended)
+      return extended.snapshot
+    })
+  }
+
+  #find(id: string): Entry {
+    const entry = this.#entries.get(id)
+    if (!entry) throw new VaultFailure('not_found', 'The vault has no sealed snapshot of this id.')
+    return entry
+  }
+
+  #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(job)
+    this.#turn = result.catch(() => undefined)
+    return result
+  }
+}
+
+/** Reads every manifest and retention record. A damaged one is reported and left alone; the others stay usable, and the sequence goes on. */
+export async function loadCatalogue(folder: string, store: Store, key: VaultKey): Promise<Loaded> {
+  const damaged: { file: string; what: string }[] = []
+  const report = (file: string, error: unknown): void => void damaged.push({ file, what: toFailure(error).message })
+  const retained = new Map<string, number>()
+  for await (const record of readRetentions(folder, key.publicKey, report)) {
+    retained.set(record.snapshot, Math.max(record.retainUntilMs, retained.get(record.snapshot) ?? 0))
+  }
+  const names = await store.manifestNames()
+  const entries: Entry[] = []
+  for (const name of names) {
+    try {
+      const manifest = await openManifest(key, await store.readManifest(name))
+      if (manifest.id !== name.id || manifest.outside.sequence !== name.sequence) throw new VaultFailure('damaged', 'A manifest lies under the name of another.')
+      entries.push({ name, snapshot: toSnapshot(manifest, retained.get(manifest.id) ?? 0) })
+    } catch (error) {
+      report(`manifests/${String(name.sequence).padStart(12, '0')}-${name.id}`, error)
+    }
+  }
+  const newestMs = entries.reduce((latest, entry) => Math.max(latest, entry.snapshot.madeAtMs), 0)
+  return { catalogue: new Catalogue(store, key, entries, names.at(-1) ?? null), damaged, newestMs }
+}

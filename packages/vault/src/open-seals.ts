@@ -1,0 +1,201 @@
+import { createHash } from 'node:crypto'
+import type { Snapshot } from '@sallyport/core'
+import type { Catalogue } from './catalogue.ts'
+import { chunkBytesMax } from './chunk.ts'
+import { VaultFailure } from './failure.ts'
+import type { VaultKey } from './key.ts'
+import { encryptInside, partsMax, type About, type ChunkReference, type Content, type Part } from './manifest.ts'
+import { checkPartName } from './part-name.ts'
+import type { Store } from './store.ts'
+import type { TrustedClock } from './trusted-clock.ts'
+
+/** Chunks of one part that are compressed, encrypted and written at the same time; more is withheld from the sender. */
+const chunksInFlight = 3
+
+export interface SealLimits {
+  /** Seals open at the same time. */
+  readonly openMax: number
+  /** Plaintext bytes of one snapshot. */
+  readonly sealBytesMax: number
+  /** A seal nobody touched for this long is given up. */
+  readonly idleMs: number
+}
+
+interface OpenSeal {
+  readonly about: About
+  readonly retainMs: number
+  readonly parts: Map<string, Part>
+  readonly pending: Set<string>
+  readonly staged: Map<string, Promise<void>>
+  /** Everything ever put into it, broken streams included, since these lie in staging too. */
+  bytes: number
+  ended: boolean
+  touchedMs: number
+}
+
+/** Seals that are not finished. They live in memory and staging only: a crash forgets them, and nothing of them was ever listed. */
+export class OpenSeals {
+  readonly #store: Store
+  readonly #key: VaultKey
+  readonly #catalogue: Catalogue
+  readonly #clock: TrustedClock
+  readonly #limits: SealLimits
+  readonly #monotonicMs: () => number
+  readonly #seals = new Map<string, OpenSeal>()
+
+  constructor(store: Store, key: VaultKey, catalogue: Catalogue, clock: TrustedClock, limits: SealLimits, monotonicMs: () => number) {
+    this.#store = store
+    this.#key = key
+    this.#catalogue = catalogue
+    this.#clock = clock
+    this.#limits = limits
+    this.#monotonicMs = monotonicMs
+  }
+
+  get size(): number {
+    return this.#seals.size
+  }
+
+  async begin(about: About, retainMs: number): Promise<void> {
+    await this.giveUpIdle()
+    if (this.#seals.size >= this.#limits.openMax) throw new VaultFailure('too_many', `More than ${this.#limits.openMax} seals are open.`)
+    const seal: OpenSeal = {
+      about,
+      retainMs,
+      parts: new Map(),
+      pending: new Set(),
+      staged: new Map(),
+      bytes: 0,
+      ended: false,
+      touchedMs: this.#monotonicMs(),
+    }
+    this.#seals.set(about.seal, seal)
+    await this.#store.beginSeal(about.seal)
+  }
+
+  /** Takes one part. It counts once its last byte is on disk; a stream that breaks off leaves nothing, and the name stays free. */
+  async put(id: string, name: string, source: AsyncIterable<Uint8Array>): Promise<{ readonly sha256: string; readonly bytes: number }> {
+    const seal = this.#find(id)
+    checkPartName(name)
+    if (seal.parts.has(name)) throw new VaultFailure('part_exists', 'A part of this name was put already; a part is written once.')
+    if (seal.pending.has(name)) throw new VaultFailure('part_in_progress', 'A part of this name is being put right now.')
+    if (seal.parts.size + seal.pending.size >= partsMax) throw new VaultFailure('too_many', `A snapshot has ${partsMax} parts at most.`)
+    seal.pending.add(name)
+    try {
+      const part = await this.#take(seal, name, source)
+      seal.parts.set(name, part)
+      return { sha256: part.sha256, bytes: part.bytes }
+    } finally {
+      seal.pending.delete(name)
+      seal.touchedMs = this.#monotonicMs()
+    }
+  }
+
+  /** A part as it now lies on disk, before the seal is finished. */
+  async *read(id: string, name: string): AsyncGenerator<Buffer, void, undefined> {
+    const seal = this.#find(id)
+    const part = seal.parts.get(name)
+    if (!part) throw new VaultFailure('not_found', 'This seal has no whole part of this name.')
+    for (const chunk of part.chunks) {
+      seal.touchedMs = this.#monotonicMs()
+      yield await this.#store.readStaged(id, chunk)
+    }
+  }
+
+  /** Makes a snapshot of the parts: each chunk takes its place, is read back, decrypted and compared; then the manifest is signed. */
+  async finish(id: string, content: Content): Promise<Snapshot> {
+    const seal = this.#find(id)
+    if (seal.pending.size > 0) throw new VaultFailure('part_in_progress', 'A part is still being put; the seal stays open.')
+    seal.ended = true
+    try {
+      const parts = [...seal.parts.values()]
+      await this.#store.keepChunks(id, new Set(parts.flatMap((part) => part.chunks.map((chunk) => chunk.address))))
+      for (const part of parts) await this.#readBack(part)
+      const inside = await encryptInside(this.#key, content, parts)
+      return await this.#catalogue.add(seal.about, seal.retainMs, parts, inside, this.#clock)
+    } finally {
+      this.#seals.delete(id)
+      // Only tidying: what stays behind is cleared at the next start.
+      void this.#store.clearSeal(id).catch(() => undefined)
+    }
+  }
+
+  /** Gives up seals that nobody touched for long. */
+  async giveUpIdle(): Promise<void> {
+    const oldestMs = this.#monotonicMs() - this.#limits.idleMs
+    for (const [id, seal] of this.#seals) {
+      if (seal.ended || seal.pending.size > 0 || seal.touchedMs > oldestMs) continue
+      seal.ended = true
+      this.#seals.delete(id)
+      await this.#store.clearSeal(id)
+    }
+  }
+
+  async #take(seal: OpenSeal, name: string, source: AsyncIterable<Uint8Array>): Promise<Part> {
+    const hash = createHash('sha256')
+    const chunks: ChunkReference[] = []
+    const waiting: Promise<ChunkReference>[] = []
+    let bytes = 0
+    try {
+      for await (const piece of cut(source)) {
+        bytes += piece.length
+        seal.bytes += piece.length
+        seal.touchedMs = this.#monotonicMs()
+        if (seal.bytes > this.#limits.sealBytesMax) throw new VaultFailure('too_large', `A snapshot holds ${this.#limits.sealBytesMax} bytes at most.`)
+        hash.update(piece)
+        if (waiting.length >= chunksInFlight) await drainFirst(waiting, chunks)
+        waiting.push(this.#stage(seal, piece))
+      }
+      while (waiting.length > 0) await drainFirst(waiting, chunks)
+    } catch (error) {
+      await Promise.allSettled(waiting)
+      throw error
+    }
+    return { name, bytes, sha256: hash.digest('hex'), chunks }
+  }
+
+  #stage(seal: OpenSeal, piece: Buffer): Promise<ChunkReference> {
+    const staging = this.#store.stageChunk(seal.about.seal, seal.staged, piece)
+    // Awaited later, in order; without this a failure before that would count as unhandled.
+    staging.catch(() => undefined)
+    return staging
+  }
+
+  async #readBack(part: Part): Promise<void> {
+    const hash = createHash('sha256')
+    for await (const piece of this.#store.readPart(part)) hash.update(piece)
+    if (hash.digest('hex') !== part.sha256) throw new VaultFailure('read_back_failed', 'A part did not read back as it was put; no snapshot was made.')
+  }
+
+  #find(id: string): OpenSeal {
+    const seal = this.#seals.get(id)
+    if (!seal || seal.ended) throw new VaultFailure('seal_ended', 'There is no open seal of this id: it was finished, given up, or the vault was started anew.')
+    return seal
+  }
+}
+
+async function drainFirst(waiting: Promise<ChunkReference>[], chunks: ChunkReference[]): Promise<void> {
+  const first = waiting[0]
+  if (!first) return
+  chunks.push(await first)
+  waiting.shift()
+}
+
+/** Any pieces → pieces of exactly the chunk size, the last one shorter. Each is a buffer of its own; many tiny pieces cost no more than one. */
+async function* cut(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, undefined> {
+  let chunk = Buffer.allocUnsafe(chunkBytesMax)
+  let filled = 0
+  for await (const piece of source) {
+    for (let rest = piece; rest.length > 0; ) {
+      const taken = rest.subarray(0, chunkBytesMax - filled)
+      chunk.set(taken, filled)
+      filled += taken.length
+      rest = rest.subarray(taken.length)
+      if (filled < chunkBytesMax) continue
+      yield chunk
+      chunk = Buffer.allocUnsafe(chunkBytesMax)
+      filled = 0
+    }
+  }
+  if (filled > 0) yield chunk.subarray(0, filled)
+}

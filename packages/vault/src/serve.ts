@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto'
+import { chown, lstat, mkdir, statfs, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Json } from '@sallyport/core'
+import { type Loaded, loadCatalogue } from './catalogue.ts'
+import { credentialPattern, hashCredential } from './credential.ts'
+import { linkOnce, readIfThere, readWhole, replaceState, syncFolder, writeOnce } from './disk.ts'
+import { VaultFailure } from './failure.ts'
+import { signIdentity, witnessSigner } from './identity.ts'
+import { makeKeyFile, readKeyFile, type VaultKey } from './key.ts'
+import { listen, type Listener } from './listener.ts'
+import { takeLock } from './lock.ts'
+import { OpenSeals, type SealLimits } from './open-seals.ts'
+import { becomeOsUser, findOsUser } from './os-user.ts'
+import { checkPrivateFolder, Store } from './store.ts'
+import { TrustedClock, type TimeSource } from './trusted-clock.ts'
+import type { VaultParts } from './verbs.ts'
+import { Witness } from './witness.ts'
+
+export interface ServeSettings {
+  readonly folder: string
+  readonly socketPath: string
+  readonly tokenFile: string
+  /** The user the vault becomes once it listens; only when started by root. */
+  readonly user: string | null
+  /** Whose gate may reach the socket and read the token; only when started by root. Null: the user who started the vault. */
+  readonly gateUser: string | null
+  readonly newCredential: boolean
+  readonly limits: SealLimits
+}
+
+export interface RunningVault {
+  readonly publicKey: string
+  readonly snapshots: number
+  readonly damaged: Loaded['damaged']
+  close(): Promise<void>
+}
+
+const stateBytesMax = 4096
+const clockEveryMs = 60_000
+
+/** Starts the vault: reaches the socket and the token as the user who started it, then works as `user`, then answers. */
+export async function serve(settings: ServeSettings, time: TimeSource): Promise<RunningVault> {
+  process.umask(0o077)
+  const user = settings.user === null ? null : await findOsUser(settings.user)
+  const gate = settings.gateUser === null ? null : await findOsUser(settings.gateUser)
+  await mkdir(settings.folder, { recursive: true, mode: 0o700 })
+  if (user) await chown(settings.folder, user.uid, user.gid)
+  await makeMeetingPlace(dirname(settings.socketPath), gate)
+  const credentialHash = await findCredential(settings.tokenFile, gate)
+  const ready = Promise.withResolvers<VaultParts>()
+  // A failed start is thrown below; requests that wait for it just end.
+  ready.promise.catch(() => undefined)
+  let refusals = 0
+  const listener = await listen({ socketPath: settings.socketPath, credentialHash, owner: gate, parts: ready.promise, refused: () => void refusals++ })
+  try {
+    if (user) becomeOsUser(user)
+    return await work(settings, time, credentialHash, () => refusals, listener, ready.resolve)
+  } catch (error) {
+    ready.reject(error)
+    await listener.close()
+    throw error
+  }
+}
+
+async function work(
+  settings: ServeSettings,
+  time: TimeSource,
+  credentialHash: string,
+  refusals: () => number,
+  listener: Listener,
+  ready: (parts: VaultParts) => void,
+): Promise<RunningVault> {
+  const { folder } = settings
+  await checkPrivateFolder(folder)
+  const lock = takeLock(join(folder, 'lock'))
+  const key = await openKey(folder)
+  await keepCredential(folder, credentialHash, settings.newCredential)
+  const store = new Store(folder, key.chunkKeys)
+  await store.prepare()
+  const { catalogue, damaged, newestMs } = await loadCatalogue(folder, store, key)
+  const clock = new TrustedClock(time, Math.max(newestMs, await readClock(folder)))
+  const seals = new OpenSeals(store, key, catalogue, clock, settings.limits, () => time.monotonicMs())
+  const witness = new Witness(folder, witnessSigner(key))
+  await witness.load()
+  const keepClock = (): Promise<void> => replaceState(join(folder, 'clock'), Buffer.from(`${clock.nowMs()}\n`))
+  await keepClock()
+  const timer = setInterval(() => void keepClock().catch(() => undefined), clockEveryMs)
+  const health = async (): Promise<Json> => ({
+    vault: key.publicKey,
+    snapshots: catalogue.size,
+    newest: catalogue.newestId,
+    openSeals: seals.size,
+    damaged: damaged.map((one) => ({ ...one })),
+    refusals: refusals(),
+    freeBytes: await freeBytes(folder),
+    clock: { nowMs: clock.nowMs(), jump: clock.jump() },
+    witness: witness.state(),
+    osUser: process.getuid?.() ?? null,
+    immutable: false,
+    worth: 'Write-once by this process only: whoever is this OS user or root can delete the files.',
+    expiry: 'None: this version never removes a sealed snapshot.',
+  })
+  ready({ store, catalogue, seals, clock, witness, health })
+  const close = async (): Promise<void> => {
+    clearInterval(timer)
+    await listener.close()
+    await keepClock()
+    lock[Symbol.dispose]()
+  }
+  return { publicKey: key.publicKey, snapshots: catalogue.size, damaged, close }
+}
+
+/** The folder of the socket: only the gate's user can enter it. An existing one is taken as it is, unless others can write to it. */
+async function makeMeetingPlace(folder: string, gate: { readonly uid: number; readonly gid: number } | null): Promise<void> {
+  const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (made !== undefined && gate) await chown(folder, gate.uid, gate.gid)
+  const status = await lstat(folder)
+  if (!status.isDirectory() || (status.mode & 0o022) !== 0) {
+    throw new VaultFailure('bad_request', "Others can write to the folder of the socket: they could put another vault's socket there. Nothing was started.")
+  }
+}
+
+/** The hash of the gate's credential. Made, and written for the gate to read, when there is none. */
+async function findCredential(path: string, gate: { readonly uid: number; readonly gid: number } | null): Promise<string> {
+  const there = await readIfThere(path, stateBytesMax)
+  if (there) {
+    const secret = there.toString('utf8').trim()
+    if (((await lstat(path)).mode & 0o077) !== 0) throw new VaultFailure('bad_request', "Others can read the gate's credential: chmod 0600 it. Nothing was started.")
+    if (!credentialPattern.test(secret)) throw new VaultFailure('bad_request', "The gate's credential file holds something else. Nothing was started.")
+    return hashCredential(secret)
+  }
+  const secret = randomBytes(32).toString('hex')
+  await writeOnce(path, Buffer.from(`${secret}\n`), 0o600)
+  if (gate) await chown(path, gate.uid, gate.gid)
+  await syncFolder(dirname(path))
+  return hashCredential(secret)
+}
+
+/** Another credential than last time is taken only when the person who starts the vault says so. */
+async function keepCredential(folder: string, credentialHash: string, isNew: boolean): Promise<void> {
+  const path = join(folder, 'credential')
+  const known = (await readIfThere(path, stateBytesMax))?.toString('utf8').trim()
+  if (known === credentialHash) return
+  if (known !== undefined && !isNew) {
+    throw new VaultFailure('bad_request', "The gate's credential is not the one this vault knows. Put the old file back, or start once with --new-credential.")
+  }
+  await replaceState(path, Buffer.from(`${credentialHash}\n`))
+}
+
+async function openKey(folder: string): Promise<VaultKey> {
+  const path = join(folder, 'key')
+  const there = await readIfThere(path, stateBytesMax)
+  const key = readKeyFile((there ?? (await makeKey(folder, path))).toString('utf8'))
+  const identity = signIdentity(key)
+  const kept = await readIfThere(join(folder, 'identity'), stateBytesMax)
+  if (kept && !kept.equals(identity)) throw new VaultFailure('damaged', "The vault's key does not fit its identity. Nothing was started.")
+  if (!kept) await replaceState(join(folder, 'identity'), identity)
+  return key
+}
+
+/** A new key, unless the folder has copies already: then its key is lost, and a new one would hide that. */
+async function makeKey(folder: string, path: string): Promise<Buffer> {
+  if (await readIfThere(join(folder, 'identity'), stateBytesMax)) {
+    throw new VaultFailure('damaged', "The vault's key is gone, and its copies cannot be read without it. Put the key file back. Nothing was started.")
+  }
+  const staged = `${path}.${process.pid}.next`
+  await writeOnce(staged, Buffer.from(makeKeyFile(randomBytes)), 0o600)
+  await linkOnce(staged, path)
+  await unlink(staged)
+  await syncFolder(folder)
+  return await readWhole(path, stateBytesMax)
+}
+
+async function readClock(folder: string): Promise<number> {
+  const text = (await readIfThere(join(folder, 'clock'), stateBytesMax))?.toString('utf8').trim() ?? '0'
+  if (!/^\d{1,15}$/.test(text)) throw new VaultFailure('damaged', "The vault's clock file is damaged. Nothing was started.")
+  return Number(text)
+}
+
+async function freeBytes(folder: string): Promise<number> {
+  const status = await statfs(folder)
+  return status.bavail * status.bsize
+}

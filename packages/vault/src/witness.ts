@@ -1,0 +1,207 @@
+import { unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  addSignatures,
+  type Checkpoint,
+  cosignNote,
+  formatSignatureLine,
+  formatVerifierKey,
+  isSignedByLog,
+  type Json,
+  LogFormatError,
+  type NoteSigner,
+  openCheckpoint,
+  type OpenedCheckpoint,
+  parseVerifierKey,
+  sha256Hex,
+  signatureTypes,
+  verifyConsistency,
+  type VerifierKey,
+} from '@sallyport/core'
+import { appendState, linkOnce, readEnd, readIfThere, replaceState, syncFolder, writeOnce } from './disk.ts'
+import { VaultFailure } from './failure.ts'
+import { parseHistoryEnd, parseWitnessRequest, writeHistoryLine } from './witness-text.ts'
+
+export const checkpointBytesMax = 64 << 10
+const historyEndBytes = 4096
+/** The list of what was cosigned gets a line at most this often, so that it grows by no more than some 50 MB a year. */
+const historyEveryMs = 60_000
+/** Evidence is kept for people; a log that forks a thousand times is no clearer than one that forks once. */
+const evidenceMax = 1_000
+
+interface Held {
+  readonly note: string
+  readonly checkpoint: Checkpoint
+}
+
+/**
+ * Remembers the last checkpoint of one log, cosigns only what provably extends it, and has it on disk before it answers (C2SP tlog-witness).
+ * The log's key is pinned at first contact. What does not fit is kept under `witness/evidence`.
+ */
+export class Witness {
+  readonly #folder: string
+  readonly #signer: NoteSigner
+  #logKey: VerifierKey | null = null
+  #held: Held | null = null
+  #frozen: string | null = null
+  #historyMs = Number.NEGATIVE_INFINITY
+  #evidence = 0
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(folder: string, signer: NoteSigner) {
+    this.#folder = folder
+    this.#signer = signer
+  }
+
+  /** Reads what was kept. What cannot be true (a checkpoint older than the list of those cosigned) freezes the witness, not the vault. */
+  async load(): Promise<void> {
+    try {
+      const key = await readIfThere(this.#path('log.vkey'), checkpointBytesMax)
+      const note = await readIfThere(this.#path('checkpoint'), checkpointBytesMax)
+      const end = parseHistoryEnd(await readEnd(this.#path('history'), historyEndBytes))
+      this.#logKey = key ? parseVerifierKey(key.toString('utf8').trimEnd()) : null
+      this.#held = note && this.#logKey ? this.#hold(note.toString('utf8'), this.#logKey) : null
+      const rolledBack = end && (!this.#held || end.size > this.#held.checkpoint.size)
+      if ((note && !this.#logKey) || rolledBack) this.#frozen = 'the kept checkpoint is older than one this vault has cosigned'
+    } catch (error) {
+      this.#frozen = error instanceof Error ? `the kept checkpoint cannot be believed (${error.message})` : 'the kept checkpoint cannot be believed'
+    }
+  }
+
+  state(): Json {
+    return {
+      key: formatVerifierKey(this.#signer.key),
+      log: this.#logKey ? formatVerifierKey(this.#logKey) : null,
+      size: this.#held?.checkpoint.size ?? null,
+      checkpoint: this.#held?.note ?? null,
+      frozen: this.#frozen,
+    }
+  }
+
+  /** Remembers whose log this is. Only the first key is taken; the same again is fine. */
+  async pin(text: string): Promise<Json> {
+    return await this.#inTurn(async () => {
+      const key = readLogKey(text)
+      if (!this.#logKey) await this.#keepKey(key)
+      if (!this.#logKey || formatVerifierKey(this.#logKey) !== formatVerifierKey(key)) {
+        throw new VaultFailure('log_pinned', 'This vault witnesses another log already; its key was pinned at first contact and stays.')
+      }
+      return this.state()
+    })
+  }
+
+  /** The cosignature line for a checkpoint that extends the last one. `text` is the body of a C2SP add-checkpoint request. */
+  async add(text: string, nowMs: number): Promise<string> {
+    return await this.#inTurn(async () => {
+      if (this.#frozen !== null) throw new VaultFailure('witness_frozen', `The witness cosigns nothing any more: ${this.#frozen}.`)
+      if (!this.#logKey) throw new VaultFailure('log_unknown', 'No log was pinned yet.')
+      const request = parseWitnessRequest(text)
+      const opened = readCheckpoint(request.note, this.#logKey)
+      await this.#checkKept()
+      await this.#checkExtends(opened.checkpoint, request.oldSize, request.proof, text, nowMs)
+      const line = cosignNote(opened.note.text, this.#signer, Math.floor(nowMs / 1000))
+      await this.#keep(addSignatures(signedByLog(opened), line), opened.checkpoint, nowMs)
+      return line
+    })
+  }
+
+  async #checkExtends(next: Checkpoint, oldSize: number, proof: readonly Uint8Array[], text: string, nowMs: number): Promise<void> {
+    const held = this.#held?.checkpoint
+    const heldSize = held?.size ?? 0
+    if (next.size < heldSize) {
+      await this.#keepEvidence(text, nowMs)
+      throw new VaultFailure('log_rolled_back', `size ${heldSize}`)
+    }
+    if (oldSize > next.size) throw new VaultFailure('bad_request', 'The old size is larger than that of the checkpoint.')
+    if (held && next.size === heldSize && !Buffer.from(held.root).equals(next.root)) {
+      await this.#keepEvidence(text, nowMs)
+      throw new VaultFailure('log_forked', 'Another history of the same size was cosigned before.')
+    }
+    if (oldSize !== heldSize) throw new VaultFailure('witness_behind', `size ${heldSize}`)
+    if (!held) {
+      if (proof.length > 0) throw new VaultFailure('bad_request', 'A first checkpoint has no proof.')
+      return
+    }
+    if (heldSize === 0 ? proof.length === 0 : verifyConsistency(heldSize, held.root, next.size, next.root, proof)) return
+    await this.#keepEvidence(text, nowMs)
+    throw new VaultFailure('log_forked', 'The checkpoint does not extend the last one that was cosigned.')
+  }
+
+  /** What lies on disk must be what is remembered: somebody who puts an older file back freezes the witness. */
+  async #checkKept(): Promise<void> {
+    const note = await readIfThere(this.#path('checkpoint'), checkpointBytesMax)
+    if ((note?.toString('utf8') ?? null) === (this.#held?.note ?? null)) return
+    this.#frozen = 'the kept checkpoint was changed on disk by somebody else'
+    throw new VaultFailure('witness_frozen', `The witness cosigns nothing any more: ${this.#frozen}.`)
+  }
+
+  async #keep(note: string, checkpoint: Checkpoint, nowMs: number): Promise<void> {
+    await replaceState(this.#path('checkpoint'), Buffer.from(note))
+    this.#held = { note, checkpoint }
+    if (nowMs - this.#historyMs < historyEveryMs) return
+    await appendState(this.#path('history'), writeHistoryLine(checkpoint))
+    this.#historyMs = nowMs
+  }
+
+  async #keepKey(key: VerifierKey): Promise<void> {
+    const staged = this.#path(`log.vkey.${process.pid}`)
+    await writeOnce(staged, Buffer.from(`${formatVerifierKey(key)}\n`)).catch(() => undefined)
+    await linkOnce(staged, this.#path('log.vkey'))
+    await unlink(staged)
+    await syncFolder(this.#path())
+    this.#logKey = key
+  }
+
+  async #keepEvidence(text: string, nowMs: number): Promise<void> {
+    if (this.#evidence++ >= evidenceMax) return
+    const name = `evidence-${String(nowMs).padStart(16, '0')}-${sha256Hex(text).slice(0, 16)}`
+    const said = `held:\n${this.#held?.note ?? 'nothing\n'}\noffered:\n${text}`
+    await writeOnce(this.#path(name), Buffer.from(said)).catch(() => undefined)
+    await syncFolder(this.#path())
+  }
+
+  #hold(note: string, logKey: VerifierKey): Held {
+    const opened = openCheckpoint(note, [logKey, this.#signer.key])
+    const own = opened.verdict.verified.some(({ key }) => key === this.#signer.key)
+    if (!isSignedByLog(opened.verdict) || !own) throw new VaultFailure('damaged', 'it lacks the signature of the log or of this vault')
+    return { note, checkpoint: opened.checkpoint }
+  }
+
+  #path(...rest: readonly string[]): string {
+    return join(this.#folder, 'witness', ...rest)
+  }
+
+  #inTurn<Result>(job: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(job)
+    this.#turn = result.catch(() => undefined)
+    return result
+  }
+}
+
+function readLogKey(text: string): VerifierKey {
+  try {
+    const key = parseVerifierKey(text.trimEnd())
+    if (key.type === signatureTypes.note) return key
+  } catch (error) {
+    if (!(error instanceof LogFormatError)) throw error
+  }
+  throw new VaultFailure('bad_request', "This is not the verifier key of a log's signatures.")
+}
+
+function readCheckpoint(note: string, logKey: VerifierKey): OpenedCheckpoint {
+  try {
+    const opened = openCheckpoint(note, [logKey])
+    if (isSignedByLog(opened.verdict) && opened.checkpoint.origin === logKey.name) return opened
+  } catch (error) {
+    if (!(error instanceof LogFormatError)) throw error
+    throw new VaultFailure('bad_request', 'This is not a checkpoint.')
+  }
+  throw new VaultFailure('log_unknown', 'The checkpoint was not signed by the log that this vault witnesses.')
+}
+
+/** The note with nothing but the log's own signatures: lines by others are not ours to keep. */
+function signedByLog(opened: OpenedCheckpoint): string {
+  const [first] = opened.verdict.verified
+  const own = opened.note.signatures.filter((signature) => signature.name === first?.key.name && signature.keyId === first.key.id)
+  return `${opened.note.text}\n${own.map((signature) => (first ? formatSignatureLine(first.key, signature.bytes) : '')).join('')}`
+}
