@@ -16,7 +16,8 @@ module.exports = {
   forbidden: [
     {
       name: 'no-cycles',
-      comment: 'What imports each other cannot be read, tested or replaced apart. Types count: they are how ideas depend on each other.',
+      comment:
+        'What imports each other cannot be read, tested or replaced apart. Types count: they are how ideas depend on each other.',
       severity: 'error',
       from: {},
       to: { circular: true },
@@ -68,7 +69,8 @@ module.exports = {
     },
     {
       name: 'gateway-only-main-crosses',
-      comment: 'main.ts is the one place that knows everything. Two folders that know each other are one folder with a wall drawn through it.',
+      comment:
+        'main.ts is the one place that knows everything. Two folders that know each other are one folder with a wall drawn through it.',
       severity: 'error',
       from: { path: '^packages/gateway/src/(?!protocols/)([^/]+)/' },
       to: { path: '^packages/gateway/src/', pathNot: '^packages/gateway/src/$1/' },
@@ -89,7 +91,8 @@ module.exports = {
     },
     {
       name: 'gateway-not-vault-or-cli',
-      comment: 'The vault is a process with a key of its own. Imported, it would run with the gateway’s rights, and its promise would be gone.',
+      comment:
+        'The vault is a process with a key of its own. Imported, it would run with the gateway’s rights, and its promise would be gone.',
       severity: 'error',
       from: { path: '^packages/gateway/' },
       to: { path: '^packages/(vault|cli)/' },
@@ -138,7 +141,8 @@ module.exports = {
     },
     {
       name: 'declared',
-      comment: 'A package that is not in the package.json beside the code is there by accident, in whatever version, and in no list of reasons.',
+      comment:
+        'A package that is not in the package.json beside the code is there by accident, in whatever version, and in no list of reasons.',
       severity: 'error',
       from: { path: '^packages/', pathNot: test },
       to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev', 'npm-optional'] },

@@ -24,10 +24,10 @@ export const plantedDependencies: readonly PlantedViolation[] = [
   {
     // Types are erased at run time, but they are still how ideas depend on each other.
     rule: 'no-cycles',
-    file: `${core}/planted-shape.ts`,
-    source: `import type { Other } from './planted-other.ts'\nexport interface Shape { readonly other: Other }\n`,
+    file: `${core}/planted-other.ts`,
+    source: `import type { Shape } from './planted-shape.ts'\nexport interface Other { readonly shape: Shape }\n`,
     beside: {
-      [`${core}/planted-other.ts`]: `import type { Shape } from './planted-shape.ts'\nexport interface Other { readonly shape: Shape }\n`,
+      [`${core}/planted-shape.ts`]: `import type { Other } from './planted-other.ts'\nexport interface Shape { readonly other: Other }\n`,
     },
   },
   {

@@ -12,6 +12,9 @@ export interface Step {
   run(): Promise<StepResult>
 }
 
+/** More than anyone mends in one go. */
+const linesMax = 200
+
 export interface Tally {
   readonly passed: number
   readonly failed: readonly string[]
@@ -38,7 +41,9 @@ async function runStep(step: Step, print: (line: string) => void): Promise<boole
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
   const passed = result.findings.length === 0
   print(`${passed ? 'ok  ' : 'FAIL'} ${step.name.padEnd(13)} ${seconds.padStart(5)} s  ${result.summary}`)
-  for (const finding of result.findings) print(finding.replaceAll(/^(?=.)/gm, '     '))
+  const lines = result.findings.flatMap((finding) => finding.split('\n'))
+  for (const line of lines.slice(0, linesMax)) print(`     ${line}`.trimEnd())
+  if (lines.length > linesMax) print(`     … and ${lines.length - linesMax} lines more`)
   return passed
 }
 

@@ -16,12 +16,32 @@ const prove = 'Undo and prove:'
 
 /** Every command. A command's module is loaded only when it is the one that was asked for, so that help and a typo cost nothing. */
 export const commandTable: readonly Entry[] = [
-  { name: 'up', group: start, summary: 'start the gate, the vault and the people’s pages', load: () => import('./commands/up.ts') },
-  { name: 'init', group: start, summary: 'write sallyport.yaml from a database URL on standard input', load: () => import('./commands/init.ts') },
+  {
+    name: 'up',
+    group: start,
+    summary: 'start the gate, the vault and the people’s pages',
+    load: () => import('./commands/up.ts'),
+  },
+  {
+    name: 'init',
+    group: start,
+    summary: 'write sallyport.yaml from a database URL on standard input',
+    load: () => import('./commands/init.ts'),
+  },
   { name: 'upstream', group: start, summary: 'add a database behind the gate', load: () => import('./commands/upstream.ts') },
   { name: 'agent', group: start, summary: 'add an agent and what it may do', load: () => import('./commands/agent.ts') },
-  { name: 'doctor', group: start, summary: 'what holds here, what does not, and how to mend it', load: () => import('./commands/doctor.ts') },
-  { name: 'run', group: give, summary: 'run a command with a handle of its own instead of a credential', load: () => import('./commands/run.ts') },
+  {
+    name: 'doctor',
+    group: start,
+    summary: 'what holds here, what does not, and how to mend it',
+    load: () => import('./commands/doctor.ts'),
+  },
+  {
+    name: 'run',
+    group: give,
+    summary: 'run a command with a handle of its own instead of a credential',
+    load: () => import('./commands/run.ts'),
+  },
   { name: 'handle', group: give, summary: 'issue a short-lived handle to an agent', load: () => import('./commands/handle.ts') },
   { name: 'requests', group: watch, summary: 'what waits for people', load: () => import('./commands/requests.ts') },
   { name: 'tail', group: watch, summary: 'operations as they happen', load: () => import('./commands/tail.ts') },
@@ -29,8 +49,18 @@ export const commandTable: readonly Entry[] = [
   { name: 'undo', group: prove, summary: 'put back what a snapshot holds', load: () => import('./commands/undo.ts') },
   { name: 'vault', group: prove, summary: 'list, verify and restore sealed copies', load: () => import('./commands/vault.ts') },
   { name: 'log', group: prove, summary: 'verify the log, with no gate running', load: () => import('./commands/log.ts') },
-  { name: 'explain', group: prove, summary: 'what an operation would do, with no gate and no database', load: () => import('./commands/explain.ts') },
-  { name: 'drill', group: prove, summary: 'try the safety devices for real, in a gate of its own', load: () => import('./commands/drill.ts') },
+  {
+    name: 'explain',
+    group: prove,
+    summary: 'what an operation would do, with no gate and no database',
+    load: () => import('./commands/explain.ts'),
+  },
+  {
+    name: 'drill',
+    group: prove,
+    summary: 'try the safety devices for real, in a gate of its own',
+    load: () => import('./commands/drill.ts'),
+  },
 ]
 
 const exitCodeHelp = `
@@ -66,7 +96,9 @@ export async function makeProgram(words: readonly string[]): Promise<Command> {
   const named = words.filter((word) => !word.startsWith('-'))
   const chosen = named[0] === 'help' ? named[1] : named[0]
   const program = new Command('sallyport')
-    .description('A gate between AI agents and production: narrow access, people for what destroys, a proven copy first, a log that cannot be rewritten.')
+    .description(
+      'A gate between AI agents and production: narrow access, people for what destroys, a proven copy first, a log that cannot be rewritten.',
+    )
     .version(readVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .addHelpText('after', `\nStart with \`sallyport up\`; \`sallyport <command> --help\` says more.\n${exitCodeHelp}`)
@@ -112,6 +144,8 @@ function readVersion(): string {
 
 if (import.meta.main) {
   // A reader that went away (`| head`) is the end of output, not an error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed))
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed),
+  )
   process.exitCode = await runCli(process.argv.slice(2))
 }

@@ -11,8 +11,7 @@ export const paths = {
 /** A handle just issued. The only time its secret is seen. */
 export const issuedShape = z.object({
   id: z.string(),
-  agent: z.string(),
-  secret: z.string(),
+  handle: z.string(),
   expiresAtMs: z.number(),
 })
 export type Issued = z.infer<typeof issuedShape>
@@ -34,6 +33,9 @@ export const snapshotsShape = z.object({
 export type ListedSnapshot = z.infer<typeof snapshotsShape>['snapshots'][number]
 
 export const undoneShape = z.object({
-  tables: z.array(z.object({ name: z.string(), rows: z.number() })).default([]),
   rows: z.number(),
+  tables: z.array(z.string()),
+  /** True only when the checksums after the restore equal those of the snapshot. */
+  verified: z.boolean(),
+  note: z.string(),
 })

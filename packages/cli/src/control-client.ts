@@ -38,7 +38,10 @@ export async function connectControl(stateDirectory: string): Promise<ControlCli
   if (!run || !isAlive(run.gatewayPid)) throw noGate(directory)
   const base = new URL(run.controlUrl)
   if (base.protocol !== 'https:' && !isLoopback(base.hostname)) {
-    throw unreachable(`The gate's address ${base.origin} is neither on this machine nor https.`, 'Start the gate again with `sallyport up`.')
+    throw unreachable(
+      `The gate's address ${base.origin} is neither on this machine nor https.`,
+      'Start the gate again with `sallyport up`.',
+    )
   }
   const token = readToken(directory)
   const call = (path: string, method: string, body: unknown, signal: AbortSignal): Promise<Response> =>
@@ -62,7 +65,10 @@ function isLoopback(hostname: string): boolean {
 }
 
 function noGate(directory: string): CommandFailure {
-  return unreachable(`No gate is running with its state in ${directory}.`, 'Start one with `sallyport up`, or name its state directory with --state.')
+  return unreachable(
+    `No gate is running with its state in ${directory}.`,
+    'Start one with `sallyport up`, or name its state directory with --state.',
+  )
 }
 
 function unreachable(what: string, next: string): CommandFailure {
@@ -87,7 +93,13 @@ async function request(url: URL, method: string, body: unknown, token: string, s
   let response: Response
   try {
     // A redirect would carry the token to where it was not meant to go.
-    response = await fetch(url, { method, headers, signal, redirect: 'error', ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+    response = await fetch(url, {
+      method,
+      headers,
+      signal,
+      redirect: 'error',
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
   } catch (error) {
     if (signal.aborted && signal.reason instanceof DOMException && signal.reason.name === 'AbortError') throw error
     throw unreachable(`The gate at ${url.origin} does not answer.`, 'See what `sallyport up` printed, or run `sallyport doctor`.')
@@ -125,7 +137,8 @@ async function readText(response: Response): Promise<string> {
   let text = ''
   for await (const chunk of response.body ?? []) {
     text += decoder.decode(chunk, { stream: true })
-    if (text.length > answerBytesMax) throw unreachable('The gate answered with more than it ever should.', 'Run `sallyport doctor`.')
+    if (text.length > answerBytesMax)
+      throw unreachable('The gate answered with more than it ever should.', 'Run `sallyport doctor`.')
   }
   return text + decoder.decode()
 }

@@ -49,7 +49,9 @@ export function toFailure(error: unknown): CommandFailure {
     )
   }
   const what = error instanceof Error ? error.message : String(error)
-  return new CommandFailure(exitCodes.failed, 'internal', what, 'The command did not finish.', 'Run `sallyport doctor`.', { cause: error })
+  return new CommandFailure(exitCodes.failed, 'internal', what, 'The command did not finish.', 'Run `sallyport doctor`.', {
+    cause: error,
+  })
 }
 
 /** The text for standard error: three lines for people, one JSON line for programs. */

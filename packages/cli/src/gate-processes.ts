@@ -1,9 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from './failure.ts'
 import { startPlayground, type Playground } from './playground/playground.ts'
 import { interrupted, startChild, type Child, type Ended } from './process-child.ts'
+import { findVaultUser } from './vault-user.ts'
 import { isAlive, readRun, removeRun, writeRun, type Run } from './state-directory.ts'
 
 /** Files of the programs that `up` starts. */
@@ -50,6 +52,9 @@ const vaultStopMs = 5_000
 /** How long processes of a killed `up` may take to notice. */
 const leftoverMs = 15_000
 
+/** A Unix socket's path holds 108 bytes with its end; less on some systems. */
+const socketPathBytesMax = 100
+
 const playgroundPostgresPort = 6432
 const playgroundControlPort = 6480
 
@@ -58,13 +63,14 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
   await waitForLeftovers(stateDirectory)
   const started: Child[] = []
   try {
-    const [vault, playground] = await startBoth(settings)
+    const place = meetingPlace(stateDirectory)
+    const [vault, playground] = await startBoth(settings, place)
     if (playground) started.push(playground.server)
     started.push(vault)
     if (signal.aborted) throw interrupted()
     const configuration = playground?.configuration ?? settings.configuration
     if (configuration === null) throw new Error('neither a configuration nor a playground')
-    const gateway = await startGateway(settings, configuration)
+    const gateway = await startGateway(settings, configuration, place)
     started.push(gateway)
     const ready = readyShape.parse(gateway.ready)
     const run: Run = {
@@ -85,7 +91,13 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
   }
 }
 
-function assemble(stateDirectory: string, run: Run, enrolmentUrl: string | null, playground: Playground | null, started: readonly Child[]): RunningGate {
+function assemble(
+  stateDirectory: string,
+  run: Run,
+  enrolmentUrl: string | null,
+  playground: Playground | null,
+  started: readonly Child[],
+): RunningGate {
   return {
     run,
     enrolmentUrl,
@@ -108,10 +120,10 @@ async function stopInOrder(started: readonly Child[]): Promise<void> {
 }
 
 /** The vault and the playground do not need each other; when one fails the other is stopped. */
-async function startBoth(settings: GateSettings): Promise<[Child, Playground | null]> {
+async function startBoth(settings: GateSettings, place: MeetingPlace): Promise<[Child, Playground | null]> {
   const { stateDirectory, signal } = settings
   const [vault, playground] = await Promise.allSettled([
-    startVault(settings),
+    startVault(settings, place),
     settings.configuration !== null
       ? null
       : startPlayground({
@@ -133,13 +145,44 @@ function startOfDay(nowMs: number): Date {
   return new Date(Math.floor(nowMs / dayMs) * dayMs)
 }
 
-function startVault({ stateDirectory, programs, signal }: GateSettings): Promise<Child> {
+/** Where gate and vault meet. The vault makes the token; only the gate's user can read it or enter the socket's folder. */
+interface MeetingPlace {
+  readonly socket: string
+  readonly tokenFile: string
+}
+
+function meetingPlace(stateDirectory: string): MeetingPlace {
+  const inState = join(stateDirectory, 'run', 'vault.sock')
+  const fits = Buffer.byteLength(inState) <= socketPathBytesMax
+  return {
+    socket: fits ? inState : join(mkdtempSync(join(tmpdir(), 'sallyport-')), 'vault.sock'),
+    tokenFile: join(stateDirectory, 'vault.token'),
+  }
+}
+
+function startVault({ stateDirectory, programs, signal }: GateSettings, place: MeetingPlace): Promise<Child> {
+  const user = findVaultUser(stateDirectory)
+  // The state may then be passed through, not listed; files in it stay 0600.
+  if (user !== null) chmodSync(stateDirectory, 0o711)
   return startChild({
     name: 'vault',
     command: process.execPath,
-    args: [programs.vault, '--state', stateDirectory, '--exit-with-parent'],
+    args: [
+      ...[
+        programs.vault,
+        'serve',
+        '--dir',
+        join(stateDirectory, 'vault'),
+        '--socket',
+        place.socket,
+        '--token-file',
+        place.tokenFile,
+      ],
+      ...(user === null ? [] : ['--user', user]),
+      '--while-stdin-open',
+    ],
     // No upstream credential that our environment may hold is the vault's business.
-    env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', TZ: process.env['TZ'] ?? '' },
+    env: { PATH: process.env['PATH'] ?? '', TZ: process.env['TZ'] ?? '' },
     logFile: join(stateDirectory, 'logs', 'vault.log'),
     readyTimeoutMs: vaultReadyMs,
     stopTimeoutMs: vaultStopMs,
@@ -147,11 +190,18 @@ function startVault({ stateDirectory, programs, signal }: GateSettings): Promise
   })
 }
 
-function startGateway({ stateDirectory, programs, signal }: GateSettings, configuration: string): Promise<Child> {
+function startGateway(
+  { stateDirectory, programs, signal }: GateSettings,
+  configuration: string,
+  place: MeetingPlace,
+): Promise<Child> {
   return startChild({
     name: 'gate',
     command: process.execPath,
-    args: [programs.gateway, '--config', configuration, '--state', stateDirectory, '--exit-with-parent'],
+    args: [
+      ...[programs.gateway, '--config', configuration, '--state', stateDirectory],
+      ...['--vault-socket', place.socket, '--vault-token-file', place.tokenFile, '--exit-with-parent'],
+    ],
     // `env:` references are read from it.
     env: process.env,
     logFile: join(stateDirectory, 'logs', 'gateway.log'),
@@ -188,5 +238,6 @@ function isOurs(pid: number): boolean {
   if (!isAlive(pid)) return false
   const file = `/proc/${pid}/cmdline`
   if (!existsSync(file)) return process.platform !== 'linux'
-  return readFileSync(file, 'utf8').includes('--exit-with-parent')
+  const words = readFileSync(file, 'utf8')
+  return words.includes('--exit-with-parent') || words.includes('--while-stdin-open')
 }

@@ -45,9 +45,11 @@ export function judgeIsolation(facts: IsolationFacts): Isolation {
     waysAround.push('the gate runs as this very user, who can read its credentials and its memory')
   }
   const groups = facts.groups.filter((group) => groupsThatBecomeRoot.includes(group))
-  if (groups.length > 0 && facts.ourUid !== 0) waysAround.push(`this user is in ${groups.join(', ')} and can become root through that`)
+  if (groups.length > 0 && facts.ourUid !== 0)
+    waysAround.push(`this user is in ${groups.join(', ')} and can become root through that`)
   if (facts.canBecomeRoot && facts.ourUid !== 0) waysAround.push('this user can become root by sudo without a password')
-  if (facts.readable.length > 0 && facts.ourUid !== 0) waysAround.push(`this user can read ${facts.readable.slice(0, 5).join(', ')}`)
+  if (facts.readable.length > 0 && facts.ourUid !== 0)
+    waysAround.push(`this user can read ${facts.readable.slice(0, 5).join(', ')}`)
   const level = waysAround.length === 0 ? 2 : 0
   return { level, worth: levelWorth[level], waysAround, mend: waysAround.length === 0 ? [] : mendFor(facts, groups) }
 }
@@ -59,7 +61,9 @@ function mendFor(facts: IsolationFacts, groups: readonly string[]): readonly str
   if (facts.ourUid !== null && facts.ourUid !== 0 && facts.ourUid !== facts.gateUid && facts.readable.length > 0) {
     mend.push('chmod 600 those files, and 700 the folders that hold them')
   }
-  mend.push('run the gate as a user of its own (for example `useradd --system sallyport`) and agents as another one, without sudo or docker')
+  mend.push(
+    'run the gate as a user of its own (for example `useradd --system sallyport`) and agents as another one, without sudo or docker',
+  )
   mend.push('better: run the gate on another host, and let only it reach the upstream')
   return mend
 }

@@ -68,7 +68,15 @@ export async function startChild(settings: ChildSettings): Promise<Child> {
   }
   try {
     const ready = await waitForReady(settings, lines, ended)
-    return { name: settings.name, pid: spawned.pid ?? 0, ready, ended, lastLines: () => lines.last, stop, kill: () => killGroup(spawned) }
+    return {
+      name: settings.name,
+      pid: spawned.pid ?? 0,
+      ready,
+      ended,
+      lastLines: () => lines.last,
+      stop,
+      kill: () => killGroup(spawned),
+    }
   } catch (error) {
     await stop()
     throw error
@@ -87,7 +95,9 @@ function killGroup(spawned: ChildProcess): void {
 function waitForEnd(spawned: ChildProcess): Promise<Ended> {
   return new Promise((resolve) => {
     spawned.once('error', () => resolve({ kind: 'code', code: 127 }))
-    spawned.once('close', (code, signal) => resolve(signal === null ? { kind: 'code', code: code ?? 1 } : { kind: 'signal', signal }))
+    spawned.once('close', (code, signal) =>
+      resolve(signal === null ? { kind: 'code', code: code ?? 1 } : { kind: 'signal', signal }),
+    )
   })
 }
 
@@ -137,7 +147,9 @@ function collectLines(spawned: ChildProcess, log: number): Lines {
 function waitForReady(settings: ChildSettings, lines: Lines, ended: Promise<Ended>): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      reject(startFailure(settings, `The ${settings.name} was not ready after ${settings.readyTimeoutMs / 1000} s.`, lines, false))
+      reject(
+        startFailure(settings, `The ${settings.name} was not ready after ${settings.readyTimeoutMs / 1000} s.`, lines, false),
+      )
     }, settings.readyTimeoutMs)
     const interrupt = (): void => {
       clearTimeout(timer)
@@ -155,7 +167,14 @@ function waitForReady(settings: ChildSettings, lines: Lines, ended: Promise<Ende
     void ended.then((end) => {
       clearTimeout(timer)
       const how = end.kind === 'code' ? `code ${end.code}` : end.signal
-      reject(startFailure(settings, `The ${settings.name} ended at its start with ${how}.`, lines, end.kind === 'code' && end.code === exitCodes.usage))
+      reject(
+        startFailure(
+          settings,
+          `The ${settings.name} ended at its start with ${how}.`,
+          lines,
+          end.kind === 'code' && end.code === exitCodes.usage,
+        ),
+      )
     })
   })
 }
@@ -171,7 +190,13 @@ function parseReady(line: string): unknown {
 }
 
 export function interrupted(): CommandFailure {
-  return new CommandFailure(exitCodes.failed, 'interrupted', 'Interrupted while starting.', 'Nothing is running.', 'Start again when you like; what was made so far is kept.')
+  return new CommandFailure(
+    exitCodes.failed,
+    'interrupted',
+    'Interrupted while starting.',
+    'Nothing is running.',
+    'Start again when you like; what was made so far is kept.',
+  )
 }
 
 /** A child that exits with 2 found fault with its settings; what it printed is the answer. */

@@ -20,7 +20,8 @@ export function takeStartLock(stateDirectory: string): StartLock | null {
     return { release: () => database.close() }
   } catch (error) {
     database.close()
-    if (error instanceof Error && 'errcode' in error && (error.errcode === sqliteBusy || error.errcode === sqliteLocked)) return null
+    if (error instanceof Error && 'errcode' in error && (error.errcode === sqliteBusy || error.errcode === sqliteLocked))
+      return null
     throw error
   }
 }

@@ -69,7 +69,9 @@ function findConfiguration(given: string | null): string | null {
 
 function alreadyRunning(stateDirectory: string): CommandFailure {
   const run = readRun(stateDirectory)
-  const where = run ? `: people look at ${run.controlUrl}, agents connect to ${run.postgresAddress} (process ${run.cliPid})` : ', and is still starting or stopping'
+  const where = run
+    ? `: people look at ${run.controlUrl}, agents connect to ${run.postgresAddress} (process ${run.cliPid})`
+    : ', and is still starting or stopping'
   return new CommandFailure(
     exitCodes.failed,
     'already_running',
@@ -110,12 +112,26 @@ function endedFailure(name: string, lastLines: readonly string[], stateDirectory
   )
 }
 
-async function describeReady(settings: UpSettings, gate: RunningGate, stateDirectory: string, startedAtMs: number): Promise<string> {
+async function describeReady(
+  settings: UpSettings,
+  gate: RunningGate,
+  stateDirectory: string,
+  startedAtMs: number,
+): Promise<string> {
   const isolation = judgeIsolation(readIsolationFacts({ stateDirectory, gatewayPid: gate.run.gatewayPid, secretFiles: [] }))
   const secondsToReady = (settings.nowMs() - startedAtMs) / 1000
   const { controlUrl, postgresAddress, configuration } = gate.run
   const trial = await issueTrial(gate, stateDirectory)
-  const welcome: Welcome = { isolation, controlUrl, postgresAddress, configuration, stateDirectory, secondsToReady, enrolmentUrl: gate.enrolmentUrl, trial }
+  const welcome: Welcome = {
+    isolation,
+    controlUrl,
+    postgresAddress,
+    configuration,
+    stateDirectory,
+    secondsToReady,
+    enrolmentUrl: gate.enrolmentUrl,
+    trial,
+  }
   return settings.json ? `${JSON.stringify({ ready: true, ...welcome, pid: process.pid })}\n` : describeWelcome(welcome)
 }
 
@@ -126,7 +142,7 @@ async function issueTrial(gate: RunningGate, stateDirectory: string): Promise<We
   try {
     const control = await connectControl(stateDirectory)
     const issued = await control.post(paths.handles, { agent, ttlMs: trialHandleMs }, issuedShape)
-    return { agent, handle: issued.secret, expiresInMinutes: trialHandleMs / 60_000 }
+    return { agent, handle: issued.handle, expiresInMinutes: trialHandleMs / 60_000 }
   } catch (error) {
     process.stderr.write(`warning: no handle to try was issued: ${error instanceof Error ? error.message : String(error)}\n`)
     return null

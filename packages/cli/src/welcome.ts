@@ -16,7 +16,9 @@ export interface Welcome {
 /** The text `up` prints: what holds first, then where things are, then what to paste next. At most 30 lines. */
 export function describeWelcome(welcome: Welcome): string {
   const { isolation, trial } = welcome
-  const lines = [`Sallyport is ready (${welcome.secondsToReady.toFixed(1)} s). Isolation level ${isolation.level}: ${isolation.worth}.`]
+  const lines = [
+    `Sallyport is ready (${welcome.secondsToReady.toFixed(1)} s). Isolation level ${isolation.level}: ${isolation.worth}.`,
+  ]
   const [way] = isolation.waysAround
   const [mend] = isolation.mend
   if (way !== undefined) lines.push(`  This agent can walk around Sallyport: ${way}.`)
@@ -24,7 +26,11 @@ export function describeWelcome(welcome: Welcome): string {
   lines.push('', `  agents connect to  ${welcome.postgresAddress}`, `  people look at     ${welcome.controlUrl}`)
   lines.push(`  configuration      ${welcome.configuration}`, `  state and logs     ${welcome.stateDirectory}`)
   if (welcome.enrolmentUrl !== null) {
-    lines.push('', '1. Enrol your passkey, so that you can approve. This link works once and is shown only here:', `   ${welcome.enrolmentUrl}`)
+    lines.push(
+      '',
+      '1. Enrol your passkey, so that you can approve. This link works once and is shown only here:',
+      `   ${welcome.enrolmentUrl}`,
+    )
   }
   if (trial) {
     const { host, port } = splitAddress(welcome.postgresAddress)
@@ -34,7 +40,10 @@ export function describeWelcome(welcome: Welcome): string {
     lines.push(connect('production', 'SELECT status, count(*) FROM orders GROUP BY 1'))
     lines.push('', '3. What destroys waits for you; approve it under the address it prints, and it runs once copied:')
     lines.push(connect('production', 'DROP TABLE audit_log'))
-    lines.push('', '4. Put it back: sallyport undo last        Stop everything the agent does: sallyport kill --agent ' + trial.agent)
+    lines.push(
+      '',
+      '4. Put it back: sallyport undo last        Stop everything the agent does: sallyport kill --agent ' + trial.agent,
+    )
   } else {
     lines.push('', 'Next: sallyport run --agent NAME --upstream NAME -- COMMAND, or sallyport handle issue NAME')
   }

@@ -8,6 +8,8 @@ import { readSignedLine, writeSignedLine } from './signed-line.ts'
 const identitySchema = z.strictObject({
   v: z.literal(1),
   publicKey: hex64,
+  /** Hash by which a changed content key is told. */
+  contentKeyId: z.string().regex(/^[0-9a-f]{32}$/),
   /** What this vault's cosignatures are checked with: a C2SP verifier key. */
   witnessKey: z.string().max(512),
 })
@@ -21,7 +23,7 @@ export function witnessSigner(key: VaultKey): NoteSigner {
 }
 
 export function signIdentity(key: VaultKey): Buffer {
-  const content: Json = { v: 1, publicKey: key.publicKey, witnessKey: formatVerifierKey(witnessSigner(key).key) }
+  const content: Json = { v: 1, publicKey: key.publicKey, contentKeyId: key.contentKeyId, witnessKey: formatVerifierKey(witnessSigner(key).key) }
   return writeSignedLine(key, 'identity', content)
 }
 

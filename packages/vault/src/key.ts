@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hkdfSync, sign, verify, type KeyObject } from 'node:crypto'
 import { canonicalJson } from '@sallyport/core'
 import { z } from 'zod'
 import { deriveChunkKeys, type ChunkKeys } from './chunk.ts'
@@ -9,13 +9,15 @@ export interface VaultKey {
   /** Raw Ed25519 public key, hex: the name of this vault. */
   readonly publicKey: string
   readonly chunkKeys: ChunkKeys
+  /** Tells a changed content key without giving anything of it away. */
+  readonly contentKeyId: string
   /** Secret of the key that cosigns the log's checkpoints: another one than that which signs manifests. 32 bytes. */
   readonly witnessSeed: Buffer
   sign(domain: SignedDomain, text: string): string
 }
 
 /** What a signature is for. It is part of what is signed, so no signature can be used for another purpose. */
-export type SignedDomain = 'identity' | 'manifest' | 'retention'
+export type SignedDomain = 'identity' | 'manifest' | 'retention' | 'clock' | 'credential' | 'cosigned'
 
 const keyFile = z.strictObject({ v: z.literal(1), signing: z.base64().max(200), content: z.base64().length(44), witness: z.base64().length(44) })
 
@@ -34,6 +36,7 @@ export function readKeyFile(text: string): VaultKey {
     return {
       publicKey: rawPublicKey(createPublicKey(privateKey)),
       witnessSeed: Buffer.from(file.witness, 'base64'),
+      contentKeyId: Buffer.from(hkdfSync('sha256', Buffer.from(file.content, 'base64'), '', 'sallyport vault content key id v1', 16)).toString('hex'),
       chunkKeys: deriveChunkKeys(Buffer.from(file.content, 'base64')),
       sign: (domain, signed) => sign(null, toBeSigned(domain, signed), privateKey).toString('base64'),
     }

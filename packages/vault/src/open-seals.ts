@@ -11,6 +11,8 @@ import type { TrustedClock } from './trusted-clock.ts'
 
 /** Chunks of one part that are compressed, encrypted and written at the same time; more is withheld from the sender. */
 const chunksInFlight = 3
+/** How long a second put of one name waits for the first to end before it is refused. */
+const brokenPutMs = 2_000
 
 export interface SealLimits {
   /** Seals open at the same time. */
@@ -25,7 +27,8 @@ interface OpenSeal {
   readonly about: About
   readonly retainMs: number
   readonly parts: Map<string, Part>
-  readonly pending: Set<string>
+  /** Parts on their way; each promise resolves when its put has ended, well or not. */
+  readonly pending: Map<string, Promise<void>>
   readonly staged: Map<string, Promise<void>>
   /** Everything ever put into it, broken streams included, since these lie in staging too. */
   bytes: number
@@ -63,7 +66,7 @@ export class OpenSeals {
       about,
       retainMs,
       parts: new Map(),
-      pending: new Set(),
+      pending: new Map(),
       staged: new Map(),
       bytes: 0,
       ended: false,
@@ -77,16 +80,20 @@ export class OpenSeals {
   async put(id: string, name: string, source: AsyncIterable<Uint8Array>): Promise<{ readonly sha256: string; readonly bytes: number }> {
     const seal = this.#find(id)
     checkPartName(name)
+    await untilFree(seal.pending.get(name))
+    if (seal.ended) throw sealEnded()
     if (seal.parts.has(name)) throw new VaultFailure('part_exists', 'A part of this name was put already; a part is written once.')
     if (seal.pending.has(name)) throw new VaultFailure('part_in_progress', 'A part of this name is being put right now.')
     if (seal.parts.size + seal.pending.size >= partsMax) throw new VaultFailure('too_many', `A snapshot has ${partsMax} parts at most.`)
-    seal.pending.add(name)
+    const ended = Promise.withResolvers<void>()
+    seal.pending.set(name, ended.promise)
     try {
       const part = await this.#take(seal, name, source)
       seal.parts.set(name, part)
       return { sha256: part.sha256, bytes: part.bytes }
     } finally {
       seal.pending.delete(name)
+      ended.resolve()
       seal.touchedMs = this.#monotonicMs()
     }
   }
@@ -169,9 +176,22 @@ export class OpenSeals {
 
   #find(id: string): OpenSeal {
     const seal = this.#seals.get(id)
-    if (!seal || seal.ended) throw new VaultFailure('seal_ended', 'There is no open seal of this id: it was finished, given up, or the vault was started anew.')
+    if (!seal || seal.ended) throw sealEnded()
     return seal
   }
+}
+
+function sealEnded(): VaultFailure {
+  return new VaultFailure('seal_ended', 'There is no open seal of this id: it was finished, given up, or the vault was started anew.')
+}
+
+/** A sender that broke off and tries again may be faster than the vault notices the break: give the first try time to end. */
+async function untilFree(pending: Promise<void> | undefined): Promise<void> {
+  if (!pending) return
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, brokenPutMs)
+  await Promise.race([pending, late.promise])
+  clearTimeout(timer)
 }
 
 async function drainFirst(waiting: Promise<ChunkReference>[], chunks: ChunkReference[]): Promise<void> {

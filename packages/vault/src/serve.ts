@@ -2,16 +2,19 @@ import { randomBytes } from 'node:crypto'
 import { chown, lstat, mkdir, statfs, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Json } from '@sallyport/core'
+import { z } from 'zod'
 import { type Loaded, loadCatalogue } from './catalogue.ts'
 import { credentialPattern, hashCredential } from './credential.ts'
 import { linkOnce, readIfThere, readWhole, replaceState, syncFolder, writeOnce } from './disk.ts'
 import { VaultFailure } from './failure.ts'
-import { signIdentity, witnessSigner } from './identity.ts'
+import { signIdentity } from './identity.ts'
 import { makeKeyFile, readKeyFile, type VaultKey } from './key.ts'
 import { listen, type Listener } from './listener.ts'
 import { takeLock } from './lock.ts'
+import { hex64 } from './manifest.ts'
 import { OpenSeals, type SealLimits } from './open-seals.ts'
 import { becomeOsUser, findOsUser } from './os-user.ts'
+import { readSignedLine, writeSignedLine } from './signed-line.ts'
 import { checkPrivateFolder, Store } from './store.ts'
 import { TrustedClock, type TimeSource } from './trusted-clock.ts'
 import type { VaultParts } from './verbs.ts'
@@ -37,6 +40,8 @@ export interface RunningVault {
 }
 
 const stateBytesMax = 4096
+const clockSchema = z.strictObject({ v: z.literal(1), atMs: z.int().min(0) })
+const credentialSchema = z.strictObject({ v: z.literal(1), sha256: hex64 })
 const clockEveryMs = 60_000
 
 /** Starts the vault: reaches the socket and the token as the user who started it, then works as `user`, then answers. */
@@ -75,15 +80,15 @@ async function work(
   await checkPrivateFolder(folder)
   const lock = takeLock(join(folder, 'lock'))
   const key = await openKey(folder)
-  await keepCredential(folder, credentialHash, settings.newCredential)
+  await keepCredential(folder, key, credentialHash, settings.newCredential)
   const store = new Store(folder, key.chunkKeys)
   await store.prepare()
   const { catalogue, damaged, newestMs } = await loadCatalogue(folder, store, key)
-  const clock = new TrustedClock(time, Math.max(newestMs, await readClock(folder)))
+  const clock = new TrustedClock(time, Math.max(newestMs, await readClock(folder, key)))
   const seals = new OpenSeals(store, key, catalogue, clock, settings.limits, () => time.monotonicMs())
-  const witness = new Witness(folder, witnessSigner(key))
+  const witness = new Witness(folder, key)
   await witness.load()
-  const keepClock = (): Promise<void> => replaceState(join(folder, 'clock'), Buffer.from(`${clock.nowMs()}\n`))
+  const keepClock = (): Promise<void> => replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', { v: 1, atMs: clock.nowMs() }))
   await keepClock()
   const timer = setInterval(() => void keepClock().catch(() => undefined), clockEveryMs)
   const health = async (): Promise<Json> => ({
@@ -138,14 +143,15 @@ async function findCredential(path: string, gate: { readonly uid: number; readon
 }
 
 /** Another credential than last time is taken only when the person who starts the vault says so. */
-async function keepCredential(folder: string, credentialHash: string, isNew: boolean): Promise<void> {
+async function keepCredential(folder: string, key: VaultKey, credentialHash: string, isNew: boolean): Promise<void> {
   const path = join(folder, 'credential')
-  const known = (await readIfThere(path, stateBytesMax))?.toString('utf8').trim()
+  const there = await readIfThere(path, stateBytesMax)
+  const known = there ? credentialSchema.parse(readSignedLine(key.publicKey, 'credential', there)).sha256 : null
   if (known === credentialHash) return
-  if (known !== undefined && !isNew) {
+  if (known !== null && !isNew) {
     throw new VaultFailure('bad_request', "The gate's credential is not the one this vault knows. Put the old file back, or start once with --new-credential.")
   }
-  await replaceState(path, Buffer.from(`${credentialHash}\n`))
+  await replaceState(path, writeSignedLine(key, 'credential', { v: 1, sha256: credentialHash }))
 }
 
 async function openKey(folder: string): Promise<VaultKey> {
@@ -172,10 +178,9 @@ async function makeKey(folder: string, path: string): Promise<Buffer> {
   return await readWhole(path, stateBytesMax)
 }
 
-async function readClock(folder: string): Promise<number> {
-  const text = (await readIfThere(join(folder, 'clock'), stateBytesMax))?.toString('utf8').trim() ?? '0'
-  if (!/^\d{1,15}$/.test(text)) throw new VaultFailure('damaged', "The vault's clock file is damaged. Nothing was started.")
-  return Number(text)
+async function readClock(folder: string, key: VaultKey): Promise<number> {
+  const there = await readIfThere(join(folder, 'clock'), stateBytesMax)
+  return there ? clockSchema.parse(readSignedLine(key.publicKey, 'clock', there)).atMs : 0
 }
 
 async function freeBytes(folder: string): Promise<number> {

@@ -1,5 +1,6 @@
 import { type Checkpoint, decodeBase64, encodeBase64 } from '@sallyport/core'
 import { VaultFailure } from './failure.ts'
+import { verifySignature, type VaultKey } from './key.ts'
 
 const proofHashesMax = 63
 const hashBytes = 32
@@ -20,17 +21,25 @@ export function parseWitnessRequest(text: string): WitnessRequest {
   return { oldSize: Number(size), proof: hashes.map(decodeHash), note: text.slice(split + 2) }
 }
 
-export function writeHistoryLine(checkpoint: Checkpoint): string {
-  return `${checkpoint.size} ${encodeBase64(checkpoint.root)}\n`
+/** `SIZE ROOT SIGNATURE`: one line of the list of what was cosigned. */
+export function writeHistoryLine(key: VaultKey, checkpoint: Checkpoint): string {
+  const line = `${checkpoint.size} ${encodeBase64(checkpoint.root)}`
+  return `${line} ${key.sign('cosigned', line)}\n`
 }
 
-/** The last whole line of the list of what was cosigned; a torn one at the end is passed over. */
-export function parseHistoryEnd(text: string): { readonly size: number; readonly root: string } | null {
-  const last = text.slice(0, text.lastIndexOf('\n')).split('\n').at(-1) ?? ''
-  if (last === '') return null
-  const [, size, root] = /^(\d{1,16}) ([A-Za-z0-9+/]{43}=)$/.exec(last) ?? []
-  if (size === undefined || root === undefined) throw new VaultFailure('damaged', 'the list of what was cosigned is damaged')
+/** @throws VaultFailure `damaged` */
+export function readHistoryLine(publicKey: string, text: string): { readonly size: number; readonly root: string } {
+  const [, line, size, root, signature] = /^((\d{1,16}) ([A-Za-z0-9+/]{43}=)) ([A-Za-z0-9+/]{86}==)$/.exec(text) ?? []
+  if (line === undefined || size === undefined || root === undefined || signature === undefined || !verifySignature(publicKey, 'cosigned', line, signature)) {
+    throw new VaultFailure('damaged', 'the list of what was cosigned is damaged')
+  }
   return { size: Number(size), root }
+}
+
+/** The last whole line of the list; a torn one at the end is passed over. */
+export function parseHistoryEnd(publicKey: string, text: string): { readonly size: number; readonly root: string } | null {
+  const last = text.slice(0, Math.max(0, text.lastIndexOf('\n'))).split('\n').at(-1) ?? ''
+  return last === '' ? null : readHistoryLine(publicKey, last)
 }
 
 function decodeHash(text: string): Uint8Array {

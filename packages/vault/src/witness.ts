@@ -20,6 +20,8 @@ import {
 } from '@sallyport/core'
 import { appendState, linkOnce, readEnd, readIfThere, replaceState, syncFolder, writeOnce } from './disk.ts'
 import { VaultFailure } from './failure.ts'
+import { witnessSigner } from './identity.ts'
+import type { VaultKey } from './key.ts'
 import { parseHistoryEnd, parseWitnessRequest, writeHistoryLine } from './witness-text.ts'
 
 export const checkpointBytesMax = 64 << 10
@@ -40,6 +42,7 @@ interface Held {
  */
 export class Witness {
   readonly #folder: string
+  readonly #key: VaultKey
   readonly #signer: NoteSigner
   #logKey: VerifierKey | null = null
   #held: Held | null = null
@@ -48,9 +51,10 @@ export class Witness {
   #evidence = 0
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(folder: string, signer: NoteSigner) {
+  constructor(folder: string, key: VaultKey) {
     this.#folder = folder
-    this.#signer = signer
+    this.#key = key
+    this.#signer = witnessSigner(key)
   }
 
   /** Reads what was kept. What cannot be true (a checkpoint older than the list of those cosigned) freezes the witness, not the vault. */
@@ -58,7 +62,7 @@ export class Witness {
     try {
       const key = await readIfThere(this.#path('log.vkey'), checkpointBytesMax)
       const note = await readIfThere(this.#path('checkpoint'), checkpointBytesMax)
-      const end = parseHistoryEnd(await readEnd(this.#path('history'), historyEndBytes))
+      const end = parseHistoryEnd(this.#key.publicKey, await readEnd(this.#path('history'), historyEndBytes))
       this.#logKey = key ? parseVerifierKey(key.toString('utf8').trimEnd()) : null
       this.#held = note && this.#logKey ? this.#hold(note.toString('utf8'), this.#logKey) : null
       const rolledBack = end && (!this.#held || end.size > this.#held.checkpoint.size)
@@ -139,7 +143,7 @@ export class Witness {
     await replaceState(this.#path('checkpoint'), Buffer.from(note))
     this.#held = { note, checkpoint }
     if (nowMs - this.#historyMs < historyEveryMs) return
-    await appendState(this.#path('history'), writeHistoryLine(checkpoint))
+    await appendState(this.#path('history'), writeHistoryLine(this.#key, checkpoint))
     this.#historyMs = nowMs
   }
 
@@ -154,8 +158,8 @@ export class Witness {
 
   async #keepEvidence(text: string, nowMs: number): Promise<void> {
     if (this.#evidence++ >= evidenceMax) return
-    const name = `evidence-${String(nowMs).padStart(16, '0')}-${sha256Hex(text).slice(0, 16)}`
     const said = `held:\n${this.#held?.note ?? 'nothing\n'}\noffered:\n${text}`
+    const name = `evidence-${String(nowMs).padStart(16, '0')}-${sha256Hex(said)}`
     await writeOnce(this.#path(name), Buffer.from(said)).catch(() => undefined)
     await syncFolder(this.#path())
   }

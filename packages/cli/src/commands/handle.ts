@@ -6,11 +6,18 @@ import { parseDuration } from '../duration.ts'
 import { stateOption } from '../state-directory.ts'
 import { splitAddress } from '../welcome.ts'
 
-const issueShape = z.object({ ttl: z.number().optional(), upstream: z.string().default('UPSTREAM'), state: z.string(), json: z.boolean().default(false) })
+const issueShape = z.object({
+  ttl: z.number().optional(),
+  upstream: z.string().default('UPSTREAM'),
+  state: z.string(),
+  json: z.boolean().default(false),
+})
 const revokeShape = z.object({ state: z.string(), json: z.boolean().default(false) })
 
 export function makeCommand(): Command {
-  const command = new Command('handle').description('Handles: the short-lived secrets agents authenticate with. Useless anywhere but at the gate.')
+  const command = new Command('handle').description(
+    'Handles: the short-lived secrets agents authenticate with. Useless anywhere but at the gate.',
+  )
   command
     .command('issue')
     .description('Issues a handle and prints it, this once: the gate keeps only what it needs to recognise it.')
@@ -36,19 +43,19 @@ async function issue(agent: string, options: z.infer<typeof issueShape>): Promis
   const issued = await control.post(paths.handles, body, issuedShape)
   const expiresAt = new Date(issued.expiresAtMs).toISOString()
   const { host, port } = splitAddress(control.run.postgresAddress)
-  const url = `postgres://${agent}:${issued.secret}@${control.run.postgresAddress}/${options.upstream}`
+  const url = `postgres://${agent}:${issued.handle}@${control.run.postgresAddress}/${options.upstream}`
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ id: issued.id, agent, handle: issued.secret, expiresAt, url })}\n`)
+    process.stdout.write(`${JSON.stringify({ id: issued.id, agent, handle: issued.handle, expiresAt, url })}\n`)
     return
   }
   process.stdout.write(
     [
       `Handle ${issued.id} for ${agent}, until ${expiresAt}. It is shown only here:`,
       '',
-      `  ${issued.secret}`,
+      `  ${issued.handle}`,
       '',
       'To use it:',
-      `  PGPASSWORD=${issued.secret} psql "host=${host} port=${port} user=${agent} dbname=${options.upstream}"`,
+      `  PGPASSWORD=${issued.handle} psql "host=${host} port=${port} user=${agent} dbname=${options.upstream}"`,
       '',
       `To end it before its time: sallyport handle revoke ${issued.id}`,
       '',
@@ -59,5 +66,7 @@ async function issue(agent: string, options: z.infer<typeof issueShape>): Promis
 async function revoke(id: string, options: z.infer<typeof revokeShape>): Promise<void> {
   const control = await connectControl(options.state)
   await control.post(paths.revokeHandle(id), {}, z.unknown())
-  process.stdout.write(options.json ? `${JSON.stringify({ id, revoked: true })}\n` : `Handle ${id} and all narrowed from it are ended.\n`)
+  process.stdout.write(
+    options.json ? `${JSON.stringify({ id, revoked: true })}\n` : `Handle ${id} and all narrowed from it are ended.\n`,
+  )
 }

@@ -67,7 +67,9 @@ function readLinks(folder: string): { source: string; target: string }[] | null 
   const list = join(folder, 'pg-symlinks.json')
   if (!existsSync(list)) return null
   const inside = (path: string): string => path.replace(/^native\//, '')
-  return linksShape.parse(JSON.parse(readFileSync(list, 'utf8'))).map((link) => ({ source: inside(link.source), target: inside(link.target) }))
+  return linksShape
+    .parse(JSON.parse(readFileSync(list, 'utf8')))
+    .map((link) => ({ source: inside(link.source), target: inside(link.target) }))
 }
 
 function copyBinaries(installed: string, folder: string): void {
@@ -75,7 +77,10 @@ function copyBinaries(installed: string, folder: string): void {
   rmSync(folder, { recursive: true, force: true })
   rmSync(unfinished, { recursive: true, force: true })
   // Static libraries are for building against and never loaded.
-  cpSync(installed, unfinished, { recursive: true, filter: (source) => !source.endsWith('.a') && !lstatSync(source).isSymbolicLink() })
+  cpSync(installed, unfinished, {
+    recursive: true,
+    filter: (source) => !source.endsWith('.a') && !lstatSync(source).isSymbolicLink(),
+  })
   for (const link of readLinks(unfinished) ?? []) {
     const target = join(unfinished, link.target)
     if (!existsSync(target)) symlinkSync(basename(link.source), target)

@@ -75,7 +75,13 @@ function newPassword(stateDirectory: string, role: Role): string {
 }
 
 async function asSuperuser(server: ServerAddress, database: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ host: '127.0.0.1', port: server.port, user: 'postgres', password: server.superuserPassword, database })
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port: server.port,
+    user: 'postgres',
+    password: server.superuserPassword,
+    database,
+  })
   await client.connect()
   try {
     await work(client)

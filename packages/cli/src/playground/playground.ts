@@ -54,7 +54,9 @@ export async function startPlayground(settings: PlaygroundSettings): Promise<Pla
 }
 
 function ownerName(): string {
-  const name = userInfo().username.toLowerCase().replaceAll(/[^a-z0-9_-]/g, '')
+  const name = userInfo()
+    .username.toLowerCase()
+    .replaceAll(/[^a-z0-9_-]/g, '')
   return name === '' ? 'owner' : name
 }
 

@@ -21,7 +21,9 @@ async function isFree(port: number, hosts: readonly string[]): Promise<boolean> 
 function listenOnce(port: number, host: string): Promise<number | null> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT' ? port : null))
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      resolve(error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT' ? port : null),
+    )
     server.listen({ port, host, exclusive: true }, () => {
       const address = server.address()
       server.close(() => resolve(address === null || typeof address === 'string' ? null : address.port))

@@ -1,6 +1,17 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -146,11 +157,24 @@ async function makeCluster(binaries: Binaries, data: string, stateDirectory: str
   writeFileSync(handed, `${password}\n`, { mode: 0o600, flag: 'wx' })
   mkdirSync(data, { mode: 0o700 })
   if (user) for (const path of [handed, data]) chownSync(path, user.uid, user.gid)
-  const flags = ['-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', handed, '-E', 'UTF8', '--no-locale', '--locale-provider=libc', '-N']
+  const flags = [
+    '-U',
+    'postgres',
+    '-A',
+    'scram-sha-256',
+    '--pwfile',
+    handed,
+    '-E',
+    'UTF8',
+    '--no-locale',
+    '--locale-provider=libc',
+    '-N',
+  ]
   try {
     await promisify(execFile)(binaries.initdb, ['-D', data, ...flags], { cwd: '/', env: serverEnvironment(), ...user })
   } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n').slice(-5).join('\n') : String(error)
+    const said =
+      error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n').slice(-5).join('\n') : String(error)
     throw new CommandFailure(
       exitCodes.failed,
       'start_failed',
@@ -169,7 +193,10 @@ function serverEnvironment(): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
 }
 
-async function startOnFreePort(start: (port: number) => Promise<Child>, preferred: number | null): Promise<{ child: Child; port: number }> {
+async function startOnFreePort(
+  start: (port: number) => Promise<Child>,
+  preferred: number | null,
+): Promise<{ child: Child; port: number }> {
   // Between finding a free port and binding it somebody else may take it.
   for (let tries = 0; ; tries++) {
     const port = await choosePort(tries === 0 ? preferred : null)
@@ -192,7 +219,14 @@ interface ServerStart {
 }
 
 function startServer({ binaries, data, port, stateDirectory, user, signal }: ServerStart): Promise<Child> {
-  const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'wal_level=replica', 'max_wal_senders=10', 'max_connections=100']
+  const settings = [
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'wal_level=replica',
+    'max_wal_senders=10',
+    'max_connections=100',
+  ]
   return startChild({
     name: 'playground database',
     command: process.execPath,

@@ -34,6 +34,7 @@ export function countShopRows(size: ShopSize): { readonly [table: string]: numbe
 /** Fills an empty database. `anchor` is the newest moment in the data; the same anchor gives the same rows. */
 export async function fillShop(client: pg.Client, size: ShopSize, anchor: Date): Promise<void> {
   const settings = { ...size, anchor: anchor.toISOString() }
-  for (const [name, value] of Object.entries(settings)) await client.query('SELECT set_config($1, $2, false)', [`shop.${name}`, String(value)])
+  for (const [name, value] of Object.entries(settings))
+    await client.query('SELECT set_config($1, $2, false)', [`shop.${name}`, String(value)])
   await client.query(readFileSync(new URL('./shop.sql', import.meta.url), 'utf8'))
 }

@@ -19,6 +19,9 @@ export type Preimage = z.infer<typeof preimageSchema>
 /** What describe says for our steps. A piece that is missing or not as expected is as good as the worst it could say. */
 export interface OperationContext {
   readonly functions: readonly string[] | null
+  readonly extensionFunctions: readonly string[] | null
+  /** The server's own functions that it calls without naming their schema. */
+  readonly builtins: readonly string[] | null
   readonly cascade: boolean
   readonly targets: readonly z.infer<typeof targetSchema>[]
   readonly preimage: Preimage | null
@@ -41,6 +44,8 @@ export function readContext(operation: Operation): OperationContext {
   const names = z.array(z.string())
   return {
     functions: read('functions', names),
+    extensionFunctions: read('extensionFunctions', names),
+    builtins: read('builtins', names),
     cascade: read('cascade', z.boolean()) ?? true,
     targets: read('targets', z.array(targetSchema)) ?? (target ? [target] : []),
     preimage: read('preimage', preimageSchema),

@@ -107,7 +107,7 @@ describe('signed notes', () => {
     ['a lone surrogate', exampleNote.replace('message', '\ud800')],
     ['a hyphen for the dash', exampleNote.replace('—', '-')],
     ['base64 with stray bits', exampleNote.replace('IneyaQM=', 'IneyaQN=')],
-    ['base64url', exampleNote.replace('+', '-')],
+    ['base64url', 'text\n\n— a AAAAAAA_\n'],
     ['a signature of four bytes', 'text\n\n— a AAAAAA==\n'],
     ['a name with a plus', 'text\n\n— a+b AAAAAAAA\n'],
     ['a name with a wide space', 'text\n\n— a\u3000b AAAAAAAA\n'],

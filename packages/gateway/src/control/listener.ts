@@ -46,7 +46,7 @@ async function listenOnAll(port: number, addresses: readonly string[], handle: R
     if (result === 'taken') {
       await close()
       throw new SallyportError(
-        'store_unavailable',
+        'internal',
         `Somebody else listens on ${address} port ${chosen}: they would look like the gate to a browser.`,
         'The people’s pages were not started.',
         'End that program, or choose another port for the people’s pages.',

@@ -13,6 +13,8 @@ import type { Passkey, People, Person } from './ports.ts'
 /** Passkeys belong to this name; a page must be opened under it. */
 const rpId = 'localhost'
 const promptMs = 60_000
+/** COSE: EdDSA, ES256, RS256. Named, because the library's own list depends on what the runtime can do. */
+const algorithms = [-8, -7, -257]
 
 const base64url = (max: number): z.ZodString => z.string().max(max).regex(/^[A-Za-z0-9_-]+$/)
 
@@ -74,6 +76,7 @@ export function registrationOptions(
     timeout: promptMs,
     attestationType: 'none',
     excludeCredentials: people.flatMap(({ passkeys }) => passkeys.map(({ credentialId, transports }) => ({ id: credentialId, transports: [...transports] }))),
+    supportedAlgorithmIDs: algorithms,
     authenticatorSelection: { residentKey: 'required', userVerification: 'required' },
   })
 }
@@ -87,6 +90,7 @@ export async function verifyRegistration(registration: Registration, challengeHe
     expectedChallenge: toBase64url(challengeHex),
     expectedOrigin: origin,
     expectedRPID: rpId,
+    supportedAlgorithmIDs: algorithms,
     requireUserVerification: true,
   }).catch(() => null)
   if (!verified?.verified) return null

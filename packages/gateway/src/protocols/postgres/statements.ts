@@ -21,11 +21,14 @@ export interface Portal {
   readonly kind: 'read' | 'cleared'
   /** A cleared portal that stopped at its row limit may go on; nothing else may run again. */
   suspended: boolean
+  /** The Bind message, for deciding again when the verdict is no longer remembered; null when it is too long to keep. */
+  readonly bind: Buffer | null
 }
 
 /** Statements and portals of one session are bounded: an agent can't fill the gate's memory with names. */
 export const statementsMax = 10_000
-export const portalsMax = 10_000
+export const portalsMax = 1_000
+export const bindKeptBytesMax = 8_192
 
 interface Pending {
   readonly statement: Statement

@@ -36,8 +36,8 @@ export interface Backend {
   attend(listener: BackendListener): void
   /** Writes what needs no clearance: remembered reads, Parse, Sync, Terminate. False: wait for `drained`. */
   forwardRead(bytes: Buffer): boolean
-  /** Recomputes the digest of what it is about to write, spends the clearance on it, writes. @throws SallyportError */
-  send(clearance: Clearance, unit: Unit): boolean
+  /** Recomputes the digest of what it is about to write, spends the clearance on it, writes; `before` goes first in the same write. */
+  send(clearance: Clearance, unit: Unit, before: Buffer | null): boolean
   /** Writes the gate's own messages. */
   converse(bytes: Buffer): boolean
   /** CancelRequest on a connection of its own. */

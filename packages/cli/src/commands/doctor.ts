@@ -1,0 +1,109 @@
+import { dirname, join, resolve } from 'node:path'
+import { Command } from 'commander'
+import { z } from 'zod'
+import { openConfigurationFile, readReferences } from '../configuration-file.ts'
+import { connectControl } from '../control-client.ts'
+import { bad, examineConfiguration, examineModes, good, note, type Finding } from '../examination.ts'
+import { exitCodes, toFailure } from '../failure.ts'
+import { judgeIsolation, levelWorth, readIsolationFacts, type Isolation } from '../isolation.ts'
+import { isAlive, readRun, stateOption } from '../state-directory.ts'
+import { findVaultUser, vaultUserName } from '../vault-user.ts'
+
+const optionsShape = z.object({ config: z.string().optional(), state: z.string(), json: z.boolean().default(false) })
+
+export function makeCommand(): Command {
+  return new Command('doctor')
+    .description(
+      'Says which isolation level holds for the user who runs it (run it as the agent’s user), what that is worth, what else is wrong, and how to mend it.',
+    )
+    .option('--config <file>', 'the configuration (default: of the running gate, else sallyport.yaml)')
+    .addOption(stateOption())
+    .option('--json', 'one JSON object: isolation, findings')
+    .addHelpText(
+      'after',
+      `\nIsolation levels:\n${Object.entries(levelWorth)
+        .map(([level, worth]) => `  ${level}  ${worth}`)
+        .join('\n')}`,
+    )
+    .action(async (given: unknown) => examine(optionsShape.parse(given)))
+}
+
+async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
+  const stateDirectory = resolve(options.state)
+  const run = readRun(stateDirectory)
+  const isRunning = run !== null && isAlive(run.gatewayPid)
+  const configuration = resolve(options.config ?? (isRunning ? run.configuration : 'sallyport.yaml'))
+  const secretFiles = [
+    join(stateDirectory, 'operator.token'),
+    join(stateDirectory, 'vault.token'),
+    ...credentialFiles(configuration),
+  ]
+  const isolation = judgeIsolation(
+    readIsolationFacts({ stateDirectory, gatewayPid: isRunning ? run.gatewayPid : null, secretFiles }),
+  )
+  const findings: Finding[] = [
+    examineNode(),
+    isRunning
+      ? await examineGate(stateDirectory)
+      : note('gate', `No gate runs with its state in ${stateDirectory}.`, 'sallyport up'),
+    ...examineVaultUser(stateDirectory),
+    ...examineModes(stateDirectory),
+    ...(await examineConfiguration(configuration, isolation)),
+  ]
+  const isWell = isolation.waysAround.length === 0 && findings.every(({ verdict }) => verdict !== 'bad')
+  process.exitCode = isWell ? exitCodes.ok : exitCodes.failed
+  process.stdout.write(options.json ? `${JSON.stringify({ isolation, findings })}\n` : describe(isolation, findings))
+}
+
+/** The files an agent would look for first. */
+function credentialFiles(configuration: string): readonly string[] {
+  try {
+    return readReferences(openConfigurationFile(configuration))
+      .filter(({ reference }) => reference.startsWith('file:'))
+      .map(({ reference }) => resolve(dirname(configuration), reference.slice('file:'.length)))
+  } catch {
+    return []
+  }
+}
+
+function examineNode(): Finding {
+  const major = Number(process.versions.node.split('.')[0])
+  if (major >= 24) return good('node', `Node ${process.versions.node}.`)
+  return bad(
+    'node',
+    `This is Node ${process.versions.node}; Sallyport is made for the Node 24 that npm ci installs.`,
+    'npm ci, then start it by `npx sallyport`',
+  )
+}
+
+async function examineGate(stateDirectory: string): Promise<Finding> {
+  try {
+    const control = await connectControl(stateDirectory)
+    await control.get('/api/v1/status', z.unknown())
+    return good('gate', `The gate answers at ${control.run.controlUrl}; agents connect to ${control.run.postgresAddress}.`)
+  } catch (error) {
+    const failure = toFailure(error)
+    return bad('gate', failure.message, failure.next)
+  }
+}
+
+function examineVaultUser(stateDirectory: string): readonly Finding[] {
+  if (process.getuid?.() !== 0 || findVaultUser(stateDirectory) !== null) return []
+  const what = 'The vault runs as the gate’s own user: a gate that was broken into can delete copies by going around the vault.'
+  return [note('vault', what, `useradd --system ${vaultUserName}, with the state where that user can get to it`)]
+}
+
+function describe(isolation: Isolation, findings: readonly Finding[]): string {
+  const lines = [`Isolation level ${isolation.level}: ${isolation.worth}.`]
+  if (isolation.waysAround.length > 0) {
+    lines.push('', 'This agent can walk around Sallyport:', ...isolation.waysAround.map((way) => `  - ${way}`))
+    lines.push('', 'How to mend it:', ...isolation.mend.map((step) => `  - ${step}`))
+  }
+  lines.push('')
+  const words = { good: 'ok  ', note: 'note', bad: 'BAD ' } as const
+  for (const { verdict, what, mend } of findings) {
+    lines.push(`${words[verdict]}  ${what}`)
+    if (mend !== null) lines.push(`      mend: ${mend}`)
+  }
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,138 @@
+import { SallyportError, type ResolvedOperation, type Seal, type SnapshotContent, type SqlAccess, type Upstream } from '@sallyport/core'
+import { compareOids, quoteQualified } from './catalog-name.ts'
+import { inProtect, sayError, sqlAccess } from './catalog-query.ts'
+import { manifestJson } from './copy-manifest.ts'
+import { digestPlan, unitePlans, type Plan } from './copy-plan.ts'
+import { isPreimageReadable } from './resolve-scope.ts'
+import { lookUp, planLooked, readRecordedPlan, type Looked, type RecordedPlan } from './resolve-losing.ts'
+import { readOwnChanges } from './resolve-name.ts'
+import { copyRows, copyWholeTable, type Copy } from './snapshot-table.ts'
+
+/** How long the agent's backend waits for others to leave the tables. */
+const lockTimeoutMs = 2_000
+/** One statement of a copy: past this the lock has been held too long for a live system (DESIGN §7). */
+const copyTimeoutMs = 300_000
+
+/**
+ * The copy before the destruction (DESIGN §7): lock, check, copy, read back out of the vault, restore to scratch, compare. In this order:
+ * a copy older than the lock loses rows. Throws `target_changed` or `copy_failed`; then nothing may run.
+ */
+export async function snapshot(operations: readonly ResolvedOperation[], upstream: Upstream, seal: Seal): Promise<SnapshotContent> {
+  const access = sqlAccess(upstream)
+  try {
+    return await makeSnapshot(operations, access, seal)
+  } catch (error) {
+    if (error instanceof SallyportError) throw error
+    throw failed(sayError(error), error)
+  }
+}
+
+function failed(why: string, cause?: unknown): SallyportError {
+  return new SallyportError(
+    'copy_failed',
+    `No proven copy could be made: ${why}.`,
+    'The statement did not run; no copy counts.',
+    'Mend what the message names, then send the statement again.',
+    { cause },
+  )
+}
+
+function changed(what: string): SallyportError {
+  return new SallyportError(
+    'target_changed',
+    `${what} since the request was looked at.`,
+    'The statement did not run; nothing was copied.',
+    'Send the statement again: it will be looked at anew.',
+  )
+}
+
+async function makeSnapshot(operations: readonly ResolvedOperation[], access: SqlAccess, seal: Seal): Promise<SnapshotContent> {
+  const { session, protect } = access
+  const losing = operations.filter(({ copy }) => copy.kind !== 'none')
+  const recorded = losing.map(readRecordedPlan)
+  if (losing.length === 0 || losing.some(({ copy }) => copy.kind === 'impossible')) throw failed('no plan covers all of the request')
+  await refuseOwnChanges(access, recorded)
+  const settings = await readTimeouts(access)
+  await lock(access, recorded)
+  const content = await inProtect(protect, 'scratch', { lockTimeoutMs, statementTimeoutMs: copyTimeoutMs }, async () => {
+    const looked = (await lookUp(session, operations)).filter((_, index) => operations[index]?.copy.kind !== 'none')
+    const plans: Plan[] = []
+    for (const [index, item] of looked.entries()) {
+      const planned = await planLooked(session, protect, item, operations)
+      if (!planned.ok) throw changed(planned.reason)
+      if (digestPlan(planned.plan) !== recorded[index]?.digest) throw changed('What the statement names, or what depends on it, has changed')
+      plans.push(planned.plan)
+    }
+    return copyPlan(access, seal, unitePlans(plans), looked)
+  })
+  await session.query(
+    `SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', $2, true)`,
+    settings,
+  )
+  return content
+}
+
+/** The protect connection can't see what this session has not committed: a copy without it would be a copy in part. */
+async function refuseOwnChanges({ session }: SqlAccess, recorded: readonly (RecordedPlan | null)[]): Promise<void> {
+  const whole = recorded.flatMap((plan) => plan?.locks ?? []).filter(({ mode }) => mode === 'whole')
+  const touched = await readOwnChanges(
+    session,
+    whole.map(({ oid }) => oid),
+  )
+  const table = whole.find(({ oid }) => touched.includes(oid))
+  if (table) throw failed(`this open transaction has already changed or locked ${table.schema}.${table.name}; commit or roll back first`)
+}
+
+async function readTimeouts({ session }: SqlAccess): Promise<readonly (string | null)[]> {
+  const rows = await session.query(`SELECT pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout')`)
+  return rows[0] ?? ['0', '0']
+}
+
+/**
+ * In oid order, so that two gates never wait for each other. EXCLUSIVE lets the protect connection read and stops all writes and all changes of
+ * shape; for single rows SHARE ROW EXCLUSIVE is enough to stop a row from slipping in between copy and statement. The statement's own,
+ * stronger lock comes on top in the same transaction.
+ */
+async function lock({ hold }: SqlAccess, recorded: readonly (RecordedPlan | null)[]): Promise<void> {
+  const locks = new Map<string, { readonly table: string; readonly mode: string }>()
+  for (const { oid, schema, name, mode } of recorded.flatMap((plan) => plan?.locks ?? [])) {
+    const strong = mode === 'whole' || locks.get(oid)?.mode === 'EXCLUSIVE'
+    locks.set(oid, { table: quoteQualified(schema, name), mode: strong ? 'EXCLUSIVE' : 'SHARE ROW EXCLUSIVE' })
+  }
+  const statements = [...locks.entries()]
+    .sort(([left], [right]) => compareOids(left, right))
+    .map(([, { table, mode }]) => `LOCK TABLE ONLY ${table} IN ${mode} MODE`)
+  try {
+    await hold([`SET LOCAL lock_timeout = ${lockTimeoutMs}`, `SET LOCAL statement_timeout = ${copyTimeoutMs}`, ...statements].join('; '))
+  } catch (error) {
+    throw failed(`the tables could not be locked within ${lockTimeoutMs} ms (${sayError(error)})`, error)
+  }
+}
+
+async function copyPlan({ session, protect }: SqlAccess, seal: Seal, plan: Plan, looked: readonly Looked[]): Promise<SnapshotContent> {
+  const copies: Copy[] = []
+  for (const table of plan.tables) {
+    if (table.mode === 'whole') {
+      copies.push(await copyWholeTable(session, protect, seal, table))
+      continue
+    }
+    const context = looked.find(({ relations }) => relations.some((relation) => relation?.oid === table.shape.oid))?.context
+    if (!context?.preimage || !(await isPreimageReadable(session, context))) throw failed('the rows it would change can not be told')
+    copies.push(await copyRows(session, protect, seal, table, context.preimage, context.bindValues ?? []))
+  }
+  const tables = copies.map(({ table }) => table)
+  return {
+    kind: tables.some(({ mode }) => mode === 'whole') || tables.length === 0 ? 'tables' : 'rows',
+    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    bytes: copies.reduce((sum, { bytes }) => sum + bytes, 0),
+    checksums: Object.fromEntries(tables.map(({ shape, sha256 }) => [shape.label, sha256])),
+    manifest: manifestJson({
+      version: 1,
+      connector: 'postgres',
+      tables,
+      views: [...plan.views],
+      foreignKeys: [...plan.foreignKeys],
+      namespaces: [...plan.namespaces],
+    }),
+  }
+}

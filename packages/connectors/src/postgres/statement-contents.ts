@@ -1,0 +1,123 @@
+import type { Json } from '@sallyport/core'
+import { asTree, bodies, child, flag, nameParts, named, text, type Named, type Tree } from './parser-tree.ts'
+import { quoteName } from './parser-quote.ts'
+import { quietNodes } from './statement-nodes.ts'
+
+export interface Relation {
+  readonly schema: string | null
+  readonly name: string
+  /** As SQL would write it, qualified if the text was. */
+  readonly shown: string
+}
+
+export interface Call {
+  readonly parts: readonly string[]
+  readonly node: Tree
+}
+
+/** What stands inside a statement, however deep. */
+export interface Contents {
+  readonly relations: Relation[]
+  readonly calls: Call[]
+  /** Statements inside it that are no SELECT, with the common table expressions they see. */
+  readonly statements: { readonly node: Named; readonly ctes: ReadonlyMap<string, Tree> }[]
+  /** Operators written with a schema of somebody's own. */
+  readonly operators: string[]
+  /** SELECT … INTO. */
+  readonly into: Tree[]
+  /** FOR UPDATE and its kin. */
+  locks: boolean
+  /** A node that this describer has not heard of. */
+  stranger: string | null
+}
+
+type Ctes = ReadonlyMap<string, Tree>
+
+const noQuery: Tree = {}
+
+export function toRelation(node: Tree): Relation {
+  const schema = text(node, 'schemaname')
+  const name = text(node, 'relname')
+  return { schema: schema === '' ? null : schema, name, shown: quoteName([text(node, 'catalogname'), schema, name]) }
+}
+
+/** Walks everything below `body` but the fields in `skip`. */
+export function collect(body: Tree, ctes: Ctes, skip: readonly string[] = []): Contents {
+  const contents: Contents = { relations: [], calls: [], statements: [], operators: [], into: [], locks: false, stranger: null }
+  const kept = Object.fromEntries(Object.entries(body).filter(([key]) => !skip.includes(key)))
+  visit(kept, ctes, contents)
+  return contents
+}
+
+/** The common table expressions that the rest of a statement with this WITH clause sees. */
+export function ctesOf(body: Tree, outer: Ctes): Ctes {
+  const clause = child(body, 'withClause')
+  if (!clause) return outer
+  const inner = new Map(outer)
+  for (const entry of bodies(clause, 'ctes', 'CommonTableExpr')) inner.set(text(entry, 'ctename'), queryOf(entry))
+  return inner
+}
+
+function queryOf(entry: Tree): Tree {
+  const query = named(entry['ctequery'])
+  return query?.type === 'SelectStmt' ? query.body : noQuery
+}
+
+function visitWith(clause: Tree, outer: Ctes, contents: Contents): Ctes {
+  const isRecursive = flag(clause, 'recursive')
+  const entries = bodies(clause, 'ctes', 'CommonTableExpr')
+  const seen = new Map(outer)
+  if (isRecursive) for (const entry of entries) seen.set(text(entry, 'ctename'), queryOf(entry))
+  for (const entry of entries) {
+    visit(entry, new Map(seen), contents)
+    seen.set(text(entry, 'ctename'), queryOf(entry))
+  }
+  return seen
+}
+
+function visit(value: Json, ctes: Ctes, contents: Contents): void {
+  const tree = asTree(value)
+  if (!tree) {
+    if (Array.isArray(value)) for (const item of value) visit(item, ctes, contents)
+    return
+  }
+  const clause = child(tree, 'withClause')
+  const scope = clause ? visitWith(clause, ctes, contents) : ctes
+  note(tree, scope, contents)
+  for (const [key, inner] of Object.entries(tree)) {
+    if (key === 'withClause') continue
+    if (!/^[A-Z]/.test(key)) {
+      visit(inner, scope, contents)
+      continue
+    }
+    const node = asTree(inner)
+    if (!node) continue
+    if (key === 'SelectStmt') visit(node, scope, contents)
+    else if (key.endsWith('Stmt')) contents.statements.push({ node: { type: key, body: node }, ctes: scope })
+    else if (quietNodes.has(key)) visit(node, scope, contents)
+    else contents.stranger = key
+  }
+}
+
+/** Fields of a fixed type carry no type name: they are told by their shape. */
+function note(tree: Tree, ctes: Ctes, contents: Contents): void {
+  if (typeof tree['relname'] === 'string') {
+    const relation = toRelation(tree)
+    if (relation.schema !== null || !ctes.has(relation.name)) contents.relations.push(relation)
+  }
+  const called = nameParts(tree, 'funcname')
+  if (called && called.length > 0) contents.calls.push({ parts: called, node: tree })
+  if (Array.isArray(tree['method'])) contents.calls.push({ parts: nameParts(tree, 'method') ?? ['?'], node: {} })
+  const into = child(tree, 'intoClause')
+  if (into) contents.into.push(into)
+  if (tree['lockingClause'] !== undefined) contents.locks = true
+  if (typeof tree['kind'] === 'string' && tree['kind'].startsWith('AEXPR_')) noteOperator(tree, 'name', contents)
+  noteOperator(tree, 'operName', contents)
+  noteOperator(tree, 'useOp', contents)
+}
+
+function noteOperator(tree: Tree, key: string, contents: Contents): void {
+  const parts = nameParts(tree, key)
+  if (!parts || parts.length < 2 || (parts.length === 2 && parts[0] === 'pg_catalog')) return
+  contents.operators.push(`operator(${parts.slice(0, -1).join('.')}.${parts.at(-1) ?? ''})`)
+}

@@ -1,0 +1,144 @@
+import type { Operation } from '@sallyport/core'
+import { judgeCall, type Judgement } from './functions.ts'
+import { quoteName } from './parser-quote.ts'
+import { makeOperation, shorten, type Context, type Draft } from './statement-context.ts'
+import type { Contents, Relation } from './statement-contents.ts'
+
+/** Relations of pg_catalog and of well-known extensions whose rows are credentials, or say who may come in. */
+const secretRelations = new Set(
+  `pg_shadow pg_authid pg_user_mapping pg_user_mappings _pg_user_mappings user_mapping_options pg_subscription pg_hba_file_rules
+   pg_ident_file_mappings pg_file_settings pg_dist_authinfo pg_dist_poolinfo decrypted_secrets decrypted_key`
+    .split(/\s+/)
+    .filter((name) => name !== ''),
+)
+const catalogSchemas = new Set(['pg_catalog', 'information_schema', 'pg_toast'])
+const secretSchemas = new Set(['vault', 'pgsodium'])
+/** Schemas of extensions whose tables are orders to the server: a row there runs code or guards a key. */
+const commandSchemas = new Set(['cron', 'vault', 'pgsodium', 'pgagent', 'net', 'partman', 'pgtle', '_timescaledb_config'])
+
+export function isCatalogRelation({ schema, name }: Relation): boolean {
+  return schema === null ? name.startsWith('pg_') : catalogSchemas.has(schema)
+}
+
+export function isCommandRelation({ schema }: Relation): boolean {
+  return schema !== null && commandSchemas.has(schema)
+}
+
+export function isSecretRelation({ schema, name }: Relation): boolean {
+  if (schema !== null && secretSchemas.has(schema)) return true
+  const isPlace = schema === null || catalogSchemas.has(schema)
+  return isPlace && secretRelations.has(name)
+}
+
+/**
+ * The operations of one statement: `draft` for itself, made graver by what it calls; more for harmful calls, for secrets it reads, for SQL that
+ * it runs, and for statements inside it.
+ */
+export function conclude(draft: Draft, contents: Contents, context: Context): readonly Operation[] {
+  const functions: string[] = [...(draft.functions ?? []), ...contents.operators]
+  const extensionFunctions: string[] = []
+  const builtins = new Set<string>()
+  const more: Operation[] = []
+  const reads: Relation[] = [...contents.relations]
+  const unreadable: string[] = []
+  let changesSession = draft.changesSession ?? false
+  let isForgetful = contents.locks
+  for (const { parts, node } of contents.calls) {
+    const own = parts.length <= 2 ? context.batch.routines.get(parts.at(-1) ?? '') : undefined
+    if (own && context.mode === 'run') {
+      isForgetful = true
+      more.push(...own.map((operation) => withIndex(operation, context)))
+      continue
+    }
+    const judgement = judgeCall(parts, node)
+    if (judgement.origin === 'foreign') functions.push(judgement.name)
+    if (judgement.origin === 'extension') extensionFunctions.push(judgement.name)
+    if (judgement.origin === 'builtin' && parts.length === 1) builtins.add(judgement.name)
+    if (context.mode === 'plan') continue
+    if (judgement.forgetful) isForgetful = true
+    if (judgement.changesSession) changesSession = true
+    if (judgement.kind === 'unknown' && judgement.origin !== 'foreign') unreadable.push(judgement.why)
+    else if (judgement.kind !== 'read' && judgement.origin !== 'foreign') more.push(callOperation(judgement, context))
+    for (const sql of judgement.runs) more.push(...context.describeText(sql, inner(context)))
+    reads.push(...judgement.reads.map(relationOfText))
+  }
+  if (context.mode !== 'plan') more.push(...secretReads(reads, draft.action, context))
+  for (const { node, ctes } of contents.statements) more.push(...context.describeNode(node, { ...inner(context), ctes }))
+  const graver = raise(draft, functions, contents, unreadable, context)
+  const main = makeOperation(
+    {
+      ...graver,
+      functions: [...new Set(functions)],
+      extensionFunctions: [...new Set(extensionFunctions)],
+      builtins: [...builtins],
+      relations: [...new Set([...(draft.relations ?? []), ...reads.map((relation) => relation.shown)])],
+      changesSession,
+      rememberable: draft.rememberable === true && !isForgetful && !changesSession,
+    },
+    context,
+  )
+  return settle([main, ...more])
+}
+
+function inner(context: Context): Context {
+  return { ...context, isOutermost: false }
+}
+
+function raise(draft: Draft, functions: readonly string[], contents: Contents, unreadable: readonly string[], context: Context): Draft {
+  if (contents.stranger !== null) return { ...draft, kind: 'unknown', reversible: false, why: `holds ${contents.stranger}, which this gate has not heard of` }
+  const [why] = unreadable
+  if (why !== undefined) return { ...draft, kind: 'unknown', reversible: false, why }
+  if (functions.length === 0 || context.mode === 'define') return draft
+  const shown = shorten([...new Set(functions)].join(', '))
+  return { ...draft, kind: 'unknown', reversible: false, why: `${draft.why}; calls ${shown}, and what that does the text does not say` }
+}
+
+function callOperation(judgement: Judgement, context: Context): Operation {
+  return makeOperation(
+    {
+      action: 'call_function',
+      kind: judgement.kind,
+      reversible: judgement.reversible,
+      why: `${shorten(judgement.name)} ${judgement.why}`,
+      resources: [{ type: 'function', name: judgement.name }],
+      changesSession: judgement.changesSession ?? false,
+      extensionFunctions: judgement.origin === 'extension' ? [judgement.name] : [],
+    },
+    context,
+  )
+}
+
+function secretReads(reads: readonly Relation[], action: string, context: Context): readonly Operation[] {
+  const secrets = [...new Map(reads.filter(isSecretRelation).map((relation) => [relation.shown, relation])).values()]
+  if (secrets.length === 0 || action === 'drop_table') return []
+  return [
+    makeOperation(
+      {
+        action: 'read_secret',
+        kind: 'escalate',
+        why: `${shorten(secrets.map(({ shown }) => shown).join(', '))} holds credentials or says who may come in`,
+        resources: secrets.map(({ shown }) => ({ type: 'table', name: shown })),
+        relations: secrets.map(({ shown }) => shown),
+      },
+      context,
+    ),
+  ]
+}
+
+function relationOfText(name: string): Relation {
+  const parts = name.split('.').map((part) => part.replace(/^"(.*)"$/, '$1').toLowerCase())
+  const schema = parts.at(-2) ?? null
+  const last = parts.at(-1) ?? name
+  return { schema, name: last, shown: quoteName([schema, last]) }
+}
+
+/** An operation made earlier in the text, seen from the statement that causes it. */
+export function withIndex(operation: Operation, context: Context): Operation {
+  return { ...operation, context: { ...operation.context, statementIndex: context.statementIndex, rememberable: false } }
+}
+
+/** A read may be remembered only when everything its statement does may. */
+function settle(operations: readonly Operation[]): readonly Operation[] {
+  if (operations.every((operation) => operation.context['rememberable'] === true)) return operations
+  return operations.map((operation) => ({ ...operation, context: { ...operation.context, rememberable: false } }))
+}

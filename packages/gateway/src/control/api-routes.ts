@@ -1,0 +1,143 @@
+import { summarizeQuestion } from '@sallyport/console'
+import { type AccessRequest, eventJson, type Json, questionJson } from '@sallyport/core'
+import type { MiddlewareHandler } from 'hono'
+import { createMiddleware } from 'hono/factory'
+import { z } from 'zod'
+import { tooOften } from './admission.ts'
+import { Refused } from './answer.ts'
+import { readBody } from './body.ts'
+import { limits, rates } from './limits.ts'
+import { killScopeShape, readIndex } from './live-routes.ts'
+import type { RateLimit } from './rate-limit.ts'
+import { findRequest, readId, type Site, type SiteApp } from './site.ts'
+import { followFeed, streamText } from './stream.ts'
+import { hashSecret, isEqualSecret } from './visitor.ts'
+
+/** What the log says of acts through this API. Nobody can enrol under this name. */
+const operator = 'operator'
+
+/** The command line's token, and never a browser: a page that learnt the token could not use it. */
+export function admitOperator(tokenSha256: string, rate: RateLimit): MiddlewareHandler {
+  return createMiddleware(async (context, next) => {
+    if (context.req.header('origin') !== undefined || context.req.header('sec-fetch-site') !== undefined) {
+      throw new Refused(403, 'authentication_failed', 'This is for the command line, not for browsers.', 'Nothing was done.', 'Use the pages.')
+    }
+    const token = /^Bearer ([\x21-\x7e]{16,512})$/.exec(context.req.header('authorization') ?? '')?.[1] ?? ''
+    if (isEqualSecret(hashSecret(token), tokenSha256)) return next()
+    if (!rate.take('bad operator token', rates.badToken)) throw tooOften()
+    throw new Refused(401, 'authentication_failed', 'The operator’s token is missing or wrong.', 'Nothing was done.', 'Run the command as the user who started the gate.')
+  })
+}
+
+const reason = z.string().max(1000).default('')
+const killShape = z.union([
+  z.strictObject({ ...killScopeShape.options[0].shape, reason }),
+  z.strictObject({ ...killScopeShape.options[1].shape, reason }),
+])
+const handleShape = z.strictObject({
+  agent: z.string().min(1).max(256),
+  ttlMs: z.number().int().min(1000).max(limits.handleMsMax).default(60 * 60_000),
+})
+const undoShape = z.strictObject({ snapshotId: z.string().min(1).max(256) })
+const emptyShape = z.strictObject({})
+
+/** JSON for the command line. There is no verdict and no release in it: those take a passkey. */
+export function addApiRoutes(app: SiteApp, site: Site): void {
+  const { control, requests, clock } = site.ports
+  app.get('/api/v1/requests', async (context) => {
+    const all = (await requests.list()).toSorted((left, right) => right.createdAtMs - left.createdAtMs)
+    return context.json({ requests: all.slice(0, limits.requestsListed).map((request) => briefJson(site, request)) })
+  })
+  app.get('/api/v1/requests/:id', async (context) => {
+    const request = await findRequest(site, readId(context))
+    const copy = await control.newestCopy(request.question.upstream).catch(() => null)
+    return context.json({ ...briefJson(site, request), question: questionJson(request.question), approvals: request.approvals.map(approvalJson), newestCopyAtMs: copy?.madeAtMs ?? null })
+  })
+  app.post('/api/v1/requests/:id/cancel', async (context) => {
+    await readBody(context, emptyShape)
+    return context.json({ cancelled: await control.cancel(readId(context), operator) })
+  })
+  app.get('/api/v1/sessions', async (context) => context.json({ sessions: await control.sessions() }))
+  app.get('/api/v1/kills', async (context) => context.json({ kills: await control.kills() }))
+  app.get('/api/v1/snapshots', async (context) => context.json({ snapshots: await control.snapshots() }))
+  app.post('/api/v1/kill', async (context) => {
+    const { reason: why, ...scope } = await readBody(context, killShape)
+    return context.json(await control.kill(scope, why, operator))
+  })
+  app.post('/api/v1/handles', async (context) => {
+    const { agent, ttlMs } = await readBody(context, handleShape)
+    return context.json(await control.issueHandle(agent, ttlMs, operator))
+  })
+  app.post('/api/v1/undo', async (context) => {
+    const { snapshotId } = await readBody(context, undoShape)
+    return context.json(await control.undo(snapshotId, operator))
+  })
+  app.post('/api/v1/enrolment-links', async (context) => {
+    await readBody(context, emptyShape)
+    const link = await createFirstLink(site)
+    return context.json({ url: link.url, expiresAtMs: link.expiresAtMs })
+  })
+  addEventRoute(app, site)
+  app.get('/api/v1/status', async (context) => context.json({ ...control.posture(), nowMs: clock.nowMs(), people: (await site.ports.people.list()).length }))
+}
+
+/** One JSON event a line: the newest, then with `follow=1` each as it happens. */
+function addEventRoute(app: SiteApp, site: Site): void {
+  const { feed, clock } = site.ports
+  let streams = 0
+  app.get('/api/v1/events', async (context) => {
+    const after = readIndex(context.req.query('after'))
+    if (context.req.query('follow') !== '1') {
+      const records = await feed.recent(after, limits.recent)
+      return context.body(records.map(({ index, event }) => `${JSON.stringify({ index, ...Object(eventJson(event)) })}\n`).join(''), 200, { 'content-type': 'application/x-ndjson' })
+    }
+    if (streams >= limits.streams) throw new Refused(503, 'limit_exceeded', 'Too many streams are open.', 'This one was not opened.', 'End some of them.')
+    streams += 1
+    return streamText('application/x-ndjson', (signal) => writeLines(followFeed(feed, clock, after, signal)), () => (streams -= 1))
+  })
+}
+
+async function* writeLines(batches: ReturnType<typeof followFeed>): AsyncGenerator<string, void> {
+  for await (const { records, skipped } of batches) {
+    const lost = skipped > 0 ? `${JSON.stringify({ skipped })}\n` : ''
+    // A blank line is a sign of life; readers pass over it.
+    yield `${lost}${records.map(({ index, event }) => `${JSON.stringify({ index, ...Object(eventJson(event)) })}\n`).join('')}` || '\n'
+  }
+}
+
+/** A one-time link for the first person; refused as soon as there is one. For the API and for the gate's start. */
+export async function createFirstLink(site: Pick<Site, 'ports' | 'origin'>): Promise<{ readonly url: string; readonly expiresAtMs: number }> {
+  const { people, links, random, clock } = site.ports
+  if ((await people.list()).length > 0) {
+    throw new Refused(409, 'not_in_scope', 'Somebody is enrolled already.', 'No link was made.', 'Sign in and invite the next person on the People page.')
+  }
+  const token = random.hex(32)
+  const expiresAtMs = clock.nowMs() + limits.linkMs
+  await links.create({ tokenSha256: hashSecret(token), invitedBy: null, createdAtMs: clock.nowMs(), expiresAtMs, usedAtMs: null })
+  return { url: `${site.origin}/enrol#${token}`, expiresAtMs }
+}
+
+function briefJson(site: Site, request: AccessRequest): { readonly [key: string]: Json } {
+  const { question } = request
+  return {
+    id: request.id,
+    url: `${site.origin}/requests/${request.id}`,
+    state: request.state === 'pending' && request.expiresAtMs <= site.ports.clock.nowMs() ? 'expired' : request.state,
+    summary: summarizeQuestion(question),
+    agent: question.subject.agent,
+    owner: question.subject.owner,
+    upstream: question.upstream,
+    environment: question.environment,
+    approvalsGiven: request.approvals.filter(({ verdict }) => verdict === 'approve').length,
+    approvalsNeeded: question.approvalsNeeded,
+    createdAtMs: request.createdAtMs,
+    expiresAtMs: request.expiresAtMs,
+    notBeforeMs: request.notBeforeMs,
+    endedBy: request.endedBy,
+  }
+}
+
+function approvalJson(approval: AccessRequest['approvals'][number]): Json {
+  const { person, verdict, atMs, reason: why } = approval
+  return { person, verdict, atMs, reason: why }
+}

@@ -1,0 +1,68 @@
+import { assets, renderProblem } from '@sallyport/console'
+import { Hono } from 'hono'
+import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
+import { Refused, toRefused } from './answer.ts'
+import { addApiRoutes, admitOperator } from './api-routes.ts'
+import { addEnrolRoutes } from './enrol-routes.ts'
+import { addLiveRoutes } from './live-routes.ts'
+import { addPeopleRoutes } from './people-routes.ts'
+import type { ControlPorts } from './ports.ts'
+import { createRateLimit } from './rate-limit.ts'
+import { addRequestRoutes } from './request-routes.ts'
+import { addSignInRoutes } from './sign-in-routes.ts'
+import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
+import { createVisitors } from './visitor.ts'
+
+/** The people's pages and the command line's API, as one function from request to answer. */
+export function createControlApp(ports: ControlPorts, settings: { readonly port: number; readonly operatorTokenSha256: string }): { readonly app: SiteApp; readonly site: Site } {
+  const origin = `http://localhost:${settings.port}`
+  const site: Site = { ports, origin, visitors: createVisitors(ports), rate: createRateLimit(ports.clock) }
+  const app: SiteApp = new Hono<Admitted>()
+  app.use(answerSafely(ports.random))
+  app.use(admitHost(settings.port))
+  app.use(admitBody)
+  addAssetRoute(app)
+  app.use('/api/*', admitOperator(settings.operatorTokenSha256, site.rate))
+  addApiRoutes(app, site)
+  app.all('/api/*', () => {
+    throw notFound()
+  })
+  app.use(admitPost(site.visitors, site.rate, origin))
+  app.get('/', (context) => context.redirect('/requests', 303))
+  addEnrolRoutes(app, site)
+  addSignInRoutes(app, site)
+  addRequestRoutes(app, site)
+  addLiveRoutes(app, site)
+  addPeopleRoutes(app, site)
+  app.notFound(() => {
+    throw notFound()
+  })
+  addErrorAnswers(app, site)
+  return { app, site }
+}
+
+function addAssetRoute(app: SiteApp): void {
+  app.get('/assets/:name', (context) => {
+    const script = assets.get(context.req.param('name'))
+    if (script === undefined) throw notFound()
+    return context.body(script, 200, { 'content-type': 'text/javascript; charset=utf-8', 'cache-control': 'no-cache' })
+  })
+}
+
+function addErrorAnswers(app: SiteApp, site: Site): void {
+  app.onError(async (error, context) => {
+    const refused = toRefused(error)
+    const { code, message, notDone, next } = refused
+    const wantsPage = context.req.method === 'GET' && (context.req.header('accept') ?? '').includes('text/html')
+    // Refused before anybody looked who it is: there is no frame to put a page in.
+    if (!wantsPage || !context.get('visitor')) return context.json({ error: { code, message, notDone, next } }, refused.status)
+    const frame = await makeFrame(site, context).catch(() => null)
+    if (frame === null) return context.json({ error: { code, message, notDone, next } }, refused.status)
+    return context.html(renderProblem(frame, { title: titleOf(refused), message: `${message} ${notDone}`, next }), refused.status)
+  })
+}
+
+function titleOf(refused: Refused): string {
+  if (refused.status === 404) return 'Not found'
+  return refused.status === 401 ? 'Sign in first' : 'That did not work'
+}

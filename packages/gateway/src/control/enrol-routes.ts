@@ -1,0 +1,113 @@
+import { renderEnrol } from '@sallyport/console'
+import { isSamePerson, visibleLine } from '@sallyport/core'
+import { z } from 'zod'
+import { Refused } from './answer.ts'
+import { readBody } from './body.ts'
+import { createPendingChallenges } from './challenges.ts'
+import { registrationOptions, registrationShape, verifyRegistration } from './passkeys.ts'
+import { type Enrolled, type Person } from './ports.ts'
+import { makeFrame, type Site, type SiteApp } from './site.ts'
+import { hashSecret } from './visitor.ts'
+
+const nameShape = z
+  .string()
+  .max(64)
+  .transform((name) => name.normalize('NFC').trim())
+  .refine((name) => /^[\p{L}\p{N}][\p{L}\p{N}\p{M} .'’_-]*$/u.test(name) && visibleLine(name) === name)
+const tokenShape = z.string().regex(/^[0-9a-f]{64}$/)
+const askShape = z.strictObject({ token: tokenShape, name: nameShape })
+const finishShape = z.strictObject({ token: tokenShape, name: nameShape, response: registrationShape })
+
+interface Newcomer {
+  readonly name: string
+  readonly userHandle: string
+  readonly tokenSha256: string
+}
+
+/** Enrolment by a one-time link: the first from the terminal, every other by a signed-in person's invitation. */
+export function addEnrolRoutes(app: SiteApp, site: Site): void {
+  const challenges = createPendingChallenges<Newcomer>(site.ports.clock)
+  app.get('/enrol', async (context) => context.html(renderEnrol(await makeFrame(site, context))))
+
+  app.post('/enrol/options', async (context) => {
+    const { token, name } = await readBody(context, askShape).catch(refuseForm)
+    const tokenSha256 = hashSecret(token)
+    const people = await site.ports.people.list()
+    await checkLink(site, tokenSha256, people)
+    checkName(site, name, people)
+    const challenge = site.ports.random.hex(32)
+    const newcomer = { name, userHandle: Buffer.from(site.ports.random.hex(32), 'hex').toString('base64url'), tokenSha256 }
+    challenges.issue(context.get('visitor').browser, 'enrol', challenge, newcomer)
+    return context.json({ publicKey: await registrationOptions(newcomer, challenge, people) })
+  })
+
+  app.post('/enrol', async (context) => {
+    const { token, name, response } = await readBody(context, finishShape)
+    const asked = challenges.take(context.get('visitor').browser, 'enrol')
+    if (asked === null || asked.matter.name !== name || asked.matter.tokenSha256 !== hashSecret(token)) {
+      throw new Refused(409, 'authentication_failed', 'This enrolment was not started here, or took too long.', 'Nobody was enrolled.', 'Open the link again.')
+    }
+    const nowMs = site.ports.clock.nowMs()
+    const passkey = await verifyRegistration(response, asked.challenge, site.origin, nowMs)
+    if (passkey === null) {
+      throw new Refused(403, 'authentication_failed', 'The new passkey does not fit this page, or did not verify you.', 'Nobody was enrolled.', 'Use a passkey that asks for a fingerprint, face or PIN.')
+    }
+    const person: Person = { name, userHandle: asked.matter.userHandle, passkeys: [passkey], enrolledAtMs: nowMs }
+    await enrol(site, person, asked.matter.tokenSha256)
+    await site.visitors.signIn(context, person)
+    return context.json({ go: '/requests' })
+  })
+}
+
+function refuseForm(error: unknown): never {
+  if (error instanceof Refused && error.code === 'unreadable') {
+    throw new Refused(400, 'unreadable', 'The link or the name is not one the gate can take: letters, digits, blanks, and . - _ in a name.', 'Nobody was enrolled.', 'Open the link from the terminal again.')
+  }
+  throw error
+}
+
+async function checkLink(site: Site, tokenSha256: string, people: readonly Person[]): Promise<void> {
+  const link = await site.ports.links.find(tokenSha256)
+  if (link === null || link.usedAtMs !== null || link.expiresAtMs <= site.ports.clock.nowMs()) throw refuseEnrolment('link_invalid')
+  if (link.invitedBy === null && people.length > 0) throw refuseEnrolment('not_first')
+}
+
+function checkName(site: Site, name: string, people: readonly Person[]): void {
+  // An agent's name, or the operator's, on an approval would mislead whoever reads the log.
+  const taken = [...people.map((person) => person.name), ...site.ports.control.agents(), 'operator']
+  if (taken.some((other) => isSamePerson(other, name))) throw refuseEnrolment('taken')
+}
+
+/** On the log before it counts: a person whom the log does not know must not be able to approve. */
+async function enrol(site: Site, person: Person, tokenSha256: string): Promise<void> {
+  const link = await site.ports.links.find(tokenSha256)
+  const [passkey] = person.passkeys
+  const data = {
+    person: person.name,
+    invitedBy: link?.invitedBy ?? null,
+    credential: passkey?.credentialId ?? null,
+    publicKey: passkey?.publicKey ?? null,
+    synced: passkey?.synced ?? null,
+    aaguid: passkey?.aaguid ?? null,
+  }
+  await site.ports.log.append({ type: 'person.enrolled', atMs: person.enrolledAtMs, data })
+  const enrolled = await site.ports.people.enrol(person, tokenSha256, person.enrolledAtMs)
+  if (enrolled === 'enrolled') return
+  await site.ports.log.append({
+    type: 'alarm',
+    atMs: site.ports.clock.nowMs(),
+    data: { person: person.name, credential: passkey?.credentialId ?? null, why: `The enrolment before this did not take place: ${enrolled}.` },
+  })
+  throw refuseEnrolment(enrolled)
+}
+
+function refuseEnrolment(why: Exclude<Enrolled, 'enrolled'>): Refused {
+  switch (why) {
+    case 'link_invalid':
+      return new Refused(410, 'authentication_failed', 'This link was used, has run out, or never was.', 'Nobody was enrolled.', 'Ask for another one.')
+    case 'not_first':
+      return new Refused(403, 'authentication_failed', 'A link from the terminal enrols the first person only.', 'Nobody was enrolled.', 'Ask somebody who is enrolled for an invitation.')
+    case 'taken':
+      return new Refused(409, 'not_in_scope', 'This name or this passkey is taken.', 'Nobody was enrolled.', 'Choose another name, or sign in.')
+  }
+}

@@ -1,0 +1,151 @@
+import { renderRequest, renderRequests, stateOf } from '@sallyport/console'
+import { type AccessRequest, type Approval, challengeOf, isSamePerson, sha256Hex } from '@sallyport/core'
+import { z } from 'zod'
+import { requirePerson } from './admission.ts'
+import { Refused } from './answer.ts'
+import { readBody } from './body.ts'
+import { createPendingChallenges } from './challenges.ts'
+import { limits } from './limits.ts'
+import { assertionOptions, assertionShape } from './passkeys.ts'
+import type { Person } from './ports.ts'
+import { findRequest, makeFrame, readId, refuseSignature, requireSigner, signedIn, type Site, type SiteApp, toSignIn, verifySigner } from './site.ts'
+import { isEqualSecret } from './visitor.ts'
+
+const verdict = z.enum(['approve', 'reject'])
+const reason = z.string().max(1000)
+const askShape = z.strictObject({ verdict, reason, shown: z.string().regex(/^[0-9a-f]{64}$/) })
+const finishShape = z.strictObject({ verdict, reason, response: assertionShape })
+
+/** The list of requests and the verdict page. */
+export function addRequestRoutes(app: SiteApp, site: Site): void {
+  app.get('/requests', async (context) => {
+    if (signedIn(context) === null) return toSignIn(context)
+    const requests = await listed(site)
+    return context.html(renderRequests(await makeFrame(site, context), requests, versionOf(site, requests)))
+  })
+  app.get('/requests/version', async (context) => {
+    requirePerson(context.get('visitor'))
+    return context.text(versionOf(site, await listed(site)))
+  })
+  app.get('/requests/:id/version', async (context) => {
+    requirePerson(context.get('visitor'))
+    return context.text(versionOf(site, [await findRequest(site, readId(context))]))
+  })
+  app.get('/requests/:id', async (context) => {
+    const person = signedIn(context)
+    if (person === null) return toSignIn(context)
+    const request = await findRequest(site, readId(context))
+    const { control } = site.ports
+    const guardSentences = new Map(request.question.guards.flatMap((id) => pairOf(id, control.guardSentence(id))))
+    const copy = await control.newestCopy(request.question.upstream).catch(() => null)
+    return context.html(
+      renderRequest(await makeFrame(site, context), {
+        request,
+        challenges: { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject') },
+        newestCopyAtMs: copy?.madeAtMs ?? null,
+        guardSentences,
+        cannotApprove: cautionFor(site, person, request),
+        version: versionOf(site, [request]),
+      }),
+    )
+  })
+  app.post('/requests/:id/cancel', async (context) => {
+    const { person } = requirePerson(context.get('visitor'))
+    if (!(await site.ports.control.cancel(readId(context), person.name))) {
+      throw new Refused(409, 'target_changed', 'It had ended already, or ran.', 'Nothing was cancelled.')
+    }
+    return context.json({ message: 'Cancelled. It will not run.' })
+  })
+  addVerdictRoutes(app, site)
+}
+
+/** A verdict needs a signature over its own challenge, asked for by this session, for this request and this verdict, once. */
+function addVerdictRoutes(app: SiteApp, site: Site): void {
+  const challenges = createPendingChallenges<null>(site.ports.clock)
+
+  app.post('/requests/:id/challenge', async (context) => {
+    const visitor = requireSigner(site, context)
+    const body = await readBody(context, askShape)
+    const request = await findRequest(site, readId(context))
+    checkOpen(site, request)
+    const challenge = challengeOf(request, body.verdict)
+    if (!isEqualSecret(challenge, body.shown)) throw changed()
+    challenges.issue(visitor.browser, purposeOf(request.id, body.verdict), challenge, null)
+    return context.json({ publicKey: assertionOptions(challenge, visitor.person.passkeys) })
+  })
+
+  app.post('/requests/:id/verdict', async (context) => {
+    const visitor = requireSigner(site, context)
+    const body = await readBody(context, finishShape)
+    const request = await findRequest(site, readId(context))
+    const purpose = { request: request.id, verdict: body.verdict }
+    const asked = challenges.take(visitor.browser, purposeOf(request.id, body.verdict))
+    if (asked === null) {
+      await refuseSignature(site, visitor.person, 'No signature was asked for here, or it was used, or came too late.', purpose)
+      throw new Refused(409, 'authentication_failed', 'This signature was not asked for here, was used, or came too late.', 'No verdict was given.')
+    }
+    checkOpen(site, request)
+    // The question may have changed between the asking and the signing.
+    const challenge = challengeOf(request, body.verdict)
+    if (!isEqualSecret(challenge, asked.challenge)) {
+      await refuseSignature(site, visitor.person, 'The question changed after it was shown.', purpose)
+      throw changed()
+    }
+    const signature = await verifySigner(site, visitor.person, body.response, challenge, purpose)
+    const approval: Approval = {
+      person: visitor.person.name,
+      verdict: body.verdict,
+      atMs: site.ports.clock.nowMs(),
+      challenge,
+      credentialId: signature.credentialId,
+      evidence: signature.evidence,
+      reason: body.reason.trim().toWellFormed(),
+    }
+    const result = await site.ports.control.verdict(request.id, approval)
+    switch (result.result) {
+      case 'recorded':
+        return context.json({ message: `Recorded: ${result.state}.`, state: result.state, go: `/requests/${request.id}` })
+      case 'refused':
+        throw new Refused(409, 'refused_by_guard', result.why, 'No verdict was given.', 'Nothing more to do here.')
+    }
+  })
+}
+
+function purposeOf(id: string, given: 'approve' | 'reject'): string {
+  return `verdict ${given} ${id}`
+}
+
+function checkOpen(site: Site, request: AccessRequest): void {
+  const state = stateOf(request, site.ports.clock.nowMs())
+  if (state === 'pending') return
+  throw new Refused(state === 'expired' ? 410 : 409, 'approval_expired', `This request is ${state === 'cooling' ? 'approved' : state}.`, 'No verdict was given.', 'The agent has to ask again.')
+}
+
+function changed(): Refused {
+  return new Refused(409, 'target_changed', 'What is asked is no longer what was shown.', 'No verdict was given.', 'Reload the page and read it again.')
+}
+
+function cautionFor(site: Site, person: Person, request: AccessRequest): string | null {
+  if (!isSamePerson(person.name, request.question.subject.owner)) return null
+  return site.ports.control.posture().mode === 'team'
+    ? 'You own this agent. Somebody else has to approve; you can reject.'
+    : 'You own this agent, and nobody else looks at this (solo mode).'
+}
+
+function pairOf(id: string, sentence: string | null): readonly (readonly [string, string])[] {
+  return sentence === null ? [] : [[id, sentence]]
+}
+
+/** Newest first; what waits is never cut off by what is decided. */
+async function listed(site: Site): Promise<readonly AccessRequest[]> {
+  const all = (await site.ports.requests.list()).toSorted((left, right) => right.createdAtMs - left.createdAtMs)
+  const open = all.filter(({ state }) => state === 'pending' || state === 'approved')
+  const ended = all.filter(({ state }) => state !== 'pending' && state !== 'approved')
+  return [...open, ...ended.slice(0, limits.requestsListed)]
+}
+
+/** Differs when what a page shows differs. */
+function versionOf(site: Site, requests: readonly AccessRequest[]): string {
+  const nowMs = site.ports.clock.nowMs()
+  return sha256Hex(requests.map((request) => `${request.id} ${stateOf(request, nowMs)} ${request.approvals.length} ${challengeOf(request, 'approve')}`).join('\n')).slice(0, 16)
+}

@@ -1,0 +1,106 @@
+import type { Frame } from '@sallyport/console'
+import type { AccessRequest } from '@sallyport/core'
+import type { Context, Hono } from 'hono'
+import type { Admitted } from './admission.ts'
+import { requirePerson, tooOften } from './admission.ts'
+import { Refused } from './answer.ts'
+import { rates } from './limits.ts'
+import { type Assertion, verifyAssertion } from './passkeys.ts'
+import type { ControlPorts, Person } from './ports.ts'
+import type { RateLimit } from './rate-limit.ts'
+import type { Visitor, Visitors } from './visitor.ts'
+
+/** What the routes of the pages share. */
+export interface Site {
+  readonly ports: ControlPorts
+  readonly origin: string
+  readonly visitors: Visitors
+  readonly rate: RateLimit
+}
+
+export type SiteApp = Hono<Admitted>
+
+const idShape = /^[A-Za-z0-9_-]{1,128}$/
+
+/** An id from an address, or 404: what can't be an id is not looked up. */
+export function readId(context: Context): string {
+  const id = context.req.param('id') ?? ''
+  if (!idShape.test(id)) throw notFound()
+  return id
+}
+
+export function notFound(): Refused {
+  return new Refused(404, 'unreadable', 'There is nothing at this address.', 'Nothing was done.', 'Go to the requests.')
+}
+
+export async function findRequest(site: Site, id: string): Promise<AccessRequest> {
+  const request = await site.ports.requests.get(id)
+  if (request === null) throw notFound()
+  return request
+}
+
+export async function makeFrame(site: Site, context: Context<Admitted>): Promise<Frame> {
+  const visitor = context.get('visitor')
+  const nowMs = site.ports.clock.nowMs()
+  const pending = visitor.kind === 'person' ? await site.ports.requests.list() : []
+  return {
+    nonce: context.get('nonce'),
+    csrf: visitor.csrf,
+    person: visitor.kind === 'person' ? visitor.person.name : null,
+    nowMs,
+    waiting: pending.filter(({ state, expiresAtMs }) => state === 'pending' && expiresAtMs > nowMs).length,
+    posture: site.ports.control.posture(),
+  }
+}
+
+/** For pages: the person, or null after which the answer is a redirect to the sign-in. */
+export function signedIn(context: Context<Admitted>): Person | null {
+  const visitor = context.get('visitor')
+  return visitor.kind === 'person' ? visitor.person : null
+}
+
+export function toSignIn(context: Context<Admitted>): Response {
+  return context.redirect(`/sign-in?next=${encodeURIComponent(new URL(context.req.url).pathname)}`, 303)
+}
+
+/** A signed-in person about to sign something, within the rate. */
+export function requireSigner(site: Site, context: Context<Admitted>): Extract<Visitor, { kind: 'person' }> {
+  const visitor = requirePerson(context.get('visitor'))
+  if (!site.rate.take(`signed ${visitor.browser}`, rates.signed)) throw tooOften()
+  return visitor
+}
+
+export interface Signature {
+  readonly credentialId: string
+  readonly evidence: Extract<Awaited<ReturnType<typeof verifyAssertion>>, { result: 'verified' }>['evidence']
+}
+
+/** Verifies this person's passkey over a challenge. A bad one is on the log with what it was for; a copied key rings. */
+export async function verifySigner(
+  site: Site,
+  person: Person,
+  assertion: Assertion,
+  challenge: string,
+  purpose: { readonly [key: string]: string },
+): Promise<Signature> {
+  const verified = await verifyAssertion(site.ports.people, person.passkeys, assertion, challenge, site.origin)
+  switch (verified.result) {
+    case 'verified':
+      return { credentialId: verified.credentialId, evidence: verified.evidence }
+    case 'cloned':
+      await site.ports.log.append({
+        type: 'alarm',
+        atMs: site.ports.clock.nowMs(),
+        data: { ...purpose, person: person.name, credential: verified.credentialId, why: verified.why },
+      })
+      throw new Refused(403, 'authentication_failed', verified.why, 'Nothing was signed off.', 'Tell whoever runs the gate, and enrol another passkey.')
+    case 'refused':
+      await refuseSignature(site, person, verified.why, purpose)
+  }
+  throw new Refused(403, 'authentication_failed', verified.why)
+}
+
+/** A signature that is not accepted is a fact worth keeping. */
+export async function refuseSignature(site: Site, person: Person, why: string, purpose: { readonly [key: string]: string }): Promise<void> {
+  await site.ports.log.append({ type: 'verdict.refused', atMs: site.ports.clock.nowMs(), data: { ...purpose, person: person.name, why } })
+}

@@ -1,0 +1,353 @@
+import { join } from 'node:path'
+import {
+  type Clock,
+  decodeEntry,
+  type Event,
+  formatVerifierKey,
+  type Hash,
+  isCosigned,
+  type Log,
+  type NoteSigner,
+  openCheckpoint,
+  SallyportError,
+  type Tile,
+  type TileTree,
+  type Witness,
+} from '@sallyport/core'
+import { diskFileSystem, type FileSystem, readWhole, replaceFile } from './file-system.ts'
+import { GroupCommit } from './group-commit.ts'
+import { lockLog } from './lock.ts'
+import { checkpointPaths, Publisher, type TreeState } from './publisher.ts'
+import type { EncodedEvent } from './read-counts.ts'
+import { type Claim, entriesDirectory, openSigned, readCheckpointFile, recover, type Recovered, refuseToOpen, type TornTail } from './recovery.ts'
+import { SegmentFile } from './segment-file.ts'
+import { TileFiles } from './tile-files.ts'
+
+export interface LogSettings {
+  readonly directory: string
+  /** Signs checkpoints; its name is the log's origin. */
+  readonly signer: NoteSigner
+  readonly clock: Clock
+  readonly witness: Witness | null
+  readonly system?: FileSystem
+  readonly monotonicMs?: () => number
+  /** A new segment is begun when the last one has this many bytes. Default 64 MiB. */
+  readonly segmentBytesMax?: number
+  /** Up to this many bytes of entries are all read at each start; above, only those since the last checkpoint. Default 64 MiB. */
+  readonly scanBytesMax?: number
+  /** How long counted reads are gathered. Default 3 ms. */
+  readonly readsFlushAfterMs?: number
+  /** The limit of promise 7. Default 10 ms. */
+  readonly readsDurableWithinMs?: number
+  /** The shortest time between two checkpoints. Default 1 s. */
+  readonly checkpointEveryMs?: number
+  /** How long the witness may take to answer. Default 5 s. */
+  readonly witnessTimeoutMs?: number
+  /** Hears of what went wrong in the background. */
+  readonly report?: (problem: string) => void
+}
+
+export interface LoggedEvent {
+  readonly index: number
+  readonly event: Event
+}
+
+export interface LogHealth {
+  /** `behind`: a counted read is not durable for longer than promised, and reads are turned away. `failed`: for good. */
+  readonly state: 'ok' | 'behind' | 'failed'
+  readonly failure: SallyportError | null
+  readonly size: number
+  readonly oldestReadAgeMs: number
+  readonly checkpointSize: number | null
+  readonly witnessedSize: number | null
+  /** What keeps tiles, checkpoint or witness from following; null when nothing does. */
+  readonly problem: string | null
+  /** What a crash had left half-written and was cut off at the start. */
+  readonly torn: TornTail | null
+  /** Whether all entries were read at the start, not only those since the last checkpoint. */
+  readonly scannedAll: boolean
+}
+
+/**
+ * The log in a directory. How promise 7 is met: an awaited `append` resolves only after fdatasync. A counted read is written within
+ * `readsFlushAfterMs` and durable one fdatasync later; as soon as the oldest one that is not durable is older than
+ * `readsDurableWithinMs` (10 ms), `appendRead` throws, so no further read is let through until the disk has caught up. A caller that would
+ * rather wait than refuse awaits an `append` of its own, which resolves when the disk has.
+ */
+export interface FileLog extends Log {
+  /** Entries that are durable. */
+  size(): number
+  /** Durable events from this index on, at most `count`. */
+  read(from: number, count: number): Promise<readonly LoggedEvent[]>
+  /** Hears of events once they are durable, in order; ends with the function returned. A listener that throws is reported, not obeyed. */
+  subscribe(listener: (events: readonly LoggedEvent[]) => void): () => void
+  /** The newest signed checkpoint. */
+  checkpoint(): string | null
+  /** The newest checkpoint with the witness's cosignature. */
+  witnessed(): string | null
+  onCheckpoint(listener: (text: string) => void): () => void
+  /** Signs what is durable now and has it witnessed, without waiting for its turn. */
+  publish(): Promise<void>
+  health(): LogHealth
+  /** Has on disk, signed and witnessed what was appended so far. */
+  close(): Promise<void>
+}
+
+const defaults = {
+  segmentBytesMax: 64 * 1024 * 1024,
+  scanBytesMax: 64 * 1024 * 1024,
+  readsFlushAfterMs: 3,
+  readsDurableWithinMs: 10,
+  checkpointEveryMs: 1000,
+  witnessTimeoutMs: 5000,
+}
+const readCountMax = 10_000
+
+/** @throws SallyportError `log_unavailable` when the log cannot be believed or is open elsewhere; `vault_unavailable` when its witness cannot be asked */
+export async function openLog(settings: LogSettings): Promise<FileLog> {
+  const system = settings.system ?? diskFileSystem
+  const { directory } = settings
+  await system.makeDirectory(join(directory, entriesDirectory))
+  const unlock = await lockLog(system, directory)
+  try {
+    const tiles = new TileFiles(system, directory)
+    const { claims, own, witnessed } = await readClaims(settings, system)
+    const filled: { tile: Tile; entries: readonly Uint8Array[] }[] = []
+    const recovered = await recover({
+      system,
+      directory,
+      tiles,
+      claims,
+      scanBytesMax: settings.scanBytesMax ?? defaults.scanBytesMax,
+      full: (tile, entries) => filled.push({ tile, entries }),
+    })
+    await writeKeys(settings, system)
+    const log = new DirectoryLog({ settings, system, tiles, recovered, filled, own, witnessed, unlock })
+    await log.publish()
+    if (log.health().failure) {
+      const failure = log.health().failure
+      await log.close()
+      throw failure
+    }
+    return log
+  } catch (error) {
+    await unlock()
+    throw error
+  }
+}
+
+interface Claims {
+  readonly claims: readonly Claim[]
+  readonly own: { readonly size: number; readonly text: string } | null
+  readonly witnessed: { readonly size: number; readonly text: string } | null
+}
+
+/** Everything that was ever promised about this log: its own checkpoint, the last cosigned one kept here, and what the witness itself holds. */
+async function readClaims({ directory, signer, witness, witnessTimeoutMs }: LogSettings, system: FileSystem): Promise<Claims> {
+  const paths = checkpointPaths(directory)
+  const own = await readCheckpointFile(system, paths.own, signer.key)
+  const kept = await readCheckpointFile(system, paths.witnessed, signer.key)
+  const held = witness ? await askWitness(witness, signer, witnessTimeoutMs ?? defaults.witnessTimeoutMs) : null
+  const newest = [kept, held].reduce((best, one) => (one && one.checkpoint.size >= (best?.checkpoint.size ?? 0) ? one : best), null)
+  const claims = [
+    { opened: own, by: "the log's own last checkpoint" },
+    { opened: kept, by: 'the last witnessed checkpoint' },
+    { opened: held, by: 'the witness' },
+  ].flatMap(({ opened, by }) => (opened ? [{ checkpoint: opened.checkpoint, by }] : []))
+  return { claims: own === null ? claims : claims, own: withSize(own), witnessed: withSize(newest) }
+}
+
+function withSize(opened: { readonly text: string; readonly checkpoint: { readonly size: number } } | null): Claims['own'] {
+  return opened && { size: opened.checkpoint.size, text: opened.text }
+}
+
+async function askWitness(witness: Witness, signer: NoteSigner, timeoutMs: number): Promise<ReturnType<typeof openSigned> | null> {
+  let text: string | null
+  try {
+    text = await witness.latest(signer.key.name, AbortSignal.timeout(timeoutMs))
+  } catch (error) {
+    throw new SallyportError(
+      'vault_unavailable',
+      'The witness of the log cannot be asked, so it is not known whether this log is the newest.',
+      'The log was not opened and nothing was changed.',
+      'Start the vault first.',
+      { cause: error },
+    )
+  }
+  if (text === null) return null
+  const opened = openSigned(text, signer.key, 'the witness')
+  if (!isCosigned(openCheckpoint(text, [witness.key]).verdict)) throw refuseToOpen("The witness's checkpoint is not cosigned by its own key.", 'Check that the vault in the configuration is the one this gate was set up with.')
+  return opened
+}
+
+/** For whoever verifies the log with nothing else at hand; keys from elsewhere beat these. */
+async function writeKeys({ directory, signer, witness }: LogSettings, system: FileSystem): Promise<void> {
+  const keys = [signer.key, ...(witness ? [witness.key] : [])]
+  const text = Buffer.from(keys.map((key) => `${formatVerifierKey(key)}\n`).join(''))
+  const present = await readWhole(system, join(directory, 'keys'), 64 * 1024)
+  if (present?.equals(text) !== true) await replaceFile(system, directory, 'keys', text)
+}
+
+interface Parts {
+  readonly settings: LogSettings
+  readonly system: FileSystem
+  readonly tiles: TileFiles
+  readonly recovered: Recovered
+  readonly filled: { tile: Tile; entries: readonly Uint8Array[] }[]
+  readonly own: Claims['own']
+  readonly witnessed: Claims['witnessed']
+  readonly unlock: () => Promise<void>
+}
+
+class DirectoryLog implements FileLog {
+  readonly #commit: GroupCommit
+  readonly #publisher: Publisher
+  readonly #tree: TileTree
+  readonly #bundle: Uint8Array[]
+  readonly #listeners = new Set<(events: readonly LoggedEvent[]) => void>()
+  readonly #report: (problem: string) => void
+  readonly #readsDurableWithinMs: number
+  readonly #parts: Parts
+  #filled: { tile: Tile; entries: readonly Uint8Array[] }[]
+  #closing: Promise<void> | null = null
+
+  constructor(parts: Parts) {
+    const { settings, system, tiles, recovered } = parts
+    this.#parts = parts
+    this.#tree = recovered.tree
+    this.#bundle = recovered.bundle
+    this.#filled = parts.filled
+    this.#report = settings.report ?? (() => {})
+    this.#readsDurableWithinMs = settings.readsDurableWithinMs ?? defaults.readsDurableWithinMs
+    this.#commit = new GroupCommit(
+      {
+        system,
+        entriesDirectory: join(settings.directory, entriesDirectory),
+        clock: settings.clock,
+        monotonicMs: settings.monotonicMs ?? (() => performance.now()),
+        segmentBytesMax: settings.segmentBytesMax ?? defaults.segmentBytesMax,
+        readsFlushAfterMs: settings.readsFlushAfterMs ?? defaults.readsFlushAfterMs,
+        readsDurableWithinMs: this.#readsDurableWithinMs,
+        durable: (firstIndex, group, leaves) => this.#grow(firstIndex, group, leaves),
+      },
+      recovered.segments,
+    )
+    this.#publisher = new Publisher(
+      {
+        system,
+        directory: settings.directory,
+        tiles,
+        signer: settings.signer,
+        witness: settings.witness,
+        everyMs: settings.checkpointEveryMs ?? defaults.checkpointEveryMs,
+        witnessTimeoutMs: settings.witnessTimeoutMs ?? defaults.witnessTimeoutMs,
+        capture: () => this.#capture(),
+        restore: (filled) => this.#filled.unshift(...filled),
+        frozen: (failure) => this.#commit.fail(failure),
+        report: this.#report,
+      },
+      parts.own,
+      parts.witnessed,
+    )
+  }
+
+  append(event: Event): Promise<number> {
+    return this.#commit.append(event)
+  }
+
+  appendRead(session: string, agent: string, key: string): void {
+    this.#commit.countRead(session, agent, key)
+  }
+
+  #grow(firstIndex: number, group: readonly EncodedEvent[], leaves: readonly Hash[]): void {
+    group.forEach(({ bytes }, place) => {
+      const leaf = leaves[place]
+      if (leaf === undefined) return
+      // Before the leaf, for a leaf that fills a tile takes the bundle with it.
+      this.#bundle.push(bytes)
+      this.#tree.append(leaf)
+    })
+    this.#publisher.poke()
+    if (this.#listeners.size === 0) return
+    const events = group.map(({ event }, place) => ({ index: firstIndex + place, event }))
+    for (const listener of this.#listeners) {
+      try {
+        listener(events)
+      } catch (error) {
+        this.#report(`A listener of the log failed: ${error instanceof Error ? error.message : 'unknown error'}.`)
+      }
+    }
+  }
+
+  #capture(): TreeState {
+    return { size: this.#tree.size, root: this.#tree.root(), edge: this.#tree.partialTiles(), bundle: [...this.#bundle], filled: this.#filled.splice(0) }
+  }
+
+  size(): number {
+    return this.#commit.size
+  }
+
+  async read(from: number, count: number): Promise<readonly LoggedEvent[]> {
+    const wanted = Math.min(count, readCountMax)
+    const events: LoggedEvent[] = []
+    let next = Math.max(0, from)
+    for (const segment of this.#commit.segments) {
+      if (segment.nextIndex <= next || events.length >= wanted) continue
+      const entries = await segment.read(next, wanted - events.length)
+      for (const entry of entries) {
+        events.push({ index: next, event: decodeEntry(entry) })
+        next += 1
+      }
+    }
+    return events
+  }
+
+  subscribe(listener: (events: readonly LoggedEvent[]) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  checkpoint(): string | null {
+    return this.#publisher.published?.text ?? null
+  }
+
+  witnessed(): string | null {
+    return this.#publisher.witnessed?.text ?? null
+  }
+
+  onCheckpoint(listener: (text: string) => void): () => void {
+    return this.#publisher.onCheckpoint(listener)
+  }
+
+  publish(): Promise<void> {
+    return this.#publisher.publish()
+  }
+
+  health(): LogHealth {
+    const { failure } = this.#commit
+    const oldestReadAgeMs = this.#commit.oldestReadAgeMs()
+    return {
+      state: failure ? 'failed' : oldestReadAgeMs > this.#readsDurableWithinMs ? 'behind' : 'ok',
+      failure,
+      size: this.#commit.size,
+      oldestReadAgeMs,
+      checkpointSize: this.#publisher.published?.size ?? null,
+      witnessedSize: this.#publisher.witnessed?.size ?? null,
+      problem: this.#publisher.problem,
+      torn: this.#parts.recovered.torn,
+      scannedAll: this.#parts.recovered.scannedAll,
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#commit.close()
+    await this.#publisher.close()
+    for (const segment of this.#commit.segments) await segment.close()
+    await this.#parts.unlock()
+  }
+}

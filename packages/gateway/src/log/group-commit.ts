@@ -1,0 +1,228 @@
+import { type Clock, encodeEntry, type Event, type Hash, leafHash, LogFormatError, SallyportError } from '@sallyport/core'
+import type { FileSystem } from './file-system.ts'
+import { type EncodedEvent, ReadCounts } from './read-counts.ts'
+import { SegmentFile } from './segment-file.ts'
+
+/** What one group may hold: hashing it must not hold up the event loop for long. */
+const groupEntriesMax = 1024
+const groupBodyBytesMax = 4 * 1024 * 1024
+/** What may wait for the disk before further events are turned away. */
+const queuedBytesMax = 64 * 1024 * 1024
+
+interface Waiting extends EncodedEvent {
+  readonly resolve: (index: number) => void
+  readonly reject: (error: SallyportError) => void
+}
+
+export interface GroupCommitSettings {
+  readonly system: FileSystem
+  /** Where the segments lie. */
+  readonly entriesDirectory: string
+  readonly clock: Clock
+  readonly monotonicMs: () => number
+  readonly segmentBytesMax: number
+  readonly readsFlushAfterMs: number
+  readonly readsDurableWithinMs: number
+  /** Called when a group is durable, before those who wait for it hear of it. */
+  readonly durable: (firstIndex: number, group: readonly EncodedEvent[], leaves: readonly Hash[]) => void
+}
+
+/**
+ * Appends events with one write and one fdatasync for all that were queued during the last one. The first error is the last: after a
+ * failed fdatasync the kernel may have dropped what it could not write and call the next one a success, so nothing is tried again.
+ */
+export class GroupCommit {
+  readonly #settings: GroupCommitSettings
+  readonly #segments: SegmentFile[]
+  readonly #reads: ReadCounts
+  #queue: Waiting[] = []
+  #queuedBytes = 0
+  #running: Promise<void> | null = null
+  #failure: SallyportError | null = null
+  /** Since when the oldest counted read waits to be written, and to become durable; monotonic milliseconds. */
+  #pendingSinceMs: number | null = null
+  #inFlightSinceMs: number | null = null
+  #flushTimer: NodeJS.Timeout | null = null
+
+  constructor(settings: GroupCommitSettings, segments: readonly SegmentFile[]) {
+    this.#settings = settings
+    this.#segments = [...segments]
+    this.#reads = new ReadCounts(settings.clock)
+  }
+
+  get failure(): SallyportError | null {
+    return this.#failure
+  }
+
+  get size(): number {
+    return this.#segments.at(-1)?.nextIndex ?? 0
+  }
+
+  get segments(): readonly SegmentFile[] {
+    return this.#segments
+  }
+
+  append(event: Event): Promise<number> {
+    if (this.#failure) return Promise.reject(this.#failure)
+    let bytes: Uint8Array
+    try {
+      bytes = encodeEntry(event)
+    } catch (error) {
+      return Promise.reject(error instanceof LogFormatError ? unwritable(event, error) : error)
+    }
+    if (this.#queuedBytes + bytes.length > queuedBytesMax) return Promise.reject(overloaded())
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ event, bytes, resolve, reject })
+      this.#queuedBytes += bytes.length
+      this.#start()
+    })
+  }
+
+  countRead(session: string, agent: string, key: string): void {
+    if (this.#failure) throw this.#failure
+    const nowMs = this.#settings.monotonicMs()
+    const oldestMs = this.#inFlightSinceMs ?? this.#pendingSinceMs
+    if (oldestMs !== null && nowMs - oldestMs > this.#settings.readsDurableWithinMs) throw behind(nowMs - oldestMs)
+    this.#reads.count(session, agent, key)
+    if (this.#pendingSinceMs !== null) return
+    this.#pendingSinceMs = nowMs
+    this.#flushTimer = setTimeout(() => this.#start(), this.#settings.readsFlushAfterMs)
+  }
+
+  /** Age of the oldest counted read that is not durable, 0 when there is none. */
+  oldestReadAgeMs(): number {
+    const oldestMs = this.#inFlightSinceMs ?? this.#pendingSinceMs
+    return oldestMs === null ? 0 : this.#settings.monotonicMs() - oldestMs
+  }
+
+  #start(): void {
+    this.#running ??= this.#run()
+  }
+
+  async #run(): Promise<void> {
+    try {
+      do {
+        // One turn of the event loop, so that everybody who was woken by the last group gets into this one.
+        await new Promise(setImmediate)
+        await this.#commit(this.#takeGroup())
+      } while (!this.#failure && (this.#queue.length > 0 || this.#readsAreDue()))
+    } catch (error) {
+      this.fail(unwritten(error))
+    } finally {
+      this.#running = null
+    }
+  }
+
+  #readsAreDue(): boolean {
+    if (this.#pendingSinceMs === null) return false
+    return this.#flushTimer === null || this.#settings.monotonicMs() - this.#pendingSinceMs >= this.#settings.readsFlushAfterMs
+  }
+
+  #takeGroup(): { readonly waiting: readonly Waiting[]; readonly reads: readonly EncodedEvent[] } {
+    let count = 0
+    let bytes = 0
+    for (const { bytes: entry } of this.#queue) {
+      if (count >= groupEntriesMax || (count > 0 && bytes + entry.length > groupBodyBytesMax)) break
+      count += 1
+      bytes += entry.length
+    }
+    const waiting = this.#queue.slice(0, count)
+    this.#queue = this.#queue.slice(count)
+    this.#queuedBytes -= bytes
+    return { waiting, reads: this.#readsAreDue() || this.#failure ? this.#takeReads() : [] }
+  }
+
+  #takeReads(): readonly EncodedEvent[] {
+    if (this.#flushTimer) clearTimeout(this.#flushTimer)
+    this.#flushTimer = null
+    this.#inFlightSinceMs = this.#pendingSinceMs
+    this.#pendingSinceMs = null
+    return this.#reads.drain()
+  }
+
+  async #commit({ waiting, reads }: { readonly waiting: readonly Waiting[]; readonly reads: readonly EncodedEvent[] }): Promise<void> {
+    const group: readonly EncodedEvent[] = [...reads, ...waiting]
+    if (group.length === 0) return
+    try {
+      const segment = await this.#segmentFor()
+      const entries = group.map(({ bytes }) => bytes)
+      const firstIndex = segment.nextIndex
+      const written = writeDurably(segment, entries)
+      // The disk works meanwhile.
+      const leaves = entries.map(leafHash)
+      segment.advance(entries.length, await written)
+      if (this.#failure) throw this.#failure
+      this.#inFlightSinceMs = null
+      this.#settings.durable(firstIndex, group, leaves)
+      waiting.forEach(({ resolve }, place) => resolve(firstIndex + reads.length + place))
+    } catch (error) {
+      const failure = unwritten(error)
+      this.fail(failure)
+      for (const { reject } of waiting) reject(this.#failure ?? failure)
+    }
+  }
+
+  async #segmentFor(): Promise<SegmentFile> {
+    const last = this.#segments.at(-1)
+    if (last && last.bytes < this.#settings.segmentBytesMax) return last
+    const fresh = await SegmentFile.create(this.#settings.system, this.#settings.entriesDirectory, this.size)
+    this.#segments.push(fresh)
+    return fresh
+  }
+
+  /** For good: nothing is appended after this. */
+  fail(failure: SallyportError): void {
+    this.#failure ??= failure
+    if (this.#flushTimer) clearTimeout(this.#flushTimer)
+    this.#flushTimer = null
+    const queue = this.#queue
+    this.#queue = []
+    this.#queuedBytes = 0
+    for (const { reject } of queue) reject(this.#failure)
+  }
+
+  /** Turns away what comes now, has on disk what came before. */
+  async close(): Promise<void> {
+    if (this.#flushTimer) clearTimeout(this.#flushTimer)
+    this.#flushTimer = null
+    if (!this.#failure && (this.#queue.length > 0 || this.#pendingSinceMs !== null)) this.#start()
+    while (this.#running) await this.#running
+    this.fail(new SallyportError('log_unavailable', 'The log was closed.', 'Nothing was appended.', 'Start the gate again.'))
+  }
+}
+
+/** Resolves with the bytes of the group once they are durable. */
+async function writeDurably(segment: SegmentFile, entries: readonly Uint8Array[]): Promise<number> {
+  const bytes = await segment.write(entries)
+  await segment.sync()
+  return bytes
+}
+
+function unwritten(error: unknown): SallyportError {
+  if (error instanceof SallyportError) return error
+  const what = error instanceof Error ? error.message : 'unknown error'
+  return new SallyportError(
+    'log_unavailable',
+    `The log could not be written: ${what}.`,
+    'Nothing was run: what is not on the log does not happen.',
+    'Mend the disk that holds the log and start the gate again; it will not write to this log before.',
+    { cause: error },
+  )
+}
+
+function behind(ageMs: number): SallyportError {
+  return new SallyportError(
+    'log_unavailable',
+    `The disk is slow: a read counted ${Math.round(ageMs)} ms ago is not durable on the log yet.`,
+    'The read was not run.',
+    'Try again in a moment; if it goes on, look at the disk that holds the log.',
+  )
+}
+
+function overloaded(): SallyportError {
+  return new SallyportError('log_unavailable', 'Too much waits to be written to the log.', 'Nothing was appended.', 'Try again in a moment.')
+}
+
+function unwritable(event: Event, error: LogFormatError): SallyportError {
+  return new SallyportError('too_large', `An event of type ${event.type} cannot be written: ${error.message}.`, 'Nothing was appended.', 'Ask for less in one request.')
+}

@@ -1,0 +1,224 @@
+import { join } from 'node:path'
+import {
+  addSignatures,
+  consistencyProof,
+  encodeBase64,
+  formatVerifierKey,
+  isCosigned,
+  LogFormatError,
+  type NoteSigner,
+  openCheckpoint,
+  SallyportError,
+  signCheckpoint,
+  type Tile,
+  tileWidth,
+  type Hash,
+  type Witness,
+  WitnessRefusal,
+} from '@sallyport/core'
+import { type FileSystem, replaceFile } from './file-system.ts'
+import type { TileFiles } from './tile-files.ts'
+
+/** The tree at one moment, as far as it must be held in memory. */
+export interface TreeState {
+  readonly size: number
+  readonly root: Hash
+  readonly edge: readonly Tile[]
+  /** Entries of the partial tile at the right edge of level 0. */
+  readonly bundle: readonly Uint8Array[]
+  /** Full tiles, and the entries of those of level 0, that came into being since the last time. */
+  readonly filled: readonly { readonly tile: Tile; readonly entries: readonly Uint8Array[] }[]
+}
+
+export interface PublisherSettings {
+  readonly system: FileSystem
+  readonly directory: string
+  readonly tiles: TileFiles
+  readonly signer: NoteSigner
+  readonly witness: Witness | null
+  readonly everyMs: number
+  readonly witnessTimeoutMs: number
+  readonly capture: () => TreeState
+  /** Puts back what could not be written, for the next time. */
+  readonly restore: (filled: TreeState['filled']) => void
+  readonly frozen: (failure: SallyportError) => void
+  readonly report: (problem: string) => void
+}
+
+export interface Published {
+  readonly size: number
+  readonly text: string
+}
+
+/** Background work behind the durable append: tiles, the signed checkpoint, the witness. At most one run at a time, at most every so often. */
+export class Publisher {
+  readonly #settings: PublisherSettings
+  readonly #listeners = new Set<(text: string) => void>()
+  #published: Published | null
+  #witnessed: Published | null
+  #timer: NodeJS.Timeout | null = null
+  #running: Promise<void> | null = null
+  #lastMs = -Infinity
+  #problem: string | null = null
+  #witnessProblem: string | null = null
+  #stopped = false
+
+  constructor(settings: PublisherSettings, published: Published | null, witnessed: Published | null) {
+    this.#settings = settings
+    this.#published = published
+    this.#witnessed = witnessed
+  }
+
+  get published(): Published | null {
+    return this.#published
+  }
+
+  get witnessed(): Published | null {
+    return this.#witnessed
+  }
+
+  get problem(): string | null {
+    return this.#problem ?? this.#witnessProblem
+  }
+
+  onCheckpoint(listener: (text: string) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** There is something new. */
+  poke(): void {
+    if (this.#timer || this.#running || this.#stopped) return
+    const waitMs = Math.max(0, this.#lastMs + this.#settings.everyMs - performance.now())
+    this.#timer = setTimeout(() => void this.publish(), waitMs)
+    this.#timer.unref()
+  }
+
+  /** Publishes what is durable now. Resolves when the witness has answered, too; never rejects: problems are reported. */
+  async publish(): Promise<void> {
+    while (this.#running) await this.#running
+    this.#running = this.#publishOnce()
+    await this.#running
+  }
+
+  async #publishOnce(): Promise<void> {
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#lastMs = performance.now()
+    const state = this.#settings.capture()
+    try {
+      await this.#writeTiles(state)
+      await this.#sign(state)
+      this.#problem = null
+    } catch (error) {
+      this.#settings.restore(state.filled)
+      this.#problem = `The log's tiles or checkpoint could not be written: ${messageOf(error)}.`
+      this.#settings.report(this.#problem)
+    }
+    await this.#askWitness(state)
+    this.#running = null
+    // Whatever came meanwhile, or did not work, is for the next time.
+    if (this.#settings.capture().size > (this.#published?.size ?? -1) || this.problem) this.poke()
+  }
+
+  async #writeTiles({ edge, bundle, filled, size }: TreeState): Promise<void> {
+    const { tiles } = this.#settings
+    for (const { tile, entries } of filled) {
+      if (tile.level === 0) await tiles.writeBundle(tile.index, entries)
+      await tiles.write(tile)
+    }
+    if (size === this.#published?.size) return
+    if (bundle.length > 0) await tiles.writeBundle(Math.floor(size / tileWidth), bundle)
+    for (const tile of edge) await tiles.write(tile)
+  }
+
+  async #sign({ size, root }: TreeState): Promise<void> {
+    if (size === this.#published?.size) return
+    const { signer, system, directory } = this.#settings
+    const text = signCheckpoint({ origin: signer.key.name, size, root }, signer)
+    await replaceFile(system, directory, 'checkpoint', Buffer.from(text))
+    this.#published = { size, text }
+    for (const listener of this.#listeners) {
+      try {
+        listener(text)
+      } catch (error) {
+        this.#settings.report(`A listener of checkpoints failed: ${messageOf(error)}.`)
+      }
+    }
+  }
+
+  async #askWitness(state: TreeState): Promise<void> {
+    const { witness } = this.#settings
+    const published = this.#published
+    if (!witness || published?.size !== state.size || this.#witnessed?.size === state.size) return
+    try {
+      await this.#cosign(witness, published, state, this.#witnessed?.size ?? 0, true)
+      this.#witnessProblem = null
+    } catch (error) {
+      if (error instanceof WitnessRefusal) {
+        this.#settings.frozen(refusedByWitness(error, state.size))
+        this.#stopped = true
+      }
+      this.#witnessProblem = `The witness did not cosign: ${messageOf(error)}.`
+      this.#settings.report(this.#witnessProblem)
+    }
+  }
+
+  async #cosign(witness: Witness, published: Published, state: TreeState, oldSize: number, mayRetry: boolean): Promise<void> {
+    const { tiles, system, directory } = this.#settings
+    const proof = await consistencyProof(tiles.nodes(state.size, state.edge), oldSize, state.size)
+    try {
+      const signal = AbortSignal.timeout(this.#settings.witnessTimeoutMs)
+      const answer = await witness.cosign({ oldSize, proof: proof.map(encodeBase64), checkpoint: published.text }, signal)
+      const text = cosigned(published.text, answer, witness)
+      await replaceFile(system, directory, 'witnessed', Buffer.from(text))
+      this.#witnessed = { size: state.size, text }
+    } catch (error) {
+      // It may hold what an earlier answer, lost on the way, said: then the proof begins there.
+      const held = error instanceof WitnessRefusal && error.reason === 'stale' ? error.size : null
+      if (!mayRetry || held === null || held === oldSize || held > state.size) throw error
+      await this.#cosign(witness, published, state, held, false)
+    }
+  }
+
+  /** Publishes the last of it and stays silent from then on. */
+  async close(): Promise<void> {
+    await this.publish()
+    this.#stopped = true
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    while (this.#running) await this.#running
+  }
+}
+
+/** Our checkpoint with the witness's signature, from lines or from a whole note. @throws Error when it is not a cosignature by its key */
+function cosigned(checkpoint: string, answer: string, witness: Witness): string {
+  try {
+    const text = answer.startsWith('— ') ? addSignatures(checkpoint, answer) : answer
+    const opened = openCheckpoint(text, [witness.key])
+    if (isCosigned(opened.verdict) && opened.note.text === openCheckpoint(checkpoint, []).note.text) return text
+  } catch (error) {
+    if (!(error instanceof LogFormatError)) throw error
+  }
+  throw new Error(`its answer is no cosignature of this checkpoint by ${formatVerifierKey(witness.key)}`)
+}
+
+function refusedByWitness(refusal: WitnessRefusal, size: number): SallyportError {
+  const what = refusal.reason === 'stale' ? `The witness has seen ${refusal.size ?? 'more'} entries of this log, which has only ${size}` : 'The witness has seen another history of this log'
+  return new SallyportError(
+    'log_unavailable',
+    `${what}: it is an old copy, or was changed.`,
+    'Nothing was run, and nothing will be until a person has looked.',
+    'Put back the log that the witness saw, or move this one aside and start a new log under a new origin.',
+    { cause: refusal },
+  )
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown error'
+}
+
+/** Where the checkpoints lie. */
+export function checkpointPaths(directory: string): { readonly own: string; readonly witnessed: string } {
+  return { own: join(directory, 'checkpoint'), witnessed: join(directory, 'witnessed') }
+}

@@ -1,0 +1,103 @@
+import { type Clock, encodeEntry, type Event, type Json, sha256Hex } from '@sallyport/core'
+
+/** Items in one `reads` event: with names of at most 128 characters it stays below the 65,535 bytes of an entry. */
+const itemsMax = 128
+const nameCharactersMax = 128
+/** Remembered keys over all sessions; beyond it they are forgotten at the next flush, which costs one hash each when they come back. */
+const keysMax = 65_536
+
+/** An event and its bytes on the log. */
+export interface EncodedEvent {
+  readonly event: Event
+  readonly bytes: Uint8Array
+}
+
+interface Counted {
+  readonly session: string
+  readonly agent: string
+  /** SHA-256 of the key, hex: the key's text stands in the `statement` event of its first use. */
+  readonly key: string
+  count: number
+  firstAtMs: number
+  lastAtMs: number
+}
+
+/**
+ * Counts reads between flushes: equal (session, key) become one item. `count` is on the path of every recalled read, so it only looks
+ * up and adds; hashing and writing wait for the flush.
+ */
+export class ReadCounts {
+  readonly #clock: Clock
+  readonly #sessions = new Map<string, Map<string, Counted>>()
+  #keys = 0
+  #dirty: Counted[] = []
+  #lastSession = ''
+  #lastKeys: Map<string, Counted> | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get waiting(): boolean {
+    return this.#dirty.length > 0
+  }
+
+  count(session: string, agent: string, key: string): void {
+    const keys = session === this.#lastSession && this.#lastKeys ? this.#lastKeys : this.#keysOf(session)
+    const counted = keys.get(key) ?? this.#remember(keys, session, agent, key)
+    const nowMs = this.#clock.nowMs()
+    if (counted.count === 0) {
+      counted.firstAtMs = nowMs
+      this.#dirty.push(counted)
+    }
+    counted.count += 1
+    counted.lastAtMs = nowMs
+  }
+
+  #keysOf(session: string): Map<string, Counted> {
+    let keys = this.#sessions.get(session)
+    if (keys === undefined) {
+      keys = new Map()
+      this.#sessions.set(session, keys)
+    }
+    this.#lastSession = session
+    this.#lastKeys = keys
+    return keys
+  }
+
+  #remember(keys: Map<string, Counted>, session: string, agent: string, key: string): Counted {
+    const counted = { session: shorten(session), agent: shorten(agent), key: sha256Hex(key), count: 0, firstAtMs: 0, lastAtMs: 0 }
+    keys.set(key, counted)
+    this.#keys += 1
+    return counted
+  }
+
+  /** The events for everything counted since the last time; counting starts anew. */
+  drain(): readonly EncodedEvent[] {
+    const dirty = this.#dirty
+    this.#dirty = []
+    const entries: EncodedEvent[] = []
+    for (let start = 0; start < dirty.length; start += itemsMax) entries.push(this.#entry(dirty.slice(start, start + itemsMax)))
+    for (const counted of dirty) counted.count = 0
+    if (this.#keys > keysMax) this.#forget()
+    return entries
+  }
+
+  #entry(counts: readonly Counted[]): EncodedEvent {
+    const reads: readonly Json[] = counts.map(({ session, agent, key, count, firstAtMs, lastAtMs }) => ({ session, agent, key, count, firstAtMs, lastAtMs }))
+    const event: Event = { type: 'reads', atMs: this.#clock.nowMs(), data: { reads } }
+    return { event, bytes: encodeEntry(event) }
+  }
+
+  #forget(): void {
+    this.#sessions.clear()
+    this.#keys = 0
+    this.#lastSession = ''
+    this.#lastKeys = undefined
+  }
+}
+
+/** Our own ids are short; whatever else comes here must still fit, and be told apart. */
+function shorten(name: string): string {
+  return name.length <= nameCharactersMax && /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(name) ? name : `sha256:${sha256Hex(name.toWellFormed())}`
+}

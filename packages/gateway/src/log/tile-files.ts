@@ -1,0 +1,110 @@
+import { dirname, join } from 'node:path'
+import {
+  decodeTile,
+  edgeTiles,
+  encodeEntryBundle,
+  encodeTile,
+  type Hash,
+  type NodeReader,
+  type Tile,
+  tileNodes,
+  tilePath,
+  tileWidth,
+  TileTree,
+} from '@sallyport/core'
+import { type FileSystem, readWhole, writeWhole } from './file-system.ts'
+
+const fullTilesKept = 256
+/** Of the largest file under `tile`. */
+const bundleBytesMax = tileWidth * (2 + 65_535)
+
+/**
+ * The tree's tiles on disk, as C2SP tlog-tiles lays them out. They are derived from entries that are durable already, so they are
+ * written without fdatasync: whoever reads one checks what it adds up to, and what is missing is written again at the next start.
+ */
+export class TileFiles {
+  readonly #system: FileSystem
+  readonly #directory: string
+  /** Full tiles read or written lately, oldest first. */
+  readonly #kept = new Map<string, readonly Hash[]>()
+  readonly #directories = new Set<string>()
+
+  constructor(system: FileSystem, directory: string) {
+    this.#system = system
+    this.#directory = directory
+  }
+
+  async write(tile: Tile): Promise<void> {
+    if (tile.hashes.length === tileWidth) this.#keep(`${tile.level}/${tile.index}`, tile.hashes)
+    await this.#writeFile(tilePath({ level: tile.level, index: tile.index, width: tile.hashes.length }), encodeTile(tile.hashes))
+    if (tile.hashes.length === tileWidth) await this.#system.remove(join(this.#directory, `${tilePath({ level: tile.level, index: tile.index, width: tileWidth })}.p`))
+  }
+
+  async writeBundle(index: number, entries: readonly Uint8Array[]): Promise<void> {
+    const path = tilePath({ level: 'entries', index, width: entries.length })
+    await this.#writeFile(path, encodeEntryBundle(entries))
+    if (entries.length === tileWidth) await this.#system.remove(join(this.#directory, `${path}.p`))
+  }
+
+  async #writeFile(path: string, bytes: Uint8Array): Promise<void> {
+    const target = join(this.#directory, path)
+    const present = await readWhole(this.#system, target, bundleBytesMax)
+    if (present?.equals(bytes) === true) return
+    if (!this.#directories.has(dirname(target))) {
+      await this.#system.makeDirectory(dirname(target))
+      if (this.#directories.size >= 4096) this.#directories.clear()
+      this.#directories.add(dirname(target))
+    }
+    const staged = `${target}.new`
+    await this.#system.remove(staged)
+    const file = await this.#system.open(staged, 'create')
+    if (file === null) throw new Error(`${dirname(target)} is not there`)
+    try {
+      await writeWhole(file, bytes, 0)
+    } finally {
+      await file.close()
+    }
+    await this.#system.rename(staged, target)
+  }
+
+  #keep(name: string, hashes: readonly Hash[]): void {
+    this.#kept.delete(name)
+    this.#kept.set(name, hashes)
+    if (this.#kept.size <= fullTilesKept) return
+    const [oldest] = this.#kept.keys()
+    if (oldest !== undefined) this.#kept.delete(oldest)
+  }
+
+  /** The first `width` hashes of a tile, from the full tile or the partial one. @throws when neither is there */
+  async read(level: number, index: number, width: number): Promise<readonly Hash[]> {
+    const kept = this.#kept.get(`${level}/${index}`)
+    if (kept) return kept.slice(0, width)
+    for (const stored of width === tileWidth ? [tileWidth] : [width, tileWidth]) {
+      const bytes = await readWhole(this.#system, join(this.#directory, tilePath({ level, index, width: stored })), tileWidth * 32)
+      if (bytes?.length !== stored * 32) continue
+      const hashes = decodeTile(bytes, stored)
+      if (stored === tileWidth) this.#keep(`${level}/${index}`, hashes)
+      return hashes.slice(0, width)
+    }
+    throw new Error(`tile ${tilePath({ level, index, width })} is not there`)
+  }
+
+  /** Nodes of the tree of `size` leaves, of which `edge` is held in memory and the rest lies in full tiles. */
+  nodes(size: number, edge: readonly Tile[]): NodeReader {
+    return tileNodes(size, async (level, index, width) => {
+      const held = edge.find((tile) => tile.level === level && tile.index === index)
+      return held && held.hashes.length >= width ? held.hashes.slice(0, width) : this.read(level, index, width)
+    })
+  }
+
+  /** The tree of `size` leaves from its tiles on disk; null when they are not all there. */
+  async restore(size: number, full: (tile: Tile) => void): Promise<TileTree | null> {
+    try {
+      const edge: (readonly Hash[])[] = []
+      for (const { level, index, width } of edgeTiles(size)) edge[level] = width === 0 ? [] : await this.read(level, index, width)
+      return TileTree.restore(size, edge, full)
+    } catch {
+      return null
+    }
+  }
+}

@@ -1,0 +1,250 @@
+import { SallyportError, type SqlChannel, type SqlRow } from '@sallyport/core'
+import type { Taker } from './server-flow.ts'
+import {
+  bindMessage,
+  client,
+  closeMessage,
+  copyDataMessage,
+  copyDoneMessage,
+  copyFailMessage,
+  executeMessage,
+  flushMessage,
+  headerBytes,
+  makeReservedName,
+  parseMessage,
+  readErrorFields,
+  readTagRows,
+  server,
+  syncMessage,
+} from './wire.ts'
+
+/** A connection that the gate may speak on between two messages of its owner. */
+export interface Conversable {
+  /** Resolves when everything before is answered. Throws SallyportError when the gate may not speak now. */
+  enter(): Promise<void>
+  /** Writes; `readies` is how many ReadyForQuery it will bring. Resolves when there is room for more. */
+  write(bytes: Buffer, readies: number): Promise<void>
+  take(taker: Taker | null): void
+  pause(): void
+  resume(): void
+}
+
+/** Longest answer to one query of the gate's own. */
+const answerBytesMax = 64 * 1024 * 1024
+const copyBufferedBytesMax = 1024 * 1024
+
+interface Answer {
+  rows: SqlRow[]
+  tag: string
+  error: Buffer | null
+}
+
+/** The gate's own SQL on someone's connection: by names that no agent knows, so the agent's unnamed statement and portal stay. */
+export class GateChannel implements SqlChannel {
+  #line: Conversable
+  #turn: Promise<unknown> = Promise.resolve()
+  #name = makeReservedName()
+
+  constructor(line: Conversable) {
+    this.#line = line
+  }
+
+  query(sql: string, values: readonly (string | null)[] = []): Promise<readonly SqlRow[]> {
+    return this.#inTurn(async () => (await this.#run(sql, values)).rows)
+  }
+
+  /** Runs SQL and gives its command tag, or the server's error as it came. */
+  attempt(sql: string): Promise<{ readonly tag: string } | { readonly error: Buffer }> {
+    return this.#inTurn(async () => {
+      await this.#line.enter()
+      const answer = await this.#converse(sql, [])
+      return answer.error === null ? { tag: answer.tag } : { error: answer.error }
+    })
+  }
+
+  async #run(sql: string, values: readonly (string | null)[]): Promise<Answer> {
+    await this.#line.enter()
+    const answer = await this.#converse(sql, values)
+    if (answer.error !== null) throw upstreamFailed(answer.error)
+    return answer
+  }
+
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(work)
+    this.#turn = result.catch(() => undefined)
+    return result
+  }
+
+  #opening(sql: string, values: readonly (string | null)[]): Buffer[] {
+    const name = this.#name
+    return [closeMessage('S', name), closeMessage('P', name), parseMessage(name, sql), bindMessage(name, name, values), executeMessage(name)]
+  }
+
+  #closing(): Buffer[] {
+    return [closeMessage('P', this.#name), closeMessage('S', this.#name), syncMessage]
+  }
+
+  async #converse(sql: string, values: readonly (string | null)[]): Promise<Answer> {
+    const answer: Answer = { rows: [], tag: '', error: null }
+    let bytes = 0
+    let over = false
+    const done = new Promise<void>((resolve, reject) => {
+      this.#line.take((type, message) => {
+        bytes += message.length
+        if (bytes > answerBytesMax) over = true
+        if (type === server.dataRow && !over) answer.rows.push(readRow(message))
+        else if (type === server.commandComplete) answer.tag = message.latin1Slice(headerBytes, message.length - 1)
+        else if (type === server.error) answer.error ??= Buffer.from(message)
+        else if (type === server.ready) this.#leave(resolve)
+        else if (type === client.terminate) this.#leave(() => reject(broken()))
+      })
+    })
+    await Promise.all([done, this.#line.write(Buffer.concat([...this.#opening(sql, values), ...this.#closing()]), 1)])
+    if (over) throw new SallyportError('too_large', 'An answer to a query of the gate was over 64 MiB.', 'The gate did not use it.', 'Report this: it is a defect of a connector.')
+    return answer
+  }
+
+  #leave(then: () => void): void {
+    this.#line.take(null)
+    then()
+  }
+
+  async *copyOut(sql: string): AsyncIterable<Uint8Array> {
+    const release = await this.#occupy()
+    try {
+      yield* this.#readCopy(sql)
+    } finally {
+      release()
+    }
+  }
+
+  async *#readCopy(sql: string): AsyncIterable<Uint8Array> {
+    await this.#line.enter()
+    const chunks: Uint8Array[] = []
+    let buffered = 0
+    let state: 'running' | 'ready' | 'broken' = 'running'
+    let error: Buffer | null = null
+    let wake: () => void = () => undefined
+    this.#line.take((type, message) => {
+      if (type === server.copyData) {
+        chunks.push(message.subarray(headerBytes))
+        buffered += message.length
+        if (buffered > copyBufferedBytesMax) this.#line.pause()
+      } else if (type === server.error) error ??= Buffer.from(message)
+      else if (type === server.ready) this.#leave(() => (state = 'ready'))
+      else if (type === client.terminate) this.#leave(() => (state = 'broken'))
+      wake()
+    })
+    const isRunning = (): boolean => state === 'running'
+    try {
+      await this.#line.write(Buffer.concat([...this.#opening(sql, []), ...this.#closing()]), 1)
+      for (;;) {
+        const ready = chunks.splice(0)
+        buffered = 0
+        for (const chunk of ready) yield chunk
+        if (chunks.length > 0) continue
+        if (!isRunning()) break
+        await new Promise<void>((resolve) => {
+          wake = resolve
+          this.#line.resume()
+        })
+      }
+    } finally {
+      // A consumer that left early: what is still coming is read and thrown away, so that the connection can be used again.
+      while (isRunning()) {
+        chunks.length = 0
+        buffered = 0
+        await new Promise<void>((resolve) => {
+          wake = resolve
+          this.#line.resume()
+        })
+      }
+    }
+    if (isBroken(state)) throw broken()
+    if (error !== null) throw upstreamFailed(error)
+  }
+
+  async #occupy(): Promise<() => void> {
+    let release: () => void = () => undefined
+    const before = this.#turn
+    this.#turn = new Promise<void>((resolve) => (release = resolve))
+    await before
+    return release
+  }
+
+  copyIn(sql: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+    return this.#inTurn(async () => {
+      await this.#line.enter()
+      const answer: Answer = { rows: [], tag: '', error: null }
+      let started: () => void = () => undefined
+      const start = new Promise<void>((resolve) => (started = resolve))
+      const done = new Promise<void>((resolve, reject) => {
+        this.#line.take((type, message) => {
+          if (type === server.copyIn) started()
+          else if (type === server.commandComplete) answer.tag = message.latin1Slice(headerBytes, message.length - 1)
+          else if (type === server.error) {
+            answer.error ??= Buffer.from(message)
+            started()
+          } else if (type === server.ready) this.#leave(resolve)
+          else if (type === client.terminate) this.#leave(() => reject(broken()))
+        })
+      })
+      const failed = done.catch(() => started())
+      await this.#line.write(Buffer.concat([...this.#opening(sql, []), flushMessage]), 0)
+      await Promise.race([start, failed])
+      const source = await this.#feed(chunks, () => answer.error !== null)
+      const ending = source === null ? copyDoneMessage : copyFailMessage('the source of the copy failed')
+      await Promise.all([done, this.#line.write(Buffer.concat([ending, ...this.#closing()]), 1)])
+      if (source !== null) throw source.thrown
+      if (answer.error !== null) throw upstreamFailed(answer.error)
+      return readTagRows(answer.tag) ?? 0
+    })
+  }
+
+  /** Sends chunks until the end or until the server refused; what the source threw, if it did. */
+  async #feed(chunks: AsyncIterable<Uint8Array>, refused: () => boolean): Promise<{ readonly thrown: unknown } | null> {
+    try {
+      for await (const chunk of chunks) {
+        if (refused()) break
+        await this.#line.write(copyDataMessage(chunk), 0)
+      }
+      return null
+    } catch (thrown) {
+      return { thrown }
+    }
+  }
+}
+
+function isBroken(state: string): boolean {
+  return state === 'broken'
+}
+
+function readRow(message: Buffer): SqlRow {
+  const count = message.readInt16BE(headerBytes)
+  const row: (string | null)[] = []
+  let at = headerBytes + 2
+  for (let index = 0; index < count; index += 1) {
+    const length = message.readInt32BE(at)
+    at += 4
+    row.push(length === -1 ? null : message.utf8Slice(at, at + length))
+    if (length > 0) at += length
+  }
+  return row
+}
+
+/** The SQLSTATE only: a server's message may quote data. It goes along as `cause`. */
+function upstreamFailed(error: Buffer): SallyportError {
+  const fields = readErrorFields(error)
+  const sqlState = fields.get('C') ?? 'XX000'
+  return new SallyportError(
+    'upstream_failed',
+    `The upstream answered SQLSTATE ${sqlState} to a query that the gate needed for this statement.`,
+    'The statement was not run.',
+    sqlState === '55P03' ? 'Something holds a lock on it: try again later.' : 'Try again; if it repeats, show this to whoever runs the gate.',
+    { cause: new Error(`${sqlState} ${fields.get('M') ?? ''}`) },
+  )
+}
+
+export function broken(): SallyportError {
+  return new SallyportError('upstream_unavailable', 'The connection to the upstream broke.', 'The gate does not know what became of what was running.', 'Connect again.')
+}

@@ -1,0 +1,175 @@
+import type { Socket } from 'node:net'
+import { SallyportError, type Clearance } from '@sallyport/core'
+import type { Conversable } from './gate-channel.ts'
+import { ServerFlow, type Taker } from './server-flow.ts'
+import { Statements } from './statements.ts'
+import type { Backend, Unit } from './upstreams.ts'
+import { errorResponse, executeMessage, failed, idle, inTransaction, makeReservedName, noticeResponse, readyForQuery, syncMessage, type ErrorFields } from './wire.ts'
+
+/** Client and backend joined: what has been written since the last Sync, what is owed, and how the gate gets a word in. */
+export class Line implements Conversable {
+  readonly flow: ServerFlow
+  readonly backend: Backend
+  readonly statements = new Statements()
+  /** Number of the batch that the client is writing; a batch ends with Sync or Query. */
+  batch = 0
+  /** Of the batch being written: something was sent; how many Parses; how many Executes. */
+  touched = false
+  parses = 0
+  executes = 0
+  /** Messages of this batch that may pass and wait for the held one, to go in the same write. */
+  deferred: Buffer | null = null
+  /** Why it is over; after that nothing is written to either side. */
+  ended: string | null = null
+  #client: Socket
+  #clientStalled = false
+  #drains: (() => void)[] = []
+
+  constructor(client: Socket, backend: Backend, broken: (why: string) => void) {
+    this.#client = client
+    this.backend = backend
+    this.flow = new ServerFlow({
+      toClient: (bytes) => this.toClient(bytes),
+      toServer: (bytes) => {
+        if (this.ended === null) backend.converse(bytes)
+      },
+      batchFailed: (batch, parsesDone) => this.statements.undo(batch, parsesDone),
+      broken,
+    })
+  }
+
+  toClient(bytes: Buffer): void {
+    if (this.ended !== null) return
+    if (this.#client.write(bytes) || this.#clientStalled) return
+    this.#clientStalled = true
+    this.backend.pause()
+    this.#client.once('drain', () => {
+      this.#clientStalled = false
+      this.backend.resume()
+    })
+  }
+
+  /** False: the upstream is slow; read no more of the client until it drained. */
+  forward(bytes: Buffer): boolean {
+    if (this.ended !== null) return true
+    return this.backend.forwardRead(bytes)
+  }
+
+  flushDeferred(): void {
+    const bytes = this.deferred
+    this.deferred = null
+    if (bytes !== null) this.forward(bytes)
+  }
+
+  send(clearance: Clearance, unit: Unit): void {
+    const before = this.deferred
+    this.deferred = null
+    if (this.ended !== null) throw new SallyportError('killed', this.ended, 'Nothing was sent upstream.', 'Connect again.')
+    this.backend.send(clearance, unit, before)
+  }
+
+  /** A Sync or Query of the client was written, or will be answered by the gate. */
+  endBatch(): void {
+    this.batch += 1
+    this.touched = false
+    this.parses = 0
+    this.executes = 0
+  }
+
+  drained(): void {
+    const waiting = this.#drains
+    this.#drains = []
+    for (const wake of waiting) wake()
+  }
+
+  // Conversable: the gate's own words on the agent's backend.
+
+  async enter(): Promise<void> {
+    if (this.executes > 0) {
+      throw new SallyportError('not_supported', 'The gate must look at the upstream before this statement, and something already ran since the last Sync.', 'The statement was not run.', 'Send Sync before this statement.')
+    }
+    await this.settle(null)
+    if (this.flow.errored) throw new SallyportError('upstream_failed', 'The upstream refused a message sent before in this batch.', 'The statement was not run.', 'Mend the earlier error and send Sync.')
+  }
+
+  /**
+   * Waits until the server is between two batches. What the client sent since its last Sync is ended by a Sync of the gate's whose answer is
+   * swallowed; with a token, by an Execute of a portal of that name first, which fails and so aborts what was open.
+   */
+  async settle(token: string | null): Promise<void> {
+    this.flushDeferred()
+    await this.flow.quiet()
+    this.#assertOpen()
+    if (!this.touched && token === null) return
+    this.flow.swallowReady = true
+    this.flow.swallowErrorNaming = token
+    this.flow.outstanding += 1
+    this.backend.converse(token === null ? syncMessage : Buffer.concat([executeMessage(token), syncMessage]))
+    await this.flow.quiet()
+    this.flow.swallowErrorNaming = null
+    this.touched = false
+    this.executes = 0
+    this.#assertOpen()
+  }
+
+  /**
+   * Leaves the server as an error of its own would: an open transaction aborted, explicit or of the batch. True when the client has been
+   * told an error of the server's in this batch already.
+   */
+  async abort(): Promise<boolean> {
+    this.flushDeferred()
+    await this.flow.quiet()
+    this.#assertOpen()
+    const open = this.flow.status === inTransaction || this.executes > 0
+    await this.settle(open ? makeReservedName() : null)
+    return this.flow.errored
+  }
+
+  async write(bytes: Buffer, readies: number): Promise<void> {
+    this.#assertOpen()
+    this.flow.outstanding += readies
+    if (this.backend.converse(bytes)) return
+    await new Promise<void>((resolve) => this.#drains.push(resolve))
+  }
+
+  take(taker: Taker | null): void {
+    this.flow.taker = taker
+  }
+
+  pause(): void {
+    this.backend.pause()
+  }
+
+  resume(): void {
+    if (!this.#clientStalled) this.backend.resume()
+  }
+
+  #assertOpen(): void {
+    if (this.ended !== null) throw new SallyportError('killed', this.ended, 'Nothing more was sent upstream.', 'Connect again.')
+  }
+
+  // The gate's own words to the client.
+
+  error(fields: ErrorFields): void {
+    this.flow.inject(errorResponse(fields))
+  }
+
+  notice(fields: ErrorFields): void {
+    this.flow.inject(noticeResponse(fields))
+  }
+
+  /** Answers the client's Sync, Query or function call in the server's place. */
+  ready(): void {
+    this.endBatch()
+    this.flow.endBatch()
+    this.toClient(readyForQuery(this.flow.status))
+  }
+
+  get isIdle(): boolean {
+    return this.flow.status === idle
+  }
+
+  get isFailed(): boolean {
+    return this.flow.status === failed
+  }
+}

@@ -1,0 +1,75 @@
+import { SallyportError, type ErrorCode, type Refusal } from '@sallyport/core'
+import type { ErrorFields } from './wire.ts'
+
+/** What the client is told, in the words of `Refusal`. */
+export type Refused = Pick<Refusal, 'code' | 'message' | 'notDone' | 'next'> & { readonly requestId?: string; readonly requestUrl?: string; readonly guards?: readonly string[] }
+
+/** SQLSTATE of a statement that waits for people. Class SP is Sallyport's own. */
+export const pendingState = 'SP001'
+
+/** The SQLSTATE a client sees for each code. */
+export function sqlStateOf(code: ErrorCode): string {
+  switch (code) {
+    case 'authentication_failed':
+      return '28P01'
+    case 'not_in_scope':
+    case 'refused_by_guard':
+    case 'foreign_credential':
+    case 'no_copy_possible':
+    case 'unreadable':
+      return '42501'
+    case 'approval_required':
+      return pendingState
+    case 'approval_rejected':
+    case 'approval_expired':
+      return 'SP002'
+    case 'copy_failed':
+    case 'target_changed':
+      return '55000'
+    case 'limit_exceeded':
+      return '53400'
+    case 'not_supported':
+      return '0A000'
+    case 'killed':
+      return '57P01'
+    case 'too_large':
+      return '54000'
+    case 'too_slow':
+      return '57014'
+    case 'protocol_violation':
+      return '08P01'
+    case 'upstream_unavailable':
+      return '08006'
+    case 'log_unavailable':
+    case 'store_unavailable':
+    case 'vault_unavailable':
+    case 'upstream_failed':
+      return '58000'
+    case 'clearance_invalid':
+    case 'internal':
+      return 'XX000'
+  }
+}
+
+export function refusalFields(refused: Refused, severity: 'ERROR' | 'FATAL' = 'ERROR'): ErrorFields {
+  const request = refused.requestId === undefined ? '' : ` Request ${refused.requestId}.`
+  const guards = refused.guards === undefined || refused.guards.length === 0 ? '' : ` Guards: ${refused.guards.join(', ')}.`
+  const address = refused.requestUrl === undefined || refused.next.includes(refused.requestUrl) ? '' : ` ${refused.requestUrl}`
+  return {
+    severity,
+    code: sqlStateOf(refused.code),
+    message: refused.message,
+    detail: `${refused.notDone}${request}${guards}`,
+    hint: `${refused.next}${address}`,
+  }
+}
+
+/** Any thrown thing as a refusal; what is not ours says no more than that it is a defect. */
+export function refusedBy(error: unknown): Refused {
+  if (error instanceof SallyportError) return { code: error.code, message: error.message, notDone: error.notDone, next: error.next }
+  return { code: 'internal', message: 'The gate failed on this statement.', notDone: 'The statement was not run.', next: 'Report this: it is a defect of the gate.' }
+}
+
+export function notSupported(message: string, next: string): Refused {
+  return { code: 'not_supported', message, notDone: 'Nothing of this statement was run.', next }
+}

@@ -1,0 +1,369 @@
+import { SallyportError, type Asked, type Attendance, type Cleared, type Outcome, type Refusal, type Upstream } from '@sallyport/core'
+import { canChangeMeaning } from './fold.ts'
+import { GateChannel } from './gate-channel.ts'
+import type { Held } from './held.ts'
+import { HeldTransaction, mayRunHeld, sqlStateOfError } from './held-transaction.ts'
+import type { Line } from './line.ts'
+import type { Meaning } from './meaning.ts'
+import { notSupported, pendingState, refusalFields, refusedBy, type Refused } from './refusal.ts'
+import { heldBytesMax, type Ran } from './server-flow.ts'
+import { bindKeptBytesMax } from './statements.ts'
+import { readPortalOfExecute } from './payload-digest.ts'
+import { digestUnit } from './payload-digest.ts'
+import { isCopyIn, type Wanted } from './unit.ts'
+import type { SessionParts } from './session-parts.ts'
+import { client, flushMessage, idle } from './wire.ts'
+
+/** Asks about one statement, runs it if it was cleared, refuses it in the client's words if not. One statement at a time. */
+export class UnitRunner {
+  readonly upstream: Upstream
+  /** Settings may have changed unseen, or will when the transaction ends: nothing is recalled, everything is asked. */
+  careful = false
+  /** The settings known are not those in force: read again before the next statement. */
+  stale = false
+  /** A statement is with the upstream, or waits for people: what a CancelRequest would stop. */
+  state: 'none' | 'asking' | 'running' = 'none'
+  #parts: SessionParts
+  #line: Line
+  #meaning: Meaning
+  #channel: GateChannel
+  #transaction: HeldTransaction
+  #waiting = new AbortController()
+  #held: Held | null = null
+  #wanted: Wanted | null = null
+
+  constructor(parts: SessionParts, line: Line, meaning: Meaning) {
+    this.#parts = parts
+    this.#line = line
+    this.#meaning = meaning
+    this.#channel = new GateChannel(line)
+    this.#transaction = new HeldTransaction(line, this.#channel)
+    const backend = line.backend
+    this.upstream = {
+      name: parts.open.session.upstream,
+      identity: backend.identity,
+      environment: backend.environment,
+      access: { kind: 'sql', session: this.#channel, protect: backend.protect.channel, hold: (sql) => this.#hold(sql) },
+    }
+    parts.ending.addEventListener('abort', () => this.#waiting.abort())
+  }
+
+  /** A CancelRequest while people are waited for: the wait ends. */
+  cancelWait(): void {
+    if (this.state === 'asking') this.#waiting.abort()
+  }
+
+  async refreshMeaning(): Promise<void> {
+    const names = await this.#meaning.refresh(this.#channel)
+    this.#line.statements.retain(names)
+    this.stale = false
+    if (this.#line.isIdle) this.careful = false
+  }
+
+  /** Null: ran, or its own error was passed on. Else the refusal that the client must be told. */
+  async run(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
+    this.#held = held
+    this.#wanted = wanted
+    let committed = false
+    try {
+      const refused = await this.#askAndRun(wanted, held, end)
+      committed = refused === null
+      return refused
+    } catch (error) {
+      return refusedBy(error)
+    } finally {
+      this.state = 'none'
+      if (this.#line.ended === null) await this.#transaction.rollBack()
+      await this.#line.backend.protect.end(committed && this.#line.ended === null).catch(() => undefined)
+    }
+  }
+
+  async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
+    if (isCopyIn(wanted.text)) return notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
+    if (this.stale && !this.#line.isFailed) {
+      if (this.#line.executes > 0) return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')
+      await this.refreshMeaning()
+    }
+    const digest = digestUnit(wanted.unit)
+    if (digest === null) return { code: 'protocol_violation', message: 'The statement is malformed.', notDone: 'It was not run.', next: 'Report this to whoever wrote the client.' }
+    this.state = 'asking'
+    const verdict = await this.#parts.gate.govern.ask(this.#asked(wanted, digest), this.#attendance())
+    if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
+    if (verdict.outcome === 'refused') return verdict
+    return this.#runCleared(verdict, wanted, held, end)
+  }
+
+  /** The session ended while govern worked: what was cleared is not run, and that is on the log. */
+  async #endedMeanwhile(verdict: Cleared | Refusal): Promise<Refused> {
+    if (verdict.outcome === 'cleared' && verdict.kind !== 'read') await this.#conclude(verdict, { result: 'failed', detail: 'not sent: the session ended first' })
+    return { code: 'killed', message: 'The session ended.', notDone: 'The statement was not run.', next: 'Connect again.' }
+  }
+
+  #asked(wanted: Wanted, bytesSha256: string): Asked {
+    const { session } = this.#parts.open
+    return {
+      session,
+      upstream: this.upstream,
+      connector: 'postgres',
+      decoded: wanted.decoded,
+      payload: {
+        protocol: 'postgres',
+        upstream: session.upstream,
+        upstreamIdentity: this.upstream.identity,
+        bytesSha256,
+        bindValues: wanted.bindValues,
+        settings: this.#meaning.settings,
+      },
+      text: wanted.text,
+      key: this.careful || this.stale ? null : wanted.key,
+    }
+  }
+
+  #attendance(): Attendance {
+    if (this.#waiting.signal.aborted && !this.#parts.ending.aborted) this.#waiting = new AbortController()
+    return {
+      waitMs: this.#parts.settings.waitMs,
+      signal: this.#waiting.signal,
+      pending: (request) => {
+        this.#line.notice({
+          severity: 'NOTICE',
+          code: pendingState,
+          message: `waiting for approval: ${request.summary}`,
+          detail: `Request ${request.id}, open until ${new Date(request.expiresAtMs).toISOString()}.`,
+          hint: `A person decides at ${request.url}`,
+        })
+      },
+    }
+  }
+
+  async #hold(sql: string): Promise<void> {
+    const wanted = this.#wanted
+    const held = this.#held
+    if (wanted === null || held === null) throw unsupported('No statement is being decided.', 'Report this: it is a defect of the gate.')
+    if (this.#transaction.kind === 'none') {
+      if (wanted.portal === null && !mayRunHeld(wanted.text)) throw unsupported('This text controls transactions, and one of its statements must be held until it is counted.', 'Send its statements one by one.')
+      if (wanted.portal !== null && !(await this.#syncFollows(held, wanted.unit.bytes.length))) {
+        throw unsupported('This statement must be held until it is counted, and more follows it before Sync.', 'Send Sync right after its Execute.')
+      }
+    }
+    await this.#transaction.hold(sql)
+  }
+
+  async #syncFollows(held: Held, from: number): Promise<boolean> {
+    let at = from
+    for (;;) {
+      const end = await held.messageEnd(at, () => this.#parts.readOn())
+      if (held.bytes[at] === client.sync) return true
+      if (held.bytes[at] !== client.close) return false
+      at = end
+    }
+  }
+
+  async #runCleared(cleared: Cleared, wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
+    const isHeld = this.#transaction.kind !== 'none'
+    const changing = this.careful || canChangeMeaning(wanted.text, cleared.kind)
+    if (cleared.counted && !isHeld) {
+      await this.#conclude(cleared, { result: 'failed', detail: 'not sent: it must be counted and is not held' })
+      return { code: 'internal', message: 'The statement must be counted, and nothing holds it.', notDone: 'It was not run.', next: 'Report this: it is a defect of the gate.' }
+    }
+    if (cleared.kind === 'read' && !changing && !isHeld) {
+      this.#sendRead(cleared, wanted, held, end)
+      return null
+    }
+    if (wanted.portal !== null && !hasExecute(wanted)) {
+      if (cleared.kind !== 'read') await this.#conclude(cleared, { result: 'failed', detail: 'not sent: Bind came without Execute' })
+      return notSupported('A statement that is not a plain read must be bound and executed in one go.', 'Send Execute right after Bind.')
+    }
+    return this.#watch(cleared, wanted, held, end, isHeld, changing)
+  }
+
+  #sendRead(cleared: Cleared, wanted: Wanted, held: Held, end: number): void {
+    this.#line.send(cleared.clearance, wanted.unit)
+    held.drop(end)
+    this.#sent(wanted, 'read', wanted.portal === null)
+  }
+
+  /** Keeps the books of what was just written. */
+  #sent(wanted: Wanted, kind: 'read' | 'cleared', ready: boolean): void {
+    const line = this.#line
+    line.touched = true
+    if (wanted.portal !== null && wanted.statement !== null) {
+      const bind = wanted.unit.bytes.length > bindKeptBytesMax ? null : wanted.unit.bytes
+      line.statements.bind(wanted.portal, { statement: wanted.statement, batch: line.batch, kind, suspended: false, bind })
+      if (hasExecute(wanted)) line.executes += 1
+    } else line.statements.close('')
+    if (!ready) return
+    line.flow.outstanding += 1
+    line.endBatch()
+  }
+
+  /** Sends and stays until it has run: nothing else of this client may pass before. */
+  async #watch(cleared: Cleared, wanted: Wanted, held: Held, end: number, isHeld: boolean, changing: boolean): Promise<Refused | null> {
+    const line = this.#line
+    line.flushDeferredUnlessFirst()
+    await line.flow.quiet()
+    const tail = wanted.portal === null ? { bytes: wanted.unit.bytes, end, ready: true } : this.#withSync(wanted, held, end)
+    const ran = line.flow.watch(Math.max(0, line.executes - line.flow.completions), tail.ready ? 'ready' : 'completion')
+    const status = line.flow.status
+    if (isHeld) line.flow.holdBack()
+    try {
+      this.state = 'running'
+      line.send(cleared.clearance, { ...wanted.unit, bytes: tail.bytes })
+    } catch (error) {
+      line.flow.release()
+      await this.#conclude(cleared, { result: 'failed', detail: 'not sent' })
+      return refusedBy(error)
+    }
+    held.drop(tail.end)
+    if (isHeld) this.#sentHeld(wanted)
+    else this.#sent(wanted, 'cleared', tail.ready)
+    const came = await ran
+    this.state = 'none'
+    const portal = wanted.portal === null ? undefined : line.statements.portal(wanted.portal)
+    if (came.result === 'completed' && portal?.kind === 'cleared') portal.suspended = came.suspended
+    const refused = isHeld ? await this.#finishHeld(cleared, came) : this.#finish(cleared, came)
+    await this.#afterRun(cleared, wanted, changing, status)
+    return refused
+  }
+
+  #sentHeld(wanted: Wanted): void {
+    const line = this.#line
+    line.flow.outstanding += 1
+    line.flow.swallowReady = true
+    if (wanted.portal === null) line.statements.close('')
+    line.statements.closePortal(wanted.portal ?? '')
+  }
+
+  /** Takes Sync along when it follows (Close may stand between); else asks for a flush. */
+  #withSync(wanted: Wanted, held: Held, end: number): { readonly bytes: Buffer; readonly end: number; readonly ready: boolean } {
+    let at = end
+    for (;;) {
+      const next = held.wholeEnd(at)
+      if (next !== null && held.bytes[at] === client.sync) return { bytes: held.bytes.subarray(0, next), end: next, ready: true }
+      if (next === null || held.bytes[at] !== client.close) break
+      at = next
+    }
+    return { bytes: Buffer.concat([wanted.unit.bytes, flushMessage]), end, ready: false }
+  }
+
+  #finish(cleared: Cleared, ran: Ran): null {
+    if (cleared.kind === 'read') return null
+    void this.#conclude(cleared, outcomeOf(ran))
+    return null
+  }
+
+  async #finishHeld(cleared: Cleared, ran: Ran): Promise<Refused | null> {
+    const line = this.#line
+    if (ran.result === 'broken') {
+      await this.#conclude(cleared, outcomeOf(ran))
+      return null
+    }
+    const answer = line.flow.release()
+    if (ran.result === 'failed') {
+      if (this.#transaction.kind === 'gate') await this.#transaction.rollBack()
+      this.#transaction.kind = 'none'
+      await this.#conclude(cleared, outcomeOf(ran))
+      return this.#answer(answer ?? [], true)
+    }
+    const refused = await this.#settle(cleared, answer === null)
+    if (refused !== null) {
+      await this.#transaction.rollBack()
+      await this.#conclude(cleared, { result: 'failed', detail: `rolled back: ${refused.code}` })
+      return { ...refused, ...this.#batchOver() }
+    }
+    const ended = await this.#transaction.finish().catch(() => null)
+    if (this.#line.ended !== null) {
+      await this.#conclude(cleared, { result: 'unknown', detail: 'the connection broke at commit' })
+      return null
+    }
+    await this.#conclude(cleared, ended === null ? outcomeOf(ran) : { result: 'failed', detail: `SQLSTATE ${sqlStateOfError(ended.error)} at commit` })
+    return ended === null ? this.#answer(answer ?? [], false) : this.#answer([ended.error], true)
+  }
+
+  async #settle(cleared: Cleared, tooMuch: boolean): Promise<Refused | null> {
+    if (tooMuch) {
+      const message = `The statement answered with more than ${heldBytesMax} bytes before its rows were counted.`
+      return { code: 'too_large', message, notDone: 'It was rolled back.', next: 'Leave RETURNING out, or change fewer rows at a time.' }
+    }
+    if (!cleared.counted) return null
+    try {
+      return await this.#parts.gate.govern.settle(cleared.clearance, this.upstream)
+    } catch (error) {
+      return { ...refusedBy(error), notDone: 'The statement was rolled back.' }
+    }
+  }
+
+  /** Gives the client what was held back, and ReadyForQuery in the server's place. */
+  #answer(messages: readonly Buffer[], failed: boolean): null {
+    if (messages.length > 0) this.#line.toClient(Buffer.concat(messages))
+    this.#line.flow.errored ||= failed
+    this.#line.ready()
+    return null
+  }
+
+  /** A held unit took the client's Sync along: who refuses must answer it instead of waiting for it. */
+  #batchOver(): { readonly synced: true } {
+    return { synced: true }
+  }
+
+  async #afterRun(cleared: Cleared, wanted: Wanted, changing: boolean, statusBefore: number): Promise<void> {
+    const line = this.#line
+    if (!changing || line.ended !== null) return
+    line.statements.forgetPortals()
+    if (cleared.kind !== 'read' && !/^\s*(set|reset)\b/i.test(wanted.text)) this.#meaning.separate()
+    this.stale = true
+    this.careful = true
+    if (line.isFailed || line.executes > 0) return
+    if (line.flow.status === idle || statusBefore !== idle || wanted.portal !== null || wanted.portal === null) await this.refreshMeaning()
+  }
+
+  async #conclude(cleared: Cleared, outcome: Outcome): Promise<void> {
+    const concluding = this.#parts.gate.govern.conclude(cleared.clearance, outcome)
+    this.#parts.pending.add(concluding)
+    try {
+      await concluding
+    } catch (error) {
+      this.#parts.end('The outcome of a statement could not be written to the log.', refusedBy(error).code)
+    } finally {
+      this.#parts.pending.delete(concluding)
+    }
+  }
+
+  /** Says no, as the server would have: an open transaction is aborted. True: a Sync of the client's is still to come. */
+  async refuse(refused: Refused & { readonly synced?: true }, simple: boolean): Promise<boolean> {
+    const told = await this.#line.abort()
+    if (!told) {
+      this.#line.error(refusalFields(refused))
+      this.#line.flow.errored = true
+    }
+    if (!simple && refused.synced !== true) return true
+    this.#line.ready()
+    return false
+  }
+}
+
+function hasExecute({ unit, portal }: Wanted): boolean {
+  if (portal === null) return true
+  let at = 0
+  while (at + 5 <= unit.bytes.length) {
+    const end = at + 1 + unit.bytes.readInt32BE(at + 1)
+    if (unit.bytes[at] === client.execute) return readPortalOfExecute(unit.bytes, at, end) === portal
+    at = end
+  }
+  return false
+}
+
+function outcomeOf(ran: Ran): Outcome {
+  switch (ran.result) {
+    case 'completed':
+      return { result: 'succeeded', ...(ran.rows === undefined ? {} : { rows: ran.rows }), ...(ran.suspended ? { detail: 'stopped at its row limit' } : {}) }
+    case 'failed':
+      return { result: 'failed', detail: ran.skipped ? 'not run: an earlier statement of the batch failed' : `SQLSTATE ${ran.sqlState}` }
+    case 'broken':
+      return { result: 'unknown', detail: 'the connection ended before the upstream answered' }
+  }
+}
+
+function unsupported(what: string, next: string): SallyportError {
+  return new SallyportError('not_supported', what, 'The statement was not run.', next)
+}

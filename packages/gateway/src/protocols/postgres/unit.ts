@@ -1,0 +1,49 @@
+import { isUtf8 } from 'node:buffer'
+import type { Json } from '@sallyport/core'
+import { bindValueText, readBindValues, readParameterTypes, type BindValue, type Statement } from './statements.ts'
+import type { Unit } from './upstreams.ts'
+import { headerBytes } from './wire.ts'
+
+/** One statement about to be asked about: what runs, what it says, what is bound. */
+export interface Wanted {
+  readonly unit: Unit
+  readonly text: string
+  readonly key: string | null
+  readonly bindValues: readonly Json[]
+  readonly decoded: Json
+  /** Portal that Bind makes; null for Query. */
+  readonly portal: string | null
+  readonly statement: Statement | null
+}
+
+/** The text of a Query, or null when it holds a zero byte inside or is not UTF-8: the server would read another. */
+export function readQueryText(message: Buffer): string | null {
+  const end = message.length - 1
+  if (message.indexOf(0, headerBytes) !== end) return null
+  const bytes = message.subarray(headerBytes, end)
+  return isUtf8(bytes) ? bytes.utf8Slice() : null
+}
+
+export function wantQuery(message: Buffer, text: string, key: string | null): Wanted {
+  return { unit: { bytes: message, parsed: null }, text, key, bindValues: [], decoded: { sql: text }, portal: null, statement: null }
+}
+
+/** Null when the Bind is malformed or the SQL is not UTF-8. `bytes` begins with Bind. */
+export function wantBind(bytes: Buffer, bindEnd: number, valuesAt: number, portal: string, statement: Statement, key: string | null): Wanted | null {
+  const sql = statement.parsed.subarray(0, statement.sqlBytes)
+  const values = readBindValues(bytes.subarray(0, bindEnd), valuesAt, readParameterTypes(statement.parsed, statement.sqlBytes))
+  if (values === null || !isUtf8(sql)) return null
+  const text = sql.utf8Slice()
+  const texts = values.map(bindValueText)
+  const decoded: Json = texts.every((value) => value !== undefined) ? { sql: text, bindValues: texts } : { sql: text }
+  return { unit: { bytes, parsed: statement.parsed }, text, key, bindValues: values.map(bindValueJson), decoded, portal, statement }
+}
+
+function bindValueJson({ type, format, value }: BindValue): Json {
+  return { type, format, value: value === null ? null : value.toString('base64') }
+}
+
+/** COPY … FROM STDIN, which this half does not carry. What slips past is stopped when the server asks for the data. */
+export function isCopyIn(text: string): boolean {
+  return /(?:^|;)(?:\s|--[^\n]*\n|\/\*.*?\*\/)*copy\b[\s\S]*?\bfrom\b[\s\S]*?\bstdin\b/i.test(text)
+}

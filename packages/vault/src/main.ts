@@ -1,0 +1,131 @@
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { systemCode, toFailure, VaultFailure } from './failure.ts'
+import { listFolder, restoreSnapshot } from './restore.ts'
+import { serve, type ServeSettings } from './serve.ts'
+import { openFolder } from './vault-folder.ts'
+import { verifyFolder } from './verify.ts'
+
+const usage = `usage:
+  vault serve --dir DIR --socket PATH --token-file PATH
+              [--user NAME] [--gate-user NAME] [--new-credential] [--while-stdin-open]
+              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N]
+  vault list DIR | verify DIR [--public-key HEX] | restore DIR ID --to FOLDER
+
+serve   keeps copies; prints one line of JSON once it is ready; ends on SIGTERM, SIGINT and, with --while-stdin-open, when its input ends
+list    the sealed snapshots, read from the folder
+verify  reads everything and says what is not as it was sealed; without the key file it checks signatures and hashes of what is stored
+restore writes the parts of a snapshot as files
+
+list, verify and restore print one JSON document. Exit codes: 0 all well, 1 damage or failure, 2 usage.
+`
+const exitCodes = { ok: 0, failed: 1, usage: 2 } as const
+
+const integer = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
+const serveFlags = z.object({
+  dir: z.string().min(1),
+  socket: z.string().min(1),
+  'token-file': z.string().min(1),
+  user: z.string().optional(),
+  'gate-user': z.string().optional(),
+  'new-credential': z.boolean().default(false),
+  'while-stdin-open': z.boolean().default(false),
+  'open-seals-max': integer.default(1_024),
+  'seal-bytes-max': integer.default(64 * 2 ** 30),
+  'idle-ms': integer.default(3_600_000),
+})
+
+async function main(words: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...words],
+    allowPositionals: true,
+    options: {
+      dir: { type: 'string' },
+      socket: { type: 'string' },
+      'token-file': { type: 'string' },
+      user: { type: 'string' },
+      'gate-user': { type: 'string' },
+      'new-credential': { type: 'boolean' },
+      'while-stdin-open': { type: 'boolean' },
+      'open-seals-max': { type: 'string' },
+      'seal-bytes-max': { type: 'string' },
+      'idle-ms': { type: 'string' },
+      'public-key': { type: 'string' },
+      to: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+  if (values.help === true) {
+    process.stdout.write(usage)
+    return exitCodes.ok
+  }
+  const [command, folder, id, ...more] = positionals
+  const publicKey = values['public-key'] ?? null
+  if (more.length > 0) return explainUsage()
+  if (command === 'serve' && folder === undefined) return await runServe(values)
+  if (folder === undefined) return explainUsage()
+  if (command === 'list' && id === undefined) return print(await listFolder(await openFolder(folder, publicKey)), true)
+  if (command === 'verify' && id === undefined) {
+    const report = await verifyFolder(await openFolder(folder, publicKey))
+    return print(report, report.ok)
+  }
+  if (command === 'restore' && id !== undefined && values.to !== undefined) {
+    const report = await restoreSnapshot(await openFolder(folder, publicKey), id, values.to)
+    return print(report, report.ok)
+  }
+  return explainUsage()
+}
+
+async function runServe(values: unknown): Promise<number> {
+  const parsed = serveFlags.safeParse(values)
+  if (!parsed.success) return explainUsage()
+  const flags = parsed.data
+  const settings: ServeSettings = {
+    folder: flags.dir,
+    socketPath: flags.socket,
+    tokenFile: flags['token-file'],
+    user: flags.user ?? null,
+    gateUser: flags['gate-user'] ?? null,
+    newCredential: flags['new-credential'],
+    limits: { openMax: flags['open-seals-max'], sealBytesMax: flags['seal-bytes-max'], idleMs: flags['idle-ms'] },
+  }
+  const ended = untilEnd(flags['while-stdin-open'])
+  const vault = await serve(settings, { wallMs: () => Date.now(), monotonicMs: () => performance.now() })
+  print({ ready: true, publicKey: vault.publicKey, socket: flags.socket, snapshots: vault.snapshots, damaged: vault.damaged }, true)
+  await ended
+  await vault.close()
+  return exitCodes.ok
+}
+
+function untilEnd(whileStdinOpen: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', resolve)
+    process.once('SIGINT', resolve)
+    if (!whileStdinOpen) return
+    process.stdin.once('end', resolve).once('error', resolve).resume()
+  })
+}
+
+function print(document: object, well: boolean): number {
+  process.stdout.write(`${JSON.stringify(document)}\n`)
+  return well ? exitCodes.ok : exitCodes.failed
+}
+
+function explainUsage(): number {
+  process.stderr.write(usage)
+  return exitCodes.usage
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+  // A reader of standard input would keep the process alive.
+  process.stdin.destroy()
+} catch (error) {
+  const failure = toFailure(error)
+  const isUsage = failure.code === 'bad_request' || systemCode(error)?.startsWith('ERR_PARSE_ARGS') === true
+  const message = isUsage && !(error instanceof VaultFailure) && error instanceof Error ? error.message : failure.message
+  process.stderr.write(`${JSON.stringify({ error: failure.code, message })}\n`)
+  process.exitCode = isUsage ? exitCodes.usage : exitCodes.failed
+  process.stdin.destroy()
+}

@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Snapshot } from '@sallyport/core'
+import { writeOnce } from './disk.ts'
+import { systemCode, toFailure, VaultFailure } from './failure.ts'
+import { manifestBytesMax, openManifest, toSnapshot, type Manifest, type Part } from './manifest.ts'
+import { listManifests, manifestPath, Store } from './store.ts'
+import { readWhole } from './disk.ts'
+import { readRetentions } from './retention.ts'
+import type { VaultKey } from './key.ts'
+import type { VaultFolder } from './vault-folder.ts'
+
+export interface RestoreReport {
+  readonly ok: boolean
+  readonly snapshot: Snapshot
+  readonly restored: readonly { readonly name: string; readonly bytes: number }[]
+  /** What could not be had, and why. The others were written whole. */
+  readonly lost: readonly { readonly name: string; readonly what: string }[]
+}
+
+export interface Listing {
+  readonly snapshots: readonly (Snapshot & { readonly sequence: number; readonly parts: number; readonly storedBytes: number })[]
+  readonly damaged: readonly { readonly file: string; readonly what: string }[]
+}
+
+/** All snapshots in a folder, oldest first, with no vault running. */
+export async function listFolder(folder: VaultFolder): Promise<Listing> {
+  const key = needKey(folder)
+  const damaged: { file: string; what: string }[] = []
+  const report = (file: string, error: unknown): void => void damaged.push({ file, what: toFailure(error).message })
+  const retained = new Map<string, number>()
+  for await (const record of readRetentions(folder.path, key.publicKey, report)) {
+    retained.set(record.snapshot, Math.max(record.retainUntilMs, retained.get(record.snapshot) ?? 0))
+  }
+  const snapshots: Listing['snapshots'][number][] = []
+  for (const name of await listManifests(folder.path)) {
+    const path = manifestPath(folder.path, name)
+    try {
+      const manifest = await openManifest(key, await readWhole(path, manifestBytesMax))
+      if (manifest.id !== name.id) throw new VaultFailure('damaged', 'Its bytes do not have the hash that it is named after.')
+      const storedBytes = manifest.outside.parts.flatMap((part) => part.chunks).reduce((sum, chunk) => sum + chunk.stored, 0)
+      snapshots.push({ ...toSnapshot(manifest, retained.get(name.id) ?? 0), sequence: name.sequence, parts: manifest.parts.length, storedBytes })
+    } catch (error) {
+      report(manifestPath('', name), error)
+    }
+  }
+  return { snapshots, damaged }
+}
+
+/**
+ * Writes the parts of a snapshot as files into a new or empty folder: `parts/…` and `snapshot.json`. A part that is damaged is not written in
+ * part: it is named, the others are restored, and the report says that it is not whole.
+ */
+export async function restoreSnapshot(folder: VaultFolder, id: string, to: string): Promise<RestoreReport> {
+  const key = needKey(folder)
+  const manifest = await findManifest(folder, key, id)
+  await makeEmptyFolder(to)
+  const store = new Store(folder.path, key.chunkKeys)
+  const restored: { name: string; bytes: number }[] = []
+  const lost: { name: string; what: string }[] = []
+  for (const part of manifest.parts) {
+    try {
+      await writePart(store, part, join(to, 'parts', ...part.name.split('/')))
+      restored.push({ name: part.name, bytes: part.bytes })
+    } catch (error) {
+      lost.push({ name: part.name, what: toFailure(error).message })
+    }
+  }
+  const snapshot = toSnapshot(manifest, 0)
+  const description = { snapshot, manifest: manifest.inside.manifest, parts: manifest.parts.map(({ name, bytes, sha256 }) => ({ name, bytes, sha256 })) }
+  await writeOnce(join(to, 'snapshot.json'), Buffer.from(`${JSON.stringify(description, null, 2)}\n`), 0o600)
+  return { ok: lost.length === 0, snapshot, restored, lost }
+}
+
+async function findManifest(folder: VaultFolder, key: VaultKey, id: string): Promise<Manifest> {
+  if (!/^[0-9a-f]{8,64}$/.test(id)) throw new VaultFailure('bad_request', 'A snapshot is named by its id, or by the first 8 or more of its hex digits.')
+  const [name, ...more] = (await listManifests(folder.path)).filter((candidate) => candidate.id.startsWith(id))
+  if (!name) throw new VaultFailure('not_found', 'There is no snapshot of this id. Nothing was written.')
+  if (more.length > 0) throw new VaultFailure('bad_request', 'More than one snapshot begins with these digits. Nothing was written.')
+  const manifest = await openManifest(key, await readWhole(manifestPath(folder.path, name), manifestBytesMax))
+  if (manifest.id !== name.id) throw new VaultFailure('damaged', 'The manifest of this snapshot is damaged. Nothing was written.')
+  return manifest
+}
+
+async function makeEmptyFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  if ((await readdir(path)).length > 0) throw new VaultFailure('bad_request', 'The folder to restore into is not empty. Nothing was written.')
+}
+
+async function writePart(store: Store, part: Part, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await using file = await open(path, 'wx', 0o600).catch((error: unknown) => {
+    if (systemCode(error) === 'EEXIST') throw new VaultFailure('storage_failed', 'Another part has the same name on this file system.')
+    throw error
+  })
+  try {
+    const hash = createHash('sha256')
+    for await (const piece of store.readPart(part)) {
+      hash.update(piece)
+      await file.writeFile(piece)
+    }
+    if (hash.digest('hex') !== part.sha256) throw new VaultFailure('damaged', 'Its chunks do not add up to the part that was sealed.')
+    await file.datasync()
+  } catch (error) {
+    await rm(path, { force: true })
+    throw error
+  }
+}
+
+function needKey(folder: VaultFolder): VaultKey {
+  if (folder.key) return folder.key
+  throw new VaultFailure('damaged', folder.keyDamage ?? "The vault's key file is not there, so nothing in it can be read.")
+}

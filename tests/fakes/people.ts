@@ -1,0 +1,195 @@
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  type AccessRequest,
+  cancelRequest,
+  type Clock,
+  type Event,
+  giveVerdict,
+  type Log,
+  type Question,
+  type Randomness,
+  SallyportError,
+  type Session,
+} from '@sallyport/core'
+import type { Control, ControlPorts, Feed, Kill, Recorded, Signed } from '../../packages/gateway/src/control/ports.ts'
+import { openDatabase } from '../../packages/gateway/src/store/database.ts'
+import { openPeople } from '../../packages/gateway/src/store/people.ts'
+import { openRequests } from '../../packages/gateway/src/store/requests.ts'
+
+export const operatorToken = 'operator-token-of-the-tests-0123456789'
+export const operatorTokenSha256 = createHash('sha256').update(operatorToken).digest('hex')
+
+/** The real time, moved on by hand when a test wants to be later. */
+export class ShiftedClock implements Clock {
+  shiftMs = 0
+  nowMs(): number {
+    return Date.now() + this.shiftMs
+  }
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      const wake = (): void => {
+        clearTimeout(timer)
+        resolve()
+      }
+      if (signal?.aborted) wake()
+      signal?.addEventListener('abort', wake, { once: true })
+    })
+  }
+}
+
+/** A log in memory that can be followed, and made to fail. */
+export class FollowedLog implements Log, Feed {
+  readonly events: Event[] = []
+  readonly #listeners = new Set<(recorded: Recorded) => void>()
+  failing = false
+  async append(event: Event): Promise<number> {
+    if (this.failing) throw new SallyportError('log_unavailable', 'The log cannot append.', 'Nothing was done.', 'Mend the disk.')
+    const index = this.events.push(event) - 1
+    for (const listener of this.#listeners) listener({ index, event })
+    return index
+  }
+  appendRead(): void {
+    // Reads are not part of what people do.
+  }
+  async recent(after: number | null, limit: number): Promise<readonly Recorded[]> {
+    const records = this.events.map((event, index) => ({ index, event }))
+    return records.filter(({ index }) => index > (after ?? -1)).slice(-limit)
+  }
+  subscribe(listener: (recorded: Recorded) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+  get followers(): number {
+    return this.#listeners.size
+  }
+  ofType(type: Event['type']): readonly Event[] {
+    return this.events.filter((event) => event.type === type)
+  }
+}
+
+/** A gate without upstreams: real store in memory, real verdicts, scripted rest. */
+export interface PeopleBench {
+  readonly ports: ControlPorts
+  readonly clock: ShiftedClock
+  readonly log: FollowedLog
+  readonly sessions: Session[]
+  readonly kills: Kill[]
+  readonly releases: Signed[]
+  readonly state: { mode: 'solo' | 'team'; policyHash: string; warnings: string[] }
+  ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
+}
+
+export function makePeopleBench(): PeopleBench {
+  const clock = new ShiftedClock()
+  const log = new FollowedLog()
+  const random: Randomness = { hex: (bytes) => randomBytes(bytes).toString('hex') }
+  const database = openDatabase(':memory:')
+  const requests = openRequests(database)
+  const stored = openPeople(database)
+  const sessions: Session[] = []
+  const kills: Kill[] = []
+  const releases: Signed[] = []
+  const state: PeopleBench['state'] = { mode: 'solo', policyHash: 'e'.repeat(64), warnings: [] }
+  const verdictPorts = { clock, random, log, requests, policyHash: () => state.policyHash, mode: () => state.mode, grantMs: 3_600_000 }
+  const control: Control = {
+    verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
+    cancel: (id, by) => cancelRequest(verdictPorts, id, by),
+    async kill(scope, reason, by) {
+      const startedMs = performance.now()
+      const kill = { id: random.hex(8), scope, reason, by, atMs: clock.nowMs() }
+      kills.push(kill)
+      const ended = sessions.filter(({ id, subject }) => scope.kind === 'all' || scope.id === id || scope.id === subject.agent)
+      for (const session of ended) sessions.splice(sessions.indexOf(session), 1)
+      await log.append({ type: 'kill', atMs: kill.atMs, data: { kind: scope.kind, name: scope.id, by, reason } })
+      return { kill, acknowledgedMs: performance.now() - startedMs, sessionsEnded: ended.length }
+    },
+    async release(id, signed) {
+      const index = kills.findIndex((kill) => kill.id === id)
+      if (index === -1) return false
+      await log.append({ type: 'release', atMs: clock.nowMs(), data: { kill: id, by: signed.person } })
+      kills.splice(index, 1)
+      releases.push(signed)
+      return true
+    },
+    kills: async () => kills,
+    sessions: async () => sessions,
+    agents: () => ['coder', 'reporter'],
+    newestCopy: async (upstream) => snapshotOf(upstream, clock.nowMs() - 4000),
+    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
+    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
+    async issueHandle(agent, ttlMs) {
+      if (agent !== 'coder') throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
+      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + ttlMs }
+    },
+    guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
+    posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
+  }
+  const ports = { clock, random, log, feed: log, requests, control, people: stored.people, links: stored.links, webSessions: stored.webSessions }
+  const ask: PeopleBench['ask'] = async (changes = {}, request = {}) => {
+    const made = { ...makeRequest(clock.nowMs(), { ...makeQuestion(), ...changes }), ...request }
+    await requests.open(made)
+    await log.append({ type: 'request.opened', atMs: clock.nowMs(), session: made.session, agent: made.question.subject.agent, data: { request: made.id } })
+    return made
+  }
+  return { ports, clock, log, sessions, kills, releases, state, ask }
+}
+
+function snapshotOf(upstream: string, madeAtMs: number): Awaited<ReturnType<Control['snapshots']>>[number] {
+  return { id: 'a'.repeat(64), kind: 'tables', upstream, upstreamIdentity: 'system:1', digest: 'd'.repeat(64), madeAtMs, rows: 1, bytes: 1, checksums: {}, retainUntilMs: madeAtMs + 1 }
+}
+
+export function makeRequest(nowMs: number, question: Question): AccessRequest {
+  return {
+    id: randomBytes(16).toString('hex'),
+    nonce: randomBytes(16).toString('hex'),
+    session: 'session-7f3a',
+    question,
+    state: 'pending',
+    approvals: [],
+    createdAtMs: nowMs,
+    expiresAtMs: nowMs + 15 * 60_000,
+    notBeforeMs: null,
+    endedBy: null,
+  }
+}
+
+/** A believable question: the one of DESIGN's example. */
+export function makeQuestion(): Question {
+  return {
+    digest: createHash('sha256').update('digest').digest('hex'),
+    subject: { agent: 'coder', owner: 'ada' },
+    protocol: 'postgres',
+    upstream: 'orders-db',
+    environment: 'production',
+    text: '-- clean up after the migration\nDROP TABLE orders CASCADE;',
+    bindValues: [],
+    operations: [
+      {
+        action: 'postgres.drop_table',
+        kind: 'destroy',
+        reversible: false,
+        why: 'DROP TABLE removes the table and every row in it, and CASCADE takes what depends on it along.',
+        resources: [
+          {
+            type: 'table',
+            name: 'public.orders',
+            identity: 'oid 16412 of system 7301',
+            schemaHash: createHash('sha256').update('orders').digest('hex'),
+          },
+        ],
+        rows: 48_211,
+        bytes: 12_345_678,
+        tables: ['public.orders', 'public.order_lines', 'public.order_notes'],
+        dependants: ['view public.daily_revenue', 'view public.open_orders'],
+      },
+    ],
+    rowsMax: 53_033,
+    copy: 'tables',
+    approvalsNeeded: 1,
+    delayMs: 0,
+    guards: ['destroy-needs-person', 'destroy-needs-proven-copy'],
+    policyHash: 'e'.repeat(64),
+  }
+}
+

@@ -1,0 +1,20 @@
+import { fileURLToPath } from 'node:url'
+import { describeFailure, toFailure } from '../../packages/cli/src/failure.ts'
+import { runUp, shippedPrograms } from '../../packages/cli/src/up.ts'
+
+/** `sallyport up` with a stand-in for the gateway and the real vault: `up-process.ts STATE [CONFIG]`. */
+const [state = '', configuration = null] = process.argv.slice(2)
+try {
+  process.exitCode = await runUp({
+    configuration,
+    stateDirectory: state,
+    json: false,
+    programs: { ...shippedPrograms, gateway: fileURLToPath(new URL('./gateway-process.ts', import.meta.url)) },
+    nowMs: Date.now,
+    write: (text) => process.stdout.write(text),
+  })
+} catch (error) {
+  const failure = toFailure(error)
+  process.stderr.write(describeFailure(failure, false))
+  process.exitCode = failure.exitCode
+}

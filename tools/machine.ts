@@ -1,0 +1,81 @@
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { runCommand } from './command.ts'
+
+/** A program that tests start, and the Debian package it is in. */
+interface Program {
+  readonly name: string
+  readonly debianPackage: string
+  /** Servers are not on PATH in Debian: they lie in a folder a version. */
+  readonly versionedFolder?: string
+}
+
+export const neededPrograms: readonly Program[] = [
+  { name: 'git', debianPackage: 'git' },
+  { name: 'psql', debianPackage: 'postgresql-client' },
+  { name: 'pgbench', debianPackage: 'postgresql' },
+  { name: 'initdb', debianPackage: 'postgresql', versionedFolder: '/usr/lib/postgresql' },
+  { name: 'postgres', debianPackage: 'postgresql', versionedFolder: '/usr/lib/postgresql' },
+  { name: 'pgbouncer', debianPackage: 'pgbouncer' },
+  { name: 'chromium', debianPackage: 'chromium' },
+]
+
+/** Without any font the browser draws pages without a letter, and pictures of them would prove nothing. */
+const fontPackage = 'fonts-dejavu-core'
+
+export function findMissingPrograms(programs: readonly Program[], path: string): readonly Program[] {
+  return programs.filter((program) => !foldersOf(program, path).some((folder) => isProgram(join(folder, program.name))))
+}
+
+/** The one line that installs what is missing. */
+export function installLine(missing: readonly Program[]): string {
+  const packages = new Set(missing.map((program) => program.debianPackage))
+  if (packages.has('chromium')) packages.add(fontPackage)
+  return `apt-get update && apt-get install -y --no-install-recommends ${[...packages].toSorted().join(' ')}`
+}
+
+export interface Preparation {
+  readonly ready: boolean
+  /** What to print: what was done, or what is missing and the line that mends it. */
+  readonly sentence: string
+}
+
+/** Installs the missing programs when we may; else says what a person must run. */
+export async function prepareMachine(print: (line: string) => void): Promise<Preparation> {
+  const path = process.env['PATH'] ?? ''
+  const missing = findMissingPrograms(neededPrograms, path)
+  if (missing.length === 0) return { ready: true, sentence: `${neededPrograms.length} programs that tests need are here` }
+  const names = missing.map((program) => program.name).join(', ')
+  const line = installLine(missing)
+  if (process.getuid?.() !== 0 || findMissingPrograms([{ name: 'apt-get', debianPackage: 'apt' }], path).length > 0) {
+    return { ready: false, sentence: `Tests need ${names}, which this machine lacks. Nothing was run. As root: ${line}` }
+  }
+  print(`installing what tests need (${names}): ${line}`)
+  const result = await runCommand('sh', ['-c', line.replaceAll('apt-get', 'apt-get -q -o DPkg::Lock::Timeout=120')], {
+    cwd: '/',
+    timeoutMs: 300_000,
+    environment: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  })
+  const still = findMissingPrograms(neededPrograms, path).map((program) => program.name)
+  if (result.code === 0 && still.length === 0) return { ready: true, sentence: `installed ${names}` }
+  const end = `${result.stdout}${result.stderr}`.trimEnd().split('\n').slice(-15).join('\n')
+  return {
+    ready: false,
+    sentence: `${end}\nTests need ${still.join(', ')}, and installing them failed. Nothing was run. Try: ${line}`,
+  }
+}
+
+function foldersOf(program: Program, path: string): readonly string[] {
+  if (program.versionedFolder === undefined) return path.split(delimiter).filter((folder) => folder !== '')
+  const root = program.versionedFolder
+  return existsSync(root) ? readdirSync(root).map((version) => join(root, version, 'bin')) : []
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { runCommand } from './command.ts'
+import { findDependencyListGaps } from './dependency-list.ts'
+import { findDependencyViolations, findUnseenDependencyPlants } from './dependency-rules.ts'
+import { findFolderGaps } from './folders.ts'
+import { findLintBreaches, findUnseenLintPlants } from './lint.ts'
+import { listFiles } from './source-tree.ts'
+import type { Step, StepResult } from './step.ts'
+import { findStyleBreaches } from './style.ts'
+
+/** Every check that starts nothing. Longest first, so that two processors end at about the same time. */
+export function staticSteps(root: string): readonly Step[] {
+  const program = (name: string, summary: string, command: string, ...args: readonly string[]): Step => ({
+    name,
+    run: () => runProgram(root, summary, command, args),
+  })
+  return [
+    { name: 'planted imports', run: () => findUnseenDependencyPlants(root) },
+    { name: 'planted lint', run: () => findUnseenLintPlants(root) },
+    { name: 'lint', run: () => findLintBreaches(root) },
+    { name: 'dependencies', run: () => findDependencyViolations(root) },
+    program('types', 'tsc', 'tsc', '-p', '.'),
+    program('dead code', 'knip', 'knip', '--no-progress', '--treat-config-hints-as-errors'),
+    program('format', 'prettier', 'prettier', '--check', '--log-level', 'warn', '--cache', '.'),
+    { name: 'style', run: async () => Promise.resolve(checkStyle(root)) },
+    { name: 'folders', run: () => findFolderGaps(root) },
+    { name: 'reasons', run: async () => Promise.resolve(findDependencyListGaps(root)) },
+  ]
+}
+
+async function runProgram(root: string, summary: string, command: string, args: readonly string[]): Promise<StepResult> {
+  const result = await runCommand(command, args, { cwd: root })
+  const output = `${result.stdout}${result.stderr}`.trimEnd()
+  return { findings: result.code === 0 ? [] : [output === '' ? `${command} ended with ${result.code}` : output], summary }
+}
+
+function checkStyle(root: string): StepResult {
+  const files = listFiles(root)
+  const found = files.flatMap((file) => findStyleBreaches(file, readFileSync(join(root, file), 'utf8')))
+  return {
+    findings: found.map(({ file, line, rule, what }) => `${file}:${line} ${what} [${rule}]`),
+    summary: `${files.length} files`,
+  }
+}

@@ -1,0 +1,71 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { runCommand } from './command.ts'
+import { numberOf, parseRecord, recordsOf, textOf, type JsonRecord } from './json.ts'
+
+export interface TestRun {
+  readonly passed: number
+  readonly failed: number
+  /** Why the run as a whole failed, besides failed tests: nothing ran, something was skipped, an error outside of tests. */
+  readonly faults: readonly string[]
+}
+
+const runMsMax = 15 * 60_000
+
+/** What vitest said: its own report, since an exit code says nothing about what was left out. */
+export interface VitestRun {
+  readonly report: JsonRecord
+  readonly code: number
+  readonly output: string
+}
+
+/** Runs vitest over `paths` (all tests when empty). With `live`, its output is passed on as it comes. */
+export async function runVitest(root: string, paths: readonly string[], live: boolean): Promise<VitestRun> {
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-report-'))
+  try {
+    const report = join(folder, 'report.json')
+    const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...paths]
+    // The tree's own programs first: a test in a copy must start the copy's.
+    const path = [join(root, 'node_modules', '.bin'), process.env['PATH'] ?? ''].join(delimiter)
+    const result = await runCommand('vitest', args, {
+      cwd: root,
+      live,
+      timeoutMs: runMsMax,
+      environment: { ...process.env, PATH: path },
+    })
+    return { report: parseRecord(readReport(report)), code: result.code, output: `${result.stdout}${result.stderr}` }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+export async function runTests(root: string, paths: readonly string[]): Promise<TestRun> {
+  return countTests(await runVitest(root, paths, true))
+}
+
+function readReport(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return '{}'
+  }
+}
+
+/** Turns vitest's report into counts. The output's end is shown when the run failed outside of any test. */
+export function countTests({ report, code, output }: VitestRun): TestRun {
+  const passed = numberOf(report.numPassedTests)
+  const failed = numberOf(report.numFailedTests)
+  const skipped = numberOf(report.numPendingTests) + numberOf(report.numTodoTests)
+  const files = recordsOf(report.testResults).filter(
+    (file) => textOf(file.status) === 'failed' && recordsOf(file.assertionResults).length === 0,
+  )
+  const faults = [
+    ...files.map((file) => `${textOf(file.name)} could not be run: ${textOf(file.message)}`),
+    ...(skipped > 0 ? [`${skipped} tests were skipped; what they lack is a failure`] : []),
+    ...(passed + failed === 0 ? [`no test ran\n${output.slice(-4000)}`] : []),
+  ]
+  if (code !== 0 && failed === 0 && faults.length === 0)
+    faults.push(`vitest ended with ${code} outside of any test\n${output.slice(-4000)}`)
+  return { passed, failed, faults }
+}
