@@ -20,17 +20,9 @@ test('a program that is not there, or ends by a signal, is a failure that names 
 })
 
 test('one that takes too long is stopped with its children', async () => {
-  const result = await runCommand('sh', ['-c', 'sleep 60 & echo $!; wait'], { cwd, timeoutMs: 300 })
+  const startMs = performance.now()
+  // The inner sleep holds the output open: only its end lets runCommand return.
+  const result = await runCommand('sh', ['-c', 'sleep 60 & wait'], { cwd, timeoutMs: 300 })
   expect(result.stderr).toContain('ran longer than 0.3 s')
-  const child = Number(result.stdout.trim())
-  await expect.poll(() => isRunning(child)).toBe(false)
+  expect(performance.now() - startMs).toBeLessThan(20_000)
 })
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}

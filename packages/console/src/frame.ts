@@ -1,4 +1,4 @@
-import { markup, type Markup, type Piece } from './markup.ts'
+import { markup, type Markup, ownSource, type Piece } from './markup.ts'
 import { style } from './style.ts'
 import { formatDuration, formatInstant } from './words.ts'
 
@@ -40,7 +40,7 @@ export function renderPage(frame: Frame, page: Page): string {
   const refresh = page.refresh
   const document = markup`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="referrer" content="no-referrer">
-<title>${page.title} · Sallyport</title><style nonce="${frame.nonce}">${style}</style></head>
+<title>${page.title} · Sallyport</title><style nonce="${frame.nonce}">${ownSource(style)}</style></head>
 <body data-csrf="${frame.csrf}" data-now="${frame.nowMs}"${
     refresh ? markup` data-refresh="${refresh.address}" data-version="${refresh.version}"` : ''
   }>${renderTop(frame, page.path)}${frame.person === null ? '' : frame.posture.warnings.map((warning) => markup`<p class="note" role="note"><b aria-hidden="true">⚠</b> ${warning}</p>`)}

@@ -14,13 +14,17 @@ const detailCharacters = 400
 
 export function liveLineOf(index: number, event: Event): LiveLine {
   const { sign, what, tone } = titleOf(event.type)
-  const facts = Object.entries(event.data).flatMap(([key, value]) => (value === null || key === 'approval' ? [] : [`${key} ${factOf(value)}`]))
+  const facts = Object.entries(event.data).flatMap(([key, value]) => (value === null || proofs.has(key) || key.endsWith('Ms') ? [] : [`${key} ${factOf(value)}`]))
   const who = event.agent === undefined ? [] : [event.agent]
   return { index, time: new Date(event.atMs).toISOString().slice(11, 19), what: `${sign} ${what}`, tone, detail: visibleLine(cut([...who, ...facts].join(' · '))) }
 }
 
+/** For machines: on the log, and too long for a glance. */
+const proofs: ReadonlySet<string> = new Set(['approval', 'credential', 'publicKey', 'aaguid', 'evidence', 'statement', 'digest', 'policyHash', 'challenge'])
+
 function factOf(value: Json): string {
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  return text.replaceAll(/\b[0-9a-f]{24,}\b/g, (hash) => `${hash.slice(0, 10)}…`)
 }
 
 function cut(text: string): string {
@@ -38,9 +42,9 @@ function titleOf(type: EventType): { readonly sign: string; readonly what: strin
     case 'configuration.applied':
       return { sign: '✎', what: 'configuration', tone: 'calm' }
     case 'person.enrolled':
-      return { sign: '＋', what: 'person enrolled', tone: 'warn' }
+      return { sign: '+', what: 'person enrolled', tone: 'warn' }
     case 'handle.issued':
-      return { sign: '＋', what: 'handle issued', tone: 'calm' }
+      return { sign: '+', what: 'handle issued', tone: 'calm' }
     case 'handle.revoked':
       return { sign: '–', what: 'handle revoked', tone: 'calm' }
     case 'door.refused':
@@ -70,7 +74,7 @@ function titleOf(type: EventType): { readonly sign: string; readonly what: strin
     case 'verdict.refused':
       return { sign: '✕', what: 'verdict refused', tone: 'danger' }
     case 'grant.made':
-      return { sign: '＋', what: 'grant made', tone: 'calm' }
+      return { sign: '+', what: 'grant made', tone: 'calm' }
     case 'grant.returned':
       return { sign: '←', what: 'grant returned', tone: 'calm' }
     case 'grant.void':

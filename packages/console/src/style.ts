@@ -21,12 +21,13 @@ a{color:var(--blue)}
 .pill{background:var(--red);color:var(--card);border-radius:9px;padding:0 .42rem;font-size:.78rem;font-weight:650}
 .note{padding:.5rem 1rem;background:var(--amber-bg);color:var(--amber);border-bottom:1px solid var(--line);font-size:.86rem}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:1.1rem 1.15rem;margin:0 0 1rem}
+.card>:last-child{margin-bottom:0}
 .hero{border-left:5px solid var(--line)}
 .hero.danger{border-left-color:var(--red)}.hero.warn{border-left-color:var(--amber)}
 .hero h1::first-letter{text-transform:uppercase}
 .dim{color:var(--dim)}.small{font-size:.86rem}
 .badge{display:inline-block;border-radius:5px;padding:.08rem .45rem;font-size:.78rem;font-weight:600;background:var(--soft);color:var(--dim);white-space:nowrap}
-.danger>.badge,.badge.danger{background:var(--red-bg);color:var(--red)}.badge.warn{background:var(--amber-bg);color:var(--amber)}.badge.good{background:var(--green-bg);color:var(--green)}
+.badge.danger{background:var(--red-bg);color:var(--red)}.badge.warn{background:var(--amber-bg);color:var(--amber)}.badge.good{background:var(--green-bg);color:var(--green)}
 .facts{list-style:none;padding:0;margin:.2rem 0 0}
 .facts li{padding:.1rem 0 .1rem 1.1rem;position:relative}
 .facts li::before{content:"–";position:absolute;left:0;color:var(--dim)}
@@ -34,8 +35,8 @@ a{color:var(--blue)}
 dl{display:grid;grid-template-columns:minmax(6.5rem,max-content) 1fr;gap:.3rem 1rem;margin:0;font-size:.92rem}
 dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere;min-width:0}
 code,pre,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.84rem}
-code{overflow-wrap:anywhere}
-.fence{margin:0}
+code,output{overflow-wrap:anywhere}
+.fence{margin:0}.fence+h3{margin-top:1rem}
 figcaption{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem;font-size:.86rem;margin-bottom:.4rem;font-weight:600}
 figcaption .dim{font-weight:400}
 pre{margin:0;background:var(--soft);border:1px solid var(--line);border-radius:7px;padding:.75rem .85rem;max-height:26rem;overflow:auto;overflow-wrap:anywhere;white-space:pre-wrap;tab-size:4;line-height:1.5;unicode-bidi:isolate}
@@ -58,23 +59,24 @@ button.slight{padding:.18rem .6rem;font-size:.84rem;font-weight:500}
 [role=status]{min-height:1.55rem;margin:.8rem 0 0;font-size:.92rem}
 [role=status]:empty{margin:0;min-height:0}
 [role=status].bad{color:var(--red);font-weight:600}
-.state{display:flex;gap:.7rem;flex-wrap:wrap;align-items:center;justify-content:space-between}
+.state{display:flex;gap:.7rem;flex-wrap:wrap;align-items:center;justify-content:space-between;margin-bottom:.5rem}.state h2{margin:0}
 .rows{list-style:none;margin:0;padding:0}
-.rows>li{border-top:1px solid var(--line)}.rows>li:first-child{border:0}
-.rows a.row{display:block;padding:.8rem .2rem;color:inherit;text-decoration:none}
+.rows>li{border-top:1px solid var(--line)}.rows>li>.state{padding:.45rem 0;margin:0}.rows>li:first-child{border:0}
+.rows a.row{display:block;padding:.85rem 0;color:inherit;text-decoration:none}
 .rows a.row:hover h3{text-decoration:underline}
+.rows code{display:block;color:var(--dim);margin:.15rem 0 .2rem}
+.side h3{margin-top:1.3rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.88rem}
 th{text-align:left;font-weight:500;color:var(--dim);font-size:.8rem}
 th,td{padding:.38rem .6rem .38rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 td:last-child{padding-right:0}
 .feed{list-style:none;margin:0;padding:0;font-size:.86rem}
-.feed li{display:grid;grid-template-columns:4.6rem 8.6rem 1fr;gap:0 .8rem;padding:.28rem 0;border-bottom:1px solid var(--line)}
+.feed li{display:grid;grid-template-columns:4.6rem 9.8rem 1fr;gap:0 .8rem;padding:.28rem 0;border-bottom:1px solid var(--line)}
 .feed time{color:var(--dim);font-variant-numeric:tabular-nums}
 .feed .what{font-weight:600}.feed .danger .what{color:var(--red)}.feed .warn .what{color:var(--amber)}
 .feed .detail{overflow-wrap:anywhere;color:var(--dim);min-width:0}
 .grid{display:grid;gap:1rem}
-@media(min-width:62rem){.grid{grid-template-columns:minmax(0,1fr) 22rem;align-items:start}}
-@media(max-width:34rem){h1{font-size:1.32rem}.buttons button{flex:1 1 100%}.feed li{grid-template-columns:4.6rem 1fr}.feed .detail{grid-column:1/-1}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}}
-@media(prefers-reduced-motion:no-preference){button{transition:background .12s}}
+@media(min-width:62rem){.grid{grid-template-columns:minmax(0,1fr) 21rem;align-items:start}.side{grid-column:2;grid-row:1}}
+@media(max-width:34rem){h1{font-size:1.32rem}.buttons button{flex:1 1 100%}.feed li{grid-template-columns:4.6rem 1fr}.feed .detail{grid-column:1/-1}dl{grid-template-columns:5.4rem 1fr;gap:.3rem .8rem}.fine dl{grid-template-columns:1fr;gap:0}.fine dd{margin-bottom:.35rem}}
 `

@@ -47,11 +47,11 @@ export function verbOf(kind: ImpactKind): string {
     case 'disrupt':
       return 'interrupts'
     case 'escalate':
-      return 'changes who may do what through'
+      return 'changes access to or protections of'
     case 'destroy':
       return 'deletes'
     case 'unknown':
-      return 'could do anything to'
+      return 'could do anything, being unreadable, to'
   }
 }
 
@@ -75,6 +75,7 @@ export function badgeOf(kind: ImpactKind): { readonly sign: string; readonly wor
 
 interface Measured {
   readonly kind: ImpactKind
+  readonly targets: readonly string[]
   readonly rows: number
   readonly rowsUncounted: number
   readonly tables: readonly string[]
@@ -86,6 +87,7 @@ function measure(operations: readonly AskedOperation[]): Measured {
   const counted = touching.length === 0 ? operations : touching
   return {
     kind: worstKind(operations.map(({ kind }) => kind)),
+    targets: [...new Set(counted.flatMap(({ resources }) => resources.map(({ type, name }) => `${type} ${name}`)))],
     rows: counted.reduce((sum, { rows }) => sum + (rows ?? 0), 0),
     rowsUncounted: counted.filter(({ rows }) => rows === null).length,
     tables: [...new Set(counted.flatMap(({ tables }) => tables))],
@@ -109,8 +111,11 @@ function objectOf(measured: Measured): string {
   const where = tables.length === 1 ? ` in ${tables[0] ?? ''}` : tables.length > 1 ? ` in ${formatAmount(tables.length, 'table')}` : ''
   if (rowsUncounted === 0) return `${formatAmount(rows, 'row')}${where}`
   if (rows > 0) return `at least ${formatAmount(rows, 'row')}${where}`
-  if (tables.length === 1) return tables[0] ?? ''
-  return tables.length > 1 ? formatAmount(tables.length, 'table') : 'something that could not be counted'
+  if (tables.length > 1) return formatAmount(tables.length, 'table')
+  if (tables.length === 1) return `table ${tables[0] ?? ''}`
+  const [target] = measured.targets
+  if (target === undefined) return 'what the gate could not measure'
+  return measured.targets.length === 1 ? target : `${target} and ${formatAmount(measured.targets.length - 1, 'other thing')}`
 }
 
 /** `view public.daily` and `view public.weekly` → "2 views depend on it". Words we don't know stay "things". */

@@ -70,7 +70,8 @@ describe('govern', () => {
     expect(govern.recall(bench.session, 'select')).toBe(false)
     await remember()
     bench.log.failing = true
-    expect(() => govern.recall(bench.session, 'select')).toThrow(/log/)
+    expect(govern.recall(bench.session, 'select')).toBe(false)
+    expect(await govern.ask(ask(bench, { key: 'select' }), attend())).toMatchObject({ outcome: 'refused', code: 'log_unavailable' })
     bench.log.failing = false
     bench.killSwitch.pull('test')
     expect(govern.recall(bench.session, 'select')).toBe(false)

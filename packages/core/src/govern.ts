@@ -62,7 +62,12 @@ class Pipeline implements Govern {
     if (entry === null || entry.operations !== null) return false
     const stopped = killSwitch.stopped(agent, owner, session.id, session.upstream)
     if (stopped !== null) throw killedError(stopped)
-    log.appendRead(session.id, agent, entry.statement)
+    try {
+      log.appendRead(session.id, agent, entry.statement)
+    } catch {
+      // The log is behind or failed: not the fast path's to judge. `ask` waits for the disk, or refuses.
+      return false
+    }
     return true
   }
 
@@ -253,7 +258,7 @@ class Pipeline implements Govern {
   /** protect → decide again → clear. */
   async #proceed(passage: Passage, operations: readonly ResolvedOperation[], digest: string, permit: Permit, grant: Grant | null): Promise<Cleared | Refusal> {
     const { asked } = passage
-    if (isPureRead(operations)) return this.#clearRead(passage, operations, digest)
+    if (isPureRead(operations)) return await this.#clearRead(passage, operations, digest)
     let snapshot: Snapshot | null = null
     if (permit.obligations.includes('snapshot')) {
       snapshot = await this.#protect(passage, operations, digest, grant)
@@ -335,16 +340,23 @@ class Pipeline implements Govern {
   }
 
   /** A read: on the log within 10 ms, without waiting (promise 7), and remembered when its key says all there is to say. */
-  #clearRead(passage: Passage, operations: readonly ResolvedOperation[], digest: string): Cleared {
+  async #clearRead(passage: Passage, operations: readonly ResolvedOperation[], digest: string): Promise<Cleared> {
     const { asked } = passage
     const { log, clock } = this.#ports
     const { session, key } = asked
     const statement = asked.payload.bytesSha256.slice(0, 32)
-    void log.append({ type: 'statement', atMs: clock.nowMs(), session: session.id, agent: session.subject.agent, data: { statement, digest, text: this.#text(passage, operations), operations: operationsJson(operations) } }).catch(() => undefined)
-    log.appendRead(session.id, session.subject.agent, statement)
+    const first = this.#append(passage, 'statement', { statement, digest, text: this.#text(passage, operations), operations: operationsJson(operations) })
+    try {
+      log.appendRead(session.id, session.subject.agent, statement)
+      first.catch(() => undefined)
+    } catch {
+      // The disk is behind: wait for it instead of turning the client away. When the log has failed, this throws.
+      await first
+    }
     if (key !== null && operations.every(({ context }) => context['rememberable'] === true)) {
       this.#memory.keep(session, key, { basis: this.#basis(passage), untilMs: clock.nowMs() + rememberReadMs, statement, operations: null })
     }
+    this.#checkKill(passage)
     const clearance = makeClearance({ digest, bytesSha256: asked.payload.bytesSha256, intent: '', rowsMax: null, killEpoch: passage.killEpoch })
     return { outcome: 'cleared', kind: 'read', clearance, operations, counted: false }
   }

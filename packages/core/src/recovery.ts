@@ -25,7 +25,7 @@ const approvalData: z.ZodType<Approval> = z.object({
   reason: z.string(),
 })
 const verdictData = z.object({ request: z.string(), approval: approvalData })
-const intentData = z.object({ intent: z.string() })
+const intentData = z.object({ intent: z.string(), grant: z.string().nullish() })
 
 /**
  * Brings store and log together after a crash (DESIGN §3, clear): consumed without intent is given back, intent without outcome is `unknown`.
@@ -34,16 +34,19 @@ const intentData = z.object({ intent: z.string() })
 export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>): Promise<Recovery> {
   const open = new Map<string, Event>()
   const intents = new Set<string>()
+  const grants = new Map<string, string>()
   const verdicts: { request: string; approval: Approval }[] = []
   for await (const event of events) {
     if (event.type === 'intent') {
-      const { intent } = intentData.parse(event.data)
+      const { intent, grant } = intentData.parse(event.data)
       intents.add(intent)
+      if (grant) grants.set(grant, intent)
       open.set(intent, event)
     }
     if (event.type === 'outcome') open.delete(intentData.parse(event.data).intent)
     if (event.type === 'verdict') verdicts.push(verdictData.parse(event.data))
   }
+  await useUp(ports, grants)
   const givenBack = await giveBack(ports, intents)
   const unknown = [...open.keys()]
   for (const [intent, event] of open) {
@@ -56,6 +59,11 @@ export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>)
     })
   }
   return { unknown, givenBack, applied: await applyAgain(ports, verdicts) }
+}
+
+/** A store from an older disk image must not bring used approvals back: the log says they were used. */
+async function useUp(ports: VerdictPorts, grants: ReadonlyMap<string, string>): Promise<void> {
+  for (const [grant, intent] of grants) await ports.requests.consume(grant, intent)
 }
 
 async function giveBack(ports: VerdictPorts, intents: ReadonlySet<string>): Promise<readonly string[]> {

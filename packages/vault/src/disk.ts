@@ -5,8 +5,19 @@ import { systemCode, VaultFailure } from './failure.ts'
 
 /** Creates a file that did not exist and has its bytes on disk. The directory entry is durable after `syncFolder`. */
 export async function writeOnce(path: string, bytes: Uint8Array, mode = 0o400): Promise<void> {
-  await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, mode)
+  await using file = await create(path, mode)
   await writeAll(file, bytes)
+  await file.datasync()
+}
+
+/** As `writeOnce`, but the bytes are durable only after `syncFile`: many small files together cost the disk little more than one. */
+export async function writeSoon(path: string, bytes: Uint8Array): Promise<void> {
+  await using file = await create(path, 0o400)
+  await writeAll(file, bytes)
+}
+
+export async function syncFile(path: string): Promise<void> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   await file.datasync()
 }
 
@@ -93,6 +104,10 @@ export async function forEachWide<Item>(items: Iterable<Item>, width: number, jo
   }
   const results = await Promise.allSettled(Array.from({ length: width }, work))
   for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
+function create(path: string, mode: number): Promise<FileHandle> {
+  return open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, mode)
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {

@@ -6,7 +6,7 @@ import { VaultFailure } from './failure.ts'
 import type { VaultKey } from './key.ts'
 import { encryptInside, partsMax, type About, type ChunkReference, type Content, type Part } from './manifest.ts'
 import { checkPartName } from './part-name.ts'
-import type { Store } from './store.ts'
+import type { Staged, Store } from './store.ts'
 import type { TrustedClock } from './trusted-clock.ts'
 
 /** Chunks of one part that are compressed, encrypted and written at the same time; more is withheld from the sender. */
@@ -29,7 +29,7 @@ interface OpenSeal {
   readonly parts: Map<string, Part>
   /** Parts on their way; each promise resolves when its put has ended, well or not. */
   readonly pending: Map<string, Promise<void>>
-  readonly staged: Map<string, Promise<void>>
+  readonly staged: Staged
   /** Everything ever put into it, broken streams included, since these lie in staging too. */
   bytes: number
   ended: boolean
@@ -67,7 +67,7 @@ export class OpenSeals {
       retainMs,
       parts: new Map(),
       pending: new Map(),
-      staged: new Map(),
+      staged: { seal: about.seal, writes: new Map(), unsynced: new Set() },
       bytes: 0,
       ended: false,
       touchedMs: this.#monotonicMs(),
@@ -116,9 +116,9 @@ export class OpenSeals {
     seal.ended = true
     try {
       const parts = [...seal.parts.values()]
-      await this.#store.keepChunks(id, new Set(parts.flatMap((part) => part.chunks.map((chunk) => chunk.address))))
-      for (const part of parts) await this.#readBack(part)
-      const inside = await encryptInside(this.#key, content, parts)
+      const addresses = new Set(parts.flatMap((part) => part.chunks.map((chunk) => chunk.address)))
+      const fans = await this.#store.keepChunks(seal.staged, addresses)
+      const [, , inside] = await Promise.all([this.#store.syncChunks(fans), this.#readBack(parts), encryptInside(this.#key, content, parts)])
       return await this.#catalogue.add(seal.about, seal.retainMs, parts, inside, this.#clock)
     } finally {
       this.#seals.delete(id)
@@ -162,16 +162,18 @@ export class OpenSeals {
   }
 
   #stage(seal: OpenSeal, piece: Buffer): Promise<ChunkReference> {
-    const staging = this.#store.stageChunk(seal.about.seal, seal.staged, piece)
+    const staging = this.#store.stageChunk(seal.staged, piece)
     // Awaited later, in order; without this a failure before that would count as unhandled.
     staging.catch(() => undefined)
     return staging
   }
 
-  async #readBack(part: Part): Promise<void> {
-    const hash = createHash('sha256')
-    for await (const piece of this.#store.readPart(part)) hash.update(piece)
-    if (hash.digest('hex') !== part.sha256) throw new VaultFailure('read_back_failed', 'A part did not read back as it was put; no snapshot was made.')
+  async #readBack(parts: readonly Part[]): Promise<void> {
+    for (const part of parts) {
+      const hash = createHash('sha256')
+      for await (const piece of this.#store.readPart(part)) hash.update(piece)
+      if (hash.digest('hex') !== part.sha256) throw new VaultFailure('read_back_failed', 'A part did not read back as it was put; no snapshot was made.')
+    }
   }
 
   #find(id: string): OpenSeal {

@@ -2,13 +2,25 @@ import { constants } from 'node:fs'
 import { access, lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { addressOf, boxOverheadBytes, chunkBytesMax, decryptBox, encryptBox, type ChunkKeys } from './chunk.ts'
-import { forEachWide, linkOnce, readIfThere, readWhole, syncFolder, writeOnce } from './disk.ts'
+import { forEachWide, linkOnce, readIfThere, readWhole, syncFile, syncFolder, writeOnce, writeSoon } from './disk.ts'
 import { VaultFailure } from './failure.ts'
 import { manifestBytesMax, type ChunkReference, type Part } from './manifest.ts'
 
 /** A chunk may lie in the vault in up to this many files: more than one only when an earlier one has rotted. */
 const copiesMax = 4
 const widthMax = 8
+
+/** What one seal has in staging. */
+export interface Staged {
+  readonly seal: string
+  /** One write per address, however often the chunk comes. */
+  readonly writes: Map<string, Promise<void>>
+  /** Written, but not yet durable. */
+  readonly unsynced: Set<string>
+}
+
+/** Chunks up to this size are made durable together when the seal is finished; larger ones as they come, at the pace of the disk. */
+const smallBytesMax = 64 << 10
 
 /** A manifest file's name: its place in the sequence and its id. */
 export interface ManifestName {
@@ -47,18 +59,20 @@ export class Store {
     await rm(this.#staging(seal), { recursive: true, force: true })
   }
 
-  /** Encrypts a chunk and has it on disk in the staging of its seal. `staged` keeps one write per address. */
-  async stageChunk(seal: string, staged: Map<string, Promise<void>>, plain: Buffer): Promise<ChunkReference> {
+  /** Encrypts a chunk and writes it to the staging of its seal. */
+  async stageChunk(staged: Staged, plain: Buffer): Promise<ChunkReference> {
     const box = await encryptBox(this.#keys, 'chunk', plain)
     const address = addressOf(box)
-    const path = join(this.#staging(seal), address)
-    const writing = staged.get(address) ?? writeOnce(path, box)
-    staged.set(address, writing)
+    const path = join(this.#staging(staged.seal), address)
+    const soon = box.length <= smallBytesMax
+    const writing = staged.writes.get(address) ?? (soon ? writeSoon(path, box) : writeOnce(path, box))
+    staged.writes.set(address, writing)
     try {
       await writing
+      if (soon) staged.unsynced.add(address)
     } catch (error) {
       // A half-written file must not stand in the way of another try.
-      staged.delete(address)
+      staged.writes.delete(address)
       await rm(path, { force: true })
       throw error
     }
@@ -70,13 +84,18 @@ export class Store {
     return await this.#open(await readWhole(join(this.#staging(seal), chunk.address), chunkBytesMax + boxOverheadBytes), chunk)
   }
 
-  /** Gives staged chunks their place for good. Durable when it resolves. */
-  async keepChunks(seal: string, addresses: Iterable<string>): Promise<void> {
-    const fans = new Set<string>()
-    await forEachWide(addresses, widthMax, async (address) => {
-      await this.#keepChunk(join(this.#staging(seal), address), address)
-      fans.add(address.slice(0, 2))
-    })
+  /**
+   * Gives staged chunks their place for good, each only once its bytes are durable. The places are durable when `syncChunks` of what this
+   * returns resolves.
+   */
+  async keepChunks(staged: Staged, addresses: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    const unsynced = [...staged.unsynced].filter((address) => addresses.has(address))
+    await forEachWide(unsynced, widthMax, (address) => syncFile(join(this.#staging(staged.seal), address)))
+    await forEachWide(addresses, widthMax, (address) => this.#keepChunk(join(this.#staging(staged.seal), address), address))
+    return new Set([...addresses].map((address) => address.slice(0, 2)))
+  }
+
+  async syncChunks(fans: ReadonlySet<string>): Promise<void> {
     await forEachWide(fans, widthMax, (fan) => syncFolder(join(this.#folder, 'chunks', fan)))
   }
 

@@ -188,4 +188,5 @@ FROM orders JOIN payments ON payments.order_id = orders.id
 WHERE orders.status <> 'returned'
 GROUP BY 1;
 
+SET default_statistics_target = 20;
 ANALYZE categories, staff, customers, products, orders, order_items, payments, audit_log;

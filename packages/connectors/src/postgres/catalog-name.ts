@@ -35,3 +35,10 @@ export function oidArray(oids: readonly string[]): string {
 export function compareOids(left: string, right: string): number {
   return Number(left) - Number(right)
 }
+
+/** A name as describe shows it: one to three parts, each bare or in double quotes. Null for anything else. */
+export function parseShownName(shown: string): readonly string[] | null {
+  const parts = [...shown.matchAll(/(?:^|\.)(?:"((?:[^"]|"")+)"|([a-z_\u0080-\uffff][a-z0-9_$\u0080-\uffff]*))/gy)]
+  if (parts.length === 0 || parts.length > 3 || parts.map(([whole]) => whole).join('') !== shown) return null
+  return parts.map(([, quoted, bare]) => quoted?.replaceAll('""', '"') ?? bare ?? '')
+}

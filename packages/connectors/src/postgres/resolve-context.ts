@@ -1,5 +1,6 @@
 import type { Operation } from '@sallyport/core'
 import { z } from 'zod'
+import { parseShownName } from './catalog-name.ts'
 
 const targetSchema = z.object({
   schema: z.string().nullable(),
@@ -11,7 +12,8 @@ const preimageSchema = z.object({
   /** The FROM item as written, with its alias, and what DELETE … USING or UPDATE … FROM adds. */
   from: z.string(),
   where: z.string().nullable(),
-  alias: z.string(),
+  /** Ready to stand in SQL: bare or quoted. */
+  alias: z.string().regex(/^(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)$/),
   keyColumns: z.array(z.string()).optional(),
 })
 export type Preimage = z.infer<typeof preimageSchema>
@@ -19,6 +21,8 @@ export type Preimage = z.infer<typeof preimageSchema>
 /** What describe says for our steps. A piece that is missing or not as expected is as good as the worst it could say. */
 export interface OperationContext {
   readonly functions: readonly string[] | null
+  /** True when nothing but the functions made it unknown. */
+  readonly onlyFunctions: boolean
   readonly extensionFunctions: readonly string[] | null
   /** The server's own functions that it calls without naming their schema. */
   readonly builtins: readonly string[] | null
@@ -42,18 +46,35 @@ export function readContext(operation: Operation): OperationContext {
   }
   const target = read('target', targetSchema)
   const names = z.array(z.string())
+  const column = read('column', z.string())
   return {
     functions: read('functions', names),
+    onlyFunctions: read('onlyFunctions', z.boolean()) ?? false,
     extensionFunctions: read('extensionFunctions', names),
     builtins: read('builtins', names),
     cascade: read('cascade', z.boolean()) ?? true,
-    targets: read('targets', z.array(targetSchema)) ?? (target ? [target] : []),
+    targets: read('targets', z.array(targetSchema)) ?? (target ? [target] : shownTargets(operation)),
     preimage: read('preimage', preimageSchema),
     keyed: read('keyed', z.boolean()) ?? false,
     keyEquality: read('keyEquality', names) ?? [],
     assigned: read('assigned', names),
-    columns: read('columns', names),
+    columns: column === null ? null : [column],
     missingOk: read('missingOk', z.boolean()) ?? false,
     bindValues: read('bindValues', z.array(z.string().nullable())),
   }
+}
+
+/** Where describe gives no targets, the resources name them: one target each, or none at all when one can't be read. */
+function shownTargets(operation: Operation): OperationContext['targets'] {
+  const resources = operation.resources.filter(({ type }) => relationTypes.has(type))
+  const parsed = resources.map(({ name }) => parseShownName(name))
+  if (parsed.some((parts) => parts === null || parts.length > 2)) return []
+  return parsed.map((parts) => ({ schema: parts?.at(-2) ?? null, name: parts?.at(-1) ?? '', only: false }))
+}
+
+const relationTypes = new Set(['table', 'view', 'materialized_view', 'foreign_table', 'sequence', 'index', 'schema'])
+
+/** The condition on lines of its own, so that a comment at its end swallows nothing of ours. */
+export function whereClause(preimage: Preimage): string {
+  return preimage.where === null ? '' : `WHERE (\n${preimage.where}\n)`
 }

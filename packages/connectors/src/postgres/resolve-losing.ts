@@ -44,7 +44,7 @@ export function isAlone(operation: Operation, operations: readonly Operation[]):
 }
 
 /** Operations after which the names of the others still mean what they mean now. */
-const steady = new Set(['postgres.insert', 'postgres.delete', 'postgres.update', 'postgres.truncate', 'postgres.drop_table', 'postgres.drop_column'])
+const steady = new Set(['postgres.insert', 'postgres.delete', 'postgres.update', 'postgres.truncate', 'postgres.drop_table', 'postgres.alter_table_drop_column'])
 
 function isSteady(operations: readonly Operation[]): boolean {
   const changing = operations.filter(changes)

@@ -11,6 +11,8 @@ const relationSchema = z.object({
   kind: z.string(),
   /** Temporary, and of this very session. */
   temporary: z.boolean(),
+  /** Without triggers and rules. */
+  plain: z.boolean(),
   /** pg_class.xmin: differs from what others see when this session changed the table and has not committed. */
   version: z.string(),
 })
@@ -40,7 +42,7 @@ export async function resolveRelations(session: SqlChannel, names: readonly Writ
     answerSchema,
     `SELECT pg_catalog.json_agg(CASE WHEN c.oid IS NOT NULL THEN pg_catalog.json_build_object('oid', c.oid::pg_catalog.text,
        'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'version', c.xmin::pg_catalog.text,
-       'temporary', c.relpersistence OPERATOR(pg_catalog.=) 't'::pg_catalog."char"
+       'plain', NOT c.relhastriggers AND NOT c.relhasrules, 'temporary', c.relpersistence OPERATOR(pg_catalog.=) 't'::pg_catalog."char"
          AND c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()) END ORDER BY w.ord)::pg_catalog.text
      FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY w(name, ord)
      LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(w.name)::pg_catalog.oid
@@ -89,10 +91,20 @@ export async function readRights(session: SqlChannel, oids: readonly string[]): 
 const functionSchema = z.object({
   name: z.string(),
   candidates: z.number(),
-  /** All of them: not volatile, in a language whose label we accept, no aggregate or procedure with a volatile part. */
+  /** None is volatile, none runs as another user, and no body we can read names a function that is not harmless. */
   harmless: z.boolean(),
 })
 export type ResolvedFunction = z.infer<typeof functionSchema>
+
+/**
+ * A body is read as a bag of words, more strictly than it would be run: no dynamic SQL, no quoted names, and no word that names a volatile
+ * function or one outside pg_catalog. An empty text is a body of parsed SQL, which is not read here.
+ */
+const readableBodySql = `p.prosrc OPERATOR(pg_catalog.<>) '' AND pg_catalog.strpos(p.prosrc, '"') OPERATOR(pg_catalog.=) 0
+  AND p.prosrc OPERATOR(pg_catalog.!~*) '\\mexecute\\M' AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc v
+    WHERE v.oid OPERATOR(pg_catalog.<>) p.oid
+      AND (v.provolatile OPERATOR(pg_catalog.=) 'v'::pg_catalog."char" OR v.pronamespace OPERATOR(pg_catalog.<>) 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid)
+      AND v.proname OPERATOR(pg_catalog.=) ANY (pg_catalog.regexp_split_to_array(pg_catalog.lower(p.prosrc), '[^[:alnum:]_$]+')))`
 
 /**
  * Functions of the agent's own schemas by name: every candidate of that name counts, since which one is called depends on types.
@@ -109,7 +121,8 @@ export async function resolveFunctions(session: SqlChannel, names: readonly Writ
      CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS candidates, COALESCE(pg_catalog.bool_and(
          p.prokind OPERATOR(pg_catalog.=) ANY ('{f,w}'::pg_catalog."char"[])
          AND p.provolatile OPERATOR(pg_catalog.=) ANY ('{i,s}'::pg_catalog."char"[])
-         AND NOT p.prosecdef AND l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,internal,c,plpgsql}'::pg_catalog.name[])), false) AS harmless
+         AND NOT p.prosecdef AND (l.lanname OPERATOR(pg_catalog.=) ANY ('{internal,c}'::pg_catalog.name[]) OR (
+           l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql}'::pg_catalog.name[]) AND ${readableBodySql}))), false) AS harmless
        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang
        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
        WHERE p.proname OPERATOR(pg_catalog.=) w.name::pg_catalog.name

@@ -1,12 +1,11 @@
 import type { Scope, SqlAccess, SqlChannel } from '@sallyport/core'
-import { quoteIdentifier, quoteQualified } from './catalog-name.ts'
+import { quoteQualified } from './catalog-name.ts'
 import { attempt } from './catalog-query.ts'
 import { readTableShapes, type TableShape } from './catalog-shape.ts'
 import type { Plan } from './copy-plan.ts'
-import type { OperationContext } from './resolve-context.ts'
+import { whereClause, type OperationContext } from './resolve-context.ts'
 import { areBuiltinsSteady } from './resolve-name.ts'
 import type { LosingVerb } from './resolve-verb.ts'
-import { whereClause } from './snapshot-table.ts'
 
 /** How long counting may take in all, before an estimate is shown instead. */
 export const countTimeoutMs = 2_000
@@ -42,7 +41,7 @@ export async function isPreimageReadable(session: SqlChannel, context: Operation
 export async function countPreimage({ session, hold }: SqlAccess, context: OperationContext): Promise<number | null> {
   const { preimage } = context
   if (preimage === null || !(await isPreimageReadable(session, context))) return null
-  const alias = quoteIdentifier(preimage.alias)
+  const { alias } = preimage
   await hold(
     `SAVEPOINT sallyport_count; SET LOCAL transaction_read_only = on; SET LOCAL statement_timeout = ${countTimeoutMs}; SET LOCAL lock_timeout = ${countTimeoutMs}`,
   )

@@ -9,8 +9,8 @@ export const losingVerbs: ReadonlyMap<string, LosingVerb> = new Map([
   ['postgres.truncate', 'truncate'],
   ['postgres.delete', 'delete'],
   ['postgres.update', 'update'],
-  ['postgres.drop_column', 'alter_table'],
-  ['postgres.alter_column_type', 'alter_table'],
+  ['postgres.alter_table_drop_column', 'alter_table'],
+  ['postgres.alter_table_alter_column_type', 'alter_table'],
 ])
 
 /** Null: no copy of ours covers what this operation would lose. */

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Seal, SqlChannel } from '@sallyport/core'
-import { quoteColumns, quoteIdentifier, quoteQualified } from './catalog-name.ts'
+import { quoteColumns, quoteQualified } from './catalog-name.ts'
 import { copiedColumns, keyColumns, type TableShape } from './catalog-shape.ts'
 import { checksumRows, equalChecksums, type Checksum } from './checksum.ts'
 import type { CopiedTable } from './copy-manifest.ts'
 import type { PlannedTable } from './copy-plan.ts'
 import { fillScratch, hashing } from './copy-scratch.ts'
-import type { Preimage } from './resolve-context.ts'
+import { whereClause, type Preimage } from './resolve-context.ts'
 
 /** More rows than this are copied as a whole table: their addresses would no longer fit one statement well. */
 export const rowsMax = 100_000
@@ -35,7 +35,7 @@ export async function copyRows(
 ): Promise<Copy> {
   const { shape, undo } = planned
   const update = undo.onDifferent === 'writer'
-  const alias = quoteIdentifier(preimage.alias)
+  const { alias } = preimage
   const found = await session.query(
     `SELECT ${alias}.ctid::pg_catalog.text FROM ${preimage.from}\n${whereClause(preimage)}${update ? `\nFOR UPDATE OF ${alias}` : ''}
      LIMIT ${rowsMax + 1}`,
@@ -50,11 +50,6 @@ export async function copyRows(
   const made = await copy({ origin: session, protect, seal, planned, source, writer })
   if (made.table.rows !== addresses.length) throw new Error(`${made.table.rows} of ${addresses.length} rows were found again`)
   return made
-}
-
-/** The condition on lines of its own, so that a comment at its end swallows nothing of ours. */
-export function whereClause(preimage: Preimage): string {
-  return preimage.where === null ? '' : `WHERE (\n${preimage.where}\n)`
 }
 
 function readAddress(address: string | null | undefined): string {

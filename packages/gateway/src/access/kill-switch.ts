@@ -1,16 +1,27 @@
-import { SallyportError, type Clock, type KillSwitch, type Log } from '@sallyport/core'
+import { SallyportError, type Clock, type Json, type KillSwitch, type Log } from '@sallyport/core'
 
 export type KillKind = 'session' | 'agent' | 'owner' | 'upstream' | 'all'
 
+/** One kill in force. */
+export interface Kill {
+  readonly id: number
+  readonly kind: KillKind
+  readonly name: string
+  readonly reason: string
+  readonly by: string
+  readonly atMs: number
+}
+
 /** What the switch needs of the store: kills outlive a restart. */
 export interface KillStorage {
-  add(kill: { kind: KillKind; name: string; reason: string; by: string; atMs: number }): unknown
+  add(kill: Omit<Kill, 'id'>): Kill
   release(kind: KillKind, name: string, nowMs: number): number
-  inForce(): readonly { kind: KillKind; name: string; reason: string; by: string; atMs: number }[]
+  inForce(): readonly Kill[]
   voidGrants(kind: KillKind, name: string): number
 }
 
 export interface Killed {
+  readonly kill: Kill
   /** Sessions that were open and were ended. */
   readonly sessions: number
   readonly handlesRevoked: number
@@ -59,7 +70,7 @@ export class LocalKillSwitch implements KillSwitch {
     return stops.get('all:') ?? stops.get(`agent:${agent}`) ?? stops.get(`owner:${owner}`) ?? stops.get(`session:${session}`) ?? stops.get(`upstream:${upstream}`) ?? null
   }
 
-  inForce(): readonly { kind: KillKind; name: string; reason: string; by: string; atMs: number }[] {
+  inForce(): readonly Kill[] {
     return this.#store.inForce()
   }
 
@@ -73,20 +84,20 @@ export class LocalKillSwitch implements KillSwitch {
     const haltMs = performance.now() - startedMs
     const atMs = this.#clock.nowMs()
     try {
-      this.#store.add({ kind, name, reason, by, atMs })
+      const kill = this.#store.add({ kind, name, reason, by, atMs })
       const handlesRevoked = what.revokeHandles(kind, name)
       const grantsVoided = this.#store.voidGrants(kind, name)
       await this.#log.append({ type: 'kill', atMs, data: { kind, name, reason, by, sessions, handlesRevoked, grantsVoided, haltMicroseconds: Math.round(haltMs * 1000) } })
-      return { sessions, handlesRevoked, grantsVoided, haltMs }
+      return { kill, sessions, handlesRevoked, grantsVoided, haltMs }
     } catch (error) {
       throw new SallyportError('store_unavailable', 'It is stopped, but that could not be written down.', 'A restart of the gate would not remember the kill.', 'Keep the gate running, mend the disk, kill again.', { cause: error })
     }
   }
 
   /** Only after a person's passkey said so; the caller has verified it. */
-  async release(kind: KillKind, name: string, by: string): Promise<boolean> {
+  async release(kind: KillKind, name: string, signed: Json): Promise<boolean> {
     const key = keyOf(kind, name)
-    await this.#log.append({ type: 'release', atMs: this.#clock.nowMs(), data: { kind, name, by } })
+    await this.#log.append({ type: 'release', atMs: this.#clock.nowMs(), data: { kind, name, signed } })
     const released = this.#store.release(kind, name, this.#clock.nowMs())
     this.#bump(key)
     this.#stops.delete(key)

@@ -50,14 +50,13 @@ export function renderLive(frame: Frame, view: LiveView): string {
     scripts: ['page.js', 'passkey.js', 'live.js'],
     body: [
       ...view.kills.map(renderKill),
-      markup`<div class="grid"><div>
-<section class="card"><h2>Sessions</h2><div class="scroll"><table><thead><tr><th>Agent</th><th>Upstream</th><th>Since</th><th><span class="dim">Switch</span></th></tr></thead>
+      markup`<div class="grid">${renderSwitches(view.agents)}<div>
+<section class="card"><h2>Sessions</h2><div class="scroll"><table><thead><tr><th>Agent</th><th>Upstream</th><th>Since</th><th>Switch</th></tr></thead>
 <tbody id="sessions">${view.sessions.map(renderSession)}</tbody></table></div>
 <p class="dim" id="idle"${view.sessions.length > 0 ? markup` hidden` : ''}>No agent is connected.</p><p role="status" aria-live="polite"></p></section>
 <section class="card"><div class="state"><h2>Operations</h2><span class="dim small" id="stream">Connecting…</span></div>
 <ol class="feed" id="feed" reversed data-last="${view.lines.at(-1)?.index ?? -1}">${view.lines.toReversed().map(renderLine)}</ol>
-<p class="dim" id="quiet"${view.lines.length > 0 ? markup` hidden` : ''}>Nothing has happened yet.</p></section></div>
-${renderSwitches(view.agents)}</div>
+<p class="dim" id="quiet"${view.lines.length > 0 ? markup` hidden` : ''}>Nothing has happened yet.</p></section></div></div>
 <template id="line">${renderLine({ index: 0, time: '', what: '', tone: 'calm', detail: '' })}</template>
 <template id="session">${renderSession({ id: '', agent: '', owner: '', upstream: '', since: '' })}</template>`,
     ],
@@ -75,7 +74,7 @@ function renderSession(line: SessionLine): Markup {
 }
 
 function renderSwitches(agents: readonly string[]): Piece {
-  return markup`<section class="card"><h2>Kill switch</h2>
+  return markup`<section class="card side"><h2>Kill switch</h2>
 <p class="small">Stops what runs and lets nothing through, at once. It needs no passkey; releasing does.</p>
 <div class="buttons"><button class="stop" data-post="/kill" data-content="${JSON.stringify({ kind: 'all', id: '*' })}" data-then="/live" data-ask="Stop every agent now?">■ Stop everything</button></div>
 <p role="status" aria-live="polite"></p>

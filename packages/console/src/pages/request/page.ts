@@ -96,7 +96,7 @@ function renderState(request: AccessRequest, state: ShownState, nowMs: number): 
         : ''
   const cancel = state === 'cooling' || state === 'approved'
   return markup`<section class="card" id="state"><div class="state"><span class="badge ${words.tone}"><span aria-hidden="true">${words.sign}</span> ${words.word}</span>${until}</div>
-<p class="small">${words.sentence}${request.endedBy === null ? '' : [' By ', showLine(request.endedBy), '.']}</p>
+<p class="small" id="sentence">${words.sentence}${request.endedBy === null ? '' : [' By ', showLine(request.endedBy), '.']}</p>
 <p class="small dim">${formatCount(request.approvals.filter(({ verdict }) => verdict === 'approve').length)} of ${formatAmount(request.question.approvalsNeeded, 'approval')} so far.</p>
 ${request.approvals.length === 0 ? '' : markup`<ul class="facts small">${request.approvals.map(renderApproval)}</ul>`}
 ${cancel ? markup`<div class="buttons"><button class="stop" data-post="/requests/${request.id}/cancel" data-then="/requests/${request.id}">Cancel it</button></div><p role="status" aria-live="polite"></p>` : ''}</section>`

@@ -44,6 +44,14 @@ function renderRow(request: AccessRequest, nowMs: number): Markup {
     : markup`${state === 'cooling' ? 'may run in' : 'expires in'} ${countdown(untilMs, nowMs)}`
   return markup`<li><a class="row" href="/requests/${request.id}">
 <h3><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> ${showLine(scopeSentences(question).headline)}</h3>
-<div class="dim small">${showLine(question.subject.agent)} for ${showLine(question.subject.owner)} · ${showLine(question.upstream)}, ${question.environment} ·
+<code>${showLine(beginning(question.text.replaceAll('\n', ' ⏎ ')))}</code><div class="dim small">${showLine(question.subject.agent)} for ${showLine(question.subject.owner)} · ${showLine(question.upstream)}, ${question.environment} ·
 <b>${words.sign} ${words.word}</b>${state === 'pending' ? ` (${request.approvals.length} of ${formatAmount(question.approvalsNeeded, 'approval')})` : ''} · ${when}</div></a></li>`
+}
+
+const beginningCharacters = 120
+
+/** Enough to tell two requests apart; it says how much it leaves out. The request's page has the whole. */
+function beginning(text: string): string {
+  const rest = text.length - beginningCharacters
+  return rest <= 20 ? text : `${text.slice(0, beginningCharacters).toWellFormed()} … and ${rest} more characters`
 }

@@ -8,11 +8,10 @@ import type { Meaning } from './meaning.ts'
 import { notSupported, pendingState, refusalFields, refusedBy, type Refused } from './refusal.ts'
 import { heldBytesMax, type Ran } from './server-flow.ts'
 import { bindKeptBytesMax } from './statements.ts'
-import { readPortalOfExecute } from './payload-digest.ts'
-import { digestUnit } from './payload-digest.ts'
+import { digestUnit, readPortalOfExecute } from './payload-digest.ts'
 import { isCopyIn, type Wanted } from './unit.ts'
 import type { SessionParts } from './session-parts.ts'
-import { client, flushMessage, idle } from './wire.ts'
+import { client, flushMessage } from './wire.ts'
 
 /** Asks about one statement, runs it if it was cleared, refuses it in the client's words if not. One statement at a time. */
 export class UnitRunner {
@@ -31,6 +30,9 @@ export class UnitRunner {
   #waiting = new AbortController()
   #held: Held | null = null
   #wanted: Wanted | null = null
+  /** The unit took the client's Sync along: whoever refuses answers it instead of waiting for it. */
+  #tookSync = false
+  #succeeded = false
 
   constructor(parts: SessionParts, line: Line, meaning: Meaning) {
     this.#parts = parts
@@ -64,17 +66,16 @@ export class UnitRunner {
   async run(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
     this.#held = held
     this.#wanted = wanted
-    let committed = false
+    this.#tookSync = false
+    this.#succeeded = false
     try {
-      const refused = await this.#askAndRun(wanted, held, end)
-      committed = refused === null
-      return refused
+      return await this.#askAndRun(wanted, held, end)
     } catch (error) {
       return refusedBy(error)
     } finally {
       this.state = 'none'
       if (this.#line.ended === null) await this.#transaction.rollBack()
-      await this.#line.backend.protect.end(committed && this.#line.ended === null).catch(() => undefined)
+      await this.#line.backend.protect.end(this.#succeeded && this.#line.ended === null).catch(() => undefined)
     }
   }
 
@@ -200,11 +201,9 @@ export class UnitRunner {
   /** Sends and stays until it has run: nothing else of this client may pass before. */
   async #watch(cleared: Cleared, wanted: Wanted, held: Held, end: number, isHeld: boolean, changing: boolean): Promise<Refused | null> {
     const line = this.#line
-    line.flushDeferredUnlessFirst()
     await line.flow.quiet()
     const tail = wanted.portal === null ? { bytes: wanted.unit.bytes, end, ready: true } : this.#withSync(wanted, held, end)
     const ran = line.flow.watch(Math.max(0, line.executes - line.flow.completions), tail.ready ? 'ready' : 'completion')
-    const status = line.flow.status
     if (isHeld) line.flow.holdBack()
     try {
       this.state = 'running'
@@ -215,6 +214,7 @@ export class UnitRunner {
       return refusedBy(error)
     }
     held.drop(tail.end)
+    this.#tookSync = tail.ready && wanted.portal !== null
     if (isHeld) this.#sentHeld(wanted)
     else this.#sent(wanted, 'cleared', tail.ready)
     const came = await ran
@@ -222,7 +222,8 @@ export class UnitRunner {
     const portal = wanted.portal === null ? undefined : line.statements.portal(wanted.portal)
     if (came.result === 'completed' && portal?.kind === 'cleared') portal.suspended = came.suspended
     const refused = isHeld ? await this.#finishHeld(cleared, came) : this.#finish(cleared, came)
-    await this.#afterRun(cleared, wanted, changing, status)
+    this.#succeeded = came.result === 'completed' && refused === null
+    if (changing) await this.#afterChange(cleared, wanted)
     return refused
   }
 
@@ -269,7 +270,7 @@ export class UnitRunner {
     if (refused !== null) {
       await this.#transaction.rollBack()
       await this.#conclude(cleared, { result: 'failed', detail: `rolled back: ${refused.code}` })
-      return { ...refused, ...this.#batchOver() }
+      return refused
     }
     const ended = await this.#transaction.finish().catch(() => null)
     if (this.#line.ended !== null) {
@@ -301,20 +302,17 @@ export class UnitRunner {
     return null
   }
 
-  /** A held unit took the client's Sync along: who refuses must answer it instead of waiting for it. */
-  #batchOver(): { readonly synced: true } {
-    return { synced: true }
-  }
-
-  async #afterRun(cleared: Cleared, wanted: Wanted, changing: boolean, statusBefore: number): Promise<void> {
+  /** Whatever follows may mean something else: the server is asked before anything more passes. */
+  async #afterChange(cleared: Cleared, wanted: Wanted): Promise<void> {
     const line = this.#line
-    if (!changing || line.ended !== null) return
+    if (line.ended !== null) return
     line.statements.forgetPortals()
     if (cleared.kind !== 'read' && !/^\s*(set|reset)\b/i.test(wanted.text)) this.#meaning.separate()
     this.stale = true
     this.careful = true
     if (line.isFailed || line.executes > 0) return
-    if (line.flow.status === idle || statusBefore !== idle || wanted.portal !== null || wanted.portal === null) await this.refreshMeaning()
+    // The statement has run and was answered: what fails here makes the next one ask again, and refuses that.
+    await this.refreshMeaning().catch(() => undefined)
   }
 
   async #conclude(cleared: Cleared, outcome: Outcome): Promise<void> {
@@ -330,13 +328,13 @@ export class UnitRunner {
   }
 
   /** Says no, as the server would have: an open transaction is aborted. True: a Sync of the client's is still to come. */
-  async refuse(refused: Refused & { readonly synced?: true }, simple: boolean): Promise<boolean> {
+  async refuse(refused: Refused, simple: boolean): Promise<boolean> {
     const told = await this.#line.abort()
     if (!told) {
       this.#line.error(refusalFields(refused))
       this.#line.flow.errored = true
     }
-    if (!simple && refused.synced !== true) return true
+    if (!simple && !this.#tookSync) return true
     this.#line.ready()
     return false
   }

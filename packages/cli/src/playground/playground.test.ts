@@ -1,0 +1,199 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findProcessesOf, waitUntil } from '../../../../tests/fakes/own-processes.ts'
+import { startPlayground, type Playground } from './playground.ts'
+import { countShopRows, productionSize, stagingSize } from './shop.ts'
+
+const anchor = new Date('2026-06-30T00:00:00Z')
+const root = mkdtempSync(join(tmpdir(), 'sallyport-playground-test-'))
+chmodSync(root, 0o711)
+const state = join(root, 'state')
+const start = (stateDirectory: string): Promise<Playground> => startPlayground({ stateDirectory, anchor, postgresPort: 0, controlPort: 0 })
+let playground: Playground
+
+beforeAll(async () => {
+  playground = await start(state)
+})
+afterAll(async () => {
+  await playground.server.stop()
+  rmSync(root, { recursive: true, force: true })
+})
+
+const credential = (name: string): string => readFileSync(join(state, 'secrets', name), 'utf8').trim()
+
+async function query(name: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: credential(name) })
+  await client.connect()
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+async function countRows(name: string, tables: readonly string[]): Promise<{ [table: string]: number }> {
+  const counts: { [table: string]: number } = {}
+  for (const table of tables) counts[table] = Number((await query(name, `SELECT count(*) AS rows FROM ${table}`))[0]?.['rows'])
+  return counts
+}
+
+const checksum = async (name: string): Promise<string> => {
+  const rows = await query(name, 'SELECT orders::text AS line FROM orders ORDER BY id')
+  return createHash('sha256').update(JSON.stringify(rows)).digest('hex')
+}
+
+describe('data', () => {
+  test('production has exactly 184,000 rows, staging a few thousand', async () => {
+    const production = countShopRows(productionSize)
+    expect(await countRows('production.use', Object.keys(production))).toEqual(production)
+    expect(Object.values(production).reduce((sum, rows) => sum + rows, 0)).toBe(184_000)
+    const staging = countShopRows(stagingSize)
+    expect(await countRows('staging.use', Object.keys(staging))).toEqual(staging)
+    expect(Object.values(staging).reduce((sum, rows) => sum + rows, 0)).toBeLessThan(6_000)
+  })
+
+  test('every order adds up, views answer, the sequence goes on', async () => {
+    const wrong = await query(
+      'production.use',
+      `SELECT orders.id FROM orders JOIN order_items ON order_id = orders.id GROUP BY orders.id HAVING total <> sum(quantity * unit_price)`,
+    )
+    expect(wrong).toEqual([])
+    expect(Number((await query('production.use', 'SELECT count(*) AS months FROM revenue_by_month'))[0]?.['months'])).toBeGreaterThan(10)
+    const [next] = await query('staging.use', `INSERT INTO orders (customer_id, shipping_address) VALUES (1, '{}') RETURNING id, number`)
+    expect(next).toEqual({ id: String(stagingSize.orders + 1), number: `SP-${100_001 + stagingSize.orders}` })
+    await query('staging.use', `DELETE FROM orders WHERE number = 'SP-${100_001 + stagingSize.orders}'`)
+  })
+})
+
+describe('roles', () => {
+  test('use owns the tables and is no superuser; protect reads, replicates, and cannot become superuser', async () => {
+    const [use] = await query('production.use', `SELECT rolsuper, rolcreaterole, rolcreatedb, (SELECT bool_and(tableowner = 'app_use') FROM pg_tables WHERE schemaname = 'public') AS owns FROM pg_roles WHERE rolname = current_user`)
+    expect(use).toEqual({ rolsuper: false, rolcreaterole: false, rolcreatedb: false, owns: true })
+    const [protect] = await query('production.protect', `SELECT rolsuper, rolreplication, pg_has_role('app_use', 'USAGE') AS acts FROM pg_roles WHERE rolname = current_user`)
+    expect(protect).toEqual({ rolsuper: false, rolreplication: true, acts: true })
+    await query('production.protect', `SET session_replication_role = replica; SELECT pg_create_restore_point('try')`)
+    await expect(query('production.protect', 'SET ROLE postgres')).rejects.toThrow('permission denied')
+  })
+
+  test('a wrong or missing password is refused, and so is the operating system user alone', async () => {
+    for (const password of ['', 'app_use', 'postgres']) {
+      for (const user of ['postgres', 'app_use', 'nobody']) {
+        const client = new pg.Client({ host: '127.0.0.1', port: playground.port, user, password, database: 'production' })
+        await expect(client.connect()).rejects.toThrow()
+      }
+    }
+  })
+})
+
+describe('secrets', () => {
+  test('no password is in a command line, the configuration, the log or a readable file', () => {
+    const secrets = readdirSync(join(state, 'secrets'))
+      .filter((name) => name.endsWith('.password') || name.endsWith('.superuser'))
+      .map(credential)
+    expect(secrets.length).toBe(3)
+    const commandLines = findProcessesOf(root).map((seen) => seen.commandLine)
+    expect(commandLines.length).toBeGreaterThan(1)
+    const places = [...commandLines, readFileSync(playground.configuration, 'utf8'), readFileSync(join(state, 'logs', 'playground.log'), 'utf8')]
+    for (const secret of secrets) {
+      expect(secret.length).toBeGreaterThanOrEqual(32)
+      for (const place of places) expect(place).not.toContain(secret)
+    }
+    for (const name of readdirSync(join(state, 'secrets'))) expect(lstatSync(join(state, 'secrets', name)).mode & 0o777).toBe(0o600)
+    expect(lstatSync(join(state, 'secrets')).mode & 0o777).toBe(0o700)
+    expect(lstatSync(state).mode & 0o066).toBe(0)
+  })
+
+  test('the server listens on loopback only and has no local socket', async () => {
+    const rows = await query('production.protect', `SELECT name, setting FROM pg_settings WHERE name IN ('listen_addresses', 'unix_socket_directories') ORDER BY name`)
+    expect(rows.map(({ setting }) => setting)).toEqual(['127.0.0.1', ''])
+  })
+})
+
+describe('again', () => {
+  test('a second start finds port, passwords and rows', async () => {
+    const before = { port: playground.port, use: credential('production.use'), rows: await checksum('production.use') }
+    await query('production.use', 'DELETE FROM audit_log WHERE id <= 5')
+    await playground.server.stop()
+    playground = await start(state)
+    expect({ port: playground.port, use: credential('production.use'), rows: await checksum('production.use') }).toEqual(before)
+    expect((await countRows('production.use', ['audit_log']))['audit_log']).toBe(productionSize.audit - 5)
+  })
+
+  test('what was committed before every process was killed is there again', async () => {
+    await query('production.use', `INSERT INTO categories (id, name) VALUES (99, 'Written just before')`)
+    playground.server.kill()
+    await playground.server.ended
+    playground = await start(state)
+    expect(await query('production.use', 'SELECT name FROM categories WHERE id = 99')).toEqual([{ name: 'Written just before' }])
+  })
+
+  test('a taken port is replaced, and the credentials name the new one', async () => {
+    const old = playground.port
+    await playground.server.stop()
+    const squatter = new pg.Client({ host: '127.0.0.1', port: old })
+    squatter.on('error', () => undefined)
+    const { createServer } = await import('node:net')
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(old, '127.0.0.1', resolve))
+    playground = await start(state)
+    await new Promise((resolve) => server.close(resolve))
+    expect(playground.port).not.toBe(old)
+    expect(await query('production.use', 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+  })
+
+  test('the same anchor gives the same rows in another cluster; an interrupted one is made anew', async () => {
+    const other = join(root, 'other')
+    mkdirSync(join(other, 'playground', 'data'), { recursive: true, mode: 0o711 })
+    writeFileSync(join(other, 'playground', 'data', 'PG_VERSION'), 'half made')
+    writeFileSync(join(other, 'playground.json'), JSON.stringify({ folder: join(other, 'playground'), port: null, complete: false }))
+    const second = await start(other)
+    try {
+      const client = new pg.Client({ connectionString: readFileSync(join(other, 'secrets', 'production.use'), 'utf8').trim() })
+      await client.connect()
+      const rows = (await client.query('SELECT orders::text AS line FROM orders ORDER BY id')).rows
+      await client.end()
+      expect(createHash('sha256').update(JSON.stringify(rows)).digest('hex')).toBe(await checksum('production.use'))
+    } finally {
+      await second.server.stop()
+    }
+  })
+})
+
+describe('an awkward place', () => {
+  test.runIf(process.getuid?.() === 0)('state under a folder only root may enter: the cluster goes where the server’s user can get to', async () => {
+    const closed = join(root, 'closed')
+    mkdirSync(closed, { mode: 0o700 })
+    const hidden = await start(join(closed, 'state'))
+    const record: unknown = JSON.parse(readFileSync(join(closed, 'state', 'playground.json'), 'utf8'))
+    const folder = typeof record === 'object' && record !== null && 'folder' in record ? String(record.folder) : ''
+    await hidden.server.stop()
+    expect(folder).not.toContain(root)
+    expect(existsSync(join(folder, 'data', 'PG_VERSION'))).toBe(true)
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test.runIf(process.getuid?.() === 0)('an ordinary user starts one too', async () => {
+    const uid = Number(execFileSync('id', ['-u', 'nobody']).toString())
+    const gid = Number(execFileSync('id', ['-g', 'nobody']).toString())
+    const home = join(root, 'ordinary')
+    execFileSync('install', ['-d', '-o', String(uid), '-g', String(gid), home])
+    const module = fileURLToPath(new URL('./playground.ts', import.meta.url))
+    const script = `const { startPlayground } = await import(${JSON.stringify(module)})
+      const playground = await startPlayground({ stateDirectory: ${JSON.stringify(join(home, 'state'))}, anchor: new Date(0), postgresPort: 0, controlPort: 0 })
+      console.log('port ' + playground.port)
+      await playground.server.stop()`
+    const ordinary = spawn(process.execPath, ['--input-type=module', '-e', script], { uid, gid, cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] })
+    let output = ''
+    ordinary.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    await waitUntil('the ordinary user’s playground', () => ordinary.exitCode !== null, 40_000)
+    expect(output).toMatch(/^port \d+$/m)
+    expect(ordinary.exitCode).toBe(0)
+    expect(findProcessesOf(home)).toEqual([])
+  })
+})

@@ -1,0 +1,178 @@
+import {
+  SallyportError,
+  severity,
+  type CopyPlan,
+  type Impact,
+  type Json,
+  type Operation,
+  type ResolvedOperation,
+  type Resource,
+  type Scope,
+  type SqlAccess,
+  type Upstream,
+} from '@sallyport/core'
+import { inProtect, sayError, sqlAccess } from './catalog-query.ts'
+import { hashShape, readTableShapes, type TableShape } from './catalog-shape.ts'
+import type { Planned } from './copy-plan.ts'
+import { isAlone, lookUp, planLooked, recordPlan, type Looked } from './resolve-losing.ts'
+import { lowerByFunctions } from './resolve-function.ts'
+import { picksOneRow } from './resolve-plan.ts'
+import { countPreimage, countTimeoutMs, measurePlan, measureTables } from './resolve-scope.ts'
+
+/** Waiting for a lock while only looking would hold the agent up behind every migration. */
+const lookBounds = { lockTimeoutMs: 1_000, statementTimeoutMs: 5_000 } as const
+
+/**
+ * Names → what they really are: oids, shapes, measured scope, and what copy can be made. Impact is raised where the database says so; it is
+ * lowered in two cases only: a temporary table of this very session, and `unknown` for functions that are all known not to change anything.
+ */
+export async function resolve(operations: readonly Operation[], upstream: Upstream): Promise<readonly ResolvedOperation[]> {
+  const access = sqlAccess(upstream)
+  try {
+    return await resolveAll(operations, access)
+  } catch (error) {
+    if (error instanceof SallyportError) throw error
+    throw new SallyportError(
+      'upstream_failed',
+      `The names in the request could not be looked up: ${sayError(error)}.`,
+      'Nothing was run or copied.',
+      'Send the statement again; if it fails again, see whether the protect credential still works.',
+      { cause: error },
+    )
+  }
+}
+
+async function resolveAll(operations: readonly Operation[], access: SqlAccess): Promise<readonly ResolvedOperation[]> {
+  if (operations.every(({ impact }) => impact.kind === 'read')) return resolveReads(operations, access)
+  const lowered: Operation[] = []
+  for (const operation of operations) lowered.push(await lowerByFunctions(access.session, operation))
+  const looked = await lookUp(access.session, lowered)
+  const names = looked.flatMap(({ relations }) => relations.flatMap((relation) => (relation ? [relation.oid] : [])))
+  const counts = new Map<Looked, number | null>()
+  for (const item of looked) {
+    if (item.verb === 'delete' || (item.verb === 'update' && item.operation.impact.kind !== 'read')) {
+      counts.set(item, item.context.preimage ? await countPreimage(access, item.context) : null)
+    }
+  }
+  const bounds = { ...lookBounds, statementTimeoutMs: Math.max(lookBounds.statementTimeoutMs, countTimeoutMs) }
+  return inProtect(access.protect, 'read', bounds, async () => {
+    const shapes = await readTableShapes(access.protect, names)
+    const out: ResolvedOperation[] = []
+    for (const item of looked) out.push(await resolveOne(item, lowered, shapes, counts.get(item) ?? null, access))
+    return out
+  })
+}
+
+/** A read loses nothing and needs no copy: its names are told when the session can be asked, and left as written while it is busy. */
+async function resolveReads(operations: readonly Operation[], { session }: SqlAccess): Promise<readonly ResolvedOperation[]> {
+  try {
+    const looked = await lookUp(session, operations)
+    return looked.map((item) => ({ ...item.operation, resources: nameResources(item, []), copy: { kind: 'none' } }))
+  } catch (error) {
+    if (!(error instanceof SallyportError) || error.code !== 'not_supported') throw error
+    return operations.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
+  }
+}
+
+async function resolveOne(
+  item: Looked,
+  operations: readonly Operation[],
+  shapes: readonly TableShape[],
+  named: number | null,
+  access: SqlAccess,
+): Promise<ResolvedOperation> {
+  const raised = raise(item, shapes)
+  const resources = nameResources(item, shapes)
+  if (isTemporary(item) && isAlone(item.operation, operations)) {
+    const impact: Impact = { kind: 'write', reversible: true }
+    return { ...raised, impact, resources, copy: { kind: 'none' }, temporary: true }
+  }
+  if (severity(raised.impact.kind) < severity('destroy')) {
+    const rows = named === null ? {} : { scope: { rows: named, exact: true, tables: tablesOf(item, shapes) } }
+    return { ...raised, impact: { ...raised.impact, ...rows }, resources, copy: { kind: 'none' } }
+  }
+  const planned = await planLooked(access.session, access.protect, { ...item, operation: raised }, operations)
+  const scope = await measure(item, planned, shapes, named, access)
+  const context: { readonly [key: string]: Json } = planned.ok ? { ...raised.context, copyPlan: recordPlan(planned.plan) } : raised.context
+  return { ...raised, context, impact: { ...raised.impact, scope }, resources, copy: copyPlan(planned, scope) }
+}
+
+function tablesOf(item: Looked, shapes: readonly TableShape[]): readonly string[] {
+  return item.relations.flatMap((relation) => shapes.find(({ oid }) => oid === relation?.oid)?.label ?? [])
+}
+
+async function measure(
+  item: Looked,
+  planned: Planned,
+  shapes: readonly TableShape[],
+  named: number | null,
+  { protect }: SqlAccess,
+): Promise<Scope> {
+  const target = item.relations[0]?.oid ?? null
+  if (planned.ok && item.verb !== null) return measurePlan(protect, planned.plan, item.verb, target, named)
+  const oids = item.relations.flatMap((relation) => (relation ? [relation.oid] : []))
+  const measured = await measureTables(
+    protect,
+    oids.filter((oid) => shapes.some((shape) => shape.oid === oid)),
+    [],
+  )
+  if (named !== null && oids.length === 1) return { ...measured, rows: named, exact: false }
+  // What could not be planned may reach further than the tables it names.
+  return { ...measured, exact: false }
+}
+
+function copyPlan(planned: Planned, scope: Scope): CopyPlan {
+  if (!planned.ok) return { kind: 'impossible', reason: planned.reason, remedy: planned.remedy }
+  const { tables, namespaces } = planned.plan
+  if (tables.length === 0 && namespaces.length === 0) return { kind: 'none' }
+  if (tables.length > 0 && tables.every(({ mode }) => mode === 'rows')) return { kind: 'rows', rowsEstimate: scope.rows ?? 0 }
+  return { kind: 'tables', tables: tables.map(({ shape }) => shape.label), bytesEstimate: scope.bytes ?? 0 }
+}
+
+/** Rules rewrite the statement into others; an UPDATE is keyed only when the index is really there. Never lowers. */
+function raise(item: Looked, shapes: readonly TableShape[]): Operation {
+  const { operation, context, verb } = item
+  const shape = shapes.find(({ oid }) => oid === item.relations[0]?.oid)
+  const kind = operation.impact.kind
+  const event = verb === 'update' ? '2' : operation.action === 'postgres.insert' ? '3' : verb === 'delete' ? '4' : null
+  const rule = shape?.rules.find((one) => one.enabled !== 'D' && one.event === event)
+  if (rule && kind !== 'unknown') {
+    return {
+      ...operation,
+      impact: { ...operation.impact, kind: 'unknown', reversible: false },
+      why: `${operation.why}; rule ${rule.name} on ${shape?.label ?? 'it'} turns it into other statements`,
+    }
+  }
+  if (verb !== 'update' || severity(kind) >= severity('destroy')) return operation
+  if (shape && context.keyed && picksOneRow(shape, context.keyEquality)) return operation
+  return {
+    ...operation,
+    impact: { ...operation.impact, kind: 'destroy', reversible: false },
+    why: `${operation.why}; no unique index holds it to single rows, and values are overwritten`,
+  }
+}
+
+/** Temporary tables of this very session, without triggers or rules that would reach further. */
+function isTemporary(item: Looked): boolean {
+  if (item.verb === null || item.operation.impact.kind === 'unknown' || item.relations.length === 0) return false
+  return item.relations.every((relation) => relation?.temporary === true && relation.kind === 'r' && relation.plain)
+}
+
+/** The agent's names become full ones with the oid and, for what is not merely read, the hash of the shape. */
+function nameResources(item: Looked, shapes: readonly TableShape[]): readonly Resource[] {
+  const found = item.relations.map((relation, index): Resource | null => {
+    const type = item.operation.resources[index]?.type ?? 'table'
+    if (!relation) return null
+    const shape = shapes.find(({ oid }) => oid === relation.oid)
+    const name = shape?.label ?? `${relation.schema}.${relation.name}`
+    return { type, name, identity: relation.oid, ...(shape ? { schemaHash: hashShape(shape) } : {}) }
+  })
+  const spaces = item.namespaces.map((oid, index): Resource | null =>
+    oid === null ? null : { type: 'schema', name: item.context.targets[index]?.name ?? '', identity: oid },
+  )
+  const resolved = [...found, ...spaces]
+  const extent = Math.max(resolved.length, item.operation.resources.length)
+  return Array.from({ length: extent }, (_, index) => resolved[index] ?? item.operation.resources[index]).filter(
+    (resource) => resource !== undefined,
+  )
+}

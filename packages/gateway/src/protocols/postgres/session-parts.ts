@@ -1,0 +1,35 @@
+import type { ErrorCode, Gate, OpenSession } from '@sallyport/core'
+
+export interface PostgresSettings {
+  readonly host: string
+  readonly port: number
+  /** How long a statement that waits for people holds its client before it is refused with the request's id. Default 20,000. */
+  readonly waitMs?: number
+  /** Start-up and authentication together with opening the upstream. Default 10,000. */
+  readonly startupTimeoutMs?: number
+  /** Longest message of a client. Default 16 MiB. */
+  readonly messageBytesMax?: number
+  /** Clients at once, authenticated or not. Default 500. */
+  readonly connectionsMax?: number
+}
+
+export type FullSettings = Required<PostgresSettings>
+
+export function withDefaults(settings: PostgresSettings): FullSettings {
+  return { waitMs: 20_000, startupTimeoutMs: 10_000, messageBytesMax: 16 * 1024 * 1024, connectionsMax: 500, ...settings }
+}
+
+/** What a session's parts share. */
+export interface SessionParts {
+  readonly gate: Gate
+  readonly open: OpenSession
+  readonly settings: FullSettings
+  /** Aborts when the client went away, was killed, or the upstream broke. */
+  readonly ending: AbortSignal
+  /** Outcomes on their way to the log. */
+  readonly pending: Set<Promise<void>>
+  /** Bytes are waited for: the client must be read. */
+  readOn(): void
+  /** Ends the session; the client is told why. */
+  end(reason: string, code: ErrorCode): void
+}
