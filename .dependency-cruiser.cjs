@@ -142,10 +142,10 @@ module.exports = {
     {
       name: 'declared',
       comment:
-        'A package that is not in the package.json beside the code is there by accident, in whatever version, and in no list of reasons.',
+        'A package that is not in the package.json beside the code is there by accident, in whatever version, and in no list of reasons. Types are erased: those may come from the root.',
       severity: 'error',
       from: { path: '^packages/', pathNot: test },
-      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev', 'npm-optional'] },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev', 'npm-optional'], dependencyTypesNot: ['type-only'] },
     },
   ],
   options: {

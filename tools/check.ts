@@ -1,4 +1,4 @@
-import { findMissingPrograms, installLine, neededPrograms } from './machine.ts'
+import { findMissingPrograms, installLine, neededPrograms, pathOfPrograms } from './machine.ts'
 import { projectRoot } from './source-tree.ts'
 import { staticSteps } from './static-steps.ts'
 import { runSteps } from './step.ts'
@@ -14,7 +14,7 @@ if (unknown.length > 0) {
 const { passed, failed } = await runSteps(staticSteps(projectRoot), print)
 const failures = [...failed]
 if (!process.argv.includes('--no-tests')) {
-  const missing = findMissingPrograms(neededPrograms, process.env['PATH'] ?? '')
+  const missing = findMissingPrograms(neededPrograms, pathOfPrograms())
   if (missing.length > 0)
     print(`FAIL tests: ${missing.map((program) => program.name).join(', ')} missing. As root: ${installLine(missing)}`)
   const run = missing.length > 0 ? { passed: 0, failed: 0, faults: ['programs missing'] } : await runTests(projectRoot, [])

@@ -23,6 +23,11 @@ export const neededPrograms: readonly Program[] = [
 /** Without any font the browser draws pages without a letter, and pictures of them would prove nothing. */
 const fontPackage = 'fonts-dejavu-core'
 
+/** Debian keeps servers (pgbouncer) where only root's PATH looks. */
+export function pathOfPrograms(): string {
+  return [process.env['PATH'] ?? '', '/usr/local/sbin', '/usr/sbin'].join(delimiter)
+}
+
 export function findMissingPrograms(programs: readonly Program[], path: string): readonly Program[] {
   return programs.filter((program) => !foldersOf(program, path).some((folder) => isProgram(join(folder, program.name))))
 }
@@ -42,7 +47,7 @@ export interface Preparation {
 
 /** Installs the missing programs when we may; else says what a person must run. */
 export async function prepareMachine(print: (line: string) => void): Promise<Preparation> {
-  const path = process.env['PATH'] ?? ''
+  const path = pathOfPrograms()
   const missing = findMissingPrograms(neededPrograms, path)
   if (missing.length === 0) return { ready: true, sentence: `${neededPrograms.length} programs that tests need are here` }
   const names = missing.map((program) => program.name).join(', ')

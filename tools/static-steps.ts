@@ -5,6 +5,7 @@ import { findDependencyListGaps } from './dependency-list.ts'
 import { findDependencyViolations, findUnseenDependencyPlants } from './dependency-rules.ts'
 import { findFolderGaps } from './folders.ts'
 import { findLintBreaches, findUnseenLintPlants } from './lint.ts'
+import { findLockfileGaps } from './lockfile.ts'
 import { listFiles } from './source-tree.ts'
 import type { Step, StepResult } from './step.ts'
 import { findStyleBreaches } from './style.ts'
@@ -25,6 +26,7 @@ export function staticSteps(root: string): readonly Step[] {
     program('format', 'prettier', 'prettier', '--check', '--log-level', 'warn', '--cache', '.'),
     { name: 'style', run: async () => Promise.resolve(checkStyle(root)) },
     { name: 'folders', run: () => findFolderGaps(root) },
+    { name: 'lockfile', run: async () => Promise.resolve(findLockfileGaps(root)) },
     { name: 'reasons', run: async () => Promise.resolve(findDependencyListGaps(root)) },
   ]
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { runCommand } from './command.ts'
+import { pathOfPrograms } from './machine.ts'
 import { numberOf, parseRecord, recordsOf, textOf, type JsonRecord } from './json.ts'
 
 export interface TestRun {
@@ -27,7 +28,7 @@ export async function runVitest(root: string, paths: readonly string[], live: bo
     const report = join(folder, 'report.json')
     const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...paths]
     // The tree's own programs first: a test in a copy must start the copy's.
-    const path = [join(root, 'node_modules', '.bin'), process.env['PATH'] ?? ''].join(delimiter)
+    const path = [join(root, 'node_modules', '.bin'), pathOfPrograms()].join(delimiter)
     const result = await runCommand('vitest', args, {
       cwd: root,
       live,

@@ -64,7 +64,7 @@ export function describeVault(name: string, start: () => Promise<VaultUnderTest>
         expect(taken.bytes).toBe(big.length)
         await seal.put({ name: 'tables/public.orders/ddl', bytes: pieces('create table orders()') })
         await seal.put({ name: 'empty', bytes: pieces() })
-        expect(await collect(seal.read('tables/public.orders/data'))).toEqual(big)
+        expect(big.equals(await collect(seal.read('tables/public.orders/data')))).toBe(true)
         expect(await collect(seal.read('empty'))).toEqual(Buffer.alloc(0))
         return content({ kind: 'rows', rows: 7 })
       })
@@ -76,7 +76,7 @@ export function describeVault(name: string, start: () => Promise<VaultUnderTest>
       expect(opened.snapshot).toEqual(snapshot)
       expect(opened.manifest).toEqual(content().manifest)
       expect(opened.checksums).toEqual(content().checksums)
-      expect(await collect(opened.read('tables/public.orders/data'))).toEqual(big)
+      expect(big.equals(await collect(opened.read('tables/public.orders/data')))).toBe(true)
       expect(await collect(opened.read('empty'))).toEqual(Buffer.alloc(0))
     })
 

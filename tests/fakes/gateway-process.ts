@@ -67,12 +67,18 @@ async function answer(request: IncomingMessage): Promise<{ status: number; body:
       if (body.agent === undefined || body.agent === 'nobody') return refusal(403, 'not_in_scope')
       const id = randomBytes(8).toString('hex')
       handles.set(id, { agent: body.agent, revoked: false })
-      return { status: 200, body: { id, handle: `sp_${randomBytes(32).toString('base64url')}`, expiresAtMs: Date.now() + (body.ttlMs ?? 3_600_000) } }
+      return {
+        status: 200,
+        body: { id, handle: `sp_${randomBytes(32).toString('base64url')}`, expiresAtMs: Date.now() + (body.ttlMs ?? 3_600_000) },
+      }
     }
     case '/api/v1/snapshots':
       return { status: 200, body: { snapshots: [snapshot] } }
     case '/api/v1/undo':
-      return { status: 200, body: { rows: snapshot.rows, tables: ['public.audit_log'], verified: body.snapshotId === snapshot.id, note: '' } }
+      return {
+        status: 200,
+        body: { rows: snapshot.rows, tables: ['public.audit_log'], verified: body.snapshotId === snapshot.id, note: '' },
+      }
     case '/api/v1/status':
       return { status: 200, body: {} }
     case '/handles':
@@ -85,12 +91,16 @@ async function answer(request: IncomingMessage): Promise<{ status: number; body:
 }
 
 const server = createServer((request, response) => {
-  void answer(request).then(({ status, body }) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)))
+  void answer(request).then(({ status, body }) =>
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+  )
 })
 server.listen(0, '127.0.0.1', () => {
   const address = server.address()
   const port = address === null || typeof address === 'string' ? 0 : address.port
   if (mode === 'slow') return
   const enrolmentUrl = `http://localhost:${port}/enrol#one-time-secret`
-  process.stdout.write(`${JSON.stringify({ ready: true, controlUrl: `http://127.0.0.1:${port}`, postgresAddress: '127.0.0.1:6432', enrolmentUrl })}\n`)
+  process.stdout.write(
+    `${JSON.stringify({ ready: true, controlUrl: `http://127.0.0.1:${port}`, postgresAddress: '127.0.0.1:6432', enrolmentUrl })}\n`,
+  )
 })

@@ -1,20 +1,19 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 export interface SeenProcess {
   readonly pid: number
   readonly commandLine: string
 }
 
-/** Every process of this machine (Linux) whose command line or working folder lies under `path`. */
-export function findProcessesOf(path: string): readonly SeenProcess[] {
+/** Every process of this machine (Linux) whose command line or title holds `text`. */
+export function findProcessesOf(text: string): readonly SeenProcess[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .flatMap((name) => {
       try {
         const commandLine = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim()
-        const isZombie = /^State:\s+Z/m.test(readFileSync(`/proc/${name}/status`, 'utf8'))
-        const isOurs = commandLine.includes(path) || readlinkSync(`/proc/${name}/cwd`).startsWith(path)
-        return isOurs && !isZombie ? [{ pid: Number(name), commandLine }] : []
+        // A zombie's is empty.
+        return commandLine.includes(text) ? [{ pid: Number(name), commandLine }] : []
       } catch {
         // It ended while we looked.
         return []

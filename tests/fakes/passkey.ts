@@ -87,7 +87,8 @@ function cborText(text: string): Buffer {
 }
 
 function cborBytes(bytes: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([0x59]), lengthOf(bytes), bytes])
+  const head = bytes.length < 256 ? Buffer.from([0x58, bytes.length]) : Buffer.concat([Buffer.from([0x59]), lengthOf(bytes)])
+  return Buffer.concat([head, bytes])
 }
 
 function lengthOf(bytes: Buffer): Buffer {

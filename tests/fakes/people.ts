@@ -120,8 +120,9 @@ export function makePeopleBench(): PeopleBench {
     undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
     async issueHandle(agent, ttlMs) {
       if (agent !== 'coder') throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
-      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + ttlMs }
+      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
     },
+    revokeHandle: async (id) => id === 'handle-1',
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
   }

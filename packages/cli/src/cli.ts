@@ -114,7 +114,7 @@ export async function makeProgram(words: readonly string[]): Promise<Command> {
 
 /** commander ends the process by itself; then errors would not get the form ours have. Settings are not inherited by added commands. */
 function throwInsteadOfExit(command: Command): void {
-  command.exitOverride().configureOutput({ outputError: () => undefined })
+  command.exitOverride().configureOutput({ outputError: () => undefined, writeErr: () => undefined })
   for (const child of command.commands) throwInsteadOfExit(child)
 }
 

@@ -64,7 +64,7 @@ function badUrl(what: string): CommandFailure {
   )
 }
 
-const connectTimeoutMs = 8_000
+const connectTimeoutMs = 5_000
 
 /** For `pg`. As libpq means it: `require` encrypts without checking who answers, `verify-full` checks; without a word, TLS off this machine only. */
 export function clientConfig(database: DatabaseUrl): ClientConfig {

@@ -1,5 +1,5 @@
-import { SallyportError } from '@sallyport/core'
-import { ZodError } from 'zod'
+import type { SallyportError } from '@sallyport/core'
+import type { ZodError } from 'zod'
 
 /** The exit codes of every command, as its help documents them. */
 export const exitCodes = {
@@ -35,10 +35,10 @@ export class CommandFailure extends Error {
 /** Any thrown thing as a failure a person can act on. */
 export function toFailure(error: unknown): CommandFailure {
   if (error instanceof CommandFailure) return error
-  if (error instanceof SallyportError) {
+  if (isSallyportError(error)) {
     return new CommandFailure(exitCodes.failed, error.code, error.message, error.notDone, error.next, { cause: error })
   }
-  if (error instanceof ZodError) {
+  if (isShapeError(error)) {
     const where = error.issues.map((issue) => `${issue.path.join('.') || 'value'}: ${issue.message}`).slice(0, 5)
     return new CommandFailure(
       exitCodes.failed,
@@ -52,6 +52,15 @@ export function toFailure(error: unknown): CommandFailure {
   return new CommandFailure(exitCodes.failed, 'internal', what, 'The command did not finish.', 'Run `sallyport doctor`.', {
     cause: error,
   })
+}
+
+/** By its shape: loading core with its policy engine, only to name a class, would cost every `--help` a third of a second. */
+function isSallyportError(error: unknown): error is SallyportError {
+  return error instanceof Error && error.name === 'SallyportError' && 'code' in error && 'notDone' in error && 'next' in error
+}
+
+function isShapeError(error: unknown): error is ZodError {
+  return error instanceof Error && error.name === 'ZodError' && 'issues' in error
 }
 
 /** The text for standard error: three lines for people, one JSON line for programs. */

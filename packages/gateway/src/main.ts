@@ -3,7 +3,6 @@ import { parseArgs } from 'node:util'
 import { randomBytes } from 'node:crypto'
 import { connectors, makeDescribers } from '@sallyport/connectors'
 import {
-  applyVerdict,
   cancelRequest,
   createGovern,
   createPolicyEngine,
@@ -14,39 +13,44 @@ import {
   SallyportError,
   sha256Hex,
   type Clock,
+  type Connector,
   type Event,
   type Gate,
   type GovernPorts,
   type Listener,
   type PolicyEngine,
   type Randomness,
+  type Upstream,
   type VerdictPorts,
 } from '@sallyport/core'
-import { openHandleDesk } from './access/handles.ts'
-import { LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
+import { openHandleDesk, type HandleDesk } from './access/handles.ts'
+import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { judgePosture } from './access/posture.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder } from './access/state-folder.ts'
+import { openUndo } from './access/undo.ts'
 import { readConfig, type Config } from './config.ts'
-import { startControl, type Control, type ControlListener } from './control/index.ts'
+import { startControl, type Control, type Feed, type Kill as ShownKill } from './control/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
-import { postgresProtocol } from './protocols/postgres/index.ts'
+import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import { resolveReference } from './reference.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
 import { openHandles } from './store/handles.ts'
 import { openKills } from './store/kills.ts'
-import { openMeta } from './store/meta.ts'
+import { openMeta, type MetaStore } from './store/meta.ts'
 import { openPeople } from './store/people.ts'
 import { openRequests } from './store/requests.ts'
-import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
-import { openVault } from './vault/vault-client.ts'
+import { openPostgresUpstreams, type PostgresUpstreamSettings } from './upstreams/postgres/index.ts'
+import { openVault, type VaultClient } from './vault/vault-client.ts'
 
 export interface GateOptions {
   readonly config: Config
   readonly stateDirectory: string
   readonly vaultSocket: string
   readonly vaultTokenFile: string
+  /** How far agents stand from this gate, as whoever started it found (DESIGN §6). */
+  readonly isolationLevel: 0 | 1 | 2 | 3
   /** A gate of a drill: enrols virtual persons, and nobody else. */
   readonly drill: boolean
   /** Lets a test stand between the pipeline and its ports. Nothing that ships gives one. */
@@ -61,6 +65,7 @@ export interface RunningGate {
   close(): Promise<void>
 }
 
+const levels = [0, 1, 2, 3] as const
 const windowMs = 3_600_000
 const requestMs = 3_600_000
 const grantMs = 900_000
@@ -81,14 +86,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { config, report } = options
   const folder = openStateFolder(options.stateDirectory)
   const database = openDatabase(join(folder.directory, 'store.db'))
-  const vault = await openVault({ socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile })
+  const vault = await openPinnedVault(options, openMeta(database))
   const signer = noteSigner(folder.origin, folder.logSeed)
   const log = await openLog({ directory: join(folder.directory, 'log'), signer, clock, witness: await vault.witness(signer.key), report })
-  const requests = openRequests(database)
   const policy = makePolicy(config)
+  const requests = openRequests(database)
   const verdicts: VerdictPorts = { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, grantMs }
-  const meta = openMeta(database)
-  await recoverRun(verdicts, log, meta)
+  await recoverRun(verdicts, log, openMeta(database), report)
   await log.append({ type: 'configuration.applied', atMs: clock.nowMs(), data: { policyHash: policy.hash, mode: config.mode, guards: policy.guards.map(({ id }) => id) } })
 
   const handleStore = openHandles(database)
@@ -96,32 +100,249 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const handles = openHandleDesk(handleStore, log, clock, folder.saltKey, () => agents)
   const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
   const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope: (agent, upstream) => scopeOf(config, agent, upstream) })
-  const upstreams = openPostgresUpstreams({
-    upstreams: await resolveUpstreams(config),
-    stopped: (session, upstream) => killSwitch.stopped(session.subject.agent, session.subject.owner, session.id, upstream),
-    killEpoch: (session, upstream) => killSwitch.epochOf(session.subject.agent, session.subject.owner, session.id, upstream),
-  })
+  const upstreams = openPostgresUpstreams(await resolveUpstreams(config), killSwitch)
+  const connectorsById = new Map(connectors.map((connector) => [connector.id, connector]))
+  let controlUrl = `http://localhost:${config.listen.control.port}`
   const ports: GovernPorts = {
-    clock,
-    random,
-    log,
-    vault,
-    requests,
-    budgets: openBudgets(database, clock),
-    killSwitch,
-    notify: { requestOpened: () => undefined },
-    connectors: new Map(connectors.map((connector) => [connector.id, connector])),
+    ...{ clock, random, log, vault, requests, killSwitch, budgets: openBudgets(database, clock), notify: { requestOpened: () => undefined } },
+    connectors: connectorsById,
     describers: makeDescribers(),
     policy: () => policy,
     settings: () => ({ mode: config.mode, coolOffMs: config.coolOffMs, rowsWithoutPrompt: config.rowsWithoutPrompt, windowMs, retainMs: config.retainMs, requestMs, pendingMax }),
     requestUrl: (id) => `${controlUrl}/requests/${id}`,
   }
-  let controlUrl = `http://localhost:${config.listen.control.port}`
   const govern = createGovern(options.decorate?.(ports) ?? ports)
-  void govern
-  void sessions
-  void handles
-  void upstreams
-  void postgresProtocol
-  throw new Error('unfinished')
+  const gate: Gate = { govern, handles, sessions, killSwitch, refusedAtDoor: (protocol, peer, agent, why) => noteRefusal(log, protocol, peer, agent, why) }
+  const undo = openUndo({ clock, random, log, vault, withUpstream: (name, work) => withUpstream(upstreams, connectorsById, name, work) })
+  const stoppable: Stoppable = {
+    endSessions: (kind, name, reason) => sessions.endMatching(kind, name, reason),
+    revokeHandles: (kind, name) => (kind === 'agent' || kind === 'owner' || kind === 'all' ? handleStore.revokeOf(kind, name, clock.nowMs()).length : 0),
+  }
+  const control = bindControl({ options, config, policy, verdicts, vault, handles, killSwitch, sessions, stoppable, undo })
+  const people = await startControl(
+    { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
+    { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
+  )
+  controlUrl = people.url
+  let listener: Listener
+  try {
+    listener = await postgresProtocol.listen(gate, upstreams, { ...config.listen.postgres, waitMs: config.waitMs })
+  } catch (error) {
+    await people.close()
+    await log.close()
+    throw error
+  }
+  const link = await people.firstEnrolmentLink()
+  return {
+    controlUrl,
+    postgresAddress: `${listener.address.host}:${listener.address.port}`,
+    enrolmentUrl: link?.url ?? null,
+    close: async () => {
+      sessions.endMatching('all', '', 'the gate is stopping')
+      await listener.close()
+      await people.close()
+      await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
+      await log.close()
+      vault.close()
+      database.close()
+    },
+  }
+}
+
+/** The vault this state was first used with, or none: another one would not have the copies that the log speaks of. */
+async function openPinnedVault(options: GateOptions, meta: MetaStore): Promise<VaultClient> {
+  const vault = await openVault({ socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile, publicKey: meta.get('vault') })
+  meta.set('vault', vault.publicKey)
+  return vault
+}
+
+function makePolicy(config: Config): PolicyEngine {
+  return createPolicyEngine(
+    config.agents.map(({ name, scopes }) => ({ agent: name, scopes })),
+    config.guards,
+  )
+}
+
+function scopeOf(config: Config, agentName: string, upstream: string): { readonly readOnly: boolean } | null {
+  const agent = config.agents.find(({ name }) => name === agentName)
+  const scopes = agent?.scopes.filter((scope) => scope.upstream === upstream) ?? []
+  return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
+}
+
+async function resolveUpstreams(config: Config): Promise<readonly PostgresUpstreamSettings[]> {
+  return Promise.all(
+    config.upstreams.map(async ({ name, environment, use, protect }) => ({
+      name,
+      environment,
+      useUrl: await resolveReference(use, config.directory),
+      protectUrl: await resolveReference(protect, config.directory),
+    })),
+  )
+}
+
+const readBatch = 1_000
+
+/** Store and log agree again before anything listens. */
+async function recoverRun(verdicts: VerdictPorts, log: FileLog, meta: MetaStore, report: (problem: string) => void): Promise<void> {
+  const from = Number(meta.get('recoverFrom') ?? 0)
+  const found = await recover(verdicts, readEvents(log, from, log.size()))
+  for (const intent of found.unknown) report(`intent ${intent} has no outcome: it may have run; look at the upstream`)
+  const started = await log.append({ type: 'gate.started', atMs: clock.nowMs(), data: { unknown: found.unknown, givenBack: found.givenBack, applied: found.applied } })
+  meta.set('recoverFrom', String(started))
+}
+
+async function* readEvents(log: FileLog, from: number, to: number): AsyncGenerator<Event, void> {
+  for (let next = from; next < to; ) {
+    const batch = await log.read(next, Math.min(readBatch, to - next))
+    if (batch.length === 0) throw new SallyportError('log_unavailable', `The log ends at ${next}, before ${to}.`, 'The gate did not start.', 'Run sallyport log verify.')
+    for (const { event } of batch) yield event
+    next += batch.length
+  }
+}
+
+function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string, why: string): void {
+  const data = { protocol, peer, why: why.slice(0, 300).toWellFormed(), claimed: agent.slice(0, 128).toWellFormed() }
+  void log.append({ type: 'door.refused', atMs: clock.nowMs(), data }).catch(() => undefined)
+}
+
+function feedOf(log: FileLog): Feed {
+  return {
+    recent: async (after, limit) => {
+      const size = log.size()
+      const from = Math.max(after === null ? 0 : after + 1, size - limit)
+      return from >= size ? [] : log.read(from, size - from)
+    },
+    subscribe: (listener) => log.subscribe((events) => events.forEach(listener)),
+  }
+}
+
+async function withUpstream<Result>(
+  upstreams: PostgresUpstreams,
+  connectorsById: ReadonlyMap<string, Connector>,
+  name: string,
+  work: (upstream: Upstream, connector: Connector) => Promise<Result>,
+): Promise<Result> {
+  const connector = connectorsById.get('postgres')
+  if (connector === undefined) throw new SallyportError('internal', 'There is no connector for this upstream.', 'Nothing was done.', 'Report this: it is a defect of the gate.')
+  const upstream = await upstreams.openProtected(name)
+  try {
+    const result = await work(upstream.upstream, connector)
+    await upstream.end(true)
+    return result
+  } catch (error) {
+    await upstream.end(false)
+    throw error
+  } finally {
+    upstream.close()
+  }
+}
+
+interface Bound {
+  readonly options: GateOptions
+  readonly config: Config
+  readonly policy: PolicyEngine
+  readonly verdicts: VerdictPorts
+  readonly vault: VaultClient
+  readonly handles: HandleDesk
+  readonly killSwitch: LocalKillSwitch
+  readonly sessions: SessionRegistry
+  readonly stoppable: Stoppable
+  readonly undo: Control['undo']
+}
+
+/** What the people's listener may ask of the gate. */
+function bindControl(bound: Bound): Control {
+  const { options, config, policy, verdicts, vault, handles, killSwitch, sessions, stoppable, undo } = bound
+  const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
+  const kills = (): readonly ShownKill[] => killSwitch.inForce().map(showKill)
+  return {
+    verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
+    cancel: (requestId, by) => cancelRequest(verdicts, requestId, by),
+    kill: async (scope, reason, by) => {
+      const killed = await killSwitch.kill(scope.kind, scope.kind === 'all' ? '' : scope.id, reason, by, stoppable)
+      return { kill: showKill(killed.kill), acknowledgedMs: killed.haltMs, sessionsEnded: killed.sessions }
+    },
+    release: async (killId, signed) => {
+      const kill = killSwitch.inForce().find(({ id }) => String(id) === killId)
+      if (kill === undefined) return false
+      const { person, credentialId, challenge, statement, evidence } = signed
+      return killSwitch.release(kill.kind, kill.name, { person, credentialId, challenge, statement, evidence })
+    },
+    kills: async () => kills(),
+    sessions: async () => sessions.list(),
+    agents: () => config.agents.map(({ name }) => name),
+    newestCopy: (upstream) => vault.newest(upstream),
+    snapshots: () => vault.list(),
+    undo,
+    issueHandle: async (agent, ttlMs, by) => {
+      const { handle, secret } = await handles.issue(agent, ttlMs, by)
+      return { id: handle.id, handle: secret, expiresAtMs: handle.expiresAtMs }
+    },
+    revokeHandle: async (id, by) => {
+      const ended = await handles.revoke(id, by)
+      sessions.endByHandles(ended, 'the handle was revoked')
+      return ended.length > 0
+    },
+    guardSentence: (id) => guards.get(id) ?? null,
+    posture: () => judgePosture(config.mode, options.isolationLevel),
+  }
+}
+
+function showKill(kill: Kill): ShownKill {
+  const scope = kill.kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind: kill.kind, id: kill.name }
+  return { id: String(kill.id), scope, reason: kill.reason, by: kill.by, atMs: kill.atMs }
+}
+
+const exitCodes = { failed: 1, usage: 2 } as const
+
+async function main(words: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...words],
+    options: {
+      config: { type: 'string' },
+      state: { type: 'string' },
+      'vault-socket': { type: 'string' },
+      'vault-token-file': { type: 'string' },
+      'isolation-level': { type: 'string', default: '0' },
+      'exit-with-parent': { type: 'boolean', default: false },
+      drill: { type: 'boolean', default: false },
+    },
+  })
+  const { config: path, state, 'vault-socket': vaultSocket, 'vault-token-file': vaultTokenFile } = values
+  if (path === undefined || state === undefined || vaultSocket === undefined || vaultTokenFile === undefined) {
+    process.stderr.write('usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--exit-with-parent]\n')
+    process.exitCode = exitCodes.usage
+    return
+  }
+  const read = readConfig(path)
+  if (!read.ok) {
+    for (const { line, column, what, hint } of read.mistakes) process.stderr.write(`${path}:${line}:${column}: ${what}\n    ${hint}\n`)
+    process.exitCode = exitCodes.usage
+    return
+  }
+  const isolationLevel = levels.find((level) => String(level) === values['isolation-level']) ?? 0
+  const report = (problem: string): void => void process.stderr.write(`${new Date().toISOString()} ${problem}\n`)
+  const gate = await startGate({ config: read.config, stateDirectory: resolve(state), vaultSocket, vaultTokenFile, isolationLevel, drill: values.drill, report })
+  let closing: Promise<void> | null = null
+  const stop = (): void => {
+    closing ??= gate.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        report(`The gate did not stop cleanly: ${error instanceof Error ? error.message : 'unknown'}`)
+        process.exit(exitCodes.failed)
+      },
+    )
+  }
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+  if (values['exit-with-parent']) process.stdin.resume().once('end', stop).once('close', stop)
+  process.stdout.write(`${JSON.stringify({ ready: true, controlUrl: gate.controlUrl, postgresAddress: gate.postgresAddress, enrolmentUrl: gate.enrolmentUrl })}\n`)
+}
+
+if (import.meta.main) {
+  main(process.argv.slice(2)).catch((error: unknown) => {
+    const said = error instanceof SallyportError ? `${error.message} ${error.notDone} ${error.next}` : error instanceof Error ? error.message : 'unknown error'
+    process.stderr.write(`The gate did not start: ${said}\n`)
+    process.exit(exitCodes.failed)
+  })
 }

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib'
 import { sha256Hex } from '@sallyport/core'
 import { VaultFailure } from './failure.ts'
 
@@ -33,8 +33,10 @@ interface BoxKeys {
 }
 export type ChunkKeys = Readonly<Record<BoxKind, BoxKeys>>
 
-const compress = promisify(zstdCompress)
-const decompress = promisify(zstdDecompress)
+const compressWide = promisify(zstdCompress)
+const decompressWide = promisify(zstdDecompress)
+/** Up to this many bytes the way to another thread and back costs more (0.4 ms) than the work itself (0.05 ms). */
+const inPlaceBytesMax = 16 << 10
 
 /** The keys for boxes, from the 32 bytes of the vault's content key. */
 export function deriveChunkKeys(contentKey: Uint8Array): ChunkKeys {
@@ -53,7 +55,7 @@ export function deriveChunkKeys(contentKey: Uint8Array): ChunkKeys {
  */
 export async function encryptBox(keys: ChunkKeys, kind: BoxKind, plain: Uint8Array): Promise<Buffer> {
   if (plain.length > bytesMax[kind]) throw new VaultFailure('too_large', `A ${kind} holds ${bytesMax[kind]} bytes at most.`)
-  const squeezed = await compress(plain, { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
+  const squeezed = await compress(plain)
   const smaller = squeezed.length < plain.length
   const body = smaller ? squeezed : plain
   const codec = Buffer.of(smaller ? codecs.zstd : codecs.raw)
@@ -75,7 +77,7 @@ export async function decryptBox(keys: ChunkKeys, kind: BoxKind, box: Uint8Array
   if (codec === codecs.raw && body.length <= bytesMax[kind]) return body
   if (codec !== codecs.zstd) throw damaged('names a codec that does not exist, or holds too much')
   try {
-    return await decompress(body, { maxOutputLength: bytesMax[kind] })
+    return await decompress(body, bytesMax[kind])
   } catch (error) {
     throw new VaultFailure('damaged', 'A box decrypted but does not decompress within its limit.', { cause: error })
   }
@@ -84,6 +86,17 @@ export async function decryptBox(keys: ChunkKeys, kind: BoxKind, box: Uint8Array
 /** The name a box is stored under: SHA-256 of all its bytes, so anyone can check it without a key. */
 export function addressOf(box: Uint8Array): string {
   return sha256Hex(box)
+}
+
+async function compress(plain: Uint8Array): Promise<Buffer> {
+  const options = { params: { [constants.ZSTD_c_compressionLevel]: 1 } }
+  return plain.length <= inPlaceBytesMax ? zstdCompressSync(plain, options) : await compressWide(plain, options)
+}
+
+async function decompress(body: Uint8Array, maxOutputLength: number): Promise<Buffer> {
+  if (body.length > inPlaceBytesMax) return await decompressWide(body, { maxOutputLength })
+  // A small body can still be a bomb, but not a larger one than the limit.
+  return zstdDecompressSync(body, { maxOutputLength })
 }
 
 function decryptBody(decipher: ReturnType<typeof createDecipheriv>, body: Uint8Array): Buffer {

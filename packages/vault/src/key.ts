@@ -46,9 +46,17 @@ export function readKeyFile(text: string): VaultKey {
 }
 
 export function verifySignature(publicKey: string, domain: SignedDomain, text: string, signature: string): boolean {
-  const x = Buffer.from(publicKey, 'hex').toString('base64url')
-  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' })
-  return verify(null, toBeSigned(domain, text), key, Buffer.from(signature, 'base64'))
+  return verify(null, toBeSigned(domain, text), publicKeyOf(publicKey), Buffer.from(signature, 'base64'))
+}
+
+let latest: { readonly hex: string; readonly key: KeyObject } | null = null
+
+/** A process works with one vault: remembering its key saves making it for each manifest. */
+function publicKeyOf(hex: string): KeyObject {
+  if (latest?.hex === hex) return latest.key
+  const x = Buffer.from(hex, 'hex').toString('base64url')
+  latest = { hex, key: createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' }) }
+  return latest.key
 }
 
 function toBeSigned(domain: SignedDomain, text: string): Buffer {

@@ -203,21 +203,32 @@ async function drainFirst(waiting: Promise<ChunkReference>[], chunks: ChunkRefer
   waiting.shift()
 }
 
-/** Any pieces → pieces of exactly the chunk size, the last one shorter. Each is a buffer of its own; many tiny pieces cost no more than one. */
+/**
+ * Any pieces → pieces of exactly the chunk size, the last one shorter. Each is a buffer of its own. The buffer grows with what comes: a small
+ * part costs little, and a million tiny pieces cost no more than one large one.
+ */
 async function* cut(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, undefined> {
-  let chunk = Buffer.allocUnsafe(chunkBytesMax)
+  let chunk = Buffer.alloc(0)
   let filled = 0
   for await (const piece of source) {
     for (let rest = piece; rest.length > 0; ) {
       const taken = rest.subarray(0, chunkBytesMax - filled)
+      if (filled + taken.length > chunk.length) chunk = grow(chunk.subarray(0, filled), filled + taken.length)
       chunk.set(taken, filled)
       filled += taken.length
       rest = rest.subarray(taken.length)
       if (filled < chunkBytesMax) continue
       yield chunk
-      chunk = Buffer.allocUnsafe(chunkBytesMax)
+      chunk = Buffer.alloc(0)
       filled = 0
     }
   }
   if (filled > 0) yield chunk.subarray(0, filled)
+}
+
+/** Room for `needed` bytes and, past 128 KiB, for a whole chunk: two copies at most. */
+function grow(held: Buffer, needed: number): Buffer<ArrayBuffer> {
+  const grown = Buffer.allocUnsafe(needed > 128 << 10 ? chunkBytesMax : Math.max(16 << 10, 1 << Math.ceil(Math.log2(needed))))
+  grown.set(held)
+  return grown
 }

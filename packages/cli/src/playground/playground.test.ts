@@ -1,12 +1,24 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findProcessesOf, waitUntil } from '../../../../tests/fakes/own-processes.ts'
+import { clusterNameOf } from './leftover.ts'
 import { startPlayground, type Playground } from './playground.ts'
 import { countShopRows, productionSize, stagingSize } from './shop.ts'
 
@@ -14,7 +26,8 @@ const anchor = new Date('2026-06-30T00:00:00Z')
 const root = mkdtempSync(join(tmpdir(), 'sallyport-playground-test-'))
 chmodSync(root, 0o711)
 const state = join(root, 'state')
-const start = (stateDirectory: string): Promise<Playground> => startPlayground({ stateDirectory, anchor, postgresPort: 0, controlPort: 0 })
+const start = (stateDirectory: string): Promise<Playground> =>
+  startPlayground({ stateDirectory, anchor, postgresPort: 0, controlPort: 0 })
 let playground: Playground
 
 beforeAll(async () => {
@@ -64,8 +77,13 @@ describe('data', () => {
       `SELECT orders.id FROM orders JOIN order_items ON order_id = orders.id GROUP BY orders.id HAVING total <> sum(quantity * unit_price)`,
     )
     expect(wrong).toEqual([])
-    expect(Number((await query('production.use', 'SELECT count(*) AS months FROM revenue_by_month'))[0]?.['months'])).toBeGreaterThan(10)
-    const [next] = await query('staging.use', `INSERT INTO orders (customer_id, shipping_address) VALUES (1, '{}') RETURNING id, number`)
+    expect(
+      Number((await query('production.use', 'SELECT count(*) AS months FROM revenue_by_month'))[0]?.['months']),
+    ).toBeGreaterThan(10)
+    const [next] = await query(
+      'staging.use',
+      `INSERT INTO orders (customer_id, shipping_address) VALUES (1, '{}') RETURNING id, number`,
+    )
     expect(next).toEqual({ id: String(stagingSize.orders + 1), number: `SP-${100_001 + stagingSize.orders}` })
     await query('staging.use', `DELETE FROM orders WHERE number = 'SP-${100_001 + stagingSize.orders}'`)
   })
@@ -73,9 +91,15 @@ describe('data', () => {
 
 describe('roles', () => {
   test('use owns the tables and is no superuser; protect reads, replicates, and cannot become superuser', async () => {
-    const [use] = await query('production.use', `SELECT rolsuper, rolcreaterole, rolcreatedb, (SELECT bool_and(tableowner = 'app_use') FROM pg_tables WHERE schemaname = 'public') AS owns FROM pg_roles WHERE rolname = current_user`)
+    const [use] = await query(
+      'production.use',
+      `SELECT rolsuper, rolcreaterole, rolcreatedb, (SELECT bool_and(tableowner = 'app_use') FROM pg_tables WHERE schemaname = 'public') AS owns FROM pg_roles WHERE rolname = current_user`,
+    )
     expect(use).toEqual({ rolsuper: false, rolcreaterole: false, rolcreatedb: false, owns: true })
-    const [protect] = await query('production.protect', `SELECT rolsuper, rolreplication, pg_has_role('app_use', 'USAGE') AS acts FROM pg_roles WHERE rolname = current_user`)
+    const [protect] = await query(
+      'production.protect',
+      `SELECT rolsuper, rolreplication, pg_has_role('app_use', 'USAGE') AS acts FROM pg_roles WHERE rolname = current_user`,
+    )
     expect(protect).toEqual({ rolsuper: false, rolreplication: true, acts: true })
     await query('production.protect', `SET session_replication_role = replica; SELECT pg_create_restore_point('try')`)
     await expect(query('production.protect', 'SET ROLE postgres')).rejects.toThrow('permission denied')
@@ -99,19 +123,35 @@ describe('secrets', () => {
     expect(secrets.length).toBe(3)
     const commandLines = findProcessesOf(root).map((seen) => seen.commandLine)
     expect(commandLines.length).toBeGreaterThan(1)
-    const places = [...commandLines, readFileSync(playground.configuration, 'utf8'), readFileSync(join(state, 'logs', 'playground.log'), 'utf8')]
+    const places = [
+      ...commandLines,
+      readFileSync(playground.configuration, 'utf8'),
+      readFileSync(join(state, 'logs', 'playground.log'), 'utf8'),
+    ]
     for (const secret of secrets) {
       expect(secret.length).toBeGreaterThanOrEqual(32)
       for (const place of places) expect(place).not.toContain(secret)
     }
-    for (const name of readdirSync(join(state, 'secrets'))) expect(lstatSync(join(state, 'secrets', name)).mode & 0o777).toBe(0o600)
+    for (const name of readdirSync(join(state, 'secrets')))
+      expect(lstatSync(join(state, 'secrets', name)).mode & 0o777).toBe(0o600)
     expect(lstatSync(join(state, 'secrets')).mode & 0o777).toBe(0o700)
     expect(lstatSync(state).mode & 0o066).toBe(0)
   })
 
   test('the server listens on loopback only and has no local socket', async () => {
-    const rows = await query('production.protect', `SELECT name, setting FROM pg_settings WHERE name IN ('listen_addresses', 'unix_socket_directories') ORDER BY name`)
-    expect(rows.map(({ setting }) => setting)).toEqual(['127.0.0.1', ''])
+    const client = new pg.Client({
+      host: '127.0.0.1',
+      port: playground.port,
+      user: 'postgres',
+      password: credential('playground.superuser'),
+      database: 'postgres',
+    })
+    await client.connect()
+    const { rows } = await client.query(
+      "SELECT current_setting('listen_addresses') AS addresses, current_setting('unix_socket_directories') AS sockets",
+    )
+    await client.end()
+    expect(rows).toEqual([{ addresses: '127.0.0.1', sockets: '' }])
   })
 })
 
@@ -130,15 +170,15 @@ describe('again', () => {
     playground.server.kill()
     await playground.server.ended
     playground = await start(state)
+    expect(
+      findProcessesOf(clusterNameOf(join(state, 'playground'))).filter(({ commandLine }) => commandLine.includes(' -D ')).length,
+    ).toBe(1)
     expect(await query('production.use', 'SELECT name FROM categories WHERE id = 99')).toEqual([{ name: 'Written just before' }])
   })
 
   test('a taken port is replaced, and the credentials name the new one', async () => {
     const old = playground.port
     await playground.server.stop()
-    const squatter = new pg.Client({ host: '127.0.0.1', port: old })
-    squatter.on('error', () => undefined)
-    const { createServer } = await import('node:net')
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(old, '127.0.0.1', resolve))
     playground = await start(state)
@@ -151,7 +191,10 @@ describe('again', () => {
     const other = join(root, 'other')
     mkdirSync(join(other, 'playground', 'data'), { recursive: true, mode: 0o711 })
     writeFileSync(join(other, 'playground', 'data', 'PG_VERSION'), 'half made')
-    writeFileSync(join(other, 'playground.json'), JSON.stringify({ folder: join(other, 'playground'), port: null, complete: false }))
+    writeFileSync(
+      join(other, 'playground.json'),
+      JSON.stringify({ folder: join(other, 'playground'), port: null, complete: false }),
+    )
     const second = await start(other)
     try {
       const client = new pg.Client({ connectionString: readFileSync(join(other, 'secrets', 'production.use'), 'utf8').trim() })
@@ -166,17 +209,20 @@ describe('again', () => {
 })
 
 describe('an awkward place', () => {
-  test.runIf(process.getuid?.() === 0)('state under a folder only root may enter: the cluster goes where the server’s user can get to', async () => {
-    const closed = join(root, 'closed')
-    mkdirSync(closed, { mode: 0o700 })
-    const hidden = await start(join(closed, 'state'))
-    const record: unknown = JSON.parse(readFileSync(join(closed, 'state', 'playground.json'), 'utf8'))
-    const folder = typeof record === 'object' && record !== null && 'folder' in record ? String(record.folder) : ''
-    await hidden.server.stop()
-    expect(folder).not.toContain(root)
-    expect(existsSync(join(folder, 'data', 'PG_VERSION'))).toBe(true)
-    rmSync(folder, { recursive: true, force: true })
-  })
+  test.runIf(process.getuid?.() === 0)(
+    'state under a folder only root may enter: the cluster goes where the server’s user can get to',
+    async () => {
+      const closed = join(root, 'closed')
+      mkdirSync(closed, { mode: 0o700 })
+      const hidden = await start(join(closed, 'state'))
+      const record: unknown = JSON.parse(readFileSync(join(closed, 'state', 'playground.json'), 'utf8'))
+      const folder = typeof record === 'object' && record !== null && 'folder' in record ? String(record.folder) : ''
+      await hidden.server.stop()
+      expect(folder).not.toContain(root)
+      expect(existsSync(join(folder, 'data', 'PG_VERSION'))).toBe(true)
+      rmSync(folder, { recursive: true, force: true })
+    },
+  )
 
   test.runIf(process.getuid?.() === 0)('an ordinary user starts one too', async () => {
     const uid = Number(execFileSync('id', ['-u', 'nobody']).toString())
@@ -188,12 +234,18 @@ describe('an awkward place', () => {
       const playground = await startPlayground({ stateDirectory: ${JSON.stringify(join(home, 'state'))}, anchor: new Date(0), postgresPort: 0, controlPort: 0 })
       console.log('port ' + playground.port)
       await playground.server.stop()`
-    const ordinary = spawn(process.execPath, ['--input-type=module', '-e', script], { uid, gid, cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] })
+    const ordinary = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      uid,
+      gid,
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     let output = ''
     ordinary.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
     await waitUntil('the ordinary user’s playground', () => ordinary.exitCode !== null, 40_000)
     expect(output).toMatch(/^port \d+$/m)
     expect(ordinary.exitCode).toBe(0)
     expect(findProcessesOf(home)).toEqual([])
+    expect(findProcessesOf(clusterNameOf(join(home, 'state', 'playground')))).toEqual([])
   })
 })

@@ -9,7 +9,6 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -19,8 +18,9 @@ import { promisify } from 'node:util'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { startChild, type Child } from '../process-child.ts'
-import { isAlive, writePrivateFile } from '../state-directory.ts'
+import { writePrivateFile } from '../state-directory.ts'
 import { findBinaries, type Binaries } from './binaries.ts'
+import { clusterNameOf, waitForLeftover } from './leftover.ts'
 import { canEnter, findUnprivilegedUser, type OsUser } from './os-user.ts'
 import { choosePort } from './port.ts'
 
@@ -38,8 +38,6 @@ export interface PlaygroundServer {
 const readyTimeoutMs = 30_000
 /** The guardian itself escalates after 8 and 10 s; this is for a guardian that hangs. */
 const stopTimeoutMs = 12_000
-/** How long a server whose command line was killed may take to end. */
-const leftoverTimeoutMs = 12_000
 
 const recordShape = z.object({
   /** Where the cluster lies: beside the state, or elsewhere when the server's user cannot get there. */
@@ -54,16 +52,17 @@ export async function startPlaygroundServer(stateDirectory: string, signal?: Abo
   const user = findUnprivilegedUser()
   const recordFile = join(stateDirectory, 'playground.json')
   let record = readRecord(recordFile) ?? { folder: makeClusterFolder(stateDirectory, user), port: null, complete: false }
+  const { folder } = record
   const save = (): void => writePrivateFile(recordFile, `${JSON.stringify(record)}\n`)
   save()
-  if (user) letThrough(stateDirectory, record.folder)
-  const binaries = findBinaries(user, join(record.folder, 'binaries'))
-  const data = join(record.folder, 'data')
-  await waitForLeftover(data)
+  if (user) letThrough(stateDirectory, folder)
+  const binaries = findBinaries(user, join(folder, 'binaries'))
+  const data = join(folder, 'data')
+  await waitForLeftover(folder, data)
   const isNew = !record.complete
   if (isNew) await makeCluster(binaries, data, stateDirectory, user)
   const superuserPassword = readFileSync(passwordFile(stateDirectory), 'utf8').trim()
-  const start = (port: number): Promise<Child> => startServer({ binaries, data, port, stateDirectory, user, signal })
+  const start = (port: number): Promise<Child> => startServer({ binaries, folder, port, stateDirectory, user, signal })
   const { child, port } = await startOnFreePort(start, record.port)
   record = { ...record, port }
   save()
@@ -113,38 +112,6 @@ function makeClusterFolder(stateDirectory: string, user: OsUser | null): string 
 /** The state's folders may be passed through, not listed; every file in them stays 0600. Only where the cluster lies inside. */
 function letThrough(stateDirectory: string, folder: string): void {
   if (folder.startsWith(realpathSync(stateDirectory))) chmodSync(stateDirectory, 0o711)
-}
-
-/** A server of a killed command line ends by itself, but not at once; two servers on one cluster would destroy it. */
-async function waitForLeftover(data: string): Promise<void> {
-  const deadline = Date.now() + leftoverTimeoutMs
-  for (let pid = leftoverPid(data); pid !== null; pid = leftoverPid(data)) {
-    if (Date.now() > deadline) {
-      throw new CommandFailure(
-        exitCodes.failed,
-        'already_running',
-        `An earlier playground database still runs here as process ${pid}.`,
-        'No second one was started on the same files.',
-        `End it with \`kill -INT ${pid}\`, then start again.`,
-      )
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}
-
-/** postmaster.pid names the process; after a reboot that number may be anybody's, so its working folder decides where we can see it. */
-function leftoverPid(data: string): number | null {
-  const file = join(data, 'postmaster.pid')
-  if (!existsSync(file)) return null
-  const pid = Number(readFileSync(file, 'utf8').split('\n')[0])
-  if (!Number.isInteger(pid) || pid <= 0 || !isAlive(pid)) return null
-  try {
-    const its = statSync(`/proc/${pid}/cwd`)
-    const ours = statSync(data)
-    return its.ino === ours.ino && its.dev === ours.dev ? pid : null
-  } catch {
-    return process.platform === 'linux' ? null : pid
-  }
 }
 
 async function makeCluster(binaries: Binaries, data: string, stateDirectory: string, user: OsUser | null): Promise<void> {
@@ -211,14 +178,14 @@ async function startOnFreePort(
 
 interface ServerStart {
   readonly binaries: Binaries
-  readonly data: string
+  readonly folder: string
   readonly port: number
   readonly stateDirectory: string
   readonly user: OsUser | null
   readonly signal: AbortSignal | undefined
 }
 
-function startServer({ binaries, data, port, stateDirectory, user, signal }: ServerStart): Promise<Child> {
+function startServer({ binaries, folder, port, stateDirectory, user, signal }: ServerStart): Promise<Child> {
   const settings = [
     `port=${port}`,
     'listen_addresses=127.0.0.1',
@@ -226,13 +193,14 @@ function startServer({ binaries, data, port, stateDirectory, user, signal }: Ser
     'wal_level=replica',
     'max_wal_senders=10',
     'max_connections=100',
+    `cluster_name=${clusterNameOf(folder)}`,
   ]
   return startChild({
     name: 'playground database',
     command: process.execPath,
     args: [
       fileURLToPath(new URL('./guardian.ts', import.meta.url)),
-      ...['--postgres', binaries.postgres, '--data', data],
+      ...['--postgres', binaries.postgres, '--data', join(folder, 'data')],
       ...(user ? ['--uid', String(user.uid), '--gid', String(user.gid)] : []),
       ...['--', ...settings],
     ],

@@ -76,17 +76,19 @@ async function rollBack(channel: SqlChannel): Promise<void> {
   }
 }
 
-/** Tries `work` on a channel that is in a transaction; null, and nothing of it left behind, when the server refuses or is too slow. */
-export async function attempt<Out>(channel: SqlChannel, work: () => Promise<Out>): Promise<Out | null> {
+export type Attempted<Out> = { readonly ok: true; readonly out: Out } | { readonly ok: false; readonly why: string }
+
+/** Tries `work` on a channel that is in a transaction; nothing of it is left behind when the server refuses or is too slow. */
+export async function attempt<Out>(channel: SqlChannel, work: () => Promise<Out>): Promise<Attempted<Out>> {
   await channel.query('SAVEPOINT sallyport_attempt')
   try {
     const out = await work()
     await channel.query('RELEASE SAVEPOINT sallyport_attempt')
-    return out
-  } catch {
+    return { ok: true, out }
+  } catch (error) {
     await channel.query('ROLLBACK TO SAVEPOINT sallyport_attempt')
     await channel.query('RELEASE SAVEPOINT sallyport_attempt')
-    return null
+    return { ok: false, why: sayError(error) }
   }
 }
 

@@ -4,8 +4,8 @@ function grantsSql(acl: string): string {
     SELECT coalesce(json_agg(json_build_object(
       'grantee', CASE WHEN x.grantee <> 0 THEN pg_get_userbyid(x.grantee) END,
       'privilege', x.privilege_type, 'grantable', x.is_grantable)
-      ORDER BY x.grantee, x.privilege_type), '[]')
-    FROM aclexplode(${acl}) x) END`
+      ORDER BY x.ord), '[]')
+    FROM aclexplode(${acl}) WITH ORDINALITY x(grantor, grantee, privilege_type, is_grantable, ord)) END`
 }
 
 /** Names of columns by their numbers, in the order of the numbers' array. */

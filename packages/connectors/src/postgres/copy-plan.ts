@@ -141,8 +141,8 @@ async function readNamespaces(channel: SqlChannel, oids: readonly string[]): Pro
        'comment', obj_description(n.oid, 'pg_namespace'),
        'grants', CASE WHEN n.nspacl IS NOT NULL THEN (SELECT coalesce(json_agg(json_build_object(
          'grantee', CASE WHEN x.grantee <> 0 THEN pg_get_userbyid(x.grantee) END,
-         'privilege', x.privilege_type, 'grantable', x.is_grantable) ORDER BY x.grantee, x.privilege_type), '[]')
-         FROM aclexplode(n.nspacl) x) END) ORDER BY n.oid), '[]')::text
+         'privilege', x.privilege_type, 'grantable', x.is_grantable) ORDER BY x.ord), '[]')
+         FROM aclexplode(n.nspacl) WITH ORDINALITY x(grantor, grantee, privilege_type, is_grantable, ord)) END) ORDER BY n.oid), '[]')::text
      FROM pg_namespace n WHERE n.oid = ANY ($1::oid[])`,
     [oidArray(oids)],
   )

@@ -58,7 +58,11 @@ export const volatileImpacts: ReadonlyMap<string, FunctionImpact> = new Map<stri
   ...names('nextval setval', { kind: 'write', reversible: true, why: 'moves a sequence' }),
   ...names('lo_creat lo_create lo_from_bytea', { kind: 'write', reversible: true, why: 'creates a large object' }),
   ...names('pg_notify pg_logical_emit_message', { kind: 'write', reversible: true, why: 'sends a message to whoever listens' }),
-  ...names('pg_import_system_collations pg_extension_config_dump', { kind: 'write', reversible: true, why: 'adds to the catalog' }),
+  ...names('pg_import_system_collations pg_extension_config_dump', {
+    kind: 'write',
+    reversible: true,
+    why: 'adds to the catalog',
+  }),
   ...names('lo_put lowrite', { kind: 'destroy', reversible: false, why: 'overwrites bytes of a large object' }),
   ...names('lo_unlink', { kind: 'destroy', reversible: false, why: 'deletes a large object' }),
   ...names('lo_truncate lo_truncate64', { kind: 'destroy', reversible: false, why: 'cuts a large object off' }),
@@ -75,7 +79,11 @@ export const volatileImpacts: ReadonlyMap<string, FunctionImpact> = new Map<stri
      gin_clean_pending_list`,
     { kind: 'disrupt', reversible: true, why: 'acts on the server or on other sessions, not on data' },
   ),
-  ...names('pg_drop_replication_slot', { kind: 'destroy', reversible: false, why: 'drops a replication slot, and the WAL it kept' }),
+  ...names('pg_drop_replication_slot', {
+    kind: 'destroy',
+    reversible: false,
+    why: 'drops a replication slot, and the WAL it kept',
+  }),
   ...names('pg_replication_slot_advance pg_logical_slot_get_changes pg_logical_slot_get_binary_changes', {
     kind: 'destroy',
     reversible: false,
@@ -105,10 +113,12 @@ export const volatileImpacts: ReadonlyMap<string, FunctionImpact> = new Map<stri
  * question, one that is missing costs the data. Names with a dot count only in that schema.
  */
 export const extensionImpacts: ReadonlyMap<string, FunctionImpact> = new Map<string, FunctionImpact>([
-  ...names(
-    `dblink dblink_exec dblink_connect dblink_connect_u dblink_open dblink_fetch dblink_send_query dblink_get_result`,
-    { kind: 'escalate', reversible: false, why: 'works on another server through a connection that Sallyport does not see', forgetful: true },
-  ),
+  ...names(`dblink dblink_exec dblink_connect dblink_connect_u dblink_open dblink_fetch dblink_send_query dblink_get_result`, {
+    kind: 'escalate',
+    reversible: false,
+    why: 'works on another server through a connection that Sallyport does not see',
+    forgetful: true,
+  }),
   ...names('dblink_disconnect dblink_close dblink_cancel_query dblink_get_connections dblink_is_busy dblink_error_message', {
     kind: 'escalate',
     reversible: true,
@@ -119,12 +129,28 @@ export const extensionImpacts: ReadonlyMap<string, FunctionImpact> = new Map<str
     reversible: false,
     why: 'sends a web request from inside the database',
   }),
-  ...names('aws_lambda.invoke aws_s3.query_export_to_s3', { kind: 'escalate', reversible: false, why: 'sends data out of the database, or runs code outside it' }),
+  ...names('aws_lambda.invoke aws_s3.query_export_to_s3', {
+    kind: 'escalate',
+    reversible: false,
+    why: 'sends data out of the database, or runs code outside it',
+  }),
   ...names('aws_s3.table_import_from_s3', { kind: 'escalate', reversible: true, why: 'brings data in from outside' }),
   ...names('drop_chunks', { kind: 'destroy', reversible: false, why: 'drops chunks of a hypertable, with their rows' }),
-  ...names('add_retention_policy add_drop_chunks_policy', { kind: 'destroy', reversible: false, why: 'arms the repeated dropping of old chunks' }),
-  ...names('cron.unschedule cron.alter_job remove_retention_policy alter_job delete_job', { kind: 'disrupt', reversible: true, why: 'stops or changes a scheduled job' }),
-  ...names('pg_file_write pg_file_rename pg_file_sync pg_logdir_ls', { kind: 'escalate', reversible: false, why: 'writes files of the server' }),
+  ...names('add_retention_policy add_drop_chunks_policy', {
+    kind: 'destroy',
+    reversible: false,
+    why: 'arms the repeated dropping of old chunks',
+  }),
+  ...names('cron.unschedule cron.alter_job remove_retention_policy alter_job delete_job', {
+    kind: 'disrupt',
+    reversible: true,
+    why: 'stops or changes a scheduled job',
+  }),
+  ...names('pg_file_write pg_file_rename pg_file_sync pg_logdir_ls', {
+    kind: 'escalate',
+    reversible: false,
+    why: 'writes files of the server',
+  }),
   ...names('pg_file_unlink', { kind: 'destroy', reversible: false, why: 'deletes a file of the server' }),
   ...names('heap_force_kill heap_force_freeze', { kind: 'destroy', reversible: false, why: 'tampers with stored rows' }),
   ...names(
@@ -132,7 +158,11 @@ export const extensionImpacts: ReadonlyMap<string, FunctionImpact> = new Map<str
      pg_buffercache_evict_relation pg_truncate_visibility_map bt_index_parent_check`,
     { kind: 'disrupt', reversible: true, why: 'acts on the server, not on data' },
   ),
-  ...names('vault.create_secret vault.update_secret pgsodium.create_key', { kind: 'escalate', reversible: false, why: 'stores a secret' }),
+  ...names('vault.create_secret vault.update_secret pgsodium.create_key', {
+    kind: 'escalate',
+    reversible: false,
+    why: 'stores a secret',
+  }),
   ...names('lo_manage', { kind: 'destroy', reversible: false, why: 'deletes large objects' }),
 ])
 

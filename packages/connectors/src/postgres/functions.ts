@@ -1,6 +1,13 @@
 import type { Json } from '@sallyport/core'
 import { steadyBuiltins, steadyExtensionFunctions, volatileBuiltins } from './functions-catalog.ts'
-import { extensionImpacts, harmlessExtensionFunctions, relationArguments, sqlArguments, volatileImpacts, type FunctionImpact } from './functions-volatile.ts'
+import {
+  extensionImpacts,
+  harmlessExtensionFunctions,
+  relationArguments,
+  sqlArguments,
+  volatileImpacts,
+  type FunctionImpact,
+} from './functions-volatile.ts'
 import { constantInteger, constantText, list, named, optionText, type Tree } from './parser-tree.ts'
 import { quoteName } from './parser-quote.ts'
 import { judgeSetting } from './statement-settings.ts'
@@ -32,18 +39,53 @@ export function judgeCall(parts: readonly string[], call: Tree): Judgement {
   const dotted = `${schema ?? ''}.${name}`
   const isBuiltinPlace = parts.length <= 2 && (schema === null || schema === 'pg_catalog')
   const harmful = extensionImpacts.get(dotted) ?? extensionImpacts.get(name)
-  if (harmful && !(isBuiltinPlace && steadyBuiltins.has(name))) return withTexts({ ...harmful, name: shown, origin: 'extension', runs: [], reads: [] }, name, dotted, call)
+  if (harmful && !(isBuiltinPlace && steadyBuiltins.has(name)))
+    return withTexts({ ...harmful, name: shown, origin: 'extension', runs: [], reads: [] }, name, dotted, call)
   if (sqlArguments.has(dotted)) {
-    return withTexts({ kind: 'disrupt', reversible: true, why: 'schedules SQL for later', name: shown, origin: 'extension', runs: [], reads: [] }, name, dotted, call)
+    return withTexts(
+      {
+        kind: 'disrupt',
+        reversible: true,
+        why: 'schedules SQL for later',
+        name: shown,
+        origin: 'extension',
+        runs: [],
+        reads: [],
+      },
+      name,
+      dotted,
+      call,
+    )
   }
   if (isBuiltinPlace) {
     const builtin = judgeBuiltin(name, call)
     if (builtin) return withTexts({ runs: [], reads: [], ...builtin, name: shown, origin: 'builtin' }, name, dotted, call)
   }
   if (parts.length <= 2 && extensionSchemas.has(schema) && isPlainExtensionFunction(name)) {
-    return withTexts({ kind: 'read', reversible: true, why: 'a function of a well-known extension that changes nothing', name: shown, origin: 'extension', runs: [], reads: [] }, name, dotted, call)
+    return withTexts(
+      {
+        kind: 'read',
+        reversible: true,
+        why: 'a function of a well-known extension that changes nothing',
+        name: shown,
+        origin: 'extension',
+        runs: [],
+        reads: [],
+      },
+      name,
+      dotted,
+      call,
+    )
   }
-  return { kind: 'unknown', reversible: false, why: `calls ${shown}, of which the text alone says nothing`, name: shown, origin: 'foreign', runs: [], reads: [] }
+  return {
+    kind: 'unknown',
+    reversible: false,
+    why: `calls ${shown}, of which the text alone says nothing`,
+    name: shown,
+    origin: 'foreign',
+    runs: [],
+    reads: [],
+  }
 }
 
 function isPlainExtensionFunction(name: string): boolean {
@@ -59,13 +101,21 @@ function judgeBuiltin(name: string, call: Tree): Builtin | null {
   if (sqlArguments.has(name)) return { kind: 'read', reversible: true, why: 'runs a query given as text', forgetful: true }
   const volatile = volatileImpacts.get(name)
   if (volatile) return volatile
-  if (volatileBuiltins.has(name)) return { kind: 'unknown', reversible: false, why: `calls ${name}, which is not meant for queries` }
+  if (volatileBuiltins.has(name))
+    return { kind: 'unknown', reversible: false, why: `calls ${name}, which is not meant for queries` }
   return steadyBuiltins.has(name) ? { kind: 'read', reversible: true, why: 'computes only' } : null
 }
 
 function judgeSetConfig(values: readonly Json[]): Builtin {
   const name = constantText(values[0])
-  if (name === null) return { kind: 'escalate', reversible: true, why: 'changes a setting whose name the text does not show', changesSession: true, forgetful: true }
+  if (name === null)
+    return {
+      kind: 'escalate',
+      reversible: true,
+      why: 'changes a setting whose name the text does not show',
+      changesSession: true,
+      forgetful: true,
+    }
   const value = values[1]
   const constant = named(value)?.type === 'A_Const' || named(value)?.type === 'TypeCast' ? optionText(value) : null
   // A value that is computed may be any: the graver reading for switches that have a harmless side.
@@ -87,7 +137,9 @@ function judgeRelationText(name: string, values: readonly Json[]): Builtin {
   if (target === null) return { kind: 'unknown', reversible: false, why: 'reads a relation that the text does not show' }
   if (name.startsWith('schema_to')) {
     const grave = /^(pg_|information_schema|vault|auth|pgsodium)/.test(target)
-    return grave ? { kind: 'escalate', reversible: true, why: 'reads a schema that holds secrets' } : { kind: 'read', reversible: true, why: 'reads a schema' }
+    return grave
+      ? { kind: 'escalate', reversible: true, why: 'reads a schema that holds secrets' }
+      : { kind: 'read', reversible: true, why: 'reads a schema' }
   }
   return { kind: 'read', reversible: true, why: 'reads a relation', reads: [target] }
 }
@@ -107,7 +159,14 @@ function withTexts(judgement: Judgement, name: string, dotted: string, call: Tre
       if (readsAsSql(constant, place, places)) runs.push(constant)
       continue
     }
-    return { ...judgement, kind: 'unknown', reversible: false, why: `${judgement.name} runs SQL that the text does not show`, runs, forgetful: true }
+    return {
+      ...judgement,
+      kind: 'unknown',
+      reversible: false,
+      why: `${judgement.name} runs SQL that the text does not show`,
+      runs,
+      forgetful: true,
+    }
   }
   return { ...judgement, runs, forgetful: true }
 }

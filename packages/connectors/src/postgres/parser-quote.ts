@@ -7,7 +7,5 @@ export function quoteIdentifier(name: string): string {
 }
 
 export function quoteName(parts: readonly (string | null)[]): string {
-  return parts
-    .flatMap((part) => (part === null || part === '' ? [] : [quoteIdentifier(part)]))
-    .join('.')
+  return parts.flatMap((part) => (part === null || part === '' ? [] : [quoteIdentifier(part)])).join('.')
 }

@@ -91,7 +91,9 @@ export function constantText(value: Json | undefined): string | null {
   const node = named(value)
   if (node?.type === 'TypeCast') {
     const type = nameParts(child(node.body, 'typeName'), 'names')?.at(-1)
-    return type === 'text' || type === 'varchar' || type === 'bpchar' || type === 'name' || type === 'regclass' ? constantText(node.body['arg']) : null
+    return type === 'text' || type === 'varchar' || type === 'bpchar' || type === 'name' || type === 'regclass'
+      ? constantText(node.body['arg'])
+      : null
   }
   if (node?.type !== 'A_Const') return null
   const string = child(node.body, 'sval')

@@ -76,10 +76,8 @@ export async function planLooked(
   )
   const alone = isAlone(operation, operations)
   const planned = await attempt(protect, () => planOperation(protect, { verb, context, relations, namespaces, rights, alone }))
-  if (planned === null) {
-    return { ok: false, reason: 'the catalogs could not be read in time: another transaction may hold a lock on it', remedy: 'Try again later.' }
-  }
-  return planned.ok ? checkRights(session, planned.plan) : planned
+  if (!planned.ok) return { ok: false, reason: `the catalogs could not be read (${planned.why})`, remedy: 'Try again later.' }
+  return planned.out.ok ? checkRights(session, planned.out.plan) : planned.out
 }
 
 async function checkRights(session: SqlChannel, plan: Plan): Promise<Planned> {

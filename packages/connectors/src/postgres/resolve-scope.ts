@@ -18,11 +18,11 @@ interface Counted {
 /** Exact when it can be counted in time, else the planner's estimate; null when there is none either (a table never analyzed). */
 async function countTable(protect: SqlChannel, shape: TableShape): Promise<Counted | null> {
   const only = shape.kind === 'r' ? 'ONLY ' : ''
-  const rows = await attempt(protect, async () => {
+  const counted = await attempt(protect, async () => {
     await protect.query(`SET LOCAL statement_timeout = ${countTimeoutMs}`)
     return protect.query(`SELECT count(*)::text FROM ${only}${quoteQualified(shape.schema, shape.name)}`)
   })
-  const text = rows?.[0]?.[0]
+  const text = counted.ok ? counted.out[0]?.[0] : null
   if (typeof text === 'string') return { rows: Number(text), exact: true }
   return shape.rowsEstimate >= 0 ? { rows: Math.ceil(shape.rowsEstimate), exact: false } : null
 }

@@ -23,7 +23,10 @@ export function isConstant(value: Json | undefined, variables: ReadonlySet<strin
     case 'CollateClause':
       return isConstant(node.body['arg'], variables)
     case 'A_Expr':
-      return isConstant(node.body['rexpr'], variables) && (node.body['lexpr'] === undefined || isConstant(node.body['lexpr'], variables))
+      return (
+        isConstant(node.body['rexpr'], variables) &&
+        (node.body['lexpr'] === undefined || isConstant(node.body['lexpr'], variables))
+      )
     case 'A_ArrayExpr':
       return all(list(node.body, 'elements'))
     case 'RowExpr':
@@ -69,7 +72,8 @@ export function isBoundedSelect(select: Tree, variables: ReadonlySet<string>): b
 function isConstantTarget(value: Json | undefined, variables: ReadonlySet<string>): boolean {
   // unnest of a parameter gives the rows the client sent, no more
   const node = named(value)
-  if (node?.type === 'FuncCall' && nameParts(node.body, 'funcname')?.at(-1) === 'unnest') return list(node.body, 'args').every((item) => isConstant(item, variables))
+  if (node?.type === 'FuncCall' && nameParts(node.body, 'funcname')?.at(-1) === 'unnest')
+    return list(node.body, 'args').every((item) => isConstant(item, variables))
   if (node?.type === 'FuncCall' && nameParts(node.body, 'funcname')?.at(-1)?.startsWith('generate_')) return false
   if (node?.type === 'A_Const') return true
   return isConstant(value, variables)

@@ -23,8 +23,10 @@ export function tableResource(relation: Relation): { readonly type: string; read
 
 /** For writes to the catalogs themselves, and to tables whose rows are orders to the server. */
 function graveTarget(relation: Relation): { readonly kind: 'escalate'; readonly reversible: false; readonly why: string } | null {
-  if (isCatalogRelation(relation)) return { kind: 'escalate', reversible: false, why: `writes the catalog ${relation.shown} directly` }
-  if (isCommandRelation(relation)) return { kind: 'escalate', reversible: false, why: `${relation.shown} holds secrets, or orders that the server carries out` }
+  if (isCatalogRelation(relation))
+    return { kind: 'escalate', reversible: false, why: `writes the catalog ${relation.shown} directly` }
+  if (isCommandRelation(relation))
+    return { kind: 'escalate', reversible: false, why: `${relation.shown} holds secrets, or orders that the server carries out` }
   return null
 }
 
@@ -44,7 +46,13 @@ export function describeInto(into: Tree, contents: Contents, context: Context, a
   const isTemp = text(rel, 'relpersistence') === 't' || relation.schema === 'pg_temp'
   if (isTemp && context.isOutermost) context.batch.temporary.add(relation.name)
   return conclude(
-    { action, kind: 'write', why: 'creates a table out of a query', resources: [tableResource(relation)], changesSession: isTemp },
+    {
+      action,
+      kind: 'write',
+      why: 'creates a table out of a query',
+      resources: [tableResource(relation)],
+      changesSession: isTemp,
+    },
     contents,
     context,
   )
@@ -54,16 +62,29 @@ export const describeInsert: Handler = (body, context) => {
   const ctes = ctesOf(body, context.ctes)
   const contents = collect(body, context.ctes, ['relation'])
   const relation = toRelation(child(body, 'relation') ?? {})
-  const base = { action: 'insert', resources: [tableResource(relation)], relations: [relation.shown], extra: { target: targetOf(child(body, 'relation') ?? {}) } }
+  const base = {
+    action: 'insert',
+    resources: [tableResource(relation)],
+    relations: [relation.shown],
+    extra: { target: targetOf(child(body, 'relation') ?? {}) },
+  }
   const grave = graveTarget(relation)
   if (grave) return conclude({ ...base, ...grave }, contents, context)
   const conflict = child(body, 'onConflictClause')
   const overwrites = text(conflict, 'action') === 'ONCONFLICT_UPDATE'
   if (!overwrites) return conclude({ ...base, kind: 'write', why: 'adds rows' }, contents, context)
   if (!isTemporary(relation, context) && readsItself(body, relation, ctes, context)) {
-    return conclude({ ...base, action: 'upsert', kind: 'destroy', why: `overwrites rows of ${relation.shown} by a query over the same table` }, contents, context)
+    return conclude(
+      { ...base, action: 'upsert', kind: 'destroy', why: `overwrites rows of ${relation.shown} by a query over the same table` },
+      contents,
+      context,
+    )
   }
-  return conclude({ ...base, action: 'upsert', kind: 'write', why: 'adds rows, or changes the rows that have the same key' }, contents, context)
+  return conclude(
+    { ...base, action: 'upsert', kind: 'write', why: 'adds rows, or changes the rows that have the same key' },
+    contents,
+    context,
+  )
 }
 
 /** An upsert whose rows come out of the table itself meets every row it reads: nothing limits it but the query. */
@@ -74,7 +95,10 @@ function readsItself(body: Tree, relation: Relation, ctes: ReadonlyMap<string, T
   if (!whole.relations.some(({ name }) => name === relation.name)) return false
   const from = nodes(select.body, 'fromClause')
   const [only] = from
-  const isKeyed = from.length === 1 && only?.type === 'RangeVar' && findKey(only.body, [], select.body['whereClause'], ctes, context.variables).keyed
+  const isKeyed =
+    from.length === 1 &&
+    only?.type === 'RangeVar' &&
+    findKey(only.body, [], select.body['whereClause'], ctes, context.variables).keyed
   return !isKeyed
 }
 
@@ -93,13 +117,27 @@ function describeChange(verb: 'delete' | 'update', body: Tree, context: Context)
     action: verb,
     resources: [tableResource(relation)],
     relations: [relation.shown],
-    extra: { target: targetOf(target), keyed: key.keyed, keyEquality: key.keyEquality, where: preimage?.where ?? null, preimage: preimage ? { ...preimage } : null },
+    extra: {
+      target: targetOf(target),
+      keyed: key.keyed,
+      keyEquality: key.keyEquality,
+      where: preimage?.where ?? null,
+      preimage: preimage ? { ...preimage } : null,
+      assigned: verb === 'update' ? bodies(body, 'targetList', 'ResTarget').map((assignment) => text(assignment, 'name')) : [],
+    },
   }
   return conclude({ ...base, ...judgeChange(verb, body, relation, key, context) }, contents, context)
 }
 
-function judgeChange(verb: 'delete' | 'update', body: Tree, relation: Relation, key: KeyFacts, context: Context): Pick<Draft, 'kind' | 'why' | 'reversible'> {
-  if (isTemporary(relation, context)) return { kind: 'write', why: `changes only ${relation.shown}, a temporary table of this session` }
+function judgeChange(
+  verb: 'delete' | 'update',
+  body: Tree,
+  relation: Relation,
+  key: KeyFacts,
+  context: Context,
+): Pick<Draft, 'kind' | 'why' | 'reversible'> {
+  if (isTemporary(relation, context))
+    return { kind: 'write', why: `changes only ${relation.shown}, a temporary table of this session` }
   if (verb === 'delete') {
     const bound = body['whereClause'] === undefined ? `every row of ${relation.shown}` : `rows of ${relation.shown}`
     return { kind: 'destroy', why: `deletes ${bound}` }
@@ -114,19 +152,33 @@ export const describeMerge: Handler = (body, context) => {
   const contents = collect(body, context.ctes, ['relation'])
   const target = child(body, 'relation') ?? {}
   const relation = toRelation(target)
-  const verdict = isTemporary(relation, context) ? { kind: 'write' as const, why: 'changes a temporary table of this session' } : judgeMerge(body, target, relation, context)
-  return conclude({ action: 'merge', resources: [tableResource(relation)], relations: [relation.shown], extra: { target: targetOf(target) }, ...verdict }, contents, context)
+  const verdict = isTemporary(relation, context)
+    ? { kind: 'write' as const, why: 'changes a temporary table of this session' }
+    : judgeMerge(body, target, relation, context)
+  return conclude(
+    {
+      action: 'merge',
+      resources: [tableResource(relation)],
+      relations: [relation.shown],
+      extra: { target: targetOf(target) },
+      ...verdict,
+    },
+    contents,
+    context,
+  )
 }
 
 function judgeMerge(body: Tree, target: Tree, relation: Relation, context: Context): Pick<Draft, 'kind' | 'why' | 'reversible'> {
   const clauses = bodies(body, 'mergeWhenClauses', 'MergeWhenClause')
-  if (clauses.some((clause) => text(clause, 'commandType') === 'CMD_DELETE')) return { kind: 'destroy', why: `deletes rows of ${relation.shown}` }
+  if (clauses.some((clause) => text(clause, 'commandType') === 'CMD_DELETE'))
+    return { kind: 'destroy', why: `deletes rows of ${relation.shown}` }
   const grave = graveTarget(relation)
   if (grave) return grave
   const updates = clauses.filter((clause) => text(clause, 'commandType') === 'CMD_UPDATE')
   if (updates.length === 0) return { kind: 'write', why: 'adds rows' }
   const isUnmatched = updates.some((clause) => text(clause, 'matchKind') === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE')
-  if (!isUnmatched && joinsByKey(body, target, relation, context)) return { kind: 'write', why: `changes rows of ${relation.shown} that match the source by a key` }
+  if (!isUnmatched && joinsByKey(body, target, relation, context))
+    return { kind: 'write', why: `changes rows of ${relation.shown} that match the source by a key` }
   return { kind: 'destroy', why: `overwrites values in ${relation.shown} with no key that limits the rows` }
 }
 
@@ -140,7 +192,10 @@ function joinsByKey(body: Tree, target: Tree, relation: Relation, context: Conte
   const sourceContents = collect({ [source.type]: source.body, withClause: body['withClause'] ?? null }, context.ctes)
   const isItself = sourceContents.relations.some(({ name }) => name === relation.name)
   if (isItself || sourceContents.relations.length === 0) return false
-  const asIfBounded = { type: 'RangeSubselect', body: { alias: { aliasname: aliasOfSource(source.body) }, subquery: { SelectStmt: { valuesLists: [{}] } } } }
+  const asIfBounded = {
+    type: 'RangeSubselect',
+    body: { alias: { aliasname: aliasOfSource(source.body) }, subquery: { SelectStmt: { valuesLists: [{}] } } },
+  }
   return findKey(target, [asIfBounded], body['joinCondition'], ctes, context.variables).keyed
 }
 
@@ -162,7 +217,10 @@ export const describeTruncate: Handler = (body, context) => {
         resources: all.map(tableResource),
         relations: shown,
         cascade: text(body, 'behavior') === 'DROP_CASCADE',
-        extra: { targets: relations.map(targetOf), ...(relations.length === 1 && relations[0] ? { target: targetOf(relations[0]) } : {}) },
+        extra: {
+          targets: relations.map(targetOf),
+          ...(relations.length === 1 && relations[0] ? { target: targetOf(relations[0]) } : {}),
+        },
       },
       context,
     ),
@@ -180,13 +238,33 @@ export const describeCopy: Handler = (body, context) => {
   const relations = relation ? [relation.shown] : []
   const file = text(body, 'filename')
   const draft = judgeCopy(body, relation, isFrom, file, context)
-  return [...conclude({ ...draft, resources: file === '' ? resources : [...resources, { type: 'server_file', name: file }], relations }, contents, context), ...inside]
+  return [
+    ...conclude(
+      { ...draft, resources: file === '' ? resources : [...resources, { type: 'server_file', name: file }], relations },
+      contents,
+      context,
+    ),
+    ...inside,
+  ]
 }
 
 function judgeCopy(body: Tree, relation: Relation | null, isFrom: boolean, file: string, context: Context): Draft {
-  if (body['is_program'] === true) return { action: 'copy_program', kind: 'escalate', reversible: false, why: 'runs a program on the server' }
-  if (file !== '') return { action: isFrom ? 'copy_from_file' : 'copy_to_file', kind: 'escalate', reversible: isFrom, why: isFrom ? 'reads a file of the server' : 'writes a file of the server' }
+  if (body['is_program'] === true)
+    return { action: 'copy_program', kind: 'escalate', reversible: false, why: 'runs a program on the server' }
+  if (file !== '')
+    return {
+      action: isFrom ? 'copy_from_file' : 'copy_to_file',
+      kind: 'escalate',
+      reversible: isFrom,
+      why: isFrom ? 'reads a file of the server' : 'writes a file of the server',
+    }
   if (!isFrom) return { action: 'copy_out', kind: 'read', why: 'sends rows to the client', rememberable: false }
   const grave = relation && !isTemporary(relation, context) ? graveTarget(relation) : null
-  return { action: 'copy_in', kind: 'write', why: 'adds rows sent by the client', ...grave, extra: { columns: list(body, 'attlist').length } }
+  return {
+    action: 'copy_in',
+    kind: 'write',
+    why: 'adds rows sent by the client',
+    ...grave,
+    extra: { columns: list(body, 'attlist').length },
+  }
 }

@@ -18,7 +18,11 @@ export const describeCreateTable: Handler = (body, context) => {
   const isTemp = text(rel, 'relpersistence') === 't' || relation.schema === 'pg_temp'
   if (isTemp && context.isOutermost) context.batch.temporary.add(relation.name)
   const action = isTemp ? 'create_temporary_table' : 'create_table'
-  return define({ action, kind: 'write', why: 'creates a table', resources: [tableResource(relation)], changesSession: isTemp }, body, context)
+  return define(
+    { action, kind: 'write', why: 'creates a table', resources: [tableResource(relation)], changesSession: isTemp },
+    body,
+    context,
+  )
 }
 
 export const describeCreateTableAs: Handler = (body, context) => {
@@ -34,34 +38,80 @@ export const describeCreateTableAs: Handler = (body, context) => {
 export const describeView: Handler = (body, context) => {
   const relation = toRelation(child(body, 'view') ?? {})
   const query = named(body['query'])
-  const own = makeOperation({ action: 'create_view', kind: 'write', why: body['replace'] === true ? 'creates or replaces a view' : 'creates a view', resources: [{ type: 'view', name: relation.shown }], changesSession: text(child(body, 'view'), 'relpersistence') === 't' }, context)
+  const own = makeOperation(
+    {
+      action: 'create_view',
+      kind: 'write',
+      why: body['replace'] === true ? 'creates or replaces a view' : 'creates a view',
+      resources: [{ type: 'view', name: relation.shown }],
+      changesSession: text(child(body, 'view'), 'relpersistence') === 't',
+    },
+    context,
+  )
   return [own, ...(query ? context.describeNode(query, { ...context, isOutermost: false }) : [])]
 }
 
 /** A rule's actions run by themselves when its event comes: it arms them. */
 export const describeRule: Handler = (body, context) => {
   const relation = toRelation(child(body, 'relation') ?? {})
-  const own = define({ action: 'create_rule', kind: 'write', why: `creates a rule on ${relation.shown}`, resources: [{ type: 'rule', name: quoteIdentifier(text(body, 'rulename')) }, tableResource(relation)] }, body, context, ['actions'])
+  const own = define(
+    {
+      action: 'create_rule',
+      kind: 'write',
+      why: `creates a rule on ${relation.shown}`,
+      resources: [{ type: 'rule', name: quoteIdentifier(text(body, 'rulename')) }, tableResource(relation)],
+    },
+    body,
+    context,
+    ['actions'],
+  )
   return [...own, ...nodes(body, 'actions').flatMap((action) => context.describeNode(action, { ...context, isOutermost: false }))]
 }
 
 export const describeTrigger: Handler = (body, context) => {
   const relation = toRelation(child(body, 'relation') ?? {})
   const armed = context.batch.routines.get(nameParts(body, 'funcname')?.at(-1) ?? '') ?? []
-  const own = define({ action: 'create_trigger', kind: 'write', why: `creates a trigger on ${relation.shown}`, resources: [{ type: 'trigger', name: quoteIdentifier(text(body, 'trigname')) }, tableResource(relation)] }, body, context)
+  const own = define(
+    {
+      action: 'create_trigger',
+      kind: 'write',
+      why: `creates a trigger on ${relation.shown}`,
+      resources: [{ type: 'trigger', name: quoteIdentifier(text(body, 'trigname')) }, tableResource(relation)],
+    },
+    body,
+    context,
+  )
   return [...own, ...armed]
 }
 
 export const describeIndex: Handler = (body, context) => {
   const relation = toRelation(child(body, 'relation') ?? {})
   const name = text(body, 'idxname')
-  const resources: Resource[] = [...(name === '' ? [] : [{ type: 'index', name: quoteIdentifier(name) }]), tableResource(relation)]
-  return conclude({ action: 'create_index', kind: 'write', why: 'creates an index', resources, runsInTransaction: body['concurrent'] !== true }, collect(body, context.ctes), context)
+  const resources: Resource[] = [
+    ...(name === '' ? [] : [{ type: 'index', name: quoteIdentifier(name) }]),
+    tableResource(relation),
+  ]
+  return conclude(
+    { action: 'create_index', kind: 'write', why: 'creates an index', resources, runsInTransaction: body['concurrent'] !== true },
+    collect(body, context.ctes),
+    context,
+  )
 }
 
 export const describeCreateSchema: Handler = (body, context) => {
-  const own = makeOperation({ action: 'create_schema', kind: 'write', why: 'creates a schema', resources: [{ type: 'schema', name: quoteIdentifier(text(body, 'schemaname')) }] }, context)
-  return [own, ...nodes(body, 'schemaElts').flatMap((element) => context.describeNode(element, { ...context, isOutermost: false }))]
+  const own = makeOperation(
+    {
+      action: 'create_schema',
+      kind: 'write',
+      why: 'creates a schema',
+      resources: [{ type: 'schema', name: quoteIdentifier(text(body, 'schemaname')) }],
+    },
+    context,
+  )
+  return [
+    own,
+    ...nodes(body, 'schemaElts').flatMap((element) => context.describeNode(element, { ...context, isOutermost: false })),
+  ]
 }
 
 /** REFRESH replaces derived rows by newly derived ones; WITH NO DATA only throws them away. */
@@ -86,7 +136,17 @@ export const describeSequence: Handler = (body, context) => {
   const relation = toRelation(child(body, 'sequence') ?? {})
   const isNew = body['if_not_exists'] !== undefined || !('missing_ok' in body)
   const isTemp = text(child(body, 'sequence'), 'relpersistence') === 't'
-  return define({ action: isNew ? 'sequence' : 'alter_sequence', kind: 'write', why: 'creates or changes a sequence', resources: [{ type: 'sequence', name: relation.shown }], changesSession: isTemp }, body, context)
+  return define(
+    {
+      action: isNew ? 'sequence' : 'alter_sequence',
+      kind: 'write',
+      why: 'creates or changes a sequence',
+      resources: [{ type: 'sequence', name: relation.shown }],
+      changesSession: isTemp,
+    },
+    body,
+    context,
+  )
 }
 
 /** A handler for definitions that lose nothing, whatever they hold. */
@@ -96,7 +156,10 @@ export function simpleDefinition(action: string, why: string, nameOf: (body: Tre
 
 /** A resource whose name is one string field, or a dotted name. */
 export function called(type: string, key: string): (body: Tree) => Resource {
-  return (body) => ({ type, name: text(body, key) === '' ? quoteName(nameParts(body, key) ?? []) : quoteIdentifier(text(body, key)) })
+  return (body) => ({
+    type,
+    name: text(body, key) === '' ? quoteName(nameParts(body, key) ?? []) : quoteIdentifier(text(body, key)),
+  })
 }
 
 /** Extensions that add types, operators and functions and reach nothing outside the database. */
@@ -110,9 +173,20 @@ const plainExtensions = new Set(
 
 export const describeCreateExtension: Handler = (body, context) => {
   const name = text(body, 'extname')
-  const isPlain = plainExtensions.has(name) && !bodies(body, 'options', 'DefElem').some((option) => text(option, 'defname') === 'cascade')
+  const isPlain =
+    plainExtensions.has(name) && !bodies(body, 'options', 'DefElem').some((option) => text(option, 'defname') === 'cascade')
   const why = isPlain ? 'adds types and functions' : 'adds code to the server that may reach files, networks or other sessions'
-  return [makeOperation({ action: 'create_extension', kind: isPlain ? 'write' : 'escalate', why, resources: [{ type: 'extension', name: quoteIdentifier(name) }] }, context)]
+  return [
+    makeOperation(
+      {
+        action: 'create_extension',
+        kind: isPlain ? 'write' : 'escalate',
+        why,
+        resources: [{ type: 'extension', name: quoteIdentifier(name) }],
+      },
+      context,
+    ),
+  ]
 }
 
 /** Renaming a login, a database or what guards rows is more than a new name. */
@@ -120,11 +194,26 @@ export const describeRename: Handler = (body, context) => {
   const type = text(body, 'renameType').replace(/^OBJECT_/, '')
   const relation = child(body, 'relation')
   const word = objectWord(type)
-  const from = relation ? toRelation(relation).shown : text(body, 'subname') === '' ? objectName(body) : quoteIdentifier(text(body, 'subname'))
-  const kind = type === 'ROLE' || type === 'POLICY' || type === 'EVENT_TRIGGER' ? 'escalate' : type === 'DATABASE' ? 'disrupt' : 'write'
+  const from = relation
+    ? toRelation(relation).shown
+    : text(body, 'subname') === ''
+      ? objectName(body)
+      : quoteIdentifier(text(body, 'subname'))
+  const kind =
+    type === 'ROLE' || type === 'POLICY' || type === 'EVENT_TRIGGER' ? 'escalate' : type === 'DATABASE' ? 'disrupt' : 'write'
   const resources: Resource[] = [{ type: word, name: from }]
   context.batch.temporary.delete(text(relation, 'relname'))
-  return [makeOperation({ action: `rename_${word}`, kind, why: `renames ${from} to ${quoteIdentifier(text(body, 'newname'))}; what uses the old name breaks`, resources }, context)]
+  return [
+    makeOperation(
+      {
+        action: `rename_${word}`,
+        kind,
+        why: `renames ${from} to ${quoteIdentifier(text(body, 'newname'))}; what uses the old name breaks`,
+        resources,
+      },
+      context,
+    ),
+  ]
 }
 
 function objectName(body: Tree): string {
@@ -147,7 +236,11 @@ export function objectChange(verb: string, kind: Draft['kind'], why: string): Ha
 }
 
 /** A handler for what always escalates: rights, credentials, ways in and out. */
-export function grave(action: string, why: string, options: { readonly reversible?: boolean; readonly nameOf?: (body: Tree) => Resource } = {}): Handler {
+export function grave(
+  action: string,
+  why: string,
+  options: { readonly reversible?: boolean; readonly nameOf?: (body: Tree) => Resource } = {},
+): Handler {
   return (body, context) => {
     const resources = options.nameOf ? [options.nameOf(body)] : []
     return [makeOperation({ action, kind: 'escalate', reversible: options.reversible ?? true, why, resources }, context)]
@@ -157,19 +250,41 @@ export function grave(action: string, why: string, options: { readonly reversibl
 /** A handler for maintenance and its like: outage without loss. */
 export function heavy(action: string, why: string, runsInTransaction: (body: Tree) => boolean): Handler {
   return (body, context) => {
-    const relations = [child(body, 'relation'), ...bodies(body, 'relations', 'RangeVar'), ...bodies(body, 'rels', 'VacuumRelation').map((entry) => child(entry, 'relation'))]
+    const relations = [
+      child(body, 'relation'),
+      ...bodies(body, 'relations', 'RangeVar'),
+      ...bodies(body, 'rels', 'VacuumRelation').map((entry) => child(entry, 'relation')),
+    ]
     const shown = relations.flatMap((relation) => (relation ? [toRelation(relation).shown] : []))
-    return [makeOperation({ action, kind: 'disrupt', why, resources: shown.map((name) => ({ type: 'table', name })), relations: shown, runsInTransaction: runsInTransaction(body) }, context)]
+    return [
+      makeOperation(
+        {
+          action,
+          kind: 'disrupt',
+          why,
+          resources: shown.map((name) => ({ type: 'table', name })),
+          relations: shown,
+          runsInTransaction: runsInTransaction(body),
+        },
+        context,
+      ),
+    ]
   }
 }
 
 export const describeVacuum: Handler = (body, context) => {
   const isVacuum = body['is_vacuumcmd'] === true
-  return heavy(isVacuum ? 'vacuum' : 'analyze', isVacuum ? 'cleans tables up, with locks and load' : 'gathers statistics, with load', () => !isVacuum)(body, context)
+  return heavy(
+    isVacuum ? 'vacuum' : 'analyze',
+    isVacuum ? 'cleans tables up, with locks and load' : 'gathers statistics, with load',
+    () => !isVacuum,
+  )(body, context)
 }
 
 export const describeReindex: Handler = (body, context) => {
-  const isConcurrent = bodies(body, 'params', 'DefElem').some((option) => text(option, 'defname') === 'concurrently' && isOn(option))
+  const isConcurrent = bodies(body, 'params', 'DefElem').some(
+    (option) => text(option, 'defname') === 'concurrently' && isOn(option),
+  )
   const whole = text(body, 'kind') !== 'REINDEX_OBJECT_INDEX' && text(body, 'kind') !== 'REINDEX_OBJECT_TABLE'
   return heavy('reindex', 'rebuilds indexes under locks', () => !isConcurrent && !whole)(body, context)
 }
@@ -177,16 +292,44 @@ export const describeReindex: Handler = (body, context) => {
 export const describeGrant: Handler = (body, context) => {
   const verb = body['is_grant'] === true ? 'grant' : 'revoke'
   const roles = rolesOf(body, 'grantees')
-  const objects = nodes(body, 'objects').map(({ type, body: object }) => (type === 'RangeVar' ? toRelation(object).shown : objectName({ object: { [type]: object } })))
+  const objects = nodes(body, 'objects').map(({ type, body: object }) =>
+    type === 'RangeVar' ? toRelation(object).shown : objectName({ object: { [type]: object } }),
+  )
   const word = objectWord(text(body, 'objtype'))
-  const resources: Resource[] = [...objects.map((name) => ({ type: word, name })), ...roles.map((name) => ({ type: 'role', name }))]
-  return [makeOperation({ action: verb, kind: 'escalate', why: verb === 'grant' ? `gives rights to ${roles.join(', ')}` : `takes rights from ${roles.join(', ')}`, resources }, context)]
+  const resources: Resource[] = [
+    ...objects.map((name) => ({ type: word, name })),
+    ...roles.map((name) => ({ type: 'role', name })),
+  ]
+  return [
+    makeOperation(
+      {
+        action: verb,
+        kind: 'escalate',
+        why: verb === 'grant' ? `gives rights to ${roles.join(', ')}` : `takes rights from ${roles.join(', ')}`,
+        resources,
+      },
+      context,
+    ),
+  ]
 }
 
 export const describeGrantRole: Handler = (body, context) => {
   const verb = body['is_grant'] === true ? 'grant' : 'revoke'
-  const roles = [...bodies(body, 'granted_roles', 'AccessPriv').map((entry) => quoteIdentifier(text(entry, 'priv_name'))), ...rolesOf(body, 'grantee_roles')]
-  return [makeOperation({ action: `${verb}_role`, kind: 'escalate', why: 'changes who has the rights of a role', resources: roles.map((name) => ({ type: 'role', name })) }, context)]
+  const roles = [
+    ...bodies(body, 'granted_roles', 'AccessPriv').map((entry) => quoteIdentifier(text(entry, 'priv_name'))),
+    ...rolesOf(body, 'grantee_roles'),
+  ]
+  return [
+    makeOperation(
+      {
+        action: `${verb}_role`,
+        kind: 'escalate',
+        why: 'changes who has the rights of a role',
+        resources: roles.map((name) => ({ type: 'role', name })),
+      },
+      context,
+    ),
+  ]
 }
 
 /** Roles: created, altered, dropped. What a password is never leaves this function. */
@@ -194,6 +337,17 @@ export function roleChange(verb: 'create' | 'alter' | 'drop'): Handler {
   return (body, context) => {
     const own = text(body, 'role') || roleName(child(body, 'role'))
     const names = verb === 'drop' ? rolesOf(body, 'roles') : [text(body, 'role') === '' ? own : quoteIdentifier(own)]
-    return [makeOperation({ action: `${verb}_role`, kind: 'escalate', reversible: true, why: `${verb}s a login or its rights: ${names.join(', ')}`, resources: names.map((name) => ({ type: 'role', name })) }, context)]
+    return [
+      makeOperation(
+        {
+          action: `${verb}_role`,
+          kind: 'escalate',
+          reversible: true,
+          why: `${verb}s a login or its rights: ${names.join(', ')}`,
+          resources: names.map((name) => ({ type: 'role', name })),
+        },
+        context,
+      ),
+    ]
   }
 }

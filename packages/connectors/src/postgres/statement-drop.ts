@@ -19,16 +19,59 @@ const protection: Verdict = { kind: 'escalate', reversible: true, why: 'removes 
 const verdicts: ReadonlyMap<string, Verdict> = new Map([
   ...['TABLE', 'MATVIEW', 'SEQUENCE', 'SCHEMA', 'EXTENSION'].map((type) => [type, data] as const),
   ...[
-    'VIEW', 'INDEX', 'FUNCTION', 'PROCEDURE', 'ROUTINE', 'AGGREGATE', 'TRIGGER', 'RULE', 'TYPE', 'DOMAIN', 'OPERATOR', 'OPCLASS', 'OPFAMILY', 'CAST', 'COLLATION', 'CONVERSION', 'STATISTIC_EXT',
-    'TSCONFIGURATION', 'TSDICTIONARY', 'TSPARSER', 'TSTEMPLATE', 'TRANSFORM', 'LANGUAGE', 'ACCESS_METHOD', 'FOREIGN_TABLE',
+    'VIEW',
+    'INDEX',
+    'FUNCTION',
+    'PROCEDURE',
+    'ROUTINE',
+    'AGGREGATE',
+    'TRIGGER',
+    'RULE',
+    'TYPE',
+    'DOMAIN',
+    'OPERATOR',
+    'OPCLASS',
+    'OPFAMILY',
+    'CAST',
+    'COLLATION',
+    'CONVERSION',
+    'STATISTIC_EXT',
+    'TSCONFIGURATION',
+    'TSDICTIONARY',
+    'TSPARSER',
+    'TSTEMPLATE',
+    'TRANSFORM',
+    'LANGUAGE',
+    'ACCESS_METHOD',
+    'FOREIGN_TABLE',
   ].map((type) => [type, definition] as const),
   ...['POLICY', 'EVENT_TRIGGER', 'FOREIGN_SERVER', 'FDW'].map((type) => [type, protection] as const),
   ['PUBLICATION', { kind: 'disrupt', reversible: true, why: 'stops replication of what it published' }],
 ])
 /** Their CASCADE takes columns, constraints or tables along. */
-const reachesData = new Set(['FUNCTION', 'PROCEDURE', 'ROUTINE', 'AGGREGATE', 'TYPE', 'DOMAIN', 'OPERATOR', 'OPCLASS', 'OPFAMILY', 'COLLATION', 'LANGUAGE', 'ACCESS_METHOD', 'VIEW', 'FOREIGN_TABLE', 'FOREIGN_SERVER', 'FDW', 'TSCONFIGURATION', 'CAST'])
+const reachesData = new Set([
+  'FUNCTION',
+  'PROCEDURE',
+  'ROUTINE',
+  'AGGREGATE',
+  'TYPE',
+  'DOMAIN',
+  'OPERATOR',
+  'OPCLASS',
+  'OPFAMILY',
+  'COLLATION',
+  'LANGUAGE',
+  'ACCESS_METHOD',
+  'VIEW',
+  'FOREIGN_TABLE',
+  'FOREIGN_SERVER',
+  'FDW',
+  'TSCONFIGURATION',
+  'CAST',
+])
 /** Triggers and rules that seem to watch or to forbid: dropping one takes a protection away. */
-const guardName = /audit|log|history|protect|guard|prevent|forbid|deny|block|immutable|read_?only|(^|_)no_|append_?only|secur|rls|tamper|check/i
+const guardName =
+  /audit|log|history|protect|guard|prevent|forbid|deny|block|immutable|read_?only|(^|_)no_|append_?only|secur|rls|tamper|check/i
 const words: ReadonlyMap<string, string> = new Map([
   ['MATVIEW', 'materialized_view'],
   ['STATISTIC_EXT', 'statistics'],
@@ -55,11 +98,15 @@ export const describeDrop: Handler = (body, context) => {
   const cascade = text(body, 'behavior') === 'DROP_CASCADE'
   const word = objectWord(objectType)
   const isTable = type === 'TABLE'
-  const relations = isTable || type === 'VIEW' || type === 'MATVIEW' || type === 'SEQUENCE' ? objects.map(toRelation) : []
+  const isRelation = isTable || type === 'VIEW' || type === 'MATVIEW' || type === 'SEQUENCE'
+  const relations = isRelation || type === 'SCHEMA' ? objects.map(toRelation) : []
   const isTemp = isTable && relations.length > 0 && relations.every((relation) => isTemporary(relation, context))
-  const verdict = isTemp ? { kind: 'write' as const, reversible: true, why: 'drops temporary tables of this session' } : judgeDrop(type, objects, cascade)
+  const verdict = isTemp
+    ? { kind: 'write' as const, reversible: true, why: 'drops temporary tables of this session' }
+    : judgeDrop(type, objects, cascade)
   if (isTemp && context.isOutermost) for (const relation of relations) context.batch.temporary.delete(relation.name)
-  if (type === 'FUNCTION' || type === 'PROCEDURE' || type === 'ROUTINE') for (const parts of objects) context.batch.routines.delete(parts.at(-1) ?? '')
+  if (type === 'FUNCTION' || type === 'PROCEDURE' || type === 'ROUTINE')
+    for (const parts of objects) context.batch.routines.delete(parts.at(-1) ?? '')
   const targets = relations.map(({ schema, name }) => ({ schema, name, only: false }))
   const resources: Resource[] = objects.map((parts) => ({ type: word, name: quoteName(parts) }))
   return [
@@ -69,11 +116,15 @@ export const describeDrop: Handler = (body, context) => {
         ...verdict,
         why: `${verdict.why}: ${resources.map(({ name }) => name).join(', ')}${cascade ? ' and all that depends on it' : ''}`,
         resources,
-        relations: relations.map(({ shown }) => shown),
+        relations: isRelation ? relations.map(({ shown }) => shown) : [],
         cascade,
         runsInTransaction: body['concurrent'] !== true,
         changesSession: isTemp,
-        extra: { targets, ...(targets.length === 1 && targets[0] ? { target: targets[0] } : {}) },
+        extra: {
+          missingOk: body['missing_ok'] === true,
+          ...(targets.length > 0 ? { targets } : {}),
+          ...(targets.length === 1 && targets[0] ? { target: targets[0] } : {}),
+        },
       },
       context,
     ),
@@ -82,9 +133,16 @@ export const describeDrop: Handler = (body, context) => {
 
 function judgeDrop(type: string, objects: readonly (readonly string[])[], cascade: boolean): Verdict {
   const verdict = verdicts.get(type)
-  if (!verdict) return { kind: 'unknown', reversible: false, why: `drops a kind of object that this gate does not know (${type})` }
-  if (cascade && reachesData.has(type)) return { kind: 'destroy', reversible: false, why: 'drops a definition and what depends on it, which may be columns or tables' }
-  if ((type === 'TRIGGER' || type === 'RULE') && objects.some((parts) => guardName.test(parts.at(-1) ?? ''))) return { ...protection, why: 'drops what by its name watches or forbids' }
+  if (!verdict)
+    return { kind: 'unknown', reversible: false, why: `drops a kind of object that this gate does not know (${type})` }
+  if (cascade && reachesData.has(type))
+    return {
+      kind: 'destroy',
+      reversible: false,
+      why: 'drops a definition and what depends on it, which may be columns or tables',
+    }
+  if ((type === 'TRIGGER' || type === 'RULE') && objects.some((parts) => guardName.test(parts.at(-1) ?? '')))
+    return { ...protection, why: 'drops what by its name watches or forbids' }
   return verdict
 }
 
@@ -103,17 +161,56 @@ function toRelation(parts: readonly string[]): Relation {
 }
 
 export const describeDropDatabase: Handler = (body, context) =>
-  single(context, 'drop_database', data, 'drops a whole database', { type: 'database', name: quoteName([text(body, 'dbname')]) }, false)
+  single(
+    context,
+    'drop_database',
+    data,
+    'drops a whole database',
+    { type: 'database', name: quoteName([text(body, 'dbname')]) },
+    false,
+  )
 export const describeDropTablespace: Handler = (body, context) =>
-  single(context, 'drop_tablespace', data, 'drops a tablespace', { type: 'tablespace', name: quoteName([text(body, 'tablespacename')]) }, false)
+  single(
+    context,
+    'drop_tablespace',
+    data,
+    'drops a tablespace',
+    { type: 'tablespace', name: quoteName([text(body, 'tablespacename')]) },
+    false,
+  )
 export const describeDropSubscription: Handler = (body, context) =>
-  single(context, 'drop_subscription', { kind: 'disrupt', reversible: true, why: '' }, 'stops replication and drops the slot at its source', { type: 'subscription', name: quoteName([text(body, 'subname')]) }, false)
+  single(
+    context,
+    'drop_subscription',
+    { kind: 'disrupt', reversible: true, why: '' },
+    'stops replication and drops the slot at its source',
+    { type: 'subscription', name: quoteName([text(body, 'subname')]) },
+    false,
+  )
 export const describeDropUserMapping: Handler = (body, context) =>
-  single(context, 'drop_user_mapping', { kind: 'escalate', reversible: false, why: '' }, 'removes stored credentials', { type: 'server', name: quoteName([text(body, 'servername')]) }, true)
+  single(
+    context,
+    'drop_user_mapping',
+    { kind: 'escalate', reversible: false, why: '' },
+    'removes stored credentials',
+    { type: 'server', name: quoteName([text(body, 'servername')]) },
+    true,
+  )
 
 export const describeDropOwned: Handler = (body, context) => {
   const roles = rolesOf(body, 'roles')
-  return [makeOperation({ action: 'drop_owned', kind: 'destroy', why: `drops everything that ${roles.join(', ')} owns`, resources: roles.map((name) => ({ type: 'role', name })), cascade: true }, context)]
+  return [
+    makeOperation(
+      {
+        action: 'drop_owned',
+        kind: 'destroy',
+        why: `drops everything that ${roles.join(', ')} owns`,
+        resources: roles.map((name) => ({ type: 'role', name })),
+        cascade: true,
+      },
+      context,
+    ),
+  ]
 }
 
 export function rolesOf(body: Tree, key: string): readonly string[] {
@@ -122,9 +219,22 @@ export function rolesOf(body: Tree, key: string): readonly string[] {
 
 export function roleName(role: Tree | null): string {
   const name = text(role, 'rolename')
-  return name === '' ? text(role, 'roletype').replace(/^ROLESPEC_/, '').toLowerCase() : quoteName([name])
+  return name === ''
+    ? text(role, 'roletype')
+        .replace(/^ROLESPEC_/, '')
+        .toLowerCase()
+    : quoteName([name])
 }
 
-function single(context: Context, action: string, verdict: Verdict, why: string, resource: Resource, runsInTransaction: boolean): readonly Operation[] {
-  return [makeOperation({ action, ...verdict, why: `${why}: ${resource.name}`, resources: [resource], runsInTransaction }, context)]
+function single(
+  context: Context,
+  action: string,
+  verdict: Verdict,
+  why: string,
+  resource: Resource,
+  runsInTransaction: boolean,
+): readonly Operation[] {
+  return [
+    makeOperation({ action, ...verdict, why: `${why}: ${resource.name}`, resources: [resource], runsInTransaction }, context),
+  ]
 }

@@ -6,7 +6,11 @@ const keyNames = new Set(
     .filter((name) => name !== ''),
 )
 /** Things whose names are often joined to `id` without an underscore. */
-const nouns = new Set('user order account customer product item session tenant payment invoice event job task message post project group team person employee client device'.split(' '))
+const nouns = new Set(
+  'user order account customer product item session tenant payment invoice event job task message post project group team person employee client device'.split(
+    ' ',
+  ),
+)
 const keySuffix = /(_id|_uuid|_guid|_key|_pk|_no|_number|_code|_sku|_slug|_ref|_oid)$/
 /** `userId` and the like, which only quoting keeps. */
 const camelSuffix = /[a-z](Id|ID|Uuid|UUID|Key)$/

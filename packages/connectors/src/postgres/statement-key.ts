@@ -35,7 +35,13 @@ interface Question {
  * What limits the rows of an UPDATE or DELETE. Only the top-level AND counts, inner joins' conditions included: what stands under OR counts when
  * every arm limits. Fails to the side of "nothing limits".
  */
-export function findKey(target: Tree, from: readonly Named[], where: Json | undefined, ctes: ReadonlyMap<string, Tree>, variables: ReadonlySet<string>): KeyFacts {
+export function findKey(
+  target: Tree,
+  from: readonly Named[],
+  where: Json | undefined,
+  ctes: ReadonlyMap<string, Tree>,
+  variables: ReadonlySet<string>,
+): KeyFacts {
   const conditions: Json[] = where === undefined ? [] : [where]
   const targetAlias = aliasOf(target)
   const sources = new Map<string, Source>([[targetAlias, { alias: targetAlias, table: text(target, 'relname'), bounded: false }]])
@@ -54,7 +60,13 @@ function aliasOf(relation: Tree): string {
   return text(child(relation, 'alias'), 'aliasname') || text(relation, 'relname')
 }
 
-function addSource(item: Named, sources: Map<string, Source>, conditions: Json[], ctes: ReadonlyMap<string, Tree>, variables: ReadonlySet<string>): void {
+function addSource(
+  item: Named,
+  sources: Map<string, Source>,
+  conditions: Json[],
+  ctes: ReadonlyMap<string, Tree>,
+  variables: ReadonlySet<string>,
+): void {
   if (item.type === 'JoinExpr') {
     for (const side of ['larg', 'rarg']) {
       const inner = named(item.body[side])
@@ -83,7 +95,16 @@ function isBoundedSource(item: Named, ctes: ReadonlyMap<string, Tree>, variables
   return false
 }
 
-const rowsOfArgument = new Set(['unnest', 'jsonb_to_recordset', 'json_to_recordset', 'jsonb_array_elements', 'json_array_elements', 'jsonb_to_record', 'json_populate_recordset', 'jsonb_populate_recordset'])
+const rowsOfArgument = new Set([
+  'unnest',
+  'jsonb_to_recordset',
+  'json_to_recordset',
+  'jsonb_array_elements',
+  'json_array_elements',
+  'jsonb_to_record',
+  'json_populate_recordset',
+  'jsonb_populate_recordset',
+])
 
 /** A function in FROM that only unpacks what the client sent. */
 function isBoundedFunction(range: Tree, variables: ReadonlySet<string>): boolean {
@@ -91,7 +112,11 @@ function isBoundedFunction(range: Tree, variables: ReadonlySet<string>): boolean
     const call = named(list(named(entry)?.body ?? null, 'items')[0])
     if (call?.type !== 'FuncCall') return false
     const parts = nameParts(call.body, 'funcname') ?? []
-    return parts.length === 1 && rowsOfArgument.has(parts[0] ?? '') && list(call.body, 'args').every((value) => isConstant(value, variables))
+    return (
+      parts.length === 1 &&
+      rowsOfArgument.has(parts[0] ?? '') &&
+      list(call.body, 'args').every((value) => isConstant(value, variables))
+    )
   })
 }
 
@@ -123,7 +148,10 @@ function columnOf(value: Json | undefined, question: Question): Column | null {
   const parts = nameParts(node.body, 'fields')
   const name = parts?.at(-1)
   if (!parts || name === undefined) return null
-  if (parts.length === 1) return question.variables.has(name) && question.sources.size > 1 ? null : { alias: question.sources.size === 1 ? question.targetAlias : null, name }
+  if (parts.length === 1)
+    return question.variables.has(name) && question.sources.size > 1
+      ? null
+      : { alias: question.sources.size === 1 ? question.targetAlias : null, name }
   const alias = parts.at(-2) ?? ''
   return question.sources.has(alias) ? { alias, name } : null
 }
@@ -149,7 +177,8 @@ function bindings(condition: Json, question: Question): readonly Column[] {
 
 function equalTo(side: Json | undefined, value: Json | undefined, question: Question): readonly Column[] {
   const row = named(side)
-  if (row?.type === 'RowExpr') return isConstant(value, question.variables) ? list(row.body, 'args').flatMap((item) => columnOf(item, question) ?? []) : []
+  if (row?.type === 'RowExpr')
+    return isConstant(value, question.variables) ? list(row.body, 'args').flatMap((item) => columnOf(item, question) ?? []) : []
   const column = columnOf(side, question)
   if (!column) return []
   // in a routine, a column wins over a variable of the same name: x = x holds for every row
@@ -181,14 +210,19 @@ function isIndependent(link: Tree, column: Column, question: Question): boolean 
   const query = named(link['subselect'])
   if (query?.type !== 'SelectStmt') return false
   const from = nodes(query.body, 'fromClause')
-  if (from.length === 0) return list(query.body, 'targetList').every((target) => isConstant(named(target)?.body['val'], question.variables))
+  if (from.length === 0)
+    return list(query.body, 'targetList').every((target) => isConstant(named(target)?.body['val'], question.variables))
   const inner = new Set<string>()
   for (const item of from) {
     if (item.type !== 'RangeVar') return false
     inner.add(aliasOf(item.body))
   }
   const [only] = from
-  const isSame = from.length === 1 && only !== undefined && text(only.body, 'relname') === text(question.target, 'relname') && text(only.body, 'schemaname') === text(question.target, 'schemaname')
+  const isSame =
+    from.length === 1 &&
+    only !== undefined &&
+    text(only.body, 'relname') === text(question.target, 'relname') &&
+    text(only.body, 'schemaname') === text(question.target, 'schemaname')
   if (column.alias !== question.targetAlias && !isSame) return false
   return referencesIn(query.body).every((parts) => (parts.length === 1 ? isSame : inner.has(parts.at(-2) ?? '')))
 }
@@ -205,7 +239,9 @@ function referencesIn(value: Json): readonly (readonly string[])[] {
 function bindingsOfOr(arms: readonly Json[], question: Question): readonly Column[] {
   const perArm = arms.map((arm) => flattenAnd(arm).flatMap((conjunct) => bindings(conjunct, question)))
   const [first = []] = perArm
-  return first.filter((column) => perArm.every((columns) => columns.some((other) => other.alias === column.alias && other.name === column.name)))
+  return first.filter((column) =>
+    perArm.every((columns) => columns.some((other) => other.alias === column.alias && other.name === column.name)),
+  )
 }
 
 function columnPair(condition: Json, question: Question): readonly (readonly [Column, Column])[] {
@@ -213,16 +249,26 @@ function columnPair(condition: Json, question: Question): readonly (readonly [Co
   if (node?.type !== 'A_Expr' || !isEquality(node.body, 'AEXPR_OP')) return []
   const left = columnOf(node.body['lexpr'], question)
   const right = columnOf(node.body['rexpr'], question)
-  return left && right && left.alias !== right.alias ? [[left, right], [right, left]] : []
+  return left && right && left.alias !== right.alias
+    ? [
+        [left, right],
+        [right, left],
+      ]
+    : []
 }
 
 /** From the tables that a key limits to the tables joined to them by a key. */
-function spread(question: Question, bound: readonly Column[], pairs: readonly (readonly [Column, Column])[]): ReadonlySet<string> {
+function spread(
+  question: Question,
+  bound: readonly Column[],
+  pairs: readonly (readonly [Column, Column])[],
+): ReadonlySet<string> {
   const limited = new Set<string>()
   for (const source of question.sources.values()) if (source.bounded) limited.add(source.alias)
-  const isKey = (column: Column): boolean => column.alias !== null && isKeyName(column.name, question.sources.get(column.alias)?.table ?? '')
+  const isKey = (column: Column): boolean =>
+    column.alias !== null && isKeyName(column.name, question.sources.get(column.alias)?.table ?? '')
   for (const column of bound) if (column.alias !== null && isKey(column)) limited.add(column.alias)
-  for (let before = -1; before !== limited.size; ) {
+  for (let before = -1; before !== limited.size;) {
     before = limited.size
     for (const [from, to] of pairs) {
       if (from.alias !== null && to.alias !== null && limited.has(from.alias) && isKey(to)) limited.add(to.alias)

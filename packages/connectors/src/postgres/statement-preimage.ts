@@ -16,11 +16,27 @@ export interface Preimage {
 }
 
 /** Null wherever the pieces might name other rows than the statement will: then whole tables are copied. */
-export function findPreimage(verb: 'delete' | 'update', body: Tree, key: KeyFacts, contents: Contents, context: Context): Preimage | null {
+export function findPreimage(
+  verb: 'delete' | 'update',
+  body: Tree,
+  key: KeyFacts,
+  contents: Contents,
+  context: Context,
+): Preimage | null {
   const target = child(body, 'relation') ?? {}
   const others = nodes(body, verb === 'delete' ? 'usingClause' : 'fromClause')
-  const isPlain = body['withClause'] === undefined && contents.statements.length === 0 && contents.stranger === null && contents.operators.length === 0
-  if (!isPlain || contents.locks || target['inh'] !== true || others.some(({ type, body: other }) => type !== 'RangeVar' || other['inh'] !== true)) return null
+  const isPlain =
+    body['withClause'] === undefined &&
+    contents.statements.length === 0 &&
+    contents.stranger === null &&
+    contents.operators.length === 0
+  if (
+    !isPlain ||
+    contents.locks ||
+    target['inh'] !== true ||
+    others.some(({ type, body: other }) => type !== 'RangeVar' || other['inh'] !== true)
+  )
+    return null
   // a sequence, a clock or chance would choose other rows the second time; what a foreign function does, nobody knows
   if (contents.calls.some(({ parts }) => parts.length !== 1 || volatileBuiltins.has(parts[0] ?? ''))) return null
   const where = sliceWhere(body, context)
@@ -58,7 +74,9 @@ function sliceWhere(body: Tree, context: Context): string | null | undefined {
 
 function scan(context: Context): readonly Token[] | null {
   try {
-    return context.parser.scan(context.sql).filter(({ name }) => name !== 'SQL_COMMENT' && name !== 'C_COMMENT' && name !== 'ASCII_59')
+    return context.parser
+      .scan(context.sql)
+      .filter(({ name }) => name !== 'SQL_COMMENT' && name !== 'C_COMMENT' && name !== 'ASCII_59')
   } catch {
     return null
   }

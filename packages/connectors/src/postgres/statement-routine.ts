@@ -1,2 +1,206 @@
 import type { ImpactKind, Operation } from '@sallyport/core'
-import { severity } from '@sallyport/core/impact'
+import { makeOperation, shorten, type Context, type Handler } from './statement-context.ts'
+import { collect } from './statement-contents.ts'
+import { describeRoutineBody } from './statement-plpgsql.ts'
+import { judgeSetting } from './statement-settings.ts'
+import { conclude, withIndex } from './statement-verdict.ts'
+import { bodies, child, isOn, list, named, nameParts, optionText, text, type Named, type Tree } from './parser-tree.ts'
+import { quoteName } from './parser-quote.ts'
+
+/** Languages whose code may do to the server whatever its user may. */
+const untrusted = /^(c|internal|.*u)$/
+/** From mild to grave. Core's own list would pull the policy engine into the parser's worker. */
+const order: readonly ImpactKind[] = ['read', 'write', 'disrupt', 'escalate', 'destroy', 'unknown']
+
+export function graver(left: ImpactKind, right: ImpactKind): ImpactKind {
+  return order.indexOf(left) >= order.indexOf(right) ? left : right
+}
+
+function option(options: readonly Tree[], name: string): Tree | null {
+  return options.find((candidate) => text(candidate, 'defname') === name) ?? null
+}
+
+export const describeDo: Handler = (body, context) => {
+  const options = bodies(body, 'args', 'DefElem')
+  const given = option(options, 'language')
+  const language = given ? optionText(given['arg']).toLowerCase() : 'plpgsql'
+  if (untrusted.test(language)) {
+    return [
+      makeOperation(
+        {
+          action: 'do',
+          kind: 'escalate',
+          reversible: false,
+          why: `runs code in ${shorten(language)}, which reaches beyond the database`,
+          resources: [{ type: 'language', name: language }],
+        },
+        context,
+      ),
+    ]
+  }
+  if (language !== 'plpgsql')
+    return [
+      makeOperation(
+        { action: 'do', kind: 'unknown', why: `runs code in ${shorten(language)}, which this gate does not read` },
+        context,
+      ),
+    ]
+  return block('do', 'runs a block of PL/pgSQL', describeRoutineBody(context.sql, context), context)
+}
+
+/** One operation for the block itself, and all that is not a mere read in it. */
+function block(action: string, why: string, inside: readonly Operation[], context: Context): readonly Operation[] {
+  const reads = inside.filter((operation) => operation.impact.kind === 'read')
+  const rest = inside.filter((operation) => operation.impact.kind !== 'read')
+  const all = (key: string): string[] => [...new Set(reads.flatMap((operation) => strings(operation.context[key])))]
+  const own = makeOperation(
+    {
+      action,
+      kind: 'read',
+      why,
+      relations: all('relations'),
+      builtins: all('builtins'),
+      functions: all('functions'),
+      extensionFunctions: all('extensionFunctions'),
+      changesSession: inside.some((operation) => operation.context['changesSession'] === true),
+    },
+    context,
+  )
+  return [own, ...rest.map((operation) => withIndex(operation, context))]
+}
+
+function strings(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((item: unknown) => typeof item === 'string') : []
+}
+
+export const describeCall: Handler = (body, context) =>
+  conclude({ action: 'call', kind: 'read', why: 'calls a procedure' }, collect(body, context.ctes), context)
+
+/**
+ * A routine is judged by what it would do: triggers, views, defaults and the application may run it at once. Loss comes with the call, so the
+ * definition itself can be taken back.
+ */
+export const describeCreateFunction: Handler = (body, context) => {
+  const parts = nameParts(body, 'funcname') ?? []
+  const options = bodies(body, 'options', 'DefElem')
+  const language = languageOf(options, body)
+  const isProcedure = body['is_procedure'] === true
+  const resources = [{ type: isProcedure ? 'procedure' : 'function', name: quoteName(parts) }]
+  const action = isProcedure ? 'create_procedure' : 'create_function'
+  const run = bodyOperations(body, options, language, { ...context, mode: 'run' })
+  context.batch.routines.set(parts.at(-1) ?? '', run)
+  if (untrusted.test(language)) {
+    return [
+      makeOperation(
+        {
+          action,
+          kind: 'escalate',
+          reversible: false,
+          why: `defines code in ${shorten(language)}, which reaches beyond the database`,
+          resources,
+        },
+        context,
+      ),
+    ]
+  }
+  const defined = bodyOperations(body, options, language, { ...context, mode: 'define' })
+  const worst = defined.reduce<ImpactKind>((kind, operation) => graver(kind, operation.impact.kind), 'write')
+  const kind = weakens(options) ? graver('escalate', worst) : worst
+  const culprit = defined.find((operation) => operation.impact.kind === worst && worst !== 'write')
+  const why = culprit
+    ? `defines a routine that ${culprit.why}`
+    : kind === 'escalate'
+      ? "defines a routine that runs with its owner's rights, or under other settings"
+      : 'defines a routine'
+  const functions = [...new Set(defined.flatMap((operation) => strings(operation.context['functions'])))]
+  const defaults = collect({ parameters: body['parameters'] ?? null }, context.ctes)
+  return conclude({ action, kind, reversible: kind !== 'unknown', why, resources, functions }, defaults, {
+    ...context,
+    mode: context.mode === 'plan' ? 'plan' : 'define',
+  })
+}
+
+function languageOf(options: readonly Tree[], body: Tree): string {
+  const given = option(options, 'language')
+  if (given) return optionText(given['arg']).toLowerCase()
+  return body['sql_body'] === undefined ? '' : 'sql'
+}
+
+/** SECURITY DEFINER, LEAKPROOF, and settings that switch protections off while it runs. */
+function weakens(options: readonly Tree[]): boolean {
+  const isDefiner = options.some(
+    (candidate) => (text(candidate, 'defname') === 'security' || text(candidate, 'defname') === 'leakproof') && isOn(candidate),
+  )
+  const sets = options.flatMap((candidate) => {
+    const setting = named(candidate['arg'])
+    return text(candidate, 'defname') === 'set' && setting?.type === 'VariableSetStmt' ? [setting.body] : []
+  })
+  const isGrave = sets.some(
+    (setting) =>
+      text(setting, 'name').toLowerCase() !== 'search_path' &&
+      judgeSetting(text(setting, 'name'), list(setting, 'args').map(optionText)).kind !== 'read',
+  )
+  return isDefiner || isGrave
+}
+
+function bodyOperations(body: Tree, options: readonly Tree[], language: string, outer: Context): readonly Operation[] {
+  const context = {
+    ...outer,
+    isOutermost: false,
+    batch: { ...outer.batch, temporary: new Set<string>() },
+    variables: parameterNames(body),
+  }
+  if (body['sql_body'] !== undefined) return sqlBody(body['sql_body'], context)
+  if (language === 'plpgsql') return describeRoutineBody(context.sql, context)
+  const source = list(named(option(options, 'as')?.['arg'])?.body ?? null, 'items')
+  if (language === 'sql') return source.flatMap((item) => context.describeText(optionText(item), context))
+  return [
+    makeOperation(
+      { action: 'routine', kind: 'unknown', why: `runs code in ${shorten(language)}, which this gate does not read` },
+      context,
+    ),
+  ]
+}
+
+/** RETURN expression, or the statements between BEGIN ATOMIC and END. */
+function sqlBody(value: Parameters<typeof named>[0], context: Context): readonly Operation[] {
+  const node = named(value)
+  if (!node)
+    return [makeOperation({ action: 'routine', kind: 'unknown', why: 'has a body that this gate does not read' }, context)]
+  return flatten(node).flatMap((statement) => context.describeNode(statement, context))
+}
+
+function flatten(node: Named): readonly Named[] {
+  if (node.type !== 'List') return [node]
+  return list(node.body, 'items').flatMap((item) => {
+    const inner = named(item)
+    return inner ? flatten(inner) : []
+  })
+}
+
+function parameterNames(body: Tree): ReadonlySet<string> {
+  return new Set(
+    bodies(body, 'parameters', 'FunctionParameter').flatMap((parameter) =>
+      text(parameter, 'name') === '' ? [] : [text(parameter, 'name')],
+    ),
+  )
+}
+
+export const describeAlterFunction: Handler = (body, context) => {
+  const actions = bodies(body, 'actions', 'DefElem')
+  const name = quoteName(nameParts(child(body, 'func'), 'objname') ?? [])
+  const isGrave = weakens(actions)
+  return [
+    makeOperation(
+      {
+        action: 'alter_function',
+        kind: isGrave ? 'escalate' : 'write',
+        why: isGrave
+          ? "makes a routine run with its owner's rights, or under other settings"
+          : 'changes how a routine is planned',
+        resources: [{ type: 'function', name }],
+      },
+      context,
+    ),
+  ]
+}

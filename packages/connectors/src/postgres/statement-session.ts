@@ -13,9 +13,23 @@ const transactionWords: ReadonlyMap<string, Omit<Draft, 'action'> & { readonly a
   ['TRANS_STMT_SAVEPOINT', { action: 'savepoint', kind: 'read', why: 'marks a point in the transaction' }],
   ['TRANS_STMT_RELEASE', { action: 'release_savepoint', kind: 'read', why: 'forgets a point in the transaction' }],
   ['TRANS_STMT_ROLLBACK_TO', { action: 'rollback_to_savepoint', kind: 'read', why: 'undoes part of the open transaction' }],
-  ['TRANS_STMT_PREPARE', { action: 'prepare_transaction', kind: 'disrupt', why: 'parks a transaction: its locks are held until somebody ends it' }],
-  ['TRANS_STMT_COMMIT_PREPARED', { action: 'commit_prepared', kind: 'disrupt', why: 'commits a parked transaction that the text does not show', runsInTransaction: false }],
-  ['TRANS_STMT_ROLLBACK_PREPARED', { action: 'rollback_prepared', kind: 'destroy', why: 'throws a parked transaction away', runsInTransaction: false }],
+  [
+    'TRANS_STMT_PREPARE',
+    { action: 'prepare_transaction', kind: 'disrupt', why: 'parks a transaction: its locks are held until somebody ends it' },
+  ],
+  [
+    'TRANS_STMT_COMMIT_PREPARED',
+    {
+      action: 'commit_prepared',
+      kind: 'disrupt',
+      why: 'commits a parked transaction that the text does not show',
+      runsInTransaction: false,
+    },
+  ],
+  [
+    'TRANS_STMT_ROLLBACK_PREPARED',
+    { action: 'rollback_prepared', kind: 'destroy', why: 'throws a parked transaction away', runsInTransaction: false },
+  ],
 ])
 
 export const describeTransaction: Handler = (body, context) => {
@@ -23,10 +37,24 @@ export const describeTransaction: Handler = (body, context) => {
   const draft = transactionWords.get(kind)
   // what a rolled-back transaction created is gone, and its names mean what they meant before
   if (kind !== 'TRANS_STMT_BEGIN' && kind !== 'TRANS_STMT_START' && kind !== 'TRANS_STMT_SAVEPOINT') forget(context)
-  if (!draft) return [makeOperation({ action: 'transaction', kind: 'unknown', why: 'controls a transaction in a way this gate has not heard of', transactionControl: true }, context)]
-  const isReadWrite = bodies(body, 'options', 'DefElem').some((option) => text(option, 'defname') === 'transaction_read_only' && !isOn(option))
+  if (!draft)
+    return [
+      makeOperation(
+        {
+          action: 'transaction',
+          kind: 'unknown',
+          why: 'controls a transaction in a way this gate has not heard of',
+          transactionControl: true,
+        },
+        context,
+      ),
+    ]
+  const isReadWrite = bodies(body, 'options', 'DefElem').some(
+    (option) => text(option, 'defname') === 'transaction_read_only' && !isOn(option),
+  )
   const name = text(body, 'savepoint_name') || text(body, 'gid')
-  const resources = name === '' ? [] : [{ type: draft.kind === 'read' ? 'savepoint' : 'transaction', name: quoteIdentifier(name) }]
+  const resources =
+    name === '' ? [] : [{ type: draft.kind === 'read' ? 'savepoint' : 'transaction', name: quoteIdentifier(name) }]
   return [makeOperation({ ...draft, resources, transactionControl: true, extra: { readWrite: isReadWrite } }, context)]
 }
 
@@ -47,7 +75,17 @@ export const describeSet: Handler = (body, context) => {
 }
 
 function setOperation(action: string, name: string, impact: SettingImpact, context: Context): ReturnType<typeof makeOperation> {
-  return makeOperation({ action, kind: impact.kind, reversible: impact.reversible, why: `sets ${shorten(name)}: ${impact.why}`, resources: [{ type: 'setting', name: name.toLowerCase() }], changesSession: true }, context)
+  return makeOperation(
+    {
+      action,
+      kind: impact.kind,
+      reversible: impact.reversible,
+      why: `sets ${shorten(name)}: ${impact.why}`,
+      resources: [{ type: 'setting', name: name.toLowerCase() }],
+      changesSession: true,
+    },
+    context,
+  )
 }
 
 /** SET TRANSACTION …, SET SESSION CHARACTERISTICS AS TRANSACTION …, SET TRANSACTION SNAPSHOT …. */
@@ -55,9 +93,20 @@ function describeSetTransaction(body: Tree, name: string, context: Context): Ret
   const options = bodies(body, 'args', 'DefElem')
   const isDefault = name.toUpperCase().startsWith('SESSION')
   const worst = options
-    .map((option) => judgeSetting(text(option, 'defname').replace(/^transaction_/, isDefault ? 'default_transaction_' : 'transaction_'), [optionText(option['arg']) === '' ? 'off' : optionText(option['arg'])]))
+    .map((option) =>
+      judgeSetting(text(option, 'defname').replace(/^transaction_/, isDefault ? 'default_transaction_' : 'transaction_'), [
+        optionText(option['arg']) === '' ? 'off' : optionText(option['arg']),
+      ]),
+    )
     .find((impact) => impact.kind !== 'read')
-  return [setOperation('set_transaction', name, worst ?? { kind: 'read', reversible: true, why: 'chooses how the transaction sees the data' }, context)]
+  return [
+    setOperation(
+      'set_transaction',
+      name,
+      worst ?? { kind: 'read', reversible: true, why: 'chooses how the transaction sees the data' },
+      context,
+    ),
+  ]
 }
 
 /** Settings whose value is a credential. */
@@ -66,15 +115,38 @@ const secretSettings = new Set(['primary_conninfo', 'ssl_passphrase_command'])
 export const describeShow: Handler = (body, context) => {
   const name = text(body, 'name').toLowerCase()
   const isSecret = secretSettings.has(name)
-  return [makeOperation({ action: 'show', kind: isSecret ? 'escalate' : 'read', why: isSecret ? 'shows a setting that may hold a credential' : 'shows a setting', resources: [{ type: 'setting', name }], rememberable: true }, context)]
+  return [
+    makeOperation(
+      {
+        action: 'show',
+        kind: isSecret ? 'escalate' : 'read',
+        why: isSecret ? 'shows a setting that may hold a credential' : 'shows a setting',
+        resources: [{ type: 'setting', name }],
+        rememberable: true,
+      },
+      context,
+    ),
+  ]
 }
 
 export const describeDiscard: Handler = (body, context) => {
-  const target = text(body, 'target').replace(/^DISCARD_/, '').toLowerCase()
+  const target = text(body, 'target')
+    .replace(/^DISCARD_/, '')
+    .toLowerCase()
   if (target === 'all' || target === 'temp') forget(context)
   context.batch.prepared.clear()
   const drops = target === 'all' || target === 'temp'
-  return [makeOperation({ action: `discard_${target}`, kind: drops ? 'write' : 'read', why: drops ? 'drops what only this session has' : 'forgets what this session has cached', changesSession: true }, context)]
+  return [
+    makeOperation(
+      {
+        action: `discard_${target}`,
+        kind: drops ? 'write' : 'read',
+        why: drops ? 'drops what only this session has' : 'forgets what this session has cached',
+        changesSession: true,
+      },
+      context,
+    ),
+  ]
 }
 
 export const describePrepare: Handler = (body, context) => {
@@ -82,7 +154,16 @@ export const describePrepare: Handler = (body, context) => {
   const name = text(body, 'name')
   const inside = query ? context.describeNode(query, { ...context, isOutermost: false }) : []
   if (context.isOutermost) context.batch.prepared.set(name, inside)
-  const own = makeOperation({ action: 'prepare', kind: 'read', why: 'prepares a statement for later, judged here as if it ran', resources: [{ type: 'prepared_statement', name: quoteIdentifier(name) }], changesSession: true }, context)
+  const own = makeOperation(
+    {
+      action: 'prepare',
+      kind: 'read',
+      why: 'prepares a statement for later, judged here as if it ran',
+      resources: [{ type: 'prepared_statement', name: quoteIdentifier(name) }],
+      changesSession: true,
+    },
+    context,
+  )
   return [own, ...inside.map((operation) => withIndex(operation, context))]
 }
 
@@ -91,23 +172,58 @@ export const describeExecute: Handler = (body, context) => {
   const known = context.batch.prepared.get(name)
   const resources = [{ type: 'prepared_statement', name: quoteIdentifier(name) }]
   const contents = collect(body, context.ctes)
-  if (!known) return conclude({ action: 'execute', kind: 'unknown', why: 'runs a statement prepared earlier, which the text does not show', resources }, contents, context)
-  return [...conclude({ action: 'execute', kind: 'read', why: 'runs a statement prepared in the same text', resources }, contents, context), ...known.map((operation) => withIndex(operation, context))]
+  if (!known)
+    return conclude(
+      { action: 'execute', kind: 'unknown', why: 'runs a statement prepared earlier, which the text does not show', resources },
+      contents,
+      context,
+    )
+  return [
+    ...conclude(
+      { action: 'execute', kind: 'read', why: 'runs a statement prepared in the same text', resources },
+      contents,
+      context,
+    ),
+    ...known.map((operation) => withIndex(operation, context)),
+  ]
 }
 
 export const describeDeallocate: Handler = (body, context) => {
   context.batch.prepared.delete(text(body, 'name'))
-  return [makeOperation({ action: 'deallocate', kind: 'read', why: 'forgets a prepared statement', changesSession: true }, context)]
+  return [
+    makeOperation({ action: 'deallocate', kind: 'read', why: 'forgets a prepared statement', changesSession: true }, context),
+  ]
 }
 
 export const describeDeclareCursor: Handler = (body, context) => {
   const query = named(body['query'])
-  const own = makeOperation({ action: 'declare_cursor', kind: 'read', why: 'opens a cursor over the query', resources: [{ type: 'cursor', name: quoteIdentifier(text(body, 'portalname')) }] }, context)
-  return [own, ...(query ? context.describeNode(query, { ...context, isOutermost: false }).map((operation) => withIndex(operation, context)) : [])]
+  const own = makeOperation(
+    {
+      action: 'declare_cursor',
+      kind: 'read',
+      why: 'opens a cursor over the query',
+      resources: [{ type: 'cursor', name: quoteIdentifier(text(body, 'portalname')) }],
+    },
+    context,
+  )
+  return [
+    own,
+    ...(query
+      ? context.describeNode(query, { ...context, isOutermost: false }).map((operation) => withIndex(operation, context))
+      : []),
+  ]
 }
 
 export const describeFetch: Handler = (body, context) => [
-  makeOperation({ action: body['ismove'] === true ? 'move' : 'fetch', kind: 'read', why: 'reads on in a cursor whose query was judged when it was opened', resources: [{ type: 'cursor', name: quoteIdentifier(text(body, 'portalname')) }] }, context),
+  makeOperation(
+    {
+      action: body['ismove'] === true ? 'move' : 'fetch',
+      kind: 'read',
+      why: 'reads on in a cursor whose query was judged when it was opened',
+      resources: [{ type: 'cursor', name: quoteIdentifier(text(body, 'portalname')) }],
+    },
+    context,
+  ),
 ]
 
 /** EXPLAIN runs its statement only under ANALYZE. When an option can be read both ways, it runs. */
@@ -117,16 +233,33 @@ export const describeExplain: Handler = (body, context) => {
   const runs = bodies(body, 'options', 'DefElem').some((option) => text(option, 'defname') === 'analyze' && isOn(option))
   if (runs && context.mode !== 'plan') {
     const own = makeOperation({ action: 'explain_analyze', kind: 'read', why: 'runs the statement and shows how' }, context)
-    return [own, ...context.describeNode(query, { ...context, isOutermost: false }).map((operation) => withIndex(operation, context))]
+    return [
+      own,
+      ...context.describeNode(query, { ...context, isOutermost: false }).map((operation) => withIndex(operation, context)),
+    ]
   }
-  if (query.type === 'ExecuteStmt') return [makeOperation({ action: 'explain', kind: 'read', why: 'plans a prepared statement without running it' }, context)]
+  if (query.type === 'ExecuteStmt')
+    return [makeOperation({ action: 'explain', kind: 'read', why: 'plans a prepared statement without running it' }, context)]
   const inside = context.describeNode(query, { ...context, isOutermost: false, mode: 'plan' })
   const functions = inside.flatMap((operation) => stringsIn(operation.context['functions']))
   const relations = inside.flatMap((operation) => stringsIn(operation.context['relations']))
   // planning runs functions that call themselves immutable, and such a label can lie
   const isUnknown = functions.length > 0
-  const why = isUnknown ? `plans the statement; planning may run ${shorten(functions.join(', '))}` : 'plans the statement without running it'
-  return [makeOperation({ action: 'explain', kind: isUnknown ? 'unknown' : 'read', why, functions: [...new Set(functions)], relations: [...new Set(relations)] }, context)]
+  const why = isUnknown
+    ? `plans the statement; planning may run ${shorten(functions.join(', '))}`
+    : 'plans the statement without running it'
+  return [
+    makeOperation(
+      {
+        action: 'explain',
+        kind: isUnknown ? 'unknown' : 'read',
+        why,
+        functions: [...new Set(functions)],
+        relations: [...new Set(relations)],
+      },
+      context,
+    ),
+  ]
 }
 
 function stringsIn(value: unknown): readonly string[] {
@@ -134,11 +267,45 @@ function stringsIn(value: unknown): readonly string[] {
 }
 
 export const describeNotify: Handler = (body, context) => [
-  makeOperation({ action: 'notify', kind: 'write', why: 'sends a notification', resources: [{ type: 'channel', name: quoteIdentifier(text(body, 'conditionname')) }] }, context),
+  makeOperation(
+    {
+      action: 'notify',
+      kind: 'write',
+      why: 'sends a notification',
+      resources: [{ type: 'channel', name: quoteIdentifier(text(body, 'conditionname')) }],
+    },
+    context,
+  ),
 ]
 export const describeListen: Handler = (body, context) => [
-  makeOperation({ action: 'listen', kind: 'read', why: 'starts or stops to receive notifications', resources: [{ type: 'channel', name: quoteIdentifier(text(body, 'conditionname')) }], changesSession: true }, context),
+  makeOperation(
+    {
+      action: 'listen',
+      kind: 'read',
+      why: 'starts or stops to receive notifications',
+      resources: [{ type: 'channel', name: quoteIdentifier(text(body, 'conditionname')) }],
+      changesSession: true,
+    },
+    context,
+  ),
 ]
-export const describeConstraintsSet: Handler = (_body, context) => [makeOperation({ action: 'set_constraints', kind: 'read', why: 'chooses when constraints are checked in this transaction', changesSession: true }, context)]
-export const describeClosePortal: Handler = (_body, context) => [makeOperation({ action: 'close', kind: 'read', why: 'closes a cursor' }, context)]
-export const describeReturn: Handler = (body, context) => conclude({ action: 'select', kind: 'read', why: 'computes a result', rememberable: true }, collect(child(body, 'returnval') ?? {}, context.ctes), context)
+export const describeConstraintsSet: Handler = (_body, context) => [
+  makeOperation(
+    {
+      action: 'set_constraints',
+      kind: 'read',
+      why: 'chooses when constraints are checked in this transaction',
+      changesSession: true,
+    },
+    context,
+  ),
+]
+export const describeClosePortal: Handler = (_body, context) => [
+  makeOperation({ action: 'close', kind: 'read', why: 'closes a cursor' }, context),
+]
+export const describeReturn: Handler = (body, context) =>
+  conclude(
+    { action: 'select', kind: 'read', why: 'computes a result', rememberable: true },
+    collect(child(body, 'returnval') ?? {}, context.ctes),
+    context,
+  )

@@ -34,7 +34,23 @@ const harmless = new Set(
 )
 
 /** Settings of extensions that turn a protection off or become somebody else. */
-const gravePrefixes = ['pgaudit.', 'anon.', 'request.', 'cron.', 'sepgsql.', 'set_user.', 'supautils.', 'plperl.', 'plpython', 'pltcl.', 'pljava.', 'credcheck.', 'pg_tle.', 'auth_delay.', 'passwordcheck.']
+const gravePrefixes = [
+  'pgaudit.',
+  'anon.',
+  'request.',
+  'cron.',
+  'sepgsql.',
+  'set_user.',
+  'supautils.',
+  'plperl.',
+  'plpython',
+  'pltcl.',
+  'pljava.',
+  'credcheck.',
+  'pg_tle.',
+  'auth_delay.',
+  'passwordcheck.',
+]
 
 const whyGrave: ReadonlyMap<string, string> = new Map([
   ['role', 'changes whose rights the session has'],
@@ -51,17 +67,21 @@ const whyGrave: ReadonlyMap<string, string> = new Map([
 export function judgeSetting(rawName: string, values: readonly string[] | null): SettingImpact {
   const name = rawName.toLowerCase()
   if (name === 'default_transaction_read_only' || name === 'transaction_read_only') return judgeReadOnly(values)
-  if (name === 'client_encoding' && (values === null || /^(utf-?8|unicode)$/i.test(values[0] ?? ''))) return read('sets the encoding that is in force already')
-  if (name === 'standard_conforming_strings' && values !== null && !isOffText(values[0] ?? 'off')) return read('keeps strings as the standard has them')
+  if (name === 'client_encoding' && (values === null || /^(utf-?8|unicode)$/i.test(values[0] ?? '')))
+    return read('sets the encoding that is in force already')
+  if (name === 'standard_conforming_strings' && values !== null && !isOffText(values[0] ?? 'off'))
+    return read('keeps strings as the standard has them')
   if (name === 'search_path' && values === null) return read('puts the search path back')
   if (name === 'all' && values === null) return read('puts the settings of this session back')
   if (harmless.has(name)) return read('a setting of this session that changes no data and no rights')
-  if (name.includes('.') && !gravePrefixes.some((prefix) => name.startsWith(prefix))) return read('a setting of an extension or of the application, for this session')
+  if (name.includes('.') && !gravePrefixes.some((prefix) => name.startsWith(prefix)))
+    return read('a setting of an extension or of the application, for this session')
   return { kind: 'escalate', reversible: true, why: whyGrave.get(name) ?? 'a setting that may switch a protection off' }
 }
 
 function judgeReadOnly(values: readonly string[] | null): SettingImpact {
-  if (values !== null && isOffText(values[0] ?? 'off')) return { kind: 'escalate', reversible: true, why: 'leaves read-only mode' }
+  if (values !== null && isOffText(values[0] ?? 'off'))
+    return { kind: 'escalate', reversible: true, why: 'leaves read-only mode' }
   return read('sets or resets read-only mode')
 }
 

@@ -84,13 +84,27 @@ function inner(context: Context): Context {
   return { ...context, isOutermost: false }
 }
 
-function raise(draft: Draft, functions: readonly string[], contents: Contents, unreadable: readonly string[], context: Context): Draft {
-  if (contents.stranger !== null) return { ...draft, kind: 'unknown', reversible: false, why: `holds ${contents.stranger}, which this gate has not heard of` }
+function raise(
+  draft: Draft,
+  functions: readonly string[],
+  contents: Contents,
+  unreadable: readonly string[],
+  context: Context,
+): Draft {
+  if (contents.stranger !== null)
+    return { ...draft, kind: 'unknown', reversible: false, why: `holds ${contents.stranger}, which this gate has not heard of` }
   const [why] = unreadable
   if (why !== undefined) return { ...draft, kind: 'unknown', reversible: false, why }
   if (functions.length === 0 || context.mode === 'define') return draft
   const shown = shorten([...new Set(functions)].join(', '))
-  return { ...draft, kind: 'unknown', reversible: false, why: `${draft.why}; calls ${shown}, and what that does the text does not say` }
+  const extra = { ...draft.extra, onlyFunctions: draft.kind !== 'unknown' }
+  return {
+    ...draft,
+    kind: 'unknown',
+    reversible: false,
+    why: `${draft.why}; calls ${shown}, and what that does the text does not say`,
+    extra,
+  }
 }
 
 function callOperation(judgement: Judgement, context: Context): Operation {

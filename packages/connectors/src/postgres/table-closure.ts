@@ -36,13 +36,13 @@ const dependSql = `WITH RECURSIVE found(classid, objid, objsubid) AS (
       UNION ALL
       SELECT p.refclassid, p.refobjid, p.refobjsubid FROM pg_depend p
       WHERE f.classid = 'pg_rewrite'::regclass AND p.classid = f.classid AND p.objid = f.objid AND p.deptype = 'i') step
-  ), some AS (SELECT * FROM found LIMIT ${objectsMax + 1})
+  ), bounded AS (SELECT * FROM found LIMIT ${objectsMax + 1})
   SELECT coalesce(json_agg(json_build_object('catalog', f.classid::regclass::text, 'oid', f.objid::text, 'column', f.objsubid,
     'relation', rel.oid::text, 'relationKind', rel.relkind,
     'detail', CASE WHEN f.classid = 'pg_constraint'::regclass THEN (SELECT k.contype::text FROM pg_constraint k WHERE k.oid = f.objid)
       WHEN f.classid = 'pg_trigger'::regclass AND (SELECT t.tgisinternal FROM pg_trigger t WHERE t.oid = f.objid) THEN 'internal' END,
     'words', pg_describe_object(f.classid, f.objid, f.objsubid)) ORDER BY f.classid, f.objid, f.objsubid), '[]')::text
-  FROM some f LEFT JOIN LATERAL (SELECT c.oid, c.relkind FROM pg_class c WHERE c.oid = CASE
+  FROM bounded f LEFT JOIN LATERAL (SELECT c.oid, c.relkind FROM pg_class c WHERE c.oid = CASE
     WHEN f.classid = 'pg_class'::regclass THEN coalesce((SELECT i.indrelid FROM pg_index i WHERE i.indexrelid = f.objid), f.objid)
     WHEN f.classid = 'pg_constraint'::regclass THEN (SELECT k.conrelid FROM pg_constraint k WHERE k.oid = f.objid)
     WHEN f.classid = 'pg_trigger'::regclass THEN (SELECT t.tgrelid FROM pg_trigger t WHERE t.oid = f.objid)

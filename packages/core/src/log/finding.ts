@@ -29,6 +29,8 @@ export type Information =
   | { readonly kind: 'truncation_not_excluded' }
   /** Entries that the log's key signed and no witness has seen yet. */
   | { readonly kind: 'not_yet_witnessed'; readonly index: number; readonly count: number }
+  /** Entries that the running gate has not signed yet; it signed all those that were there a moment before. */
+  | { readonly kind: 'not_yet_signed'; readonly index: number; readonly count: number }
   /** The start of a write that was never finished, so never acknowledged. */
   | { readonly kind: 'torn_tail'; readonly segment: string; readonly position: number; readonly bytes: number }
   /** Nothing says what came of it: the gate was stopped in between. Never retried. */
@@ -79,6 +81,8 @@ export function explainInformation(information: Information): string {
       return "Truncation not excluded: no witness's checkpoint was compared, so whoever holds the gateway's key could have cut off or rewritten the log."
     case 'not_yet_witnessed':
       return `${entries(information.count)} from entry ${information.index} on ${information.count === 1 ? 'has' : 'have'} not been witnessed yet.`
+    case 'not_yet_signed':
+      return `${entries(information.count)} from entry ${information.index} on came while the log was read and will be signed with the next checkpoint.`
     case 'torn_tail':
       return `Segment ${information.segment} ends in ${information.bytes} bytes of a write that was never finished nor acknowledged.`
     case 'intent_without_outcome':

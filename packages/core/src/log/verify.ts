@@ -15,6 +15,11 @@ export interface VerifyOptions {
   readonly logKeysFrom: 'caller' | 'witness' | 'log'
   /** The last checkpoint that the witness cosigned, and the keys that its cosignature is checked with. Null: there is none. */
   readonly witness: { readonly checkpoint: string; readonly keys: readonly VerifierKey[] } | null
+  /**
+   * True only for a log that was just seen to sign what it appended: then entries behind the checkpoint are news, not a finding.
+   * Who verifies a log at rest leaves it out.
+   */
+  readonly isGrowing?: boolean
 }
 
 export interface LogReport {
@@ -48,6 +53,7 @@ export async function verifyLog(source: LogSource, options: VerifyOptions): Prom
   findings.push(...read.findings)
   information.push(...read.information)
   if (log) findings.push(...(await compareWithLog(source, log, read)))
+  if (options.isGrowing === true) moveToNews(findings, information)
   if (witness) findings.push(...compareWithWitness(witness.checkpoint, log, read))
   if (options.witness === null) information.push({ kind: 'truncation_not_excluded' })
   if (witness && read.size > witness.checkpoint.size) {
@@ -64,6 +70,12 @@ export async function verifyLog(source: LogSource, options: VerifyOptions): Prom
     findings,
     information,
   }
+}
+
+function moveToNews(findings: Finding[], information: Information[]): void {
+  const place = findings.findIndex(({ kind }) => kind === 'unsigned_tail')
+  const [tail] = place < 0 ? [] : findings.splice(place, 1)
+  if (tail?.kind === 'unsigned_tail') information.push({ kind: 'not_yet_signed', index: tail.index, count: tail.count })
 }
 
 function openLogCheckpoint(text: string | null, options: VerifyOptions, findings: Finding[]): Checkpoint | null {

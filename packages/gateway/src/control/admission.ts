@@ -74,8 +74,8 @@ export function admitPost(visitors: Visitors, rate: RateLimit, origin: string): 
     if (!isEqualSecret(context.req.header('x-csrf-token') ?? '', visitor.csrf)) {
       throw new Refused(403, 'authentication_failed', 'This page is no longer yours: it was opened before you signed in or before the gate started.')
     }
-    const [key, perMinute] = visitor.kind === 'person' ? [`post ${visitor.browser}`, rates.posts] : ['anonymous', rates.anonymous]
-    if (!rate.take(key, perMinute)) throw tooOften()
+    if (!rate.take(`post ${visitor.browser}`, visitor.kind === 'person' ? rates.posts : rates.stranger)) throw tooOften()
+    if (visitor.kind === 'stranger' && !rate.take('strangers', rates.strangers)) throw tooOften()
     return next()
   })
 }

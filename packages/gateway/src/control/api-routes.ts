@@ -36,7 +36,7 @@ const killShape = z.union([
 ])
 const handleShape = z.strictObject({
   agent: z.string().min(1).max(256),
-  ttlMs: z.number().int().min(1000).max(limits.handleMsMax).default(60 * 60_000),
+  ttlMs: z.number().int().min(1000).max(limits.handleMsMax).nullable().default(null),
 })
 const undoShape = z.strictObject({ snapshotId: z.string().min(1).max(256) })
 const emptyShape = z.strictObject({})
@@ -67,6 +67,11 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
   app.post('/api/v1/handles', async (context) => {
     const { agent, ttlMs } = await readBody(context, handleShape)
     return context.json(await control.issueHandle(agent, ttlMs, operator))
+  })
+  app.post('/api/v1/handles/:id/revoke', async (context) => {
+    await readBody(context, emptyShape)
+    if (!(await control.revokeHandle(readId(context), operator))) throw new Refused(404, 'not_in_scope', 'No handle of this id is in force.', 'Nothing was ended.', 'It may have run out already.')
+    return context.json({ revoked: true })
   })
   app.post('/api/v1/undo', async (context) => {
     const { snapshotId } = await readBody(context, undoShape)

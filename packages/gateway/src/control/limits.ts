@@ -9,7 +9,8 @@ export const limits = {
   sessionMs: 8 * 60 * 60_000,
   /** How long a passkey prompt may take. */
   challengeMs: 2 * 60_000,
-  challenges: 2_000,
+  /** More than strangers can start while a prompt lives, so that a flood pushes nobody's out. */
+  challenges: 20_000,
   linkMs: 10 * 60_000,
   handleMsMax: 24 * 60 * 60_000,
   /** The live view flushes at most four times a second. */
@@ -23,8 +24,10 @@ export const limits = {
 
 /** Attempts a minute, each with its own bucket. */
 export const rates = {
-  /** Starting a sign-in or an enrolment, all browsers together: nobody is known yet. */
-  anonymous: 240,
+  /** Posts of one browser that nobody signed in with. */
+  stranger: 60,
+  /** Those of all such browsers together, since a cookie is easily thrown away. High, so that a flood that locks people out is itself hard work. */
+  strangers: 6_000,
   /** Failed bearer tokens. Right ones are never counted, so nobody can lock the operator out. */
   badToken: 60,
   /** Verdicts, releases, invitations of one browser session. */

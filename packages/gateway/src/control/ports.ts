@@ -136,8 +136,10 @@ export interface Control {
   newestCopy(upstream: string): Promise<Snapshot | null>
   snapshots(): Promise<readonly Snapshot[]>
   undo(snapshotId: string, by: string): Promise<Restored>
-  /** The secret is in the answer and nowhere else. Throws SallyportError `not_in_scope` for an unknown agent. */
-  issueHandle(agent: string, ttlMs: number, by: string): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
+  /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */
+  issueHandle(agent: string, ttlMs: number | null, by: string): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
+  /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
+  revokeHandle(id: string, by: string): Promise<boolean>
   /** The `@why` of a guard, or null for an unknown id. */
   guardSentence(id: string): string | null
   posture(): Posture

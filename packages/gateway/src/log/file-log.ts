@@ -3,24 +3,21 @@ import {
   type Clock,
   decodeEntry,
   type Event,
-  formatVerifierKey,
   type Hash,
-  isCosigned,
   type Log,
   type NoteSigner,
-  openCheckpoint,
-  SallyportError,
+  type SallyportError,
   type Tile,
   type TileTree,
   type Witness,
 } from '@sallyport/core'
-import { diskFileSystem, type FileSystem, readWhole, replaceFile } from './file-system.ts'
+import { type Claims, readClaims, writeKeys } from './claims.ts'
+import { diskFileSystem, type FileSystem } from './file-system.ts'
 import { GroupCommit } from './group-commit.ts'
 import { lockLog } from './lock.ts'
-import { checkpointPaths, Publisher, type TreeState } from './publisher.ts'
+import { Publisher, type TreeState } from './publisher.ts'
 import type { EncodedEvent } from './read-counts.ts'
-import { type Claim, entriesDirectory, openSigned, readCheckpointFile, recover, type Recovered, refuseToOpen, type TornTail } from './recovery.ts'
-import { SegmentFile } from './segment-file.ts'
+import { entriesDirectory, recover, type Recovered, type TornTail } from './recovery.ts'
 import { TileFiles } from './tile-files.ts'
 
 export interface LogSettings {
@@ -109,9 +106,10 @@ export async function openLog(settings: LogSettings): Promise<FileLog> {
   const { directory } = settings
   await system.makeDirectory(join(directory, entriesDirectory))
   const unlock = await lockLog(system, directory)
+  const claimSettings = { ...settings, report: settings.report ?? (() => {}), witnessTimeoutMs: settings.witnessTimeoutMs ?? defaults.witnessTimeoutMs }
   try {
     const tiles = new TileFiles(system, directory)
-    const { claims, own, witnessed } = await readClaims(settings, system)
+    const { claims, own, witnessed } = await readClaims(claimSettings, system)
     const filled: { tile: Tile; entries: readonly Uint8Array[] }[] = []
     const recovered = await recover({
       system,
@@ -121,7 +119,7 @@ export async function openLog(settings: LogSettings): Promise<FileLog> {
       scanBytesMax: settings.scanBytesMax ?? defaults.scanBytesMax,
       full: (tile, entries) => filled.push({ tile, entries }),
     })
-    await writeKeys(settings, system)
+    await writeKeys(claimSettings, system)
     const log = new DirectoryLog({ settings, system, tiles, recovered, filled, own, witnessed, unlock })
     await log.publish()
     if (log.health().failure) {
@@ -134,58 +132,6 @@ export async function openLog(settings: LogSettings): Promise<FileLog> {
     await unlock()
     throw error
   }
-}
-
-interface Claims {
-  readonly claims: readonly Claim[]
-  readonly own: { readonly size: number; readonly text: string } | null
-  readonly witnessed: { readonly size: number; readonly text: string } | null
-}
-
-/** Everything that was ever promised about this log: its own checkpoint, the last cosigned one kept here, and what the witness itself holds. */
-async function readClaims({ directory, signer, witness, witnessTimeoutMs }: LogSettings, system: FileSystem): Promise<Claims> {
-  const paths = checkpointPaths(directory)
-  const own = await readCheckpointFile(system, paths.own, signer.key)
-  const kept = await readCheckpointFile(system, paths.witnessed, signer.key)
-  const held = witness ? await askWitness(witness, signer, witnessTimeoutMs ?? defaults.witnessTimeoutMs) : null
-  const newest = [kept, held].reduce((best, one) => (one && one.checkpoint.size >= (best?.checkpoint.size ?? 0) ? one : best), null)
-  const claims = [
-    { opened: own, by: "the log's own last checkpoint" },
-    { opened: kept, by: 'the last witnessed checkpoint' },
-    { opened: held, by: 'the witness' },
-  ].flatMap(({ opened, by }) => (opened ? [{ checkpoint: opened.checkpoint, by }] : []))
-  return { claims: own === null ? claims : claims, own: withSize(own), witnessed: withSize(newest) }
-}
-
-function withSize(opened: { readonly text: string; readonly checkpoint: { readonly size: number } } | null): Claims['own'] {
-  return opened && { size: opened.checkpoint.size, text: opened.text }
-}
-
-async function askWitness(witness: Witness, signer: NoteSigner, timeoutMs: number): Promise<ReturnType<typeof openSigned> | null> {
-  let text: string | null
-  try {
-    text = await witness.latest(signer.key.name, AbortSignal.timeout(timeoutMs))
-  } catch (error) {
-    throw new SallyportError(
-      'vault_unavailable',
-      'The witness of the log cannot be asked, so it is not known whether this log is the newest.',
-      'The log was not opened and nothing was changed.',
-      'Start the vault first.',
-      { cause: error },
-    )
-  }
-  if (text === null) return null
-  const opened = openSigned(text, signer.key, 'the witness')
-  if (!isCosigned(openCheckpoint(text, [witness.key]).verdict)) throw refuseToOpen("The witness's checkpoint is not cosigned by its own key.", 'Check that the vault in the configuration is the one this gate was set up with.')
-  return opened
-}
-
-/** For whoever verifies the log with nothing else at hand; keys from elsewhere beat these. */
-async function writeKeys({ directory, signer, witness }: LogSettings, system: FileSystem): Promise<void> {
-  const keys = [signer.key, ...(witness ? [witness.key] : [])]
-  const text = Buffer.from(keys.map((key) => `${formatVerifierKey(key)}\n`).join(''))
-  const present = await readWhole(system, join(directory, 'keys'), 64 * 1024)
-  if (present?.equals(text) !== true) await replaceFile(system, directory, 'keys', text)
 }
 
 interface Parts {
@@ -241,6 +187,7 @@ class DirectoryLog implements FileLog {
         witness: settings.witness,
         everyMs: settings.checkpointEveryMs ?? defaults.checkpointEveryMs,
         witnessTimeoutMs: settings.witnessTimeoutMs ?? defaults.witnessTimeoutMs,
+        size: () => this.#commit.size,
         capture: () => this.#capture(),
         restore: (filled) => this.#filled.unshift(...filled),
         frozen: (failure) => this.#commit.fail(failure),

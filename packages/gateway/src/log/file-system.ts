@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** An open file of the log. Positions are explicit, so that nothing depends on what an earlier failed write left behind. */
 export interface LogFile {
@@ -40,7 +40,9 @@ const flags = {
 export const diskFileSystem: FileSystem = {
   async makeDirectory(path) {
     const first = await mkdir(path, { recursive: true, mode: directoryMode })
-    if (first !== undefined) await syncPath(join(first, '..'))
+    if (first === undefined) return
+    // Every directory made is a new name in the one above it.
+    for (let made = path; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made))
   },
   async list(path) {
     return ifThere(readdir(path), [])

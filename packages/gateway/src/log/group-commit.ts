@@ -83,10 +83,13 @@ export class GroupCommit {
     const nowMs = this.#settings.monotonicMs()
     const oldestMs = this.#inFlightSinceMs ?? this.#pendingSinceMs
     if (oldestMs !== null && nowMs - oldestMs > this.#settings.readsDurableWithinMs) throw behind(nowMs - oldestMs)
-    this.#reads.count(session, agent, key)
+    this.#reads.count(session, agent, key, nowMs)
     if (this.#pendingSinceMs !== null) return
     this.#pendingSinceMs = nowMs
-    this.#flushTimer = setTimeout(() => this.#start(), this.#settings.readsFlushAfterMs)
+    this.#flushTimer = setTimeout(() => {
+      this.#flushTimer = null
+      this.#start()
+    }, this.#settings.readsFlushAfterMs)
   }
 
   /** Age of the oldest counted read that is not durable, 0 when there is none. */
@@ -129,7 +132,7 @@ export class GroupCommit {
     const waiting = this.#queue.slice(0, count)
     this.#queue = this.#queue.slice(count)
     this.#queuedBytes -= bytes
-    return { waiting, reads: this.#readsAreDue() || this.#failure ? this.#takeReads() : [] }
+    return { waiting, reads: this.#readsAreDue() ? this.#takeReads() : [] }
   }
 
   #takeReads(): readonly EncodedEvent[] {
@@ -137,7 +140,7 @@ export class GroupCommit {
     this.#flushTimer = null
     this.#inFlightSinceMs = this.#pendingSinceMs
     this.#pendingSinceMs = null
-    return this.#reads.drain()
+    return this.#reads.drain(this.#settings.monotonicMs())
   }
 
   async #commit({ waiting, reads }: { readonly waiting: readonly Waiting[]; readonly reads: readonly EncodedEvent[] }): Promise<void> {

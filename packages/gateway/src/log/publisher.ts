@@ -38,6 +38,8 @@ export interface PublisherSettings {
   readonly witness: Witness | null
   readonly everyMs: number
   readonly witnessTimeoutMs: number
+  /** Entries that are durable now. */
+  readonly size: () => number
   readonly capture: () => TreeState
   /** Puts back what could not be written, for the next time. */
   readonly restore: (filled: TreeState['filled']) => void
@@ -62,6 +64,8 @@ export class Publisher {
   #problem: string | null = null
   #witnessProblem: string | null = null
   #stopped = false
+  /** False at the start: a crash may have taken the partial tiles of the last checkpoint. */
+  #edgeWritten = false
 
   constructor(settings: PublisherSettings, published: Published | null, witnessed: Published | null) {
     this.#settings = settings
@@ -112,13 +116,12 @@ export class Publisher {
       this.#problem = null
     } catch (error) {
       this.#settings.restore(state.filled)
-      this.#problem = `The log's tiles or checkpoint could not be written: ${messageOf(error)}.`
-      this.#settings.report(this.#problem)
+      this.#problem = this.#reportOnce(this.#problem, `The log's tiles or checkpoint could not be written: ${messageOf(error)}.`)
     }
     await this.#askWitness(state)
     this.#running = null
     // Whatever came meanwhile, or did not work, is for the next time.
-    if (this.#settings.capture().size > (this.#published?.size ?? -1) || this.problem) this.poke()
+    if (this.#settings.size() > (this.#published?.size ?? -1) || this.problem) this.poke()
   }
 
   async #writeTiles({ edge, bundle, filled, size }: TreeState): Promise<void> {
@@ -127,9 +130,10 @@ export class Publisher {
       if (tile.level === 0) await tiles.writeBundle(tile.index, entries)
       await tiles.write(tile)
     }
-    if (size === this.#published?.size) return
+    if (size === this.#published?.size && this.#edgeWritten) return
     if (bundle.length > 0) await tiles.writeBundle(Math.floor(size / tileWidth), bundle)
     for (const tile of edge) await tiles.write(tile)
+    this.#edgeWritten = true
   }
 
   async #sign({ size, root }: TreeState): Promise<void> {
@@ -155,13 +159,18 @@ export class Publisher {
       await this.#cosign(witness, published, state, this.#witnessed?.size ?? 0, true)
       this.#witnessProblem = null
     } catch (error) {
-      if (error instanceof WitnessRefusal) {
+      if (error instanceof WitnessRefusal && (error.reason === 'inconsistent' || (error.size ?? 0) > state.size)) {
         this.#settings.frozen(refusedByWitness(error, state.size))
         this.#stopped = true
       }
-      this.#witnessProblem = `The witness did not cosign: ${messageOf(error)}.`
-      this.#settings.report(this.#witnessProblem)
+      this.#witnessProblem = this.#reportOnce(this.#witnessProblem, `The witness did not cosign: ${messageOf(error)}.`)
     }
+  }
+
+  /** Every try repeats a lasting problem; people hear of it when it changes. */
+  #reportOnce(known: string | null, problem: string): string {
+    if (known !== problem) this.#settings.report(problem)
+    return problem
   }
 
   async #cosign(witness: Witness, published: Published, state: TreeState, oldSize: number, mayRetry: boolean): Promise<void> {

@@ -15,11 +15,12 @@ export interface EncodedEvent {
 interface Counted {
   readonly session: string
   readonly agent: string
-  /** SHA-256 of the key, hex: the key's text stands in the `statement` event of its first use. */
+  /** As given when it is short, such as the id of a `statement` event; else its SHA-256. */
   readonly key: string
   count: number
-  firstAtMs: number
-  lastAtMs: number
+  /** Monotonic. */
+  firstMs: number
+  lastMs: number
 }
 
 /**
@@ -42,16 +43,16 @@ export class ReadCounts {
     return this.#dirty.length > 0
   }
 
-  count(session: string, agent: string, key: string): void {
+  /** @param monotonicMs now, by a clock that only runs forward: asking two clocks would double what a read costs */
+  count(session: string, agent: string, key: string, monotonicMs: number): void {
     const keys = session === this.#lastSession && this.#lastKeys ? this.#lastKeys : this.#keysOf(session)
     const counted = keys.get(key) ?? this.#remember(keys, session, agent, key)
-    const nowMs = this.#clock.nowMs()
     if (counted.count === 0) {
-      counted.firstAtMs = nowMs
+      counted.firstMs = monotonicMs
       this.#dirty.push(counted)
     }
     counted.count += 1
-    counted.lastAtMs = nowMs
+    counted.lastMs = monotonicMs
   }
 
   #keysOf(session: string): Map<string, Counted> {
@@ -66,26 +67,35 @@ export class ReadCounts {
   }
 
   #remember(keys: Map<string, Counted>, session: string, agent: string, key: string): Counted {
-    const counted = { session: shorten(session), agent: shorten(agent), key: sha256Hex(key), count: 0, firstAtMs: 0, lastAtMs: 0 }
+    const counted = { session: shorten(session), agent: shorten(agent), key: shorten(key), count: 0, firstMs: 0, lastMs: 0 }
     keys.set(key, counted)
     this.#keys += 1
     return counted
   }
 
   /** The events for everything counted since the last time; counting starts anew. */
-  drain(): readonly EncodedEvent[] {
+  drain(monotonicMs: number): readonly EncodedEvent[] {
     const dirty = this.#dirty
     this.#dirty = []
     const entries: EncodedEvent[] = []
-    for (let start = 0; start < dirty.length; start += itemsMax) entries.push(this.#entry(dirty.slice(start, start + itemsMax)))
+    for (let start = 0; start < dirty.length; start += itemsMax) entries.push(this.#entry(dirty.slice(start, start + itemsMax), monotonicMs))
     for (const counted of dirty) counted.count = 0
     if (this.#keys > keysMax) this.#forget()
     return entries
   }
 
-  #entry(counts: readonly Counted[]): EncodedEvent {
-    const reads: readonly Json[] = counts.map(({ session, agent, key, count, firstAtMs, lastAtMs }) => ({ session, agent, key, count, firstAtMs, lastAtMs }))
-    const event: Event = { type: 'reads', atMs: this.#clock.nowMs(), data: { reads } }
+  #entry(counts: readonly Counted[], monotonicMs: number): EncodedEvent {
+    const atMs = this.#clock.nowMs()
+    const wallMs = (readMs: number): number => Math.round(atMs - (monotonicMs - readMs))
+    const reads: readonly Json[] = counts.map(({ session, agent, key, count, firstMs, lastMs }) => ({
+      session,
+      agent,
+      key,
+      count,
+      firstAtMs: wallMs(firstMs),
+      lastAtMs: wallMs(lastMs),
+    }))
+    const event: Event = { type: 'reads', atMs, data: { reads } }
     return { event, bytes: encodeEntry(event) }
   }
 
@@ -97,7 +107,7 @@ export class ReadCounts {
   }
 }
 
-/** Our own ids are short; whatever else comes here must still fit, and be told apart. */
+/** Our own ids are short and plain; whatever else comes here must still fit, and be told apart. */
 function shorten(name: string): string {
   return name.length <= nameCharactersMax && /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(name) ? name : `sha256:${sha256Hex(name.toWellFormed())}`
 }

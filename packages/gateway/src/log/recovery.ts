@@ -43,6 +43,9 @@ export const entriesDirectory = 'entries'
 const tornDirectory = 'torn'
 const checkpointBytesMax = 64 * 1024
 
+/** Who says so when it is the checkpoint beside the log. */
+export const ownClaim = "the log's own last checkpoint"
+
 /** A checkpoint that the log must be an extension of, and who says so. */
 export interface Claim {
   readonly checkpoint: Checkpoint
@@ -84,6 +87,9 @@ export function openSigned(text: string, logKey: VerifierKey, from: string): { r
 /** Reads the log as a crash may have left it, cuts off a torn tail, and holds what is left against every claim. */
 export async function recover(settings: RecoverySettings): Promise<Recovered> {
   const names = (await settings.system.list(join(settings.directory, entriesDirectory))).filter((name) => parseSegmentName(name) !== null).sort()
+  if (names.length > 0 && !settings.claims.some(({ by }) => by === ownClaim)) {
+    throw refuseToOpen('The log has entries but no checkpoint; one is written before the first entry, so it was removed.', putBack)
+  }
   const start = await startOf(settings, names)
   const scan = new Scan(settings, start)
   try {
@@ -161,7 +167,7 @@ class Scan {
 
   /** Opens a segment that need not be read. */
   async passOver(name: string, nextIndex: number): Promise<void> {
-    const file = await this.#settings.system.open(join(this.#settings.directory, entriesDirectory, name), 'read')
+    const file = await this.#settings.system.open(join(this.#settings.directory, entriesDirectory, name), 'write')
     if (file === null) throw refuseToOpen(`Segment ${name} went away while the log was opened.`, putBack)
     this.#segments.push(SegmentFile.existing(file, this.#expect(name), nextIndex, await file.size()))
     this.#nextIndex = nextIndex
@@ -203,7 +209,8 @@ class Scan {
 
   /** The last segment may have reached the disk only in part: what is read back from here on must be durable. */
   async #keepOpen(path: string, segment: Segment, isLast: boolean): Promise<void> {
-    const file = await this.#settings.system.open(path, isLast ? 'write' : 'read')
+    // For writing even when another follows: that one may turn out to be nothing but a torn header, and then this is the last.
+    const file = await this.#settings.system.open(path, 'write')
     if (file === null) throw refuseToOpen(`Segment ${path} went away while the log was opened.`, putBack)
     this.#segments.push(SegmentFile.existing(file, segment.firstIndex, segment.nextIndex, segment.end))
     if (!isLast) return
@@ -232,6 +239,8 @@ class Scan {
 
   async checkClaims(): Promise<void> {
     const { tree } = this.#start
+    // Tiles may reach further than the entries they were made from.
+    if (this.#nextIndex < tree.size) throw refuseToOpen(`The log has ${this.#nextIndex} entries, but tiles for ${tree.size}: its end is missing.`, putBack)
     for (const { checkpoint, by } of this.#settings.claims) {
       if (checkpoint.size > tree.size) {
         throw refuseToOpen(`The log has ${tree.size} entries, but ${by} says it had ${checkpoint.size}: its end is missing, as when an old disk image is put back.`, putBack)

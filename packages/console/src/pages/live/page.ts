@@ -1,5 +1,4 @@
-import type { Session } from '@sallyport/core'
-import { visibleLine } from '@sallyport/core'
+import { type Session, visibleLine } from '@sallyport/core'
 import { showLine } from '../../fence.ts'
 import { type Frame, renderPage } from '../../frame.ts'
 import type { LiveLine } from '../../live-line.ts'
@@ -79,7 +78,7 @@ function renderSwitches(agents: readonly string[]): Piece {
 <div class="buttons"><button class="stop" data-post="/kill" data-content="${JSON.stringify({ kind: 'all', id: '*' })}" data-then="/live" data-ask="Stop every agent now?">■ Stop everything</button></div>
 <p role="status" aria-live="polite"></p>
 ${agents.length === 0 ? '' : markup`<h3>By agent</h3><ul class="rows">${agents.map(
-    (agent) => markup`<li><div class="state"><span>${showLine(agent)}</span><button class="stop slight" data-post="/kill" data-content="${JSON.stringify({ kind: 'agent', id: agent })}" data-then="/live" aria-label="Kill agent ${agent}">Kill</button></div></li>`,
+    (agent) => markup`<li><div class="state"><span>${showLine(agent)}</span><button class="stop slight" data-post="/kill" data-content="${JSON.stringify({ kind: 'agent', id: agent })}" data-then="/live" aria-label="Kill agent ${visibleLine(agent)}">Kill</button></div></li>`,
   )}</ul>`}</section>`
 }
 

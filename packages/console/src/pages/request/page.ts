@@ -1,4 +1,4 @@
-import { type AccessRequest, type Approval, type Question, worstKind } from '@sallyport/core'
+import { type AccessRequest, type Approval, type Question, visibleLine, worstKind } from '@sallyport/core'
 import { fence, showLine } from '../../fence.ts'
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
@@ -24,7 +24,7 @@ export function renderRequest(frame: Frame, view: RequestView): string {
   const { request } = view
   const state = stateOf(request, frame.nowMs)
   return renderPage(frame, {
-    title: scopeSentences(request.question).headline,
+    title: visibleLine(scopeSentences(request.question).headline),
     path: '/requests',
     width: 'normal',
     scripts: ['page.js', 'passkey.js'],

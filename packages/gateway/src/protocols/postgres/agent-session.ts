@@ -13,6 +13,7 @@ import { client, errorResponse, headerBytes } from './wire.ts'
 
 /** Bytes that may wait behind a held message before the client is read no more. */
 const heldBytesMax = 1024 * 1024
+const lastWordsMs = 1_000
 
 /** Client to server, after start-up: walks headers, forwards whole chunks, holds from the first message that must be decided. */
 export class AgentSession {
@@ -185,6 +186,8 @@ export class AgentSession {
     if (code !== null && boundary) {
       this.#socket.end(errorResponse({ severity: 'FATAL', code: sqlStateOf(code), message: reason, hint: 'Connect again when this is settled.' }))
       this.#socket.destroySoon()
+      // A client that does not read its last words is not waited for.
+      setTimeout(() => this.#socket.destroy(), lastWordsMs).unref()
     } else this.#socket.destroy()
     this.#held?.end()
     this.#line.flow.end()

@@ -40,7 +40,7 @@ export class KeyWriter {
     if (end - start > keyBytesMax) return null
     if (!isPlainStart(buffer, start, end)) return null
     const length = this.#fold(buffer, start, end)
-    if (length > 0) return this.#scratch.latin1Slice(0, length)
+    if (length > 0) return this.#scratch.toString('latin1', 0, length)
     if (length === several) return null
     return this.#exact(buffer, start, end)
   }
@@ -84,10 +84,10 @@ export class KeyWriter {
     if (mark !== -1 && mark < end) {
       for (let at = mark + 1; at < end; at += 1) if (classes[buffer[at] ?? 0] !== 4) return null
     }
-    if (containsSetConfig(buffer.latin1Slice(start, end))) return null
+    if (containsSetConfig(buffer.toString('latin1', start, end))) return null
     this.#scratch[this.#prefixLength] = exact
     buffer.copy(this.#scratch, this.#prefixLength + 1, start, end)
-    return this.#scratch.latin1Slice(0, this.#prefixLength + 1 + end - start)
+    return this.#scratch.toString('latin1', 0, this.#prefixLength + 1 + end - start)
   }
 }
 

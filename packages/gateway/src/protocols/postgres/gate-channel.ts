@@ -93,7 +93,7 @@ export class GateChannel implements SqlChannel {
         bytes += message.length
         if (bytes > answerBytesMax) over = true
         if (type === server.dataRow && !over) answer.rows.push(readRow(message))
-        else if (type === server.commandComplete) answer.tag = message.latin1Slice(headerBytes, message.length - 1)
+        else if (type === server.commandComplete) answer.tag = message.toString('latin1', headerBytes, message.length - 1)
         else if (type === server.error) answer.error ??= Buffer.from(message)
         else if (type === server.ready) this.#leave(resolve)
         else if (type === client.terminate) this.#leave(() => reject(broken()))
@@ -181,7 +181,7 @@ export class GateChannel implements SqlChannel {
       const done = new Promise<void>((resolve, reject) => {
         this.#line.take((type, message) => {
           if (type === server.copyIn) started()
-          else if (type === server.commandComplete) answer.tag = message.latin1Slice(headerBytes, message.length - 1)
+          else if (type === server.commandComplete) answer.tag = message.toString('latin1', headerBytes, message.length - 1)
           else if (type === server.error) {
             answer.error ??= Buffer.from(message)
             started()
@@ -226,7 +226,7 @@ function readRow(message: Buffer): SqlRow {
   for (let index = 0; index < count; index += 1) {
     const length = message.readInt32BE(at)
     at += 4
-    row.push(length === -1 ? null : message.utf8Slice(at, at + length))
+    row.push(length === -1 ? null : message.toString('utf8', at, at + length))
     if (length > 0) at += length
   }
   return row

@@ -18,7 +18,7 @@ export class HeldTransaction {
 
   async hold(sql: string): Promise<void> {
     if (this.kind === 'none') await this.#begin()
-    await this.#channel.query(sql)
+    if (sql !== '') await this.#channel.query(sql)
   }
 
   async #begin(): Promise<void> {

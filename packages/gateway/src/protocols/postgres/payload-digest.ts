@@ -39,7 +39,7 @@ function isUnitTail(bytes: Buffer, from: number, portal: string): boolean {
 
 export function readPortalOfExecute(bytes: Buffer, at: number, end: number): string | null {
   const zero = findZero(bytes, at + headerBytes, end)
-  return zero === -1 || zero + 5 !== end ? null : bytes.utf8Slice(at + headerBytes, zero)
+  return zero === -1 || zero + 5 !== end ? null : bytes.toString('utf8', at + headerBytes, zero)
 }
 
 /** End of the message at `at`, or -1 when it is not whole. */

@@ -2,7 +2,7 @@ import { SallyportError, type ErrorCode, type Refusal } from '@sallyport/core'
 import type { ErrorFields } from './wire.ts'
 
 /** What the client is told, in the words of `Refusal`. */
-export type Refused = Pick<Refusal, 'code' | 'message' | 'notDone' | 'next'> & { readonly requestId?: string; readonly requestUrl?: string; readonly guards?: readonly string[] }
+export type Refused = Pick<Refusal, 'code' | 'message' | 'notDone' | 'next'> & { readonly requestId?: string; readonly requestUrl?: string; readonly guards?: readonly string[]; readonly sqlState?: string }
 
 /** SQLSTATE of a statement that waits for people. Class SP is Sallyport's own. */
 export const pendingState = 'SP001'
@@ -57,7 +57,7 @@ export function refusalFields(refused: Refused, severity: 'ERROR' | 'FATAL' = 'E
   const address = refused.requestUrl === undefined || refused.next.includes(refused.requestUrl) ? '' : ` ${refused.requestUrl}`
   return {
     severity,
-    code: sqlStateOf(refused.code),
+    code: refused.sqlState ?? sqlStateOf(refused.code),
     message: refused.message,
     detail: `${refused.notDone}${request}${guards}`,
     hint: `${refused.next}${address}`,

@@ -17,10 +17,10 @@ export interface ClientFirst {
 export function readInitialResponse(body: Buffer): ClientFirst | null {
   if (body.length > messageBytesMax) return null
   const nameEnd = body.indexOf(0)
-  if (nameEnd === -1 || body.latin1Slice(0, nameEnd) !== mechanism || nameEnd + 5 > body.length) return null
+  if (nameEnd === -1 || body.toString('latin1', 0, nameEnd) !== mechanism || nameEnd + 5 > body.length) return null
   const length = body.readInt32BE(nameEnd + 1)
   if (length < 0 || nameEnd + 5 + length !== body.length) return null
-  const match = /^([ny],,)(n=[^,]*,r=([\x21-\x2b\x2d-\x7e]{1,256}))$/.exec(body.utf8Slice(nameEnd + 5))
+  const match = /^([ny],,)(n=[^,]*,r=([\x21-\x2b\x2d-\x7e]{1,256}))$/.exec(body.toString('utf8', nameEnd + 5))
   const [, header, bare, nonce] = match ?? []
   return header === undefined || bare === undefined || nonce === undefined ? null : { header, bare, nonce }
 }
@@ -44,7 +44,7 @@ export interface Proven {
 /** Which of the candidates the client proved to hold; null for none. Every candidate is compared, in constant time. */
 export function checkProof(first: ClientFirst, challenge: Challenge, final: Buffer, candidates: readonly Handle[]): Proven | null {
   if (final.length > messageBytesMax) return null
-  const match = /^(c=([A-Za-z0-9+/=]+),r=([^,]+)),p=([A-Za-z0-9+/=]+)$/.exec(final.utf8Slice())
+  const match = /^(c=([A-Za-z0-9+/=]+),r=([^,]+)),p=([A-Za-z0-9+/=]+)$/.exec(final.toString('utf8'))
   const [, withoutProof, binding, nonce, proofText] = match ?? []
   if (withoutProof === undefined || binding === undefined || nonce === undefined || proofText === undefined) return null
   if (nonce !== challenge.nonce || Buffer.from(binding, 'base64').toString('latin1') !== first.header) return null

@@ -1,4 +1,4 @@
-import { readTagRows, client, copyFailMessage, failed, headerBytes, idle, readErrorFields, server } from './wire.ts'
+import { client, copyFailMessage, headerBytes, idle, readErrorFields, readTagRows, server } from './wire.ts'
 import { Tail } from './tail.ts'
 
 /** Where the server's messages go besides the client. */
@@ -163,7 +163,7 @@ export class ServerFlow {
   }
 
   #seeParameter(bytes: Buffer, at: number, next: number): boolean {
-    const [name, value] = bytes.utf8Slice(at + headerBytes, next - 1).split('\0')
+    const [name, value] = bytes.toString('utf8', at + headerBytes, next - 1).split('\0')
     if (name === 'standard_conforming_strings' && value !== 'on') this.#end.broken('standard_conforming_strings was turned off: the gate and the server would read strings differently')
     if (name === 'client_encoding' && value !== 'UTF8') this.#end.broken('client_encoding left UTF8: the gate and the server would read text differently')
     return false
@@ -205,7 +205,7 @@ export class ServerFlow {
       watch.skip -= 1
       return
     }
-    const rows = type === server.commandComplete ? readTagRows(bytes.latin1Slice(at + headerBytes, next - 1)) : undefined
+    const rows = type === server.commandComplete ? readTagRows(bytes.toString('latin1', at + headerBytes, next - 1)) : undefined
     // A Query of several statements completes several times: the last tag speaks, rows add up.
     const before = watch.ran?.result === 'completed' ? (watch.ran.rows ?? 0) : 0
     watch.ran = { result: 'completed', rows: rows === undefined && before === 0 ? undefined : (rows ?? 0) + before, suspended: type === server.portalSuspended }
@@ -214,7 +214,7 @@ export class ServerFlow {
 
   #seeError(bytes: Buffer, at: number, next: number): boolean {
     const token = this.swallowErrorNaming
-    if (token !== null && bytes.latin1Slice(at, next).includes(token)) return true
+    if (token !== null && bytes.toString('latin1', at, next).includes(token)) return true
     this.errored = true
     const watch = this.#watch
     if (watch === null) return false
@@ -293,7 +293,8 @@ export class ServerFlow {
     this.taker?.(client.terminate, Buffer.alloc(0))
   }
 
-  get aborted(): boolean {
-    return this.status === failed
+  /** The client has got the beginning of a message and not its end. */
+  get midMessage(): boolean {
+    return this.#passing > 0
   }
 }

@@ -40,10 +40,10 @@ function readPairs(bytes: Buffer, from: number, end: number): ReadonlyMap<string
     const nameEnd = findZero(bytes, at, end)
     const valueEnd = nameEnd === -1 ? -1 : findZero(bytes, nameEnd + 1, end)
     if (valueEnd === -1) return null
-    const name = bytes.utf8Slice(at, nameEnd)
+    const name = bytes.toString('utf8', at, nameEnd)
     // Settings have no case, so a name that differs in case alone is the same twice.
     if ([...pairs.keys()].some((known) => known.toLowerCase() === name.toLowerCase())) return null
-    pairs.set(name, bytes.utf8Slice(nameEnd + 1, valueEnd))
+    pairs.set(name, bytes.toString('utf8', nameEnd + 1, valueEnd))
     at = valueEnd + 1
   }
   return at === end - 1 && bytes[at] === 0 ? pairs : null

@@ -1,9 +1,9 @@
 import type { Govern, Session } from '@sallyport/core'
-import { type Held } from './held.ts'
+import type { Held } from './held.ts'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
-import { notSupported, refusalFields, refusedBy, type Refused } from './refusal.ts'
+import { notSupported, refusedBy, type Refused } from './refusal.ts'
 import { bindKeptBytesMax, portalsMax, readBindNames, readParse, statementsMax, type Portal, type Statement } from './statements.ts'
 import { isCopyIn, readQueryText, wantBind, wantQuery } from './unit.ts'
 import type { UnitRunner } from './unit-runner.ts'
@@ -91,7 +91,7 @@ export class StatementDesk {
     if (line.statements.size >= statementsMax) return false
     const first = (bytes[parts.sqlAt] ?? 0) | 0x20
     const mayCopy = !(first >= 0x61 && first <= 0x7a) || first === 0x63
-    if (mayCopy && isCopyIn(bytes.utf8Slice(parts.sqlAt, parts.sqlEnd))) return false
+    if (mayCopy && isCopyIn(bytes.toString('utf8', parts.sqlAt, parts.sqlEnd))) return false
     const parsed = bytes.subarray(parts.sqlAt, next)
     const statement: Statement = {
       name: parts.name,
@@ -147,7 +147,7 @@ export class StatementDesk {
   }
 
   #passesClose(bytes: Buffer, at: number, next: number): boolean {
-    const name = bytes.utf8Slice(at + headerBytes + 1, next - 1)
+    const name = bytes.toString('utf8', at + headerBytes + 1, next - 1)
     if (bytes[at + headerBytes] === 0x53) this.#line.statements.close(name)
     else this.#line.statements.closePortal(name)
     this.#line.touched = true
@@ -170,6 +170,8 @@ export class StatementDesk {
     }
     switch (type) {
       case client.terminate:
+        // What was sent before it is answered before the backend goes.
+        await this.#line.flow.quiet()
         return false
       case client.query:
         return this.#decideQuery(held, end, readOn)
@@ -200,7 +202,12 @@ export class StatementDesk {
     if (text === null) return this.#refuse(unreadable('The text holds a zero byte or is not UTF-8.'), held, end, readOn)
     const key = this.#meaning.keys.write(message, headerBytes, end - 1)
     const refused = await this.#runner.run(wantQuery(message, text, key), held, end)
-    return refused === null ? true : this.#refuse(refused, held, end, readOn, message.length)
+    return refused === null ? true : this.#afterRun(refused, held, end, true, readOn)
+  }
+
+  async #afterRun(refused: Refused, held: Held, end: number, simple: boolean, readOn: () => void): Promise<boolean> {
+    if (!this.#runner.dropped) held.drop(end)
+    return this.#say(refused, held, simple, readOn)
   }
 
   #whyNotParse(bytes: Buffer, end: number): Refused {
@@ -225,7 +232,7 @@ export class StatementDesk {
       await line.flow.quiet()
       return true
     }
-    if (before === undefined) return this.#refuse(unknownName('prepared statement', names.statement), held, bindEnd, readOn)
+    if (before === undefined) return this.#refuse(unknownName('prepared statement', names.statement, '26000'), held, bindEnd, readOn)
     if (line.statements.portalCount >= portalsMax) {
       if (!line.isIdle) return this.#refuse({ code: 'too_large', message: `More than ${portalsMax} portals.`, notDone: 'This one was not bound.', next: 'Close portals that are no longer used.' }, held, bindEnd, readOn)
       line.statements.forgetPortals()
@@ -234,7 +241,7 @@ export class StatementDesk {
     const wanted = wantBind(held.bytes.subarray(0, end), bindEnd, names.valuesAt, names.portal, before, this.#keyOf(before))
     if (wanted === null) return this.#refuse(unreadable('The Bind message is malformed or the text is not UTF-8.'), held, end, readOn)
     const refused = await this.#runner.run(wanted, held, end)
-    return refused === null ? true : this.#refuse(refused, held, end, readOn, wanted.unit.bytes.length)
+    return refused === null ? true : this.#afterRun(refused, held, end, false, readOn)
   }
 
   /** Bind, Describes of its portal and its Execute are decided together; whatever else follows ends the unit. */
@@ -244,7 +251,7 @@ export class StatementDesk {
       const end = await held.messageEnd(at, readOn)
       const type = held.bytes[at]
       if (type === client.execute) return readPortalOfExecute(held.bytes, at, end) === portal ? end : at
-      const ownDescribe = type === client.describe && held.bytes[at + headerBytes] === 0x50 && held.bytes.utf8Slice(at + headerBytes + 1, end - 1) === portal
+      const ownDescribe = type === client.describe && held.bytes[at + headerBytes] === 0x50 && held.bytes.toString('utf8', at + headerBytes + 1, end - 1) === portal
       if (!ownDescribe) return at
       at = end
     }
@@ -255,7 +262,7 @@ export class StatementDesk {
     const name = readPortalOfExecute(held.bytes, 0, end)
     if (name === null) return this.#refuse(unreadable('The Execute message is malformed.'), held, end, readOn)
     const portal = line.statements.portal(name)
-    if (portal === undefined) return this.#refuse(unknownName('portal', name), held, end, readOn)
+    if (portal === undefined) return this.#refuse(unknownName('portal', name, '34000'), held, end, readOn)
     if (!this.#isSure(portal.batch)) {
       await line.flow.quiet()
       return true
@@ -286,12 +293,14 @@ export class StatementDesk {
     return this.#runner.askAgain(wanted)
   }
 
-  /** Tells the client, and in the extended protocol skips to Sync as the server would. `unitBytes`: what of `held` was not dropped yet. */
-  async #refuse(refused: Refused, held: Held, end: number, readOn: () => void, unitBytes: number | null = null): Promise<boolean> {
+  /** Tells the client, and in the extended protocol skips to Sync as the server would. `end`: what of `held` this refuses. */
+  async #refuse(refused: Refused, held: Held, end: number, readOn: () => void): Promise<boolean> {
     const type = held.bytes[0]
-    const taken = unitBytes !== null && this.#runner.dropped
-    const simple = taken ? this.#runner.wasSimple : type === client.query || type === client.functionCall
-    if (!taken) held.drop(end)
+    held.drop(end)
+    return this.#say(refused, held, type === client.query || type === client.functionCall, readOn)
+  }
+
+  async #say(refused: Refused, held: Held, simple: boolean, readOn: () => void): Promise<boolean> {
     const skip = await this.#runner.refuse(refused, simple)
     if (!skip) return true
     for (;;) {
@@ -314,8 +323,6 @@ function reserved(name: string): Refused {
   return { code: 'not_supported', message: `The name ${JSON.stringify(name)} begins with ${reservedPrefix}, which the gate keeps for itself.`, notDone: 'Nothing was sent upstream.', next: 'Choose another name.' }
 }
 
-function unknownName(what: string, name: string): Refused {
-  return { code: 'unreadable', message: `The gate knows no ${what} ${JSON.stringify(name.slice(0, 64))} of this session.`, notDone: 'It was not run.', next: 'Parse and bind it in this session, by the protocol.' }
+function unknownName(what: string, name: string, sqlState: string): Refused {
+  return { code: 'unreadable', sqlState, message: `The gate knows no ${what} ${JSON.stringify(name.slice(0, 64))} of this session.`, notDone: 'It was not run.', next: 'Parse and bind it in this session, by the protocol.' }
 }
-
-export { refusalFields }

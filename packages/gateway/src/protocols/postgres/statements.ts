@@ -119,7 +119,7 @@ export function readParse(buffer: Buffer, at: number, end: number): ParseParts |
   if (sqlEnd === -1 || sqlEnd + 3 > end) return null
   const types = buffer.readInt16BE(sqlEnd + 1)
   if (types < 0 || sqlEnd + 3 + types * 4 !== end) return null
-  return { name: nameEnd === at + headerBytes ? '' : buffer.utf8Slice(at + headerBytes, nameEnd), sqlAt: nameEnd + 1, sqlEnd }
+  return { name: nameEnd === at + headerBytes ? '' : buffer.toString('utf8', at + headerBytes, nameEnd), sqlAt: nameEnd + 1, sqlEnd }
 }
 
 export interface BindParts {
@@ -135,8 +135,8 @@ export function readBindNames(buffer: Buffer, at: number, end: number): BindPart
   const statementEnd = findZero(buffer, portalEnd + 1, end)
   if (statementEnd === -1) return null
   return {
-    portal: portalEnd === at + headerBytes ? '' : buffer.utf8Slice(at + headerBytes, portalEnd),
-    statement: statementEnd === portalEnd + 1 ? '' : buffer.utf8Slice(portalEnd + 1, statementEnd),
+    portal: portalEnd === at + headerBytes ? '' : buffer.toString('utf8', at + headerBytes, portalEnd),
+    statement: statementEnd === portalEnd + 1 ? '' : buffer.toString('utf8', portalEnd + 1, statementEnd),
     valuesAt: statementEnd + 1,
   }
 }
@@ -194,7 +194,7 @@ const textTypes = new Set([25, 1042, 1043, 19, 114, 705])
 /** A bind value as the server's text format would give it; undefined when it can't be told without the type. */
 export function bindValueText({ type, format, value }: BindValue): string | null | undefined {
   if (value === null) return null
-  if (format === 'text' || textTypes.has(type)) return value.utf8Slice()
+  if (format === 'text' || textTypes.has(type)) return value.toString('utf8')
   const reader = binaryReaders.get(type)
   return reader !== undefined && value.length === reader.bytes ? reader.read(value) : undefined
 }

@@ -32,6 +32,8 @@ export class UnitRunner {
   #wanted: Wanted | null = null
   /** The unit took the client's Sync along: whoever refuses answers it instead of waiting for it. */
   #tookSync = false
+  /** The unit was taken off the head of `held`. */
+  dropped = false
   #succeeded = false
 
   constructor(parts: SessionParts, line: Line, meaning: Meaning) {
@@ -67,6 +69,7 @@ export class UnitRunner {
     this.#held = held
     this.#wanted = wanted
     this.#tookSync = false
+    this.dropped = false
     this.#succeeded = false
     try {
       return await this.#askAndRun(wanted, held, end)
@@ -77,6 +80,18 @@ export class UnitRunner {
       if (this.#line.ended === null) await this.#transaction.rollBack()
       await this.#line.backend.protect.end(this.#succeeded && this.#line.ended === null).catch(() => undefined)
     }
+  }
+
+  /** A portal bound as a read goes on: null when it still is one. */
+  async askAgain(wanted: Wanted): Promise<Refused | null> {
+    const digest = digestUnit(wanted.unit)
+    if (digest === null) return notSupported('What was decided about this portal is no longer valid.', 'Bind it again.')
+    const verdict = await this.#parts.gate.govern.ask(this.#asked(wanted, digest), this.#attendance())
+    if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
+    if (verdict.outcome === 'refused') return verdict
+    if (verdict.kind === 'read') return null
+    await this.#conclude(verdict, { result: 'failed', detail: 'not sent: its portal was bound as a read' })
+    return notSupported('This portal is no longer a plain read.', 'Bind it again.')
   }
 
   async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
@@ -181,6 +196,7 @@ export class UnitRunner {
   #sendRead(cleared: Cleared, wanted: Wanted, held: Held, end: number): void {
     this.#line.send(cleared.clearance, wanted.unit)
     held.drop(end)
+    this.dropped = true
     this.#sent(wanted, 'read', wanted.portal === null)
   }
 
@@ -214,6 +230,7 @@ export class UnitRunner {
       return refusedBy(error)
     }
     held.drop(tail.end)
+    this.dropped = true
     this.#tookSync = tail.ready && wanted.portal !== null
     if (isHeld) this.#sentHeld(wanted)
     else this.#sent(wanted, 'cleared', tail.ready)

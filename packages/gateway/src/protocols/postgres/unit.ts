@@ -21,7 +21,7 @@ export function readQueryText(message: Buffer): string | null {
   const end = message.length - 1
   if (message.indexOf(0, headerBytes) !== end) return null
   const bytes = message.subarray(headerBytes, end)
-  return isUtf8(bytes) ? bytes.utf8Slice() : null
+  return isUtf8(bytes) ? bytes.toString('utf8') : null
 }
 
 export function wantQuery(message: Buffer, text: string, key: string | null): Wanted {
@@ -33,7 +33,7 @@ export function wantBind(bytes: Buffer, bindEnd: number, valuesAt: number, porta
   const sql = statement.parsed.subarray(0, statement.sqlBytes)
   const values = readBindValues(bytes.subarray(0, bindEnd), valuesAt, readParameterTypes(statement.parsed, statement.sqlBytes))
   if (values === null || !isUtf8(sql)) return null
-  const text = sql.utf8Slice()
+  const text = sql.toString('utf8')
   const texts = values.map(bindValueText)
   const decoded: Json = texts.every((value) => value !== undefined) ? { sql: text, bindValues: texts } : { sql: text }
   return { unit: { bytes, parsed: statement.parsed }, text, key, bindValues: values.map(bindValueJson), decoded, portal, statement }

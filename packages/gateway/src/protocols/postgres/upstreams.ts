@@ -1,12 +1,23 @@
-import type { Clearance, Environment, SqlChannel } from '@sallyport/core'
+import type { Clearance, Environment, Session, SqlChannel, Upstream } from '@sallyport/core'
 
 /** The protocol's own port to its upstreams. Whoever implements it opens the sockets and keeps the credentials. */
 export interface PostgresUpstreams {
   /** A backend for one client session, authenticated and idle; never handed on. Throws SallyportError `upstream_unavailable`. */
   open(name: string, options: BackendOptions): Promise<Backend>
+  /** The upstream by the protect credential alone, with no agent: for undo and for looking at catalogs. */
+  openProtected(name: string): Promise<ProtectedUpstream>
+}
+
+/** `session`, `protect` and `hold` of its access are one connection in one transaction. */
+export interface ProtectedUpstream {
+  readonly upstream: Upstream
+  end(commit: boolean): Promise<void>
+  close(): void
 }
 
 export interface BackendOptions {
+  /** Whose backend it is: clearances are spent against this session's kill epoch. */
+  readonly session: Session
   /** Start-up settings that the client asked for and the protocol allows. */
   readonly settings: ReadonlyMap<string, string>
   /** Tells the server to be read-only too; the second fence, not the first (DESIGN §13). */

@@ -146,7 +146,7 @@ export function readErrorFields(message: Buffer): ReadonlyMap<string, string> {
   while (at < message.length && message[at] !== 0) {
     const end = findZero(message, at, message.length)
     if (end === -1) break
-    fields.set(String.fromCharCode(message[at] ?? 0), message.utf8Slice(at + 1, end))
+    fields.set(String.fromCharCode(message[at] ?? 0), message.toString('utf8', at + 1, end))
     at = end + 1
   }
   return fields

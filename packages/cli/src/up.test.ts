@@ -1,0 +1,156 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, test } from 'vitest'
+import { findProcessesOf, waitUntil } from '../../../tests/fakes/own-processes.ts'
+import { clusterNameOf } from './playground/leftover.ts'
+import { readRun } from './state-directory.ts'
+
+const program = fileURLToPath(new URL('../../../tests/fakes/up-process.ts', import.meta.url))
+const root = mkdtempSync(join(tmpdir(), 'sallyport-up-test-'))
+chmodSync(root, 0o711)
+const started: ChildProcess[] = []
+afterAll(() => {
+  for (const child of started) child.kill('SIGKILL')
+  rmSync(root, { recursive: true, force: true })
+})
+
+interface Up {
+  readonly child: ChildProcess
+  output(): string
+  errors(): string
+  /** Resolves with the exit code when it has ended. */
+  end(): Promise<number | null>
+}
+
+function startUp(state: string, mode = '', config: readonly string[] = []): Up {
+  const child = spawn(process.execPath, [program, state, ...config], {
+    cwd: root,
+    env: { ...process.env, FAKE_GATEWAY: mode },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  started.push(child)
+  let output = ''
+  let errors = ''
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { child, output: () => output, errors: () => errors, end: () => ended }
+}
+
+const isReady = (up: Up) => (): boolean => up.output().includes('Ctrl-C') || up.child.exitCode !== null
+const titlesOf = (state: string) => [state, clusterNameOf(join(state, 'playground'))]
+const livingOf = (state: string): number => titlesOf(state).flatMap((title) => findProcessesOf(title)).length
+
+/** Everything in the files below, but the database's own. */
+function readAll(folder: string): { path: string; text: string }[] {
+  return readdirSync(folder).flatMap((name) => {
+    const path = join(folder, name)
+    if (statSync(path).isDirectory()) return name === 'data' || name === 'binaries' ? [] : readAll(path)
+    return statSync(path).isFile() ? [{ path, text: readFileSync(path, 'latin1') }] : []
+  })
+}
+
+describe('a playground from start to end', () => {
+  const state = join(root, 'state')
+
+  test('ready, said in at most 30 plain lines; nothing secret elsewhere; stopped whole by SIGINT', async () => {
+    const up = startUp(state)
+    await waitUntil('the welcome', isReady(up), 30_000)
+    expect(up.errors()).toBe('')
+    expect(up.output().trimEnd().split('\n').length).toBeLessThanOrEqual(30)
+    expect(up.output()).not.toContain('\u001b')
+    expect(up.output()).toMatch(/Isolation level 0/)
+    expect(up.output()).toContain('DROP TABLE')
+    expect(up.output()).toContain('#one-time-secret')
+    const secrets = readAll(join(state, 'secrets')).flatMap(({ text }) => [
+      text.trim(),
+      /:([^:@]+)@/.exec(text)?.[1] ?? text.trim(),
+    ])
+    const handle = /PGPASSWORD=(\S+)/.exec(up.output())?.[1] ?? ''
+    const token = readFileSync(join(state, 'operator.token'), 'utf8').trim()
+    const outside = readAll(state).filter(({ path }) => !path.startsWith(join(state, 'secrets')) && !path.endsWith('.token'))
+    const commandLines = titlesOf(state)
+      .flatMap((title) => findProcessesOf(title))
+      .map(({ commandLine }) => commandLine)
+    expect(commandLines.length).toBeGreaterThan(8)
+    for (const secret of [...secrets, handle, token, 'one-time-secret']) {
+      expect(secret.length).toBeGreaterThan(14)
+      for (const { path, text } of outside) expect(text.includes(secret), `a secret in ${path}`).toBe(false)
+      for (const commandLine of commandLines) expect(commandLine).not.toContain(secret)
+      if (secret !== handle && secret !== 'one-time-secret') expect(up.output()).not.toContain(secret)
+    }
+    up.child.kill('SIGINT')
+    expect(await up.end()).toBe(0)
+    expect(livingOf(state)).toBe(0)
+    expect(readRun(state)).toBeNull()
+  })
+
+  test('a second start finds its state; a start meanwhile says so and exits; SIGTERM stops it too', async () => {
+    const up = startUp(state)
+    await waitUntil('the welcome', isReady(up), 30_000)
+    const second = startUp(state)
+    expect(await second.end()).toBe(1)
+    expect(second.errors()).toContain('A gate already runs')
+    expect(second.errors()).toContain(readRun(state)?.controlUrl)
+    expect(up.child.exitCode).toBeNull()
+    up.child.kill('SIGTERM')
+    expect(await up.end()).toBe(0)
+    expect(livingOf(state)).toBe(0)
+  })
+
+  test('SIGKILL leaves no process behind, and the next start works at once', async () => {
+    const up = startUp(state)
+    await waitUntil('the welcome', isReady(up), 30_000)
+    up.child.kill('SIGKILL')
+    await up.end()
+    const next = startUp(state)
+    await waitUntil('the welcome after a SIGKILL', isReady(next), 30_000)
+    expect(next.output()).toContain('is ready')
+    next.child.kill('SIGKILL')
+    await waitUntil('every process to notice', () => livingOf(state) === 0)
+  })
+
+  test.each([
+    ['the database', clusterNameOf(join(state, 'playground'))],
+    ['the gate', `gateway-process.ts --config ${join(state, 'playground.yaml')}`],
+  ])('SIGINT while %s starts stops what was started', async (_, title) => {
+    const up = startUp(state, 'slow')
+    await waitUntil('that process', () => findProcessesOf(title).length > 0)
+    up.child.kill('SIGINT')
+    expect(await up.end()).toBe(1)
+    expect(up.errors()).toContain('Interrupted')
+    expect(livingOf(state)).toBe(0)
+  })
+
+  test('a gate that ends takes everything down, and its last words are shown', async () => {
+    const up = startUp(state)
+    await waitUntil('the welcome', isReady(up), 30_000)
+    const run = readRun(state)
+    await fetch(`${run?.controlUrl}/die`, {
+      headers: { authorization: `Bearer ${readFileSync(join(state, 'operator.token'), 'utf8').trim()}` },
+    }).catch(() => undefined)
+    expect(await up.end()).toBe(1)
+    expect(up.errors()).toContain('told to die')
+    expect(livingOf(state)).toBe(0)
+  })
+})
+
+describe('what keeps it from starting', () => {
+  test('five mistakes in a configuration: all are shown, exit code 2, nothing runs', async () => {
+    const state = join(root, 'broken')
+    writeFileSync(join(root, 'broken.yaml'), 'version: 2\n')
+    const up = startUp(state, 'broken', [join(root, 'broken.yaml')])
+    expect(await up.end()).toBe(2)
+    for (let line = 1; line <= 5; line++) expect(up.errors()).toContain(`broken.yaml:${line}:1 mistake ${line}`)
+    expect(livingOf(state)).toBe(0)
+  })
+
+  test('a configuration that is not there: exit code 2 and no state is made', async () => {
+    const up = startUp(join(root, 'none'), '', [join(root, 'none.yaml')])
+    expect(await up.end()).toBe(2)
+    expect(readdirSync(root)).not.toContain('none')
+  })
+})

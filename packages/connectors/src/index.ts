@@ -1,0 +1,40 @@
+import type { Connector, Describers, Json, Operation } from '@sallyport/core'
+import { postgres, warm as warmPostgres } from './postgres/index.ts'
+
+/** Every connector there is: one line a folder. A spec compares it with the folders. */
+export const connectors: readonly Connector[] = [postgres]
+
+export function findConnector(id: string): Connector | undefined {
+  return connectors.find((connector) => connector.id === id)
+}
+
+/** Describers may ask each other in circles: SQL in a shell command in an argument of a tool. */
+const depthMax = 8
+
+/** How a describer reaches another language by name. */
+export function makeDescribers(depth = 0): Describers {
+  return {
+    async describe(id: string, decoded: Json): Promise<readonly Operation[]> {
+      const connector = findConnector(id)
+      if (!connector)
+        return [unknown(id, `asks for the language ${JSON.stringify(id.slice(0, 80))}, which this gate does not read`)]
+      if (depth >= depthMax) return [unknown(id, 'nests languages deeper than this gate reads')]
+      return connector.describe(decoded, makeDescribers(depth + 1))
+    },
+  }
+}
+
+function unknown(id: string, why: string): Operation {
+  return {
+    action: `${/^[a-z][a-z0-9_]*$/.test(id) ? id : 'unknown'}.unreadable`,
+    resources: [],
+    impact: { kind: 'unknown', reversible: false },
+    why,
+    context: {},
+  }
+}
+
+/** Loads what the first request should not wait for. */
+export async function warmConnectors(): Promise<void> {
+  await warmPostgres()
+}

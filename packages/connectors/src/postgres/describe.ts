@@ -1,0 +1,43 @@
+import { z } from 'zod'
+import type { Json, Operation } from '@sallyport/core'
+import { refuse, unreadable } from './describe-text.ts'
+import { openLane, type Lane } from './parser-lane.ts'
+import { createVerdictMemory } from './parser-memory.ts'
+
+const decodedSchema = z.strictObject({ sql: z.string() })
+
+/** UTF-16 units. Longer texts have a thread of their own, so that no long one makes short ones wait. */
+const shortMax = 8 * 1024
+const memory = createVerdictMemory({ entriesMax: 4_096, bytesMax: 16 * 1024 * 1024, textMax: shortMax })
+const shortLane: Lane = openLane({ timeoutMs: 1_000, windowMax: 32, waitingMax: 20_000 })
+const longLane: Lane = openLane({ timeoutMs: 3_000, windowMax: 1, waitingMax: 256 })
+
+/** What SQL would do. Pure and total: never throws, and what can't be read is `unknown`. */
+export async function describe(decoded: Json): Promise<readonly Operation[]> {
+  const parsed = decodedSchema.safeParse(decoded)
+  if (!parsed.success) return [unreadable('is not what this connector reads: it takes {"sql": "…"}')]
+  const { sql } = parsed.data
+  const known = memory.get(sql)
+  if (known) return known
+  const refused = refuse(sql)
+  if (refused) return [refused]
+  const operations = await (sql.length <= shortMax ? shortLane : longLane).describe(sql)
+  const isFault = operations.some((operation) => operation.action === 'postgres.unreadable')
+  if (!isFault) memory.set(sql, operations)
+  return operations
+}
+
+/** Starts the parser, so that the first statement does not wait for it. */
+export async function warm(): Promise<void> {
+  await shortLane.describe('SELECT 1')
+}
+
+/** For tests and for the end of a process: stops the parser's threads. */
+export async function closeParsers(): Promise<void> {
+  await Promise.all([shortLane.close(), longLane.close()])
+}
+
+/** How often a parser thread was replaced because of a fault or a time-out. */
+export function parserFaults(): number {
+  return shortLane.faults() + longLane.faults()
+}

@@ -1,0 +1,88 @@
+import { SallyportError, spendClearance, type Clearance, type Environment } from '@sallyport/core'
+import { digestUnit } from '../../protocols/postgres/payload-digest.ts'
+import type { Backend, BackendListener, ProtectConnection, Unit } from '../../protocols/postgres/upstreams.ts'
+import type { Connected } from './connect.ts'
+
+export interface BackendAbout {
+  readonly environment: Environment
+  readonly identity: string
+  readonly protect: ProtectConnection
+  /** The kill epoch of this backend's session, as it is now. */
+  readonly killEpoch: () => number
+  /** Sends a CancelRequest for this backend. */
+  readonly cancel: () => void
+}
+
+/** The agent's own connection: the last place that a byte passes before it is the upstream's. */
+export class SocketBackend implements Backend {
+  readonly environment: Environment
+  readonly identity: string
+  readonly parameters: readonly (readonly [string, string])[]
+  readonly protect: ProtectConnection
+  readonly cancel: () => void
+  #connected: Connected
+  #killEpoch: () => number
+  #destroyed = false
+
+  constructor(connected: Connected, about: BackendAbout) {
+    this.#connected = connected
+    this.#killEpoch = about.killEpoch
+    this.environment = about.environment
+    this.identity = about.identity
+    this.protect = about.protect
+    this.cancel = about.cancel
+    this.parameters = [...connected.parameters]
+  }
+
+  attend(listener: BackendListener): void {
+    const { socket } = this.#connected
+    socket.on('data', (chunk: Buffer) => listener.data(chunk))
+    socket.on('drain', () => listener.drained())
+    socket.once('close', () => {
+      if (!this.#destroyed) listener.closed('The upstream closed the connection.')
+    })
+    if (socket.destroyed) return listener.closed('The upstream closed the connection.')
+    socket.resume()
+  }
+
+  forwardRead(bytes: Buffer): boolean {
+    return this.#write(bytes)
+  }
+
+  converse(bytes: Buffer): boolean {
+    return this.#write(bytes)
+  }
+
+  send(clearance: Clearance, unit: Unit, before: Buffer | null): boolean {
+    const digest = digestUnit(unit)
+    if (digest === null || this.#destroyed) {
+      throw new SallyportError('clearance_invalid', 'What was to be sent is not one statement, or the connection has ended.', 'Nothing was sent upstream.', 'Send the request again; if it repeats, report it: this is a defect of the gate.')
+    }
+    const { socket } = this.#connected
+    spendClearance(clearance, digest, this.#killEpoch())
+    if (before === null) return socket.write(unit.bytes)
+    socket.cork()
+    socket.write(before)
+    const room = socket.write(unit.bytes)
+    socket.uncork()
+    return room
+  }
+
+  #write(bytes: Buffer): boolean {
+    return this.#destroyed ? true : this.#connected.socket.write(bytes)
+  }
+
+  pause(): void {
+    this.#connected.socket.pause()
+  }
+
+  resume(): void {
+    if (!this.#destroyed) this.#connected.socket.resume()
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return
+    this.#destroyed = true
+    this.#connected.socket.destroy()
+  }
+}

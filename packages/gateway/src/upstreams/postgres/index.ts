@@ -1,0 +1,1 @@
+export { openPostgresUpstreams, type PostgresUpstreamSettings } from './upstreams.ts'

@@ -1,0 +1,122 @@
+import { SallyportError, type Environment, type KillSwitch, type Upstream } from '@sallyport/core'
+import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
+import type { Backend, BackendOptions, PostgresUpstreams, ProtectedUpstream } from '../../protocols/postgres/upstreams.ts'
+import { SocketBackend } from './backend.ts'
+import { cancelAt, connectTarget, type Connected } from './connect.ts'
+import { LazyProtect, OwnLine } from './protect.ts'
+import { readTarget, type Target } from './target.ts'
+
+/** One PostgreSQL behind the gate. The URLs hold the credentials: hand them over from memory, never from argv. */
+export interface PostgresUpstreamSettings {
+  readonly name: string
+  readonly environment: Environment
+  /** What agents' statements run as. */
+  readonly useUrl: string
+  /** What the gate makes copies and looks at catalogs with. */
+  readonly protectUrl: string
+  /** Allows md5, and inside TLS a plain password. Default false: SCRAM-SHA-256 or nothing. */
+  readonly weakAuthentication?: boolean
+  /** Default 8,000. */
+  readonly connectTimeoutMs?: number
+}
+
+interface Known {
+  readonly settings: PostgresUpstreamSettings
+  readonly use: Target
+  readonly protect: Target
+  /** What the upstream is, asked by the protect credential once. */
+  identity: Promise<string> | null
+}
+
+/** @throws SallyportError for a URL that can't be used */
+export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[], killSwitch: KillSwitch): PostgresUpstreams {
+  const known = new Map<string, Known>()
+  for (const settings of list) {
+    const { name } = settings
+    known.set(name, { settings, use: readTarget(name, settings.useUrl), protect: readTarget(name, settings.protectUrl), identity: null })
+  }
+  return { open: (name, options) => openBackend(known, killSwitch, name, options), openProtected: (name) => openProtected(known, name) }
+}
+
+function find(known: ReadonlyMap<string, Known>, name: string): Known {
+  const upstream = known.get(name)
+  if (upstream !== undefined) return upstream
+  throw new SallyportError('not_in_scope', `There is no upstream ${JSON.stringify(name.slice(0, 64))}.`, 'No session was opened.', 'Give the name of an upstream as database.')
+}
+
+function protectOf(upstream: Known, identity: string): LazyProtect {
+  return new LazyProtect(async () => {
+    const line = new OwnLine(await connect(upstream, upstream.protect, protectSettings, neverAborted))
+    await checkSame(upstream, line, identity)
+    return line
+  })
+}
+
+async function openProtected(known: ReadonlyMap<string, Known>, name: string): Promise<ProtectedUpstream> {
+  const found = find(known, name)
+  const identity = await identify(found)
+  const protect = protectOf(found, identity)
+  const { channel } = protect
+  const hold = async (sql: string): Promise<void> => void (await channel.query(sql === '' ? 'SELECT' : sql))
+  const upstream: Upstream = { name, identity, environment: found.settings.environment, access: { kind: 'sql', session: channel, protect: channel, hold } }
+  return { upstream, end: (commit) => protect.end(commit), close: () => protect.close() }
+}
+
+async function openBackend(known: ReadonlyMap<string, Known>, killSwitch: KillSwitch, name: string, options: BackendOptions): Promise<Backend> {
+  const upstream = find(known, name)
+  const { id, subject } = options.session
+  const settings = new Map(options.settings)
+  if (options.readOnly) settings.set('default_transaction_read_only', 'on')
+  const [connected, identity] = await Promise.all([connect(upstream, upstream.use, settings, options.signal), identify(upstream)])
+  return new SocketBackend(connected, {
+    environment: upstream.settings.environment,
+    identity,
+    killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
+    cancel: () => cancelAt(upstream.use, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
+    protect: protectOf(upstream, identity),
+  })
+}
+
+const connectTimeoutMs = 8_000
+const neverAborted = new AbortController().signal
+const protectSettings = new Map([['application_name', 'sallyport protect']])
+
+function connect(upstream: Known, target: Target, settings: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Connected> {
+  const { name, weakAuthentication = false } = upstream.settings
+  return connectTarget(name, target, { settings, signal, weakAuthentication, timeoutMs: upstream.settings.connectTimeoutMs ?? connectTimeoutMs })
+}
+
+function identify(upstream: Known): Promise<string> {
+  upstream.identity ??= askIdentity(upstream).catch((error: unknown) => {
+    upstream.identity = null
+    throw error
+  })
+  return upstream.identity
+}
+
+async function askIdentity(upstream: Known): Promise<string> {
+  const line = new OwnLine(await connect(upstream, upstream.protect, protectSettings, neverAborted))
+  try {
+    return await readIdentity(upstream, line)
+  } finally {
+    line.close()
+  }
+}
+
+/** System identifier and database oid; on servers that keep the identifier to superusers, address and oid. */
+async function readIdentity(upstream: Known, line: OwnLine): Promise<string> {
+  const channel = new GateChannel(line)
+  const [database] = await channel.query('SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()')
+  const oid = database?.[0] ?? 'unknown'
+  const system = await channel.query('SELECT system_identifier::text FROM pg_catalog.pg_control_system()').catch(() => [])
+  const identifier = system[0]?.[0]
+  return typeof identifier === 'string' ? `${identifier}:${oid}` : `${upstream.protect.host}:${upstream.protect.port}/${upstream.protect.database}:${oid}`
+}
+
+/** The address may have come to mean another server since the identity was asked. */
+async function checkSame(upstream: Known, line: OwnLine, identity: string): Promise<void> {
+  const now = await readIdentity(upstream, line)
+  if (now === identity) return
+  line.close()
+  throw new SallyportError('target_changed', `The upstream ${upstream.settings.name} is another database than when this session began.`, 'Nothing was done.', 'Connect again.')
+}

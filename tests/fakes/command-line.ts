@@ -1,0 +1,35 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+export interface CommandLineEnd {
+  readonly code: number | null
+  readonly output: string
+  readonly errors: string
+}
+
+export interface CommandLineSettings {
+  readonly folder: string
+  readonly input?: string
+  readonly environment?: NodeJS.ProcessEnv
+  /** Called once with the running process. */
+  readonly whileRunning?: (child: ChildProcess) => void
+}
+
+const program = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
+
+/** Runs `sallyport WORDS` as a process of its own. */
+export function runCommandLine(words: readonly string[], settings: CommandLineSettings): Promise<CommandLineEnd> {
+  const child = spawn(process.execPath, [program, ...words], {
+    cwd: settings.folder,
+    env: { PATH: process.env['PATH'], HOME: settings.folder, ...settings.environment },
+    stdio: 'pipe',
+  })
+  let output = ''
+  let errors = ''
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(settings.input ?? '')
+  settings.whileRunning?.(child)
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, output, errors })))
+}
