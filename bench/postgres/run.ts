@@ -92,8 +92,8 @@ async function answers(path: Path): Promise<boolean> {
   )
 }
 
-async function measure(path: Path, script: string, mode: string, clients: number): Promise<Pick<Cell, 'tps' | 'latencyMs' | 'cpuMicroseconds'>> {
-  const args = ['-n', '-h', '127.0.0.1', '-p', String(path.port), '-U', path.user, '-M', mode, '-c', String(clients), '-j', '1', '-T', values.seconds]
+async function measure(path: Path, script: string, mode: string, clients: number, seconds: string = values.seconds): Promise<Pick<Cell, 'tps' | 'latencyMs' | 'cpuMicroseconds'>> {
+  const args = ['-n', '-h', '127.0.0.1', '-p', String(path.port), '-U', path.user, '-M', mode, '-c', String(clients), '-j', '1', '-T', seconds]
   if (script === 'select') args.push('-S')
   const before = cpuSeconds(path.pid)
   const { stdout } = await run('pgbench', [...args, path.database], { env: { ...process.env, PGPASSWORD: path.password } })
@@ -163,6 +163,10 @@ function report(cells: readonly Cell[], paths: readonly Path[]): void {
 try {
   const paths = await openPaths()
   await run('pgbench', ['-i', '-q', '-s', values.scale, '-h', '127.0.0.1', '-p', String(server.port), '-U', direct.user, 'postgres'], { env: { ...process.env, PGPASSWORD: direct.password } })
+  // Compilers and caches warm up outside the figures, on every path alike.
+  for (const path of paths) {
+    for (const script of values.scripts.split(',')) for (const mode of values.modes.split(',')) await measure(path, script, mode, 8, '1')
+  }
   const cells: Cell[] = []
   for (let round = 1; round <= Number(values.rounds); round += 1) {
     for (const script of values.scripts.split(',')) {

@@ -31,19 +31,37 @@ export async function startBrowser(): Promise<TestBrowser> {
     executablePath: program,
     headless: true,
     // Without these it tries to reach the network, and refuses to run as root.
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
     env: { ...definedVariables(), HOME: profile },
   })
   return {
     async open({ width = 1280, height = 800, dark = false } = {}) {
-      const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', deviceScaleFactor: width < 500 ? 2 : 1 })
+      const context = await browser.newContext({
+        viewport: { width, height },
+        colorScheme: dark ? 'dark' : 'light',
+        deviceScaleFactor: width < 500 ? 2 : 1,
+      })
       const page = await context.newPage()
       const complaints: string[] = []
       page.on('console', (message) => {
         if (message.type() === 'error' && !message.text().includes('Failed to load resource')) complaints.push(message.text())
       })
       page.on('pageerror', (error) => complaints.push(error.message))
-      return { page, context, complaints, ...(await addAuthenticator(await context.newCDPSession(page))), close: () => context.close() }
+      return {
+        page,
+        context,
+        complaints,
+        ...(await addAuthenticator(await context.newCDPSession(page))),
+        close: () => context.close(),
+      }
     },
     async stop() {
       await browser.close()

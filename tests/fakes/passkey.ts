@@ -52,7 +52,11 @@ export class SoftwarePasskey {
     this.counter = misdeeds.counter ?? this.counter + 1
     const authenticatorData = this.#header(misdeeds, 0)
     const clientData = this.#clientData(misdeeds.type ?? 'webauthn.get', challenge, misdeeds)
-    const signature = sign('sha256', Buffer.concat([authenticatorData, createHash('sha256').update(clientData).digest()]), this.#privateKey)
+    const signature = sign(
+      'sha256',
+      Buffer.concat([authenticatorData, createHash('sha256').update(clientData).digest()]),
+      this.#privateKey,
+    )
     const response = {
       clientDataJSON: clientData.toString('base64url'),
       authenticatorData: authenticatorData.toString('base64url'),
@@ -66,12 +70,16 @@ export class SoftwarePasskey {
     const verified = misdeeds.userVerified === false ? 0 : 0x04
     const counter = Buffer.alloc(4)
     counter.writeUInt32BE(this.counter)
-    const rpIdHash = createHash('sha256').update(misdeeds.rpId ?? 'localhost').digest()
+    const rpIdHash = createHash('sha256')
+      .update(misdeeds.rpId ?? 'localhost')
+      .digest()
     return Buffer.concat([rpIdHash, Buffer.from([flags | present | verified]), counter])
   }
 
   #clientData(type: string, challenge: string, misdeeds: Misdeeds): Buffer {
-    return Buffer.from(JSON.stringify({ type, challenge, origin: misdeeds.origin ?? this.#origin, crossOrigin: misdeeds.crossOrigin ?? false }))
+    return Buffer.from(
+      JSON.stringify({ type, challenge, origin: misdeeds.origin ?? this.#origin, crossOrigin: misdeeds.crossOrigin ?? false }),
+    )
   }
 }
 
@@ -79,7 +87,12 @@ export class SoftwarePasskey {
 function encodeCoseKey(publicKey: KeyObject): Buffer {
   const { x, y } = publicKey.export({ format: 'jwk' })
   const head = Buffer.from([0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21])
-  return Buffer.concat([head, cborBytes(Buffer.from(x ?? '', 'base64url')), Buffer.from([0x22]), cborBytes(Buffer.from(y ?? '', 'base64url'))])
+  return Buffer.concat([
+    head,
+    cborBytes(Buffer.from(x ?? '', 'base64url')),
+    Buffer.from([0x22]),
+    cborBytes(Buffer.from(y ?? '', 'base64url')),
+  ])
 }
 
 function cborText(text: string): Buffer {

@@ -91,7 +91,15 @@ export function makePeopleBench(): PeopleBench {
   const kills: Kill[] = []
   const releases: Signed[] = []
   const state: PeopleBench['state'] = { mode: 'solo', policyHash: 'e'.repeat(64), warnings: [] }
-  const verdictPorts = { clock, random, log, requests, policyHash: () => state.policyHash, mode: () => state.mode, grantMs: 3_600_000 }
+  const verdictPorts = {
+    clock,
+    random,
+    log,
+    requests,
+    policyHash: () => state.policyHash,
+    mode: () => state.mode,
+    grantMs: 3_600_000,
+  }
   const control: Control = {
     verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
     cancel: (id, by) => cancelRequest(verdictPorts, id, by),
@@ -119,25 +127,53 @@ export function makePeopleBench(): PeopleBench {
     snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
     undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
     async issueHandle(agent, ttlMs) {
-      if (agent !== 'coder') throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
+      if (agent !== 'coder')
+        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
       return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
     },
     revokeHandle: async (id) => id === 'handle-1',
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
   }
-  const ports = { clock, random, log, feed: log, requests, control, people: stored.people, links: stored.links, webSessions: stored.webSessions }
+  const ports = {
+    clock,
+    random,
+    log,
+    feed: log,
+    requests,
+    control,
+    people: stored.people,
+    links: stored.links,
+    webSessions: stored.webSessions,
+  }
   const ask: PeopleBench['ask'] = async (changes = {}, request = {}) => {
     const made = { ...makeRequest(clock.nowMs(), { ...makeQuestion(), ...changes }), ...request }
     await requests.open(made)
-    await log.append({ type: 'request.opened', atMs: clock.nowMs(), session: made.session, agent: made.question.subject.agent, data: { request: made.id } })
+    await log.append({
+      type: 'request.opened',
+      atMs: clock.nowMs(),
+      session: made.session,
+      agent: made.question.subject.agent,
+      data: { request: made.id },
+    })
     return made
   }
   return { ports, clock, log, sessions, kills, releases, state, ask }
 }
 
 function snapshotOf(upstream: string, madeAtMs: number): Awaited<ReturnType<Control['snapshots']>>[number] {
-  return { id: 'a'.repeat(64), kind: 'tables', upstream, upstreamIdentity: 'system:1', digest: 'd'.repeat(64), madeAtMs, rows: 1, bytes: 1, checksums: {}, retainUntilMs: madeAtMs + 1 }
+  return {
+    id: 'a'.repeat(64),
+    kind: 'tables',
+    upstream,
+    upstreamIdentity: 'system:1',
+    digest: 'd'.repeat(64),
+    madeAtMs,
+    rows: 1,
+    bytes: 1,
+    checksums: {},
+    retainUntilMs: madeAtMs + 1,
+  }
 }
 
 export function makeRequest(nowMs: number, question: Question): AccessRequest {
@@ -193,4 +229,3 @@ export function makeQuestion(): Question {
     policyHash: 'e'.repeat(64),
   }
 }
-

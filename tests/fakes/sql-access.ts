@@ -65,6 +65,8 @@ function frame(type: string, body: Uint8Array): Buffer {
 class CopyOut {
   readonly #sql: string
   #chunks: Uint8Array[] = []
+  #page = Buffer.alloc(0)
+  #used = 0
   #ended = false
   #error: Error | null = null
   #wake: () => void = noop
@@ -96,9 +98,17 @@ class CopyOut {
       await new Promise<void>((resolve) => (this.#wake = resolve))
     }
   }
+  /** The server sends a message for each row: rows are gathered, since a chunk a row costs more than the row. */
   handleCopyData({ chunk }: { chunk: Uint8Array }): void {
-    this.#chunks.push(Uint8Array.from(chunk))
-    if (this.#chunks.length > 1000) this.#wire?.stream.pause()
+    if (this.#used + chunk.length > this.#page.length) this.#turnPage(chunk.length)
+    this.#page.set(chunk, this.#used)
+    this.#used += chunk.length
+  }
+  #turnPage(atLeast: number): void {
+    if (this.#used > 0) this.#chunks.push(this.#page.subarray(0, this.#used))
+    this.#page = Buffer.allocUnsafe(Math.max(65_536, atLeast))
+    this.#used = 0
+    if (this.#chunks.length > 64) this.#wire?.stream.pause()
     this.#wake()
   }
   handleError(error: Error): void {
@@ -106,6 +116,7 @@ class CopyOut {
     this.#wake()
   }
   handleReadyForQuery(): void {
+    this.#turnPage(0)
     this.#ended = true
     this.#wake()
   }

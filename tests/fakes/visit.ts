@@ -39,15 +39,25 @@ export class Visit {
 
   post(path: string, content: unknown, headers: Record<string, string | null> = {}): Promise<Said> {
     const usual = { origin, 'sec-fetch-site': 'same-origin', 'content-type': 'application/json', 'x-csrf-token': this.csrf }
-    const sent = Object.entries({ ...usual, ...headers }).flatMap(([name, value]) => (value === null ? [] : [[name, value] as const]))
-    return this.#send(path, { method: 'POST', headers: Object.fromEntries(sent), body: typeof content === 'string' ? content : JSON.stringify(content) })
+    const sent = Object.entries({ ...usual, ...headers }).flatMap(([name, value]) =>
+      value === null ? [] : [[name, value] as const],
+    )
+    return this.#send(path, {
+      method: 'POST',
+      headers: Object.fromEntries(sent),
+      body: typeof content === 'string' ? content : JSON.stringify(content),
+    })
   }
 
   /** Opens the verdict page, asks for the challenge, signs it. */
   async verdict(request: AccessRequest, verdict: 'approve' | 'reject', misdeeds: Misdeeds = {}): Promise<Said> {
     const asked = await this.challenge(request, verdict)
     if (asked.status !== 200) return asked
-    return this.post(`/requests/${request.id}/verdict`, { verdict, reason: '', response: this.passkey.assert(challengeIn(asked), misdeeds) })
+    return this.post(`/requests/${request.id}/verdict`, {
+      verdict,
+      reason: '',
+      response: this.passkey.assert(challengeIn(asked), misdeeds),
+    })
   }
 
   async challenge(request: AccessRequest, verdict: 'approve' | 'reject'): Promise<Said> {
@@ -75,7 +85,10 @@ export class Visit {
 
   async #send(path: string, init: RequestInit & { headers: Record<string, string> }): Promise<Said> {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-    const answer = await this.#site.app.request(`${origin}${path}`, { ...init, headers: { host: `localhost:${port}`, ...(cookie === '' ? {} : { cookie }), ...init.headers } })
+    const answer = await this.#site.app.request(`${origin}${path}`, {
+      ...init,
+      headers: { host: `localhost:${port}`, ...(cookie === '' ? {} : { cookie }), ...init.headers },
+    })
     for (const line of answer.headers.getSetCookie()) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(line) ?? []
       if (name === undefined || value === undefined) continue
@@ -104,7 +117,10 @@ export function challengeIn(said: Said): string {
 }
 
 /** A site with one person enrolled and signed in. */
-export async function makeSignedIn(bench: PeopleBench, name = 'ada'): Promise<{ site: ReturnType<typeof createControlApp>; visit: Visit }> {
+export async function makeSignedIn(
+  bench: PeopleBench,
+  name = 'ada',
+): Promise<{ site: ReturnType<typeof createControlApp>; visit: Visit }> {
   const site = makeSite(bench)
   const visit = new Visit(site)
   const said = await visit.enrol((await createFirstLink(site.site)).url, name)

@@ -3,4 +3,6 @@ import { readFileSync } from 'node:fs'
 const names = ['page.js', 'passkey.js', 'live.js'] as const
 
 /** The pages' scripts, read once. Nothing else is served from disk, so no path can walk anywhere. */
-export const assets: ReadonlyMap<string, string> = new Map(names.map((name) => [name, readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8')]))
+export const assets: ReadonlyMap<string, string> = new Map(
+  names.map((name) => [name, readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8')]),
+)

@@ -51,8 +51,10 @@ ${page.scripts.map((name) => markup`<script type="module" nonce="${frame.nonce}"
 }
 
 function renderTop(frame: Frame, path: Page['path']): Markup {
-  const link = (to: string, name: Piece): Markup => markup`<a href="${to}"${to === path ? markup` aria-current="page"` : ''}>${name}</a>`
-  const waiting = frame.waiting > 0 ? markup` <span class="pill" aria-label="${frame.waiting} waiting">${frame.waiting}</span>` : ''
+  const link = (to: string, name: Piece): Markup =>
+    markup`<a href="${to}"${to === path ? markup` aria-current="page"` : ''}>${name}</a>`
+  const waiting =
+    frame.waiting > 0 ? markup` <span class="pill" aria-label="${frame.waiting} waiting">${frame.waiting}</span>` : ''
   if (frame.person === null) return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a></header>`
   return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a>
 ${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/people', 'People')}

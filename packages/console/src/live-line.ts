@@ -14,13 +14,31 @@ const detailCharacters = 400
 
 export function liveLineOf(index: number, event: Event): LiveLine {
   const { sign, what, tone } = titleOf(event.type)
-  const facts = Object.entries(event.data).flatMap(([key, value]) => (value === null || proofs.has(key) || key.endsWith('Ms') ? [] : [`${key} ${factOf(value)}`]))
+  const facts = Object.entries(event.data).flatMap(([key, value]) =>
+    value === null || proofs.has(key) || key.endsWith('Ms') ? [] : [`${key} ${factOf(value)}`],
+  )
   const who = event.agent === undefined ? [] : [event.agent]
-  return { index, time: new Date(event.atMs).toISOString().slice(11, 19), what: `${sign} ${what}`, tone, detail: visibleLine(cut([...who, ...facts].join(' · '))) }
+  return {
+    index,
+    time: new Date(event.atMs).toISOString().slice(11, 19),
+    what: `${sign} ${what}`,
+    tone,
+    detail: visibleLine(cut([...who, ...facts].join(' · '))),
+  }
 }
 
 /** For machines: on the log, and too long for a glance. */
-const proofs: ReadonlySet<string> = new Set(['approval', 'credential', 'publicKey', 'aaguid', 'evidence', 'statement', 'digest', 'policyHash', 'challenge'])
+const proofs: ReadonlySet<string> = new Set([
+  'approval',
+  'credential',
+  'publicKey',
+  'aaguid',
+  'evidence',
+  'statement',
+  'digest',
+  'policyHash',
+  'challenge',
+])
 
 function factOf(value: Json): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value)

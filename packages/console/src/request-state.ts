@@ -20,9 +20,19 @@ export function stateWords(state: ShownState): {
     case 'pending':
       return { sign: '◷', word: 'waits', tone: 'warn', sentence: 'It waits for people. No answer is a rejection.' }
     case 'cooling':
-      return { sign: '◷', word: 'cooling off', tone: 'warn', sentence: 'Approved. It may not run before the cool-off ends, and anyone can cancel it until then.' }
+      return {
+        sign: '◷',
+        word: 'cooling off',
+        tone: 'warn',
+        sentence: 'Approved. It may not run before the cool-off ends, and anyone can cancel it until then.',
+      }
     case 'approved':
-      return { sign: '✓', word: 'approved', tone: 'good', sentence: 'Approved. It is decided anew when the agent sends exactly this again, and runs once.' }
+      return {
+        sign: '✓',
+        word: 'approved',
+        tone: 'good',
+        sentence: 'Approved. It is decided anew when the agent sends exactly this again, and runs once.',
+      }
     case 'rejected':
       return { sign: '✕', word: 'rejected', tone: 'danger', sentence: 'Rejected. Nothing ran.' }
     case 'expired':

@@ -9,14 +9,18 @@ const question = makeQuestion()
 const [operation] = question.operations
 
 test('the scope of the example, in the words of the design', () => {
-  expect(`${summarizeQuestion(question)}; ${copyAge(1000, 5000)}`).toBe('deletes 48,211 rows in 3 tables; 2 views depend on it; newest proven copy 4 s old')
+  expect(`${summarizeQuestion(question)}; ${copyAge(1000, 5000)}`).toBe(
+    'deletes 48,211 rows in 3 tables; 2 views depend on it; newest proven copy 4 s old',
+  )
 })
 
 test('what was not counted is never a zero', () => {
   if (!operation) throw new Error('the example has an operation')
   const uncounted = { ...operation, rows: null, dependants: [] }
   expect(summarizeQuestion({ ...question, operations: [{ ...uncounted, tables: ['public.a'] }] })).toBe('deletes table public.a')
-  expect(summarizeQuestion({ ...question, operations: [{ ...uncounted, tables: [], resources: [] }] })).toBe('deletes what the gate could not measure')
+  expect(summarizeQuestion({ ...question, operations: [{ ...uncounted, tables: [], resources: [] }] })).toBe(
+    'deletes what the gate could not measure',
+  )
   expect(summarizeQuestion({ ...question, operations: [uncounted, { ...operation, rows: 5, dependants: [] }] })).toBe(
     'deletes at least 5 rows in 3 tables; rows of 1 operation could not be counted',
   )
@@ -71,7 +75,12 @@ test('what misleads the eye is said', () => {
 })
 
 test('a live line is a glance: no proofs, no moving text, and it says what it left out', () => {
-  const line = liveLineOf(7, { type: 'verdict', atMs: 0, agent: 'coder\u001B[2J', data: { request: 'a'.repeat(32), approval: { evidence: 'x' }, text: 'y'.repeat(1000), expiresAtMs: 5 } })
+  const line = liveLineOf(7, {
+    type: 'verdict',
+    atMs: 0,
+    agent: 'coder\u001B[2J',
+    data: { request: 'a'.repeat(32), approval: { evidence: 'x' }, text: 'y'.repeat(1000), expiresAtMs: 5 },
+  })
   expect(line.detail).toContain('coder⟦U+001B⟧[2J · request aaaaaaaaaa… · text yyy')
   expect(line.detail).toMatch(/… and \d+ more characters, on the log$/)
   expect(line.detail).not.toContain('evidence')

@@ -56,7 +56,11 @@ export function verbOf(kind: ImpactKind): string {
 }
 
 /** What stands on the badge of an impact: a sign and a word, so that colour is never the only sign. */
-export function badgeOf(kind: ImpactKind): { readonly sign: string; readonly word: string; readonly tone: 'calm' | 'warn' | 'danger' } {
+export function badgeOf(kind: ImpactKind): {
+  readonly sign: string
+  readonly word: string
+  readonly tone: 'calm' | 'warn' | 'danger'
+} {
   switch (kind) {
     case 'read':
       return { sign: '○', word: 'read', tone: 'calm' }
@@ -108,7 +112,8 @@ export function scopeSentences(question: Question): { readonly headline: string;
 
 function objectOf(measured: Measured): string {
   const { rows, rowsUncounted, tables } = measured
-  const where = tables.length === 1 ? ` in ${tables[0] ?? ''}` : tables.length > 1 ? ` in ${formatAmount(tables.length, 'table')}` : ''
+  const where =
+    tables.length === 1 ? ` in ${tables[0] ?? ''}` : tables.length > 1 ? ` in ${formatAmount(tables.length, 'table')}` : ''
   if (rowsUncounted === 0) return `${formatAmount(rows, 'row')}${where}`
   if (rows > 0) return `at least ${formatAmount(rows, 'row')}${where}`
   if (tables.length > 1) return formatAmount(tables.length, 'table')
@@ -122,7 +127,9 @@ function objectOf(measured: Measured): string {
 export function countDependants(dependants: readonly string[]): string {
   const groups = new Map<string, number>()
   for (const dependant of dependants) {
-    const word = /^(materialized view|foreign key|view|function|trigger|sequence|rule|policy|constraint|index|table)\b/i.exec(dependant)?.[0].toLowerCase()
+    const word = /^(materialized view|foreign key|view|function|trigger|sequence|rule|policy|constraint|index|table)\b/i
+      .exec(dependant)?.[0]
+      .toLowerCase()
     groups.set(word ?? 'thing', (groups.get(word ?? 'thing') ?? 0) + 1)
   }
   const parts = [...groups].map(([word, count]) => formatAmount(count, word, pluralOf(word)))
@@ -137,7 +144,9 @@ function pluralOf(word: string): string {
 
 /** "newest proven copy 4 s old". */
 export function copyAge(newestCopyAtMs: number | null, nowMs: number): string {
-  return newestCopyAtMs === null ? 'no proven copy exists yet' : `newest proven copy ${formatDuration(nowMs - newestCopyAtMs)} old`
+  return newestCopyAtMs === null
+    ? 'no proven copy exists yet'
+    : `newest proven copy ${formatDuration(nowMs - newestCopyAtMs)} old`
 }
 
 /** The scope in one line, for lists and terminals. */

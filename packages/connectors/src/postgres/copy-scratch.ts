@@ -43,10 +43,27 @@ export async function fillScratch(
   return { name, checksum, bytesSha256: hash.digest('hex') }
 }
 
-/** Passes chunks on and hashes them on their way. */
+/** Bytes a chunk is grown to before it is hashed and passed on: a server sends one message a row. */
+const chunkBytes = 65_536
+
+/** Passes bytes on in larger chunks, and hashes them on their way. */
 export async function* hashing(chunks: AsyncIterable<Uint8Array>, hash: { update(chunk: Uint8Array): unknown }): AsyncIterable<Uint8Array> {
+  let gathered: Uint8Array[] = []
+  let length = 0
   for await (const chunk of chunks) {
-    hash.update(chunk)
-    yield chunk
+    gathered.push(chunk)
+    length += chunk.length
+    if (length < chunkBytes) continue
+    yield take(gathered, hash)
+    gathered = []
+    length = 0
   }
+  if (length > 0) yield take(gathered, hash)
+}
+
+function take(gathered: readonly Uint8Array[], hash: { update(chunk: Uint8Array): unknown }): Uint8Array {
+  const [only] = gathered
+  const bytes = only !== undefined && gathered.length === 1 ? only : Buffer.concat(gathered)
+  hash.update(bytes)
+  return bytes
 }

@@ -9,8 +9,22 @@ const decodedSchema = z.strictObject({ sql: z.string() })
 /** UTF-16 units. Longer texts have a thread of their own, so that no long one makes short ones wait. */
 const shortMax = 8 * 1024
 const memory = createVerdictMemory({ entriesMax: 4_096, bytesMax: 16 * 1024 * 1024, textMax: shortMax })
-const shortLane: Lane = openLane({ timeoutMs: 1_000, windowMax: 32, waitingMax: 20_000 })
-const longLane: Lane = openLane({ timeoutMs: 3_000, windowMax: 1, waitingMax: 256 })
+const shortLane: Lane = openLane({
+  timeoutMs: 1_000,
+  windowMax: 32,
+  waitingMax: 20_000,
+  waitMs: 10_000,
+  shortestFirst: false,
+  idleMs: null,
+})
+const longLane: Lane = openLane({
+  timeoutMs: 3_000,
+  windowMax: 1,
+  waitingMax: 256,
+  waitMs: 10_000,
+  shortestFirst: true,
+  idleMs: 30_000,
+})
 
 /** What SQL would do. Pure and total: never throws, and what can't be read is `unknown`. */
 export async function describe(decoded: Json): Promise<readonly Operation[]> {

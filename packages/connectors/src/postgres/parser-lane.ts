@@ -10,6 +10,12 @@ export interface LaneSettings {
   readonly windowMax: number
   /** Texts that may wait. One more is unknown at once. */
   readonly waitingMax: number
+  /** Longest time a text waits for its turn; then it is unknown. */
+  readonly waitMs: number
+  /** Short texts go first, since the time a text takes grows with its length: a flood of long ones holds up only its like. */
+  readonly shortestFirst: boolean
+  /** The thread is given up after so long without work, with the memory that long texts took. Null: kept. */
+  readonly idleMs: number | null
 }
 
 /** One parser thread and the texts that wait for it. It never keeps the process alive by itself. */
@@ -23,6 +29,7 @@ export interface Lane {
 interface Job {
   readonly id: number
   readonly sql: string
+  readonly sinceMs: number
   readonly done: (operations: readonly Operation[]) => void
 }
 
@@ -39,6 +46,7 @@ export function openLane(settings: LaneSettings): Lane {
   let nextId = 0
   let faults = 0
   let isReady = false
+  let idle: NodeJS.Timeout | null = null
 
   function start(): Worker {
     const made = new Worker(new URL('./parser-worker.ts', import.meta.url), {
@@ -92,18 +100,44 @@ export function openLane(settings: LaneSettings): Lane {
   function pump(): void {
     if (waiting.length === 0 && running.length === 0) {
       worker?.unref()
+      rest()
       return
     }
+    if (idle) clearTimeout(idle)
+    idle = null
     const current = worker ?? start()
     worker = current
     current.ref()
     while (running.length < settings.windowMax) {
-      const job = waiting.shift()
+      const job = takeNext()
       if (!job) break
       running.push(job)
       current.postMessage({ id: job.id, sql: job.sql })
     }
     arm()
+  }
+
+  function takeNext(): Job | undefined {
+    for (;;) {
+      const index = settings.shortestFirst
+        ? waiting.reduce((best, job, at) => (job.sql.length < (waiting[best]?.sql.length ?? 0) ? at : best), 0)
+        : 0
+      const [job] = index === 0 ? [waiting.shift()] : waiting.splice(index, 1)
+      if (!job || performance.now() - job.sinceMs <= settings.waitMs) return job
+      job.done([unreadable('waited too long for its turn to be read')])
+    }
+  }
+
+  function rest(): void {
+    if (settings.idleMs === null || idle || !worker) return
+    idle = setTimeout(() => {
+      idle = null
+      const old = worker
+      worker = null
+      isReady = false
+      void old?.terminate()
+    }, settings.idleMs)
+    idle.unref()
   }
 
   /** The clock runs for the text at the head, once the thread is up. */
@@ -129,7 +163,7 @@ export function openLane(settings: LaneSettings): Lane {
           return
         }
         nextId += 1
-        waiting.push({ id: nextId, sql, done })
+        waiting.push({ id: nextId, sql, sinceMs: performance.now(), done })
         pump()
       }),
     faults: () => faults,
@@ -137,6 +171,7 @@ export function openLane(settings: LaneSettings): Lane {
       const old = worker
       worker = null
       disarm()
+      if (idle) clearTimeout(idle)
       for (const job of [...running.splice(0), ...waiting.splice(0)]) job.done([unreadable('came while the gate was closing')])
       await old?.terminate()
     },

@@ -44,7 +44,7 @@ export function toRelation(node: Tree): Relation {
 /** Walks everything below `body` but the fields in `skip`. */
 export function collect(body: Tree, ctes: Ctes, skip: readonly string[] = []): Contents {
   const contents: Contents = { relations: [], calls: [], statements: [], operators: [], into: [], locks: false, stranger: null }
-  const kept = Object.fromEntries(Object.entries(body).filter(([key]) => !skip.includes(key)))
+  const kept = skip.length === 0 ? body : Object.fromEntries(Object.entries(body).filter(([key]) => !skip.includes(key)))
   visit(kept, ctes, contents)
   return contents
 }
@@ -81,12 +81,15 @@ function visit(value: Json, ctes: Ctes, contents: Contents): void {
     if (Array.isArray(value)) for (const item of value) visit(item, ctes, contents)
     return
   }
-  const clause = child(tree, 'withClause')
+  const clause = tree['withClause'] === undefined ? null : child(tree, 'withClause')
   const scope = clause ? visitWith(clause, ctes, contents) : ctes
   note(tree, scope, contents)
-  for (const [key, inner] of Object.entries(tree)) {
-    if (key === 'withClause') continue
-    if (!/^[A-Z]/.test(key)) {
+  // for…in and character codes, not entries and patterns: every node of every statement comes through here
+  for (const key in tree) {
+    const inner = tree[key]
+    if (typeof inner !== 'object' || inner === null || key === 'withClause') continue
+    const first = key.charCodeAt(0)
+    if (first < upperA || first > upperZ) {
       visit(inner, scope, contents)
       continue
     }
@@ -99,21 +102,28 @@ function visit(value: Json, ctes: Ctes, contents: Contents): void {
   }
 }
 
+const upperA = 65
+const upperZ = 90
+
 /** Fields of a fixed type carry no type name: they are told by their shape. */
 function note(tree: Tree, ctes: Ctes, contents: Contents): void {
   if (typeof tree['relname'] === 'string') {
     const relation = toRelation(tree)
     if (relation.schema !== null || !ctes.has(relation.name)) contents.relations.push(relation)
   }
-  const called = nameParts(tree, 'funcname')
-  if (called && called.length > 0) contents.calls.push({ parts: called, node: tree })
+  if (tree['funcname'] !== undefined) {
+    const called = nameParts(tree, 'funcname')
+    if (called && called.length > 0) contents.calls.push({ parts: called, node: tree })
+  }
   if (Array.isArray(tree['method'])) contents.calls.push({ parts: nameParts(tree, 'method') ?? ['?'], node: {} })
-  const into = child(tree, 'intoClause')
-  if (into) contents.into.push(into)
+  if (tree['intoClause'] !== undefined) {
+    const into = child(tree, 'intoClause')
+    if (into) contents.into.push(into)
+  }
   if (tree['lockingClause'] !== undefined) contents.locks = true
   if (typeof tree['kind'] === 'string' && tree['kind'].startsWith('AEXPR_')) noteOperator(tree, 'name', contents)
-  noteOperator(tree, 'operName', contents)
-  noteOperator(tree, 'useOp', contents)
+  if (tree['operName'] !== undefined) noteOperator(tree, 'operName', contents)
+  if (tree['useOp'] !== undefined) noteOperator(tree, 'useOp', contents)
 }
 
 function noteOperator(tree: Tree, key: string, contents: Contents): void {

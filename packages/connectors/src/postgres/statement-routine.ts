@@ -87,7 +87,7 @@ export const describeCreateFunction: Handler = (body, context) => {
   const isProcedure = body['is_procedure'] === true
   const resources = [{ type: isProcedure ? 'procedure' : 'function', name: quoteName(parts) }]
   const action = isProcedure ? 'create_procedure' : 'create_function'
-  const run = bodyOperations(body, options, language, { ...context, mode: 'run' })
+  const run = distinct(bodyOperations(body, options, language, { ...context, mode: 'run' }), context)
   context.batch.routines.set(parts.at(-1) ?? '', run)
   if (untrusted.test(language)) {
     return [
@@ -103,7 +103,7 @@ export const describeCreateFunction: Handler = (body, context) => {
       ),
     ]
   }
-  const defined = bodyOperations(body, options, language, { ...context, mode: 'define' })
+  const defined = distinct(bodyOperations(body, options, language, { ...context, mode: 'define' }), context)
   const worst = defined.reduce<ImpactKind>((kind, operation) => graver(kind, operation.impact.kind), 'write')
   const kind = weakens(options) ? graver('escalate', worst) : worst
   const culprit = defined.find((operation) => operation.impact.kind === worst && worst !== 'write')
@@ -118,6 +118,21 @@ export const describeCreateFunction: Handler = (body, context) => {
     ...context,
     mode: context.mode === 'plan' ? 'plan' : 'define',
   })
+}
+
+/** Operations that one routine is remembered by. Routines that call each other would multiply them without end. */
+const operationsMax = 200
+
+function distinct(operations: readonly Operation[], context: Context): readonly Operation[] {
+  const kept = [
+    ...new Map(
+      operations.map((operation) => [JSON.stringify([operation.action, operation.resources, operation.impact]), operation]),
+    ).values(),
+  ]
+  if (kept.length <= operationsMax) return kept
+  return [
+    makeOperation({ action: 'routine', kind: 'unknown', why: 'does more things than this gate reads in one routine' }, context),
+  ]
 }
 
 function languageOf(options: readonly Tree[], body: Tree): string {

@@ -43,10 +43,14 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
   const unreadable: string[] = []
   let changesSession = draft.changesSession ?? false
   let isForgetful = contents.locks
+  const ran = new Set<string>()
   for (const { parts, node } of contents.calls) {
     const own = parts.length <= 2 ? context.batch.routines.get(parts.at(-1) ?? '') : undefined
     if (own && context.mode === 'run') {
       isForgetful = true
+      // the same routine called twice in one statement does nothing new
+      if (ran.has(parts.at(-1) ?? '')) continue
+      ran.add(parts.at(-1) ?? '')
       more.push(...own.map((operation) => withIndex(operation, context)))
       continue
     }

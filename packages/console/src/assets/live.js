@@ -54,7 +54,8 @@ function open() {
   source.addEventListener('lines', tell('lines'))
   source.addEventListener('sessions', tell('sessions'))
   source.onopen = () => show({ kind: 'state', data: 'Live' })
-  source.onerror = () => show({ kind: 'state', data: source.readyState === EventSource.CLOSED ? 'Ended. Sign in again.' : 'Reconnecting…' })
+  source.onerror = () =>
+    show({ kind: 'state', data: source.readyState === EventSource.CLOSED ? 'Ended. Sign in again.' : 'Reconnecting…' })
 }
 
 channel.onmessage = (event) => {

@@ -2,9 +2,13 @@
 // One driver for everything that needs a passkey: ask for the challenge, sign it, hand the signature over.
 import { follow, post, say } from './page.js'
 
-const toBytes = (text) => Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0))
+const toBytes = (text) =>
+  Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0))
 const toText = (buffer) =>
-  btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
+  btoa(String.fromCharCode(...new Uint8Array(buffer)))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replace(/=+$/, '')
 const toHex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 const withBytes = (list) => (list ?? []).map((item) => ({ ...item, id: toBytes(item.id) }))
 
@@ -17,7 +21,11 @@ async function create(options) {
   }
   const made = await navigator.credentials.create({ publicKey })
   const { clientDataJSON, attestationObject } = made.response
-  const response = { clientDataJSON: toText(clientDataJSON), attestationObject: toText(attestationObject), transports: made.response.getTransports?.() ?? [] }
+  const response = {
+    clientDataJSON: toText(clientDataJSON),
+    attestationObject: toText(attestationObject),
+    transports: made.response.getTransports?.() ?? [],
+  }
   return { id: made.id, rawId: toText(made.rawId), type: made.type, response }
 }
 
@@ -25,7 +33,11 @@ async function get(options) {
   const publicKey = { ...options, challenge: toBytes(options.challenge), allowCredentials: withBytes(options.allowCredentials) }
   const made = await navigator.credentials.get({ publicKey })
   const { clientDataJSON, authenticatorData, signature, userHandle } = made.response
-  const response = { clientDataJSON: toText(clientDataJSON), authenticatorData: toText(authenticatorData), signature: toText(signature) }
+  const response = {
+    clientDataJSON: toText(clientDataJSON),
+    authenticatorData: toText(authenticatorData),
+    signature: toText(signature),
+  }
   if (userHandle) response.userHandle = toText(userHandle)
   return { id: made.id, rawId: toText(made.rawId), type: made.type, response }
 }
@@ -36,7 +48,8 @@ async function run(form, submitter) {
   say(form, 'Waiting for your passkey…')
   const { publicKey } = await post(form.dataset.options, { ...fields, ...(shown ? { shown } : {}) })
   // The page's own challenge belongs to what the page shows; another one must not be signed in its place.
-  if (shown && toHex(toBytes(publicKey.challenge)) !== shown) throw new Error('What is asked is no longer what this page shows. Nothing was signed. Reload the page.')
+  if (shown && toHex(toBytes(publicKey.challenge)) !== shown)
+    throw new Error('What is asked is no longer what this page shows. Nothing was signed. Reload the page.')
   const response = form.dataset.passkey === 'create' ? await create(publicKey) : await get(publicKey)
   const said = await post(form.dataset.finish, { ...fields, response })
   say(form, said.message ?? '')

@@ -28,7 +28,10 @@ export function answerSafely(random: Randomness): MiddlewareHandler<Admitted> {
     headers.set('referrer-policy', 'no-referrer')
     headers.set('cross-origin-opener-policy', 'same-origin')
     headers.set('cross-origin-resource-policy', 'same-origin')
-    headers.set('permissions-policy', 'publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), microphone=(), geolocation=()')
+    headers.set(
+      'permissions-policy',
+      'publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), microphone=(), geolocation=()',
+    )
     if (!headers.has('cache-control')) headers.set('cache-control', 'no-store')
   })
 }
@@ -44,10 +47,23 @@ export function admitHost(port: number): MiddlewareHandler<Admitted> {
     const url = new URL(context.req.url)
     const host = context.req.header('host') ?? url.host
     if (host !== url.host || (host !== name && !addresses.has(host))) {
-      throw new Refused(421, 'protocol_violation', 'This address is not the gate’s.', 'Nothing was done.', `Open http://${name}/.`)
+      throw new Refused(
+        421,
+        'protocol_violation',
+        'This address is not the gate’s.',
+        'Nothing was done.',
+        `Open http://${name}/.`,
+      )
     }
     if (host !== name && !url.pathname.startsWith('/api/')) {
-      if (context.req.method !== 'GET') throw new Refused(421, 'protocol_violation', 'Pages work under their name only.', 'Nothing was done.', `Open http://${name}/.`)
+      if (context.req.method !== 'GET')
+        throw new Refused(
+          421,
+          'protocol_violation',
+          'Pages work under their name only.',
+          'Nothing was done.',
+          `Open http://${name}/.`,
+        )
       return context.redirect(`http://${name}/`, 307)
     }
     return next()
@@ -70,9 +86,14 @@ export function admitPost(visitors: Visitors, rate: RateLimit, origin: string): 
     if (method === 'GET' || method === 'HEAD') return next()
     if (method !== 'POST') throw new Refused(405, 'not_supported', 'Only GET and POST are understood here.')
     checkOrigin(context, origin)
-    if (!(context.req.header('content-type') ?? '').startsWith('application/json')) throw new Refused(415, 'not_supported', 'Only JSON is understood here.')
+    if (!(context.req.header('content-type') ?? '').startsWith('application/json'))
+      throw new Refused(415, 'not_supported', 'Only JSON is understood here.')
     if (!isEqualSecret(context.req.header('x-csrf-token') ?? '', visitor.csrf)) {
-      throw new Refused(403, 'authentication_failed', 'This page is no longer yours: it was opened before you signed in or before the gate started.')
+      throw new Refused(
+        403,
+        'authentication_failed',
+        'This page is no longer yours: it was opened before you signed in or before the gate started.',
+      )
     }
     if (!rate.take(`post ${visitor.browser}`, visitor.kind === 'person' ? rates.posts : rates.stranger)) throw tooOften()
     if (visitor.kind === 'stranger' && !rate.take('strangers', rates.strangers)) throw tooOften()
@@ -83,7 +104,13 @@ export function admitPost(visitors: Visitors, rate: RateLimit, origin: string): 
 function checkOrigin(context: Context, origin: string): void {
   const site = context.req.header('sec-fetch-site')
   if (context.req.header('origin') === origin && (site === undefined || site === 'same-origin')) return
-  throw new Refused(403, 'authentication_failed', 'This was sent from another page.', 'Nothing was done.', `Open ${origin}/ yourself.`)
+  throw new Refused(
+    403,
+    'authentication_failed',
+    'This was sent from another page.',
+    'Nothing was done.',
+    `Open ${origin}/ yourself.`,
+  )
 }
 
 export function tooOften(): Refused {

@@ -9,7 +9,13 @@ export class Refused extends Error {
   readonly code: ErrorCode
   readonly notDone: string
   readonly next: string
-  constructor(status: RefusedStatus, code: ErrorCode, message: string, notDone = 'Nothing was changed.', next = 'Reload the page and try again.') {
+  constructor(
+    status: RefusedStatus,
+    code: ErrorCode,
+    message: string,
+    notDone = 'Nothing was changed.',
+    next = 'Reload the page and try again.',
+  ) {
     super(message)
     this.name = 'Refused'
     this.status = status
@@ -22,8 +28,15 @@ export class Refused extends Error {
 /** Anything thrown, as something a stranger may read: nothing of the gate's inside. */
 export function toRefused(error: unknown): Refused {
   if (error instanceof Refused) return error
-  if (error instanceof SallyportError) return new Refused(statusOf(error.code), error.code, error.message, error.notDone, error.next)
-  return new Refused(500, 'internal', 'Something went wrong in the gate.', 'What was asked may not have been done.', 'See what the gate printed on its terminal.')
+  if (error instanceof SallyportError)
+    return new Refused(statusOf(error.code), error.code, error.message, error.notDone, error.next)
+  return new Refused(
+    500,
+    'internal',
+    'Something went wrong in the gate.',
+    'What was asked may not have been done.',
+    'See what the gate printed on its terminal.',
+  )
 }
 
 function statusOf(code: ErrorCode): RefusedStatus {

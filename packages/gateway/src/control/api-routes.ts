@@ -20,12 +20,24 @@ const operator = 'operator'
 export function admitOperator(tokenSha256: string, rate: RateLimit): MiddlewareHandler {
   return createMiddleware(async (context, next) => {
     if (context.req.header('origin') !== undefined || context.req.header('sec-fetch-site') !== undefined) {
-      throw new Refused(403, 'authentication_failed', 'This is for the command line, not for browsers.', 'Nothing was done.', 'Use the pages.')
+      throw new Refused(
+        403,
+        'authentication_failed',
+        'This is for the command line, not for browsers.',
+        'Nothing was done.',
+        'Use the pages.',
+      )
     }
     const token = /^Bearer ([\x21-\x7e]{16,512})$/.exec(context.req.header('authorization') ?? '')?.[1] ?? ''
     if (isEqualSecret(hashSecret(token), tokenSha256)) return next()
     if (!rate.take('bad operator token', rates.badToken)) throw tooOften()
-    throw new Refused(401, 'authentication_failed', 'The operator’s token is missing or wrong.', 'Nothing was done.', 'Run the command as the user who started the gate.')
+    throw new Refused(
+      401,
+      'authentication_failed',
+      'The operator’s token is missing or wrong.',
+      'Nothing was done.',
+      'Run the command as the user who started the gate.',
+    )
   })
 }
 
@@ -51,7 +63,12 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
   app.get('/api/v1/requests/:id', async (context) => {
     const request = await findRequest(site, readId(context))
     const copy = await control.newestCopy(request.question.upstream).catch(() => null)
-    return context.json({ ...briefJson(site, request), question: questionJson(request.question), approvals: request.approvals.map(approvalJson), newestCopyAtMs: copy?.madeAtMs ?? null })
+    return context.json({
+      ...briefJson(site, request),
+      question: questionJson(request.question),
+      approvals: request.approvals.map(approvalJson),
+      newestCopyAtMs: copy?.madeAtMs ?? null,
+    })
   })
   app.post('/api/v1/requests/:id/cancel', async (context) => {
     await readBody(context, emptyShape)
@@ -70,7 +87,14 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
   })
   app.post('/api/v1/handles/:id/revoke', async (context) => {
     await readBody(context, emptyShape)
-    if (!(await control.revokeHandle(readId(context), operator))) throw new Refused(404, 'not_in_scope', 'No handle of this id is in force.', 'Nothing was ended.', 'It may have run out already.')
+    if (!(await control.revokeHandle(readId(context), operator)))
+      throw new Refused(
+        404,
+        'not_in_scope',
+        'No handle of this id is in force.',
+        'Nothing was ended.',
+        'It may have run out already.',
+      )
     return context.json({ revoked: true })
   })
   app.post('/api/v1/undo', async (context) => {
@@ -83,7 +107,9 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     return context.json({ url: link.url, expiresAtMs: link.expiresAtMs })
   })
   addEventRoute(app, site)
-  app.get('/api/v1/status', async (context) => context.json({ ...control.posture(), nowMs: clock.nowMs(), people: (await site.ports.people.list()).length }))
+  app.get('/api/v1/status', async (context) =>
+    context.json({ ...control.posture(), nowMs: clock.nowMs(), people: (await site.ports.people.list()).length }),
+  )
 }
 
 /** One JSON event a line: the newest, then with `follow=1` each as it happens. */
@@ -94,11 +120,20 @@ function addEventRoute(app: SiteApp, site: Site): void {
     const after = readIndex(context.req.query('after'))
     if (context.req.query('follow') !== '1') {
       const records = await feed.recent(after, limits.recent)
-      return context.body(records.map(({ index, event }) => `${JSON.stringify({ index, ...Object(eventJson(event)) })}\n`).join(''), 200, { 'content-type': 'application/x-ndjson' })
+      return context.body(
+        records.map(({ index, event }) => `${JSON.stringify({ index, ...Object(eventJson(event)) })}\n`).join(''),
+        200,
+        { 'content-type': 'application/x-ndjson' },
+      )
     }
-    if (streams >= limits.streams) throw new Refused(503, 'limit_exceeded', 'Too many streams are open.', 'This one was not opened.', 'End some of them.')
+    if (streams >= limits.streams)
+      throw new Refused(503, 'limit_exceeded', 'Too many streams are open.', 'This one was not opened.', 'End some of them.')
     streams += 1
-    return streamText('application/x-ndjson', (signal) => writeLines(followFeed(feed, clock, after, signal)), () => (streams -= 1))
+    return streamText(
+      'application/x-ndjson',
+      (signal) => writeLines(followFeed(feed, clock, after, signal)),
+      () => (streams -= 1),
+    )
   })
 }
 
@@ -106,15 +141,26 @@ async function* writeLines(batches: ReturnType<typeof followFeed>): AsyncGenerat
   for await (const { records, skipped } of batches) {
     const lost = skipped > 0 ? `${JSON.stringify({ skipped })}\n` : ''
     // A blank line is a sign of life; readers pass over it.
-    yield `${lost}${records.map(({ index, event }) => `${JSON.stringify({ index, ...Object(eventJson(event)) })}\n`).join('')}` || '\n'
+    yield (
+      `${lost}${records.map(({ index, event }) => `${JSON.stringify({ index, ...Object(eventJson(event)) })}\n`).join('')}` ||
+      '\n'
+    )
   }
 }
 
 /** A one-time link for the first person; refused as soon as there is one. For the API and for the gate's start. */
-export async function createFirstLink(site: Pick<Site, 'ports' | 'origin'>): Promise<{ readonly url: string; readonly expiresAtMs: number }> {
+export async function createFirstLink(
+  site: Pick<Site, 'ports' | 'origin'>,
+): Promise<{ readonly url: string; readonly expiresAtMs: number }> {
   const { people, links, random, clock } = site.ports
   if ((await people.list()).length > 0) {
-    throw new Refused(409, 'not_in_scope', 'Somebody is enrolled already.', 'No link was made.', 'Sign in and invite the next person on the People page.')
+    throw new Refused(
+      409,
+      'not_in_scope',
+      'Somebody is enrolled already.',
+      'No link was made.',
+      'Sign in and invite the next person on the People page.',
+    )
   }
   const token = random.hex(32)
   const expiresAtMs = clock.nowMs() + limits.linkMs

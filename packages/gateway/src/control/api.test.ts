@@ -10,11 +10,20 @@ beforeEach(() => {
   site = makeSite(bench)
 })
 
-async function call(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {
+async function call(
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; text: string }> {
   const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) }
   const answer = await site.app.request(`http://127.0.0.1:${port}${path}`, {
     ...init,
-    headers: { host: `127.0.0.1:${port}`, authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json', ...headers },
+    headers: {
+      host: `127.0.0.1:${port}`,
+      authorization: `Bearer ${operatorToken}`,
+      'content-type': 'application/json',
+      ...headers,
+    },
   })
   return { status: answer.status, text: await answer.text() }
 }
@@ -23,16 +32,29 @@ test('requests, one request, sessions, kills, snapshots, status', async () => {
   const request = await bench.ask()
   const list = await call('/api/v1/requests')
   expect(JSON.parse(list.text)).toMatchObject({
-    requests: [{ id: request.id, state: 'pending', summary: 'deletes 48,211 rows in 3 tables; 2 views depend on it', agent: 'coder', url: `http://localhost:${port}/requests/${request.id}` }],
+    requests: [
+      {
+        id: request.id,
+        state: 'pending',
+        summary: 'deletes 48,211 rows in 3 tables; 2 views depend on it',
+        agent: 'coder',
+        url: `http://localhost:${port}/requests/${request.id}`,
+      },
+    ],
   })
-  expect(JSON.parse((await call(`/api/v1/requests/${request.id}`)).text)).toMatchObject({ question: { text: request.question.text }, approvals: [] })
+  expect(JSON.parse((await call(`/api/v1/requests/${request.id}`)).text)).toMatchObject({
+    question: { text: request.question.text },
+    approvals: [],
+  })
   for (const path of ['sessions', 'kills', 'snapshots', 'status']) expect((await call(`/api/v1/${path}`)).status, path).toBe(200)
   expect((await call('/api/v1/requests/unknown')).status).toBe(404)
 })
 
 test('kill, handles, undo, cancel', async () => {
   const request = await bench.ask()
-  expect(JSON.parse((await call('/api/v1/kill', { kind: 'agent', id: 'coder', reason: 'runaway' })).text)).toMatchObject({ kill: { scope: { kind: 'agent', id: 'coder' }, by: 'operator' } })
+  expect(JSON.parse((await call('/api/v1/kill', { kind: 'agent', id: 'coder', reason: 'runaway' })).text)).toMatchObject({
+    kill: { scope: { kind: 'agent', id: 'coder' }, by: 'operator' },
+  })
   expect(JSON.parse((await call('/api/v1/handles', { agent: 'coder' })).text)).toHaveProperty('handle')
   expect((await call('/api/v1/handles', { agent: 'nobody' })).status).toBe(403)
   expect((await call('/api/v1/handles', { agent: 'coder', ttlMs: 365 * 86_400_000 })).status).toBe(400)
@@ -44,7 +66,9 @@ test('kill, handles, undo, cancel', async () => {
 })
 
 test('a first link, until somebody is enrolled', async () => {
-  expect(JSON.parse((await call('/api/v1/enrolment-links', {})).text)).toMatchObject({ url: expect.stringMatching(/^http:\/\/localhost:\d+\/enrol#[0-9a-f]{64}$/) })
+  expect(JSON.parse((await call('/api/v1/enrolment-links', {})).text)).toMatchObject({
+    url: expect.stringMatching(/^http:\/\/localhost:\d+\/enrol#[0-9a-f]{64}$/),
+  })
   await makeSignedIn(bench)
   expect((await call('/api/v1/enrolment-links', {})).status).toBe(409)
 })
@@ -53,11 +77,21 @@ test('the operator’s token gives no verdict, releases nothing, and opens no pa
   const request = await bench.ask()
   await call('/api/v1/kill', { kind: 'all', id: '*' })
   const [kill] = bench.kills
-  const tries = [`/api/v1/requests/${request.id}/verdict`, `/api/v1/requests/${request.id}/approve`, `/api/v1/requests/${request.id}/challenge`, `/api/v1/kills/${kill?.id ?? ''}/release`, '/api/v1/release']
+  const tries = [
+    `/api/v1/requests/${request.id}/verdict`,
+    `/api/v1/requests/${request.id}/approve`,
+    `/api/v1/requests/${request.id}/challenge`,
+    `/api/v1/kills/${kill?.id ?? ''}/release`,
+    '/api/v1/release',
+  ]
   for (const path of tries) expect((await call(path, { verdict: 'approve', reason: '' })).status, path).toBe(404)
   const host = { host: `localhost:${port}`, origin: `http://localhost:${port}` }
   for (const path of [`/requests/${request.id}/verdict`, `/kills/${kill?.id ?? ''}/release`]) {
-    const answer = await site.app.request(`http://localhost:${port}${path}`, { method: 'POST', headers: { ...host, authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' }, body: '{}' })
+    const answer = await site.app.request(`http://localhost:${port}${path}`, {
+      method: 'POST',
+      headers: { ...host, authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' },
+      body: '{}',
+    })
     expect(answer.status, path).toBe(403)
   }
   expect((await bench.ports.requests.get(request.id))?.state).toBe('pending')
@@ -80,19 +114,27 @@ test('a person’s cookie opens nothing here', async () => {
   expect((await call('/api/v1/requests', undefined, { cookie, authorization: '' })).status).toBe(401)
 })
 
-test.each([{ origin: `http://localhost:${port}` }, { 'sec-fetch-site': 'same-origin' }])('a browser with the right token is refused: %j', async (headers) => {
-  expect((await call('/api/v1/kill', { kind: 'all', id: '*' }, headers)).status).toBe(403)
-})
+test.each([{ origin: `http://localhost:${port}` }, { 'sec-fetch-site': 'same-origin' }])(
+  'a browser with the right token is refused: %j',
+  async (headers) => {
+    expect((await call('/api/v1/kill', { kind: 'all', id: '*' }, headers)).status).toBe(403)
+  },
+)
 
 test('wrong tokens are bounded, and don’t lock the operator out', async () => {
   const statuses = []
-  for (let attempt = 0; attempt < 70; attempt += 1) statuses.push((await call('/api/v1/requests', undefined, { authorization: 'Bearer wrong-token-wrong-token' })).status)
+  for (let attempt = 0; attempt < 70; attempt += 1)
+    statuses.push((await call('/api/v1/requests', undefined, { authorization: 'Bearer wrong-token-wrong-token' })).status)
   expect(statuses.at(-1)).toBe(429)
   expect((await call('/api/v1/requests')).status).toBe(200)
 })
 
 test('events as lines, from any place', async () => {
-  for (let index = 0; index < 5; index += 1) await bench.log.append({ type: 'decision', atMs: index, agent: 'coder', data: { n: index } })
+  for (let index = 0; index < 5; index += 1)
+    await bench.log.append({ type: 'decision', atMs: index, agent: 'coder', data: { n: index } })
   const lines = (await call('/api/v1/events?after=2')).text.trim().split('\n')
-  expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ index: 3, type: 'decision', agent: 'coder' }, { index: 4, data: { n: 4 } }])
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { index: 3, type: 'decision', agent: 'coder' },
+    { index: 4, data: { n: 4 } },
+  ])
 })

@@ -6,7 +6,7 @@ import { addApiRoutes, admitOperator } from './api-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
 import { addPeopleRoutes } from './people-routes.ts'
-import type { ControlPorts } from './ports.ts'
+import type { ControlPorts, ControlSettings } from './ports.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { addRequestRoutes } from './request-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
@@ -14,9 +14,15 @@ import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
 import { createVisitors } from './visitor.ts'
 
 /** The people's pages and the command line's API, as one function from request to answer. */
-export function createControlApp(ports: ControlPorts, settings: { readonly port: number; readonly operatorTokenSha256: string }): { readonly app: SiteApp; readonly site: Site } {
+export function createControlApp(ports: ControlPorts, settings: ControlSettings): { readonly app: SiteApp; readonly site: Site } {
   const origin = `http://localhost:${settings.port}`
-  const site: Site = { ports, origin, visitors: createVisitors(ports), rate: createRateLimit(ports.clock) }
+  const site: Site = {
+    ports,
+    origin,
+    visitors: createVisitors(ports),
+    rate: createRateLimit(ports.clock),
+    drill: settings.drill === true,
+  }
   const app: SiteApp = new Hono<Admitted>()
   app.use(answerSafely(ports.random))
   app.use(admitHost(settings.port))

@@ -72,7 +72,11 @@ describe('sessions', () => {
     const mallory = await enrolAnother(site, ada, 'mallory')
     const request = await bench.ask()
     const asked = await mallory.challenge(request, 'approve')
-    const said = await mallory.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response: ada.passkey.assert(challengeIn(asked)) })
+    const said = await mallory.post(`/requests/${request.id}/verdict`, {
+      verdict: 'approve',
+      reason: '',
+      response: ada.passkey.assert(challengeIn(asked)),
+    })
     expect(said.status).toBe(403)
   })
 
@@ -124,27 +128,60 @@ describe('sessions', () => {
 })
 
 describe('addresses', () => {
-  test.each(['evil.test', `evil.test:${port}`, 'localhost', 'localhost:1', `localhost.evil.test:${port}`, `LOCALHOST.:${port}`, ''])('host %j is not ours', async (host) => {
+  test.each([
+    'evil.test',
+    `evil.test:${port}`,
+    'localhost',
+    'localhost:1',
+    `localhost.evil.test:${port}`,
+    `LOCALHOST.:${port}`,
+    '',
+  ])('host %j is not ours', async (host) => {
     const answer = await site.app.request(`${origin}/sign-in`, { headers: { host } })
     expect(answer.status).toBe(421)
-    const api = await site.app.request(`${origin}/api/v1/requests`, { headers: { host, authorization: `Bearer ${operatorToken}` } })
+    const api = await site.app.request(`${origin}/api/v1/requests`, {
+      headers: { host, authorization: `Bearer ${operatorToken}` },
+    })
     expect(api.status).toBe(421)
   })
 
   test('a bare address is sent to the name, and takes no posts', async () => {
     const page = await site.app.request(`http://127.0.0.1:${port}/live`, { headers: { host: `127.0.0.1:${port}` } })
     expect([page.status, page.headers.get('location')]).toEqual([307, `${origin}/`])
-    const post = await site.app.request(`http://127.0.0.1:${port}/kill`, { method: 'POST', headers: { host: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}` }, body: '{}' })
+    const post = await site.app.request(`http://127.0.0.1:${port}/kill`, {
+      method: 'POST',
+      headers: { host: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}` },
+      body: '{}',
+    })
     expect(post.status).toBe(421)
   })
 
-  test.each(['https://evil.test/', '//evil.test', '/\\evil.test', '/requests/../..//evil.test', 'javascript:alert(1)', '/sign-out', '/live?x=//evil'])('a sign-in does not lead to %j', async (next) => {
+  test.each([
+    'https://evil.test/',
+    '//evil.test',
+    '/\\evil.test',
+    '/requests/../..//evil.test',
+    'javascript:alert(1)',
+    '/sign-out',
+    '/live?x=//evil',
+  ])('a sign-in does not lead to %j', async (next) => {
     const page = await new Visit(site).get(`/sign-in?next=${encodeURIComponent(next)}`)
     expect(page.text).toContain('name="next" value="/requests"')
     expect((await ada.signIn({}, next)).body['go']).toBe('/requests')
   })
 
-  test.each(['/assets/../app.ts', '/assets/%2e%2e%2fapp.ts', '/assets/page.js%00', '/assets/', '/requests/..%2f..%2fetc', '/requests/%00', `/requests/${'x'.repeat(5000)}`, '/.env', '/api', '/nothing'])('nothing is at %j', async (path) => {
+  test.each([
+    '/assets/../app.ts',
+    '/assets/%2e%2e%2fapp.ts',
+    '/assets/page.js%00',
+    '/assets/',
+    '/requests/..%2f..%2fetc',
+    '/requests/%00',
+    `/requests/${'x'.repeat(5000)}`,
+    '/.env',
+    '/api',
+    '/nothing',
+  ])('nothing is at %j', async (path) => {
     const said = await ada.get(path)
     expect([401, 404]).toContain(said.status)
     expect(said.text).not.toMatch(/\bat .*\.ts:|node_modules|Error:/)
@@ -154,7 +191,9 @@ describe('addresses', () => {
     const request = await bench.ask()
     const stranger = new Visit(site)
     for (const id of [request.id, '0'.repeat(32)]) {
-      expect((await stranger.get(`/requests/${id}`)).headers.get('location')).toBe(`/sign-in?next=${encodeURIComponent(`/requests/${id}`)}`)
+      expect((await stranger.get(`/requests/${id}`)).headers.get('location')).toBe(
+        `/sign-in?next=${encodeURIComponent(`/requests/${id}`)}`,
+      )
       expect((await stranger.get(`/requests/${id}/version`)).status).toBe(401)
       await stranger.get('/sign-in')
       expect((await stranger.post(`/requests/${id}/cancel`, {})).status).toBe(401)
@@ -166,17 +205,27 @@ describe('addresses', () => {
 })
 
 describe('answers', () => {
-  test.each(['/live', '/requests', '/people', '/sign-in', '/enrol', '/nothing', '/assets/page.js'])('%s carries every header', async (path) => {
-    const { headers, text } = await ada.get(path)
-    const csp = headers.get('content-security-policy') ?? ''
-    for (const rule of [`default-src 'none'`, `frame-ancestors 'none'`, `base-uri 'none'`, `form-action 'none'`, `trusted-types 'none'`]) expect(csp).toContain(rule)
-    expect(csp).not.toContain('unsafe')
-    expect(headers.get('x-content-type-options')).toBe('nosniff')
-    expect(headers.get('x-frame-options')).toBe('DENY')
-    expect(headers.get('referrer-policy')).toBe('no-referrer')
-    expect(text).not.toMatch(/\son[a-z]+="/)
-    expect(text).not.toMatch(/\sstyle="/)
-  })
+  test.each(['/live', '/requests', '/people', '/sign-in', '/enrol', '/nothing', '/assets/page.js'])(
+    '%s carries every header',
+    async (path) => {
+      const { headers, text } = await ada.get(path)
+      const csp = headers.get('content-security-policy') ?? ''
+      for (const rule of [
+        `default-src 'none'`,
+        `frame-ancestors 'none'`,
+        `base-uri 'none'`,
+        `form-action 'none'`,
+        `trusted-types 'none'`,
+      ])
+        expect(csp).toContain(rule)
+      expect(csp).not.toContain('unsafe')
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+      expect(headers.get('x-frame-options')).toBe('DENY')
+      expect(headers.get('referrer-policy')).toBe('no-referrer')
+      expect(text).not.toMatch(/\son[a-z]+="/)
+      expect(text).not.toMatch(/\sstyle="/)
+    },
+  )
 
   test('each answer has its own nonce', async () => {
     const nonces = await Promise.all([1, 2].map(async () => (await ada.get('/live')).headers.get('content-security-policy')))
@@ -194,7 +243,15 @@ describe('answers', () => {
 
   test('a body beyond the limit, and one that is not what it should be', async () => {
     expect((await ada.post('/kill', { kind: 'agent', id: 'x'.repeat(70_000) })).status).toBe(413)
-    for (const body of ['', '[]', 'null', '{"kind":"all","id":"x"}', '{"kind":"all","id":"*","by":"root"}', '{"__proto__":{"kind":"all"}}', `${'['.repeat(20_000)}`]) {
+    for (const body of [
+      '',
+      '[]',
+      'null',
+      '{"kind":"all","id":"x"}',
+      '{"kind":"all","id":"*","by":"root"}',
+      '{"__proto__":{"kind":"all"}}',
+      `${'['.repeat(20_000)}`,
+    ]) {
       expect((await ada.post('/kill', body)).status, body.slice(0, 40)).toBe(400)
     }
     expect(bench.kills).toEqual([])
@@ -204,7 +261,8 @@ describe('answers', () => {
     const stranger = new Visit(site)
     await stranger.get('/sign-in')
     const statuses = []
-    for (let attempt = 0; attempt < 65; attempt += 1) statuses.push((await stranger.post('/sign-in/options', { next: '/live' })).status)
+    for (let attempt = 0; attempt < 65; attempt += 1)
+      statuses.push((await stranger.post('/sign-in/options', { next: '/live' })).status)
     expect(statuses.at(-1)).toBe(429)
     const other = new Visit(site)
     await other.get('/sign-in')

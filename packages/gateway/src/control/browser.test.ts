@@ -18,7 +18,10 @@ async function picture(person: BrowserPerson, name: string): Promise<void> {
   if (screens === undefined) return
   mkdirSync(screens, { recursive: true })
   const was = person.page.viewportSize()
-  for (const [width, height] of [[390, 844], [1280, 800]] as const) {
+  for (const [width, height] of [
+    [390, 844],
+    [1280, 800],
+  ] as const) {
     for (const colorScheme of ['light', 'dark'] as const) {
       await person.page.setViewportSize({ width, height })
       await person.page.emulateMedia({ colorScheme })
@@ -88,7 +91,12 @@ test('approve on the page: the passkey signs exactly what the page shows', async
   await expect.poll(() => ada.page.textContent('#state')).toContain('approved')
   const approved = await bench.ports.requests.get(request.id)
   expect(approved?.state).toBe('approved')
-  expect(approved?.approvals[0]).toMatchObject({ person: 'ada', verdict: 'approve', challenge: challengeOf(request, 'approve'), reason: 'agreed in the stand-up' })
+  expect(approved?.approvals[0]).toMatchObject({
+    person: 'ada',
+    verdict: 'approve',
+    challenge: challengeOf(request, 'approve'),
+    reason: 'agreed in the stand-up',
+  })
   await picture(ada, 'request-approved')
 })
 
@@ -137,11 +145,33 @@ test('text of an agent neither runs, nor reorders, nor hides', async () => {
 })
 
 test('live: operations appear as they happen, and a session is killed by a button', async () => {
-  bench.sessions.push({ id: 'session-7f3a', subject: { agent: 'coder', owner: 'ada' }, handleId: 'h1', protocol: 'postgres', upstream: 'orders-db', openedAtMs: bench.clock.nowMs(), peer: '127.0.0.1' })
-  bench.sessions.push({ id: 'session-91bc', subject: { agent: 'reporter', owner: 'grace' }, handleId: 'h2', protocol: 'postgres', upstream: 'orders-db', openedAtMs: bench.clock.nowMs(), peer: '127.0.0.1' })
+  bench.sessions.push({
+    id: 'session-7f3a',
+    subject: { agent: 'coder', owner: 'ada' },
+    handleId: 'h1',
+    protocol: 'postgres',
+    upstream: 'orders-db',
+    openedAtMs: bench.clock.nowMs(),
+    peer: '127.0.0.1',
+  })
+  bench.sessions.push({
+    id: 'session-91bc',
+    subject: { agent: 'reporter', owner: 'grace' },
+    handleId: 'h2',
+    protocol: 'postgres',
+    upstream: 'orders-db',
+    openedAtMs: bench.clock.nowMs(),
+    peer: '127.0.0.1',
+  })
   await ada.page.goto(`${listener.url}/live`)
   await expect.poll(() => ada.page.textContent('#stream')).toBe('Live')
-  await bench.log.append({ type: 'decision', atMs: bench.clock.nowMs(), agent: 'coder', session: 'session-7f3a', data: { outcome: 'deny', action: '<b>postgres.drop_table\u202E</b>' } })
+  await bench.log.append({
+    type: 'decision',
+    atMs: bench.clock.nowMs(),
+    agent: 'coder',
+    session: 'session-7f3a',
+    data: { outcome: 'deny', action: '<b>postgres.drop_table\u202E</b>' },
+  })
   await expect.poll(() => ada.page.textContent('#feed li')).toContain('<b>postgres.drop_table⟦U+202E⟧</b>')
   await picture(ada, 'live')
   await ada.page.click('#sessions button >> nth=0')
@@ -173,12 +203,30 @@ test('stop everything, then release it with a passkey', async () => {
   await picture(ada, 'live-stopped')
   await ada.page.click('text=Release with passkey')
   await expect.poll(() => bench.kills.length).toBe(0)
-  expect(bench.releases.at(-1)).toMatchObject({ person: 'ada', statement: { purpose: 'sallyport release', scope: { kind: 'all' } } })
+  expect(bench.releases.at(-1)).toMatchObject({
+    person: 'ada',
+    statement: { purpose: 'sallyport release', scope: { kind: 'all' } },
+  })
 })
 
 test('a second person comes by invitation only, and both see the list', async () => {
   await bench.ask()
-  await bench.ask({ operations: [{ action: 'postgres.grant', kind: 'escalate', reversible: true, why: 'Gives a role to another.', resources: [], rows: null, bytes: null, tables: [], dependants: [] }], environment: 'staging' })
+  await bench.ask({
+    operations: [
+      {
+        action: 'postgres.grant',
+        kind: 'escalate',
+        reversible: true,
+        why: 'Gives a role to another.',
+        resources: [],
+        rows: null,
+        bytes: null,
+        tables: [],
+        dependants: [],
+      },
+    ],
+    environment: 'staging',
+  })
   await ada.page.goto(`${listener.url}/people`)
   await ada.page.click('text=Make an invitation')
   await expect.poll(() => ada.page.textContent('output')).toContain('/enrol#')
@@ -197,7 +245,14 @@ test('a second person comes by invitation only, and both see the list', async ()
 test('the verdict page is small, works by keyboard alone, and breaks no rule of its own', async () => {
   const request = await bench.ask()
   let bytes = 0
-  ada.page.on('response', (response) => void response.body().then((body) => (bytes += body.length)).catch(() => undefined))
+  ada.page.on(
+    'response',
+    (response) =>
+      void response
+        .body()
+        .then((body) => (bytes += body.length))
+        .catch(() => undefined),
+  )
   await ada.page.goto(`${listener.url}/requests/${request.id}`, { waitUntil: 'networkidle' })
   expect(bytes).toBeGreaterThan(5_000)
   // Everything, scripts and style included, uncompressed; the budget of 15 KB is for what is sent, compressed or not.

@@ -1,5 +1,5 @@
 import { renderEnrol } from '@sallyport/console'
-import { isSamePerson, visibleLine } from '@sallyport/core'
+import { drillAaguid, isSamePerson, visibleLine } from '@sallyport/core'
 import { z } from 'zod'
 import { Refused } from './answer.ts'
 import { readBody } from './body.ts'
@@ -45,12 +45,33 @@ export function addEnrolRoutes(app: SiteApp, site: Site): void {
     const { token, name, response } = await readBody(context, finishShape)
     const asked = challenges.take(context.get('visitor').browser, 'enrol')
     if (asked === null || asked.matter.name !== name || asked.matter.tokenSha256 !== hashSecret(token)) {
-      throw new Refused(409, 'authentication_failed', 'This enrolment was not started here, or took too long.', 'Nobody was enrolled.', 'Open the link again.')
+      throw new Refused(
+        409,
+        'authentication_failed',
+        'This enrolment was not started here, or took too long.',
+        'Nobody was enrolled.',
+        'Open the link again.',
+      )
     }
     const nowMs = site.ports.clock.nowMs()
     const passkey = await verifyRegistration(response, asked.challenge, site.origin, nowMs)
     if (passkey === null) {
-      throw new Refused(403, 'authentication_failed', 'The new passkey does not fit this page, or did not verify you.', 'Nobody was enrolled.', 'Use a passkey that asks for a fingerprint, face or PIN.')
+      throw new Refused(
+        403,
+        'authentication_failed',
+        'The new passkey does not fit this page, or did not verify you.',
+        'Nobody was enrolled.',
+        'Use a passkey that asks for a fingerprint, face or PIN.',
+      )
+    }
+    if ((passkey.aaguid === drillAaguid) !== site.drill) {
+      throw new Refused(
+        403,
+        'authentication_failed',
+        'Virtual persons belong to drills, and drills to them.',
+        'Nobody was enrolled.',
+        'Use a passkey of your own device.',
+      )
     }
     const person: Person = { name, userHandle: asked.matter.userHandle, passkeys: [passkey], enrolledAtMs: nowMs }
     await enrol(site, person, asked.matter.tokenSha256)
@@ -61,14 +82,21 @@ export function addEnrolRoutes(app: SiteApp, site: Site): void {
 
 function refuseForm(error: unknown): never {
   if (error instanceof Refused && error.code === 'unreadable') {
-    throw new Refused(400, 'unreadable', 'The link or the name is not one the gate can take: letters, digits, blanks, and . - _ in a name.', 'Nobody was enrolled.', 'Open the link from the terminal again.')
+    throw new Refused(
+      400,
+      'unreadable',
+      'The link or the name is not one the gate can take: letters, digits, blanks, and . - _ in a name.',
+      'Nobody was enrolled.',
+      'Open the link from the terminal again.',
+    )
   }
   throw error
 }
 
 async function checkLink(site: Site, tokenSha256: string, people: readonly Person[]): Promise<void> {
   const link = await site.ports.links.find(tokenSha256)
-  if (link === null || link.usedAtMs !== null || link.expiresAtMs <= site.ports.clock.nowMs()) throw refuseEnrolment('link_invalid')
+  if (link === null || link.usedAtMs !== null || link.expiresAtMs <= site.ports.clock.nowMs())
+    throw refuseEnrolment('link_invalid')
   if (link.invitedBy === null && people.length > 0) throw refuseEnrolment('not_first')
 }
 
@@ -96,7 +124,11 @@ async function enrol(site: Site, person: Person, tokenSha256: string): Promise<v
   await site.ports.log.append({
     type: 'alarm',
     atMs: site.ports.clock.nowMs(),
-    data: { person: person.name, credential: passkey?.credentialId ?? null, why: `The enrolment before this did not take place: ${enrolled}.` },
+    data: {
+      person: person.name,
+      credential: passkey?.credentialId ?? null,
+      why: `The enrolment before this did not take place: ${enrolled}.`,
+    },
   })
   throw refuseEnrolment(enrolled)
 }
@@ -104,10 +136,28 @@ async function enrol(site: Site, person: Person, tokenSha256: string): Promise<v
 function refuseEnrolment(why: Exclude<Enrolled, 'enrolled'>): Refused {
   switch (why) {
     case 'link_invalid':
-      return new Refused(410, 'authentication_failed', 'This link was used, has run out, or never was.', 'Nobody was enrolled.', 'Ask for another one.')
+      return new Refused(
+        410,
+        'authentication_failed',
+        'This link was used, has run out, or never was.',
+        'Nobody was enrolled.',
+        'Ask for another one.',
+      )
     case 'not_first':
-      return new Refused(403, 'authentication_failed', 'A link from the terminal enrols the first person only.', 'Nobody was enrolled.', 'Ask somebody who is enrolled for an invitation.')
+      return new Refused(
+        403,
+        'authentication_failed',
+        'A link from the terminal enrols the first person only.',
+        'Nobody was enrolled.',
+        'Ask somebody who is enrolled for an invitation.',
+      )
     case 'taken':
-      return new Refused(409, 'not_in_scope', 'This name or this passkey is taken.', 'Nobody was enrolled.', 'Choose another name, or sign in.')
+      return new Refused(
+        409,
+        'not_in_scope',
+        'This name or this passkey is taken.',
+        'Nobody was enrolled.',
+        'Choose another name, or sign in.',
+      )
   }
 }

@@ -24,7 +24,7 @@ export async function startControl(ports: ControlPorts, settings: ControlSetting
   const servers = await listenOnLoopback(settings.port, (incoming, outgoing) => {
     void ready.promise.then((listener) => listener(incoming, outgoing))
   })
-  const { app, site } = createControlApp(ports, { port: servers.port, operatorTokenSha256: settings.operatorTokenSha256 })
+  const { app, site } = createControlApp(ports, { ...settings, port: servers.port })
   ready.resolve(getRequestListener(app.fetch, { overrideGlobalObjects: false }))
   return {
     url: site.origin,

@@ -22,19 +22,24 @@ test('owns 127.0.0.1 and ::1 on one port', async () => {
   open.push(servers)
   expect(servers.addresses).toEqual(expect.arrayContaining(['127.0.0.1', '::1']))
   for (const host of ['127.0.0.1', '::1']) {
-    const text = await new Promise<string>((resolve) => get({ host, port: servers.port }, (answer) => answer.on('data', (chunk: Buffer) => resolve(chunk.toString()))))
+    const text = await new Promise<string>((resolve) =>
+      get({ host, port: servers.port }, (answer) => answer.on('data', (chunk: Buffer) => resolve(chunk.toString()))),
+    )
     expect(text, host).toBe('ours')
   }
 })
 
-test.each(['127.0.0.1', '::1', '0.0.0.0', '::'])('does not start when %s is somebody else’s, and leaves nothing listening', async (host) => {
-  const port = await findFreePort()
-  await squat(host, port)
-  await expect(listenOnLoopback(port, () => undefined)).rejects.toThrow(`Somebody else listens on`)
-  // The squatter is alone again: whatever we had taken was given back.
-  for (const one of open.splice(0)) await one.close()
-  for (const address of ['127.0.0.1', '::1']) await squat(address, port)
-})
+test.each(['127.0.0.1', '::1', '0.0.0.0', '::'])(
+  'does not start when %s is somebody else’s, and leaves nothing listening',
+  async (host) => {
+    const port = await findFreePort()
+    await squat(host, port)
+    await expect(listenOnLoopback(port, () => undefined)).rejects.toThrow(`Somebody else listens on`)
+    // The squatter is alone again: whatever we had taken was given back.
+    for (const one of open.splice(0)) await one.close()
+    for (const address of ['127.0.0.1', '::1']) await squat(address, port)
+  },
+)
 
 test('nobody can take one of the addresses afterwards', async () => {
   const servers = await listenOnLoopback(0, () => undefined)

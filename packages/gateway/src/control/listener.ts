@@ -60,7 +60,10 @@ async function listenOnAll(port: number, addresses: readonly string[], handle: R
 }
 
 function makeServer(handle: RequestListener): Server {
-  const server = createServer({ maxHeaderSize: limits.headerBytes, requestTimeout: limits.requestTimeoutMs, headersTimeout: limits.requestTimeoutMs }, handle)
+  const server = createServer(
+    { maxHeaderSize: limits.headerBytes, requestTimeout: limits.requestTimeoutMs, headersTimeout: limits.requestTimeoutMs },
+    handle,
+  )
   server.maxConnections = limits.connections
   return server
 }

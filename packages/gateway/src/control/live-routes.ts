@@ -44,10 +44,15 @@ function addStreamRoute(app: SiteApp, site: Site): void {
   let streams = 0
   app.get('/live/stream', (context) => {
     const { idSha256 } = requirePerson(context.get('visitor'))
-    if (streams >= limits.streams) throw new Refused(503, 'limit_exceeded', 'Too many live views are open.', 'This one was not opened.', 'Close some tabs.')
+    if (streams >= limits.streams)
+      throw new Refused(503, 'limit_exceeded', 'Too many live views are open.', 'This one was not opened.', 'Close some tabs.')
     streams += 1
     const after = readIndex(context.req.header('last-event-id')) ?? readIndex(context.req.query('after'))
-    return streamText('text/event-stream', (signal) => writeEvents(site, after, idSha256, signal), () => (streams -= 1))
+    return streamText(
+      'text/event-stream',
+      (signal) => writeEvents(site, after, idSha256, signal),
+      () => (streams -= 1),
+    )
   })
 }
 
@@ -58,7 +63,12 @@ export function readIndex(text: string | undefined): number | null {
 const changesSessions = new Set(['session.opened', 'session.closed', 'kill', 'release'])
 
 /** Server-sent events: a batch of lines under the index of its last, the sessions when they changed, a comment as sign of life. */
-async function* writeEvents(site: Site, after: number | null, idSha256: string, signal: AbortSignal): AsyncGenerator<string, void> {
+async function* writeEvents(
+  site: Site,
+  after: number | null,
+  idSha256: string,
+  signal: AbortSignal,
+): AsyncGenerator<string, void> {
   let checkedAtMs = site.ports.clock.nowMs()
   for await (const batch of followFeed(site.ports.feed, site.ports.clock, after, signal)) {
     const nowMs = site.ports.clock.nowMs()
@@ -115,10 +125,17 @@ function addReleaseRoutes(app: SiteApp, site: Site): void {
     const { response } = await readBody(context, finishShape)
     const kill = await findKill(readId(context))
     const asked = challenges.take(visitor.browser, `release ${kill.id}`)
-    if (asked === null) throw new Refused(409, 'authentication_failed', 'This signature was not asked for here, was used, or came too late.', 'Nothing was released.')
+    if (asked === null)
+      throw new Refused(
+        409,
+        'authentication_failed',
+        'This signature was not asked for here, was used, or came too late.',
+        'Nothing was released.',
+      )
     const signature = await verifySigner(site, visitor.person, response, asked.challenge, { what: 'release', kill: kill.id })
     const signed = { person: visitor.person.name, challenge: asked.challenge, statement: asked.matter, ...signature }
-    if (!(await control.release(kill.id, signed))) throw new Refused(409, 'target_changed', 'It was released already.', 'Nothing was released.')
+    if (!(await control.release(kill.id, signed)))
+      throw new Refused(409, 'target_changed', 'It was released already.', 'Nothing was released.')
     return context.json({ message: 'Released.', go: '/live' })
   })
 }

@@ -16,7 +16,11 @@ const promptMs = 60_000
 /** COSE: EdDSA, ES256, RS256. Named, because the library's own list depends on what the runtime can do. */
 const algorithms = [-8, -7, -257]
 
-const base64url = (max: number): z.ZodString => z.string().max(max).regex(/^[A-Za-z0-9_-]+$/)
+const base64url = (max: number): z.ZodString =>
+  z
+    .string()
+    .max(max)
+    .regex(/^[A-Za-z0-9_-]+$/)
 
 /** A passkey's signature as a browser sends it, bounded. */
 export const assertionShape = z.strictObject({
@@ -75,14 +79,21 @@ export function registrationOptions(
     challenge: new Uint8Array(Buffer.from(challengeHex, 'hex')),
     timeout: promptMs,
     attestationType: 'none',
-    excludeCredentials: people.flatMap(({ passkeys }) => passkeys.map(({ credentialId, transports }) => ({ id: credentialId, transports: [...transports] }))),
+    excludeCredentials: people.flatMap(({ passkeys }) =>
+      passkeys.map(({ credentialId, transports }) => ({ id: credentialId, transports: [...transports] })),
+    ),
     supportedAlgorithmIDs: algorithms,
     authenticatorSelection: { residentKey: 'required', userVerification: 'required' },
   })
 }
 
 /** The new passkey, or null when it does not answer this challenge from this origin with the person verified. */
-export async function verifyRegistration(registration: Registration, challengeHex: string, origin: string, nowMs: number): Promise<Passkey | null> {
+export async function verifyRegistration(
+  registration: Registration,
+  challengeHex: string,
+  origin: string,
+  nowMs: number,
+): Promise<Passkey | null> {
   const { id, rawId, type, response } = registration
   const asked: RegistrationResponseJSON = { id, rawId, type, response: { ...response }, clientExtensionResults: {} }
   const verified = await verifyRegistrationResponse({
@@ -124,10 +135,17 @@ export type Verified =
   | { readonly result: 'cloned'; readonly credentialId: string; readonly why: string }
 
 /** Verifies a signature by one of `passkeys` over exactly this challenge, then moves the counter on. */
-export async function verifyAssertion(people: People, passkeys: readonly Passkey[], assertion: Assertion, challengeHex: string, origin: string): Promise<Verified> {
+export async function verifyAssertion(
+  people: People,
+  passkeys: readonly Passkey[],
+  assertion: Assertion,
+  challengeHex: string,
+  origin: string,
+): Promise<Verified> {
   const passkey = passkeys.find(({ credentialId }) => credentialId === assertion.id)
   if (!passkey) return { result: 'refused', why: 'This passkey is not one of yours.' }
-  if (isFramed(assertion.response.clientDataJSON)) return { result: 'refused', why: 'The signature was asked for inside another page.' }
+  if (isFramed(assertion.response.clientDataJSON))
+    return { result: 'refused', why: 'The signature was asked for inside another page.' }
   const { id, rawId, type } = assertion
   const { userHandle, ...signed } = assertion.response
   const response: AuthenticationResponseJSON = {
@@ -157,5 +175,9 @@ export async function verifyAssertion(people: People, passkeys: readonly Passkey
   if (moves && !(await people.advanceCounter(id, passkey.counter, counter))) {
     return { result: 'refused', why: 'This passkey was used elsewhere at the same moment.' }
   }
-  return { result: 'verified', credentialId: id, evidence: { rpId, origin, publicKey: passkey.publicKey, counter, id, response: { ...response.response } } }
+  return {
+    result: 'verified',
+    credentialId: id,
+    evidence: { rpId, origin, publicKey: passkey.publicKey, counter, id, response: { ...response.response } },
+  }
 }

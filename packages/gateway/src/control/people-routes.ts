@@ -19,7 +19,11 @@ export function addPeopleRoutes(app: SiteApp, site: Site): void {
 
   app.get('/people', async (context) => {
     if (signedIn(context) === null) return toSignIn(context)
-    const lines = (await people.list()).map(({ name, enrolledAtMs, passkeys }) => ({ name, enrolledAtMs, passkeys: passkeys.length }))
+    const lines = (await people.list()).map(({ name, enrolledAtMs, passkeys }) => ({
+      name,
+      enrolledAtMs,
+      passkeys: passkeys.length,
+    }))
     return context.html(renderPeople(await makeFrame(site, context), lines))
   })
 
@@ -43,16 +47,34 @@ export function addPeopleRoutes(app: SiteApp, site: Site): void {
     const visitor = requireSigner(site, context)
     const { response } = await readBody(context, finishShape)
     const asked = challenges.take(visitor.browser, 'invitation')
-    if (asked === null) throw new Refused(409, 'authentication_failed', 'This signature was not asked for here, was used, or came too late.', 'Nobody was invited.')
+    if (asked === null)
+      throw new Refused(
+        409,
+        'authentication_failed',
+        'This signature was not asked for here, was used, or came too late.',
+        'Nobody was invited.',
+      )
     const signature = await verifySigner(site, visitor.person, response, asked.challenge, { what: 'invitation' })
     const nowMs = clock.nowMs()
     const { token, statement } = asked.matter
     await log.append({
       type: 'configuration.applied',
       atMs: nowMs,
-      data: { what: 'invitation', by: visitor.person.name, statement, credential: signature.credentialId, evidence: signature.evidence },
+      data: {
+        what: 'invitation',
+        by: visitor.person.name,
+        statement,
+        credential: signature.credentialId,
+        evidence: signature.evidence,
+      },
     })
-    await links.create({ tokenSha256: hashSecret(token), invitedBy: visitor.person.name, createdAtMs: nowMs, expiresAtMs: nowMs + limits.linkMs, usedAtMs: null })
+    await links.create({
+      tokenSha256: hashSecret(token),
+      invitedBy: visitor.person.name,
+      createdAtMs: nowMs,
+      expiresAtMs: nowMs + limits.linkMs,
+      usedAtMs: null,
+    })
     return context.json({ message: 'Shown once, good for ten minutes:', result: `${site.origin}/enrol#${token}` })
   })
 }

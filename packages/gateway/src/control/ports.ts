@@ -1,4 +1,16 @@
-import type { Approval, Clock, Event, Json, Log, Randomness, Requests, Restored, Session, Snapshot, VerdictResult } from '@sallyport/core'
+import type {
+  Approval,
+  Clock,
+  Event,
+  Json,
+  Log,
+  Randomness,
+  Requests,
+  Restored,
+  Session,
+  Snapshot,
+  VerdictResult,
+} from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
 
 /** One authenticator's public half. */
@@ -79,8 +91,7 @@ export interface WebSessions {
 }
 
 export type KillScope =
-  | { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string }
-  | { readonly kind: 'all'; readonly id: '*' }
+  { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string } | { readonly kind: 'all'; readonly id: '*' }
 
 export interface Kill {
   readonly id: string
@@ -137,7 +148,11 @@ export interface Control {
   snapshots(): Promise<readonly Snapshot[]>
   undo(snapshotId: string, by: string): Promise<Restored>
   /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */
-  issueHandle(agent: string, ttlMs: number | null, by: string): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
+  issueHandle(
+    agent: string,
+    ttlMs: number | null,
+    by: string,
+  ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
   /** The `@why` of a guard, or null for an unknown id. */
@@ -162,4 +177,6 @@ export interface ControlSettings {
   readonly port: number
   /** SHA-256, hex, of the token that the operator's command line sends. The token itself is only in its 0600 file. */
   readonly operatorTokenSha256: string
+  /** True in the gate of a drill: it enrols virtual persons only. Every other gate refuses them. */
+  readonly drill?: boolean
 }

@@ -8,7 +8,18 @@ import { createPendingChallenges } from './challenges.ts'
 import { limits } from './limits.ts'
 import { assertionOptions, assertionShape } from './passkeys.ts'
 import type { Person } from './ports.ts'
-import { findRequest, makeFrame, readId, refuseSignature, requireSigner, signedIn, type Site, type SiteApp, toSignIn, verifySigner } from './site.ts'
+import {
+  findRequest,
+  makeFrame,
+  readId,
+  refuseSignature,
+  requireSigner,
+  signedIn,
+  type Site,
+  type SiteApp,
+  toSignIn,
+  verifySigner,
+} from './site.ts'
 import { isEqualSecret } from './visitor.ts'
 
 const verdict = z.enum(['approve', 'reject'])
@@ -82,7 +93,12 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
     const asked = challenges.take(visitor.browser, purposeOf(request.id, body.verdict))
     if (asked === null) {
       await refuseSignature(site, visitor.person, 'No signature was asked for here, or it was used, or came too late.', purpose)
-      throw new Refused(409, 'authentication_failed', 'This signature was not asked for here, was used, or came too late.', 'No verdict was given.')
+      throw new Refused(
+        409,
+        'authentication_failed',
+        'This signature was not asked for here, was used, or came too late.',
+        'No verdict was given.',
+      )
     }
     checkOpen(site, request)
     // The question may have changed between the asking and the signing.
@@ -118,11 +134,23 @@ function purposeOf(id: string, given: 'approve' | 'reject'): string {
 function checkOpen(site: Site, request: AccessRequest): void {
   const state = stateOf(request, site.ports.clock.nowMs())
   if (state === 'pending') return
-  throw new Refused(state === 'expired' ? 410 : 409, 'approval_expired', `This request is ${state === 'cooling' ? 'approved' : state}.`, 'No verdict was given.', 'The agent has to ask again.')
+  throw new Refused(
+    state === 'expired' ? 410 : 409,
+    'approval_expired',
+    `This request is ${state === 'cooling' ? 'approved' : state}.`,
+    'No verdict was given.',
+    'The agent has to ask again.',
+  )
 }
 
 function changed(): Refused {
-  return new Refused(409, 'target_changed', 'What is asked is no longer what was shown.', 'No verdict was given.', 'Reload the page and read it again.')
+  return new Refused(
+    409,
+    'target_changed',
+    'What is asked is no longer what was shown.',
+    'No verdict was given.',
+    'Reload the page and read it again.',
+  )
 }
 
 function cautionFor(site: Site, person: Person, request: AccessRequest): string | null {
@@ -147,5 +175,9 @@ async function listed(site: Site): Promise<readonly AccessRequest[]> {
 /** Differs when what a page shows differs. */
 function versionOf(site: Site, requests: readonly AccessRequest[]): string {
   const nowMs = site.ports.clock.nowMs()
-  return sha256Hex(requests.map((request) => `${request.id} ${stateOf(request, nowMs)} ${request.approvals.length} ${challengeOf(request, 'approve')}`).join('\n')).slice(0, 16)
+  return sha256Hex(
+    requests
+      .map((request) => `${request.id} ${stateOf(request, nowMs)} ${request.approvals.length} ${challengeOf(request, 'approve')}`)
+      .join('\n'),
+  ).slice(0, 16)
 }

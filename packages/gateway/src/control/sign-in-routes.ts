@@ -21,7 +21,12 @@ export function addSignInRoutes(app: SiteApp, site: Site): void {
   app.get('/sign-in', async (context) => {
     const people = await site.ports.people.list()
     const asked = context.req.query('next') ?? ''
-    return context.html(renderSignIn(await makeFrame(site, context), { anyoneEnrolled: people.length > 0, next: ownPage.test(asked) ? asked : '/requests' }))
+    return context.html(
+      renderSignIn(await makeFrame(site, context), {
+        anyoneEnrolled: people.length > 0,
+        next: ownPage.test(asked) ? asked : '/requests',
+      }),
+    )
   })
 
   app.post('/sign-in/options', async (context) => {
@@ -35,9 +40,17 @@ export function addSignInRoutes(app: SiteApp, site: Site): void {
     const body = await readBody(context, finishShape)
     const { browser } = context.get('visitor')
     const asked = challenges.take(browser, 'sign-in')
-    const person = (await site.ports.people.list()).find(({ passkeys }) => passkeys.some(({ credentialId }) => credentialId === body.response.id))
+    const person = (await site.ports.people.list()).find(({ passkeys }) =>
+      passkeys.some(({ credentialId }) => credentialId === body.response.id),
+    )
     if (asked === null || person === undefined) {
-      throw new Refused(403, 'authentication_failed', 'This passkey is not enrolled here, or the sign-in took too long.', 'Nobody was signed in.', 'Try again.')
+      throw new Refused(
+        403,
+        'authentication_failed',
+        'This passkey is not enrolled here, or the sign-in took too long.',
+        'Nobody was signed in.',
+        'Try again.',
+      )
     }
     // Failures are kept on the log, so they are bounded before they are made.
     if (!site.rate.take(`sign-in ${person.name}`, rates.signed)) throw tooOften()

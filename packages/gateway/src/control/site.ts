@@ -16,6 +16,8 @@ export interface Site {
   readonly origin: string
   readonly visitors: Visitors
   readonly rate: RateLimit
+  /** The gate of a drill: virtual persons and nobody else. */
+  readonly drill: boolean
 }
 
 export type SiteApp = Hono<Admitted>
@@ -93,7 +95,13 @@ export async function verifySigner(
         atMs: site.ports.clock.nowMs(),
         data: { ...purpose, person: person.name, credential: verified.credentialId, why: verified.why },
       })
-      throw new Refused(403, 'authentication_failed', verified.why, 'Nothing was signed off.', 'Tell whoever runs the gate, and enrol another passkey.')
+      throw new Refused(
+        403,
+        'authentication_failed',
+        verified.why,
+        'Nothing was signed off.',
+        'Tell whoever runs the gate, and enrol another passkey.',
+      )
     case 'refused':
       await refuseSignature(site, person, verified.why, purpose)
   }
@@ -101,6 +109,15 @@ export async function verifySigner(
 }
 
 /** A signature that is not accepted is a fact worth keeping. */
-export async function refuseSignature(site: Site, person: Person, why: string, purpose: { readonly [key: string]: string }): Promise<void> {
-  await site.ports.log.append({ type: 'verdict.refused', atMs: site.ports.clock.nowMs(), data: { ...purpose, person: person.name, why } })
+export async function refuseSignature(
+  site: Site,
+  person: Person,
+  why: string,
+  purpose: { readonly [key: string]: string },
+): Promise<void> {
+  await site.ports.log.append({
+    type: 'verdict.refused',
+    atMs: site.ports.clock.nowMs(),
+    data: { ...purpose, person: person.name, why },
+  })
 }

@@ -96,7 +96,9 @@ test('over the page’s stream: Last-Event-ID is the place on the log, and a rea
   const { site, visit } = await makeSignedIn(bench)
   await append(bench.log, 1, 6)
   const cookie = [...visit.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-  const answer = await site.app.request(`${origin}/live/stream?after=0`, { headers: { host: `localhost:${port}`, cookie, 'last-event-id': '4' } })
+  const answer = await site.app.request(`${origin}/live/stream?after=0`, {
+    headers: { host: `localhost:${port}`, cookie, 'last-event-id': '4' },
+  })
   expect(answer.headers.get('content-type')).toBe('text/event-stream')
   const reader = answer.body?.getReader()
   const first = new TextDecoder().decode((await reader?.read())?.value)

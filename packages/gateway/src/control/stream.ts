@@ -10,7 +10,12 @@ export interface Batch {
 }
 
 /** Follows the log from `after`, in batches, never faster than the flush, never with more in memory than the backlog. */
-export async function* followFeed(feed: Feed, clock: Clock, after: number | null, signal: AbortSignal): AsyncGenerator<Batch, void> {
+export async function* followFeed(
+  feed: Feed,
+  clock: Clock,
+  after: number | null,
+  signal: AbortSignal,
+): AsyncGenerator<Batch, void> {
   let waiting: Recorded[] = []
   let skipped = 0
   let wake = (): void => undefined
@@ -53,7 +58,11 @@ async function waitForMore(clock: Clock, signal: AbortSignal, onWake: (resolve: 
 }
 
 /** A streamed answer: each chunk is pulled only when the reader has room, and the source is ended when the reader leaves. */
-export function streamText(contentType: string, make: (signal: AbortSignal) => AsyncGenerator<string, void>, onEnd: () => void): Response {
+export function streamText(
+  contentType: string,
+  make: (signal: AbortSignal) => AsyncGenerator<string, void>,
+  onEnd: () => void,
+): Response {
   const gone = new AbortController()
   const source = make(gone.signal)
   const encoder = new TextEncoder()

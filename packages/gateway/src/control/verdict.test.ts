@@ -51,7 +51,11 @@ test('a replayed signature after asking for a fresh challenge: the counter tells
   // Used once for another purpose of the same challenge is impossible, so use it twice: the second ask gives the same challenge.
   await bench.ports.people.advanceCounter(ada.passkey.credentialId, 0, 1)
   await ada.challenge(request, 'reject')
-  await expectRefused(await ada.post(`/requests/${request.id}/verdict`, { verdict: 'reject', reason: '', response }), 403, request.id)
+  await expectRefused(
+    await ada.post(`/requests/${request.id}/verdict`, { verdict: 'reject', reason: '', response }),
+    403,
+    request.id,
+  )
   expect(bench.log.ofType('alarm').at(-1)?.data['why']).toContain('counter went backwards')
 })
 
@@ -69,7 +73,11 @@ test('a forged signature with an old counter does not ring: the signature is loo
   const request = await bench.ask({ text: 'another' })
   const asked = await ada.challenge(request, 'approve')
   const response = { ...ada.passkey.assert('AAAA', { counter: 1 }) }
-  await expectRefused(await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }), 403, request.id)
+  await expectRefused(
+    await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }),
+    403,
+    request.id,
+  )
   expect(asked.status).toBe(200)
   expect(bench.log.ofType('alarm')).toHaveLength(0)
 })
@@ -101,7 +109,11 @@ test.each([
 test('a challenge that was asked for to reject is not there to approve', async () => {
   const request = await bench.ask()
   const response = ada.passkey.assert(challengeIn(await ada.challenge(request, 'reject')))
-  await expectRefused(await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }), 409, request.id)
+  await expectRefused(
+    await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }),
+    409,
+    request.id,
+  )
 })
 
 test('a signature for the sign-in used to approve', async () => {
@@ -110,7 +122,11 @@ test('a signature for the sign-in used to approve', async () => {
   const other = await ada.post('/sign-in/options', { next: '/requests' })
   await ada.challenge(request, 'approve')
   const response = ada.passkey.assert(challengeIn(other))
-  await expectRefused(await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }), 403, request.id)
+  await expectRefused(
+    await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }),
+    403,
+    request.id,
+  )
 })
 
 test.each([
@@ -131,7 +147,11 @@ test('an expired request, and a challenge left lying', async () => {
   const request = await bench.ask()
   const response = ada.passkey.assert(challengeIn(await ada.challenge(request, 'approve')))
   bench.clock.shiftMs += 3 * 60_000
-  await expectRefused(await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }), 409, request.id)
+  await expectRefused(
+    await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }),
+    409,
+    request.id,
+  )
   bench.clock.shiftMs += 12 * 60_000
   await expectRefused(await ada.verdict(request, 'approve'), 410, request.id)
 })
@@ -140,7 +160,11 @@ test('it expires while the passkey is being touched', async () => {
   const request = await bench.ask({}, { expiresAtMs: bench.clock.nowMs() + 30_000 })
   const response = ada.passkey.assert(challengeIn(await ada.challenge(request, 'approve')))
   bench.clock.shiftMs += 31_000
-  await expectRefused(await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }), 410, request.id)
+  await expectRefused(
+    await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response }),
+    410,
+    request.id,
+  )
 })
 
 test('the question changes between the page and the signature', async () => {
@@ -154,7 +178,11 @@ test('the question changes between the page and the signature', async () => {
   expect(said.status).toBe(409)
   expect(said.text).toContain('no longer what was shown')
   // Asking again with what the old page showed does not help either.
-  const again = await ada.post(`/requests/${request.id}/challenge`, { verdict: 'approve', reason: '', shown: challengeOf(request, 'approve') })
+  const again = await ada.post(`/requests/${request.id}/challenge`, {
+    verdict: 'approve',
+    reason: '',
+    shown: challengeOf(request, 'approve'),
+  })
   expect(again.status).toBe(409)
   bench.ports.requests.get = get
   expect(await stateOf(request.id)).toBe('pending')
@@ -174,7 +202,11 @@ test('somebody else’s session: their challenge, my passkey; my challenge, thei
   const byGrace = { verdict: 'approve', reason: '', response: grace.passkey.assert(adas) }
   await expectRefused(await grace.post(`/requests/${request.id}/verdict`, byGrace), 409, request.id)
   // Grace's passkey in ada's session would count as ada's: the way around four eyes.
-  await expectRefused(await ada.post(`/requests/${request.id}/verdict`, { ...byGrace, response: grace.passkey.assert(adas) }), 403, request.id)
+  await expectRefused(
+    await ada.post(`/requests/${request.id}/verdict`, { ...byGrace, response: grace.passkey.assert(adas) }),
+    403,
+    request.id,
+  )
 })
 
 test('one person twice does not make two', async () => {
@@ -198,7 +230,11 @@ test('when the log fails nothing is approved', async () => {
   const request = await bench.ask()
   const asked = await ada.challenge(request, 'approve')
   bench.log.failing = true
-  const said = await ada.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response: ada.passkey.assert(challengeIn(asked)) })
+  const said = await ada.post(`/requests/${request.id}/verdict`, {
+    verdict: 'approve',
+    reason: '',
+    response: ada.passkey.assert(challengeIn(asked)),
+  })
   expect(said.status).toBe(503)
   expect(await stateOf(request.id)).toBe('pending')
 })
@@ -208,7 +244,8 @@ test('verdicts are bounded a minute', async () => {
   await ada.get(`/requests/${request.id}`)
   const asked = { verdict: 'approve', reason: '', shown: challengeOf(request, 'approve') }
   const statuses = []
-  for (let attempt = 0; attempt < 62; attempt += 1) statuses.push((await ada.post(`/requests/${request.id}/challenge`, asked)).status)
+  for (let attempt = 0; attempt < 62; attempt += 1)
+    statuses.push((await ada.post(`/requests/${request.id}/challenge`, asked)).status)
   expect(statuses.filter((status) => status === 429).length).toBeGreaterThan(0)
   bench.clock.shiftMs += 60_000
   expect((await ada.post(`/requests/${request.id}/challenge`, asked)).status).toBe(200)
@@ -218,7 +255,11 @@ test('a reason is kept, whole and harmless', async () => {
   const request = await bench.ask()
   const asked = await ada.challenge(request, 'reject')
   const why = '<script>alert(1)</script> \u202E'
-  await ada.post(`/requests/${request.id}/verdict`, { verdict: 'reject', reason: why, response: ada.passkey.assert(challengeIn(asked)) })
+  await ada.post(`/requests/${request.id}/verdict`, {
+    verdict: 'reject',
+    reason: why,
+    response: ada.passkey.assert(challengeIn(asked)),
+  })
   const page = (await ada.get(`/requests/${request.id}`)).text
   expect(page).not.toContain('<script>alert')
   expect(page).not.toContain('\u202E')

@@ -8,7 +8,13 @@ import type { ControlPorts, Person } from './ports.ts'
 /** Who looks: a browser nobody signed in with yet, or a person. `browser` is what challenges and CSRF tokens are bound to. */
 export type Visitor =
   | { readonly kind: 'stranger'; readonly browser: string; readonly csrf: string }
-  | { readonly kind: 'person'; readonly browser: string; readonly csrf: string; readonly person: Person; readonly idSha256: string }
+  | {
+      readonly kind: 'person'
+      readonly browser: string
+      readonly csrf: string
+      readonly person: Person
+      readonly idSha256: string
+    }
 
 export interface Visitors {
   /** Reads the cookies; gives a stranger one to be recognised by while enrolling or signing in. */
@@ -54,7 +60,8 @@ export function createVisitors(ports: Pick<ControlPorts, 'clock' | 'random' | 'p
   const stranger = (context: Context): Visitor => {
     const brought = getCookie(context, strangerCookie)
     const secret = brought !== undefined && secretShape.test(brought) ? brought : ports.random.hex(32)
-    if (secret !== brought) setCookie(context, strangerCookie, secret, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: limits.linkMs / 1000 })
+    if (secret !== brought)
+      setCookie(context, strangerCookie, secret, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: limits.linkMs / 1000 })
     const browser = `visit:${hashSecret(secret)}`
     return { kind: 'stranger', browser, csrf: csrfOf(browser) }
   }
@@ -66,8 +73,18 @@ export function createVisitors(ports: Pick<ControlPorts, 'clock' | 'random' | 'p
     async signIn(context, person) {
       const secret = ports.random.hex(32)
       const nowMs = ports.clock.nowMs()
-      await ports.webSessions.create({ idSha256: hashSecret(secret), person: person.name, createdAtMs: nowMs, lastSeenAtMs: nowMs })
-      setCookie(context, sessionCookie, secret, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: limits.sessionMs / 1000 })
+      await ports.webSessions.create({
+        idSha256: hashSecret(secret),
+        person: person.name,
+        createdAtMs: nowMs,
+        lastSeenAtMs: nowMs,
+      })
+      setCookie(context, sessionCookie, secret, {
+        httpOnly: true,
+        sameSite: 'Strict',
+        path: '/',
+        maxAge: limits.sessionMs / 1000,
+      })
     },
     async signOut(context, visitor) {
       if (visitor.kind === 'person') await ports.webSessions.end(visitor.idSha256)

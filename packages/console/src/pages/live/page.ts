@@ -77,9 +77,14 @@ function renderSwitches(agents: readonly string[]): Piece {
 <p class="small">Stops what runs and lets nothing through, at once. It needs no passkey; releasing does.</p>
 <div class="buttons"><button class="stop" data-post="/kill" data-content="${JSON.stringify({ kind: 'all', id: '*' })}" data-then="/live" data-ask="Stop every agent now?">■ Stop everything</button></div>
 <p role="status" aria-live="polite"></p>
-${agents.length === 0 ? '' : markup`<h3>By agent</h3><ul class="rows">${agents.map(
-    (agent) => markup`<li><div class="state"><span>${showLine(agent)}</span><button class="stop slight" data-post="/kill" data-content="${JSON.stringify({ kind: 'agent', id: agent })}" data-then="/live" aria-label="Kill agent ${visibleLine(agent)}">Kill</button></div></li>`,
-  )}</ul>`}</section>`
+${
+  agents.length === 0
+    ? ''
+    : markup`<h3>By agent</h3><ul class="rows">${agents.map(
+        (agent) =>
+          markup`<li><div class="state"><span>${showLine(agent)}</span><button class="stop slight" data-post="/kill" data-content="${JSON.stringify({ kind: 'agent', id: agent })}" data-then="/live" aria-label="Kill agent ${visibleLine(agent)}">Kill</button></div></li>`,
+      )}</ul>`
+}</section>`
 }
 
 function renderKill(kill: KillLine): Markup {

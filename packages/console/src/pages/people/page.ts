@@ -17,7 +17,9 @@ export function renderPeople(frame: Frame, people: readonly PersonLine[]): strin
     scripts: ['page.js', 'passkey.js'],
     body: markup`<h1>People</h1><p class="dim">${postureLine(frame.posture)}</p>
 <section class="card"><ul class="rows">${people.map(
-      (person) => markup`<li><div class="state"><span><b>${showLine(person.name)}</b>${person.name === frame.person ? ' (you)' : ''}</span>
+      (
+        person,
+      ) => markup`<li><div class="state"><span><b>${showLine(person.name)}</b>${person.name === frame.person ? ' (you)' : ''}</span>
 <span class="dim small">${formatAmount(person.passkeys, 'passkey')} · since ${formatInstant(person.enrolledAtMs)}</span></div></li>`,
     )}</ul></section>
 <form class="card" data-passkey="get" data-options="/people/invitations/options" data-finish="/people/invitations">

@@ -2,7 +2,10 @@ import { type Frame, renderPage } from '../../frame.ts'
 import { markup } from '../../markup.ts'
 
 /** An error for people: what happened, what was not done, what to do next. Nothing of the gate's inside. */
-export function renderProblem(frame: Frame, problem: { readonly title: string; readonly message: string; readonly next: string }): string {
+export function renderProblem(
+  frame: Frame,
+  problem: { readonly title: string; readonly message: string; readonly next: string },
+): string {
   return renderPage(frame, {
     title: problem.title,
     path: null,

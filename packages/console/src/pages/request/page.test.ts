@@ -5,11 +5,25 @@ import type { Frame } from '../../frame.ts'
 import { assets, renderRequest } from '../../index.ts'
 
 const nowMs = 1_800_000_000_000
-const frame: Frame = { nonce: 'n', csrf: 'c', person: 'grace', nowMs, waiting: 1, posture: { mode: 'team', isolationLevel: 2, warnings: [] } }
+const frame: Frame = {
+  nonce: 'n',
+  csrf: 'c',
+  person: 'grace',
+  nowMs,
+  waiting: 1,
+  posture: { mode: 'team', isolationLevel: 2, warnings: [] },
+}
 
 function render(request: AccessRequest): string {
   const challenges = { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject') }
-  return renderRequest(frame, { request, challenges, newestCopyAtMs: nowMs - 4000, guardSentences: new Map(), cannotApprove: null, version: 'v' })
+  return renderRequest(frame, {
+    request,
+    challenges,
+    newestCopyAtMs: nowMs - 4000,
+    guardSentences: new Map(),
+    cannotApprove: null,
+    version: 'v',
+  })
 }
 
 /** What a person reads: no tags, no attributes, no style. */
@@ -27,7 +41,10 @@ function variants(question: Question): readonly (readonly [string, Question])[] 
   if (!operation) throw new Error('the example has an operation')
   const [resource] = operation.resources
   if (!resource) throw new Error('the example has a resource')
-  const inOperation = (change: Partial<typeof operation>): Question => ({ ...question, operations: [{ ...operation, ...change }] })
+  const inOperation = (change: Partial<typeof operation>): Question => ({
+    ...question,
+    operations: [{ ...operation, ...change }],
+  })
   const inResource = (change: Partial<typeof resource>): Question => inOperation({ resources: [{ ...resource, ...change }] })
   const top: { readonly [Key in keyof Question]: Question[Key] } = {
     digest: '1'.repeat(64),
@@ -56,7 +73,12 @@ function variants(question: Question): readonly (readonly [string, Question])[] 
     tables: ['public.orders', 'public.order_lines', 'public.other'],
     dependants: ['view public.daily_revenue', 'view public.other'],
   }
-  const innermost: { readonly [Key in keyof typeof resource]: (typeof resource)[Key] } = { type: 'view', name: 'public.orders2', identity: null, schemaHash: null }
+  const innermost: { readonly [Key in keyof typeof resource]: (typeof resource)[Key] } = {
+    type: 'view',
+    name: 'public.orders2',
+    identity: null,
+    schemaHash: null,
+  }
   return [
     ...Object.entries(top).map(([name, value]) => [name, { ...question, [name]: value }] as const),
     ['subject.owner', { ...question, subject: { agent: question.subject.agent, owner: 'other' } }],
@@ -89,7 +111,8 @@ describe('what is shown is what is signed', () => {
   })
 
   test('every text and number of a question, each in full', () => {
-    for (const leaf of leaves({ ...request.question })) expect(shown.replaceAll(',', ''), leaf).toContain(leaf.replaceAll(',', ''))
+    for (const leaf of leaves({ ...request.question }))
+      expect(shown.replaceAll(',', ''), leaf).toContain(leaf.replaceAll(',', ''))
   })
 })
 
@@ -137,7 +160,11 @@ test('hostile text is escaped everywhere it can stand', () => {
 })
 
 test('base64 bind values are shown as signed, and as the text they are', () => {
-  const page = readable(render(makeRequest(nowMs, { ...makeQuestion(), bindValues: [Buffer.from('ada@example.test').toString('base64'), 'not base64!'] })))
+  const page = readable(
+    render(
+      makeRequest(nowMs, { ...makeQuestion(), bindValues: [Buffer.from('ada@example.test').toString('base64'), 'not base64!'] }),
+    ),
+  )
   expect(page).toContain('YWRhQGV4YW1wbGUudGVzdA==')
   expect(page).toContain('which is the text “ada@example.test”')
   expect(page).toContain('"not base64!"')

@@ -3,7 +3,16 @@ import { fence, showLine } from '../../fence.ts'
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
 import { type ShownState, stateOf, stateWords } from '../../request-state.ts'
-import { badgeOf, copyAge, copySentence, formatAmount, formatCount, formatDuration, formatInstant, scopeSentences } from '../../words.ts'
+import {
+  badgeOf,
+  copyAge,
+  copySentence,
+  formatAmount,
+  formatCount,
+  formatDuration,
+  formatInstant,
+  scopeSentences,
+} from '../../words.ts'
 import { renderBindValues, renderOperation } from './operation.ts'
 
 /** One request as its page shows it. */
@@ -53,8 +62,23 @@ ${irreversible ? markup`<li class="bad">Not reversible by itself</li>` : ''}</ul
 
 /** Every field of the question. One that is added to Question and not shown here is a type error in the last line. */
 function renderQuestion({ request, guardSentences }: RequestView, nowMs: number): readonly Piece[] {
-  const { digest, subject, protocol, upstream, environment, text, bindValues, operations, rowsMax, copy, approvalsNeeded, delayMs, guards, policyHash, ...unseen } =
-    request.question
+  const {
+    digest,
+    subject,
+    protocol,
+    upstream,
+    environment,
+    text,
+    bindValues,
+    operations,
+    rowsMax,
+    copy,
+    approvalsNeeded,
+    delayMs,
+    guards,
+    policyHash,
+    ...unseen
+  } = request.question
   const everythingIsShown: Readonly<Record<string, never>> = unseen
   const { agent, owner, ...unseenSubject } = subject
   const wholeSubjectIsShown: Readonly<Record<string, never>> = unseenSubject
@@ -79,7 +103,9 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
 }
 
 function keepNothing(...rest: readonly Readonly<Record<string, never>>[]): string {
-  return rest.every((part) => Object.keys(part).length === 0) ? '' : ' The gate holds more than this page can show: do not approve.'
+  return rest.every((part) => Object.keys(part).length === 0)
+    ? ''
+    : ' The gate holds more than this page can show: do not approve.'
 }
 
 function approvalSentence(needed: Question['approvalsNeeded']): string {
@@ -109,7 +135,8 @@ function renderApproval(approval: Approval): Markup {
 
 function renderVerdict({ request, challenges, cannotApprove }: RequestView, frame: Frame): Markup {
   const mine = request.approvals.find(({ person }) => person === frame.person)
-  if (mine) return markup`<section class="card"><p>You have given your verdict. It waits for others.</p><p><a href="/requests">All requests</a></p></section>`
+  if (mine)
+    return markup`<section class="card"><p>You have given your verdict. It waits for others.</p><p><a href="/requests">All requests</a></p></section>`
   return markup`<form class="card" data-passkey="get" data-options="/requests/${request.id}/challenge" data-finish="/requests/${request.id}/verdict">
 <h2>Your verdict</h2>${cannotApprove === null ? '' : markup`<p class="odd"><b aria-hidden="true">⚠</b> ${cannotApprove}</p>`}
 <label for="reason">Reason <span class="dim">(kept on the log)</span></label><textarea id="reason" name="reason" maxlength="1000"></textarea>

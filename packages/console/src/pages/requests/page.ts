@@ -39,9 +39,10 @@ function renderRow(request: AccessRequest, nowMs: number): Markup {
   const badge = badgeOf(worstKind(question.operations.map(({ kind }) => kind)))
   const words = stateWords(state)
   const untilMs = state === 'cooling' ? request.notBeforeMs : state === 'pending' ? request.expiresAtMs : null
-  const when = untilMs === null
-    ? markup`<span title="${formatInstant(request.createdAtMs)}">${formatDuration(nowMs - request.createdAtMs)} ago</span>`
-    : markup`${state === 'cooling' ? 'may run in' : 'expires in'} ${countdown(untilMs, nowMs)}`
+  const when =
+    untilMs === null
+      ? markup`<span title="${formatInstant(request.createdAtMs)}">${formatDuration(nowMs - request.createdAtMs)} ago</span>`
+      : markup`${state === 'cooling' ? 'may run in' : 'expires in'} ${countdown(untilMs, nowMs)}`
   return markup`<li><a class="row" href="/requests/${request.id}">
 <h3><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> ${showLine(scopeSentences(question).headline)}</h3>
 <code>${showLine(beginning(question.text.replaceAll('\n', ' ⏎ ')))}</code><div class="dim small">${showLine(question.subject.agent)} for ${showLine(question.subject.owner)} · ${showLine(question.upstream)}, ${question.environment} ·
