@@ -72,8 +72,16 @@ module.exports = {
       comment:
         'main.ts is the one place that knows everything. Two folders that know each other are one folder with a wall drawn through it.',
       severity: 'error',
-      from: { path: '^packages/gateway/src/(?!protocols/)([^/]+)/' },
+      from: { path: '^packages/gateway/src/(?!protocols/|upstreams/)([^/]+)/' },
       to: { path: '^packages/gateway/src/', pathNot: '^packages/gateway/src/$1/' },
+    },
+    {
+      name: 'gateway-upstream-own-protocol',
+      comment:
+        'The half of a protocol that dials out and holds credentials speaks the same wire language as the half that listens, so it may read that one folder. The way back is closed: a protocol never sees its upstream half.',
+      severity: 'error',
+      from: { path: '^packages/gateway/src/upstreams/([^/]+)/' },
+      to: { path: '^packages/gateway/src/', pathNot: '^packages/gateway/src/(upstreams|protocols)/$1/' },
     },
     {
       name: 'gateway-only-main-assembles',

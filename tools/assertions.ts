@@ -3,8 +3,8 @@ import { argumentsOf, calleeName, isFunction, isNode, walkSyntax, type Syntax, t
 
 const testCall = /^(test|it)(\.(concurrent|sequential|each|for))?$/
 const assertCall = /^(expect|assert)(\.\w+)*$/
-/** Functions of other files that assert: their names must say so. */
-const assertingName = /^(expect|assert|check|verify|require|prove)[A-Z]\w*$/
+/** Functions of other files that assert: their names must say so. Waiting for a thing fails when it does not come. */
+const assertingName = /^(expect|assert|check|verify|require|prove|waitFor)[A-Z]\w*$/
 
 /** Tests in which nothing is asserted, neither directly nor by a function of the same file. They pass whatever happens. */
 export function findAssertionGaps(syntax: Syntax): readonly { readonly line: number; readonly what: string }[] {

@@ -132,6 +132,22 @@ export const plantedDependencies: readonly PlantedViolation[] = [
     beside: { [`${gateway}/protocols/planted-reached/index.ts`]: someFile },
   },
   {
+    rule: 'gateway-upstream-own-protocol',
+    file: `${gateway}/upstreams/planted-north/index.ts`,
+    source: `import { planted } from '../../protocols/planted-south/index.ts'\nexport const seen = planted\n`,
+  },
+  {
+    rule: 'gateway-upstream-own-protocol',
+    file: `${gateway}/upstreams/planted-store/index.ts`,
+    source: `import { planted } from '../../planted-store/credential.ts'\nexport const seen = planted\n`,
+  },
+  {
+    rule: 'protocol-own-folder',
+    file: `${gateway}/protocols/planted-west/index.ts`,
+    source: `import { planted } from '../../upstreams/planted-west/credential.ts'\nexport const seen = planted\n`,
+    beside: { [`${gateway}/upstreams/planted-west/credential.ts`]: someFile },
+  },
+  {
     rule: 'gateway-only-main-assembles',
     file: `${gateway}/planted-second-main.ts`,
     source: `import { planted } from './planted-folder/index.ts'\nexport const seen = planted\n`,

@@ -62,12 +62,18 @@ describe('text', () => {
     expect(code('// eslint-disable-next-line no-eval\n')).toEqual(['quieted:1'])
   })
 
-  test.each(['/work/main/a', 'https://registry.npmjs.org/x', 'https://npm.example.com/x', '/home/someone/x', '/root/.cache'])(
+  test.each(['/work/main/a', 'https://registry.npmjs.org/x', 'https://npm.example.com/x', '/root/.cache'])(
     '%s is a machine’s',
     (text) => {
       expect(code(`export const place = '${text}'\n`)).toEqual(['own-machine:1'])
     },
   )
+
+  test('a home is a machine’s, unless a test makes it up', () => {
+    const source = `export const place = '/home/someone/x'\n`
+    expect(code(source)).toEqual(['own-machine:1'])
+    expect(inTest(`${source}test('planted', () => expect(place).toBe(1))\n`)).toEqual([])
+  })
 
   test('inputs show how the world writes', () => {
     expect(rulesIn('tests/cases/sql.jsonl', '/root/x TODO\n')).toEqual([])
@@ -88,6 +94,13 @@ describe('length', () => {
     expect(code(`// é, a byte more than a letter\nconst long = () => {\n${body}}\n`)).toEqual(['long-function:2'])
     expect(code(`class Long {\n  run() {\n${body}}\n}\n`)).toEqual(['long-function:2'])
     expect(code(`function short() {\n${'run()\n'.repeat(68)}}\n`)).toEqual([])
+  })
+
+  test('a factory is counted without the functions it holds, and each of those by itself', () => {
+    const inner = (name: string, lines: number): string => `function ${name}() {\n${'run()\n'.repeat(lines)}}\n`
+    expect(code(`function make() {\n${inner('one', 60)}${inner('two', 60)}return one\n}\n`)).toEqual([])
+    expect(code(`function make() {\n${inner('one', 69)}}\n`)).toEqual(['long-function:2'])
+    expect(code(`function make() {\n${inner('one', 5)}${'run()\n'.repeat(69)}}\n`)).toEqual(['long-function:1'])
   })
 
   test('a chapter of tests may be long, one test may not', () => {
@@ -117,6 +130,8 @@ describe('tests', () => {
       ),
     ).toEqual([])
     expect(inTest(wrap('await clock.sleep(5000)'))).toEqual([])
+    const clock = `class ShiftedClock {\n  sleep(ms: number): Promise<void> {\n    return new Promise((resolve) => setTimeout(resolve, ms))\n  }\n}\n`
+    expect(rulesIn('tests/fakes/clock.ts', clock)).toEqual([])
   })
 
   test('asserting nothing', () => {

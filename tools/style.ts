@@ -20,7 +20,7 @@ const functionLinesMax = 70
 const longFiles: ReadonlySet<string> = new Set()
 
 /** The first line of a file that nobody reads or edits, and that names the tool that wrote it. */
-const generated = /^\/\/ (Generated|Written|Made) by tools\/[a-z-]+\.ts/
+const generated = /^\/[/*]+ (Generated|Written|Made) by tools\/[a-z-]+\.ts/
 
 const codeFile = /\.(ts|js|mjs|cjs)$/
 const textFile = /\.(ts|js|mjs|cjs|json|jsonc|md|yaml|yml|sh|sql|css|html|patch|toml)$|^\.ci\//
@@ -47,8 +47,10 @@ const bareTime = /(^|[a-z])(timeout|Timeout|ttl|Ttl)$/
 const unfinished = /\b(TODO|FIXME|XXX|HACK)\b|not (yet )?implemented|placeholder implementation/
 const quieted = /@ts-(ignore|expect-error|nocheck)|(eslint|oxlint|biome)-(disable|ignore)|prettier-ignore|(istanbul|v8|c8) ignore/
 const ownMachine =
-  /registry\.npmjs|npmmirror|https?:\/\/[a-z0-9.-]*(npm|registry)[a-z0-9.-]*\/|\/(work|farm|root)\/|\/home\/[a-z]|\/Users\/|\/tmp\/helpers/
+  /registry\.npmjs|npmmirror|https?:\/\/[a-z0-9.-]*(npm|registry)[a-z0-9.-]*\/|\/(work|farm|root)\/|\/tmp\/helpers/
 const skipped = /\b(describe|test|it|suite)\.(skip|only|todo|fails|skipIf|runIf)\b|\b(xit|xdescribe|fit|fdescribe)\(/
+/** A test may make such a path up. */
+const ownHome = /\/home\/[a-z]|\/Users\//
 /** The files in which these words are the subject. */
 const aboutStyle = /^tools\/(style|planted-violations)(\.test)?\.ts$/
 
@@ -91,6 +93,7 @@ function breachesOfLines(file: string, source: string): readonly StyleFinding[] 
   }
   look('unfinished', unfinished, 'finish it, or write the issue')
   look('own-machine', ownMachine, 'a path or host that others do not have')
+  if (!testFile.test(file)) look('own-machine', ownHome, 'a path that others do not have')
   if (!codeFile.test(file)) return found
   look('quieted', quieted, 'mend the code, or write the exception with its reason into .oxlintrc.json')
   if (testFile.test(file) || file.startsWith('tests/'))
@@ -123,21 +126,31 @@ function wordsOf(name: string): readonly string[] {
   return name.split(/(?<=[a-z0-9])(?=[A-Z])|_/).map((word) => word.toLowerCase())
 }
 
-/** A function that lays out tests is a chapter, not a function: its parts are counted, not the whole. */
+/**
+ * A function that lays out tests is a chapter, and one that holds others (a factory with its methods) is a class by another name: their parts
+ * are counted, not the whole.
+ */
 function longFunctions(syntax: Syntax): { readonly line: number; readonly length: number; readonly name: string }[] {
   const chapters = new Set<SyntaxNode>()
+  const held = new Map<SyntaxNode, number>()
   const functions: { node: SyntaxNode; name: string }[] = []
   walkSyntax(syntax.root, (node, ancestors) => {
-    if (isFunction(node)) functions.push({ node, name: functionName(node, ancestors[0]) })
     if (/^(describe|test|it)(\.\w+)*$/.test(calleeName(node))) for (const ancestor of ancestors) chapters.add(ancestor)
+    if (!isFunction(node)) return
+    functions.push({ node, name: functionName(node, ancestors[0]) })
+    const holder = ancestors.find(isFunction)
+    const isNamed = node.type !== 'ArrowFunctionExpression' && node.type !== 'FunctionExpression'
+    if (holder !== undefined && isNamed) held.set(holder, (held.get(holder) ?? 0) + lengthOf(syntax, node))
   })
   return functions
     .filter(({ node }) => !chapters.has(node))
-    .map(({ node, name }) => {
-      const { first, last } = syntax.lines(node)
-      return { line: first, length: last - first + 1, name }
-    })
+    .map(({ node, name }) => ({ line: syntax.lines(node).first, length: lengthOf(syntax, node) - (held.get(node) ?? 0), name }))
     .filter(({ length }) => length > functionLinesMax)
+}
+
+function lengthOf(syntax: Syntax, node: SyntaxNode): number {
+  const { first, last } = syntax.lines(node)
+  return last - first + 1
 }
 
 function functionName(node: SyntaxNode, parent: SyntaxNode | undefined): string {

@@ -15,6 +15,7 @@ const { values } = parseArgs({
     state: { type: 'string' },
     'vault-socket': { type: 'string' },
     'vault-token-file': { type: 'string' },
+    'isolation-level': { type: 'string' },
     'exit-with-parent': { type: 'boolean' },
   },
 })
@@ -62,7 +63,7 @@ async function answer(request: IncomingMessage): Promise<{ status: number; body:
     handle.revoked = true
     return { status: 200, body: { revoked: [revoke] } }
   }
-  switch (request.url) {
+  switch (request.url ?? '') {
     case '/api/v1/handles': {
       if (body.agent === undefined || body.agent === 'nobody') return refusal(403, 'not_in_scope')
       const id = randomBytes(8).toString('hex')
@@ -86,8 +87,9 @@ async function answer(request: IncomingMessage): Promise<{ status: number; body:
     case '/die':
       process.stderr.write('the fake gateway was told to die\n')
       process.exit(1)
+    default:
+      return refusal(404, 'not_supported')
   }
-  return refusal(404, 'not_supported')
 }
 
 const server = createServer((request, response) => {

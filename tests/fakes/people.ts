@@ -11,6 +11,7 @@ import {
   SallyportError,
   type Session,
 } from '@sallyport/core'
+import { type ControlListener, startControl } from '../../packages/gateway/src/control/index.ts'
 import type { Control, ControlPorts, Feed, Kill, Recorded, Signed } from '../../packages/gateway/src/control/ports.ts'
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
 import { openPeople } from '../../packages/gateway/src/store/people.ts'
@@ -159,6 +160,11 @@ export function makePeopleBench(): PeopleBench {
     return made
   }
   return { ports, clock, log, sessions, kills, releases, state, ask }
+}
+
+/** The people's pages and API of a bench, on real sockets at a free port. */
+export function startPeopleListener(bench: PeopleBench): Promise<ControlListener> {
+  return startControl(bench.ports, { port: 0, operatorTokenSha256 })
 }
 
 function snapshotOf(upstream: string, madeAtMs: number): Awaited<ReturnType<Control['snapshots']>>[number] {

@@ -9,6 +9,7 @@ try {
     configuration,
     stateDirectory: state,
     json: false,
+    agentUser: process.env['FAKE_AGENT_USER'] ?? null,
     programs: { ...shippedPrograms, gateway: fileURLToPath(new URL('./gateway-process.ts', import.meta.url)) },
     nowMs: Date.now,
     write: (text) => process.stdout.write(text),

@@ -83,7 +83,10 @@ export class Visit {
     return said
   }
 
-  async #send(path: string, init: RequestInit & { headers: Record<string, string> }): Promise<Said> {
+  async #send(
+    path: string,
+    init: { readonly method?: string; readonly headers: Record<string, string>; readonly body?: string },
+  ): Promise<Said> {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
     const answer = await this.#site.app.request(`${origin}${path}`, {
       ...init,

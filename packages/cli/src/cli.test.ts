@@ -23,7 +23,7 @@ describe('help', () => {
       ['handle', 'issue', '--help'],
     ]) {
       const { code, output } = await run(...words)
-      expect(code, words.join(' ')).toBe(0)
+      expect(code).toBe(0)
       expect(output).toContain('--state')
       expect(output).toContain('Exit codes:')
     }

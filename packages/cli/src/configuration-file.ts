@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { isMap, parseDocument, type Document } from 'yaml'
 import { CommandFailure, exitCodes } from './failure.ts'
 import { writePrivateFile } from './state-directory.ts'
@@ -86,6 +86,17 @@ export function readReferences(
       return typeof reference === 'string' ? [{ upstream, role, reference }] : []
     }),
   )
+}
+
+/** The files of `file:` references: what an agent would look for first. None when the configuration cannot be read. */
+export function credentialFiles(configuration: string): readonly string[] {
+  try {
+    return readReferences(openConfigurationFile(configuration))
+      .filter(({ reference }) => reference.startsWith('file:'))
+      .map(({ reference }) => resolve(dirname(configuration), reference.slice('file:'.length)))
+  } catch {
+    return []
+  }
 }
 
 export function saveConfigurationFile(file: ConfigurationFile): void {

@@ -132,10 +132,21 @@ async function readAnswer<Shape>(response: Response, shape: z.ZodType<Shape>): P
   return shape.parse(text === '' ? null : parseJson(text))
 }
 
+/** The body's stream is typed loosely; its reader is not. */
+async function* chunksOf(response: Response): AsyncIterable<Uint8Array> {
+  if (response.body === null) return
+  const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader()
+  try {
+    for (let step = await reader.read(); !step.done; step = await reader.read()) yield step.value
+  } finally {
+    await reader.cancel().catch(() => undefined)
+  }
+}
+
 async function readText(response: Response): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of chunksOf(response)) {
     text += decoder.decode(chunk, { stream: true })
     if (text.length > answerBytesMax)
       throw unreachable('The gate answered with more than it ever should.', 'Run `sallyport doctor`.')
@@ -172,7 +183,7 @@ async function* readStream<Shape>(
 async function* readLines(response: Response): AsyncIterable<string> {
   const decoder = new TextDecoder()
   let rest = ''
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of chunksOf(response)) {
     rest += decoder.decode(chunk, { stream: true })
     const lines = rest.split('\n')
     rest = lines.pop() ?? ''

@@ -59,37 +59,39 @@ export async function surveyDatabase(database: DatabaseUrl): Promise<Survey> {
 /** By code, never by the driver's text: that may repeat what was in the URL. */
 function connectFailure(database: DatabaseUrl, error: unknown): CommandFailure {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const [what, next] = explainConnectError(code, error instanceof Error ? error.message : '')
+  const [what, next] = connectErrors.get(code) ?? explainMessage(code, error instanceof Error ? error.message : '')
   return new CommandFailure(exitCodes.failed, 'upstream_unavailable', `${database.label}: ${what}`, 'Nothing was written.', next)
 }
 
-function explainConnectError(code: string, message: string): readonly [what: string, next: string] {
-  switch (code) {
-    case '28P01':
-      return ['the server refused the password.', 'Check user and password; in a URL, special characters are written as %XX.']
-    case '28000':
-      return ['the server lets this user in from here in no way.', 'See the server’s pg_hba.conf, or add sslmode=require.']
-    case '3D000':
-      return ['the server has no database of that name.', 'Check the last part of the URL.']
-    case '53300':
-      return ['the server has no connection left.', 'Try again later, or raise max_connections.']
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return ['the host’s name is not known here.', 'Check the host in the URL.']
-    case 'ECONNREFUSED':
-      return ['nobody listens at that host and port.', 'Check host and port, and that the server runs.']
-    case 'ETIMEDOUT':
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return ['the host does not answer.', 'Check host, network and firewall.']
-  }
+type Explained = readonly [what: string, next: string]
+
+const silent: Explained = ['the host does not answer.', 'Check host, network and firewall.']
+const unknownHost: Explained = ['the host’s name is not known here.', 'Check the host in the URL.']
+
+/** SQLSTATEs of a refused connection, and the system's own codes. */
+const connectErrors: ReadonlyMap<string, Explained> = new Map([
+  ['28P01', ['the server refused the password.', 'Check user and password; in a URL, special characters are written as %XX.']],
+  ['28000', ['the server lets this user in from here in no way.', 'See the server’s pg_hba.conf, or add sslmode=require.']],
+  ['3D000', ['the server has no database of that name.', 'Check the last part of the URL.']],
+  ['53300', ['the server has no connection left.', 'Try again later, or raise max_connections.']],
+  ['ECONNREFUSED', ['nobody listens at that host and port.', 'Check host and port, and that the server runs.']],
+  ['ENOTFOUND', unknownHost],
+  ['EAI_AGAIN', unknownHost],
+  ['ETIMEDOUT', silent],
+  ['EHOSTUNREACH', silent],
+  ['ENETUNREACH', silent],
+])
+
+/** The driver has no code for these. */
+function explainMessage(code: string, message: string): Explained {
   if (message.includes('does not support SSL'))
     return ['the server does not speak TLS.', 'Add sslmode=disable if the network between is your own.']
-  if (code.includes('CERT') || code.includes('SELF_SIGNED'))
+  if (code.includes('CERT') || code.includes('SELF_SIGNED')) {
     return [
       'the server’s certificate is not trusted here.',
-      'Use sslmode=require to encrypt without checking it, or install its authority.',
+      'Name its authority with sslrootcert=FILE, or use sslmode=require to encrypt without checking.',
     ]
+  }
   if (message.toLowerCase().includes('timeout')) return ['the host does not answer in time.', 'Check host, network and firewall.']
   return [`it cannot be connected to${code === '' ? '' : ` (${code})`}.`, 'Check that a PostgreSQL server answers there.']
 }

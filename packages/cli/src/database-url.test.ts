@@ -16,13 +16,19 @@ describe('parseDatabaseUrl', () => {
     expect(database.label).not.toContain('p#ss')
   })
 
-  test('TLS as libpq means it, and off without a word only on this machine', () => {
+  test('encryption is said, not guessed, off this machine', () => {
     const ssl = (rest: string): unknown => clientConfig(parseDatabaseUrl(`postgres://a:b@${rest}`)).ssl
     expect(ssl('db.example.com/x?sslmode=verify-full')).toBe(true)
     expect(ssl('db.example.com/x?sslmode=require')).toEqual({ rejectUnauthorized: false })
-    expect(ssl('db.example.com/x')).toEqual({ rejectUnauthorized: false })
     expect(ssl('127.0.0.1/x')).toBe(false)
-    expect(ssl('127.0.0.1.example.com/x')).toEqual({ rejectUnauthorized: false })
+    for (const rest of [
+      'db.example.com/x',
+      '127.0.0.1.example.com/x',
+      'db.example.com/x?sslmode=prefer',
+      '127.0.0.1/x?host=db.example.com',
+    ]) {
+      expect(() => ssl(rest)).toThrow(/sslmode|parameter/)
+    }
   })
 
   test.each([
@@ -52,7 +58,7 @@ describe('parseDatabaseUrl', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[!-~]{12,40}$/), (secret) => {
         try {
-          parseDatabaseUrl(`postgres://app:${secret}@db.example.com/shop`)
+          parseDatabaseUrl(`postgres://app:${secret}@db.example.com/shop?sslmode=require`)
         } catch (error) {
           expect(String(error)).not.toContain(secret)
         }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { ClientConfig } from 'pg'
 import { CommandFailure, exitCodes } from './failure.ts'
 
@@ -10,12 +11,15 @@ export interface DatabaseUrl {
   readonly host: string
   readonly port: number
   readonly database: string
-  readonly sslmode: string
+  readonly sslmode: Sslmode
+  readonly rootCertificate: string | null
   /** `user@host:port/database`. */
   readonly label: string
 }
 
-const sslmodes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']
+/** As the gate takes them; `prefer` and `allow` would fall back to plain text without a word. */
+const sslmodes = ['disable', 'require', 'verify-ca', 'verify-full'] as const
+type Sslmode = (typeof sslmodes)[number]
 
 /** Parses what a person pasted. Errors name the part that is wrong and repeat nothing of it: any part may turn out to be the password. */
 export function parseDatabaseUrl(text: string): DatabaseUrl {
@@ -31,11 +35,28 @@ export function parseDatabaseUrl(text: string): DatabaseUrl {
   if (user === '') throw badUrl('The URL names no user.')
   if (database === '' || database.includes('/')) throw badUrl('The URL names no database after the host.')
   if (parsed.hash !== '') throw badUrl('The URL holds a bare "#"; in a password it is written %23.')
-  const sslmode = parsed.searchParams.get('sslmode') ?? ''
-  if (sslmode !== '' && !sslmodes.includes(sslmode)) throw badUrl(`The URL's sslmode is none of ${sslmodes.join(', ')}.`)
+  if (parsed.searchParams.has('host') || parsed.searchParams.has('port'))
+    throw badUrl('The URL names host or port in a parameter instead of before the database.')
   const host = parsed.hostname.replace(/^\[|\]$/g, '')
   const port = parsed.port === '' ? 5432 : Number(parsed.port)
-  return { url, user, password, host, port, database, sslmode, label: `${user}@${parsed.hostname}:${port}/${database}` }
+  const given = parsed.searchParams.get('sslmode')
+  const sslmode = given === null ? (isLoopback(host) ? 'disable' : null) : sslmodes.find((mode) => mode === given)
+  if (sslmode === null)
+    throw badUrl(
+      'The URL does not say whether to encrypt, and the host is not this machine: add ?sslmode=require, or verify-full.',
+    )
+  if (sslmode === undefined) throw badUrl(`The URL's sslmode is none of ${sslmodes.join(', ')}.`)
+  return {
+    url,
+    user,
+    password,
+    host,
+    port,
+    database,
+    sslmode,
+    rootCertificate: parsed.searchParams.get('sslrootcert'),
+    label: `${user}@${parsed.hostname}:${port}/${database}`,
+  }
 }
 
 function parseUrl(url: string): URL {
@@ -66,7 +87,7 @@ function badUrl(what: string): CommandFailure {
 
 const connectTimeoutMs = 5_000
 
-/** For `pg`. As libpq means it: `require` encrypts without checking who answers, `verify-full` checks; without a word, TLS off this machine only. */
+/** For `pg`, as the gate itself will connect: `require` encrypts without checking who answers, `verify-full` checks. */
 export function clientConfig(database: DatabaseUrl): ClientConfig {
   const { user, password, host, port } = database
   return {
@@ -82,19 +103,23 @@ export function clientConfig(database: DatabaseUrl): ClientConfig {
   }
 }
 
-function tlsFor({ sslmode, host }: DatabaseUrl): ClientConfig['ssl'] {
+function tlsFor({ sslmode, rootCertificate }: DatabaseUrl): ClientConfig['ssl'] {
   switch (sslmode) {
     case 'disable':
-    case 'allow':
       return false
-    case 'prefer':
     case 'require':
       return { rejectUnauthorized: false }
     case 'verify-ca':
     case 'verify-full':
-      return true
-    default:
-      return isLoopback(host) ? false : { rejectUnauthorized: false }
+      return rootCertificate === null ? true : { ca: readRoot(rootCertificate) }
+  }
+}
+
+function readRoot(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch {
+    throw badUrl('The file that sslrootcert names cannot be read.')
   }
 }
 

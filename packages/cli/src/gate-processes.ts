@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from './failure.ts'
+import type { IsolationLevel } from './isolation.ts'
 import { startPlayground, type Playground } from './playground/playground.ts'
 import { interrupted, startChild, type Child, type Ended } from './process-child.ts'
 import { findVaultUser } from './vault-user.ts'
@@ -19,6 +20,8 @@ export interface GateSettings {
   /** Absolute. Null: a playground. */
   readonly configuration: string | null
   readonly programs: Programs
+  /** How far agents stand from this gate; shown to people everywhere. */
+  readonly isolationLevel: IsolationLevel
   readonly nowMs: () => number
   /** Aborts the start. */
   readonly signal: AbortSignal
@@ -168,17 +171,12 @@ function startVault({ stateDirectory, programs, signal }: GateSettings, place: M
     name: 'vault',
     command: process.execPath,
     args: [
-      ...[
-        programs.vault,
-        'serve',
-        '--dir',
-        join(stateDirectory, 'vault'),
-        '--socket',
-        place.socket,
-        '--token-file',
-        place.tokenFile,
-      ],
-      ...(user === null ? [] : ['--user', user]),
+      programs.vault,
+      'serve',
+      `--dir=${join(stateDirectory, 'vault')}`,
+      `--socket=${place.socket}`,
+      `--token-file=${place.tokenFile}`,
+      ...(user === null ? [] : [`--user=${user}`]),
       '--while-stdin-open',
     ],
     // No upstream credential that our environment may hold is the vault's business.
@@ -191,7 +189,7 @@ function startVault({ stateDirectory, programs, signal }: GateSettings, place: M
 }
 
 function startGateway(
-  { stateDirectory, programs, signal }: GateSettings,
+  { stateDirectory, programs, isolationLevel, signal }: GateSettings,
   configuration: string,
   place: MeetingPlace,
 ): Promise<Child> {
@@ -199,8 +197,13 @@ function startGateway(
     name: 'gate',
     command: process.execPath,
     args: [
-      ...[programs.gateway, '--config', configuration, '--state', stateDirectory],
-      ...['--vault-socket', place.socket, '--vault-token-file', place.tokenFile, '--exit-with-parent'],
+      programs.gateway,
+      `--config=${configuration}`,
+      `--state=${stateDirectory}`,
+      `--vault-socket=${place.socket}`,
+      `--vault-token-file=${place.tokenFile}`,
+      `--isolation-level=${isolationLevel}`,
+      '--exit-with-parent',
     ],
     // `env:` references are read from it.
     env: process.env,

@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { CommandFailure, exitCodes } from './failure.ts'
+import { canReach } from './playground/os-user.ts'
 
 /** How far an agent stands from the gate (DESIGN §6). Level 1 needs a sandbox, 3 another host; what is seen from here is 0 or 2. */
 export type IsolationLevel = 0 | 1 | 2 | 3
@@ -80,11 +82,41 @@ export interface IsolationQuestion {
 export function readIsolationFacts(question: IsolationQuestion): IsolationFacts {
   return {
     ourUid: process.getuid?.() ?? null,
-    gateUid: (question.gatewayPid === null ? null : ownerOfProcess(question.gatewayPid)) ?? ownerOfFile(question.stateDirectory),
-    groups: run('id', ['-Gn'])?.split(/\s+/).filter(Boolean) ?? [],
+    gateUid: findGateUid(question),
+    groups: splitWords(run('id', ['-Gn'])),
     canBecomeRoot: run('sudo', ['-n', 'true']) !== null,
     readable: question.secretFiles.filter(isReadable),
   }
+}
+
+/** Looks at it for the user that agents are said to run as; the asker has to be able to see that user's rights, which takes root for sudo. */
+export function readIsolationFactsOf(user: string, question: IsolationQuestion): IsolationFacts {
+  const uid = Number(run('id', ['-u', '--', user]) ?? Number.NaN)
+  const gid = Number(run('id', ['-g', '--', user]) ?? Number.NaN)
+  if (!Number.isInteger(uid) || !Number.isInteger(gid)) {
+    throw new CommandFailure(
+      exitCodes.usage,
+      'usage',
+      `This machine has no user ${user}.`,
+      'Nothing was started.',
+      'Name the user that agents run as with --agent-user.',
+    )
+  }
+  return {
+    ourUid: uid,
+    gateUid: findGateUid(question),
+    groups: splitWords(run('id', ['-Gn', '--', user])),
+    canBecomeRoot: run('sudo', ['-n', '-l', '-U', user])?.includes('may run the following commands') ?? false,
+    readable: question.secretFiles.filter((path) => existsSync(path) && canReach(realpathSync(path), { uid, gid })),
+  }
+}
+
+function findGateUid(question: IsolationQuestion): number | null {
+  return (question.gatewayPid === null ? null : ownerOfProcess(question.gatewayPid)) ?? ownerOfFile(question.stateDirectory)
+}
+
+function splitWords(text: string | null): readonly string[] {
+  return text?.split(/\s+/).filter(Boolean) ?? []
 }
 
 function ownerOfProcess(pid: number): number | null {

@@ -1,6 +1,13 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type LogSource, parseSegmentName, parseTilePath, parseVerifierKeys, signatureTypes, type VerifierKey } from '@sallyport/core'
+import {
+  type LogSource,
+  parseSegmentName,
+  parseTilePath,
+  parseVerifierKeys,
+  signatureTypes,
+  type VerifierKey,
+} from '@sallyport/core'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from './failure.ts'
 
@@ -11,7 +18,14 @@ const tileBytesMax = 17 * 1024 * 1024
 async function readIfThere(path: string, bytesMax: number): Promise<Buffer | null> {
   try {
     const { size } = await stat(path)
-    if (size > bytesMax) throw new CommandFailure(exitCodes.failed, 'unreadable', `${path} has ${size} bytes.`, 'Nothing was verified.', 'Give the right file.')
+    if (size > bytesMax)
+      throw new CommandFailure(
+        exitCodes.failed,
+        'unreadable',
+        `${path} has ${size} bytes.`,
+        'Nothing was verified.',
+        'Give the right file.',
+      )
     return await readFile(path)
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null
@@ -29,7 +43,13 @@ export async function findLog(given: string): Promise<string> {
     if ((await readIfThere(join(directory, 'keys'), smallFileBytesMax)) !== null) return directory
     if ((await segmentNames(directory)).length > 0) return directory
   }
-  throw new CommandFailure(exitCodes.usage, 'no_log', `There is no log in ${given}.`, 'Nothing was verified.', 'Name the directory that holds `entries` and `checkpoint`, such as .sallyport/log.')
+  throw new CommandFailure(
+    exitCodes.usage,
+    'no_log',
+    `There is no log in ${given}.`,
+    'Nothing was verified.',
+    'Name the directory that holds `entries` and `checkpoint`, such as .sallyport/log.',
+  )
 }
 
 async function segmentNames(directory: string): Promise<readonly string[]> {
@@ -78,7 +98,13 @@ export async function findWitness(directory: string, given: string | undefined):
   try {
     const checkpoint = await readText(path)
     if (checkpoint === null && given !== undefined) {
-      throw new CommandFailure(exitCodes.usage, 'no_witness', `There is no witness's checkpoint at ${path}.`, 'Nothing was verified.', 'Name the file, or say `--witness none`.')
+      throw new CommandFailure(
+        exitCodes.usage,
+        'no_witness',
+        `There is no witness's checkpoint at ${path}.`,
+        'Nothing was verified.',
+        'Name the file, or say `--witness none`.',
+      )
     }
     return { path, checkpoint, problem: null }
   } catch (error) {
@@ -98,7 +124,11 @@ export async function findLogKeys(directory: string, given: readonly string[], w
 const identityShape = z.object({ witnessKey: z.string() })
 
 /** Keys of the witness: the caller's, else what the vault that holds the checkpoint says of itself, else those beside the log. */
-export async function findWitnessKeys(directory: string, given: readonly string[], witness: FoundWitness): Promise<readonly VerifierKey[]> {
+export async function findWitnessKeys(
+  directory: string,
+  given: readonly string[],
+  witness: FoundWitness,
+): Promise<readonly VerifierKey[]> {
   if (given.length > 0) return ofType(given.join('\n'), signatureTypes.cosignature)
   const identity = await readText(join(dirname(dirname(witness.path)), 'identity'))
   const claimed = identityShape.safeParse(parseFirstLine(identity ?? ''))

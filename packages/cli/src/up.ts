@@ -1,11 +1,12 @@
 import { existsSync, realpathSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectControl } from './control-client.ts'
 import { issuedShape, paths } from './control-api.ts'
 import { CommandFailure, exitCodes, type ExitCode } from './failure.ts'
 import { startGate, type Programs, type RunningGate } from './gate-processes.ts'
-import { judgeIsolation, readIsolationFacts } from './isolation.ts'
+import { credentialFiles } from './configuration-file.ts'
+import { judgeIsolation, readIsolationFacts, readIsolationFactsOf, type Isolation } from './isolation.ts'
 import { takeStartLock } from './start-lock.ts'
 import { makePrivateFolder, readRun } from './state-directory.ts'
 import { describeWelcome, type Welcome } from './welcome.ts'
@@ -15,6 +16,8 @@ export interface UpSettings {
   readonly configuration: string | null
   readonly stateDirectory: string
   readonly json: boolean
+  /** The user that agents run as; null: taken to be whoever starts the gate. */
+  readonly agentUser: string | null
   readonly programs: Programs
   readonly nowMs: () => number
   readonly write: (text: string) => void
@@ -41,8 +44,16 @@ export async function runUp(settings: UpSettings): Promise<ExitCode> {
   try {
     const startedAtMs = settings.nowMs()
     const { programs, nowMs } = settings
-    gate = await startGate({ stateDirectory, configuration, programs, nowMs, signal: interruption.signal })
-    settings.write(await describeReady(settings, gate, stateDirectory, startedAtMs))
+    const isolation = examineIsolation(settings.agentUser, stateDirectory, configuration)
+    gate = await startGate({
+      stateDirectory,
+      configuration,
+      programs,
+      isolationLevel: isolation.level,
+      nowMs,
+      signal: interruption.signal,
+    })
+    settings.write(await describeReady(settings, gate, isolation, stateDirectory, startedAtMs))
     const ended = await Promise.race([gate.ended, whenAborted(interruption.signal)])
     await gate.stop()
     if (ended === null) return exitCodes.ok
@@ -112,13 +123,21 @@ function endedFailure(name: string, lastLines: readonly string[], stateDirectory
   )
 }
 
+/** The gate will run as we do, and its state is ours. */
+function examineIsolation(agentUser: string | null, stateDirectory: string, configuration: string | null): Isolation {
+  const names = ['operator.token', 'vault.token', 'store.db', 'secrets'].map((name) => join(stateDirectory, name))
+  const secretFiles = [...names, ...(configuration === null ? [] : credentialFiles(configuration))]
+  const question = { stateDirectory, gatewayPid: process.pid, secretFiles }
+  return judgeIsolation(agentUser === null ? readIsolationFacts(question) : readIsolationFactsOf(agentUser, question))
+}
+
 async function describeReady(
   settings: UpSettings,
   gate: RunningGate,
+  isolation: Isolation,
   stateDirectory: string,
   startedAtMs: number,
 ): Promise<string> {
-  const isolation = judgeIsolation(readIsolationFacts({ stateDirectory, gatewayPid: gate.run.gatewayPid, secretFiles: [] }))
   const secondsToReady = (settings.nowMs() - startedAtMs) / 1000
   const { controlUrl, postgresAddress, configuration } = gate.run
   const trial = await issueTrial(gate, stateDirectory)

@@ -211,7 +211,7 @@ describe('a vault with damage', () => {
     await sealParts(vault, { a: big.subarray(0, 1 << 20), b: 'create table orders()', c: 'alice\nbob\n', d: 'the newest' })
     await vault.end()
     const { damage } = await verify()
-    expect(damage.map((one) => one.kind).sort()).toEqual(['damaged_chunk', 'damaged_manifest', 'missing_manifest'])
+    expect(new Set(damage.map((one) => one.kind))).toEqual(new Set(['damaged_chunk', 'damaged_manifest', 'missing_manifest']))
     const restored = await runVault(['restore', folder, ids[0] ?? '', '--to', join(folder, '..', 'out')])
     expect(restoreShape.parse(restored.document).ok).toBe(true)
   })

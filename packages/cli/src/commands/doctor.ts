@@ -1,7 +1,7 @@
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 import { z } from 'zod'
-import { openConfigurationFile, readReferences } from '../configuration-file.ts'
+import { credentialFiles } from '../configuration-file.ts'
 import { connectControl } from '../control-client.ts'
 import { bad, examineConfiguration, examineModes, good, note, type Finding } from '../examination.ts'
 import { exitCodes, toFailure } from '../failure.ts'
@@ -53,17 +53,6 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
   const isWell = isolation.waysAround.length === 0 && findings.every(({ verdict }) => verdict !== 'bad')
   process.exitCode = isWell ? exitCodes.ok : exitCodes.failed
   process.stdout.write(options.json ? `${JSON.stringify({ isolation, findings })}\n` : describe(isolation, findings))
-}
-
-/** The files an agent would look for first. */
-function credentialFiles(configuration: string): readonly string[] {
-  try {
-    return readReferences(openConfigurationFile(configuration))
-      .filter(({ reference }) => reference.startsWith('file:'))
-      .map(({ reference }) => resolve(dirname(configuration), reference.slice('file:'.length)))
-  } catch {
-    return []
-  }
 }
 
 function examineNode(): Finding {

@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { makePeopleBench, operatorToken, operatorTokenSha256 } from '../../../../tests/fakes/people.ts'
-import { type ControlListener, startControl } from '../../../gateway/src/control/index.ts'
+import { makePeopleBench, operatorToken, startPeopleListener } from '../../../../tests/fakes/people.ts'
 import { runCli } from '../cli.ts'
 import { chooseScope } from './kill.ts'
 import { describeWhole } from './requests.ts'
@@ -13,10 +12,10 @@ import { describeLine } from './tail.ts'
 
 const bench = makePeopleBench()
 const state = mkdtempSync(join(tmpdir(), 'sallyport-cli-'))
-let listener: ControlListener
+let listener: Awaited<ReturnType<typeof startPeopleListener>>
 
 beforeAll(async () => {
-  listener = await startControl(bench.ports, { port: 0, operatorTokenSha256 })
+  listener = await startPeopleListener(bench)
   const run = {
     controlUrl: listener.url,
     postgresAddress: '127.0.0.1:1',
@@ -38,8 +37,14 @@ afterAll(async () => {
 /** The command in this process, with what it prints. */
 async function run(...words: readonly string[]): Promise<{ code: number; out: string; error: string }> {
   const printed = { out: '', error: '' }
-  const out = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => ((printed.out += String(chunk)), true))
-  const error = vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => ((printed.error += String(chunk)), true))
+  const out = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    printed.out += String(chunk)
+    return true
+  })
+  const error = vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => {
+    printed.error += String(chunk)
+    return true
+  })
   try {
     const code = await runCli([...words, ...(words.includes('--state') ? [] : ['--state', state])])
     return { code, ...printed }

@@ -3,7 +3,12 @@ import { z } from 'zod'
 import { stateOption } from '../state-directory.ts'
 import { runUp, shippedPrograms } from '../up.ts'
 
-const optionsShape = z.object({ config: z.string().optional(), state: z.string(), json: z.boolean().default(false) })
+const optionsShape = z.object({
+  config: z.string().optional(),
+  state: z.string(),
+  agentUser: z.string().optional(),
+  json: z.boolean().default(false),
+})
 
 export function makeCommand(): Command {
   return new Command('up')
@@ -13,13 +18,15 @@ export function makeCommand(): Command {
     )
     .option('--config <file>', 'the configuration (default: sallyport.yaml here, else a playground)')
     .addOption(stateOption())
+    .option('--agent-user <name>', 'the system’s user that agents run as, to judge the isolation level by (default: you)')
     .option('--json', 'one JSON line when ready instead of the text')
     .action(async (given: unknown) => {
-      const { config, state, json } = optionsShape.parse(given)
+      const { config, state, agentUser, json } = optionsShape.parse(given)
       process.exitCode = await runUp({
         configuration: config ?? null,
         stateDirectory: state,
         json,
+        agentUser: agentUser ?? null,
         programs: shippedPrograms,
         nowMs: Date.now,
         write: (text) => process.stdout.write(text),

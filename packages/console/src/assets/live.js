@@ -62,7 +62,7 @@ channel.onmessage = (event) => {
   state.textContent = 'Live'
   show(event.data)
 }
-navigator.locks.request('sallyport-live', () => {
+void navigator.locks.request('sallyport-live', () => {
   open()
   return new Promise(() => {})
 })

@@ -46,7 +46,7 @@ test('requests, one request, sessions, kills, snapshots, status', async () => {
     question: { text: request.question.text },
     approvals: [],
   })
-  for (const path of ['sessions', 'kills', 'snapshots', 'status']) expect((await call(`/api/v1/${path}`)).status, path).toBe(200)
+  for (const path of ['sessions', 'kills', 'snapshots', 'status']) expect((await call(`/api/v1/${path}`)).status).toBe(200)
   expect((await call('/api/v1/requests/unknown')).status).toBe(404)
 })
 
@@ -84,7 +84,7 @@ test('the operator’s token gives no verdict, releases nothing, and opens no pa
     `/api/v1/kills/${kill?.id ?? ''}/release`,
     '/api/v1/release',
   ]
-  for (const path of tries) expect((await call(path, { verdict: 'approve', reason: '' })).status, path).toBe(404)
+  for (const path of tries) expect((await call(path, { verdict: 'approve', reason: '' })).status).toBe(404)
   const host = { host: `localhost:${port}`, origin: `http://localhost:${port}` }
   for (const path of [`/requests/${request.id}/verdict`, `/kills/${kill?.id ?? ''}/release`]) {
     const answer = await site.app.request(`http://localhost:${port}${path}`, {
@@ -92,7 +92,7 @@ test('the operator’s token gives no verdict, releases nothing, and opens no pa
       headers: { ...host, authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' },
       body: '{}',
     })
-    expect(answer.status, path).toBe(403)
+    expect(answer.status).toBe(403)
   }
   expect((await bench.ports.requests.get(request.id))?.state).toBe('pending')
   expect(bench.kills).toHaveLength(1)
@@ -133,7 +133,7 @@ test('events as lines, from any place', async () => {
   for (let index = 0; index < 5; index += 1)
     await bench.log.append({ type: 'decision', atMs: index, agent: 'coder', data: { n: index } })
   const lines = (await call('/api/v1/events?after=2')).text.trim().split('\n')
-  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+  expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([
     { index: 3, type: 'decision', agent: 'coder' },
     { index: 4, data: { n: 4 } },
   ])

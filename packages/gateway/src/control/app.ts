@@ -1,7 +1,7 @@
-import { assets, renderProblem } from '@sallyport/console'
-import { Hono } from 'hono'
+import { assets, type Frame, renderProblem } from '@sallyport/console'
+import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
-import { Refused, toRefused } from './answer.ts'
+import { type Refused, toRefused } from './answer.ts'
 import { addApiRoutes, admitOperator } from './api-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
@@ -62,10 +62,19 @@ function addErrorAnswers(app: SiteApp, site: Site): void {
     const wantsPage = context.req.method === 'GET' && (context.req.header('accept') ?? '').includes('text/html')
     // Refused before anybody looked who it is: there is no frame to put a page in.
     if (!wantsPage || !context.get('visitor')) return context.json({ error: { code, message, notDone, next } }, refused.status)
-    const frame = await makeFrame(site, context).catch(() => null)
+    const frame = await tryFrame(site, context)
     if (frame === null) return context.json({ error: { code, message, notDone, next } }, refused.status)
     return context.html(renderProblem(frame, { title: titleOf(refused), message: `${message} ${notDone}`, next }), refused.status)
   })
+}
+
+/** The store may be what failed. */
+async function tryFrame(site: Site, context: Context<Admitted>): Promise<Frame | null> {
+  try {
+    return await makeFrame(site, context)
+  } catch {
+    return null
+  }
 }
 
 function titleOf(refused: Refused): string {

@@ -43,7 +43,7 @@ describe('requests forged by other pages', () => {
   test('by other methods', async () => {
     for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
       const answer = await site.app.request(`${origin}/kill`, { method, headers: { host: `localhost:${port}`, origin } })
-      expect(answer.status, method).toBe(405)
+      expect(answer.status).toBe(405)
     }
     expect((await ada.get('/kill')).status).toBe(404)
   })
@@ -250,9 +250,9 @@ describe('answers', () => {
       '{"kind":"all","id":"x"}',
       '{"kind":"all","id":"*","by":"root"}',
       '{"__proto__":{"kind":"all"}}',
-      `${'['.repeat(20_000)}`,
+      '['.repeat(20_000),
     ]) {
-      expect((await ada.post('/kill', body)).status, body.slice(0, 40)).toBe(400)
+      expect((await ada.post('/kill', body)).status).toBe(400)
     }
     expect(bench.kills).toEqual([])
   })

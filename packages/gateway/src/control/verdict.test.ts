@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import { challengeOf } from '@sallyport/core'
 import { makePeopleBench, type PeopleBench } from '../../../../tests/fakes/people.ts'
-import { challengeIn, enrolAnother, makeSignedIn, origin, Visit } from '../../../../tests/fakes/visit.ts'
+import { challengeIn, enrolAnother, makeSignedIn, origin, type Visit } from '../../../../tests/fakes/visit.ts'
 
 let bench: PeopleBench
 let ada: Visit
@@ -18,7 +18,7 @@ const stateOf = async (id: string): Promise<string | undefined> => (await bench.
 
 /** The refusal, and that it left no trace but on the log. */
 async function expectRefused(said: { status: number; text: string }, status: number, id: string): Promise<void> {
-  expect(said.status, said.text).toBe(status)
+  expect(said.status).toBe(status)
   expect(await stateOf(id)).toBe('pending')
   expect((await bench.ports.requests.get(id))?.approvals).toEqual([])
 }
@@ -26,7 +26,7 @@ async function expectRefused(said: { status: number; text: string }, status: num
 test('a good signature approves, and the approval can be verified again by anyone', async () => {
   const request = await bench.ask()
   const said = await ada.verdict(request, 'approve')
-  expect(said.status, said.text).toBe(200)
+  expect(said.status).toBe(200)
   const approval = (await bench.ports.requests.get(request.id))?.approvals[0]
   expect(approval).toMatchObject({ person: 'ada', verdict: 'approve', challenge: challengeOf(request, 'approve') })
   expect(approval?.evidence).toMatchObject({ rpId: 'localhost', origin, id: ada.passkey.credentialId })
@@ -171,7 +171,7 @@ test('the question changes between the page and the signature', async () => {
   const request = await bench.ask()
   const asked = await ada.challenge(request, 'approve')
   const changed = { ...request, question: { ...request.question, text: 'DROP DATABASE production' } }
-  const { get } = bench.ports.requests
+  const get = bench.ports.requests.get.bind(bench.ports.requests)
   bench.ports.requests.get = async (id) => (id === request.id ? changed : get(id))
   const signed = { verdict: 'approve', reason: '', response: ada.passkey.assert(challengeIn(asked)) }
   const said = await ada.post(`/requests/${request.id}/verdict`, signed)

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,12 +30,14 @@ await Promise.all(Array.from({ length: 16 }, async () => {
 /** Kills the writer with SIGKILL after it acknowledged so many events; what it had acknowledged until then. */
 async function lifeAndDeath(directory: string, killAfter: number): Promise<ReadonlyMap<number, number>> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', writer], { cwd: import.meta.dirname, env: { ...process.env, LOG_DIRECTORY: directory }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(child, 'exit')
   const acknowledged = new Map<number, number>()
   for await (const line of createInterface({ input: child.stdout })) {
     const [index, mine] = line.split(' ').map(Number)
     if (index !== undefined && mine !== undefined) acknowledged.set(index, mine)
     if (acknowledged.size === killAfter) child.kill('SIGKILL')
   }
+  await ended
   return acknowledged
 }
 

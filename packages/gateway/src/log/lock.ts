@@ -42,7 +42,7 @@ function isRunning(holder: string): boolean {
   // Our own number in a lock that we do not hold: left behind by a process that had it before us, as in containers.
   if (!Number.isSafeInteger(pid) || pid <= 0 || pid === process.pid || !exists(pid)) return false
   const now = startOf(pid)
-  return now === null || started === 'unknown' || now === started
+  return now !== 'ended' && (now === null || started === 'unknown' || now === started)
 }
 
 function exists(pid: number): boolean {
@@ -54,12 +54,14 @@ function exists(pid: number): boolean {
   }
 }
 
-/** When a process began, in ticks since boot; null where the system does not tell. */
+/** When a process began, in ticks since boot; `ended` for a zombie; null where the system does not tell. */
 function startOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // Field 22, counted after the command's name, which stands in parentheses and may hold anything.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
+    // Fields 3 and 22, counted after the command's name, which stands in parentheses and may hold anything.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // A zombie writes nothing any more, and where nobody reaps it stays for good.
+    return fields[0] === 'Z' || fields[0] === 'X' ? 'ended' : (fields[19] ?? null)
   } catch {
     return null
   }

@@ -22,7 +22,7 @@ ${resources.map(renderResource)}</dl></div>`
 function renderNames(names: readonly string[], none: string): Piece {
   if (names.length === 0) return markup`<span class="dim">${none}</span>`
   return [
-    `${names.length > 3 ? `${names.length}: ` : ''}`,
+    names.length > 3 ? `${names.length}: ` : '',
     names.map((name, index) => [index === 0 ? '' : ', ', markup`<code>${showLine(name)}</code>`]),
   ]
 }

@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { closeParsers, describe as describePostgres } from '../packages/connectors/src/postgres/describe.ts'
+
+/** A labelled operation, as tests/cases/*.jsonl hold them. */
+const caseShape = z.object({
+  id: z.string(),
+  sql: z.string(),
+  effect: z.enum(['read', 'write', 'ddl', 'admin', 'security', 'destructive']),
+  irreversible: z.boolean(),
+  also_ok: z.array(z.enum(['read', 'write', 'ddl', 'admin', 'security', 'destructive'])),
+  opaque: z.boolean(),
+  invalid: z.boolean(),
+})
+type Case = z.infer<typeof caseShape>
+
+const order = ['read', 'write', 'disrupt', 'escalate', 'destroy', 'unknown']
+const mild = new Set(['read', 'write', 'ddl'])
+
+function readCases(name: string): readonly Case[] {
+  const text = readFileSync(fileURLToPath(new URL(`./cases/${name}`, import.meta.url)), 'utf8')
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => caseShape.parse(JSON.parse(line)))
+}
+
+interface Judged {
+  readonly label: Case
+  readonly kind: string
+  readonly reversible: boolean
+}
+
+async function judge(label: Case): Promise<Judged> {
+  const operations = await describePostgres({ sql: label.sql })
+  const kind = operations.reduce(
+    (worst, { impact }) => (order.indexOf(impact.kind) > order.indexOf(worst) ? impact.kind : worst),
+    'read',
+  )
+  return { label, kind, reversible: operations.every(({ impact }) => impact.reversible) }
+}
+
+/** The definitions of the cases' own README: dangerous, missed, false alarm. */
+function figuresOf(judged: readonly Judged[]): {
+  missed: string[]
+  calledReversible: string[]
+  falseAlarms: string[]
+  benign: number
+  dangerous: number
+} {
+  const isCalledMild = ({ kind }: Judged): boolean => kind === 'read' || kind === 'write'
+  const labelsOf = ({ label }: Judged): string[] => [label.effect, ...label.also_ok]
+  const isDangerous = (one: Judged): boolean => labelsOf(one).every((effect) => !mild.has(effect))
+  const isBenign = (one: Judged): boolean =>
+    labelsOf(one).every((effect) => mild.has(effect)) && !one.label.irreversible && !one.label.opaque && !one.label.invalid
+  const idOf = ({ label }: Judged): string => label.id
+  return {
+    missed: judged.filter((one) => isDangerous(one) && isCalledMild(one)).map(idOf),
+    calledReversible: judged.filter((one) => one.label.irreversible && one.reversible).map(idOf),
+    falseAlarms: judged.filter((one) => isBenign(one) && !isCalledMild(one)).map(idOf),
+    benign: judged.filter(isBenign).length,
+    dangerous: judged.filter(isDangerous).length,
+  }
+}
+
+describe('labelled SQL', () => {
+  afterAll(closeParsers)
+
+  for (const file of ['sql.jsonl', 'sql-own.jsonl']) {
+    test(`${file}: nothing dangerous missed, nothing irreversible called reversible, at most 3 % false alarms`, async () => {
+      const cases = readCases(file)
+      const judged = await Promise.all(cases.map(judge))
+      const figures = figuresOf(judged)
+      const rate = (100 * figures.falseAlarms.length) / figures.benign
+      console.log(
+        `${file}: ${cases.length} cases, missed ${figures.missed.length} of ${figures.dangerous} dangerous, ` +
+          `irreversible called reversible ${figures.calledReversible.length}, false alarms ${figures.falseAlarms.length} of ${figures.benign} (${rate.toFixed(1)} %)`,
+      )
+      expect(figures.missed).toEqual([])
+      expect(figures.calledReversible).toEqual([])
+      expect(rate).toBeLessThanOrEqual(3)
+      expect(figures.dangerous).toBeGreaterThan(50)
+    })
+  }
+
+  test('what must not parse is never called mild', async () => {
+    const judged = await Promise.all(
+      [...readCases('sql.jsonl'), ...readCases('sql-own.jsonl')].filter(({ invalid }) => invalid).map(judge),
+    )
+    expect(judged.length).toBeGreaterThan(2)
+    for (const { label, kind } of judged) expect(['unknown', 'destroy', 'escalate'], label.id).toContain(kind)
+  })
+})
