@@ -129,8 +129,8 @@ export class FailingDisk {
     list: async (path) => [...new Set([...this.#names.keys()].filter((name) => name.startsWith(`${path}/`)).map((name) => name.slice(path.length + 1).split('/')[0] ?? ''))],
     open: async (path, how) => {
       const known = this.#names.get(path)
-      if (how !== 'create') return known ? this.#file(path, known) : null
-      if (known) throw Object.assign(new Error(`EEXIST: ${path}`), { code: 'EEXIST' })
+      if (how === 'read' || how === 'write') return known ? this.#file(path, known) : null
+      if (known && how === 'create') throw Object.assign(new Error(`EEXIST: ${path}`), { code: 'EEXIST' })
       await this.#meet('create', path)
       const content = new Content()
       this.#changeNames(path, (names) => names.set(path, content))

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from './failure.ts'
-import type { IsolationLevel } from './isolation.ts'
+import type { Isolation, IsolationLevel } from './isolation.ts'
 import { startPlayground, type Playground } from './playground/playground.ts'
 import { interrupted, startChild, type Child, type Ended } from './process-child.ts'
 import { findVaultUser } from './vault-user.ts'
@@ -20,8 +20,8 @@ export interface GateSettings {
   /** Absolute. Null: a playground. */
   readonly configuration: string | null
   readonly programs: Programs
-  /** How far agents stand from this gate; shown to people everywhere. */
-  readonly isolationLevel: IsolationLevel
+  /** Asked once the folders are as they will be: how far agents stand from this gate. */
+  readonly judgeIsolation: () => Isolation
   readonly nowMs: () => number
   /** Aborts the start. */
   readonly signal: AbortSignal
@@ -30,6 +30,7 @@ export interface GateSettings {
 /** Gate, vault and, in a playground, the database: up and ready. */
 export interface RunningGate {
   readonly run: Run
+  readonly isolation: Isolation
   /** One-time link for the first person; null when somebody is enrolled already. */
   readonly enrolmentUrl: string | null
   readonly playground: Playground | null
@@ -73,7 +74,8 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
     if (signal.aborted) throw interrupted()
     const configuration = playground?.configuration ?? settings.configuration
     if (configuration === null) throw new Error('neither a configuration nor a playground')
-    const gateway = await startGateway(settings, configuration, place)
+    const isolation = settings.judgeIsolation()
+    const gateway = await startGateway(settings, configuration, place, isolation.level)
     started.push(gateway)
     const ready = readyShape.parse(gateway.ready)
     const run: Run = {
@@ -87,24 +89,18 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
       startedAtMs: settings.nowMs(),
     }
     writeRun(stateDirectory, run)
-    return assemble(stateDirectory, run, ready.enrolmentUrl ?? null, playground, started)
+    return assemble(stateDirectory, { run, isolation, enrolmentUrl: ready.enrolmentUrl ?? null, playground }, started)
   } catch (error) {
     await stopInOrder(started)
     throw error
   }
 }
 
-function assemble(
-  stateDirectory: string,
-  run: Run,
-  enrolmentUrl: string | null,
-  playground: Playground | null,
-  started: readonly Child[],
-): RunningGate {
+type Facts = Pick<RunningGate, 'run' | 'isolation' | 'enrolmentUrl' | 'playground'>
+
+function assemble(stateDirectory: string, facts: Facts, started: readonly Child[]): RunningGate {
   return {
-    run,
-    enrolmentUrl,
-    playground,
+    ...facts,
     ended: Promise.race(started.map(async (child) => ({ child, how: await child.ended }))),
     async stop() {
       await stopInOrder(started)
@@ -189,9 +185,10 @@ function startVault({ stateDirectory, programs, signal }: GateSettings, place: M
 }
 
 function startGateway(
-  { stateDirectory, programs, isolationLevel, signal }: GateSettings,
+  { stateDirectory, programs, signal }: GateSettings,
   configuration: string,
   place: MeetingPlace,
+  isolationLevel: IsolationLevel,
 ): Promise<Child> {
   return startChild({
     name: 'gate',

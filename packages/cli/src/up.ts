@@ -44,16 +44,16 @@ export async function runUp(settings: UpSettings): Promise<ExitCode> {
   try {
     const startedAtMs = settings.nowMs()
     const { programs, nowMs } = settings
-    const isolation = examineIsolation(settings.agentUser, stateDirectory, configuration)
+    const examine = (): Isolation => examineIsolation(settings.agentUser, stateDirectory, configuration)
     gate = await startGate({
       stateDirectory,
       configuration,
       programs,
-      isolationLevel: isolation.level,
+      judgeIsolation: examine,
       nowMs,
       signal: interruption.signal,
     })
-    settings.write(await describeReady(settings, gate, isolation, stateDirectory, startedAtMs))
+    settings.write(await describeReady(settings, gate, stateDirectory, startedAtMs))
     const ended = await Promise.race([gate.ended, whenAborted(interruption.signal)])
     await gate.stop()
     if (ended === null) return exitCodes.ok
@@ -134,11 +134,11 @@ function examineIsolation(agentUser: string | null, stateDirectory: string, conf
 async function describeReady(
   settings: UpSettings,
   gate: RunningGate,
-  isolation: Isolation,
   stateDirectory: string,
   startedAtMs: number,
 ): Promise<string> {
   const secondsToReady = (settings.nowMs() - startedAtMs) / 1000
+  const { isolation } = gate
   const { controlUrl, postgresAddress, configuration } = gate.run
   const trial = await issueTrial(gate, stateDirectory)
   const welcome: Welcome = {

@@ -7,7 +7,7 @@ const tallLines = 24
 const tallCharacters = 2000
 
 /** Text of an agent's or an upstream's, whole, with what would hide made visible. */
-export function showText(text: string): Piece {
+function showText(text: string): Piece {
   return visiblePieces(text).map((piece) =>
     piece.kind === 'plain' ? piece.text : markup`<mark title="a character that does not show itself">${piece.text}</mark>`,
   )

@@ -38,7 +38,7 @@ export function formatInstant(atMs: number): string {
 }
 
 /** What an impact does, as a verb after "it". A new kind of impact is a type error here. */
-export function verbOf(kind: ImpactKind): string {
+function verbOf(kind: ImpactKind): string {
   switch (kind) {
     case 'read':
       return 'reads'

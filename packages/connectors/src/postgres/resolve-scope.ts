@@ -42,9 +42,11 @@ export async function countPreimage({ session, hold }: SqlAccess, context: Opera
   const { preimage } = context
   if (preimage === null || !(await isPreimageReadable(session, context))) return null
   const { alias } = preimage
-  await hold(
-    `SAVEPOINT sallyport_count; SET LOCAL transaction_read_only = on; SET LOCAL statement_timeout = ${countTimeoutMs}; SET LOCAL lock_timeout = ${countTimeoutMs}`,
-  )
+  // One statement each: the gate speaks the extended protocol on the agent's backend, so as not to disturb its unnamed statement.
+  await hold('SAVEPOINT sallyport_count')
+  await hold('SET LOCAL transaction_read_only = on')
+  await hold(`SET LOCAL statement_timeout = ${countTimeoutMs}`)
+  await hold(`SET LOCAL lock_timeout = ${countTimeoutMs}`)
   try {
     const rows = await session.query(
       `SELECT pg_catalog.count(DISTINCT ${alias}.ctid)::pg_catalog.text FROM ${preimage.from}\n${whereClause(preimage)}`,
@@ -55,7 +57,8 @@ export async function countPreimage({ session, hold }: SqlAccess, context: Opera
   } catch {
     return null
   } finally {
-    await hold('ROLLBACK TO SAVEPOINT sallyport_count; RELEASE SAVEPOINT sallyport_count')
+    await hold('ROLLBACK TO SAVEPOINT sallyport_count')
+    await hold('RELEASE SAVEPOINT sallyport_count')
   }
 }
 

@@ -103,7 +103,7 @@ async function lock({ hold }: SqlAccess, recorded: readonly (RecordedPlan | null
     .sort(([left], [right]) => compareOids(left, right))
     .map(([, { table, mode }]) => `LOCK TABLE ONLY ${table} IN ${mode} MODE`)
   try {
-    await hold([`SET LOCAL lock_timeout = ${lockTimeoutMs}`, `SET LOCAL statement_timeout = ${copyTimeoutMs}`, ...statements].join('; '))
+    for (const statement of [`SET LOCAL lock_timeout = ${lockTimeoutMs}`, `SET LOCAL statement_timeout = ${copyTimeoutMs}`, ...statements]) await hold(statement)
   } catch (error) {
     throw failed(`the tables could not be locked within ${lockTimeoutMs} ms (${sayError(error)})`, error)
   }

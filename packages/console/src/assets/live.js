@@ -1,4 +1,3 @@
-// @ts-nocheck: this runs in a browser, and the repository’s types know no DOM.
 // Operations as they happen. One tab of a browser holds the stream and tells the others, so that many tabs don't use up its connections.
 const rowsMax = 300
 const feed = document.querySelector('#feed')

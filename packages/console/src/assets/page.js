@@ -1,4 +1,3 @@
-// @ts-nocheck: this runs in a browser, and the repository’s types know no DOM.
 // What every page does: posts with the CSRF token, counts down, notices that it is out of date. Text only, never markup.
 const body = document.body
 const skewMs = Date.now() - Number(body.dataset.now)

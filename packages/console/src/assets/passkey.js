@@ -1,4 +1,3 @@
-// @ts-nocheck: this runs in a browser, and the repository’s types know no DOM.
 // One driver for everything that needs a passkey: ask for the challenge, sign it, hand the signature over.
 import { follow, post, say } from './page.js'
 

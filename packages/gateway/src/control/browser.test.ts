@@ -203,6 +203,7 @@ test('stop everything, then release it with a passkey', async () => {
   await picture(ada, 'live-stopped')
   await ada.page.click('text=Release with passkey')
   await expect.poll(() => bench.kills.length).toBe(0)
+  await expect.poll(() => ada.page.textContent('main')).not.toContain('Everything is stopped')
   expect(bench.releases.at(-1)).toMatchObject({
     person: 'ada',
     statement: { purpose: 'sallyport release', scope: { kind: 'all' } },

@@ -49,7 +49,7 @@ export const registrationShape = z.strictObject({
 })
 export type Registration = z.infer<typeof registrationShape>
 
-export function toBase64url(challengeHex: string): string {
+function toBase64url(challengeHex: string): string {
   return Buffer.from(challengeHex, 'hex').toString('base64url')
 }
 

@@ -7,7 +7,6 @@ import {
   type Log,
   type NoteSigner,
   type SallyportError,
-  type Tile,
   type TileTree,
   type Witness,
 } from '@sallyport/core'
@@ -15,7 +14,7 @@ import { type Claims, readClaims, writeKeys } from './claims.ts'
 import { diskFileSystem, type FileSystem } from './file-system.ts'
 import { GroupCommit } from './group-commit.ts'
 import { lockLog } from './lock.ts'
-import { Publisher, type TreeState } from './publisher.ts'
+import { type FilledTile, Publisher, type TreeState } from './publisher.ts'
 import type { EncodedEvent } from './read-counts.ts'
 import { entriesDirectory, recover, type Recovered, type TornTail } from './recovery.ts'
 import { TileFiles } from './tile-files.ts'
@@ -110,15 +109,17 @@ export async function openLog(settings: LogSettings): Promise<FileLog> {
   try {
     const tiles = new TileFiles(system, directory)
     const { claims, own, witnessed } = await readClaims(claimSettings, system)
-    const filled: { tile: Tile; entries: readonly Uint8Array[] }[] = []
+    const filled: FilledTile[] = []
+    let isOpen = false
     const recovered = await recover({
       system,
       directory,
       tiles,
       claims,
       scanBytesMax: settings.scanBytesMax ?? defaults.scanBytesMax,
-      full: (tile, entries) => filled.push({ tile, entries }),
+      full: (tile, entries) => filled.push({ tile, entries, mayExist: !isOpen }),
     })
+    isOpen = true
     await writeKeys(claimSettings, system)
     const log = new DirectoryLog({ settings, system, tiles, recovered, filled, own, witnessed, unlock })
     await log.publish()
@@ -139,7 +140,7 @@ interface Parts {
   readonly system: FileSystem
   readonly tiles: TileFiles
   readonly recovered: Recovered
-  readonly filled: { tile: Tile; entries: readonly Uint8Array[] }[]
+  readonly filled: FilledTile[]
   readonly own: Claims['own']
   readonly witnessed: Claims['witnessed']
   readonly unlock: () => Promise<void>
@@ -154,7 +155,7 @@ class DirectoryLog implements FileLog {
   readonly #report: (problem: string) => void
   readonly #readsDurableWithinMs: number
   readonly #parts: Parts
-  #filled: { tile: Tile; entries: readonly Uint8Array[] }[]
+  readonly #filled: FilledTile[]
   #closing: Promise<void> | null = null
 
   constructor(parts: Parts) {

@@ -19,6 +19,13 @@ import {
 import { type FileSystem, replaceFile } from './file-system.ts'
 import type { TileFiles } from './tile-files.ts'
 
+/** `mayExist`: made anew at a start, so that its file may lie there already. */
+export interface FilledTile {
+  readonly tile: Tile
+  readonly entries: readonly Uint8Array[]
+  readonly mayExist: boolean
+}
+
 /** The tree at one moment, as far as it must be held in memory. */
 export interface TreeState {
   readonly size: number
@@ -27,7 +34,7 @@ export interface TreeState {
   /** Entries of the partial tile at the right edge of level 0. */
   readonly bundle: readonly Uint8Array[]
   /** Full tiles, and the entries of those of level 0, that came into being since the last time. */
-  readonly filled: readonly { readonly tile: Tile; readonly entries: readonly Uint8Array[] }[]
+  readonly filled: readonly FilledTile[]
 }
 
 export interface PublisherSettings {
@@ -126,13 +133,13 @@ export class Publisher {
 
   async #writeTiles({ edge, bundle, filled, size }: TreeState): Promise<void> {
     const { tiles } = this.#settings
-    for (const { tile, entries } of filled) {
-      if (tile.level === 0) await tiles.writeBundle(tile.index, entries)
-      await tiles.write(tile)
+    for (const { tile, entries, mayExist } of filled) {
+      if (tile.level === 0) await tiles.writeBundle(tile.index, entries, mayExist)
+      await tiles.write(tile, mayExist)
     }
     if (size === this.#published?.size && this.#edgeWritten) return
-    if (bundle.length > 0) await tiles.writeBundle(Math.floor(size / tileWidth), bundle)
-    for (const tile of edge) await tiles.write(tile)
+    if (bundle.length > 0) await tiles.writeBundle(Math.floor(size / tileWidth), bundle, !this.#edgeWritten)
+    for (const tile of edge) await tiles.write(tile, !this.#edgeWritten)
     this.#edgeWritten = true
   }
 

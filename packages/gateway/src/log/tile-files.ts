@@ -7,6 +7,7 @@ import {
   type Hash,
   type NodeReader,
   type Tile,
+  type TileName,
   tileNodes,
   tilePath,
   tileWidth,
@@ -15,6 +16,7 @@ import {
 import { type FileSystem, readWhole, writeWhole } from './file-system.ts'
 
 const fullTilesKept = 256
+const directoriesKept = 4096
 /** Of the largest file under `tile`. */
 const bundleBytesMax = tileWidth * (2 + 65_535)
 
@@ -28,36 +30,42 @@ export class TileFiles {
   /** Full tiles read or written lately, oldest first. */
   readonly #kept = new Map<string, readonly Hash[]>()
   readonly #directories = new Set<string>()
+  /** Directories of partial tiles that wait for the full one. */
+  readonly #partials = new Set<string>()
 
   constructor(system: FileSystem, directory: string) {
     this.#system = system
     this.#directory = directory
   }
 
-  async write(tile: Tile): Promise<void> {
-    if (tile.hashes.length === tileWidth) this.#keep(`${tile.level}/${tile.index}`, tile.hashes)
-    await this.#writeFile(tilePath({ level: tile.level, index: tile.index, width: tile.hashes.length }), encodeTile(tile.hashes))
-    if (tile.hashes.length === tileWidth) await this.#system.remove(join(this.#directory, `${tilePath({ level: tile.level, index: tile.index, width: tileWidth })}.p`))
+  /** @param compare leaves a file alone that holds the same already: for tiles made anew at a start */
+  async write(tile: Tile, compare = false): Promise<void> {
+    const isFull = tile.hashes.length === tileWidth
+    if (isFull) this.#keep(`${tile.level}/${tile.index}`, tile.hashes)
+    await this.#writeTile({ level: tile.level, index: tile.index, width: tile.hashes.length }, encodeTile(tile.hashes), compare)
   }
 
-  async writeBundle(index: number, entries: readonly Uint8Array[]): Promise<void> {
-    const path = tilePath({ level: 'entries', index, width: entries.length })
-    await this.#writeFile(path, encodeEntryBundle(entries))
-    if (entries.length === tileWidth) await this.#system.remove(join(this.#directory, `${path}.p`))
+  async writeBundle(index: number, entries: readonly Uint8Array[], compare = false): Promise<void> {
+    await this.#writeTile({ level: 'entries', index, width: entries.length }, encodeEntryBundle(entries), compare)
   }
 
-  async #writeFile(path: string, bytes: Uint8Array): Promise<void> {
-    const target = join(this.#directory, path)
-    const present = await readWhole(this.#system, target, bundleBytesMax)
-    if (present?.equals(bytes) === true) return
+  async #writeTile(name: TileName, bytes: Uint8Array, compare: boolean): Promise<void> {
+    const partials = join(this.#directory, `${tilePath({ ...name, width: tileWidth })}.p`)
+    if (name.width < tileWidth) this.#partials.add(partials)
+    await this.#writeFile(join(this.#directory, tilePath(name)), bytes, compare)
+    // Once the full tile is there its partial ones are of no use. Those of earlier lives are known, for a start writes the edge anew.
+    if (name.width === tileWidth && this.#partials.delete(partials)) await this.#system.remove(partials)
+  }
+
+  async #writeFile(target: string, bytes: Uint8Array, compare: boolean): Promise<void> {
+    if (compare && (await readWhole(this.#system, target, bundleBytesMax))?.equals(bytes) === true) return
     if (!this.#directories.has(dirname(target))) {
       await this.#system.makeDirectory(dirname(target))
-      if (this.#directories.size >= 4096) this.#directories.clear()
+      if (this.#directories.size >= directoriesKept) this.#directories.clear()
       this.#directories.add(dirname(target))
     }
     const staged = `${target}.new`
-    await this.#system.remove(staged)
-    const file = await this.#system.open(staged, 'create')
+    const file = await this.#system.open(staged, 'scratch')
     if (file === null) throw new Error(`${dirname(target)} is not there`)
     try {
       await writeWhole(file, bytes, 0)
