@@ -19,12 +19,21 @@ function event(place: number): Event {
     atMs: Date.now(),
     session: 'c0ffee00c0ffee00c0ffee00c0ffee00',
     agent: 'deploy-bot',
-    data: { intent: `intent-${place}`, digest: 'a'.repeat(64), bytesSha256: 'b'.repeat(64), rowsMax: null, upstream: 'orders-db', actions: ['postgres.update'] },
+    data: {
+      intent: `intent-${place}`,
+      digest: 'a'.repeat(64),
+      bytesSha256: 'b'.repeat(64),
+      rowsMax: null,
+      upstream: 'orders-db',
+      actions: ['postgres.update'],
+    },
   }
 }
 
-const median = (values: readonly number[]): number => [...values].sort((left, right) => left - right)[Math.floor(values.length / 2)] ?? NaN
-const percentile = (values: readonly number[], part: number): number => [...values].sort((left, right) => left - right)[Math.floor(values.length * part)] ?? NaN
+const median = (values: readonly number[]): number =>
+  [...values].sort((left, right) => left - right)[Math.floor(values.length / 2)] ?? NaN
+const percentile = (values: readonly number[], part: number): number =>
+  [...values].sort((left, right) => left - right)[Math.floor(values.length * part)] ?? NaN
 
 async function bare(directory: string, times: number): Promise<readonly number[]> {
   const file = fs.openSync(join(directory, 'bare'), 'w', 0o600)
@@ -68,9 +77,14 @@ async function crowd(log: FileLog, writers: number): Promise<{ readonly rate: nu
 }
 
 /** Nanoseconds of a counted read, and how old reads get before they are durable, at 20,000 a second over 32 sessions. */
-async function reads(log: FileLog): Promise<{ readonly nanoseconds: number; readonly oldestMs: number; readonly refused: number }> {
+async function reads(
+  log: FileLog,
+): Promise<{ readonly nanoseconds: number; readonly oldestMs: number; readonly refused: number }> {
   const sessions = Array.from({ length: 32 }, (_, place) => `session-${place}-c0ffee00c0ffee00`)
-  const keys = Array.from({ length: 8 }, (_, place) => `orders-db|deploy-bot|select * from orders where id = $1 and kind = ${place}`)
+  const keys = Array.from(
+    { length: 8 },
+    (_, place) => `orders-db|deploy-bot|select * from orders where id = $1 and kind = ${place}`,
+  )
   let spentMs = 0
   let calls = 0
   let refused = 0
@@ -103,13 +117,19 @@ try {
     aloneMs.push(...(await alone(log, 100)))
   }
   const ratio = median(aloneMs) / median(bareMs)
-  console.log(`alone: ${median(aloneMs).toFixed(3)} ms, bare write+fdatasync ${median(bareMs).toFixed(3)} ms, ratio ${ratio.toFixed(2)} (goal ≤ 3)`)
+  console.log(
+    `alone: ${median(aloneMs).toFixed(3)} ms, bare write+fdatasync ${median(bareMs).toFixed(3)} ms, ratio ${ratio.toFixed(2)} (goal ≤ 3)`,
+  )
   for (const writers of [8, 64, 512]) {
     const { rate, p99Ms } = await crowd(log, writers)
-    console.log(`${writers} writers: ${Math.round(rate)} durable events/s, p99 ${p99Ms.toFixed(1)} ms${writers === 512 ? ' (goal ≥ 50,000/s)' : ''}`)
+    console.log(
+      `${writers} writers: ${Math.round(rate)} durable events/s, p99 ${p99Ms.toFixed(1)} ms${writers === 512 ? ' (goal ≥ 50,000/s)' : ''}`,
+    )
   }
   const { nanoseconds, oldestMs, refused } = await reads(log)
-  console.log(`appendRead: ${Math.round(nanoseconds)} ns (goal ≤ 300), oldest not durable ${oldestMs.toFixed(1)} ms (limit 10), refused ${refused}`)
+  console.log(
+    `appendRead: ${Math.round(nanoseconds)} ns (goal ≤ 300), oldest not durable ${oldestMs.toFixed(1)} ms (limit 10), refused ${refused}`,
+  )
   const size = log.size()
   const closing = performance.now()
   await log.close()
@@ -117,7 +137,9 @@ try {
   for (const scanBytesMax of [Infinity, 64 * 1024 * 1024]) {
     const start = performance.now()
     const again = await openLog({ directory: join(directory, 'log'), signer, clock, witness: null, scanBytesMax })
-    console.log(`open: ${Math.round(performance.now() - start)} ms, ${again.health().scannedAll ? 'everything read' : 'from the last checkpoint'}`)
+    console.log(
+      `open: ${Math.round(performance.now() - start)} ms, ${again.health().scannedAll ? 'everything read' : 'from the last checkpoint'}`,
+    )
     await again.close()
   }
 } finally {

@@ -32,16 +32,21 @@ export async function startVault(flags: readonly string[] = []): Promise<VaultPr
 
 export async function startVaultIn(root: string, flags: readonly string[] = []): Promise<VaultProcess> {
   const [folder, socketPath, tokenFile] = [join(root, 'vault'), join(root, 'run', 'vault.sock'), join(root, 'run', 'token')]
-  const child = spawn(process.execPath, [main, 'serve', '--dir', folder, '--socket', socketPath, '--token-file', tokenFile, ...flags], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    [main, 'serve', '--dir', folder, '--socket', socketPath, '--token-file', tokenFile, ...flags],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   let said = ''
   child.stderr.on('data', (piece) => (said += String(piece)))
   const ended = once(child, 'exit')
   const first = await Promise.race([once(createInterface(child.stdout), 'line'), ended.then(() => null)])
   if (first === null) throw new Error(`the vault ended at start with ${child.exitCode}: ${said}`)
   const ready: unknown = JSON.parse(String(first[0]))
-  if (typeof ready !== 'object' || ready === null || !('publicKey' in ready)) throw new Error('the vault did not say that it is ready')
+  if (typeof ready !== 'object' || ready === null || !('publicKey' in ready))
+    throw new Error('the vault did not say that it is ready')
   const signal = async (name: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill(name)
@@ -69,7 +74,9 @@ export async function startVaultIn(root: string, flags: readonly string[] = []):
 }
 
 /** `vault list|verify|restore` as a process. */
-export async function runVault(words: readonly string[]): Promise<{ readonly code: number | null; readonly document: unknown; readonly said: string }> {
+export async function runVault(
+  words: readonly string[],
+): Promise<{ readonly code: number | null; readonly document: unknown; readonly said: string }> {
   const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
   let [out, said] = ['', '']
   child.stdout.on('data', (piece) => (out += String(piece)))

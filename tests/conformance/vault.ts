@@ -24,7 +24,14 @@ export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer
 }
 
 function content(more: Partial<SnapshotContent> = {}): SnapshotContent {
-  return { kind: 'tables', rows: 2, bytes: 10, checksums: { 'public.orders': 'b'.repeat(64) }, manifest: { ddl: ['create table "öäü"()'] }, ...more }
+  return {
+    kind: 'tables',
+    rows: 2,
+    bytes: 10,
+    checksums: { 'public.orders': 'b'.repeat(64) },
+    manifest: { ddl: ['create table "öäü"()'] },
+    ...more,
+  }
 }
 
 function putOne(name: string, ...all: readonly (Uint8Array | string)[]): (seal: Seal) => Promise<SnapshotContent> {
@@ -69,7 +76,14 @@ export function describeVault(name: string, start: () => Promise<VaultUnderTest>
         return content({ kind: 'rows', rows: 7 })
       })
       expect(sum).toBe(createHash('sha256').update(big).digest('hex'))
-      expect(snapshot).toMatchObject({ kind: 'rows', rows: 7, bytes: 10, upstream: about.upstream, digest: about.digest, checksums: content().checksums })
+      expect(snapshot).toMatchObject({
+        kind: 'rows',
+        rows: 7,
+        bytes: 10,
+        upstream: about.upstream,
+        digest: about.digest,
+        checksums: content().checksums,
+      })
       expect(snapshot.id).toMatch(/^[0-9a-f]{64}$/)
       expect(snapshot.retainUntilMs - snapshot.madeAtMs).toBe(about.retainMs)
       const opened = await vault.open(snapshot.id)
@@ -81,7 +95,14 @@ export function describeVault(name: string, start: () => Promise<VaultUnderTest>
     })
 
     it('keeps names apart that differ only by case, by Unicode form or by a dot', async () => {
-      const names = ['tables/Orders/data', 'tables/orders/data', 'tables/o\u0308', 'tables/\u00f6', 'tables/.hidden', 'tables/...']
+      const names = [
+        'tables/Orders/data',
+        'tables/orders/data',
+        'tables/o\u0308',
+        'tables/\u00f6',
+        'tables/.hidden',
+        'tables/...',
+      ]
       const snapshot = await vault.seal(about, async (seal) => {
         for (const [index, name] of names.entries()) await seal.put({ name, bytes: pieces(`part ${index}`) })
         return content()
@@ -149,7 +170,22 @@ export function describeVault(name: string, start: () => Promise<VaultUnderTest>
 
     it('refuses part names that could leave a folder, fool a terminal or be too much', async () => {
       const long = ['x'.repeat(256), 'ö'.repeat(128), 'a/'.repeat(600), 'a/b/c/d/e/f/g/h/i']
-      const hostile = ['', '/etc/passwd', '../up', '..', 'a/../b', 'a//b', 'a/', './a', 'a\\b', 'a\0b', 'a\nb', 'a\u202eb', 'a\u2028b', 'a\ud800b']
+      const hostile = [
+        '',
+        '/etc/passwd',
+        '../up',
+        '..',
+        'a/../b',
+        'a//b',
+        'a/',
+        './a',
+        'a\\b',
+        'a\0b',
+        'a\nb',
+        'a\u202eb',
+        'a\u2028b',
+        'a\ud800b',
+      ]
       for (const partName of [...hostile, ...long]) {
         expect(await codeOf(vault.seal(about, putOne(partName, 'x'))), JSON.stringify(partName)).toBe('copy_failed')
       }

@@ -126,7 +126,13 @@ export class FailingDisk {
 
   readonly system: FileSystem = {
     makeDirectory: async () => {},
-    list: async (path) => [...new Set([...this.#names.keys()].filter((name) => name.startsWith(`${path}/`)).map((name) => name.slice(path.length + 1).split('/')[0] ?? ''))],
+    list: async (path) => [
+      ...new Set(
+        [...this.#names.keys()]
+          .filter((name) => name.startsWith(`${path}/`))
+          .map((name) => name.slice(path.length + 1).split('/')[0] ?? ''),
+      ),
+    ],
     open: async (path, how) => {
       const known = this.#names.get(path)
       if (how === 'read' || how === 'write') return known ? this.#file(path, known) : null

@@ -166,10 +166,10 @@ class CopyIn {
   }
   handleError(error: Error): void {
     this.#error = error
+    this.#reject(error)
   }
   handleReadyForQuery(): void {
-    if (this.#error) this.#reject(this.#error)
-    else this.#resolve(this.#rows)
+    this.#resolve(this.#rows)
   }
   handleRowDescription = noop
   handleDataRow = noop

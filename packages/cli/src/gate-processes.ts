@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -66,8 +66,12 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
   const { stateDirectory, signal } = settings
   await waitForLeftovers(stateDirectory)
   const started: Child[] = []
+  const place = meetingPlace(stateDirectory)
+  const tidy = (): void => {
+    place.leave()
+    removeRun(stateDirectory)
+  }
   try {
-    const place = meetingPlace(stateDirectory)
     const [vault, playground] = await startBoth(settings, place)
     if (playground) started.push(playground.server)
     started.push(vault)
@@ -89,26 +93,27 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
       startedAtMs: settings.nowMs(),
     }
     writeRun(stateDirectory, run)
-    return assemble(stateDirectory, { run, isolation, enrolmentUrl: ready.enrolmentUrl ?? null, playground }, started)
+    return assemble({ run, isolation, enrolmentUrl: ready.enrolmentUrl ?? null, playground }, started, tidy)
   } catch (error) {
     await stopInOrder(started)
+    tidy()
     throw error
   }
 }
 
 type Facts = Pick<RunningGate, 'run' | 'isolation' | 'enrolmentUrl' | 'playground'>
 
-function assemble(stateDirectory: string, facts: Facts, started: readonly Child[]): RunningGate {
+function assemble(facts: Facts, started: readonly Child[], tidy: () => void): RunningGate {
   return {
     ...facts,
     ended: Promise.race(started.map(async (child) => ({ child, how: await child.ended }))),
     async stop() {
       await stopInOrder(started)
-      removeRun(stateDirectory)
+      tidy()
     },
     kill() {
       for (const child of started) child.kill()
-      removeRun(stateDirectory)
+      tidy()
     },
   }
 }
@@ -148,15 +153,16 @@ function startOfDay(nowMs: number): Date {
 interface MeetingPlace {
   readonly socket: string
   readonly tokenFile: string
+  /** Takes away what was made outside the state. */
+  leave(): void
 }
 
 function meetingPlace(stateDirectory: string): MeetingPlace {
+  const tokenFile = join(stateDirectory, 'vault.token')
   const inState = join(stateDirectory, 'run', 'vault.sock')
-  const fits = Buffer.byteLength(inState) <= socketPathBytesMax
-  return {
-    socket: fits ? inState : join(mkdtempSync(join(tmpdir(), 'sallyport-')), 'vault.sock'),
-    tokenFile: join(stateDirectory, 'vault.token'),
-  }
+  if (Buffer.byteLength(inState) <= socketPathBytesMax) return { socket: inState, tokenFile, leave: () => undefined }
+  const folder = mkdtempSync(join(tmpdir(), 'sallyport-'))
+  return { socket: join(folder, 'vault.sock'), tokenFile, leave: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
 function startVault({ stateDirectory, programs, signal }: GateSettings, place: MeetingPlace): Promise<Child> {

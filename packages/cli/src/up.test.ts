@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { findProcessesOf, waitUntil } from '../../../tests/fakes/own-processes.ts'
@@ -154,6 +154,18 @@ describe('a playground from start to end', () => {
     expect(up.errors()).toContain('told to die')
     expect(livingOf(state)).toBe(0)
   })
+})
+
+test('a state whose path is too long for a socket: the vault is met elsewhere, and that is taken away again', async () => {
+  const state = join(root, 'long-'.repeat(30))
+  const up = startUp(state)
+  await waitUntil('the welcome', isReady(up), 30_000)
+  expect(up.output()).toContain('is ready')
+  const socket = /--vault-socket=(\S+)/.exec(findProcessesOf(`--state=${state}`)[0]?.commandLine ?? '')?.[1] ?? ''
+  expect(statSync(dirname(socket)).mode & 0o777).toBe(0o700)
+  up.child.kill('SIGINT')
+  expect(await up.end()).toBe(0)
+  expect(existsSync(dirname(socket))).toBe(false)
 })
 
 describe('what keeps it from starting', () => {

@@ -22,6 +22,7 @@ a{color:var(--blue)}
 .note{padding:.5rem 1rem;background:var(--amber-bg);color:var(--amber);border-bottom:1px solid var(--line);font-size:.86rem}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:1.1rem 1.15rem;margin:0 0 1rem}
 .card>:last-child{margin-bottom:0}
+.facts+.buttons{margin-top:.9rem}
 .hero{border-left:5px solid var(--line)}
 .hero.danger{border-left-color:var(--red)}.hero.warn{border-left-color:var(--amber)}
 .hero h1::first-letter{text-transform:uppercase}

@@ -21,6 +21,13 @@ test('what was not counted is never a zero', () => {
   expect(summarizeQuestion({ ...question, operations: [{ ...uncounted, tables: [], resources: [] }] })).toBe(
     'deletes what the gate could not measure',
   )
+  const nameless = { ...uncounted, tables: [], resources: [] }
+  expect(summarizeQuestion({ ...question, operations: [{ ...nameless, kind: 'unknown' }] })).toBe(
+    'could do anything: the gate cannot read it',
+  )
+  expect(summarizeQuestion({ ...question, operations: [{ ...nameless, kind: 'escalate' }] })).toBe(
+    'changes access or protections',
+  )
   expect(summarizeQuestion({ ...question, operations: [uncounted, { ...operation, rows: 5, dependants: [] }] })).toBe(
     'deletes at least 5 rows in 3 tables; rows of 1 operation could not be counted',
   )

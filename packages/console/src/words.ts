@@ -107,7 +107,15 @@ export function scopeSentences(question: Question): { readonly headline: string;
   if (measured.rowsUncounted > 0 && measured.rows > 0) {
     further.push(`rows of ${formatAmount(measured.rowsUncounted, 'operation')} could not be counted`)
   }
-  return { headline: `${verbOf(measured.kind)} ${objectOf(measured)}`, further }
+  return { headline: headlineOf(measured), further }
+}
+
+function headlineOf(measured: Measured): string {
+  const { kind, rows, tables, targets } = measured
+  const nameless = rows === 0 && tables.length === 0 && targets.length === 0
+  if (nameless && kind === 'unknown') return 'could do anything: the gate cannot read it'
+  if (nameless && kind === 'escalate') return 'changes access or protections'
+  return `${verbOf(kind)} ${objectOf(measured)}`
 }
 
 function objectOf(measured: Measured): string {

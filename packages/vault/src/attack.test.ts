@@ -4,7 +4,16 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, st
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startVault, startVaultIn, type VaultProcess } from '../../../tests/conformance/vault-process.ts'
-import { about, askRaw, beginSeal, connectRaw, content, listIds, sealParts, untilClosed } from './raw-socket.fixture.ts'
+import {
+  about,
+  askRaw,
+  beginSeal,
+  connectRaw,
+  content,
+  listIds,
+  sealParts,
+  untilClosed,
+} from '../../../tests/conformance/vault-raw.ts'
 
 let vault: VaultProcess
 let sealed: string
@@ -70,7 +79,14 @@ describe('who may come in', () => {
 describe('write once', () => {
   it('has no verb that deletes, overwrites or shortens', async () => {
     for (const method of ['DELETE', 'PUT', 'PATCH', 'POST', 'MOVE', 'COPY', 'LOCK', 'PURGE', 'PROPPATCH', 'MKCOL']) {
-      for (const path of [`/v1/snapshots/${sealed}`, `/v1/snapshots/${sealed}/part?name=data`, '/v1/snapshots', '/v1/newest', '/v1/health', '/']) {
+      for (const path of [
+        `/v1/snapshots/${sealed}`,
+        `/v1/snapshots/${sealed}/part?name=data`,
+        '/v1/snapshots',
+        '/v1/newest',
+        '/v1/health',
+        '/',
+      ]) {
         expect((await askRaw(vault, method, path)).status, `${method} ${path}`).toBe(405)
       }
     }
@@ -84,7 +100,8 @@ describe('write once', () => {
 
   it('takes nothing more for a finished seal, and no part twice', async () => {
     const seal = await beginSeal(vault)
-    const put = async (body: string): Promise<number> => (await askRaw(vault, 'PUT', `/v1/seals/${seal}/part?name=a`, { body })).status
+    const put = async (body: string): Promise<number> =>
+      (await askRaw(vault, 'PUT', `/v1/seals/${seal}/part?name=a`, { body })).status
     expect(await put('first')).toBe(201)
     expect(await put('second')).toBe(409)
     expect((await askRaw(vault, 'POST', `/v1/seals/${seal}/finish`, { body: content })).status).toBe(201)
@@ -97,14 +114,14 @@ describe('write once', () => {
     const seal = await beginSeal(vault)
     const bodies = [randomBytes(900_000), randomBytes(900_000)]
     const answers = await Promise.all(bodies.map((body) => askRaw(vault, 'PUT', `/v1/seals/${seal}/part?name=a`, { body })))
-    expect(answers.map((answer) => answer.status).sort()).toEqual([201, 409])
+    expect(answers.map((answer) => String(answer.status)).toSorted()).toEqual(['201', '409'])
   })
 
   it('of two finishes at the same time takes one', async () => {
     const seal = await beginSeal(vault)
     const before = (await listIds(vault)).length
     const answers = await Promise.all([1, 2].map(() => askRaw(vault, 'POST', `/v1/seals/${seal}/finish`, { body: content })))
-    expect(answers.map((answer) => answer.status).sort()).toEqual([201, 409])
+    expect(answers.map((answer) => String(answer.status)).toSorted()).toEqual(['201', '409'])
     expect((await listIds(vault)).length).toBe(before + 1)
   })
 
@@ -114,14 +131,15 @@ describe('write once', () => {
     const extend = (retainUntilMs: unknown): ReturnType<typeof askRaw> =>
       askRaw(vault, 'POST', `/v1/snapshots/${sealed}/retention`, { body: JSON.stringify({ retainUntilMs }) })
     for (const value of [until, until - 1, 0]) expect((await extend(value)).status, String(value)).toBe(409)
-    for (const value of [-1, 1.5, '9', null, Number.MAX_SAFE_INTEGER]) expect((await extend(value)).status, String(value)).toBe(400)
+    for (const value of [-1, 1.5, '9', null, Number.MAX_SAFE_INTEGER])
+      expect((await extend(value)).status, String(value)).toBe(400)
     expect((await extend(until + 1000)).status).toBe(200)
     expect((await extend(until + 500)).status).toBe(409)
     expect((await askRaw(vault, 'GET', `/v1/snapshots/${sealed}`)).text).toContain(`"retainUntilMs":${until + 1000}`)
   })
 })
 
-describe('hostile requests', () => {
+describe('hostile requests', { timeout: 60_000 }, () => {
   it('does not take paths for files', async () => {
     for (const path of [
       '/v1/snapshots/..%2f..%2fkey',
@@ -156,13 +174,25 @@ describe('hostile requests', () => {
   })
 
   it('refuses bodies that are not what a verb takes', async () => {
-    for (const body of ['', '{', 'null', '[]', '{"upstream":"a"}', about.replace('86400000', '-1'), about.replace('86400000', '1e99'), about.replace('{', '{"more":1,')]) {
+    for (const body of [
+      '',
+      '{',
+      'null',
+      '[]',
+      '{"upstream":"a"}',
+      about.replace('86400000', '-1'),
+      about.replace('86400000', '1e99'),
+      about.replace('{', '{"more":1,'),
+    ]) {
       expect((await askRaw(vault, 'POST', '/v1/seals', { body })).status, body).toBe(400)
     }
     const seal = await beginSeal(vault)
     const deep = `${'['.repeat(5_000)}${']'.repeat(5_000)}`
     for (const body of [content.replace('"rows":1', '"rows":-1'), content.replace('"manifest":{}', `"manifest":${deep}`), '{}']) {
-      expect((await askRaw(vault, 'POST', `/v1/seals/${seal}/finish`, { body })).status, body.slice(0, 60)).toBeGreaterThanOrEqual(400)
+      expect(
+        (await askRaw(vault, 'POST', `/v1/seals/${seal}/finish`, { body })).status,
+        body.slice(0, 60),
+      ).toBeGreaterThanOrEqual(400)
     }
     expect((await askRaw(vault, 'GET', '/v1/health')).status).toBe(200)
   })
@@ -205,7 +235,7 @@ describe('hostile requests', () => {
   })
 })
 
-describe('start', () => {
+describe('start', { timeout: 120_000 }, () => {
   it('starts neither a second vault on a folder nor one on a socket in use', async () => {
     const other = join(vault.root, 'other')
     mkdirSync(other, { mode: 0o700 })

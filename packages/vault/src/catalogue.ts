@@ -47,7 +47,10 @@ export class Catalogue {
   list(limit: number, before: number): { readonly snapshots: readonly Snapshot[]; readonly next: number | null } {
     const older = [...this.#entries.values()].filter((entry) => entry.name.sequence < before).reverse()
     const page = older.slice(0, limit)
-    return { snapshots: page.map((entry) => entry.snapshot), next: older.length > limit ? (page.at(-1)?.name.sequence ?? null) : null }
+    return {
+      snapshots: page.map((entry) => entry.snapshot),
+      next: older.length > limit ? (page.at(-1)?.name.sequence ?? null) : null,
+    }
   }
 
   newest(upstream: string): Snapshot | null {
@@ -85,8 +88,10 @@ export class Catalogue {
     return await this.#inTurn(async () => {
       const { name, snapshot } = this.#find(id)
       const atMs = clock.nowMs()
-      if (retainUntilMs <= snapshot.retainUntilMs) throw new VaultFailure('retention_shorter', 'Retention can only be made longer; it stays as it was.')
-      if (retainUntilMs > atMs + retainMsMax) throw new VaultFailure('bad_request', 'Retention is limited to 100 years; it stays as it was.')
+      if (retainUntilMs <= snapshot.retainUntilMs)
+        throw new VaultFailure('retention_shorter', 'Retention can only be made longer; it stays as it was.')
+      if (retainUntilMs > atMs + retainMsMax)
+        throw new VaultFailure('bad_request', 'Retention is limited to 100 years; it stays as it was.')
       const record = signRetention(this.#key, { v: 1, snapshot: id, retainUntilMs, atMs })
       await this.#store.keepRetention(record.name, record.bytes)
       const extended = { name, snapshot: { ...snapshot, retainUntilMs } }
@@ -122,7 +127,8 @@ export async function loadCatalogue(folder: string, store: Store, key: VaultKey)
   for (const name of names) {
     try {
       const manifest = await openManifest(key, await store.readManifest(name))
-      if (manifest.id !== name.id || manifest.outside.sequence !== name.sequence) throw new VaultFailure('damaged', 'A manifest lies under the name of another.')
+      if (manifest.id !== name.id || manifest.outside.sequence !== name.sequence)
+        throw new VaultFailure('damaged', 'A manifest lies under the name of another.')
       entries.push({ name, snapshot: toSnapshot(manifest, retained.get(manifest.id) ?? 0) })
     } catch (error) {
       report(`manifests/${String(name.sequence).padStart(12, '0')}-${name.id}`, error)

@@ -40,7 +40,8 @@ const inPlaceBytesMax = 16 << 10
 
 /** The keys for boxes, from the 32 bytes of the vault's content key. */
 export function deriveChunkKeys(contentKey: Uint8Array): ChunkKeys {
-  const derive = (label: string): Buffer => Buffer.from(hkdfSync('sha256', contentKey, Buffer.alloc(0), `sallyport vault ${label} v1`, 32))
+  const derive = (label: string): Buffer =>
+    Buffer.from(hkdfSync('sha256', contentKey, Buffer.alloc(0), `sallyport vault ${label} v1`, 32))
   return {
     chunk: { salt: derive('chunk salt'), encryption: derive('chunk encryption') },
     inside: { salt: derive('inside salt'), encryption: derive('inside encryption') },
@@ -69,9 +70,12 @@ export async function encryptBox(keys: ChunkKeys, kind: BoxKind, plain: Uint8Arr
 export async function decryptBox(keys: ChunkKeys, kind: BoxKind, box: Uint8Array): Promise<Buffer> {
   if (box.length < boxOverheadBytes) throw damaged('is too short')
   const header = box.subarray(0, headerBytes)
-  if (!timingSafeEqual(header.subarray(0, magicBytes), Buffer.from(magics[kind], 'latin1'))) throw damaged(`does not begin like a ${kind}`)
+  if (!timingSafeEqual(header.subarray(0, magicBytes), Buffer.from(magics[kind], 'latin1')))
+    throw damaged(`does not begin like a ${kind}`)
   const codec = header[magicBytes]
-  const decipher = createDecipheriv('aes-256-gcm', keyOf(keys, kind, header.subarray(magicBytes + 1)), nonce, { authTagLength: tagBytes })
+  const decipher = createDecipheriv('aes-256-gcm', keyOf(keys, kind, header.subarray(magicBytes + 1)), nonce, {
+    authTagLength: tagBytes,
+  })
   decipher.setAAD(header).setAuthTag(box.subarray(box.length - tagBytes))
   const body = decryptBody(decipher, box.subarray(headerBytes, box.length - tagBytes))
   if (codec === codecs.raw && body.length <= bytesMax[kind]) return body

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { runVault, startVault, type VaultProcess } from '../../../tests/conformance/vault-process.ts'
-import { askRaw, beginSeal, content, listIds, sealParts } from './raw-socket.fixture.ts'
+import { askRaw, beginSeal, content, listIds, sealParts } from '../../../tests/conformance/vault-raw.ts'
 
 const reportShape = z.object({ ok: z.boolean(), snapshots: z.number(), damage: z.array(z.unknown()) })
 const rounds = 6
@@ -30,7 +30,7 @@ async function checkAfterCrash(): Promise<void> {
   acknowledged.add(await sealParts(vault, { again: `${ids.length}` }))
 }
 
-describe('kill -9', () => {
+describe('kill -9', { timeout: 180_000 }, () => {
   it('while a part is put: nothing of it is ever listed', async () => {
     for (let round = 0; round < rounds; round++) {
       const seal = await beginSeal(vault)

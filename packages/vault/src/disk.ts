@@ -59,7 +59,8 @@ export async function syncFolder(path: string): Promise<void> {
 export async function readWhole(path: string, bytesMax: number): Promise<Buffer> {
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   const status = await file.stat()
-  if (!status.isFile()) throw new VaultFailure('damaged', 'Something that is not a regular file lies where a file of the vault should be.')
+  if (!status.isFile())
+    throw new VaultFailure('damaged', 'Something that is not a regular file lies where a file of the vault should be.')
   if (status.size > bytesMax) throw new VaultFailure('damaged', 'A file of the vault is larger than it can be.')
   return await file.readFile()
 }
@@ -111,7 +112,7 @@ function create(path: string, mode: number): Promise<FileHandle> {
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let offset = 0; offset < bytes.length; ) {
+  for (let offset = 0; offset < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, offset)
     offset += bytesWritten
   }

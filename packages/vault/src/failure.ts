@@ -37,7 +37,8 @@ export class VaultFailure extends Error {
 export function toFailure(error: unknown): VaultFailure {
   if (error instanceof VaultFailure) return error
   const code = systemCode(error)
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new VaultFailure('storage_failed', 'The disk of the vault is full.', { cause: error })
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new VaultFailure('storage_failed', 'The disk of the vault is full.', { cause: error })
   if (code !== null) return new VaultFailure('storage_failed', `The disk of the vault failed with ${code}.`, { cause: error })
   return new VaultFailure('storage_failed', 'The vault failed in a way it did not expect.', { cause: error })
 }

@@ -23,7 +23,12 @@ export function witnessSigner(key: VaultKey): NoteSigner {
 }
 
 export function signIdentity(key: VaultKey): Buffer {
-  const content: Json = { v: 1, publicKey: key.publicKey, contentKeyId: key.contentKeyId, witnessKey: formatVerifierKey(witnessSigner(key).key) }
+  const content: Json = {
+    v: 1,
+    publicKey: key.publicKey,
+    contentKeyId: key.contentKeyId,
+    witnessKey: formatVerifierKey(witnessSigner(key).key),
+  }
   return writeSignedLine(key, 'identity', content)
 }
 

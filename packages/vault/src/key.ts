@@ -19,7 +19,12 @@ export interface VaultKey {
 /** What a signature is for. It is part of what is signed, so no signature can be used for another purpose. */
 export type SignedDomain = 'identity' | 'manifest' | 'retention' | 'clock' | 'credential' | 'cosigned'
 
-const keyFile = z.strictObject({ v: z.literal(1), signing: z.base64().max(200), content: z.base64().length(44), witness: z.base64().length(44) })
+const keyFile = z.strictObject({
+  v: z.literal(1),
+  signing: z.base64().max(200),
+  content: z.base64().length(44),
+  witness: z.base64().length(44),
+})
 
 /** A new key file. `random` gives the bytes of the content key and of the witness's. */
 export function makeKeyFile(random: (bytes: number) => Buffer): string {
@@ -36,7 +41,9 @@ export function readKeyFile(text: string): VaultKey {
     return {
       publicKey: rawPublicKey(createPublicKey(privateKey)),
       witnessSeed: Buffer.from(file.witness, 'base64'),
-      contentKeyId: Buffer.from(hkdfSync('sha256', Buffer.from(file.content, 'base64'), '', 'sallyport vault content key id v1', 16)).toString('hex'),
+      contentKeyId: Buffer.from(
+        hkdfSync('sha256', Buffer.from(file.content, 'base64'), '', 'sallyport vault content key id v1', 16),
+      ).toString('hex'),
       chunkKeys: deriveChunkKeys(Buffer.from(file.content, 'base64')),
       sign: (domain, signed) => sign(null, toBeSigned(domain, signed), privateKey).toString('base64'),
     }

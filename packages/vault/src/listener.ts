@@ -35,7 +35,13 @@ export async function listen(door: Door): Promise<Listener> {
   }
   await removeStaleSocket(door.socketPath)
   const server = createServer(
-    { maxHeaderSize: 16 << 10, headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: idleMs, connectionsCheckingInterval: 1_000 },
+    {
+      maxHeaderSize: 16 << 10,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: 0,
+      keepAliveTimeout: idleMs,
+      connectionsCheckingInterval: 1_000,
+    },
     (request, response) => void serve(door, request, response),
   )
   server.maxConnections = connectionsMax
@@ -115,8 +121,10 @@ async function removeStaleSocket(path: string): Promise<void> {
     throw error
   })
   if (status === null) return
-  if (!status.isSocket()) throw new VaultFailure('bad_request', "Something that is not a socket lies at the socket's path. Nothing was started.")
-  if (await someoneListens(path)) throw new VaultFailure('bad_request', 'Something listens on this socket already. Nothing was started.')
+  if (!status.isSocket())
+    throw new VaultFailure('bad_request', "Something that is not a socket lies at the socket's path. Nothing was started.")
+  if (await someoneListens(path))
+    throw new VaultFailure('bad_request', 'Something listens on this socket already. Nothing was started.')
   await unlink(path)
 }
 

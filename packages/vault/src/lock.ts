@@ -11,7 +11,9 @@ export function takeLock(path: string): Disposable {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
-    throw new VaultFailure('storage_failed', 'Another vault process works on this folder already; this one has not started.', { cause: error })
+    throw new VaultFailure('storage_failed', 'Another vault process works on this folder already; this one has not started.', {
+      cause: error,
+    })
   }
   return { [Symbol.dispose]: () => database.close() }
 }

@@ -92,7 +92,10 @@ async function runServe(values: unknown): Promise<number> {
   }
   const ended = untilEnd(flags['while-stdin-open'])
   const vault = await serve(settings, { wallMs: () => Date.now(), monotonicMs: () => performance.now() })
-  print({ ready: true, publicKey: vault.publicKey, socket: flags.socket, snapshots: vault.snapshots, damaged: vault.damaged }, true)
+  print(
+    { ready: true, publicKey: vault.publicKey, socket: flags.socket, snapshots: vault.snapshots, damaged: vault.damaged },
+    true,
+  )
   await ended
   await vault.close()
   return exitCodes.ok

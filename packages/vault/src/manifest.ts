@@ -91,7 +91,13 @@ export async function encryptInside(key: VaultKey, content: Content, parts: read
 }
 
 /** The bytes of a signed manifest file and the id they give. */
-export function signManifest(key: VaultKey, about: About, place: Place, parts: readonly Part[], inside: string): { readonly id: string; readonly bytes: Buffer } {
+export function signManifest(
+  key: VaultKey,
+  about: About,
+  place: Place,
+  parts: readonly Part[],
+  inside: string,
+): { readonly id: string; readonly bytes: Buffer } {
   const outside: Json = {
     v: 1,
     vault: key.publicKey,

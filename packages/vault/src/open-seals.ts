@@ -46,7 +46,14 @@ export class OpenSeals {
   readonly #monotonicMs: () => number
   readonly #seals = new Map<string, OpenSeal>()
 
-  constructor(store: Store, key: VaultKey, catalogue: Catalogue, clock: TrustedClock, limits: SealLimits, monotonicMs: () => number) {
+  constructor(
+    store: Store,
+    key: VaultKey,
+    catalogue: Catalogue,
+    clock: TrustedClock,
+    limits: SealLimits,
+    monotonicMs: () => number,
+  ) {
     this.#store = store
     this.#key = key
     this.#catalogue = catalogue
@@ -61,7 +68,8 @@ export class OpenSeals {
 
   async begin(about: About, retainMs: number): Promise<void> {
     await this.giveUpIdle()
-    if (this.#seals.size >= this.#limits.openMax) throw new VaultFailure('too_many', `More than ${this.#limits.openMax} seals are open.`)
+    if (this.#seals.size >= this.#limits.openMax)
+      throw new VaultFailure('too_many', `More than ${this.#limits.openMax} seals are open.`)
     const seal: OpenSeal = {
       about,
       retainMs,
@@ -73,18 +81,29 @@ export class OpenSeals {
       touchedMs: this.#monotonicMs(),
     }
     this.#seals.set(about.seal, seal)
-    await this.#store.beginSeal(about.seal)
+    try {
+      await this.#store.beginSeal(about.seal)
+    } catch (error) {
+      this.#seals.delete(about.seal)
+      throw error
+    }
   }
 
   /** Takes one part. It counts once its last byte is on disk; a stream that breaks off leaves nothing, and the name stays free. */
-  async put(id: string, name: string, source: AsyncIterable<Uint8Array>): Promise<{ readonly sha256: string; readonly bytes: number }> {
+  async put(
+    id: string,
+    name: string,
+    source: AsyncIterable<Uint8Array>,
+  ): Promise<{ readonly sha256: string; readonly bytes: number }> {
     const seal = this.#find(id)
     checkPartName(name)
     await untilFree(seal.pending.get(name))
     if (seal.ended) throw sealEnded()
-    if (seal.parts.has(name)) throw new VaultFailure('part_exists', 'A part of this name was put already; a part is written once.')
+    if (seal.parts.has(name))
+      throw new VaultFailure('part_exists', 'A part of this name was put already; a part is written once.')
     if (seal.pending.has(name)) throw new VaultFailure('part_in_progress', 'A part of this name is being put right now.')
-    if (seal.parts.size + seal.pending.size >= partsMax) throw new VaultFailure('too_many', `A snapshot has ${partsMax} parts at most.`)
+    if (seal.parts.size + seal.pending.size >= partsMax)
+      throw new VaultFailure('too_many', `A snapshot has ${partsMax} parts at most.`)
     const ended = Promise.withResolvers<void>()
     seal.pending.set(name, ended.promise)
     try {
@@ -118,7 +137,11 @@ export class OpenSeals {
       const parts = [...seal.parts.values()]
       const addresses = new Set(parts.flatMap((part) => part.chunks.map((chunk) => chunk.address)))
       const fans = await this.#store.keepChunks(seal.staged, addresses)
-      const [, , inside] = await Promise.all([this.#store.syncChunks(fans), this.#readBack(parts), encryptInside(this.#key, content, parts)])
+      const [, , inside] = await Promise.all([
+        this.#store.syncChunks(fans),
+        this.#readBack(parts),
+        encryptInside(this.#key, content, parts),
+      ])
       return await this.#catalogue.add(seal.about, seal.retainMs, parts, inside, this.#clock)
     } finally {
       this.#seals.delete(id)
@@ -148,7 +171,8 @@ export class OpenSeals {
         bytes += piece.length
         seal.bytes += piece.length
         seal.touchedMs = this.#monotonicMs()
-        if (seal.bytes > this.#limits.sealBytesMax) throw new VaultFailure('too_large', `A snapshot holds ${this.#limits.sealBytesMax} bytes at most.`)
+        if (seal.bytes > this.#limits.sealBytesMax)
+          throw new VaultFailure('too_large', `A snapshot holds ${this.#limits.sealBytesMax} bytes at most.`)
         hash.update(piece)
         if (waiting.length >= chunksInFlight) await drainFirst(waiting, chunks)
         waiting.push(this.#stage(seal, piece))
@@ -172,7 +196,8 @@ export class OpenSeals {
     for (const part of parts) {
       const hash = createHash('sha256')
       for await (const piece of this.#store.readPart(part)) hash.update(piece)
-      if (hash.digest('hex') !== part.sha256) throw new VaultFailure('read_back_failed', 'A part did not read back as it was put; no snapshot was made.')
+      if (hash.digest('hex') !== part.sha256)
+        throw new VaultFailure('read_back_failed', 'A part did not read back as it was put; no snapshot was made.')
     }
   }
 
@@ -184,7 +209,10 @@ export class OpenSeals {
 }
 
 function sealEnded(): VaultFailure {
-  return new VaultFailure('seal_ended', 'There is no open seal of this id: it was finished, given up, or the vault was started anew.')
+  return new VaultFailure(
+    'seal_ended',
+    'There is no open seal of this id: it was finished, given up, or the vault was started anew.',
+  )
 }
 
 /** A sender that broke off and tries again may be faster than the vault notices the break: give the first try time to end. */
@@ -200,7 +228,7 @@ async function drainFirst(waiting: Promise<ChunkReference>[], chunks: ChunkRefer
   const first = waiting[0]
   if (!first) return
   chunks.push(await first)
-  waiting.shift()
+  void waiting.shift()
 }
 
 /**
@@ -211,7 +239,7 @@ async function* cut(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, v
   let chunk = Buffer.alloc(0)
   let filled = 0
   for await (const piece of source) {
-    for (let rest = piece; rest.length > 0; ) {
+    for (let rest = piece; rest.length > 0;) {
       const taken = rest.subarray(0, chunkBytesMax - filled)
       if (filled + taken.length > chunk.length) chunk = grow(chunk.subarray(0, filled), filled + taken.length)
       chunk.set(taken, filled)

@@ -24,7 +24,9 @@ function findProblem(name: string): string | null {
   if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\\]/u.test(name)) return 'has a control or formatting character, or a backslash: encode it'
   const segments = name.split('/')
   if (segments.length > segmentsMax) return `has more than ${segmentsMax} segments`
-  if (segments.some((segment) => segment === '' || segment === '.' || segment === '..')) return 'has an empty segment, `.` or `..`'
-  if (segments.some((segment) => Buffer.byteLength(segment) > segmentBytesMax)) return `has a segment longer than ${segmentBytesMax} bytes`
+  if (segments.some((segment) => segment === '' || segment === '.' || segment === '..'))
+    return 'has an empty segment, `.` or `..`'
+  if (segments.some((segment) => Buffer.byteLength(segment) > segmentBytesMax))
+    return `has a segment longer than ${segmentBytesMax} bytes`
   return null
 }

@@ -40,7 +40,12 @@ export async function listFolder(folder: VaultFolder): Promise<Listing> {
       const manifest = await openManifest(key, await readWhole(path, manifestBytesMax))
       if (manifest.id !== name.id) throw new VaultFailure('damaged', 'Its bytes do not have the hash that it is named after.')
       const storedBytes = manifest.outside.parts.flatMap((part) => part.chunks).reduce((sum, chunk) => sum + chunk.stored, 0)
-      snapshots.push({ ...toSnapshot(manifest, retained.get(name.id) ?? 0), sequence: name.sequence, parts: manifest.parts.length, storedBytes })
+      snapshots.push({
+        ...toSnapshot(manifest, retained.get(name.id) ?? 0),
+        sequence: name.sequence,
+        parts: manifest.parts.length,
+        storedBytes,
+      })
     } catch (error) {
       report(manifestPath('', name), error)
     }
@@ -68,16 +73,22 @@ export async function restoreSnapshot(folder: VaultFolder, id: string, to: strin
     }
   }
   const snapshot = toSnapshot(manifest, 0)
-  const description = { snapshot, manifest: manifest.inside.manifest, parts: manifest.parts.map(({ name, bytes, sha256 }) => ({ name, bytes, sha256 })) }
+  const description = {
+    snapshot,
+    manifest: manifest.inside.manifest,
+    parts: manifest.parts.map(({ name, bytes, sha256 }) => ({ name, bytes, sha256 })),
+  }
   await writeOnce(join(to, 'snapshot.json'), Buffer.from(`${JSON.stringify(description, null, 2)}\n`), 0o600)
   return { ok: lost.length === 0, snapshot, restored, lost }
 }
 
 async function findManifest(folder: VaultFolder, key: VaultKey, id: string): Promise<Manifest> {
-  if (!/^[0-9a-f]{8,64}$/.test(id)) throw new VaultFailure('bad_request', 'A snapshot is named by its id, or by the first 8 or more of its hex digits.')
+  if (!/^[0-9a-f]{8,64}$/.test(id))
+    throw new VaultFailure('bad_request', 'A snapshot is named by its id, or by the first 8 or more of its hex digits.')
   const [name, ...more] = (await listManifests(folder.path)).filter((candidate) => candidate.id.startsWith(id))
   if (!name) throw new VaultFailure('not_found', 'There is no snapshot of this id. Nothing was written.')
-  if (more.length > 0) throw new VaultFailure('bad_request', 'More than one snapshot begins with these digits. Nothing was written.')
+  if (more.length > 0)
+    throw new VaultFailure('bad_request', 'More than one snapshot begins with these digits. Nothing was written.')
   const manifest = await openManifest(key, await readWhole(manifestPath(folder.path, name), manifestBytesMax))
   if (manifest.id !== name.id) throw new VaultFailure('damaged', 'The manifest of this snapshot is damaged. Nothing was written.')
   return manifest
@@ -85,13 +96,15 @@ async function findManifest(folder: VaultFolder, key: VaultKey, id: string): Pro
 
 async function makeEmptyFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 })
-  if ((await readdir(path)).length > 0) throw new VaultFailure('bad_request', 'The folder to restore into is not empty. Nothing was written.')
+  if ((await readdir(path)).length > 0)
+    throw new VaultFailure('bad_request', 'The folder to restore into is not empty. Nothing was written.')
 }
 
 async function writePart(store: Store, part: Part, path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   await using file = await open(path, 'wx', 0o600).catch((error: unknown) => {
-    if (systemCode(error) === 'EEXIST') throw new VaultFailure('storage_failed', 'Another part has the same name on this file system.')
+    if (systemCode(error) === 'EEXIST')
+      throw new VaultFailure('storage_failed', 'Another part has the same name on this file system.')
     throw error
   })
   try {
@@ -100,7 +113,8 @@ async function writePart(store: Store, part: Part, path: string): Promise<void> 
       hash.update(piece)
       await file.writeFile(piece)
     }
-    if (hash.digest('hex') !== part.sha256) throw new VaultFailure('damaged', 'Its chunks do not add up to the part that was sealed.')
+    if (hash.digest('hex') !== part.sha256)
+      throw new VaultFailure('damaged', 'Its chunks do not add up to the part that was sealed.')
     await file.datasync()
   } catch (error) {
     await rm(path, { force: true })

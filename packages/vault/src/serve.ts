@@ -57,7 +57,13 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
   // A failed start is thrown below; requests that wait for it just end.
   ready.promise.catch(() => undefined)
   let refusals = 0
-  const listener = await listen({ socketPath: settings.socketPath, credentialHash, owner: gate, parts: ready.promise, refused: () => void refusals++ })
+  const listener = await listen({
+    socketPath: settings.socketPath,
+    credentialHash,
+    owner: gate,
+    parts: ready.promise,
+    refused: () => void refusals++,
+  })
   try {
     if (user) becomeOsUser(user)
     return await work(settings, time, credentialHash, () => refusals, listener, ready.resolve)
@@ -88,7 +94,8 @@ async function work(
   const seals = new OpenSeals(store, key, catalogue, clock, settings.limits, () => time.monotonicMs())
   const witness = new Witness(folder, key)
   await witness.load()
-  const keepClock = (): Promise<void> => replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', { v: 1, atMs: clock.nowMs() }))
+  const keepClock = (): Promise<void> =>
+    replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', { v: 1, atMs: clock.nowMs() }))
   await keepClock()
   const timer = setInterval(() => void keepClock().catch(() => undefined), clockEveryMs)
   const health = async (): Promise<Json> => ({
@@ -122,7 +129,10 @@ async function makeMeetingPlace(folder: string, gate: { readonly uid: number; re
   if (made !== undefined && gate) await chown(folder, gate.uid, gate.gid)
   const status = await lstat(folder)
   if (!status.isDirectory() || (status.mode & 0o022) !== 0) {
-    throw new VaultFailure('bad_request', "Others can write to the folder of the socket: they could put another vault's socket there. Nothing was started.")
+    throw new VaultFailure(
+      'bad_request',
+      "Others can write to the folder of the socket: they could put another vault's socket there. Nothing was started.",
+    )
   }
 }
 
@@ -131,8 +141,10 @@ async function findCredential(path: string, gate: { readonly uid: number; readon
   const there = await readIfThere(path, stateBytesMax)
   if (there) {
     const secret = there.toString('utf8').trim()
-    if (((await lstat(path)).mode & 0o077) !== 0) throw new VaultFailure('bad_request', "Others can read the gate's credential: chmod 0600 it. Nothing was started.")
-    if (!credentialPattern.test(secret)) throw new VaultFailure('bad_request', "The gate's credential file holds something else. Nothing was started.")
+    if (((await lstat(path)).mode & 0o077) !== 0)
+      throw new VaultFailure('bad_request', "Others can read the gate's credential: chmod 0600 it. Nothing was started.")
+    if (!credentialPattern.test(secret))
+      throw new VaultFailure('bad_request', "The gate's credential file holds something else. Nothing was started.")
     return hashCredential(secret)
   }
   const secret = randomBytes(32).toString('hex')
@@ -149,7 +161,10 @@ async function keepCredential(folder: string, key: VaultKey, credentialHash: str
   const known = there ? credentialSchema.parse(readSignedLine(key.publicKey, 'credential', there)).sha256 : null
   if (known === credentialHash) return
   if (known !== null && !isNew) {
-    throw new VaultFailure('bad_request', "The gate's credential is not the one this vault knows. Put the old file back, or start once with --new-credential.")
+    throw new VaultFailure(
+      'bad_request',
+      "The gate's credential is not the one this vault knows. Put the old file back, or start once with --new-credential.",
+    )
   }
   await replaceState(path, writeSignedLine(key, 'credential', { v: 1, sha256: credentialHash }))
 }
@@ -160,7 +175,8 @@ async function openKey(folder: string): Promise<VaultKey> {
   const key = readKeyFile((there ?? (await makeKey(folder, path))).toString('utf8'))
   const identity = signIdentity(key)
   const kept = await readIfThere(join(folder, 'identity'), stateBytesMax)
-  if (kept && !kept.equals(identity)) throw new VaultFailure('damaged', "The vault's key does not fit its identity. Nothing was started.")
+  if (kept && !kept.equals(identity))
+    throw new VaultFailure('damaged', "The vault's key does not fit its identity. Nothing was started.")
   if (!kept) await replaceState(join(folder, 'identity'), identity)
   return key
 }
@@ -168,7 +184,10 @@ async function openKey(folder: string): Promise<VaultKey> {
 /** A new key, unless the folder has copies already: then its key is lost, and a new one would hide that. */
 async function makeKey(folder: string, path: string): Promise<Buffer> {
   if (await readIfThere(join(folder, 'identity'), stateBytesMax)) {
-    throw new VaultFailure('damaged', "The vault's key is gone, and its copies cannot be read without it. Put the key file back. Nothing was started.")
+    throw new VaultFailure(
+      'damaged',
+      "The vault's key is gone, and its copies cannot be read without it. Put the key file back. Nothing was started.",
+    )
   }
   const staged = `${path}.${process.pid}.next`
   await writeOnce(staged, Buffer.from(makeKeyFile(randomBytes)), 0o600)

@@ -117,8 +117,10 @@ export class Store {
   async keepManifest(seal: string, name: ManifestName, bytes: Uint8Array): Promise<void> {
     const staged = join(this.#staging(seal), 'manifest')
     await writeOnce(staged, bytes)
-    if (addressOf(await readWhole(staged, manifestBytesMax)) !== name.id) throw new VaultFailure('read_back_failed', 'The manifest did not read back as written.')
-    if (!(await linkOnce(staged, manifestPath(this.#folder, name)))) throw new VaultFailure('storage_failed', 'A manifest of this name exists already.')
+    if (addressOf(await readWhole(staged, manifestBytesMax)) !== name.id)
+      throw new VaultFailure('read_back_failed', 'The manifest did not read back as written.')
+    if (!(await linkOnce(staged, manifestPath(this.#folder, name))))
+      throw new VaultFailure('storage_failed', 'A manifest of this name exists already.')
     await syncFolder(join(this.#folder, 'manifests'))
   }
 
@@ -152,9 +154,11 @@ export class Store {
   }
 
   async #open(box: Buffer, chunk: ChunkReference): Promise<Buffer> {
-    if (addressOf(box) !== chunk.address) throw new VaultFailure('read_back_failed', `Chunk ${chunk.address} did not read back as written.`)
+    if (addressOf(box) !== chunk.address)
+      throw new VaultFailure('read_back_failed', `Chunk ${chunk.address} did not read back as written.`)
     const plain = await decryptBox(this.#keys, 'chunk', box)
-    if (plain.length !== chunk.bytes) throw new VaultFailure('damaged', `Chunk ${chunk.address} has another size than its manifest says.`)
+    if (plain.length !== chunk.bytes)
+      throw new VaultFailure('damaged', `Chunk ${chunk.address} has another size than its manifest says.`)
     return plain
   }
 
@@ -188,8 +192,10 @@ export async function listManifests(folder: string): Promise<readonly ManifestNa
 export async function checkPrivateFolder(folder: string): Promise<void> {
   const status = await lstat(folder)
   if (!status.isDirectory()) throw new VaultFailure('bad_request', "The vault's folder is not a folder.")
-  if ((status.mode & 0o077) !== 0) throw new VaultFailure('bad_request', "Others can enter the vault's folder: chmod 0700 it. Nothing was started.")
-  if (status.uid !== process.getuid?.()) throw new VaultFailure('bad_request', "The vault's folder belongs to another user. Nothing was started.")
+  if ((status.mode & 0o077) !== 0)
+    throw new VaultFailure('bad_request', "Others can enter the vault's folder: chmod 0700 it. Nothing was started.")
+  if (status.uid !== process.getuid?.())
+    throw new VaultFailure('bad_request', "The vault's folder belongs to another user. Nothing was started.")
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { TrustedClock } from './trusted-clock.ts'
 
-function makeTime(wallMs: number): { wallMs: () => number; monotonicMs: () => number; pass(ms: number): void; set(ms: number): void } {
+function makeTime(wallMs: number): {
+  wallMs: () => number
+  monotonicMs: () => number
+  pass(ms: number): void
+  set(ms: number): void
+} {
   let [wall, monotonic] = [wallMs, 1_000]
   return {
     wallMs: () => wall,

@@ -26,7 +26,10 @@ export class TrustedClock {
     this.#startMs = Math.max(wallMs, highWaterMs)
     this.#lastMs = this.#startMs
     const behindMs = highWaterMs - wallMs
-    this.#jump = behindMs > jumpMs ? `at start the wall clock was ${Math.round(behindMs / 1000)} s behind the last time this vault knew` : null
+    this.#jump =
+      behindMs > jumpMs
+        ? `at start the wall clock was ${Math.round(behindMs / 1000)} s behind the last time this vault knew`
+        : null
   }
 
   nowMs(): number {

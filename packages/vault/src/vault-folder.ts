@@ -22,7 +22,10 @@ export async function openFolder(path: string, publicKey: string | null): Promis
   if (!bytes) throw new VaultFailure('not_found', 'There is no vault in this folder: it has no file `identity`.')
   const identity = readIdentity(bytes)
   if (publicKey !== null && identity.publicKey !== publicKey) {
-    throw new VaultFailure('damaged', 'This is the folder of another vault than the public key names. Nothing in it proves anything.')
+    throw new VaultFailure(
+      'damaged',
+      'This is the folder of another vault than the public key names. Nothing in it proves anything.',
+    )
   }
   const { key, keyDamage } = await openKeyFile(path, bytes)
   return { path, identity, key, keyDamage }

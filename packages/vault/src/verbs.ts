@@ -86,7 +86,10 @@ async function answerSeals(parts: VaultParts, call: Call, id: string | undefined
 async function answerSnapshots(parts: VaultParts, call: Call, id: string | undefined, rest: string | undefined): Promise<Answer> {
   if (id === undefined) {
     if (call.method !== 'GET') throw noSuchVerb()
-    const page = pageSchema.safeParse({ limit: call.query.get('limit') ?? pageMax, before: call.query.get('before') ?? Number.MAX_SAFE_INTEGER })
+    const page = pageSchema.safeParse({
+      limit: call.query.get('limit') ?? pageMax,
+      before: call.query.get('before') ?? Number.MAX_SAFE_INTEGER,
+    })
     if (!page.success) throw new VaultFailure('bad_request', '`limit` or `before` is not a number this verb takes.')
     const { snapshots, next } = parts.catalogue.list(page.data.limit, page.data.before)
     return document({ snapshots: snapshots.map(snapshotJson), next })

@@ -10,7 +10,18 @@ import { readHistoryLine } from './witness-text.ts'
 
 const stateBytesMax = 4096
 const historyBytesMax = 1 << 30
-const expectedNames = new Set(['chunks', 'clock', 'credential', 'identity', 'key', 'lock', 'manifests', 'retention', 'staging', 'witness'])
+const expectedNames = new Set([
+  'chunks',
+  'clock',
+  'credential',
+  'identity',
+  'key',
+  'lock',
+  'manifests',
+  'retention',
+  'staging',
+  'witness',
+])
 
 type Tell = (file: string, error: unknown) => void
 
@@ -18,7 +29,8 @@ type Tell = (file: string, error: unknown) => void
 export async function verifyState(folder: VaultFolder, tell: Tell): Promise<void> {
   for (const name of await readdir(folder.path)) {
     // `.next`: a state file that was about to replace the one before when the machine stopped.
-    if (!expectedNames.has(name) && !name.endsWith('.next')) tell(name, new VaultFailure('damaged', 'This file is not the vault’s.'))
+    if (!expectedNames.has(name) && !name.endsWith('.next'))
+      tell(name, new VaultFailure('damaged', 'This file is not the vault’s.'))
   }
   for (const domain of ['clock', 'credential'] as const) {
     await attempt(tell, domain, async () => {
@@ -39,14 +51,17 @@ async function verifyWitness(folder: VaultFolder, tell: Tell): Promise<void> {
     if (!note && cosigned === 0) return
     if (!note || !logKey) throw new VaultFailure('damaged', 'The last checkpoint, or the key of its log, is not there.')
     const { checkpoint, verdict } = openCheckpoint(note.toString('utf8'), [logKey, parseVerifierKey(folder.identity.witnessKey)])
-    if (!isSignedByLog(verdict) || !isCosigned(verdict)) throw new VaultFailure('damaged', 'The last checkpoint lacks the signature of its log or of this vault.')
-    if (checkpoint.size < cosigned) throw new VaultFailure('damaged', `The last checkpoint has size ${checkpoint.size}, but size ${cosigned} was cosigned.`)
+    if (!isSignedByLog(verdict) || !isCosigned(verdict))
+      throw new VaultFailure('damaged', 'The last checkpoint lacks the signature of its log or of this vault.')
+    if (checkpoint.size < cosigned)
+      throw new VaultFailure('damaged', `The last checkpoint has size ${checkpoint.size}, but size ${cosigned} was cosigned.`)
   })
   for (const name of await readdir(at(''))) {
     const hash = /^evidence-\d{16}-([0-9a-f]{64})$/.exec(name)?.[1]
     if (hash === undefined) continue
     await attempt(tell, join('witness', name), async () => {
-      if (sha256Hex(await readWhole(at(name), 4 * checkpointBytesMax)) !== hash) throw new VaultFailure('damaged', 'This evidence was changed.')
+      if (sha256Hex(await readWhole(at(name), 4 * checkpointBytesMax)) !== hash)
+        throw new VaultFailure('damaged', 'This evidence was changed.')
     })
   }
 }
@@ -67,6 +82,11 @@ async function attempt(tell: Tell, file: string, check: () => Promise<void>): Pr
   try {
     await check()
   } catch (error) {
-    tell(file, error instanceof VaultFailure ? error : new VaultFailure('damaged', 'It cannot be read as what it should be.', { cause: error }))
+    tell(
+      file,
+      error instanceof VaultFailure
+        ? error
+        : new VaultFailure('damaged', 'It cannot be read as what it should be.', { cause: error }),
+    )
   }
 }

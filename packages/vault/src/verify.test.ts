@@ -1,16 +1,33 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, copyFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sha256Hex } from '@sallyport/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { runVault, startVault, startVaultIn, type VaultProcess } from '../../../tests/conformance/vault-process.ts'
-import { listIds, sealParts } from './raw-socket.fixture.ts'
+import { listIds, sealParts } from '../../../tests/conformance/vault-raw.ts'
 import { openFolder } from './vault-folder.ts'
 import { verifyFolder, type Report } from './verify.ts'
 
-const restoreShape = z.object({ ok: z.boolean(), restored: z.array(z.object({ name: z.string() })), lost: z.array(z.object({ name: z.string() })) })
+const restoreShape = z.object({
+  ok: z.boolean(),
+  restored: z.array(z.object({ name: z.string() })),
+  lost: z.array(z.object({ name: z.string() })),
+})
 
 const big = randomBytes(2_300_000)
 const roots: string[] = []
@@ -60,7 +77,7 @@ async function verify(publicKey: string | null = null): Promise<Report> {
   return await verifyFolder(await openFolder(folder, publicKey))
 }
 
-describe('vault verify', () => {
+describe('vault verify', { timeout: 120_000 }, () => {
   it('finds nothing wrong in what nobody touched, with the key and without', async () => {
     expect(await verify()).toMatchObject({ ok: true, decrypted: true, snapshots: 3, damage: [], unreferenced: 0 })
     rmSync(join(folder, 'key'))
@@ -74,7 +91,9 @@ describe('vault verify', () => {
     const [chunk = ''] = files('chunks').filter((path) => statSync(path).size > 1_000_000)
     for (const offset of [0, 8, 20, 50, 500_000, statSync(chunk).size - 1]) {
       flip(chunk, offset)
-      expect((await verify()).damage).toMatchObject([{ kind: 'damaged_chunk', file: chunk.slice(folder.length + 1), snapshot: ids[0], part: 'tables/orders/data' }])
+      expect((await verify()).damage).toMatchObject([
+        { kind: 'damaged_chunk', file: chunk.slice(folder.length + 1), snapshot: ids[0], part: 'tables/orders/data' },
+      ])
       flip(chunk, offset)
     }
     rmSync(join(folder, 'key'))
@@ -171,7 +190,10 @@ describe('vault verify', () => {
   })
 
   it('changes nothing in the folder', async () => {
-    const state = (): string => files('.').map((path) => `${path} ${statSync(path).mtimeMs} ${statSync(path).size}`).join('\n')
+    const state = (): string =>
+      files('.')
+        .map((path) => `${path} ${statSync(path).mtimeMs} ${statSync(path).size}`)
+        .join('\n')
     const before = state()
     await verify()
     await runVault(['list', folder])
@@ -179,7 +201,7 @@ describe('vault verify', () => {
   })
 })
 
-describe('vault restore', () => {
+describe('vault restore', { timeout: 120_000 }, () => {
   it('writes every part as it was sealed', async () => {
     const to = join(folder, '..', 'out')
     expect((await runVault(['restore', folder, ids[0] ?? '', '--to', to])).code).toBe(0)
@@ -195,12 +217,16 @@ describe('vault restore', () => {
     const to = join(folder, '..', 'out')
     const { code, document } = await runVault(['restore', folder, (ids[0] ?? '').slice(0, 8), '--to', to])
     expect(code).toBe(1)
-    expect(restoreShape.parse(document)).toMatchObject({ ok: false, restored: [{ name: 'tables/orders/ddl' }], lost: [{ name: 'tables/orders/data' }] })
+    expect(restoreShape.parse(document)).toMatchObject({
+      ok: false,
+      restored: [{ name: 'tables/orders/ddl' }],
+      lost: [{ name: 'tables/orders/data' }],
+    })
     expect(readdirSync(join(to, 'parts', 'tables', 'orders'))).toEqual(['ddl'])
   })
 })
 
-describe('a vault with damage', () => {
+describe('a vault with damage', { timeout: 120_000 }, () => {
   it('serves what is whole, goes on sealing, and keeps a second file of a chunk that has rotted', async () => {
     const [chunk = ''] = files('chunks').filter((path) => statSync(path).size < 1_000)
     flip(chunk, 45)

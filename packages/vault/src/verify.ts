@@ -12,7 +12,15 @@ import { verifyState } from './verify-state.ts'
 
 /** One thing that is not as it was sealed. */
 export interface Damage {
-  readonly kind: 'missing_chunk' | 'damaged_chunk' | 'missing_manifest' | 'damaged_manifest' | 'forged_manifest' | 'damaged_part' | 'damaged_state' | 'foreign_file'
+  readonly kind:
+    | 'missing_chunk'
+    | 'damaged_chunk'
+    | 'missing_manifest'
+    | 'damaged_manifest'
+    | 'forged_manifest'
+    | 'damaged_part'
+    | 'damaged_state'
+    | 'foreign_file'
   /** Relative to the vault's folder. */
   readonly file: string
   readonly what: string
@@ -62,9 +70,14 @@ export async function verifyFolder(folder: VaultFolder): Promise<Report> {
   for (const one of sealed) await verifyParts(folder, one, progress)
   const unreferenced = await verifyOtherChunks(folder, progress)
   const ids = new Set(sealed.map((one) => one.name.id))
-  const report = (file: string, error: unknown): void => void progress.damage.push({ kind: 'damaged_state', file, what: toFailure(error).message })
+  const report = (file: string, error: unknown): void =>
+    void progress.damage.push({ kind: 'damaged_state', file, what: toFailure(error).message })
   for await (const record of readRetentions(folder.path, folder.identity.publicKey, report)) {
-    if (!ids.has(record.snapshot)) report('retention', new VaultFailure('damaged', `A retention record names snapshot ${record.snapshot}, which is not there.`))
+    if (!ids.has(record.snapshot))
+      report(
+        'retention',
+        new VaultFailure('damaged', `A retention record names snapshot ${record.snapshot}, which is not there.`),
+      )
   }
   await verifyState(folder, report)
   const last = sealed.at(-1)
@@ -94,7 +107,8 @@ async function verifyManifests(folder: VaultFolder, progress: Progress): Promise
     try {
       const bytes = await readWhole(join(folder.path, file), manifestBytesMax)
       progress.bytes += bytes.length
-      if (addressOf(bytes) !== name.id) throw new VaultFailure('damaged', 'Its bytes do not have the hash that it is named after.')
+      if (addressOf(bytes) !== name.id)
+        throw new VaultFailure('damaged', 'Its bytes do not have the hash that it is named after.')
       sealed.push(await readSealed(folder, name, bytes, progress))
     } catch (error) {
       const what = toFailure(error).message
@@ -114,7 +128,12 @@ async function readSealed(folder: VaultFolder, name: ManifestName, bytes: Buffer
     return { name, outside, parts: (await openManifest(folder.key, bytes)).parts }
   } catch (error) {
     // Its signature holds, so its chunks can still be judged.
-    progress.damage.push({ kind: 'damaged_manifest', file: `manifests/${name.id}`, what: toFailure(error).message, snapshot: name.id })
+    progress.damage.push({
+      kind: 'damaged_manifest',
+      file: `manifests/${name.id}`,
+      what: toFailure(error).message,
+      snapshot: name.id,
+    })
     return { name, outside, parts: unnamed }
   }
 }
@@ -144,7 +163,13 @@ async function verifyParts(folder: VaultFolder, sealed: Sealed, progress: Progre
       else whole = false
     }
     if (!folder.key || part.sha256 === null || !whole) continue
-    if (hash.digest('hex') !== part.sha256) progress.damage.push({ kind: 'damaged_part', file: 'manifests', what: 'Its chunks do not add up to the part that was sealed.', ...where })
+    if (hash.digest('hex') !== part.sha256)
+      progress.damage.push({
+        kind: 'damaged_part',
+        file: 'manifests',
+        what: 'Its chunks do not add up to the part that was sealed.',
+        ...where,
+      })
   }
 }
 
@@ -167,7 +192,12 @@ async function verifyChunk(
     progress.judged.add(file)
     progress.bytes += first ? box.length : 0
     if (addressOf(box) !== chunk.address) {
-      progress.damage.push({ kind: 'damaged_chunk', file, what: 'A chunk of this part does not have the bytes that it is named after.', ...where })
+      progress.damage.push({
+        kind: 'damaged_chunk',
+        file,
+        what: 'A chunk of this part does not have the bytes that it is named after.',
+        ...where,
+      })
       continue
     }
     if (!folder.key) return Buffer.alloc(0)
@@ -194,7 +224,8 @@ async function verifyOtherChunks(folder: VaultFolder, progress: Progress): Promi
       }
       const box = await readWhole(join(folder.path, file), chunkBytesMax + boxOverheadBytes).catch(() => Buffer.alloc(0))
       progress.bytes += box.length
-      if (addressOf(box) !== address) progress.damage.push({ kind: 'damaged_chunk', file, what: 'A chunk does not have the bytes that it is named after.' })
+      if (addressOf(box) !== address)
+        progress.damage.push({ kind: 'damaged_chunk', file, what: 'A chunk does not have the bytes that it is named after.' })
       else if (!progress.known.has(address)) unreferenced++
     }
   }

@@ -68,7 +68,10 @@ export class Witness {
       const rolledBack = end && (!this.#held || end.size > this.#held.checkpoint.size)
       if ((note && !this.#logKey) || rolledBack) this.#frozen = 'the kept checkpoint is older than one this vault has cosigned'
     } catch (error) {
-      this.#frozen = error instanceof Error ? `the kept checkpoint cannot be believed (${error.message})` : 'the kept checkpoint cannot be believed'
+      this.#frozen =
+        error instanceof Error
+          ? `the kept checkpoint cannot be believed (${error.message})`
+          : 'the kept checkpoint cannot be believed'
     }
   }
 
@@ -88,7 +91,10 @@ export class Witness {
       const key = readLogKey(text)
       if (!this.#logKey) await this.#keepKey(key)
       if (!this.#logKey || formatVerifierKey(this.#logKey) !== formatVerifierKey(key)) {
-        throw new VaultFailure('log_pinned', 'This vault witnesses another log already; its key was pinned at first contact and stays.')
+        throw new VaultFailure(
+          'log_pinned',
+          'This vault witnesses another log already; its key was pinned at first contact and stays.',
+        )
       }
       return this.state()
     })
@@ -97,7 +103,8 @@ export class Witness {
   /** The cosignature line for a checkpoint that extends the last one. `text` is the body of a C2SP add-checkpoint request. */
   async add(text: string, nowMs: number): Promise<string> {
     return await this.#inTurn(async () => {
-      if (this.#frozen !== null) throw new VaultFailure('witness_frozen', `The witness cosigns nothing any more: ${this.#frozen}.`)
+      if (this.#frozen !== null)
+        throw new VaultFailure('witness_frozen', `The witness cosigns nothing any more: ${this.#frozen}.`)
       if (!this.#logKey) throw new VaultFailure('log_unknown', 'No log was pinned yet.')
       const request = parseWitnessRequest(text)
       const opened = readCheckpoint(request.note, this.#logKey)
@@ -109,7 +116,13 @@ export class Witness {
     })
   }
 
-  async #checkExtends(next: Checkpoint, oldSize: number, proof: readonly Uint8Array[], text: string, nowMs: number): Promise<void> {
+  async #checkExtends(
+    next: Checkpoint,
+    oldSize: number,
+    proof: readonly Uint8Array[],
+    text: string,
+    nowMs: number,
+  ): Promise<void> {
     const held = this.#held?.checkpoint
     const heldSize = held?.size ?? 0
     if (next.size < heldSize) {
@@ -167,7 +180,8 @@ export class Witness {
   #hold(note: string, logKey: VerifierKey): Held {
     const opened = openCheckpoint(note, [logKey, this.#signer.key])
     const own = opened.verdict.verified.some(({ key }) => key === this.#signer.key)
-    if (!isSignedByLog(opened.verdict) || !own) throw new VaultFailure('damaged', 'it lacks the signature of the log or of this vault')
+    if (!isSignedByLog(opened.verdict) || !own)
+      throw new VaultFailure('damaged', 'it lacks the signature of the log or of this vault')
     return { note, checkpoint: opened.checkpoint }
   }
 

@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs'
 import type { Json, Operation } from '@sallyport/core'
 import { Command } from 'commander'
 import { z } from 'zod'
@@ -108,8 +107,11 @@ async function readAll(): Promise<string | null> {
 }
 
 /** Standard input as bytes: nothing decodes them before the bound was checked. */
-function standardInput(): AsyncIterable<Uint8Array> {
-  return createReadStream('', { fd: 0, autoClose: false, highWaterMark: 256 * 1024 })
+async function* standardInput(): AsyncGenerator<Uint8Array> {
+  for await (const chunk of process.stdin) {
+    const piece: unknown = chunk
+    if (piece instanceof Uint8Array) yield piece
+  }
 }
 
 function decode(bytes: Uint8Array): string | null {

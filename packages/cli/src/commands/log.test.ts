@@ -29,7 +29,13 @@ const cosigner = noteSigner('vault.example/w', Buffer.alloc(32, 2), signatureTyp
 const program = new URL('../cli.ts', import.meta.url).pathname
 
 const entries = Array.from({ length: 300 }, (_, place) =>
-  encodeEntry({ type: 'statement', atMs: 1000 + place, session: 's1', agent: 'a1', data: { place, text: place === 7 ? 'select \u202e1' : 'select 1' } }),
+  encodeEntry({
+    type: 'statement',
+    atMs: 1000 + place,
+    session: 's1',
+    agent: 'a1',
+    data: { place, text: place === 7 ? 'select \u202e1' : 'select 1' },
+  }),
 )
 
 let root = ''
@@ -44,14 +50,23 @@ afterAll(async () => {
 
 function signed(content: readonly Uint8Array[]): { text: string; tree: TileTree; tiles: Map<string, Uint8Array> } {
   const tiles = new Map<string, Uint8Array>()
-  const tree = new TileTree((tile) => tiles.set(tilePath({ level: tile.level, index: tile.index, width: 256 }), encodeTile(tile.hashes)))
+  const tree = new TileTree((tile) =>
+    tiles.set(tilePath({ level: tile.level, index: tile.index, width: 256 }), encodeTile(tile.hashes)),
+  )
   for (const entry of content) tree.append(leafHash(entry))
-  for (const tile of tree.partialTiles()) tiles.set(tilePath({ level: tile.level, index: tile.index, width: tile.hashes.length }), encodeTile(tile.hashes))
+  for (const tile of tree.partialTiles())
+    tiles.set(tilePath({ level: tile.level, index: tile.index, width: tile.hashes.length }), encodeTile(tile.hashes))
   return { text: signCheckpoint({ origin: signer.key.name, size: tree.size, root: tree.root() }, signer), tree, tiles }
 }
 
 /** A state directory as a gate and its vault leave it; entries may differ from what was signed. */
-async function makeState(options: { found?: readonly Uint8Array[]; signedEntries?: readonly Uint8Array[]; witnessEntries?: readonly Uint8Array[] | null } = {}): Promise<string> {
+async function makeState(
+  options: {
+    found?: readonly Uint8Array[]
+    signedEntries?: readonly Uint8Array[]
+    witnessEntries?: readonly Uint8Array[] | null
+  } = {},
+): Promise<string> {
   const state = join(root, String((made += 1)))
   const { found = entries, signedEntries = entries, witnessEntries = entries } = options
   const { text, tiles } = signed(signedEntries)
@@ -70,14 +85,19 @@ async function makeState(options: { found?: readonly Uint8Array[]; signedEntries
 async function writeWitness(state: string, content: readonly Uint8Array[]): Promise<void> {
   const { text } = signed(content)
   await mkdir(join(state, 'vault', 'witness'), { recursive: true })
-  await writeFile(join(state, 'vault', 'witness', 'checkpoint'), addSignatures(text, cosignNote(parseNote(text).text, cosigner, 1_700_000_000)))
+  await writeFile(
+    join(state, 'vault', 'witness', 'checkpoint'),
+    addSignatures(text, cosignNote(parseNote(text).text, cosigner, 1_700_000_000)),
+  )
   await writeFile(join(state, 'vault', 'witness', 'log.vkey'), `${formatVerifierKey(signer.key)}\n`)
   await writeFile(join(state, 'vault', 'identity'), `${JSON.stringify({ v: 1, witnessKey: formatVerifierKey(cosigner.key) })}\n`)
 }
 
-function run(...words: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+function run(...words: readonly string[]): Promise<{ code: number; out: string; problem: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [program, 'log', ...words], (error, out, err) => resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err }))
+    execFile(process.execPath, [program, 'log', ...words], (error, out, problem) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, problem }),
+    )
   })
 }
 
@@ -92,7 +112,14 @@ describe('log verify', () => {
       expect(out.trim().endsWith('ok')).toBe(true)
     }
     const { out } = await run('verify', state, '--json')
-    expect(JSON.parse(out)).toMatchObject({ ok: true, size: 300, checkpointSize: 300, witnessSize: 300, findings: [], information: [] })
+    expect(JSON.parse(out)).toMatchObject({
+      ok: true,
+      size: 300,
+      checkpointSize: 300,
+      witnessSize: 300,
+      findings: [],
+      information: [],
+    })
   })
 
   it('says "truncation not excluded" without a witness, and exits 3 when one is required', async () => {
@@ -107,7 +134,11 @@ describe('log verify', () => {
   })
 
   it.each([
-    ['a changed event', { found: entries.map((entry, place) => (place === 20 ? (entries[21] ?? entry) : entry)) }, 'root_mismatch'],
+    [
+      'a changed event',
+      { found: entries.map((entry, place) => (place === 20 ? (entries[21] ?? entry) : entry)) },
+      'root_mismatch',
+    ],
     ['a removed event', { found: entries.filter((_, place) => place !== 20) }, 'entry_removed'],
     ['an added event', { found: [...entries.slice(0, 20), ...entries.slice(19)] }, 'entry_added'],
     ['a reordered event', { found: [...entries.slice(1, 2), ...entries.slice(0, 1), ...entries.slice(2)] }, 'entries_reordered'],
@@ -139,7 +170,7 @@ describe('log verify', () => {
     const working = run('verify', state, '--json')
     const stopped = await working
     expect(stopped.code).toBe(1)
-    expect(JSON.parse(stopped.out).findings).toEqual([{ kind: 'unsigned_tail', index: 300, count: 3 }])
+    expect(JSON.parse(stopped.out)).toMatchObject({ findings: [{ kind: 'unsigned_tail', index: 300, count: 3 }] })
     const growing = await makeState({ found: tail })
     const watched = run('verify', growing, '--json')
     // The gate signs what it appended while the command looks on; whichever comes first, the result is the same.
@@ -151,7 +182,10 @@ describe('log verify', () => {
     const thief = noteSigner(signer.key.name, Buffer.alloc(32, 5))
     const state = await makeState({ witnessEntries: null })
     const { tree } = signed(entries)
-    await writeFile(join(state, 'log', 'checkpoint'), signCheckpoint({ origin: thief.key.name, size: tree.size, root: tree.root() }, thief))
+    await writeFile(
+      join(state, 'log', 'checkpoint'),
+      signCheckpoint({ origin: thief.key.name, size: tree.size, root: tree.root() }, thief),
+    )
     await writeFile(join(state, 'log', 'keys'), `${formatVerifierKey(thief.key)}\n`)
     const beside = await run('verify', state)
     expect(beside.code).toBe(0)
@@ -168,9 +202,9 @@ describe('log verify', () => {
   it('exits 2 when there is no such log, witness or key', async () => {
     expect((await run('verify', join(root, 'nowhere'))).code).toBe(2)
     expect((await run('verify', await makeState(), '--witness', join(root, 'nowhere'))).code).toBe(2)
-    const { code, err } = await run('verify', await makeState(), '--log-key', 'nonsense')
+    const { code, problem } = await run('verify', await makeState(), '--log-key', 'nonsense')
     expect(code).toBe(2)
-    expect(err).toMatch(/verifier key/)
+    expect(problem).toMatch(/verifier key/)
   })
 })
 
@@ -199,9 +233,9 @@ describe('log prove', () => {
   })
 
   it('refuses for a log that does not add up', async () => {
-    const { code, err } = await run('prove', '5', await makeState({ found: entries.toReversed() }))
+    const { code, problem } = await run('prove', '5', await makeState({ found: entries.toReversed() }))
     expect(code).toBe(1)
-    expect(err).toMatch(/do not add up/)
+    expect(problem).toMatch(/do not add up/)
   })
 })
 

@@ -43,7 +43,9 @@ const showShape = z.object({ from: z.number().default(0), count: z.number().defa
 const proveShape = z.object({ witness: z.string().optional(), json: z.boolean().default(false) })
 
 export function makeCommand(): Command {
-  const command = new Command('log').description('The log: verify it, read it, prove an entry of it. Needs no gate; a running one is not disturbed.')
+  const command = new Command('log').description(
+    'The log: verify it, read it, prove an entry of it. Needs no gate; a running one is not disturbed.',
+  )
   command
     .command('verify')
     .description('Checks that nothing was removed from, changed in or slipped into the log.')
@@ -65,7 +67,9 @@ export function makeCommand(): Command {
     .action(async (directory: string, given: unknown) => show(directory, showShape.parse(given)))
   command
     .command('prove')
-    .description('Proves that an entry is in what was signed: entry, inclusion proof and checkpoint as JSON, for whoever has the keys.')
+    .description(
+      'Proves that an entry is in what was signed: entry, inclusion proof and checkpoint as JSON, for whoever has the keys.',
+    )
     .argument('<index>', 'the entry', parseCount)
     .argument('[directory]', 'the log, or the state directory that holds it', defaultDirectory)
     .option('--witness <file>', "prove against the witness's checkpoint in this file; `none`: against the log's own")
@@ -97,7 +101,8 @@ async function verify(given: string, options: z.infer<typeof verifyShape>): Prom
   const checked = await withKeyErrors(async () => {
     const found = await findLogKeys(directory, options.logKey, witness)
     const checkpoint = witness?.checkpoint ?? null
-    const compared = witness && checkpoint !== null ? { checkpoint, keys: await findWitnessKeys(directory, options.witnessKey, witness) } : null
+    const compared =
+      witness && checkpoint !== null ? { checkpoint, keys: await findWitnessKeys(directory, options.witnessKey, witness) } : null
     return verifyGrowing(directory, { logKeys: found.keys, logKeysFrom: found.from, witness: compared })
   })
   const ok = checked.findings.length === 0
@@ -133,12 +138,21 @@ async function withKeyErrors<Value>(work: () => Promise<Value>): Promise<Value> 
     return await work()
   } catch (error) {
     if (!(error instanceof LogFormatError) || error.part !== 'key') throw error
-    throw new CommandFailure(exitCodes.usage, 'bad_key', `A verifier key cannot be read: ${error.message}.`, 'Nothing was verified.', 'A key looks like name+id+base64.', { cause: error })
+    throw new CommandFailure(
+      exitCodes.usage,
+      'bad_key',
+      `A verifier key cannot be read: ${error.message}.`,
+      'Nothing was verified.',
+      'A key looks like name+id+base64.',
+      { cause: error },
+    )
   }
 }
 
 function describe(directory: string, report: LogReport, problem: string | null): string {
-  const lines = [`${directory}: ${report.size} entries${report.origin === null ? '' : ` of ${report.origin}`}, root ${report.root}`]
+  const lines = [
+    `${directory}: ${report.size} entries${report.origin === null ? '' : ` of ${report.origin}`}, root ${report.root}`,
+  ]
   if (report.checkpointSize !== null) lines.push(`  signed by the log up to entry ${report.checkpointSize}`)
   if (report.witnessSize !== null) {
     const seen = report.witnessTimeS === null ? '' : ` at ${new Date(report.witnessTimeS * 1000).toISOString()}`
@@ -146,8 +160,13 @@ function describe(directory: string, report: LogReport, problem: string | null):
   }
   lines.push(...report.findings.map((finding) => visibleLine(`FINDING: ${explainFinding(finding)}`)))
   lines.push(...[...report.information].sort(byWeight).map((item) => visibleLine(`note: ${explainInformation(item)}`)))
-  if (problem !== null) lines.push(visibleLine(`note: The witness's checkpoint could not be read (${problem}). Run this as a user who may.`))
-  lines.push(report.findings.length === 0 ? 'ok' : `${report.findings.length} ${report.findings.length === 1 ? 'finding' : 'findings'}: this log cannot be believed as it stands.`)
+  if (problem !== null)
+    lines.push(visibleLine(`note: The witness's checkpoint could not be read (${problem}). Run this as a user who may.`))
+  lines.push(
+    report.findings.length === 0
+      ? 'ok'
+      : `${report.findings.length} ${report.findings.length === 1 ? 'finding' : 'findings'}: this log cannot be believed as it stands.`,
+  )
   return `${lines.join('\n')}\n`
 }
 
@@ -163,7 +182,11 @@ async function show(given: string, { from, count, json }: z.infer<typeof showSha
     if (index < from) continue
     if (shown >= count) break
     shown += 1
-    process.stdout.write(json ? `${JSON.stringify({ index, ...readEntry(entry) })}\n` : `${visibleLine(`${index} ${Buffer.from(entry).toString('utf8')}`)}\n`)
+    process.stdout.write(
+      json
+        ? `${JSON.stringify({ index, ...readEntry(entry) })}\n`
+        : `${visibleLine(`${index} ${Buffer.from(entry).toString('utf8')}`)}\n`,
+    )
   }
 }
 
@@ -193,7 +216,14 @@ function decodeNamed(name: string, bytes: Uint8Array): ReturnType<typeof decodeS
     return decodeSegment(bytes, true).groups
   } catch (error) {
     if (!(error instanceof LogFormatError)) throw error
-    throw new CommandFailure(exitCodes.failed, 'damaged', `Segment ${name} is damaged: ${error.message}.`, 'What follows it was not read.', 'Run `sallyport log verify`.', { cause: error })
+    throw new CommandFailure(
+      exitCodes.failed,
+      'damaged',
+      `Segment ${name} is damaged: ${error.message}.`,
+      'What follows it was not read.',
+      'Run `sallyport log verify`.',
+      { cause: error },
+    )
   }
 }
 
@@ -201,10 +231,23 @@ async function prove(index: number, given: string, options: z.infer<typeof prove
   const directory = await findLog(given)
   const witness = await findWitness(directory, options.witness)
   const checkpoint = witness?.checkpoint ?? (await readText(join(directory, 'checkpoint')))
-  if (checkpoint === null) throw new CommandFailure(exitCodes.failed, 'no_checkpoint', 'There is no signed checkpoint.', 'Nothing was proven.', 'Run `sallyport log verify`.')
+  if (checkpoint === null)
+    throw new CommandFailure(
+      exitCodes.failed,
+      'no_checkpoint',
+      'There is no signed checkpoint.',
+      'Nothing was proven.',
+      'Run `sallyport log verify`.',
+    )
   const { size, root } = openCheckpoint(checkpoint, []).checkpoint
   if (index >= size) {
-    throw new CommandFailure(exitCodes.failed, 'not_signed', `The checkpoint covers ${size} entries; entry ${index} is not among them.`, 'Nothing was proven.', 'Wait a second, or prove against the log itself with `--witness none`.')
+    throw new CommandFailure(
+      exitCodes.failed,
+      'not_signed',
+      `The checkpoint covers ${size} entries; entry ${index} is not among them.`,
+      'Nothing was proven.',
+      'Wait a second, or prove against the log itself with `--witness none`.',
+    )
   }
   const tiles = new Map<string, Tile>()
   const tree = new TileTree((tile) => tiles.set(`${tile.level}/${tile.index}`, tile))
@@ -215,10 +258,21 @@ async function prove(index: number, given: string, options: z.infer<typeof prove
     tree.append(leafHash(entry))
   }
   for (const tile of tree.partialTiles()) tiles.set(`${tile.level}/${tile.index}`, tile)
-  const nodes = tileNodes(size, async (level, tileIndex, width) => tiles.get(`${level}/${tileIndex}`)?.hashes.slice(0, width) ?? [])
+  const nodes = tileNodes(
+    size,
+    async (level, tileIndex, width) => tiles.get(`${level}/${tileIndex}`)?.hashes.slice(0, width) ?? [],
+  )
   const proof = tree.size === size ? await inclusionProof(nodes, index, size) : []
   if (!verifyInclusion(leafHash(proven), index, size, proof, root)) {
-    throw new CommandFailure(exitCodes.failed, 'not_proven', 'The entries of the log do not add up to its checkpoint.', 'Nothing was proven.', 'Run `sallyport log verify`.')
+    throw new CommandFailure(
+      exitCodes.failed,
+      'not_proven',
+      'The entries of the log do not add up to its checkpoint.',
+      'Nothing was proven.',
+      'Run `sallyport log verify`.',
+    )
   }
-  process.stdout.write(`${JSON.stringify({ index, size, entry: Buffer.from(proven).toString('utf8'), proof: proof.map(encodeBase64), checkpoint })}\n`)
+  process.stdout.write(
+    `${JSON.stringify({ index, size, entry: Buffer.from(proven).toString('utf8'), proof: proof.map(encodeBase64), checkpoint })}\n`,
+  )
 }

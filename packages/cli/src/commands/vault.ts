@@ -11,7 +11,13 @@ const vaultProgram = fileURLToPath(new URL('../../../vault/src/main.ts', import.
 /** A listing of a vault that has been at it for years. */
 const documentBytesMax = 1 << 30
 
-const optionsShape = z.object({ state: z.string(), json: z.boolean().default(false), publicKey: z.string().optional(), to: z.string().optional(), dir: z.string().optional() })
+const optionsShape = z.object({
+  state: z.string(),
+  json: z.boolean().default(false),
+  publicKey: z.string().optional(),
+  to: z.string().optional(),
+  dir: z.string().optional(),
+})
 type Options = z.infer<typeof optionsShape>
 
 const listShape = z.object({
@@ -40,7 +46,15 @@ const verifyShape = z.object({
   chunks: z.number(),
   bytes: z.number(),
   newest: z.object({ sequence: z.number(), id: z.string() }).nullable(),
-  damage: z.array(z.object({ kind: z.string(), file: z.string(), what: z.string(), snapshot: z.string().optional(), part: z.string().optional() })),
+  damage: z.array(
+    z.object({
+      kind: z.string(),
+      file: z.string(),
+      what: z.string(),
+      snapshot: z.string().optional(),
+      part: z.string().optional(),
+    }),
+  ),
 })
 const restoreShape = z.object({
   ok: z.boolean(),
@@ -52,7 +66,9 @@ const errorShape = z.object({ error: z.string(), message: z.string() })
 
 /** `vault list|verify|restore`: all three read the folder itself and need no running vault. */
 export function makeCommand(): Command {
-  const vault = new Command('vault').description('Sealed copies: what there is, whether it is whole, and their parts as files. Reads the folder; needs no running gate or vault.')
+  const vault = new Command('vault').description(
+    'Sealed copies: what there is, whether it is whole, and their parts as files. Reads the folder; needs no running gate or vault.',
+  )
   vault
     .command('list')
     .description('all sealed snapshots, oldest first')
@@ -62,7 +78,9 @@ export function makeCommand(): Command {
     .action(async (folder: string | undefined, given: unknown) => await list(folder, optionsShape.parse(given)))
   vault
     .command('verify')
-    .description('re-reads every byte and names what is not as it was sealed. Without the key file it still checks signatures and hashes of what is stored.')
+    .description(
+      're-reads every byte and names what is not as it was sealed. Without the key file it still checks signatures and hashes of what is stored.',
+    )
     .argument('[folder]', "the vault's folder (default: `vault` in the state)")
     .option('--public-key <hex>', 'the vault that it must be; else a whole forged vault would pass')
     .addOption(stateOption())
@@ -103,13 +121,20 @@ async function verify(folder: string | undefined, options: Options): Promise<voi
   process.exitCode = code
   if (options.json) return void process.stdout.write(text)
   for (const one of report.damage) {
-    const where = one.snapshot === undefined ? '' : ` (snapshot ${one.snapshot.slice(0, 16)}${one.part === undefined ? '' : `, part ${showText(one.part)}`})`
+    const where =
+      one.snapshot === undefined
+        ? ''
+        : ` (snapshot ${one.snapshot.slice(0, 16)}${one.part === undefined ? '' : `, part ${showText(one.part)}`})`
     process.stdout.write(`${one.kind}  ${showText(one.file)}: ${one.what}${where}\n`)
   }
   const read = `${report.snapshots} snapshots, ${report.parts} parts, ${report.chunks} chunks, ${showBytes(report.bytes)} read`
-  process.stdout.write(`${report.ok ? 'Whole' : `DAMAGED in ${report.damage.length} places`}: ${read}${report.decrypted ? ', decrypted and compared' : '; not decrypted, as there is no key'}.\n`)
+  process.stdout.write(
+    `${report.ok ? 'Whole' : `DAMAGED in ${report.damage.length} places`}: ${read}${report.decrypted ? ', decrypted and compared' : '; not decrypted, as there is no key'}.\n`,
+  )
   const newest = report.newest ? `number ${report.newest.sequence}, ${report.newest.id}` : 'none'
-  process.stdout.write(`Newest snapshot: ${newest}. That none came after it only the log can say (its last \`snapshot.sealed\`).\nVault: ${report.vault}\n`)
+  process.stdout.write(
+    `Newest snapshot: ${newest}. That none came after it only the log can say (its last \`snapshot.sealed\`).\nVault: ${report.vault}\n`,
+  )
 }
 
 async function restore(id: string, options: Options): Promise<void> {
@@ -120,7 +145,9 @@ async function restore(id: string, options: Options): Promise<void> {
   if (options.json) return void process.stdout.write(text)
   for (const one of report.restored) process.stdout.write(`${showText(one.name)}  ${showBytes(one.bytes)}\n`)
   for (const one of report.lost) process.stdout.write(`LOST  ${showText(one.name)}: ${one.what}\n`)
-  const whole = report.ok ? `All ${report.restored.length} parts` : `Only ${report.restored.length} of ${report.restored.length + report.lost.length} parts`
+  const whole = report.ok
+    ? `All ${report.restored.length} parts`
+    : `Only ${report.restored.length} of ${report.restored.length + report.lost.length} parts`
   process.stdout.write(`${whole} of snapshot ${report.snapshot.id.slice(0, 16)} written to ${to}/parts.\n`)
 }
 
@@ -155,7 +182,9 @@ function describeRefusal(said: string, code: number | null): CommandFailure {
     parsed.success ? parsed.data.error : 'vault_failed',
     what,
     'Nothing was changed in the vault.',
-    usage || (parsed.success && parsed.data.error === 'not_found') ? 'Name the right folder or snapshot; see `sallyport vault --help`.' : "Run it as the vault's own user, on the vault's folder; `sallyport doctor` names both.",
+    usage || (parsed.success && parsed.data.error === 'not_found')
+      ? 'Name the right folder or snapshot; see `sallyport vault --help`.'
+      : "Run it as the vault's own user, on the vault's folder; `sallyport doctor` names both.",
   )
 }
 

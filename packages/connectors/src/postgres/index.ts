@@ -1,10 +1,18 @@
 import type { Connector } from '@sallyport/core'
-import { count } from './count.ts'
-import { describe } from './describe.ts'
-import { resolve } from './resolve.ts'
-import { restore } from './restore.ts'
-import { snapshot } from './snapshot.ts'
+import { describe, warm as warmParser } from './describe.ts'
 
-export { warm } from './describe.ts'
+/** The steps that need a server are loaded when one is there: `explain` has none, and shall not wait for them. */
+export const postgres: Connector = {
+  id: 'postgres',
+  protocol: 'postgres',
+  describe,
+  resolve: async (operations, upstream) => (await import('./resolve.ts')).resolve(operations, upstream),
+  snapshot: async (operations, upstream, seal) => (await import('./snapshot.ts')).snapshot(operations, upstream, seal),
+  count: async (upstream) => (await import('./count.ts')).count(upstream),
+  restore: async (snapshot, upstream, report) => (await import('./restore.ts')).restore(snapshot, upstream, report),
+}
 
-export const postgres: Connector = { id: 'postgres', protocol: 'postgres', describe, resolve, snapshot, restore, count }
+/** Starts the parser and loads every step, so that the first request does not wait for them. */
+export async function warm(): Promise<void> {
+  await Promise.all([warmParser(), import('./resolve.ts'), import('./snapshot.ts'), import('./count.ts'), import('./restore.ts')])
+}

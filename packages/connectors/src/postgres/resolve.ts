@@ -11,7 +11,7 @@ import {
   type SqlAccess,
   type Upstream,
 } from '@sallyport/core'
-import { inProtect, sayError, sqlAccess } from './catalog-query.ts'
+import { attempt, inProtect, sayError, sqlAccess } from './catalog-query.ts'
 import { hashShape, readTableShapes, type TableShape } from './catalog-shape.ts'
 import type { Planned } from './copy-plan.ts'
 import { isAlone, lookUp, planLooked, recordPlan, type Looked } from './resolve-losing.ts'
@@ -56,7 +56,9 @@ async function resolveAll(operations: readonly Operation[], access: SqlAccess): 
   }
   const bounds = { ...lookBounds, statementTimeoutMs: Math.max(lookBounds.statementTimeoutMs, countTimeoutMs) }
   return inProtect(access.protect, 'read', bounds, async () => {
-    const shapes = await readTableShapes(access.protect, names)
+    // A table that this very session is altering can't be looked at from outside: its plan will say so.
+    const read = await attempt(access.protect, () => readTableShapes(access.protect, names))
+    const shapes = read.ok ? read.out : []
     const out: ResolvedOperation[] = []
     for (const item of looked) out.push(await resolveOne(item, lowered, shapes, counts.get(item) ?? null, access))
     return out

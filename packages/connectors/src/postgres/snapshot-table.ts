@@ -19,7 +19,9 @@ export interface Copy {
 /** Copies a whole table on the protect connection, as others see it; the session's lock keeps it still meanwhile. */
 export async function copyWholeTable(session: SqlChannel, protect: SqlChannel, seal: Seal, planned: PlannedTable): Promise<Copy> {
   const { shape, undo } = planned
-  const writer = undo.onDifferent === 'writer' || undo.insertMissing === false ? await learnWriter(session, shape) : null
+  // `keep` without insertMissing is ALTER TABLE: rows it rewrote carry the same id.
+  const needed = undo.onDifferent === 'writer' || (undo.onDifferent === 'keep' && !undo.insertMissing)
+  const writer = needed ? await learnWriter(session, shape) : null
   const source = `ONLY ${quoteQualified(shape.schema, shape.name)} r`
   return copy({ origin: protect, protect, seal, planned, source, writer })
 }

@@ -91,11 +91,12 @@ function classify(seeds: readonly Seed[], objects: readonly DependentObject[]): 
   const covered = new Set([...[...tables].filter((oid) => whole.has(oid) || seedTables.has(oid)), ...views])
   const foreignKeys: string[] = []
   const uncovered: string[] = []
+  const uncoveredParts: string[] = []
   const words: string[] = []
   for (const object of objects) {
     const place = judge(object, covered, tables)
     if (place === 'foreign key') foreignKeys.push(object.oid)
-    if (place === 'uncovered') uncovered.push(object.words ?? 'something without a name')
+    if (place === 'uncovered') (object.catalog === 'pg_class' ? uncovered : uncoveredParts).push(object.words ?? 'something without a name')
     const seed = seeds.some(({ oid, catalog }) => oid === object.oid && catalog === object.catalog)
     const own = object.relation !== null && tables.has(object.relation) && object.column === 0 && !tables.has(object.oid)
     if (!seed && place !== 'part' && (!own || place !== 'covered') && object.words !== null) words.push(object.words)
@@ -108,7 +109,7 @@ function classify(seeds: readonly Seed[], objects: readonly DependentObject[]): 
     sequences,
     foreignKeys,
     words,
-    uncovered,
+    uncovered: [...uncovered, ...uncoveredParts],
   }
 }
 

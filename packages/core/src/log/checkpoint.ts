@@ -13,17 +13,20 @@ export interface Checkpoint {
 /** The text that is signed. Sallyport writes no extension lines. @throws LogFormatError for an origin that is no key name */
 export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
   if (!isKeyName(origin)) throw new LogFormatError('checkpoint', 'an origin that is empty, too long, or has a space or a plus')
-  if (!Number.isSafeInteger(size) || size < 0 || root.length !== hashBytes) throw new LogFormatError('checkpoint', 'a size or root out of range')
+  if (!Number.isSafeInteger(size) || size < 0 || root.length !== hashBytes)
+    throw new LogFormatError('checkpoint', 'a size or root out of range')
   return `${origin}\n${size}\n${encodeBase64(root)}\n`
 }
 
 /** @throws LogFormatError for anything but the text of a checkpoint; extension lines are allowed and passed over */
 export function parseCheckpoint(text: string): Checkpoint {
   const [origin = '', sizeText = '', rootText = '', ...rest] = text.split('\n')
-  if (rest.pop() !== '' || rest.includes('')) throw new LogFormatError('checkpoint', 'not three or more lines that all end in a newline')
+  if (rest.pop() !== '' || rest.includes(''))
+    throw new LogFormatError('checkpoint', 'not three or more lines that all end in a newline')
   if (origin === '' || origin.length > 255) throw new LogFormatError('checkpoint', 'no origin')
   const size = Number(sizeText)
-  if (!/^(0|[1-9]\d{0,15})$/.test(sizeText) || !Number.isSafeInteger(size)) throw new LogFormatError('checkpoint', 'a size that is no decimal number below 2^53')
+  if (!/^(0|[1-9]\d{0,15})$/.test(sizeText) || !Number.isSafeInteger(size))
+    throw new LogFormatError('checkpoint', 'a size that is no decimal number below 2^53')
   const root = decodeBase64(rootText)
   if (root?.length !== hashBytes) throw new LogFormatError('checkpoint', 'a root that is not base64 of 32 bytes')
   return { origin, size, root }

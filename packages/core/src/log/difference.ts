@@ -17,7 +17,8 @@ export function explainDifference(signed: readonly Hash[], found: readonly Hash[
   let signedAt = 0
   let foundAt = 0
   let end = { signed: signedKeys.length, found: foundKeys.length }
-  while (end.signed > 0 && end.found > 0 && signedKeys[end.signed - 1] === foundKeys[end.found - 1]) end = { signed: end.signed - 1, found: end.found - 1 }
+  while (end.signed > 0 && end.found > 0 && signedKeys[end.signed - 1] === foundKeys[end.found - 1])
+    end = { signed: end.signed - 1, found: end.found - 1 }
   while ((signedAt < end.signed || foundAt < end.found) && findings.length < findingsMax) {
     const wanted = signedAt < end.signed ? signedKeys[signedAt] : undefined
     const present = foundAt < end.found ? foundKeys[foundAt] : undefined

@@ -55,7 +55,13 @@ class Reading {
   }
 
   async readSegment(name: string, bytes: Uint8Array): Promise<void> {
-    if (this.#torn) this.#find({ kind: 'damaged', segment: this.#torn.segment, position: this.#torn.position, detail: 'it breaks off, yet another segment follows' })
+    if (this.#torn)
+      this.#find({
+        kind: 'damaged',
+        segment: this.#torn.segment,
+        position: this.#torn.position,
+        detail: 'it breaks off, yet another segment follows',
+      })
     this.#torn = null
     const segment = this.#decode(name, bytes)
     if (!segment) return
@@ -64,7 +70,13 @@ class Reading {
       this.#find({ kind: 'gap', segment: name, expected: this.#tree.size, found: segment.firstIndex })
     }
     for (const group of segment.groups) await this.#readGroup(name, group)
-    if (segment.rest === 'damaged') this.#find({ kind: 'damaged', segment: name, position: segment.end, detail: 'what stood here cannot be read, yet more follows' })
+    if (segment.rest === 'damaged')
+      this.#find({
+        kind: 'damaged',
+        segment: name,
+        position: segment.end,
+        detail: 'what stood here cannot be read, yet more follows',
+      })
     if (segment.rest === 'torn') this.#torn = { segment: name, position: segment.end, bytes: bytes.length - segment.end }
   }
 
@@ -81,7 +93,12 @@ class Reading {
   async #readGroup(segment: string, group: Group): Promise<void> {
     if (!group.intact) {
       const last = group.firstIndex + group.entries.length - 1
-      this.#find({ kind: 'damaged', segment, position: group.position, detail: `a checksum over entries ${group.firstIndex} to ${last} does not fit` })
+      this.#find({
+        kind: 'damaged',
+        segment,
+        position: group.position,
+        detail: `a checksum over entries ${group.firstIndex} to ${last} does not fit`,
+      })
     }
     for (const entry of group.entries) {
       this.#readEntry(entry)
@@ -127,7 +144,8 @@ class Reading {
   async #comparePartialTiles(): Promise<void> {
     for (const { level, index, hashes } of this.#tree.partialTiles()) {
       await this.#compareFile(tilePath({ level, index, width: hashes.length }), encodeTile(hashes))
-      if (level === 0) await this.#compareFile(tilePath({ level: 'entries', index, width: hashes.length }), encodeEntryBundle(this.#bundle))
+      if (level === 0)
+        await this.#compareFile(tilePath({ level: 'entries', index, width: hashes.length }), encodeEntryBundle(this.#bundle))
     }
   }
 
@@ -146,6 +164,12 @@ class Reading {
       if (this.#information.length >= listedMax) break
       this.#information.push({ kind: 'intent_without_outcome', index, intent })
     }
-    return { size: this.#tree.size, root: this.#tree.root(), roots: this.#roots, findings: this.#findings, information: this.#information }
+    return {
+      size: this.#tree.size,
+      root: this.#tree.root(),
+      roots: this.#roots,
+      findings: this.#findings,
+      information: this.#information,
+    }
   }
 }

@@ -11,8 +11,28 @@ export {
 export type { LogSource } from './entries-read.ts'
 export { decodeEntry, encodeEntry } from './entry.ts'
 export { explainFinding, explainInformation, type Finding, type Information } from './finding.ts'
-export { decodeBase64, emptyRoot, encodeBase64, entryBytesMax, type Hash, hashBytes, leafHash, LogFormatError, nodeHash } from './hash.ts'
-export { addSignatures, cosignNote, formatSignatureLine, type Note, type NoteVerdict, parseNote, parseSignatureLines, signNote, verifyNote } from './note.ts'
+export {
+  decodeBase64,
+  emptyRoot,
+  encodeBase64,
+  entryBytesMax,
+  type Hash,
+  hashBytes,
+  leafHash,
+  LogFormatError,
+  nodeHash,
+} from './hash.ts'
+export {
+  addSignatures,
+  cosignNote,
+  formatSignatureLine,
+  type Note,
+  type NoteVerdict,
+  parseNote,
+  parseSignatureLines,
+  signNote,
+  verifyNote,
+} from './note.ts'
 export {
   formatVerifierKey,
   isKeyName,

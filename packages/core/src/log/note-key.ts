@@ -41,7 +41,8 @@ function keyId(name: string, type: SignatureType, publicKey: Uint8Array): number
 
 /** @throws LogFormatError for a name or key that no note can carry */
 export function verifierKey(name: string, type: SignatureType, publicKey: Uint8Array): VerifierKey {
-  if (!isKeyName(name)) throw new LogFormatError('key', 'a name that is empty, too long, or has a space, a plus or a control character')
+  if (!isKeyName(name))
+    throw new LogFormatError('key', 'a name that is empty, too long, or has a space, a plus or a control character')
   if (publicKey.length !== keyBytes) throw new LogFormatError('key', `${publicKey.length} bytes, an Ed25519 key has ${keyBytes}`)
   return { name, id: keyId(name, type, publicKey), type, publicKey }
 }
@@ -55,11 +56,13 @@ export function formatVerifierKey(key: VerifierKey): string {
 export function parseVerifierKey(text: string): VerifierKey {
   const first = text.indexOf('+')
   const second = text.indexOf('+', first + 1)
-  if (text.length > verifierTextMax || first < 0 || second < 0) throw new LogFormatError('key', 'not a verifier key: name+id+base64 expected')
+  if (text.length > verifierTextMax || first < 0 || second < 0)
+    throw new LogFormatError('key', 'not a verifier key: name+id+base64 expected')
   const material = decodeBase64(text.slice(second + 1))
   const type = material?.[0]
   if (!material || material.length !== 1 + keyBytes) throw new LogFormatError('key', 'not base64 of a type and 32 bytes')
-  if (type !== signatureTypes.note && type !== signatureTypes.cosignature) throw new LogFormatError('key', `unknown signature type ${type}`)
+  if (type !== signatureTypes.note && type !== signatureTypes.cosignature)
+    throw new LogFormatError('key', `unknown signature type ${type}`)
   const key = verifierKey(text.slice(0, first), type, material.subarray(1))
   if (formatVerifierKey(key) !== text) throw new LogFormatError('key', 'its id does not fit its name and key')
   return key

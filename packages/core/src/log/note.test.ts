@@ -66,7 +66,11 @@ describe('signed notes', () => {
     const text = formatCheckpoint({ origin: 'gate.example/log', size: 0, root: emptyRoot() })
     const line = cosignNote(text, witnessSigner, 1_679_315_147)
     const raw = Buffer.from(line.trim().split(' ')[2] ?? '', 'base64')
-    const privateKey = createPrivateKey({ key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.alloc(32, 2)]), format: 'der', type: 'pkcs8' })
+    const privateKey = createPrivateKey({
+      key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.alloc(32, 2)]),
+      format: 'der',
+      type: 'pkcs8',
+    })
     expect(raw.readBigUInt64BE(4)).toBe(1_679_315_147n)
     expect(raw.subarray(12)).toEqual(sign(null, Buffer.from(`cosignature/v1\ntime 1679315147\n${text}`), privateKey))
     const note = addSignatures(signNote(text, logSigner), line)
@@ -133,7 +137,10 @@ describe('verifier keys', () => {
     )
   })
   it('are read from a list with comments', () => {
-    expect(parseVerifierKeys(`# the log\n${goKey}\n\n${publicWitnessKey}\n`).map((key) => key.name)).toEqual(['PeterNeumann', 'remora.n621.de'])
+    expect(parseVerifierKeys(`# the log\n${goKey}\n\n${publicWitnessKey}\n`).map((key) => key.name)).toEqual([
+      'PeterNeumann',
+      'remora.n621.de',
+    ])
   })
 })
 
@@ -172,12 +179,18 @@ describe('decoders', () => {
   }
   it('throw nothing but LogFormatError', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.string().map((text) => `${text}\n\n— a ${Buffer.from(text).toString('base64')}\n`)), (text) => {
-        declared(() => parseNote(text))
-        declared(() => parseCheckpoint(text))
-        declared(() => parseVerifierKey(text))
-        declared(() => openCheckpoint(text, [logSigner.key, witnessSigner.key]))
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string({ unit: 'binary' }),
+          fc.string().map((text) => `${text}\n\n— a ${Buffer.from(text).toString('base64')}\n`),
+        ),
+        (text) => {
+          declared(() => parseNote(text))
+          declared(() => parseCheckpoint(text))
+          declared(() => parseVerifierKey(text))
+          declared(() => openCheckpoint(text, [logSigner.key, witnessSigner.key]))
+        },
+      ),
       { numRuns: 2000 },
     )
   })

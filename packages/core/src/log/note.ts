@@ -47,9 +47,11 @@ export function parseSignatureLines(source: string): readonly NoteSignature[] {
 
 function parseSignatureLine(line: string): NoteSignature {
   const [dash, name, encoded, ...rest] = line.split(' ')
-  if (dash !== '—' || name === undefined || encoded === undefined || rest.length > 0) throw new LogFormatError('note', 'a line among the signatures that is none')
+  if (dash !== '—' || name === undefined || encoded === undefined || rest.length > 0)
+    throw new LogFormatError('note', 'a line among the signatures that is none')
   const bytes = decodeBase64(encoded)
-  if (!isKeyName(name) || !bytes || bytes.length < 5) throw new LogFormatError('note', 'a signature line with a bad name or signature')
+  if (!isKeyName(name) || !bytes || bytes.length < 5)
+    throw new LogFormatError('note', 'a signature line with a bad name or signature')
   return { name, keyId: Buffer.from(bytes.subarray(0, 4)).readUInt32BE(0), bytes: bytes.subarray(4) }
 }
 

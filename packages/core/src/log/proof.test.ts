@@ -6,7 +6,9 @@ import { edgeTiles, tileNodes } from './tile.ts'
 import { perfectRoot, tileWidth, TileTree, treeRoot } from './tree.ts'
 
 // The leaves and roots that implementations of RFC 6962 compare with each other.
-const leaves = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'].map((hex) => Buffer.from(hex, 'hex'))
+const leaves = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'].map((hex) =>
+  Buffer.from(hex, 'hex'),
+)
 const roots = [
   'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d',
@@ -99,7 +101,10 @@ describe('proofs', () => {
       'ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0',
       'd37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7',
     ])
-    const fromTwo = ['5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e', 'bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b'].map(unhex)
+    const fromTwo = [
+      '5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e',
+      'bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b',
+    ].map(unhex)
     expect(verifyConsistency(2, unhex(roots[2] ?? ''), 5, unhex(roots[5] ?? ''), fromTwo)).toBe(true)
   })
 
@@ -112,7 +117,15 @@ describe('proofs', () => {
         expect(verifyInclusion(leaf, index, size, await inclusionProof(reader, index, size), root)).toBe(true)
       }
       for (let oldSize = 0; oldSize <= size; oldSize += 1) {
-        expect(verifyConsistency(oldSize, definedRoot(hashes.slice(0, oldSize)), size, root, await consistencyProof(reader, oldSize, size))).toBe(true)
+        expect(
+          verifyConsistency(
+            oldSize,
+            definedRoot(hashes.slice(0, oldSize)),
+            size,
+            root,
+            await consistencyProof(reader, oldSize, size),
+          ),
+        ).toBe(true)
       }
     }
   })
@@ -123,14 +136,34 @@ describe('proofs', () => {
     const root = treeRoot(hashes)
     expect(hex(await rootAt(reader, hashes.length))).toBe(hex(root))
     for (const index of [0, 255, 256, 65_535, 65_536, 66_235]) {
-      expect(verifyInclusion(hashes[index] ?? emptyRoot(), index, hashes.length, await inclusionProof(reader, index, hashes.length), root)).toBe(true)
+      expect(
+        verifyInclusion(
+          hashes[index] ?? emptyRoot(),
+          index,
+          hashes.length,
+          await inclusionProof(reader, index, hashes.length),
+          root,
+        ),
+      ).toBe(true)
     }
     for (const oldSize of [1, 255, 256, 257, 65_536, 65_537, 66_000]) {
-      expect(verifyConsistency(oldSize, treeRoot(hashes.slice(0, oldSize)), hashes.length, root, await consistencyProof(reader, oldSize, hashes.length))).toBe(true)
+      expect(
+        verifyConsistency(
+          oldSize,
+          treeRoot(hashes.slice(0, oldSize)),
+          hashes.length,
+          root,
+          await consistencyProof(reader, oldSize, hashes.length),
+        ),
+      ).toBe(true)
     }
   })
 
-  const mutation = fc.record({ at: fc.nat(), bit: fc.nat(255), kind: fc.constantFrom('flip', 'drop', 'repeat', 'swap', 'extend') })
+  const mutation = fc.record({
+    at: fc.nat(),
+    bit: fc.nat(255),
+    kind: fc.constantFrom('flip', 'drop', 'repeat', 'swap', 'extend'),
+  })
 
   function mutate(proof: readonly Hash[], { at, bit, kind }: { at: number; bit: number; kind: string }): Hash[] {
     const copy = proof.map((hash) => Buffer.from(hash))
@@ -150,23 +183,30 @@ describe('proofs', () => {
     const hashes = hashesOf(300)
     const reader = nodesOf(hashes)
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 300 }), fc.nat(), fc.nat(), mutation, async (size, pickedIndex, pickedOld, change) => {
-        const index = pickedIndex % size
-        const oldSize = 1 + (pickedOld % size)
-        const root = treeRoot(hashes.slice(0, size))
-        const oldRoot = treeRoot(hashes.slice(0, oldSize))
-        const leaf = hashes[index] ?? emptyRoot()
-        const inclusion = await inclusionProof(reader, index, size)
-        const consistency = await consistencyProof(reader, oldSize, size)
-        const badInclusion = mutate(inclusion, change)
-        const badConsistency = mutate(consistency, change)
-        if (!same(badInclusion, inclusion)) expect(verifyInclusion(leaf, index, size, badInclusion, root)).toBe(false)
-        if (!same(badConsistency, consistency)) expect(verifyConsistency(oldSize, oldRoot, size, root, badConsistency)).toBe(false)
-        expect(verifyInclusion(leafHash(Buffer.from('other')), index, size, inclusion, root)).toBe(false)
-        if (size > 1) expect(verifyInclusion(leaf, (index + 1) % size, size, inclusion, root)).toBe(false)
-        expect(verifyConsistency(oldSize, leafHash(Buffer.from('other')), size, root, consistency)).toBe(false)
-        expect(verifyConsistency(oldSize, oldRoot, size, leafHash(Buffer.from('other')), consistency)).toBe(false)
-      }),
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 300 }),
+        fc.nat(),
+        fc.nat(),
+        mutation,
+        async (size, pickedIndex, pickedOld, change) => {
+          const index = pickedIndex % size
+          const oldSize = 1 + (pickedOld % size)
+          const root = treeRoot(hashes.slice(0, size))
+          const oldRoot = treeRoot(hashes.slice(0, oldSize))
+          const leaf = hashes[index] ?? emptyRoot()
+          const inclusion = await inclusionProof(reader, index, size)
+          const consistency = await consistencyProof(reader, oldSize, size)
+          const badInclusion = mutate(inclusion, change)
+          const badConsistency = mutate(consistency, change)
+          if (!same(badInclusion, inclusion)) expect(verifyInclusion(leaf, index, size, badInclusion, root)).toBe(false)
+          if (!same(badConsistency, consistency))
+            expect(verifyConsistency(oldSize, oldRoot, size, root, badConsistency)).toBe(false)
+          expect(verifyInclusion(leafHash(Buffer.from('other')), index, size, inclusion, root)).toBe(false)
+          if (size > 1) expect(verifyInclusion(leaf, (index + 1) % size, size, inclusion, root)).toBe(false)
+          expect(verifyConsistency(oldSize, leafHash(Buffer.from('other')), size, root, consistency)).toBe(false)
+          expect(verifyConsistency(oldSize, oldRoot, size, leafHash(Buffer.from('other')), consistency)).toBe(false)
+        },
+      ),
       { numRuns: 400 },
     )
   })
@@ -179,7 +219,15 @@ describe('proofs', () => {
       expect(verifyConsistency(1, hash, size, hash, [])).toBe(false)
     }
     expect(verifyInclusion(hash, 0, 2, [hash.subarray(1)], hash)).toBe(false)
-    expect(verifyInclusion(hash, 0, 1, Array.from({ length: 5000 }, () => hash), hash)).toBe(false)
+    expect(
+      verifyInclusion(
+        hash,
+        0,
+        1,
+        Array.from({ length: 5000 }, () => hash),
+        hash,
+      ),
+    ).toBe(false)
     expect(verifyConsistency(0, hash, 5, hash, [])).toBe(false)
     // A proof for sizes beyond 32 bits is walked by arithmetic, not by bit operators.
     expect(verifyInclusion(hash, 2 ** 40, 2 ** 40 + 1, [hash], nodeHash(hash, hash))).toBe(true)

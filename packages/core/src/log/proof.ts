@@ -48,7 +48,8 @@ export async function inclusionProof(reader: NodeReader, index: number, size: nu
 
 /** RFC 6962 §2.1.2: that the tree of `newSize` leaves begins with the tree of `oldSize` leaves. Empty when `oldSize` is 0 or `newSize`. */
 export async function consistencyProof(reader: NodeReader, oldSize: number, newSize: number): Promise<readonly Hash[]> {
-  if (!isSize(oldSize) || !isSize(newSize) || oldSize > newSize) throw new RangeError(`no tree of ${newSize} begins with ${oldSize} leaves`)
+  if (!isSize(oldSize) || !isSize(newSize) || oldSize > newSize)
+    throw new RangeError(`no tree of ${newSize} begins with ${oldSize} leaves`)
   if (oldSize === 0 || oldSize === newSize) return []
   const proof: Hash[] = []
   let start = 0
@@ -85,7 +86,13 @@ export function verifyInclusion(leaf: Hash, index: number, size: number, proof: 
 }
 
 /** Follows RFC 9162 §2.1.4.2. Total: any input but a right proof gives false. A tree of size 0 is consistent with every tree. */
-export function verifyConsistency(oldSize: number, oldRoot: Hash, newSize: number, newRoot: Hash, proof: readonly Hash[]): boolean {
+export function verifyConsistency(
+  oldSize: number,
+  oldRoot: Hash,
+  newSize: number,
+  newRoot: Hash,
+  proof: readonly Hash[],
+): boolean {
   if (!isSize(oldSize) || !isSize(newSize) || oldSize > newSize || !areHashes([oldRoot, newRoot, ...proof])) return false
   if (oldSize === 0) return proof.length === 0 && sameBytes(oldRoot, emptyRoot())
   if (oldSize === newSize) return proof.length === 0 && sameBytes(oldRoot, newRoot)

@@ -3,7 +3,15 @@ import { describe, expect, it } from 'vitest'
 import type { Event } from '../event.ts'
 import { decodeEntry, encodeEntry } from './entry.ts'
 import { LogFormatError } from './hash.ts'
-import { decodeSegment, encodeGroup, encodeSegmentHeader, groupHeaderBytes, parseSegmentName, segmentHeaderBytes, segmentName } from './segment.ts'
+import {
+  decodeSegment,
+  encodeGroup,
+  encodeSegmentHeader,
+  groupHeaderBytes,
+  parseSegmentName,
+  segmentHeaderBytes,
+  segmentName,
+} from './segment.ts'
 import { decodeEntryBundle, decodeTile, encodeEntryBundle, encodeTile, parseTilePath, tilePath } from './tile.ts'
 
 const entry = (text: string): Uint8Array => Buffer.from(text)
@@ -32,7 +40,8 @@ describe('segments', () => {
     expect(decoded.groups.map(({ entries }) => entries.map(String))).toEqual([['a', ''], ['c']])
     expect([decoded.firstIndex, decoded.nextIndex, decoded.rest]).toEqual([7, 10, 'none'])
     expect(parseSegmentName(segmentName(7))).toBe(7)
-    for (const name of ['7.log', '0000000000000007.log.bak', '000000000000000x.log', '9999999999999999.log']) expect(parseSegmentName(name)).toBeNull()
+    for (const name of ['7.log', '0000000000000007.log.bak', '000000000000000x.log', '9999999999999999.log'])
+      expect(parseSegmentName(name)).toBeNull()
   })
 
   it('are torn, not damaged, when their end is missing at any byte', () => {
@@ -61,7 +70,9 @@ describe('segments', () => {
   })
 
   it('do not take a group inside an entry for one of theirs: canonical JSON cannot hold its magic', () => {
-    const inner = segment([['x']]).subarray(segmentHeaderBytes).toString('latin1')
+    const inner = segment([['x']])
+      .subarray(segmentHeaderBytes)
+      .toString('latin1')
     const event: Event = { type: 'statement', atMs: 1, data: { text: inner } }
     const bytes = Buffer.concat([encodeSegmentHeader(0), encodeGroup(0, [encodeEntry(event)])])
     expect(decodeSegment(bytes.subarray(0, bytes.length - 1)).rest).toBe('torn')
@@ -80,13 +91,17 @@ describe('segments', () => {
 
   it('that are no segments, or hostile, throw nothing but LogFormatError', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), fc.array(fc.record({ at: fc.nat(400), byte: fc.nat(255) })), (noise, changes) => {
-        declared(() => decodeSegment(noise))
-        const changed = Buffer.concat([segment([['first'], ['second', 'third']]), noise])
-        for (const { at, byte } of changes) changed[at % changed.length] = byte
-        declared(() => decodeSegment(changed))
-        declared(() => decodeSegment(changed, true))
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 300 }),
+        fc.array(fc.record({ at: fc.nat(400), byte: fc.nat(255) })),
+        (noise, changes) => {
+          declared(() => decodeSegment(noise))
+          const changed = Buffer.concat([segment([['first'], ['second', 'third']]), noise])
+          for (const { at, byte } of changes) changed[at % changed.length] = byte
+          declared(() => decodeSegment(changed))
+          declared(() => decodeSegment(changed, true))
+        },
+      ),
     )
   })
 })
@@ -101,26 +116,53 @@ describe('tiles', () => {
 
   it('have one path each', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.nat(63), fc.constant('entries' as const)), fc.maxSafeNat(), fc.integer({ min: 1, max: 256 }), (level, index, width) => {
-        expect(parseTilePath(tilePath({ level, index, width }))).toEqual({ level, index, width })
-      }),
+      fc.property(
+        fc.oneof(fc.nat(63), fc.constant('entries' as const)),
+        fc.maxSafeNat(),
+        fc.integer({ min: 1, max: 256 }),
+        (level, index, width) => {
+          expect(parseTilePath(tilePath({ level, index, width }))).toEqual({ level, index, width })
+        },
+      ),
     )
-    for (const path of ['tile/00/000', 'tile/64/000', 'tile/0/0', 'tile/0/x000/001', 'tile/0/000.p/256', 'tile/0/000.p/0', 'tile/0/000.p/01', 'tile/0/../000', '/tile/0/000', 'tile/0/000\n']) {
+    for (const path of [
+      'tile/00/000',
+      'tile/64/000',
+      'tile/0/0',
+      'tile/0/x000/001',
+      'tile/0/000.p/256',
+      'tile/0/000.p/0',
+      'tile/0/000.p/01',
+      'tile/0/../000',
+      '/tile/0/000',
+      'tile/0/000\n',
+    ]) {
       expect(() => parseTilePath(path)).toThrow(LogFormatError)
     }
   })
 
   it('and bundles are read as written, and nothing else is', () => {
     fc.assert(
-      fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 256 }), fc.uint8Array({ maxLength: 100 }), (entries, noise) => {
-        expect(decodeEntryBundle(encodeEntryBundle(entries), entries.length).map((item) => [...item])).toEqual(entries.map((item) => [...item]))
-        expect(() => decodeEntryBundle(Buffer.concat([encodeEntryBundle(entries), noise.subarray(0, 1), Buffer.of(1)]), entries.length)).toThrow(LogFormatError)
-        declared(() => decodeEntryBundle(noise, 1 + (noise.length % 256)))
-        declared(() => decodeTile(noise, 1 + (noise.length % 256)))
-        declared(() => parseTilePath(Buffer.from(noise).toString()))
-      }),
+      fc.property(
+        fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 256 }),
+        fc.uint8Array({ maxLength: 100 }),
+        (entries, noise) => {
+          expect(decodeEntryBundle(encodeEntryBundle(entries), entries.length).map((item) => [...item])).toEqual(
+            entries.map((item) => [...item]),
+          )
+          expect(() =>
+            decodeEntryBundle(Buffer.concat([encodeEntryBundle(entries), noise.subarray(0, 1), Buffer.of(1)]), entries.length),
+          ).toThrow(LogFormatError)
+          declared(() => decodeEntryBundle(noise, 1 + (noise.length % 256)))
+          declared(() => decodeTile(noise, 1 + (noise.length % 256)))
+          declared(() => parseTilePath(Buffer.from(noise).toString()))
+        },
+      ),
     )
-    expect(decodeTile(encodeTile([Buffer.alloc(32, 1), Buffer.alloc(32, 2)]), 2)).toEqual([Buffer.alloc(32, 1), Buffer.alloc(32, 2)])
+    expect(decodeTile(encodeTile([Buffer.alloc(32, 1), Buffer.alloc(32, 2)]), 2)).toEqual([
+      Buffer.alloc(32, 1),
+      Buffer.alloc(32, 2),
+    ])
     expect(() => encodeEntryBundle([Buffer.alloc(65_536)])).toThrow(LogFormatError)
   })
 })
@@ -128,7 +170,9 @@ describe('tiles', () => {
 describe('entries', () => {
   it('are canonical JSON of events and read back as such', () => {
     const event: Event = { type: 'intent', atMs: 5, session: 's', agent: 'a', data: { b: [1, null, true, 'é'], a: { z: 1.5 } } }
-    expect(Buffer.from(encodeEntry(event)).toString()).toBe('{"agent":"a","atMs":5,"data":{"a":{"z":1.5},"b":[1,null,true,"é"]},"session":"s","type":"intent"}')
+    expect(Buffer.from(encodeEntry(event)).toString()).toBe(
+      '{"agent":"a","atMs":5,"data":{"a":{"z":1.5},"b":[1,null,true,"é"]},"session":"s","type":"intent"}',
+    )
     expect(decodeEntry(encodeEntry(event))).toEqual(event)
     expect(decodeEntry(encodeEntry({ type: 'kill', atMs: 1, data: {} }))).toEqual({ type: 'kill', atMs: 1, data: {} })
   })

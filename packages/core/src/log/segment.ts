@@ -108,12 +108,20 @@ export function decodeSegment(source: Uint8Array, lenient = false): Segment {
     nextIndex += group.entries.length
     end = group.end
   }
-  return { firstIndex, groups, nextIndex, end, rest: end === bytes.length ? 'none' : holdsGroup(bytes, end + 1) ? 'damaged' : 'torn' }
+  return {
+    firstIndex,
+    groups,
+    nextIndex,
+    end,
+    rest: end === bytes.length ? 'none' : holdsGroup(bytes, end + 1) ? 'damaged' : 'torn',
+  }
 }
 
 function decodeSegmentHeader(bytes: Buffer): number {
-  if (bytes.length < segmentHeaderBytes || !bytes.subarray(0, 8).equals(segmentMagic)) throw new LogFormatError('segment', 'not a segment of a log')
-  if (!checksum(bytes.subarray(0, 16)).equals(bytes.subarray(16, 24))) throw new LogFormatError('segment', 'a header that is damaged')
+  if (bytes.length < segmentHeaderBytes || !bytes.subarray(0, 8).equals(segmentMagic))
+    throw new LogFormatError('segment', 'not a segment of a log')
+  if (!checksum(bytes.subarray(0, 16)).equals(bytes.subarray(16, 24)))
+    throw new LogFormatError('segment', 'a header that is damaged')
   const firstIndex = Number(bytes.readBigUInt64BE(8))
   if (!Number.isSafeInteger(firstIndex)) throw new LogFormatError('segment', 'an index past 2^53')
   return firstIndex
@@ -134,12 +142,17 @@ export function decodeGroup(bytes: Buffer, position: number): (Group & { readonl
     at += 4 + length
   }
   if (at !== end) return null
-  const intact = groupChecksum(bytes, position, header.bodyBytes).equals(bytes.subarray(position + 20, position + groupHeaderBytes))
+  const intact = groupChecksum(bytes, position, header.bodyBytes).equals(
+    bytes.subarray(position + 20, position + groupHeaderBytes),
+  )
   return { firstIndex: header.firstIndex, position, entries, intact, end }
 }
 
 /** The header of a group, for walking over groups without reading them; null when none begins here. */
-export function decodeGroupHeader(bytes: Buffer, position: number): { readonly firstIndex: number; readonly count: number; readonly bodyBytes: number } | null {
+export function decodeGroupHeader(
+  bytes: Buffer,
+  position: number,
+): { readonly firstIndex: number; readonly count: number; readonly bodyBytes: number } | null {
   if (position + groupHeaderBytes > bytes.length || !bytes.subarray(position, position + 4).equals(groupMagic)) return null
   const firstIndex = Number(bytes.readBigUInt64BE(position + 4))
   const count = bytes.readUInt32BE(position + 12)

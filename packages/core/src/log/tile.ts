@@ -25,7 +25,11 @@ export function parseTilePath(path: string): TileName {
   if (!match) throw new LogFormatError('path', 'not the path of a tile')
   const [, levelText = '', indexText = '', widthText] = match
   const level = levelText === 'entries' ? ('entries' as const) : Number(levelText)
-  const name: TileName = { level, index: Number(indexText.replace(/[x/]/g, '')), width: widthText === undefined ? tileWidth : Number(widthText) }
+  const name: TileName = {
+    level,
+    index: Number(indexText.replace(/[x/]/g, '')),
+    width: widthText === undefined ? tileWidth : Number(widthText),
+  }
   if (level !== 'entries' && level > 63) throw new LogFormatError('path', 'a level above 63')
   if (!Number.isSafeInteger(name.index) || tilePath(name) !== path) throw new LogFormatError('path', 'not the path of a tile')
   return name
@@ -37,7 +41,8 @@ export function encodeTile(hashes: readonly Hash[]): Uint8Array {
 
 /** @throws LogFormatError when the bytes are not exactly `width` hashes */
 export function decodeTile(bytes: Uint8Array, width: number): readonly Hash[] {
-  if (width < 1 || width > tileWidth || bytes.length !== width * hashBytes) throw new LogFormatError('tile', `${bytes.length} bytes for ${width} hashes`)
+  if (width < 1 || width > tileWidth || bytes.length !== width * hashBytes)
+    throw new LogFormatError('tile', `${bytes.length} bytes for ${width} hashes`)
   return Array.from({ length: width }, (_, position) => bytes.subarray(position * hashBytes, (position + 1) * hashBytes))
 }
 

@@ -46,7 +46,8 @@ export class TileTree {
     let count = size
     for (let level = 0; count > 0; level += 1) {
       const hashes = edge[level] ?? []
-      if (hashes.length !== count % tileWidth) throw new RangeError(`level ${level} of ${size} leaves has ${count % tileWidth} hashes at its edge, not ${hashes.length}`)
+      if (hashes.length !== count % tileWidth)
+        throw new RangeError(`level ${level} of ${size} leaves has ${count % tileWidth} hashes at its edge, not ${hashes.length}`)
       tree.#levels.push([...hashes])
       count = Math.floor(count / tileWidth)
       tree.#counts.push(count)
@@ -98,7 +99,9 @@ export class TileTree {
 
   /** The partial tiles that a tree of this size needs beside the full ones. */
   partialTiles(): readonly Tile[] {
-    return this.#levels.flatMap((hashes, level) => (hashes.length === 0 ? [] : [{ level, index: this.#counts[level] ?? 0, hashes: [...hashes] }]))
+    return this.#levels.flatMap((hashes, level) =>
+      hashes.length === 0 ? [] : [{ level, index: this.#counts[level] ?? 0, hashes: [...hashes] }],
+    )
   }
 }
 

@@ -34,7 +34,8 @@ function writeSegments(entries: readonly Uint8Array[]): Files['segments'] {
   for (let first = 0; first < entries.length; first += segmentSize) {
     const parts = [encodeSegmentHeader(first)]
     const end = Math.min(first + segmentSize, entries.length)
-    for (let start = first; start < end; start += groupSize) parts.push(encodeGroup(start, entries.slice(start, Math.min(start + groupSize, end))))
+    for (let start = first; start < end; start += groupSize)
+      parts.push(encodeGroup(start, entries.slice(start, Math.min(start + groupSize, end))))
     segments.push({ name: segmentName(first), bytes: Buffer.concat(parts) })
   }
   return segments
@@ -43,14 +44,21 @@ function writeSegments(entries: readonly Uint8Array[]): Files['segments'] {
 /** A log as a gate would leave it. */
 function write(entries: readonly Uint8Array[], by = signer): Files {
   const tiles = new Map<string, Uint8Array>()
-  const tree = new TileTree((tile) => tiles.set(tilePath({ level: tile.level, index: tile.index, width: 256 }), encodeTile(tile.hashes)))
+  const tree = new TileTree((tile) =>
+    tiles.set(tilePath({ level: tile.level, index: tile.index, width: 256 }), encodeTile(tile.hashes)),
+  )
   for (const entry of entries) tree.append(leafHash(entry))
-  for (const tile of tree.partialTiles()) tiles.set(tilePath({ level: tile.level, index: tile.index, width: tile.hashes.length }), encodeTile(tile.hashes))
+  for (const tile of tree.partialTiles())
+    tiles.set(tilePath({ level: tile.level, index: tile.index, width: tile.hashes.length }), encodeTile(tile.hashes))
   for (let first = 0; first < entries.length; first += 256) {
     const bundle = entries.slice(first, first + 256)
     tiles.set(tilePath({ level: 'entries', index: first / 256, width: bundle.length }), encodeEntryBundle(bundle))
   }
-  return { segments: writeSegments(entries), tiles, checkpoint: signCheckpoint({ origin: by.key.name, size: tree.size, root: tree.root() }, by) }
+  return {
+    segments: writeSegments(entries),
+    tiles,
+    checkpoint: signCheckpoint({ origin: by.key.name, size: tree.size, root: tree.root() }, by),
+  }
 }
 
 function witnessed(files: Files): string {
@@ -69,7 +77,11 @@ function sourceOf({ segments, checkpoint, tiles }: Files): LogSource {
 }
 
 function check(files: Files, witness: string | null): Promise<LogReport> {
-  return verifyLog(sourceOf(files), { logKeys: [signer.key], logKeysFrom: 'caller', witness: witness === null ? null : { checkpoint: witness, keys: [cosigner.key] } })
+  return verifyLog(sourceOf(files), {
+    logKeys: [signer.key],
+    logKeysFrom: 'caller',
+    witness: witness === null ? null : { checkpoint: witness, keys: [cosigner.key] },
+  })
 }
 
 const kinds = ({ findings }: LogReport): string[] => findings.map(({ kind }) => kind)
@@ -85,7 +97,15 @@ const without = (place: number): Uint8Array[] => entries.filter((_, index) => in
 describe('a log as it was written', () => {
   it('has no findings, with and without a witness, and says what that is worth', async () => {
     const report = await check(good, seen)
-    expect(report).toMatchObject({ findings: [], information: [], size: count, checkpointSize: count, witnessSize: count, witnessTimeS: 1_700_000_000, origin: 'gate.example/log' })
+    expect(report).toMatchObject({
+      findings: [],
+      information: [],
+      size: count,
+      checkpointSize: count,
+      witnessSize: count,
+      witnessTimeS: 1_700_000_000,
+      origin: 'gate.example/log',
+    })
     const alone = await check(good, null)
     expect(alone.findings).toEqual([])
     expect(alone.information).toEqual([{ kind: 'truncation_not_excluded' }])
@@ -102,7 +122,11 @@ describe('a log as it was written', () => {
     const [first] = write(entries.slice(0, 20)).segments
     const files = write(entries.slice(0, 18))
     const [last] = files.segments
-    const torn = { ...files, tiles: new Map(), segments: [{ name: segmentName(0), bytes: (first?.bytes ?? Buffer.alloc(0)).subarray(0, (last?.bytes.length ?? 0) - 10) }] }
+    const torn = {
+      ...files,
+      tiles: new Map(),
+      segments: [{ name: segmentName(0), bytes: (first?.bytes ?? Buffer.alloc(0)).subarray(0, (last?.bytes.length ?? 0) - 10) }],
+    }
     const whole = write(entries.slice(0, 15))
     const report = await check({ ...torn, checkpoint: whole.checkpoint }, null)
     expect(report.findings).toEqual([])
@@ -111,9 +135,14 @@ describe('a log as it was written', () => {
 
   it('tells intents without outcome', async () => {
     const open = encodeEntry({ type: 'intent', atMs: 1, data: { intent: 'i1' } })
-    const closed = [encodeEntry({ type: 'intent', atMs: 1, data: { intent: 'i2' } }), encodeEntry({ type: 'outcome', atMs: 2, data: { intent: 'i2', result: 'succeeded' } })]
+    const closed = [
+      encodeEntry({ type: 'intent', atMs: 1, data: { intent: 'i2' } }),
+      encodeEntry({ type: 'outcome', atMs: 2, data: { intent: 'i2', result: 'succeeded' } }),
+    ]
     const files = write([...closed, open])
-    expect((await check(files, witnessed(files))).information).toEqual([{ kind: 'intent_without_outcome', index: 2, intent: 'i1' }])
+    expect((await check(files, witnessed(files))).information).toEqual([
+      { kind: 'intent_without_outcome', index: 2, intent: 'i1' },
+    ])
   })
 
   it('says when its key was found beside it', async () => {
@@ -139,7 +168,10 @@ describe('tampering without the key', () => {
 
   it('names the entry that was changed, though its checksum was made to fit', async () => {
     for (const place of [0, 255, 256, 444, 699]) {
-      const report = await check(replaced(entries.map((entry, index) => (index === place ? encodeEntry(event(5000)) : entry))), null)
+      const report = await check(
+        replaced(entries.map((entry, index) => (index === place ? encodeEntry(event(5000)) : entry))),
+        null,
+      )
       expect(report.findings).toContainEqual({ kind: 'entry_changed', index: place })
       expect(kinds(report)).toContain('root_mismatch')
     }
@@ -156,9 +188,19 @@ describe('tampering without the key', () => {
 
   it('names entries added, in the middle and behind the end', async () => {
     const fresh = encodeEntry(event(9999))
-    expect((await check(replaced([...entries.slice(0, 400), fresh, ...entries.slice(400)]), null)).findings).toContainEqual({ kind: 'entry_added', index: 400, count: 1 })
-    expect((await check(replaced([fresh, ...entries]), null)).findings).toContainEqual({ kind: 'entry_added', index: 0, count: 1 })
-    expect((await check(replaced([...entries, fresh]), seen)).findings).toEqual([{ kind: 'unsigned_tail', index: count, count: 1 }])
+    expect((await check(replaced([...entries.slice(0, 400), fresh, ...entries.slice(400)]), null)).findings).toContainEqual({
+      kind: 'entry_added',
+      index: 400,
+      count: 1,
+    })
+    expect((await check(replaced([fresh, ...entries]), null)).findings).toContainEqual({
+      kind: 'entry_added',
+      index: 0,
+      count: 1,
+    })
+    expect((await check(replaced([...entries, fresh]), seen)).findings).toEqual([
+      { kind: 'unsigned_tail', index: count, count: 1 },
+    ])
     const doubled = await check(replaced([...entries.slice(0, 400), ...entries.slice(399)]), null)
     expect(kinds(doubled)).toContain('entry_added')
   })
@@ -167,7 +209,11 @@ describe('tampering without the key', () => {
     for (const place of [0, 255, 500]) {
       const [left, right] = [entries[place] ?? Buffer.alloc(0), entries[place + 1] ?? Buffer.alloc(0)]
       const swapped = [...entries.slice(0, place), right, left, ...entries.slice(place + 2)]
-      expect((await check(replaced(swapped), null)).findings).toContainEqual({ kind: 'entries_reordered', index: place, count: 2 })
+      expect((await check(replaced(swapped), null)).findings).toContainEqual({
+        kind: 'entries_reordered',
+        index: place,
+        count: 2,
+      })
     }
   })
 
@@ -197,18 +243,48 @@ describe('tampering without the key', () => {
   it('of segments is found: missing, renamed, swapped, torn in the middle', async () => {
     const { segments } = good
     expect(kinds(await check({ ...good, segments: segments.filter((_, place) => place !== 2) }, null))).toContain('gap')
-    expect(kinds(await check({ ...good, segments: segments.map(({ bytes }, place) => ({ bytes, name: segmentName(place * 99) })) }, null))).toContain('gap')
-    expect(kinds(await check({ ...good, segments: segments.map(({ name, bytes }, place) => ({ name, bytes: place === 2 ? bytes.subarray(0, 400) : bytes })) }, null))).toContain('damaged')
-    expect(kinds(await check({ ...good, segments: segments.map(({ name, bytes }, place) => ({ name, bytes: place === 2 ? Buffer.alloc(0) : bytes })) }, null))).toContain('damaged')
+    expect(
+      kinds(
+        await check({ ...good, segments: segments.map(({ bytes }, place) => ({ bytes, name: segmentName(place * 99) })) }, null),
+      ),
+    ).toContain('gap')
+    expect(
+      kinds(
+        await check(
+          {
+            ...good,
+            segments: segments.map(({ name, bytes }, place) => ({ name, bytes: place === 2 ? bytes.subarray(0, 400) : bytes })),
+          },
+          null,
+        ),
+      ),
+    ).toContain('damaged')
+    expect(
+      kinds(
+        await check(
+          {
+            ...good,
+            segments: segments.map(({ name, bytes }, place) => ({ name, bytes: place === 2 ? Buffer.alloc(0) : bytes })),
+          },
+          null,
+        ),
+      ),
+    ).toContain('damaged')
   })
 
   it('of the checkpoint is found', async () => {
     expect(kinds(await check({ ...good, checkpoint: null }, null))).toEqual(['checkpoint_missing'])
     expect(kinds(await check({ ...good, checkpoint: 'nonsense' }, null))).toEqual(['checkpoint_invalid'])
-    expect(kinds(await check({ ...good, checkpoint: good.checkpoint?.replace('700', '699') ?? null }, null))).toEqual(['checkpoint_invalid'])
+    expect(kinds(await check({ ...good, checkpoint: good.checkpoint?.replace('700', '699') ?? null }, null))).toEqual([
+      'checkpoint_invalid',
+    ])
     expect(kinds(await check(write(entries, stranger), null))).toEqual(['checkpoint_invalid'])
     const other = noteSigner('other.example/log', Buffer.alloc(32, 1))
-    const report = await verifyLog(sourceOf(write(entries, other)), { logKeys: [other.key], logKeysFrom: 'caller', witness: { checkpoint: seen, keys: [cosigner.key] } })
+    const report = await verifyLog(sourceOf(write(entries, other)), {
+      logKeys: [other.key],
+      logKeysFrom: 'caller',
+      witness: { checkpoint: seen, keys: [cosigner.key] },
+    })
     expect(kinds(report)).toEqual(['witness_invalid'])
     // The witness's cosignature alone does not make it a checkpoint of the log.
     const cosignedOnly = `${parseNote(seen).text}\n${seen.split('\n').findLast((line) => line.startsWith('—')) ?? ''}\n`
@@ -227,7 +303,9 @@ describe('tampering with the gateway’s own key', () => {
 
   it('shows only by the witness: a rewrite', async () => {
     expect((await check(rewrite, seen)).findings).toEqual([{ kind: 'rewritten', size: count }])
-    expect((await check(write([...without(10), encodeEntry(event(1)), encodeEntry(event(2))]), seen)).findings).toEqual([{ kind: 'rewritten', size: count }])
+    expect((await check(write([...without(10), encodeEntry(event(1)), encodeEntry(event(2))]), seen)).findings).toEqual([
+      { kind: 'rewritten', size: count },
+    ])
     expect(await check(rewrite, null)).toMatchObject({ findings: [], information: [{ kind: 'truncation_not_excluded' }] })
   })
 
@@ -243,7 +321,11 @@ describe('tampering with the gateway’s own key', () => {
     expect(kinds(await check(rewrite, forged))).toEqual(['witness_invalid'])
     expect(kinds(await check(rewrite, text))).toEqual(['witness_invalid'])
     expect(kinds(await check(rewrite, 'nonsense'))).toEqual(['witness_invalid'])
-    const noKeys = await verifyLog(sourceOf(good), { logKeys: [signer.key], logKeysFrom: 'caller', witness: { checkpoint: seen, keys: [] } })
+    const noKeys = await verifyLog(sourceOf(good), {
+      logKeys: [signer.key],
+      logKeysFrom: 'caller',
+      witness: { checkpoint: seen, keys: [] },
+    })
     expect(kinds(noKeys)).toEqual(['witness_invalid'])
   })
 })

@@ -91,7 +91,8 @@ function openLogCheckpoint(text: string | null, options: VerifyOptions, findings
     const { checkpoint, verdict } = openCheckpoint(text, options.logKeys)
     if (options.logKeys.length === 0) return refuse('no key is known to check its signature with')
     if (!isSignedByLog(verdict)) return refuse("it is not signed by the log's key")
-    if (!verdict.verified.some(({ key }) => key.name === checkpoint.origin)) return refuse(`it speaks of another log, ${checkpoint.origin}`)
+    if (!verdict.verified.some(({ key }) => key.name === checkpoint.origin))
+      return refuse(`it speaks of another log, ${checkpoint.origin}`)
     return checkpoint
   } catch (error) {
     if (error instanceof LogFormatError) return refuse(error.message)
@@ -104,7 +105,11 @@ interface Witnessed {
   readonly timeS: number | null
 }
 
-function openWitnessCheckpoint(witness: { readonly checkpoint: string; readonly keys: readonly VerifierKey[] }, log: Checkpoint | null, findings: Finding[]): Witnessed | null {
+function openWitnessCheckpoint(
+  witness: { readonly checkpoint: string; readonly keys: readonly VerifierKey[] },
+  log: Checkpoint | null,
+  findings: Finding[],
+): Witnessed | null {
   const refuse = (detail: string): null => {
     findings.push({ kind: 'witness_invalid', detail })
     return null
@@ -127,7 +132,10 @@ async function compareWithLog(source: LogSource, log: Checkpoint, read: EntriesR
     const count = read.size - log.size
     return count === 0 ? [] : [{ kind: 'unsigned_tail', index: log.size, count }]
   }
-  const fact: Finding = root === undefined ? { kind: 'truncated', size: read.size, expected: log.size, by: 'log' } : { kind: 'root_mismatch', size: log.size, by: 'log' }
+  const fact: Finding =
+    root === undefined
+      ? { kind: 'truncated', size: read.size, expected: log.size, by: 'log' }
+      : { kind: 'root_mismatch', size: log.size, by: 'log' }
   const differences = await explainTampering(source, log, read.size)
   // What is missing at the end is what `truncated` says already.
   return [fact, ...differences.filter((finding) => !(finding.kind === 'entry_removed' && finding.index === read.size))]

@@ -40,6 +40,22 @@ describe('requests forged by other pages', () => {
     expect(bench.kills).toEqual([])
   })
 
+  test('by a stranger on our own page: they may look at the sign-in and nothing else', async () => {
+    await ada.post('/kill', { kind: 'agent', id: 'coder' })
+    const kill = bench.kills[0]?.id ?? ''
+    const stranger = new Visit(site)
+    await stranger.get('/sign-in')
+    const paths = [
+      '/kill',
+      `/kills/${kill}/challenge`,
+      `/kills/${kill}/release`,
+      '/people/invitations/options',
+      '/people/invitations',
+    ]
+    for (const path of paths) expect([path, (await stranger.post(path, killAll)).status]).toEqual([path, 401])
+    expect(bench.kills).toHaveLength(1)
+  })
+
   test('by other methods', async () => {
     for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS']) {
       const answer = await site.app.request(`${origin}/kill`, { method, headers: { host: `localhost:${port}`, origin } })

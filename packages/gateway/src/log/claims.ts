@@ -21,12 +21,18 @@ export interface Claims {
 }
 
 /** Everything that was ever promised about this log: its own checkpoint, the last cosigned one kept here, and what the witness itself holds. */
-export async function readClaims({ directory, signer, witness, witnessTimeoutMs, report }: ClaimSettings, system: FileSystem): Promise<Claims> {
+export async function readClaims(
+  { directory, signer, witness, witnessTimeoutMs, report }: ClaimSettings,
+  system: FileSystem,
+): Promise<Claims> {
   const paths = checkpointPaths(directory)
   const own = await readCheckpointFile(system, paths.own, signer.key)
   const kept = await readCheckpointFile(system, paths.witnessed, signer.key)
   const held = witness ? await askWitness(witness, signer, witnessTimeoutMs) : null
-  const newest = [kept, held].reduce((best, one) => (one && one.checkpoint.size >= (best?.checkpoint.size ?? 0) ? one : best), null)
+  const newest = [kept, held].reduce(
+    (best, one) => (one && one.checkpoint.size >= (best?.checkpoint.size ?? 0) ? one : best),
+    null,
+  )
   const claims = [
     { opened: own, by: ownClaim },
     { opened: kept, by: 'the last witnessed checkpoint' },
@@ -40,7 +46,11 @@ function withSize(opened: { readonly text: string; readonly checkpoint: { readon
   return opened && { size: opened.checkpoint.size, text: opened.text }
 }
 
-async function askWitness(witness: Witness, signer: NoteSigner, timeoutMs: number): Promise<ReturnType<typeof openSigned> | null> {
+async function askWitness(
+  witness: Witness,
+  signer: NoteSigner,
+  timeoutMs: number,
+): Promise<ReturnType<typeof openSigned> | null> {
   let text: string | null
   try {
     text = await witness.latest(signer.key.name, AbortSignal.timeout(timeoutMs))
@@ -55,7 +65,11 @@ async function askWitness(witness: Witness, signer: NoteSigner, timeoutMs: numbe
   }
   if (text === null) return null
   const opened = openSigned(text, signer.key, 'the witness')
-  if (!isCosigned(openCheckpoint(text, [witness.key]).verdict)) throw refuseToOpen("The witness's checkpoint is not cosigned by its own key.", 'Check that the vault in the configuration is the one this gate was set up with.')
+  if (!isCosigned(openCheckpoint(text, [witness.key]).verdict))
+    throw refuseToOpen(
+      "The witness's checkpoint is not cosigned by its own key.",
+      'Check that the vault in the configuration is the one this gate was set up with.',
+    )
   return opened
 }
 

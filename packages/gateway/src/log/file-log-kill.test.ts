@@ -29,7 +29,11 @@ await Promise.all(Array.from({ length: 16 }, async () => {
 
 /** Kills the writer with SIGKILL after it acknowledged so many events; what it had acknowledged until then. */
 async function lifeAndDeath(directory: string, killAfter: number): Promise<ReadonlyMap<number, number>> {
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', writer], { cwd: import.meta.dirname, env: { ...process.env, LOG_DIRECTORY: directory }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', writer], {
+    cwd: import.meta.dirname,
+    env: { ...process.env, LOG_DIRECTORY: directory },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const ended = once(child, 'exit')
   const acknowledged = new Map<number, number>()
   for await (const line of createInterface({ input: child.stdout })) {

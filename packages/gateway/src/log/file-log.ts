@@ -105,7 +105,11 @@ export async function openLog(settings: LogSettings): Promise<FileLog> {
   const { directory } = settings
   await system.makeDirectory(join(directory, entriesDirectory))
   const unlock = await lockLog(system, directory)
-  const claimSettings = { ...settings, report: settings.report ?? (() => {}), witnessTimeoutMs: settings.witnessTimeoutMs ?? defaults.witnessTimeoutMs }
+  const claimSettings = {
+    ...settings,
+    report: settings.report ?? (() => {}),
+    witnessTimeoutMs: settings.witnessTimeoutMs ?? defaults.witnessTimeoutMs,
+  }
   try {
     const tiles = new TileFiles(system, directory)
     const { claims, own, witnessed } = await readClaims(claimSettings, system)
@@ -123,12 +127,10 @@ export async function openLog(settings: LogSettings): Promise<FileLog> {
     await writeKeys(claimSettings, system)
     const log = new DirectoryLog({ settings, system, tiles, recovered, filled, own, witnessed, unlock })
     await log.publish()
-    if (log.health().failure) {
-      const failure = log.health().failure
-      await log.close()
-      throw failure
-    }
-    return log
+    const { failure } = log.health()
+    if (failure === null) return log
+    await log.close()
+    throw failure
   } catch (error) {
     await unlock()
     throw error
@@ -228,7 +230,13 @@ class DirectoryLog implements FileLog {
   }
 
   #capture(): TreeState {
-    return { size: this.#tree.size, root: this.#tree.root(), edge: this.#tree.partialTiles(), bundle: [...this.#bundle], filled: this.#filled.splice(0) }
+    return {
+      size: this.#tree.size,
+      root: this.#tree.root(),
+      edge: this.#tree.partialTiles(),
+      bundle: [...this.#bundle],
+      filled: this.#filled.splice(0),
+    }
   }
 
   size(): number {

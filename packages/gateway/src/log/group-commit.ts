@@ -68,7 +68,7 @@ export class GroupCommit {
     try {
       bytes = encodeEntry(event)
     } catch (error) {
-      return Promise.reject(error instanceof LogFormatError ? unwritable(event, error) : error)
+      return Promise.reject(unwritable(event, error))
     }
     if (this.#queuedBytes + bytes.length > queuedBytesMax) return Promise.reject(overloaded())
     return new Promise((resolve, reject) => {
@@ -143,7 +143,13 @@ export class GroupCommit {
     return this.#reads.drain(this.#settings.monotonicMs())
   }
 
-  async #commit({ waiting, reads }: { readonly waiting: readonly Waiting[]; readonly reads: readonly EncodedEvent[] }): Promise<void> {
+  async #commit({
+    waiting,
+    reads,
+  }: {
+    readonly waiting: readonly Waiting[]
+    readonly reads: readonly EncodedEvent[]
+  }): Promise<void> {
     const group: readonly EncodedEvent[] = [...reads, ...waiting]
     if (group.length === 0) return
     try {
@@ -223,9 +229,20 @@ function behind(ageMs: number): SallyportError {
 }
 
 function overloaded(): SallyportError {
-  return new SallyportError('log_unavailable', 'Too much waits to be written to the log.', 'Nothing was appended.', 'Try again in a moment.')
+  return new SallyportError(
+    'log_unavailable',
+    'Too much waits to be written to the log.',
+    'Nothing was appended.',
+    'Try again in a moment.',
+  )
 }
 
-function unwritable(event: Event, error: LogFormatError): SallyportError {
-  return new SallyportError('too_large', `An event of type ${event.type} cannot be written: ${error.message}.`, 'Nothing was appended.', 'Ask for less in one request.')
+function unwritable(event: Event, error: unknown): SallyportError {
+  const what = error instanceof LogFormatError ? error.message : 'unknown error'
+  return new SallyportError(
+    'too_large',
+    `An event of type ${event.type} cannot be written: ${what}.`,
+    'Nothing was appended.',
+    'Ask for less in one request.',
+  )
 }

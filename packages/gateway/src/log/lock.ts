@@ -16,7 +16,10 @@ export async function lockLog(system: FileSystem, directory: string): Promise<()
   const path = join(directory, 'lock')
   const holder = (await readWhole(system, path, 1024))?.toString('utf8') ?? null
   if (here.has(directory) || (holder !== null && isRunning(holder))) {
-    throw refuseToOpen(`The log in ${directory} is open in another process (${holder?.split(' ')[0] ?? 'this one'}).`, `Stop that gate first. If there is none, remove ${path}.`)
+    throw refuseToOpen(
+      `The log in ${directory} is open in another process (${holder?.split(' ')[0] ?? 'this one'}).`,
+      `Stop that gate first. If there is none, remove ${path}.`,
+    )
   }
   here.add(directory)
   try {

@@ -220,7 +220,10 @@ function cosigned(checkpoint: string, answer: string, witness: Witness): string 
 }
 
 function refusedByWitness(refusal: WitnessRefusal, size: number): SallyportError {
-  const what = refusal.reason === 'stale' ? `The witness has seen ${refusal.size ?? 'more'} entries of this log, which has only ${size}` : 'The witness has seen another history of this log'
+  const what =
+    refusal.reason === 'stale'
+      ? `The witness has seen ${refusal.size ?? 'more'} entries of this log, which has only ${size}`
+      : 'The witness has seen another history of this log'
   return new SallyportError(
     'log_unavailable',
     `${what}: it is an old copy, or was changed.`,

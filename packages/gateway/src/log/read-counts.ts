@@ -78,7 +78,8 @@ export class ReadCounts {
     const dirty = this.#dirty
     this.#dirty = []
     const entries: EncodedEvent[] = []
-    for (let start = 0; start < dirty.length; start += itemsMax) entries.push(this.#entry(dirty.slice(start, start + itemsMax), monotonicMs))
+    for (let start = 0; start < dirty.length; start += itemsMax)
+      entries.push(this.#entry(dirty.slice(start, start + itemsMax), monotonicMs))
     for (const counted of dirty) counted.count = 0
     if (this.#keys > keysMax) this.#forget()
     return entries
@@ -109,5 +110,7 @@ export class ReadCounts {
 
 /** Our own ids are short and plain; whatever else comes here must still fit, and be told apart. */
 function shorten(name: string): string {
-  return name.length <= nameCharactersMax && /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(name) ? name : `sha256:${sha256Hex(name.toWellFormed())}`
+  return name.length <= nameCharactersMax && /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(name)
+    ? name
+    : `sha256:${sha256Hex(name.toWellFormed())}`
 }

@@ -66,29 +66,47 @@ export function refuseToOpen(what: string, next: string): SallyportError {
   return new SallyportError('log_unavailable', what, 'The log was not opened and nothing was changed.', next)
 }
 
-const putBack = 'Find out what happened to the log directory, put back a copy that is whole, or move it aside and start a new log under a new origin.'
+const putBack =
+  'Find out what happened to the log directory, put back a copy that is whole, or move it aside and start a new log under a new origin.'
 
 /** A checkpoint file; it must be signed by these keys. Null: no such file. @throws SallyportError `log_unavailable` */
-export async function readCheckpointFile(system: FileSystem, path: string, logKey: VerifierKey): Promise<{ readonly text: string; readonly checkpoint: Checkpoint } | null> {
+export async function readCheckpointFile(
+  system: FileSystem,
+  path: string,
+  logKey: VerifierKey,
+): Promise<{ readonly text: string; readonly checkpoint: Checkpoint } | null> {
   const bytes = await readWhole(system, path, checkpointBytesMax)
   return bytes === null ? null : openSigned(bytes.toString('utf8'), logKey, path)
 }
 
-export function openSigned(text: string, logKey: VerifierKey, from: string): { readonly text: string; readonly checkpoint: Checkpoint } {
+export function openSigned(
+  text: string,
+  logKey: VerifierKey,
+  from: string,
+): { readonly text: string; readonly checkpoint: Checkpoint } {
   try {
     const { checkpoint, verdict } = openCheckpoint(text, [logKey])
-    if (verdict.failed.length === 0 && verdict.verified.length > 0 && checkpoint.origin === logKey.name) return { text, checkpoint }
+    if (verdict.failed.length === 0 && verdict.verified.length > 0 && checkpoint.origin === logKey.name)
+      return { text, checkpoint }
   } catch (error) {
     if (!(error instanceof LogFormatError)) throw error
   }
-  throw refuseToOpen(`The checkpoint in ${from} is not one of this log, signed with its key.`, `Check that key and directory belong together. ${putBack}`)
+  throw refuseToOpen(
+    `The checkpoint in ${from} is not one of this log, signed with its key.`,
+    `Check that key and directory belong together. ${putBack}`,
+  )
 }
 
 /** Reads the log as a crash may have left it, cuts off a torn tail, and holds what is left against every claim. */
 export async function recover(settings: RecoverySettings): Promise<Recovered> {
-  const names = (await settings.system.list(join(settings.directory, entriesDirectory))).filter((name) => parseSegmentName(name) !== null).sort()
+  const names = (await settings.system.list(join(settings.directory, entriesDirectory)))
+    .filter((name) => parseSegmentName(name) !== null)
+    .sort()
   if (names.length > 0 && !settings.claims.some(({ by }) => by === ownClaim)) {
-    throw refuseToOpen('The log has entries but no checkpoint; one is written before the first entry, so it was removed.', putBack)
+    throw refuseToOpen(
+      'The log has entries but no checkpoint; one is written before the first entry, so it was removed.',
+      putBack,
+    )
   }
   const start = await startOf(settings, names)
   const scan = new Scan(settings, start)
@@ -175,7 +193,10 @@ class Scan {
 
   #expect(name: string): number {
     if (parseSegmentName(name) === this.#nextIndex) return this.#nextIndex
-    throw refuseToOpen(`Segment ${name} is there, but entry ${this.#nextIndex} should come next: a part of the log is missing.`, putBack)
+    throw refuseToOpen(
+      `Segment ${name} is there, but entry ${this.#nextIndex} should come next: a part of the log is missing.`,
+      putBack,
+    )
   }
 
   async readSegment(name: string, isLast: boolean): Promise<void> {
@@ -183,7 +204,7 @@ class Scan {
     const named = this.#expect(name)
     const bytes = await readWhole(this.#settings.system, path, segmentBytesMax)
     if (bytes === null) throw refuseToOpen(`Segment ${name} went away while the log was opened.`, putBack)
-    if (isLast && bytes.length < segmentHeaderBytes) return this.#cut(name, bytes, 0)
+    if (isLast && isUnfinishedHeader(bytes)) return this.#cut(name, bytes, 0)
     const segment = decode(name, bytes)
     if (segment.firstIndex !== named || segment.rest === 'damaged' || (segment.rest === 'torn' && !isLast)) {
       throw refuseToOpen(`Segment ${name} is damaged at byte ${segment.end}; what stood there was durable once.`, putBack)
@@ -240,14 +261,21 @@ class Scan {
   async checkClaims(): Promise<void> {
     const { tree } = this.#start
     // Tiles may reach further than the entries they were made from.
-    if (this.#nextIndex < tree.size) throw refuseToOpen(`The log has ${this.#nextIndex} entries, but tiles for ${tree.size}: its end is missing.`, putBack)
+    if (this.#nextIndex < tree.size)
+      throw refuseToOpen(`The log has ${this.#nextIndex} entries, but tiles for ${tree.size}: its end is missing.`, putBack)
     for (const { checkpoint, by } of this.#settings.claims) {
       if (checkpoint.size > tree.size) {
-        throw refuseToOpen(`The log has ${tree.size} entries, but ${by} says it had ${checkpoint.size}: its end is missing, as when an old disk image is put back.`, putBack)
+        throw refuseToOpen(
+          `The log has ${tree.size} entries, but ${by} says it had ${checkpoint.size}: its end is missing, as when an old disk image is put back.`,
+          putBack,
+        )
       }
       const root = this.#roots.get(checkpoint.size) ?? (await this.#rootFromTiles(checkpoint.size))
       if (Buffer.compare(root, checkpoint.root) !== 0) {
-        throw refuseToOpen(`The first ${checkpoint.size} entries of the log are not those that ${by} saw: it was changed.`, putBack)
+        throw refuseToOpen(
+          `The first ${checkpoint.size} entries of the log are not those that ${by} saw: it was changed.`,
+          putBack,
+        )
       }
     }
   }
@@ -257,12 +285,21 @@ class Scan {
     try {
       return await rootAt(this.#settings.tiles.nodes(tree.size, tree.partialTiles()), size)
     } catch {
-      throw refuseToOpen(`The tiles that would show what the log held at ${size} entries are not there.`, `Remove the directory tile, so that they are made anew, and start again. ${putBack}`)
+      throw refuseToOpen(
+        `The tiles that would show what the log held at ${size} entries are not there.`,
+        `Remove the directory tile, so that they are made anew, and start again. ${putBack}`,
+      )
     }
   }
 
   finish(): Recovered {
-    return { segments: this.#segments, tree: this.#start.tree, bundle: this.#start.bundle, torn: this.#torn, scannedAll: this.#start.skipBefore === 0 }
+    return {
+      segments: this.#segments,
+      tree: this.#start.tree,
+      bundle: this.#start.bundle,
+      torn: this.#torn,
+      scannedAll: this.#start.skipBefore === 0,
+    }
   }
 
   async abandon(): Promise<void> {
@@ -276,5 +313,16 @@ function decode(name: string, bytes: Buffer): Segment {
   } catch (error) {
     if (error instanceof LogFormatError) throw refuseToOpen(`Segment ${name} is damaged: ${error.message}.`, putBack)
     throw error
+  }
+}
+
+/** A segment's header is durable before anything follows it, so a file this short without one was never used. */
+function isUnfinishedHeader(bytes: Buffer): boolean {
+  if (bytes.length > segmentHeaderBytes) return false
+  try {
+    decodeSegment(bytes)
+    return false
+  } catch {
+    return true
   }
 }

@@ -115,7 +115,9 @@ export class SegmentFile {
   /** The segment read ahead in one piece, so that walking over small groups costs few calls. */
   #ahead: { readonly position: number; readonly bytes: Buffer } | null = null
 
-  async #headerAt(position: number): Promise<{ readonly firstIndex: number; readonly count: number; readonly bodyBytes: number }> {
+  async #headerAt(
+    position: number,
+  ): Promise<{ readonly firstIndex: number; readonly count: number; readonly bodyBytes: number }> {
     let ahead = this.#ahead
     if (ahead === null || position < ahead.position || position + groupHeaderBytes > ahead.position + ahead.bytes.length) {
       const bytes = Buffer.alloc(headerWalkBytes)

@@ -88,7 +88,11 @@ export class TileFiles {
     const kept = this.#kept.get(`${level}/${index}`)
     if (kept) return kept.slice(0, width)
     for (const stored of width === tileWidth ? [tileWidth] : [width, tileWidth]) {
-      const bytes = await readWhole(this.#system, join(this.#directory, tilePath({ level, index, width: stored })), tileWidth * 32)
+      const bytes = await readWhole(
+        this.#system,
+        join(this.#directory, tilePath({ level, index, width: stored })),
+        tileWidth * 32,
+      )
       if (bytes?.length !== stored * 32) continue
       const hashes = decodeTile(bytes, stored)
       if (stored === tileWidth) this.#keep(`${level}/${index}`, hashes)

@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { parseVerifierKey, SallyportError, type Seal, type SealPart, type Snapshot, type Vault, type VerifierKey, type Witness } from '@sallyport/core'
+import {
+  parseVerifierKey,
+  SallyportError,
+  type Seal,
+  type SealPart,
+  type Snapshot,
+  type Vault,
+  type VerifierKey,
+  type Witness,
+} from '@sallyport/core'
 import { z } from 'zod'
 import { VaultConnection } from './vault-connection.ts'
 import { notDone, toSallyportError } from './vault-refusal.ts'
@@ -60,7 +69,13 @@ const healthSchema = z.object({
   refusals: count,
   freeBytes: z.number(),
   clock: z.object({ nowMs: count, jump: z.string().nullable() }),
-  witness: z.object({ key: z.string(), log: z.string().nullable(), size: count.nullable(), checkpoint: z.string().nullable(), frozen: z.string().nullable() }),
+  witness: z.object({
+    key: z.string(),
+    log: z.string().nullable(),
+    size: count.nullable(),
+    checkpoint: z.string().nullable(),
+    frozen: z.string().nullable(),
+  }),
   osUser: z.number().nullable(),
   immutable: z.boolean(),
   worth: z.string(),
@@ -89,7 +104,10 @@ export async function openVault(settings: VaultSettings): Promise<VaultClient> {
   try {
     const { vault: publicKey, witness } = await health()
     if (settings.publicKey && settings.publicKey !== publicKey) {
-      throw unavailable('Another vault answers than the one this gate knows.', 'Find out why before you let the gate know the new one.')
+      throw unavailable(
+        'Another vault answers than the one this gate knows.',
+        'Find out why before you let the gate know the new one.',
+      )
     }
     return makeClient(connection, publicKey, parseVerifierKey(witness.key), health)
   } catch (error) {
@@ -98,15 +116,28 @@ export async function openVault(settings: VaultSettings): Promise<VaultClient> {
   }
 }
 
-function makeClient(connection: VaultConnection, publicKey: string, witnessKey: VerifierKey, health: VaultClient['health']): VaultClient {
+function makeClient(
+  connection: VaultConnection,
+  publicKey: string,
+  witnessKey: VerifierKey,
+  health: VaultClient['health'],
+): VaultClient {
   return {
     publicKey,
     health,
     seal: (about, fill) => known(seal(connection, about, fill)),
     open: (id) => known(openSnapshot(connection, id)),
     list: () => known(listSnapshots(connection)),
-    newest: async (upstream) => (await known(connection.ask({ method: 'GET', path: `/v1/newest?upstream=${encodeURIComponent(upstream)}` }, newestSchema))).snapshot,
-    extend: (id, retainUntilMs) => known(connection.ask({ method: 'POST', path: `/v1/snapshots/${checkId(id)}/retention`, body: { retainUntilMs } }, snapshotSchema)),
+    newest: async (upstream) =>
+      (await known(connection.ask({ method: 'GET', path: `/v1/newest?upstream=${encodeURIComponent(upstream)}` }, newestSchema)))
+        .snapshot,
+    extend: (id, retainUntilMs) =>
+      known(
+        connection.ask(
+          { method: 'POST', path: `/v1/snapshots/${checkId(id)}/retention`, body: { retainUntilMs } },
+          snapshotSchema,
+        ),
+      ),
     witness: (logKey) => witnessAt(connection, witnessKey, logKey),
     close: () => connection.close(),
   }
@@ -114,17 +145,30 @@ function makeClient(connection: VaultConnection, publicKey: string, witnessKey: 
 
 async function seal(connection: VaultConnection, about: About, fill: Parameters<Vault['seal']>[1]): Promise<Snapshot> {
   const { upstream, upstreamIdentity, digest, retainMs } = about
-  const begun = await connection.ask({ method: 'POST', path: '/v1/seals', body: { upstream, upstreamIdentity, digest, retainMs } }, begunSchema)
+  const begun = await connection.ask(
+    { method: 'POST', path: '/v1/seals', body: { upstream, upstreamIdentity, digest, retainMs } },
+    begunSchema,
+  )
   const path = `/v1/seals/${begun.seal}`
   const sums = new Map<string, Sum | 'failed'>()
   const content = await fill(sealAt(connection, path, sums))
   const failed = [...sums].filter(([, sum]) => sum === 'failed').map(([name]) => name)
   if (failed.length > 0) throw copyFailed(`A part of the copy was not taken: ${failed.join(', ').slice(0, 200)}.`)
   const bytes = [...sums.values()].reduce((sum, one) => sum + (one === 'failed' ? 0 : one.bytes), 0)
-  const body = { kind: content.kind, rows: content.rows, bytes: content.bytes, checksums: { ...content.checksums }, manifest: content.manifest }
+  const body = {
+    kind: content.kind,
+    rows: content.rows,
+    bytes: content.bytes,
+    checksums: { ...content.checksums },
+    manifest: content.manifest,
+  }
   const timeoutMs = finishMs + bytes / readBackBytesPerMs
   const snapshot = await connection.ask({ method: 'POST', path: `${path}/finish`, body, timeoutMs }, snapshotSchema)
-  const same = snapshot.upstream === upstream && snapshot.upstreamIdentity === upstreamIdentity && snapshot.digest === digest && snapshot.kind === content.kind
+  const same =
+    snapshot.upstream === upstream &&
+    snapshot.upstreamIdentity === upstreamIdentity &&
+    snapshot.digest === digest &&
+    snapshot.kind === content.kind
   if (!same || snapshot.rows !== content.rows) throw copyFailed('The vault sealed something else than what it was given.')
   return snapshot
 }
@@ -139,7 +183,8 @@ function sealAt(connection: VaultConnection, path: string, sums: Map<string, Sum
       const sent = sumUp(part.bytes)
       const taken = await known(connection.send(partPath(path, part.name), sent.bytes, takenSchema))
       const sum = sent.sum()
-      if (taken.sha256 !== sum.sha256 || taken.bytes !== sum.bytes) throw copyFailed('The vault took other bytes than the gate sent.')
+      if (taken.sha256 !== sum.sha256 || taken.bytes !== sum.bytes)
+        throw copyFailed('The vault took other bytes than the gate sent.')
       sums.set(part.name, taken)
       return taken
     },
@@ -170,8 +215,11 @@ async function openSnapshot(connection: VaultConnection, id: string): ReturnType
 
 async function listSnapshots(connection: VaultConnection): Promise<readonly Snapshot[]> {
   const snapshots: Snapshot[] = []
-  for (let before: number | null = Number.MAX_SAFE_INTEGER; before !== null; ) {
-    const page: z.infer<typeof pageSchema> = await connection.ask({ method: 'GET', path: `/v1/snapshots?limit=1000&before=${before}` }, pageSchema)
+  for (let before: number | null = Number.MAX_SAFE_INTEGER; before !== null;) {
+    const page: z.infer<typeof pageSchema> = await connection.ask(
+      { method: 'GET', path: `/v1/snapshots?limit=1000&before=${before}` },
+      pageSchema,
+    )
     snapshots.push(...page.snapshots)
     before = page.next
   }
@@ -179,7 +227,11 @@ async function listSnapshots(connection: VaultConnection): Promise<readonly Snap
 }
 
 /** A part as the vault gives it, with an error at the end when it is not the one that was sealed. */
-async function* readCompared(connection: VaultConnection, path: string, expected: Sum): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readCompared(
+  connection: VaultConnection,
+  path: string,
+  expected: Sum,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const received = sumUp(connection.receive(path))
   try {
     yield* received.bytes
@@ -187,7 +239,8 @@ async function* readCompared(connection: VaultConnection, path: string, expected
     throw toSallyportError(error)
   }
   const { sha256, bytes } = received.sum()
-  if (sha256 !== expected.sha256 || bytes !== expected.bytes) throw copyFailed('A part read back from the vault is not the one that was put there.')
+  if (sha256 !== expected.sha256 || bytes !== expected.bytes)
+    throw copyFailed('A part read back from the vault is not the one that was put there.')
 }
 
 function sumUp(source: AsyncIterable<Uint8Array>): { readonly bytes: AsyncIterable<Uint8Array>; sum(): Sum } {
@@ -207,13 +260,21 @@ async function readToken(path: string): Promise<string> {
   try {
     await using file = await open(path, 'r')
     const { mode, size } = await file.stat()
-    if ((mode & 0o077) !== 0) throw unavailable("Others can read the gate's credential for the vault.", 'chmod 0600 the file and make a new credential.')
+    if ((mode & 0o077) !== 0)
+      throw unavailable("Others can read the gate's credential for the vault.", 'chmod 0600 the file and make a new credential.')
     const text = size > 4096 ? '' : (await file.readFile('utf8')).trim()
     if (/^[0-9a-f]{64}$/.test(text)) return text
-    throw unavailable("The file of the gate's credential for the vault holds something else.", 'Start the vault once with --new-credential.')
+    throw unavailable(
+      "The file of the gate's credential for the vault holds something else.",
+      'Start the vault once with --new-credential.',
+    )
   } catch (error) {
     if (error instanceof SallyportError) throw error
-    throw unavailable("The gate's credential for the vault cannot be read.", 'Start the vault: it writes the file at its first start.', error)
+    throw unavailable(
+      "The gate's credential for the vault cannot be read.",
+      'Start the vault: it writes the file at its first start.',
+      error,
+    )
   }
 }
 
@@ -235,7 +296,12 @@ function checkId(id: string): string {
 }
 
 function copyFailed(what: string): SallyportError {
-  return new SallyportError('copy_failed', what, 'No copy counts; what needs one did not run.', 'Send the request again; if it repeats, run `sallyport vault verify`.')
+  return new SallyportError(
+    'copy_failed',
+    what,
+    'No copy counts; what needs one did not run.',
+    'Send the request again; if it repeats, run `sallyport vault verify`.',
+  )
 }
 
 function unavailable(what: string, next: string, cause?: unknown): SallyportError {

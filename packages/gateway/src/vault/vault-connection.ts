@@ -65,13 +65,17 @@ export class VaultConnection {
   }
 
   /** Sends a stream, held back to the pace of the vault. An error of the source is passed on as it is, and the vault forgets what it got. */
-  async send<Schema extends z.ZodType>(path: string, source: AsyncIterable<Uint8Array>, schema: Schema): Promise<z.infer<Schema>> {
+  async send<Schema extends z.ZodType>(
+    path: string,
+    source: AsyncIterable<Uint8Array>,
+    schema: Schema,
+  ): Promise<z.infer<Schema>> {
     const request = this.#open('PUT', path, null)
     request.setTimeout(this.#settings.idleMs, () => request.destroy(new Error('timeout')))
     const answered = untilAnswered(request)
     const stop = new AbortController()
-    let sourceError: unknown = null
-    const watched = watch(source, (error) => (sourceError = error))
+    let broken: { readonly error: unknown } | null = null
+    const watched = watch(source, (error) => (broken = { error }))
     // Ends by itself once the request is destroyed; its failure shows in `answered` too.
     const sent = pipeline(watched, request, { signal: stop.signal }).catch(() => undefined)
     try {
@@ -80,7 +84,7 @@ export class VaultConnection {
       if (parsed.success) return parsed.data
       throw unavailable('The vault answered something this gate does not understand.')
     } catch (error) {
-      throw sourceError ?? asKnown(error)
+      throw fromSource(broken) ?? asKnown(error)
     } finally {
       stop.abort()
       await sent
@@ -143,10 +147,23 @@ async function readDocument(response: IncomingMessage): Promise<string> {
   const status = response.statusCode ?? 0
   if (status >= 200 && status < 300) return text
   const refusal = refusalSchema.safeParse(parseJson(text))
-  throw refusal.success ? new VaultRefusal(refusal.data.error, refusal.data.message) : unavailable(`The vault answered with status ${status}.`)
+  throw refusal.success
+    ? new VaultRefusal(refusal.data.error, refusal.data.message)
+    : unavailable(`The vault answered with status ${status}.`)
 }
 
-async function* watch(source: AsyncIterable<Uint8Array>, failed: (error: unknown) => void): AsyncGenerator<Uint8Array, void, undefined> {
+/** The source's own error, as it was thrown. */
+function fromSource(broken: { readonly error: unknown } | null): Error | null {
+  if (broken === null) return null
+  return broken.error instanceof Error
+    ? broken.error
+    : new Error('a part could not be read from its source', { cause: broken.error })
+}
+
+async function* watch(
+  source: AsyncIterable<Uint8Array>,
+  failed: (error: unknown) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     yield* source
   } catch (error) {

@@ -33,7 +33,8 @@ export function toSallyportError(error: unknown): SallyportError {
 }
 
 function nextAfter(code: string): string {
-  if (code === 'unauthenticated') return "Give the gate the credential file that the vault wrote, or start the vault with a new one."
+  if (code === 'unauthenticated')
+    return 'Give the gate the credential file that the vault wrote, or start the vault with a new one.'
   if (code === 'storage_failed') return 'Look at the disk of the vault, then send the request again.'
   if (code === 'damaged' || code === 'read_back_failed') return 'Run `sallyport vault verify`: it names what is damaged.'
   return 'Send the request again; if it repeats, run `sallyport doctor`.'

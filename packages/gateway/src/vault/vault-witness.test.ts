@@ -50,7 +50,10 @@ describe('the vault as a witness', () => {
   let witness: Witness
   const tree = new Tree(40)
   const offer = async (from: number, to: number, log = tree): Promise<string> =>
-    await witness.cosign({ oldSize: from, proof: from === 0 ? [] : await log.proof(from, to), checkpoint: await log.checkpoint(to) }, never)
+    await witness.cosign(
+      { oldSize: from, proof: from === 0 ? [] : await log.proof(from, to), checkpoint: await log.checkpoint(to) },
+      never,
+    )
   const kept = (): string => join(vault.folder, 'witness', 'checkpoint')
   const reopen = async (): Promise<void> => {
     client.close()
@@ -94,11 +97,17 @@ describe('the vault as a witness', () => {
     await expect(offer(20, 30, fork)).rejects.toMatchObject({ name: 'WitnessRefusal', reason: 'inconsistent' })
     await expect(offer(20, 20, fork)).rejects.toMatchObject({ reason: 'inconsistent' })
     const proof = await tree.proof(20, 30)
-    await expect(witness.cosign({ oldSize: 20, proof, checkpoint: await fork.checkpoint(30) }, never)).rejects.toMatchObject({ reason: 'inconsistent' })
-    await expect(witness.cosign({ oldSize: 20, proof: [], checkpoint: await tree.checkpoint(30) }, never)).rejects.toMatchObject({ reason: 'inconsistent' })
+    await expect(witness.cosign({ oldSize: 20, proof, checkpoint: await fork.checkpoint(30) }, never)).rejects.toMatchObject({
+      reason: 'inconsistent',
+    })
+    await expect(witness.cosign({ oldSize: 20, proof: [], checkpoint: await tree.checkpoint(30) }, never)).rejects.toMatchObject({
+      reason: 'inconsistent',
+    })
     const evidence = readdirSync(join(vault.folder, 'witness')).filter((name) => name.startsWith('evidence-'))
     expect(evidence.length).toBe(4)
-    expect(readFileSync(join(vault.folder, 'witness', evidence[0] ?? ''), 'utf8')).toContain((await fork.checkpoint(30)).split('\n')[2])
+    expect(readFileSync(join(vault.folder, 'witness', evidence[0] ?? ''), 'utf8')).toContain(
+      (await fork.checkpoint(30)).split('\n')[2],
+    )
     await offer(20, 30)
   })
 
@@ -107,7 +116,10 @@ describe('the vault as a witness', () => {
     await expect(offer(0, 19)).rejects.toMatchObject({ name: 'WitnessRefusal', reason: 'stale', size: 20 })
     await expect(offer(10, 30)).rejects.toMatchObject({ reason: 'stale', size: 20 })
     await expect(offer(0, 20)).rejects.toMatchObject({ reason: 'stale', size: 20 })
-    await expect(witness.cosign({ oldSize: 0, proof: [], checkpoint: await tree.checkpoint(0) }, never)).rejects.toMatchObject({ reason: 'stale', size: 20 })
+    await expect(witness.cosign({ oldSize: 0, proof: [], checkpoint: await tree.checkpoint(0) }, never)).rejects.toMatchObject({
+      reason: 'stale',
+      size: 20,
+    })
   })
 
   it('takes checkpoints of the pinned log only', async () => {
@@ -115,7 +127,9 @@ describe('the vault as a witness', () => {
     const other = noteSigner(origin, Buffer.alloc(32, 2))
     await expect(client.witness(other.key)).rejects.toMatchObject({ code: 'log_unavailable' })
     for (const checkpoint of [await tree.checkpoint(6, other), await tree.checkpoint(6, signer, 'other/log'), 'no note', '']) {
-      await expect(witness.cosign({ oldSize: 5, proof: await tree.proof(5, 6), checkpoint }, never)).rejects.toMatchObject({ name: 'SallyportError' })
+      await expect(witness.cosign({ oldSize: 5, proof: await tree.proof(5, 6), checkpoint }, never)).rejects.toMatchObject({
+        name: 'SallyportError',
+      })
     }
     expect(openCheckpoint((await witness.latest(origin, never)) ?? '', [signer.key]).checkpoint.size).toBe(5)
     expect(await witness.latest('other/log', never)).toBeNull()

@@ -1,4 +1,12 @@
-import { formatVerifierKey, openCheckpoint, SallyportError, type VerifierKey, type Witness, WitnessRefusal, type WitnessRequest } from '@sallyport/core'
+import {
+  formatVerifierKey,
+  openCheckpoint,
+  SallyportError,
+  type VerifierKey,
+  type Witness,
+  WitnessRefusal,
+  type WitnessRequest,
+} from '@sallyport/core'
 import { z } from 'zod'
 import { toSallyportError, VaultRefusal } from './vault-refusal.ts'
 import type { VaultConnection } from './vault-connection.ts'
@@ -28,7 +36,12 @@ async function cosign(connection: VaultConnection, request: WitnessRequest, sign
   }
 }
 
-async function latest(connection: VaultConnection, logKey: VerifierKey, origin: string, signal: AbortSignal): Promise<string | null> {
+async function latest(
+  connection: VaultConnection,
+  logKey: VerifierKey,
+  origin: string,
+  signal: AbortSignal,
+): Promise<string | null> {
   try {
     const { checkpoint } = await connection.ask({ method: 'GET', path: '/v1/witness', signal }, stateSchema)
     if (checkpoint === null || openCheckpoint(checkpoint, [logKey]).checkpoint.origin !== origin) return null
@@ -42,8 +55,14 @@ async function latest(connection: VaultConnection, logKey: VerifierKey, origin: 
 function asWitnessRefusal(error: unknown): Error {
   if (!(error instanceof VaultRefusal)) return toSallyportError(error)
   const size = /^size (\d{1,16})$/.exec(error.message)?.[1]
-  if (error.code === 'witness_behind') return new WitnessRefusal('stale', Number(size ?? 0), 'The vault has cosigned another size than the gate thinks.')
-  if (error.code === 'log_rolled_back') return new WitnessRefusal('stale', Number(size ?? 0), 'The vault has cosigned more of this log than there is: the log was rolled back.')
+  if (error.code === 'witness_behind')
+    return new WitnessRefusal('stale', Number(size ?? 0), 'The vault has cosigned another size than the gate thinks.')
+  if (error.code === 'log_rolled_back')
+    return new WitnessRefusal(
+      'stale',
+      Number(size ?? 0),
+      'The vault has cosigned more of this log than there is: the log was rolled back.',
+    )
   if (error.code === 'log_forked') return new WitnessRefusal('inconsistent', null, error.message)
   return toSallyportError(error)
 }

@@ -166,7 +166,6 @@ export class AgentSession {
   #killed(): void {
     const reason: unknown = this.open.signal.reason
     const why = reason instanceof Error ? reason.message : typeof reason === 'string' ? reason : 'This session was killed.'
-    if (this.#line.ended === null && this.#line.flow.outstanding > 0) this.#line.backend.cancel()
     this.end(why, 'killed')
   }
 
@@ -177,10 +176,9 @@ export class AgentSession {
   /** Synchronously the last byte in either direction; a code is told to the client as FATAL. */
   end(reason: string, code: ErrorCode | null): void {
     if (this.#line.ended !== null) return
-    const running = this.#runner.state === 'running'
     const boundary = !this.#line.flow.midMessage
     this.#line.ended = reason
-    if (code === null && running) this.#line.backend.cancel()
+    if (this.#line.flow.outstanding + this.#line.executes > 0) this.#line.backend.cancel()
     this.#line.backend.destroy()
     this.#line.backend.protect.close()
     if (code !== null && boundary) {

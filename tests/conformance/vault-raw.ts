@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import type { VaultProcess } from '../../../tests/conformance/vault-process.ts'
+import type { VaultProcess } from './vault-process.ts'
 
 export interface RawAnswer {
   readonly status: number
@@ -23,7 +23,7 @@ export async function askRaw(vault: VaultProcess, method: string, path: string, 
     sent.once('error', reject)
     sent.once('response', (response) => {
       const pieces: Uint8Array[] = []
-      response.on('data', (piece) => pieces.push(piece))
+      response.on('data', (piece: Uint8Array) => pieces.push(piece))
       response.once('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(pieces).toString('utf8') }))
       response.once('error', reject)
     })
@@ -54,13 +54,17 @@ export async function beginSeal(vault: VaultProcess): Promise<string> {
 }
 
 /** Seals one snapshot of these parts; its id. */
-export async function sealParts(vault: VaultProcess, parts: Readonly<Record<string, Uint8Array | string>>): Promise<string> {
+export async function sealParts(
+  vault: VaultProcess,
+  parts: Readonly<Record<string, Uint8Array | string>>,
+  described: string = content,
+): Promise<string> {
   const seal = await beginSeal(vault)
   for (const [name, body] of Object.entries(parts)) {
     const taken = await askRaw(vault, 'PUT', `/v1/seals/${seal}/part?name=${encodeURIComponent(name)}`, { body })
     if (taken.status !== 201) throw new Error(taken.text)
   }
-  const finished = await askRaw(vault, 'POST', `/v1/seals/${seal}/finish`, { body: content })
+  const finished = await askRaw(vault, 'POST', `/v1/seals/${seal}/finish`, { body: described })
   if (finished.status !== 201) throw new Error(finished.text)
   return /"id":"([0-9a-f]{64})"/.exec(finished.text)?.[1] ?? ''
 }

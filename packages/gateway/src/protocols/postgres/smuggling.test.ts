@@ -1,0 +1,309 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { SallyportError } from '@sallyport/core'
+import { decideByFirstWord, refusal } from '../../../../../tests/fakes/govern.ts'
+import { describe as describeAnswer, describeMessage, executeRows, functionCall, RawClient } from '../../../../../tests/fakes/postgres-client.ts'
+import { startPostgresGate, type PostgresGate } from '../../../../../tests/fakes/postgres-gate.ts'
+import { bindMessage, closeMessage, executeMessage, flushMessage, frame, parseMessage, queryMessage, syncMessage, zeroTerminated } from './wire.ts'
+
+let gate: PostgresGate
+
+beforeAll(async () => {
+  gate = await startPostgresGate()
+})
+afterAll(() => gate.stop())
+beforeEach(async () => {
+  gate.fake.decide = decideByFirstWord
+  gate.fake.forget()
+  gate.fake.outcomes.length = 0
+  await gate.server.query('drop table if exists t cascade; create table t (a int primary key, b text); insert into t values (100, null)')
+})
+
+const once = (statement: string, sql: string, values: readonly string[] = []): Buffer =>
+  Buffer.concat([parseMessage(statement, sql), bindMessage('', statement, values), describeMessage('P', ''), executeMessage(''), syncMessage])
+const rows = async (): Promise<number> => (await gate.server.query('select a from t')).length
+const tableIsThere = async (): Promise<boolean> => (await gate.server.query("select to_regclass('t') is not null as there"))[0]?.['there'] === true
+
+test('BEGIN; INSERT; DROP (refused); COMMIT never commits, simple protocol', async () => {
+  const raw = await gate.raw()
+  raw.send(queryMessage('begin'), queryMessage('insert into t values (1)'), queryMessage('drop table t'), queryMessage('commit'))
+  expect(await raw.answers(4)).toEqual(['C BEGIN', 'Z T', 'C INSERT 0 1', 'Z T', 'E 42501', 'Z E', 'C ROLLBACK', 'Z I'])
+  expect(await rows()).toBe(1)
+  raw.close()
+})
+
+test('BEGIN; INSERT; DROP (refused); COMMIT never commits, extended protocol', async () => {
+  const raw = await gate.raw()
+  raw.send(once('', 'begin'), once('', 'insert into t values (1)'), once('', 'drop table t'), once('', 'commit'))
+  const answers = await raw.answers(4)
+  expect(answers.filter((line) => /^[CEZ]/.test(line))).toEqual(['C BEGIN', 'Z T', 'C INSERT 0 1', 'Z T', 'E 42501', 'Z E', 'C ROLLBACK', 'Z I'])
+  expect(await rows()).toBe(1)
+  raw.close()
+})
+
+test('a refusal in a batch undoes what the batch did before it, and skips to Sync', async () => {
+  const raw = await gate.raw()
+  raw.send(
+    parseMessage('', 'insert into t values (1)'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    parseMessage('', 'drop table t'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    parseMessage('', 'insert into t values (2)'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    syncMessage,
+  )
+  expect(await raw.answers()).toEqual(['1', '2', 'C INSERT 0 1', '1', 'E 42501', 'Z I'])
+  expect(await rows()).toBe(1)
+  raw.close()
+})
+
+test('nothing behind a held statement runs before it, or at all when it kills the batch', async () => {
+  let letGo: () => void = () => undefined
+  gate.fake.decide = (asked) => (asked.text.startsWith('drop') ? { refused: refusal(), during: () => new Promise((resolve) => (letGo = resolve)) } : decideByFirstWord(asked))
+  const raw = await gate.raw()
+  raw.send(queryMessage('drop table t'), queryMessage('insert into t values (7)'))
+  await gate.fake.until(() => gate.fake.asked.at(-1)?.text === 'drop table t')
+  const other = await gate.raw()
+  other.send(queryMessage('select count(*) from t'))
+  expect(await other.answers()).toContain('D 1')
+  letGo()
+  expect(await raw.answers(2)).toEqual(['E 42501', 'Z I', 'C INSERT 0 1', 'Z I'])
+  raw.close()
+  other.close()
+})
+
+test('a second Parse of a taken name, refused by the server, does not change what the gate believes', async () => {
+  const raw = await gate.raw()
+  raw.send(once('', 'select 1'))
+  await raw.answers()
+  raw.send(parseMessage('s', 'truncate t'), syncMessage, parseMessage('s', 'select 1'), syncMessage, bindMessage('', 's', []), executeMessage(''), syncMessage)
+  expect(await raw.answers(3)).toEqual(['1', 'Z I', 'E 42P05', 'Z I', 'E 42501', 'Z I'])
+  raw.send(parseMessage('s', 'select 1'), bindMessage('', 's', []), executeMessage(''), syncMessage)
+  expect(await raw.answers()).toEqual(['E 42P05', 'Z I'])
+  expect(await rows()).toBe(1)
+  raw.close()
+})
+
+test('a Parse that the server skipped does not change what the gate believes', async () => {
+  const raw = await gate.raw()
+  raw.send(once('', 'select 1'))
+  await raw.answers()
+  raw.send(parseMessage('', 'delete from t'), syncMessage)
+  await raw.answers()
+  gate.fake.decide = (asked) => (asked.text.startsWith('delete') ? { refused: refusal() } : decideByFirstWord(asked))
+  raw.send(describeMessage('P', 'none'), parseMessage('', 'select 1'), syncMessage, bindMessage('', '', []), executeMessage(''), syncMessage)
+  expect(await raw.answers(2)).toEqual(['E 34000', 'Z I', 'E 42501', 'Z I'])
+  expect(await rows()).toBe(1)
+  raw.close()
+})
+
+test('SQL PREPARE and DEALLOCATE cannot put other text behind a name', async () => {
+  const raw = await gate.raw()
+  raw.send(parseMessage('s', 'select 1'), bindMessage('', 's', []), executeMessage(''), syncMessage)
+  await raw.answers()
+  raw.send(queryMessage('deallocate s'), queryMessage('prepare s as delete from t'), bindMessage('', 's', []), executeMessage(''), syncMessage)
+  expect(await raw.answers(3)).toEqual(['C DEALLOCATE', 'Z I', 'C PREPARE', 'Z I', 'E 26000', 'Z I'])
+  expect(await rows()).toBe(1)
+  raw.close()
+})
+
+test('a portal of a read, closed and declared again as something else, does not run', async () => {
+  gate.fake.decide = (asked) => ({ kind: /evil|declare/.test(asked.text) ? 'write' : 'read' })
+  const raw = await gate.raw()
+  raw.send(queryMessage('begin'), parseMessage('s', 'select 1'), syncMessage)
+  await raw.answers(2)
+  raw.send(once('', 'select 1'))
+  await raw.answers()
+  raw.send(bindMessage('p', 's', []), syncMessage)
+  expect(await raw.answers()).toEqual(['2', 'Z T'])
+  raw.send(queryMessage('close p'), queryMessage("declare p cursor for select setval('pg_catalog.evil', 1)"))
+  await raw.answers(2)
+  raw.send(queryMessage('rollback'), queryMessage('begin'), queryMessage('declare p cursor for select 2 /* evil */'), executeMessage('p'), syncMessage)
+  expect((await raw.answers(4)).at(-2)).toBe('E 34000')
+  raw.close()
+})
+
+test('a statement bound in one batch and executed in the next is decided when it is bound', async () => {
+  const raw = await gate.raw()
+  raw.send(queryMessage('begin'))
+  await raw.answers()
+  raw.send(parseMessage('', 'insert into t values (5)'), bindMessage('', '', []), syncMessage, executeMessage(''), syncMessage)
+  const answers = await raw.answers(2)
+  expect(answers).toEqual(['1', 'E 0A000', 'Z E', 'E 34000', 'Z E'])
+  raw.send(queryMessage('commit'))
+  expect(await raw.answers()).toEqual(['C ROLLBACK', 'Z I'])
+  expect(gate.fake.outcomes.map(({ outcome }) => outcome.result)).toEqual(['failed'])
+  raw.close()
+})
+
+test('a portal re-bound to other values between is decided with those values', async () => {
+  gate.fake.decide = (asked) => (asked.payload.bindValues.some((value) => JSON.stringify(value).includes(Buffer.from('666').toString('base64'))) ? { refused: refusal() } : { kind: 'write' })
+  const raw = await gate.raw()
+  raw.send(parseMessage('s', 'insert into t values ($1)'), bindMessage('p', 's', ['1']), bindMessage('p', 's', ['666']), executeMessage('p'), syncMessage)
+  const answers = await raw.answers()
+  expect(answers.at(-2)).toMatch(/^E (0A000|42501)$/)
+  expect(await gate.server.query('select a from t where a in (1, 666)')).toEqual([])
+  raw.close()
+})
+
+test('partial Execute: a suspended portal goes on, a finished cleared one does not run again', async () => {
+  const raw = await gate.raw()
+  raw.send(queryMessage('begin'), parseMessage('r', 'select g from generate_series(1, 5) g'), bindMessage('pr', 'r', []), executeRows('pr', 2), syncMessage)
+  expect((await raw.answers(2)).slice(2)).toEqual(['1', '2', 'D 1', 'D 2', 's', 'Z T'])
+  gate.fake.forget()
+  raw.send(executeRows('pr', 2), syncMessage)
+  expect(await raw.answers()).toEqual(['D 3', 'D 4', 's', 'Z T'])
+  raw.send(parseMessage('w', 'insert into t select generate_series(1, 3) returning a'), bindMessage('pw', 'w', []), executeRows('pw', 2), syncMessage)
+  expect(await raw.answers()).toEqual(['1', '2', 'D 1', 'D 2', 's', 'Z T'])
+  raw.send(executeRows('pw', 2), syncMessage)
+  expect(await raw.answers()).toEqual(['D 3', 'C INSERT 0 3', 'Z T'])
+  raw.close()
+})
+
+test('Query inside an extended batch, unknown messages and impossible lengths end the session', async () => {
+  for (const bytes of [
+    [parseMessage('', 'select 1'), queryMessage('select 1')],
+    [frame(0x7a)],
+    [Buffer.from([0x51, 0x7f, 0xff, 0xff, 0xff])],
+    [Buffer.from([0x51, 0xff, 0xff, 0xff, 0xff])],
+    [Buffer.from([0x51, 0, 0, 0, 3])],
+  ]) {
+    const raw = await gate.raw()
+    raw.send(...bytes)
+    const answers = await raw.answers()
+    expect(answers.slice(-2)).toEqual(['E 08P01', 'closed'])
+  }
+})
+
+test('function call, reserved names, malformed messages and hidden bytes are refused', async () => {
+  const raw = await gate.raw()
+  raw.send(functionCall())
+  expect(await raw.answers()).toEqual(['E 0A000', 'Z I'])
+  raw.send(parseMessage('sallyport_x', 'select 1'), syncMessage)
+  expect(await raw.answers()).toEqual(['E 0A000', 'Z I'])
+  raw.send(parseMessage('', 'select 1'), bindMessage('sallyport_x', '', []), syncMessage)
+  expect(await raw.answers()).toEqual(['1', 'E 0A000', 'Z I'])
+  raw.send(queryMessage('select 1\0; drop table t'))
+  expect(await raw.answers()).toEqual(['E 08P01', 'Z I'])
+  raw.send(frame(0x51, Buffer.from([0x73, 0xff, 0])))
+  expect(await raw.answers()).toEqual(['E 08P01', 'Z I'])
+  raw.send(frame(0x50, zeroTerminated('')), syncMessage)
+  expect(await raw.answers()).toEqual(['E 08P01', 'Z I'])
+  raw.send(queryMessage('select 1'))
+  expect(await raw.answers()).toEqual(['T', 'D 1', 'C SELECT 1', 'Z I'])
+  raw.close()
+})
+
+test('standard_conforming_strings and client_encoding: a change ends the session', async () => {
+  for (const sql of ['set standard_conforming_strings = off', "set client_encoding = 'LATIN1'"]) {
+    const raw = await gate.raw()
+    raw.send(queryMessage(sql), queryMessage("insert into t values (9, 'a\\')"))
+    expect((await raw.answers(2)).at(-1)).toBe('closed')
+    expect(await rows()).toBe(1)
+  }
+})
+
+test('a clearance for other bytes, or made before a kill, sends nothing', async () => {
+  gate.fake.decide = () => ({ kind: 'write', forgedSha256: '0'.repeat(64) })
+  const raw = await gate.raw()
+  raw.send(queryMessage('insert into t values (1)'))
+  expect(await raw.answers()).toEqual(['E XX000', 'Z I'])
+  raw.send(once('', 'insert into t values (1)'))
+  expect(await raw.answers()).toEqual(['1', 'E XX000', 'Z I'])
+  raw.close()
+  expect(await rows()).toBe(1)
+  expect(gate.fake.outcomes.map(({ outcome }) => outcome.result)).toEqual(['failed', 'failed'])
+})
+
+test('a client that floods names is stopped', async () => {
+  const raw = await gate.raw()
+  for (let index = 0; index < 10_000; index += 1) raw.send(parseMessage(`s${index}`, 'select 1'))
+  raw.send(parseMessage('one more', 'select 1'), syncMessage)
+  const answers = await raw.answers()
+  expect(answers.at(-2)).toBe('E 54000')
+  raw.close()
+})
+
+const script = Buffer.concat([
+  queryMessage('select 1'),
+  queryMessage('begin'),
+  once('', 'insert into t values ($1, $2)', ['1', 'x'.repeat(300)]),
+  parseMessage('n', 'select b from t where a = $1'),
+  describeMessage('S', 'n'),
+  syncMessage,
+  bindMessage('', 'n', ['1']),
+  executeMessage(''),
+  flushMessage,
+  closeMessage('S', 'n'),
+  syncMessage,
+  queryMessage('drop table t'),
+  queryMessage('rollback'),
+  once('', 'drop table t'),
+  queryMessage('set datestyle = iso'),
+  queryMessage('select 2; select 3'),
+  once('', 'select 4'),
+])
+const scriptReadies = 10
+
+async function play(raw: RawClient, cuts: readonly number[]): Promise<readonly string[]> {
+  let from = 0
+  for (const cut of [...cuts, script.length]) {
+    if (cut <= from) continue
+    raw.socket.write(script.subarray(from, cut))
+    from = cut
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return raw.answers(scriptReadies)
+}
+
+test('the same bytes give the same answers however they are cut', async () => {
+  const whole = await gate.raw()
+  const expected = await play(whole, [])
+  whole.close()
+  expect(expected.filter((line) => line.startsWith('E'))).toEqual(['E 42501', 'E 42501'])
+  const cutEverywhere = await gate.raw()
+  expect(await play(cutEverywhere, Array.from({ length: script.length }, (_, index) => index))).toEqual(expected)
+  cutEverywhere.close()
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(fc.integer({ min: 1, max: script.length - 1 }), { maxLength: 12 }), async (cuts) => {
+      const raw = await gate.raw()
+      const answers = await play(raw, cuts.toSorted((left, right) => left - right))
+      raw.close()
+      expect(answers).toEqual(expected)
+    }),
+    { numRuns: 25 },
+  )
+})
+
+test('conversations of govern never reach the client, and clobber nothing of it', async () => {
+  gate.fake.decide = (asked) => ({
+    kind: asked.text.startsWith('select') ? 'read' : 'write',
+    during: async ({ access }) => {
+      if (access.kind !== 'sql') return
+      expect(await access.session.query('select $1::text, a from t order by a', ['v'])).toEqual([['v', '100']])
+      await expect(access.session.query('select 1/0')).rejects.toBeInstanceOf(SallyportError)
+      expect((await access.protect.query("select current_setting('application_name')"))[0]).toEqual(['sallyport protect'])
+    },
+  })
+  const raw = await gate.raw()
+  raw.send(parseMessage('', "insert into t values (100, 'x') on conflict (a) do update set b = excluded.b returning b"), bindMessage('', '', []), describeMessage('P', ''), executeMessage(''), syncMessage)
+  expect(await raw.answers()).toEqual(['1', '2', 'T', 'D x', 'C INSERT 0 1', 'Z I'])
+  raw.send(parseMessage('', 'update t set b = 1'), bindMessage('', '', []), executeMessage(''), parseMessage('', 'update t set b = 2'), bindMessage('', '', []), executeMessage(''), syncMessage)
+  expect(await raw.answers()).toEqual(['1', '2', 'C UPDATE 1', '1', 'E 0A000', 'Z I'])
+  expect(await gate.server.query('select b from t')).toEqual([{ b: 'x' }])
+  raw.close()
+})
+
+test('the answers of a skipped batch carry one error', async () => {
+  gate.fake.decide = (asked) => ({ kind: 'write', during: async ({ access }) => (access.kind === 'sql' ? void (await access.session.query('select 1')) : undefined), ...(asked.text === '' ? {} : {}) })
+  const raw = await gate.raw()
+  raw.send(parseMessage('', 'insert into nowhere values (1)'), bindMessage('', '', []), executeMessage(''), syncMessage)
+  expect(await raw.answers()).toEqual(['E 42P01', 'Z I'])
+  raw.send(queryMessage('insert into t values (3)'))
+  expect((await raw.answers()).map(String)).toEqual(['C INSERT 0 1', 'Z I'])
+  expect(describeAnswer({ type: '1', bytes: Buffer.alloc(5) })).toBe('1')
+  raw.close()
+})
