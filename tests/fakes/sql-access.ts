@@ -1,4 +1,14 @@
-import { sha256Hex, type Seal, type SealPart, type SnapshotContent, type SnapshotReader, type SqlAccess, type SqlChannel, type SqlRow, type Upstream } from '@sallyport/core'
+import {
+  sha256Hex,
+  type Seal,
+  type SealPart,
+  type SnapshotContent,
+  type SnapshotReader,
+  type SqlAccess,
+  type SqlChannel,
+  type SqlRow,
+  type Upstream,
+} from '@sallyport/core'
 import { once } from 'node:events'
 import pg from 'pg'
 

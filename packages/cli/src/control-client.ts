@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { CommandFailure, exitCodes, type ExitCode } from './failure.ts'
-import { isAlive, readRun, type Run } from './state-directory.ts'
+import { isAlive, isClosedToUs, readRun, type Run } from './state-directory.ts'
 
 /** Bodies beyond this are not the control API's. */
 const answerBytesMax = 16 * 1024 * 1024
@@ -65,6 +65,9 @@ function isLoopback(hostname: string): boolean {
 }
 
 function noGate(directory: string): CommandFailure {
+  if (isClosedToUs(directory)) {
+    return unreachable(`This user may not read the gate's state in ${directory}.`, 'Run it as the user who started the gate.')
+  }
   return unreachable(
     `No gate is running with its state in ${directory}.`,
     'Start one with `sallyport up`, or name its state directory with --state.',

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { CommandFailure, exitCodes } from './failure.ts'
 import { canReach } from './playground/os-user.ts'
 
@@ -68,6 +68,12 @@ function mendFor(facts: IsolationFacts, groups: readonly string[]): readonly str
   )
   mend.push('better: run the gate on another host, and let only it reach the upstream')
   return mend
+}
+
+/** What an agent must not read of a gate's state. The playground's server runs as a user of its own, whose files are the data itself. */
+export function stateSecrets(stateDirectory: string): readonly string[] {
+  const names = ['operator.token', 'vault.token', 'store.db', 'secrets', join('playground', 'data', 'PG_VERSION')]
+  return names.map((name) => join(stateDirectory, name))
 }
 
 export interface IsolationQuestion {

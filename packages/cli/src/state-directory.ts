@@ -1,5 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Option } from 'commander'
 import { z } from 'zod'
@@ -32,6 +44,16 @@ export function readRun(stateDirectory: string): Run | null {
     return runShape.parse(JSON.parse(readFileSync(join(resolve(stateDirectory), 'run.json'), 'utf8')))
   } catch {
     return null
+  }
+}
+
+/** True when a gate's state lies here and this user may not read it, which is right for an agent's user. */
+export function isClosedToUs(stateDirectory: string): boolean {
+  try {
+    accessSync(join(resolve(stateDirectory), 'run.json'), constants.R_OK)
+    return false
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EACCES'
   }
 }
 

@@ -1,12 +1,12 @@
 import { existsSync, realpathSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectControl } from './control-client.ts'
 import { issuedShape, paths } from './control-api.ts'
 import { CommandFailure, exitCodes, type ExitCode } from './failure.ts'
 import { startGate, type Programs, type RunningGate } from './gate-processes.ts'
 import { credentialFiles } from './configuration-file.ts'
-import { judgeIsolation, readIsolationFacts, readIsolationFactsOf, type Isolation } from './isolation.ts'
+import { judgeIsolation, readIsolationFacts, readIsolationFactsOf, stateSecrets, type Isolation } from './isolation.ts'
 import { takeStartLock } from './start-lock.ts'
 import { makePrivateFolder, readRun } from './state-directory.ts'
 import { describeWelcome, type Welcome } from './welcome.ts'
@@ -125,8 +125,7 @@ function endedFailure(name: string, lastLines: readonly string[], stateDirectory
 
 /** The gate will run as we do, and its state is ours. */
 function examineIsolation(agentUser: string | null, stateDirectory: string, configuration: string | null): Isolation {
-  const names = ['operator.token', 'vault.token', 'store.db', 'secrets'].map((name) => join(stateDirectory, name))
-  const secretFiles = [...names, ...(configuration === null ? [] : credentialFiles(configuration))]
+  const secretFiles = [...stateSecrets(stateDirectory), ...(configuration === null ? [] : credentialFiles(configuration))]
   const question = { stateDirectory, gatewayPid: process.pid, secretFiles }
   return judgeIsolation(agentUser === null ? readIsolationFacts(question) : readIsolationFactsOf(agentUser, question))
 }

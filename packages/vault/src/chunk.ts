@@ -7,7 +7,7 @@ import { VaultFailure } from './failure.ts'
 /** Plaintext bytes in a chunk, at most. A writer may cut smaller ones. */
 export const chunkBytesMax = 1 << 20
 /** Plaintext bytes in a sealed inside of a manifest, at most. */
-export const insideBytesMax = 64 << 20
+const insideBytesMax = 64 << 20
 
 /**
  * What a box holds. Each kind has keys of its own, so that a chunk can never be taken for the inside of a manifest.

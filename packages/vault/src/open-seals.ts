@@ -150,6 +150,15 @@ export class OpenSeals {
     }
   }
 
+  /** Forgets a seal that will not be finished and frees its room. Nothing that was sealed is touched: what is finished is no open seal. */
+  async giveUp(id: string): Promise<void> {
+    const seal = this.#find(id)
+    seal.ended = true
+    this.#seals.delete(id)
+    for (const pending of seal.pending.values()) await untilFree(pending)
+    await this.#store.clearSeal(id)
+  }
+
   /** Gives up seals that nobody touched for long. */
   async giveUpIdle(): Promise<void> {
     const oldestMs = this.#monotonicMs() - this.#limits.idleMs
@@ -168,6 +177,7 @@ export class OpenSeals {
     let bytes = 0
     try {
       for await (const piece of cut(source)) {
+        if (seal.ended) throw sealEnded()
         bytes += piece.length
         seal.bytes += piece.length
         seal.touchedMs = this.#monotonicMs()

@@ -22,7 +22,7 @@ export function signRetention(key: VaultKey, record: RetentionRecord): { readonl
 }
 
 /** @throws VaultFailure `damaged` */
-export function readRetention(publicKey: string, name: string, bytes: Uint8Array): RetentionRecord {
+function readRetention(publicKey: string, name: string, bytes: Uint8Array): RetentionRecord {
   const parsed = recordSchema.safeParse(readSignedLine(publicKey, 'retention', bytes))
   if (!parsed.success) throw new VaultFailure('damaged', 'A retention record has another form than this version knows.')
   if (nameOf(parsed.data) !== name) throw new VaultFailure('damaged', 'A retention record lies under the name of another.')

@@ -80,6 +80,10 @@ async function answerSeals(parts: VaultParts, call: Call, id: string | undefined
     const content = await readJson(call.request, contentSchema, contentBytesMax, bodyTimeoutMs)
     return document(snapshotJson(await parts.seals.finish(id, content)), 201)
   }
+  if (rest === 'give-up' && call.method === 'POST') {
+    await parts.seals.giveUp(id)
+    return document({})
+  }
   throw noSuchVerb()
 }
 

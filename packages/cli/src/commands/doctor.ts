@@ -1,12 +1,12 @@
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { z } from 'zod'
 import { credentialFiles } from '../configuration-file.ts'
 import { connectControl } from '../control-client.ts'
 import { bad, examineConfiguration, examineModes, good, note, type Finding } from '../examination.ts'
 import { exitCodes, toFailure } from '../failure.ts'
-import { judgeIsolation, levelWorth, readIsolationFacts, type Isolation } from '../isolation.ts'
-import { isAlive, readRun, stateOption } from '../state-directory.ts'
+import { judgeIsolation, levelWorth, readIsolationFacts, stateSecrets, type Isolation } from '../isolation.ts'
+import { isAlive, isClosedToUs, readRun, stateOption } from '../state-directory.ts'
 import { findVaultUser, vaultUserName } from '../vault-user.ts'
 
 const optionsShape = z.object({ config: z.string().optional(), state: z.string(), json: z.boolean().default(false) })
@@ -33,19 +33,13 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
   const run = readRun(stateDirectory)
   const isRunning = run !== null && isAlive(run.gatewayPid)
   const configuration = resolve(options.config ?? (isRunning ? run.configuration : 'sallyport.yaml'))
-  const secretFiles = [
-    join(stateDirectory, 'operator.token'),
-    join(stateDirectory, 'vault.token'),
-    ...credentialFiles(configuration),
-  ]
+  const secretFiles = [...stateSecrets(stateDirectory), ...credentialFiles(configuration)]
   const isolation = judgeIsolation(
     readIsolationFacts({ stateDirectory, gatewayPid: isRunning ? run.gatewayPid : null, secretFiles }),
   )
   const findings: Finding[] = [
     examineNode(),
-    isRunning
-      ? await examineGate(stateDirectory)
-      : note('gate', `No gate runs with its state in ${stateDirectory}.`, 'sallyport up'),
+    isRunning ? await examineGate(stateDirectory) : describeAbsence(stateDirectory),
     ...examineVaultUser(stateDirectory),
     ...examineModes(stateDirectory),
     ...(await examineConfiguration(configuration, isolation)),
@@ -63,6 +57,11 @@ function examineNode(): Finding {
     `This is Node ${process.versions.node}; Sallyport is made for the Node 24 that npm ci installs.`,
     'npm ci, then start it by `npx sallyport`',
   )
+}
+
+function describeAbsence(stateDirectory: string): Finding {
+  if (isClosedToUs(stateDirectory)) return good('gate', `The gate’s state in ${stateDirectory} is closed to this user.`)
+  return note('gate', `No gate runs with its state in ${stateDirectory}.`, 'sallyport up')
 }
 
 async function examineGate(stateDirectory: string): Promise<Finding> {

@@ -82,6 +82,8 @@ async function explain(given: string | undefined, options: z.infer<typeof option
       'Leave the text away.',
     )
   }
+  // a reader that has seen enough (head) ends the command; that is no failure
+  process.stdout.on('error', () => process.exit(exitCodes.ok))
   const { makeDescribers } = await import('@sallyport/connectors')
   const describers = makeDescribers()
   const describe: Describe = (connector, decoded) => describers.describe(connector, decoded)

@@ -110,7 +110,8 @@ describe('a bad URL says what is wrong, shows nothing of it and writes nothing',
     ['a wrong password', () => url.replace(password, `${password}-wrong`), 1, 'refused the password'],
     ['an unknown database', () => `${server.url()}x-${password}`, 1, 'no database of that name'],
     ['nobody there', async () => url.replace(String(server.port), String(await findFreePort())), 1, 'nobody listens'],
-    ['an unknown host', () => url.replace('127.0.0.1', 'no-such-host.invalid'), 1, 'not known'],
+    ['an unknown host', () => `${url.replace('127.0.0.1', 'no-such-host.invalid')}?sslmode=require`, 1, 'not known'],
+    ['another host without a word on encryption', () => url.replace('127.0.0.1', 'no-such-host.invalid'), 2, 'sslmode=require'],
     ['no TLS where it is asked for', () => `${url}?sslmode=require`, 1, 'does not speak TLS'],
   ])('%s', async (_, make, code, named) => {
     const folder = newFolder()

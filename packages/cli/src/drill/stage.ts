@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -113,7 +113,7 @@ function assemble({ directory, server, control, ada, bob, gate, ready, countPort
       const [newest] = requests.filter(({ state }) => state === 'pending').toSorted((left, right) => right.createdAtMs - left.createdAtMs)
       return newest === undefined ? null : request(newest.id)
     },
-    logSize: async () => z.object({ logSize: z.number() }).parse(await control.get('/api/v1/status', z.object({ logSize: z.number() }))).logSize,
+    logSize: async () => (await control.get('/api/v1/status', z.object({ logSize: z.number() }))).logSize,
     stopGate: () => gate.stop(),
   }
 }
@@ -186,12 +186,7 @@ agents:
     may: [any staging, any production]
 limits:
   rowsWithoutPrompt: 50
-wait: 20s
+wait: 300ms
 retention: 1d
 `
-}
-
-/** For acts that need the files of the log: a copy to break. */
-export function copyText(from: string, to: string): void {
-  writeFileSync(to, readFileSync(from))
 }

@@ -39,6 +39,7 @@ export function compareOids(left: string, right: string): number {
 /** A name as describe shows it: one to three parts, each bare or in double quotes. Null for anything else. */
 export function parseShownName(shown: string): readonly string[] | null {
   const parts = [...shown.matchAll(/(?:^|\.)(?:"((?:[^"]|"")+)"|([a-z_\u0080-\uffff][a-z0-9_$\u0080-\uffff]*))/gy)]
-  if (parts.length === 0 || parts.length > 3 || parts.map(([whole]) => whole).join('') !== shown) return null
+  if (shown.startsWith('.') || parts.length === 0 || parts.length > 3 || parts.map(([whole]) => whole).join('') !== shown)
+    return null
   return parts.map(([, quoted, bare]) => quoted?.replaceAll('""', '"') ?? bare ?? '')
 }

@@ -7,7 +7,8 @@ export function whyNotCopied(shape: TableShape): string | null {
   if (/^pg_|^information_schema$/.test(shape.schema)) return `${shape.label} belongs to the server itself`
   if (shape.persistence === 't') return `${shape.label} is temporary in another session`
   if (shape.accessMethod !== 'heap') return `${shape.label} is stored by ${shape.accessMethod ?? 'an unknown access method'}`
-  if (shape.ownTablespace || shape.indexes.some(({ ownTablespace }) => ownTablespace)) return `${shape.label} has a tablespace of its own`
+  if (shape.ownTablespace || shape.indexes.some(({ ownTablespace }) => ownTablespace))
+    return `${shape.label} has a tablespace of its own`
   if (shape.extension) return `${shape.label} belongs to an extension`
   if (shape.securityLabel) return `${shape.label} carries a security label`
   if (shape.publications.some(({ plain }) => !plain)) return `${shape.label} is published with a row filter or a column list`

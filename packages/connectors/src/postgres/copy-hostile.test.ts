@@ -38,7 +38,10 @@ async function fresh(sql: string): Promise<void> {
   await setUp(sql)
 }
 
-async function look(sql: string, change: (operation: Operation) => Operation = (same) => same): Promise<readonly ResolvedOperation[]> {
+async function look(
+  sql: string,
+  change: (operation: Operation) => Operation = (same) => same,
+): Promise<readonly ResolvedOperation[]> {
   return resolve((await describeSql({ sql })).map(change), access.upstream)
 }
 
@@ -65,10 +68,10 @@ describe('rows of every kind', () => {
     await setUp(`INSERT INTO t.kinds VALUES (1, -9223372036854775808, 'NaN', 1.500, 'Infinity', '-0', true, E'a\\tb\\\\N\\n', 'xy', 'z', 'c', 'nm', '\\x00ff', '-infinity', '24:00',
         '12:00+05:30', 'infinity', '2020-01-01 00:00:00.123456+02', '1 year -3 days 00:00:00.1', gen_random_uuid(), '{"a": 1,  "a": 2}', '{"b": [1, null]}', '<a/>',
         '[0:1]={1,NULL}', '{{a,"b,c"},{NULL,"\\"d"}}', '[1,5)', '{[2020-01-01, 2021-01-01)}', '(1,2)', '(1,2),(0,0)', '[(1,2),(3,4)]', '((1,2),(3,4))', '<(1,2),3>', '::1/64', '10.0.0.0/8', '08:00:2b:01:02:03',
-        '101', '1', 'a:1 b', 'a & b', 'a', '{a,b}', '(1,"x,y")', '{"(1,)"}', 7, 4294967295, '1.50', '16/B374D848', 'pg_class'),
-        (NULL, NULL, 'Infinity', NULL, 'NaN', 1e-300, NULL, '', '', '', '', '', '', 'infinity', NULL, NULL, '-infinity', NULL, NULL, NULL, NULL, 'null', NULL, '{}', '{}', 'empty', '{}', NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, '', '', '', 'b', '{}', ROW(NULL, NULL), '{}', NULL, 0, NULL, NULL, NULL),
-        (3, 3, 1.0, NULL, NULL, NULL, NULL, repeat('é', 200000), NULL, NULL, NULL, NULL, sha256('x') || decode(repeat('00ff', 100000), 'hex'))`)
+        '101', '1', 'a:1 b', 'a & b', 'a', '{a,b}', '(1,"x,y")', '{"(1,)"}', 7, 4294967295, '1.50', '16/B374D848', 'pg_class');
+      INSERT INTO t.kinds (n, f4, f8, tx, vc, c, by, d, ts, jb, a, a2, r, mr, vb, tv, e, co, ca) VALUES ('Infinity', 'NaN', 1e-300, '', '', '', '', 'infinity', '-infinity',
+        'null', '{}', '{}', 'empty', '{}', '', '', 'b', ROW(NULL, NULL), '{}');
+      INSERT INTO t.kinds (n, tx, by) VALUES (1.0, repeat('é', 200000), decode(repeat('00ff', 100000), 'hex'))`)
     const images = `SELECT encode(sha256(record_send(k)), 'hex') FROM t.kinds k ORDER BY 1`
     const before = await rows(images)
     expect(await dropAndUndo('DROP TABLE t.kinds')).toMatchObject({ rows: 3, verified: true })
@@ -76,13 +79,19 @@ describe('rows of every kind', () => {
   })
 
   it('tables without rows, without columns, and with very many columns', async () => {
-    await fresh(`CREATE TABLE t.empty (id int PRIMARY KEY); CREATE TABLE t.bare (); CREATE UNLOGGED TABLE t.unlogged (a int) WITH (fillfactor = 70)`)
-    await setUp(`INSERT INTO t.bare SELECT FROM generate_series(1, 3); INSERT INTO t.unlogged VALUES (1)`)
-    await setUp(`CREATE TABLE t.wide (${Array.from({ length: 1000 }, (_, index) => `c${index} int`).join(', ')}); INSERT INTO t.wide (c0, c999) VALUES (1, 2)`)
-    expect(await dropAndUndo('DROP TABLE t.empty, t.bare, t.unlogged, t.wide')).toMatchObject({ rows: 5, verified: true })
-    expect(await rows(`SELECT (SELECT count(*) FROM t.bare), (SELECT c999 FROM t.wide), relpersistence, reloptions::text FROM pg_class WHERE relname = 'unlogged'`)).toBe(
-      '[["3","2","u","{fillfactor=70}"]]',
+    await fresh(
+      `CREATE TABLE t.empty (id int PRIMARY KEY); CREATE TABLE t.bare (); CREATE UNLOGGED TABLE t.unlogged (a int) WITH (fillfactor = 70)`,
     )
+    await setUp(`INSERT INTO t.bare SELECT FROM generate_series(1, 3); INSERT INTO t.unlogged VALUES (1)`)
+    await setUp(
+      `CREATE TABLE t.wide (${Array.from({ length: 1000 }, (_, index) => `c${index} int`).join(', ')}); INSERT INTO t.wide (c0, c999) VALUES (1, 2)`,
+    )
+    expect(await dropAndUndo('DROP TABLE t.empty, t.bare, t.unlogged, t.wide')).toMatchObject({ rows: 5, verified: true })
+    expect(
+      await rows(
+        `SELECT (SELECT count(*) FROM t.bare), (SELECT c999 FROM t.wide), relpersistence, reloptions::text FROM pg_class WHERE relname = 'unlogged'`,
+      ),
+    ).toBe('[["3","2","u","{fillfactor=70}"]]')
   })
 
   it('columns that were dropped and added before', async () => {
@@ -94,13 +103,27 @@ describe('rows of every kind', () => {
 })
 
 describe('names', () => {
-  const names = ['a"; DROP TABLE t.bystander; --', "it's", 'new\nline', 'ÜNI ☃ \u{1f600}', 'CamelCase', 'select', ' ', '$1', '%I', '\\', '{a,"b"}', 'pg_catalog.x', 'a.b']
+  const names = [
+    'a"; DROP TABLE t.bystander; --',
+    "it's",
+    'new\nline',
+    'ÜNI ☃ \u{1f600}',
+    'CamelCase',
+    'select',
+    ' ',
+    '$1',
+    '%I',
+    '\\',
+    '{a,"b"}',
+    'public.x',
+    'a.b',
+  ]
   it.each(names)('%j is a name like any other', async (odd) => {
     const quoted = quoteIdentifier(odd)
     await fresh(`CREATE TABLE t.bystander (a int); CREATE SCHEMA IF NOT EXISTS ${quoted}; DROP TABLE IF EXISTS ${quoted}.${quoted} CASCADE;
       CREATE TABLE ${quoted}.${quoted} (${quoted} serial PRIMARY KEY, v text, CONSTRAINT ${quoteIdentifier(`c ${odd}`)} CHECK (${quoted} > 0));
       CREATE VIEW ${quoted}.${quoteIdentifier(`v ${odd}`)} AS SELECT * FROM ${quoted}.${quoted};
-      COMMENT ON TABLE ${quoted}.${quoted} IS E'\\\\''; INSERT INTO ${quoted}.${quoted} (v) VALUES ('x')`)
+      COMMENT ON TABLE ${quoted}.${quoted} IS 'it''s \\'; INSERT INTO ${quoted}.${quoted} (v) VALUES ('x')`)
     expect(await dropAndUndo(`DROP TABLE ${quoted}.${quoted} CASCADE`)).toMatchObject({ rows: 1, verified: true, note: '' })
     const rowsOf = await look(`DELETE FROM ${quoted}.${quoted} AS ${quoted} WHERE ${quoted}.${quoted} = 1`)
     expect(rowsOf[0]).toMatchObject({ copy: { kind: 'rows' }, impact: { scope: { rows: 1, exact: true } } })
@@ -135,7 +158,11 @@ describe('names', () => {
   it('a temporary table in front of the real one is what is dropped, and is no loss', async () => {
     await fresh(`CREATE TABLE public.orders2 (id int); INSERT INTO public.orders2 VALUES (1)`)
     await access.session.query('CREATE TEMP TABLE orders2 (id int)')
-    expect((await look('DROP TABLE orders2'))[0]).toMatchObject({ temporary: true, impact: { kind: 'write', reversible: true }, copy: { kind: 'none' } })
+    expect((await look('DROP TABLE orders2'))[0]).toMatchObject({
+      temporary: true,
+      impact: { kind: 'write', reversible: true },
+      copy: { kind: 'none' },
+    })
     expect((await look('DROP TABLE public.orders2'))[0]).toMatchObject({ impact: { kind: 'destroy' }, copy: { kind: 'tables' } })
     const [, , , trick] = await look('BEGIN; CREATE TEMP TABLE orders2 (); ROLLBACK; DROP TABLE orders2')
     expect(trick).not.toMatchObject({ temporary: true })
@@ -192,7 +219,10 @@ describe('what changes between look and copy', () => {
     const resolved = await look('TRUNCATE t.a')
     await writer.session.query('BEGIN')
     await writer.session.query('INSERT INTO t.a VALUES (1)')
-    await expect(copy(resolved)).rejects.toMatchObject({ code: 'copy_failed', message: expect.stringContaining('could not be locked') })
+    await expect(copy(resolved)).rejects.toMatchObject({
+      code: 'copy_failed',
+      message: expect.stringContaining('could not be locked'),
+    })
     await writer.session.query('ROLLBACK')
     await writer[Symbol.asyncDispose]()
   })
@@ -201,7 +231,10 @@ describe('what changes between look and copy', () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY)`)
     await access.session.query('BEGIN')
     await access.session.query('INSERT INTO t.a VALUES (1)')
-    await expect(copy(await look('TRUNCATE t.a'))).rejects.toMatchObject({ code: 'copy_failed', message: expect.stringContaining('open transaction') })
+    await expect(copy(await look('TRUNCATE t.a'))).rejects.toMatchObject({
+      code: 'copy_failed',
+      message: expect.stringContaining('open transaction'),
+    })
     await access.session.query('ROLLBACK')
     await access.session.query('BEGIN')
     await access.session.query('ALTER TABLE t.a ADD COLUMN v int')
@@ -212,14 +245,20 @@ describe('what changes between look and copy', () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY)`)
     await access.session.query(`SET statement_timeout = '77s'`)
     await copy(await look('DROP TABLE t.a'))
-    expect(await access.session.query(`SELECT current_setting('statement_timeout'), current_setting('lock_timeout')`)).toEqual([['77s', '0']])
+    expect(await access.session.query(`SELECT current_setting('statement_timeout'), current_setting('lock_timeout')`)).toEqual([
+      ['77s', '0'],
+    ])
   })
 })
 
 async function waitUntilBlocked(start: string): Promise<void> {
   const deadline = Date.now() + 10_000
   for (;;) {
-    const found = await server.query(`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0`, [start], 'trial')
+    const found = await server.query(
+      `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0`,
+      [start],
+      'trial',
+    )
     if (found.length > 0) return
     if (Date.now() > deadline) throw new Error(`nothing waits for a lock in ${start}`)
   }
@@ -242,7 +281,9 @@ describe('a copy that is not what was read', () => {
     const content = await copy(resolved, good)
     await access.run('DROP TABLE t.a')
     good.tamper = (__, bytes) => tamper(bytes)
-    await expect(restore(good.reader(content), access.upstream, () => undefined)).rejects.toMatchObject({ code: 'upstream_failed' })
+    await expect(restore(good.reader(content), access.upstream, () => undefined)).rejects.toMatchObject({
+      code: 'upstream_failed',
+    })
     expect(await rows(`SELECT to_regclass('t.a')`)).toBe('[[null]]')
     good.tamper = (__, bytes) => bytes
     expect(await restore(good.reader(content), access.upstream, () => undefined)).toMatchObject({ verified: true })
@@ -251,24 +292,79 @@ describe('a copy that is not what was read', () => {
 
 describe('shapes that are not covered', () => {
   it.each([
-    ['partitioned', 'CREATE TABLE t.a (id int) PARTITION BY RANGE (id); CREATE TABLE t.p PARTITION OF t.a DEFAULT', 'DROP TABLE t.a', /partition/],
-    ['a partition', 'CREATE TABLE t.a (id int) PARTITION BY RANGE (id); CREATE TABLE t.p PARTITION OF t.a DEFAULT', 'TRUNCATE t.p', /partition/],
+    [
+      'partitioned',
+      'CREATE TABLE t.a (id int) PARTITION BY RANGE (id); CREATE TABLE t.p PARTITION OF t.a DEFAULT',
+      'DROP TABLE t.a',
+      /partition/,
+    ],
+    [
+      'a partition',
+      'CREATE TABLE t.a (id int) PARTITION BY RANGE (id); CREATE TABLE t.p PARTITION OF t.a DEFAULT',
+      'TRUNCATE t.p',
+      /partition/,
+    ],
     ['inherited', 'CREATE TABLE t.a (id int); CREATE TABLE t.c () INHERITS (t.a)', 'DELETE FROM t.a', /inherit/],
-    ['materialized view', 'CREATE TABLE t.a (id int); CREATE MATERIALIZED VIEW t.m AS SELECT * FROM t.a', 'DROP TABLE t.a CASCADE', /materialized view/],
-    ['a function that goes with it', `CREATE TABLE t.a (id int); CREATE FUNCTION t.f(t.a) RETURNS int LANGUAGE sql AS 'SELECT 1'`, 'DROP TABLE t.a CASCADE', /function/],
-    ['a column of its row type', 'CREATE TABLE t.a (id int); CREATE TABLE t.b (x t.a, y int)', 'DROP TABLE t.a CASCADE', /column x of table t.b/],
+    [
+      'materialized view',
+      'CREATE TABLE t.a (id int); CREATE MATERIALIZED VIEW t.m AS SELECT * FROM t.a',
+      'DROP TABLE t.a CASCADE',
+      /materialized view/,
+    ],
+    [
+      'a function that goes with it',
+      `CREATE TABLE t.a (id int); CREATE FUNCTION t.f(t.a) RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+      'DROP TABLE t.a CASCADE',
+      /function/,
+    ],
+    [
+      'a column of its row type',
+      'CREATE TABLE t.a (id int); CREATE TABLE t.b (x t.a, y int)',
+      'DROP TABLE t.a CASCADE',
+      /column x of table t.b/,
+    ],
     ['a view', 'CREATE TABLE t.a (id int PRIMARY KEY); CREATE VIEW t.v AS SELECT * FROM t.a', 'DELETE FROM t.v', /is a view/],
-    ['a trigger', `CREATE TABLE t.a (id int PRIMARY KEY); CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'; CREATE TRIGGER f BEFORE DELETE ON t.a FOR EACH ROW EXECUTE FUNCTION t.f()`, 'DELETE FROM t.a', /trigger f/],
-    ['a trigger further down', `CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (a int REFERENCES t.a ON DELETE CASCADE); CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'; CREATE TRIGGER f BEFORE DELETE ON t.b FOR EACH ROW EXECUTE FUNCTION t.f()`, 'DELETE FROM t.a', /trigger f on t.b/],
-    ['a rule', 'CREATE TABLE t.a (id int PRIMARY KEY); CREATE RULE r AS ON DELETE TO t.a DO INSTEAD NOTHING', 'DELETE FROM t.a', /rule r|can not be told/],
-    ['a default by foreign key', 'CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (a int DEFAULT 0 REFERENCES t.a ON DELETE SET DEFAULT)', 'DELETE FROM t.a', /default/],
+    [
+      'a trigger',
+      `CREATE TABLE t.a (id int PRIMARY KEY); CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'; CREATE TRIGGER f BEFORE DELETE ON t.a FOR EACH ROW EXECUTE FUNCTION t.f()`,
+      'DELETE FROM t.a',
+      /trigger f/,
+    ],
+    [
+      'a trigger further down',
+      `CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (a int REFERENCES t.a ON DELETE CASCADE); CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'; CREATE TRIGGER f BEFORE DELETE ON t.b FOR EACH ROW EXECUTE FUNCTION t.f()`,
+      'DELETE FROM t.a',
+      /trigger f on t.b/,
+    ],
+    [
+      'a rule',
+      'CREATE TABLE t.a (id int PRIMARY KEY); CREATE RULE r AS ON DELETE TO t.a DO INSTEAD NOTHING',
+      'DELETE FROM t.a',
+      /rule r|can not be told/,
+    ],
+    [
+      'a default by foreign key',
+      'CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (a int DEFAULT 0 REFERENCES t.a ON DELETE SET DEFAULT)',
+      'DELETE FROM t.a',
+      /default/,
+    ],
     ['a whole database', '', 'DROP DATABASE other', /database/],
     ['a type', `CREATE TYPE t.e AS ENUM ('a'); CREATE TABLE t.a (e t.e)`, 'DROP TYPE t.e CASCADE', /no copy covers/],
-    ['a function in a schema', `CREATE FUNCTION t.f() RETURNS int LANGUAGE sql AS 'SELECT 1'`, 'DROP SCHEMA t CASCADE', /function/],
+    [
+      'a function in a schema',
+      `CREATE FUNCTION t.f() RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+      'DROP SCHEMA t CASCADE',
+      /function/,
+    ],
     ['a sequence of its own in a schema', 'CREATE SEQUENCE t.s', 'DROP SCHEMA t CASCADE', /sequence/],
     ['something that is not there', '', 'DROP TABLE t.nothing', /not found/],
     ['a type without binary form', 'CREATE TABLE t.a (x aclitem)', 'DROP TABLE t.a', /no binary form/],
-    ['names that may change on the way', 'CREATE TABLE t.a (id int); CREATE TABLE t.b (id int)', 'DROP TABLE t.a; ALTER TABLE t.b RENAME TO a; DROP TABLE t.a', /other statements/],
+    [
+      'names that may change on the way',
+      'CREATE TABLE t.a (id int); CREATE TABLE t.b (id int)',
+      'DROP TABLE t.a; ALTER TABLE t.b RENAME TO a; DROP TABLE t.a',
+      /other statements/,
+    ],
   ])('%s: refused with a reason and a remedy', async (_, before, sql, reason) => {
     await fresh(`${before}; SELECT 1`)
     const resolved = await look(sql)

@@ -191,7 +191,14 @@ function uniteTables(left: PlannedTable, right: PlannedTable): PlannedTable {
 /** Two plans with one digest copy the same things in the same way: what resolve showed is what snapshot makes. */
 export function digestPlan(plan: Plan): string {
   return digestJson({
-    tables: plan.tables.map(({ shape, hash, mode, undo }) => [shape.oid, hash, mode, undo.insertMissing, undo.onDifferent, undo.nullColumns]),
+    tables: plan.tables.map(({ shape, hash, mode, undo }) => [
+      shape.oid,
+      hash,
+      mode,
+      undo.insertMissing,
+      undo.onDifferent,
+      undo.nullColumns,
+    ]),
     views: plan.views.map(({ oid, schema, name, definition }) => [oid, schema, name, definition]),
     foreignKeys: plan.foreignKeys.map(({ oid, definition }) => [oid, definition]),
     namespaces: plan.namespaces.map(({ oid, name }) => [oid, name]),

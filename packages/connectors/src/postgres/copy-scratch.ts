@@ -47,7 +47,10 @@ export async function fillScratch(
 const chunkBytes = 65_536
 
 /** Passes bytes on in larger chunks, and hashes them on their way. */
-export async function* hashing(chunks: AsyncIterable<Uint8Array>, hash: { update(chunk: Uint8Array): unknown }): AsyncIterable<Uint8Array> {
+export async function* hashing(
+  chunks: AsyncIterable<Uint8Array>,
+  hash: { update(chunk: Uint8Array): unknown },
+): AsyncIterable<Uint8Array> {
   let gathered: Uint8Array[] = []
   let length = 0
   for await (const chunk of chunks) {

@@ -63,7 +63,9 @@ async function fresh(sql: string): Promise<void> {
 
 describe('undo of DELETE', () => {
   it('puts back just the rows that went, and does so only once', async () => {
-    await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, v text); INSERT INTO t.a SELECT g, 'v' || g FROM generate_series(1, 100) g`)
+    await fresh(
+      `CREATE TABLE t.a (id int PRIMARY KEY, v text); INSERT INTO t.a SELECT g, 'v' || g FROM generate_series(1, 100) g`,
+    )
     const { resolved, content, undo } = await destroy(`DELETE FROM t.a WHERE id % 10 = 0 AND v IS NOT NULL -- all of them`)
     expect(resolved[0]).toMatchObject({ copy: { kind: 'rows', rowsEstimate: 10 }, impact: { scope: { rows: 10, exact: true } } })
     expect(content).toMatchObject({ kind: 'rows', rows: 10 })
@@ -77,7 +79,10 @@ describe('undo of DELETE', () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, v text); INSERT INTO t.a VALUES (1, 'old'), (2, 'old')`)
     const { undo } = await destroy('DELETE FROM t.a')
     await setUp(`INSERT INTO t.a VALUES (1, 'new')`)
-    await expect(undo()).rejects.toMatchObject({ code: 'upstream_failed', notDone: expect.stringContaining('Nothing was changed') })
+    await expect(undo()).rejects.toMatchObject({
+      code: 'upstream_failed',
+      notDone: expect.stringContaining('Nothing was changed'),
+    })
     expect(await rows('SELECT * FROM t.a')).toBe('[["1","new"]]')
   })
 
@@ -124,7 +129,9 @@ describe('undo of DELETE', () => {
 describe('undo of UPDATE', () => {
   const assigned = { assigned: ['v'] }
   it('sets back the values that this statement wrote', async () => {
-    await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, v text, n int); INSERT INTO t.a SELECT g, 'v' || g, 0 FROM generate_series(1, 20) g`)
+    await fresh(
+      `CREATE TABLE t.a (id int PRIMARY KEY, v text, n int); INSERT INTO t.a SELECT g, 'v' || g, 0 FROM generate_series(1, 20) g`,
+    )
     const { resolved, undo } = await destroy(`UPDATE t.a SET v = 'gone' WHERE n = 0 AND id > 10`, assigned)
     expect(resolved[0]).toMatchObject({ copy: { kind: 'rows', rowsEstimate: 10 } })
     await setUp(`UPDATE t.a SET n = 1 WHERE id = 3`)
@@ -144,10 +151,17 @@ describe('undo of UPDATE', () => {
   })
 
   it('stays a write only when a real unique index holds it to single rows', async () => {
-    await fresh(`CREATE TABLE t.a (id int, v text); CREATE TABLE t.b (id int PRIMARY KEY, v text); CREATE UNIQUE INDEX ON t.a (id)`)
-    expect((await look(`UPDATE t.b SET v = '' WHERE id = 1`))[0]).toMatchObject({ impact: { kind: 'write' }, copy: { kind: 'none' } })
+    await fresh(
+      `CREATE TABLE t.a (id int, v text); CREATE TABLE t.b (id int PRIMARY KEY, v text); CREATE UNIQUE INDEX ON t.a (id)`,
+    )
+    expect((await look(`UPDATE t.b SET v = '' WHERE id = 1`))[0]).toMatchObject({
+      impact: { kind: 'write' },
+      copy: { kind: 'none' },
+    })
     // id of t.a may be NULL: the index does not make it a key
-    expect((await look(`UPDATE t.a SET v = '' WHERE id = 1`, assigned))[0]).toMatchObject({ impact: { kind: 'destroy', reversible: false } })
+    expect((await look(`UPDATE t.a SET v = '' WHERE id = 1`, assigned))[0]).toMatchObject({
+      impact: { kind: 'destroy', reversible: false },
+    })
   })
 
   it('is refused when it changes the key, or may', async () => {
@@ -162,11 +176,16 @@ describe('undo of TRUNCATE', () => {
       ALTER TABLE t.a ADD FOREIGN KEY (b) REFERENCES t.b; INSERT INTO t.a (b) SELECT NULL FROM generate_series(1, 5);
       INSERT INTO t.b SELECT g, g FROM generate_series(1, 5) g; UPDATE t.a SET b = id`)
     const { resolved, undo } = await destroy('TRUNCATE t.a RESTART IDENTITY CASCADE')
-    expect(resolved[0]).toMatchObject({ copy: { kind: 'tables', tables: ['t.a', 't.b'] }, impact: { scope: { rows: 10, exact: true } } })
+    expect(resolved[0]).toMatchObject({
+      copy: { kind: 'tables', tables: ['t.a', 't.b'] },
+      impact: { scope: { rows: 10, exact: true } },
+    })
     expect(await undo()).toMatchObject({ rows: 10, verified: true, note: '' })
     await setUp('INSERT INTO t.a (b) VALUES (1)')
     expect(await rows('SELECT id, b FROM t.a ORDER BY id')).toBe('[["1","1"],["2","2"],["3","3"],["4","4"],["5","5"],["6","1"]]')
-    expect(await rows(`SELECT count(*) FROM pg_constraint WHERE conrelid IN ('t.a'::regclass, 't.b'::regclass) AND contype = 'f'`)).toBe('[["2"]]')
+    expect(
+      await rows(`SELECT count(*) FROM pg_constraint WHERE conrelid IN ('t.a'::regclass, 't.b'::regclass) AND contype = 'f'`),
+    ).toBe('[["2"]]')
   })
 
   it('keeps rows that came since, when their keys are free', async () => {
@@ -194,7 +213,9 @@ describe('undo of ALTER TABLE', () => {
   })
 
   it('brings a rounded column back, and refuses when a row was written since', async () => {
-    await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, v numeric NOT NULL DEFAULT 1.5); INSERT INTO t.a SELECT g, g + 0.25 FROM generate_series(1, 5) g`)
+    await fresh(
+      `CREATE TABLE t.a (id int PRIMARY KEY, v numeric NOT NULL DEFAULT 1.5); INSERT INTO t.a SELECT g, g + 0.25 FROM generate_series(1, 5) g`,
+    )
     const first = await destroy('ALTER TABLE t.a ALTER COLUMN v TYPE int')
     expect(await rows('SELECT sum(v) FROM t.a')).toBe('[["15"]]')
     expect(await first.undo()).toMatchObject({ verified: true })

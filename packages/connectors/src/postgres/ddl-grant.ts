@@ -38,7 +38,8 @@ export async function restoreGrants(
     [oidSchema.parse(oid)],
   )
   if (grants === null) {
-    for (const grantee of present.filter((one) => one !== owner)) await channel.query(`REVOKE ALL ON ${what} FROM ${role(grantee)}`)
+    for (const grantee of present.filter((one) => one !== owner))
+      await channel.query(`REVOKE ALL ON ${what} FROM ${role(grantee)}`)
     return
   }
   for (const grantee of new Set([...present, owner, null])) await channel.query(`REVOKE ALL ON ${what} FROM ${role(grantee)}`)

@@ -27,7 +27,9 @@ export function storageOptions(options: readonly string[]): string {
 }
 
 function columnDefinition(shape: TableShape, column: ColumnShape): string {
-  return [columnType(column), columnValue(shape, column), column.notNull ? 'NOT NULL' : ''].filter((part) => part !== '').join(' ')
+  return [columnType(column), columnValue(shape, column), column.notNull ? 'NOT NULL' : '']
+    .filter((part) => part !== '')
+    .join(' ')
 }
 
 function columnType({ name, type, collation }: ColumnShape): string {
@@ -78,7 +80,8 @@ export function finishColumn(shape: TableShape, column: ColumnShape): readonly s
   const statements: string[] = []
   if (column.notNull) statements.push(`${alter} SET NOT NULL`)
   if (column.generated !== '') return statements
-  if (column.identity !== '') statements.push(`${alter} ADD GENERATED ${identityWord(column)} AS IDENTITY (${identityOptions(shape, column)})`)
+  if (column.identity !== '')
+    statements.push(`${alter} ADD GENERATED ${identityWord(column)} AS IDENTITY (${identityOptions(shape, column)})`)
   else if (column.default !== null) statements.push(`${alter} SET DEFAULT ${column.default}`)
   return statements
 }
@@ -108,7 +111,10 @@ export function comment(what: string, text: string | null): readonly string[] {
   return text === null ? [] : [`COMMENT ON ${what} IS ${quoteLiteral(text)}`]
 }
 
-export function addConstraint(shape: { readonly schema: string; readonly name: string }, constraint: Pick<ConstraintShape, 'name' | 'definition'>): string {
+export function addConstraint(
+  shape: { readonly schema: string; readonly name: string },
+  constraint: Pick<ConstraintShape, 'name' | 'definition'>,
+): string {
   return `ALTER TABLE ONLY ${tableName(shape)} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition}`
 }
 

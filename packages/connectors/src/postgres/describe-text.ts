@@ -4,12 +4,12 @@ import { handlers } from './statement-handlers.ts'
 import { asTree, child, integer, list, named, type Named } from './parser-tree.ts'
 
 /** Bytes of UTF-8. Longer texts are unknown without being parsed: the parser's memory grows with some hundred times the text. */
-export const textBytesMax = 256 * 1024
+const textBytesMax = 256 * 1024
 /** Texts inside texts. Real code needs three: a function that executes a constant that defines a function. */
 const depthMax = 6
 /** Statements of one text, and operations of one text: more are not read, and the text is unknown. */
 const statementsMax = 4_096
-export const operationsMax = 8_192
+const operationsMax = 8_192
 
 const byName: ReadonlyMap<string, Handler> = new Map(Object.entries(handlers))
 
@@ -32,6 +32,7 @@ export function describeSql(sql: string, parser: Parser): readonly Operation[] {
     variables: new Set(),
     ctes: new Map(),
     mode: 'run',
+    isRepeated: false,
     describeNode,
     describeText,
   }

@@ -41,7 +41,7 @@ const bombs: readonly (readonly [string, string])[] = [
   ['a string past the limit', `SELECT '${'x'.repeat(300_000)}'`],
 ]
 
-describe('describe', () => {
+describe('the describer of PostgreSQL', () => {
   afterAll(closeParsers)
 
   const lines = readFileSync(fileURLToPath(new URL('./cases/context.jsonl', import.meta.url)), 'utf8')

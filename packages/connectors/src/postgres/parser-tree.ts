@@ -42,9 +42,15 @@ export function named(value: Json | undefined): Named | null {
 }
 
 export function list(node: Tree | null, key: string): readonly Json[] {
-  const value = node?.[key]
-  return isList(value) ? value : []
+  return listOf(node?.[key])
 }
+
+/** The elements of a list; none when it is no list. */
+export function listOf(value: Json | undefined): readonly Json[] {
+  return isList(value) ? value : none
+}
+
+const none: readonly Json[] = []
 
 /** The elements of a list that are nodes. */
 export function nodes(node: Tree | null, key: string): readonly Named[] {

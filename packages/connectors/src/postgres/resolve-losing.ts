@@ -44,7 +44,14 @@ export function isAlone(operation: Operation, operations: readonly Operation[]):
 }
 
 /** Operations after which the names of the others still mean what they mean now. */
-const steady = new Set(['postgres.insert', 'postgres.delete', 'postgres.update', 'postgres.truncate', 'postgres.drop_table', 'postgres.alter_table_drop_column'])
+const steady = new Set([
+  'postgres.insert',
+  'postgres.delete',
+  'postgres.update',
+  'postgres.truncate',
+  'postgres.drop_table',
+  'postgres.alter_table_drop_column',
+])
 
 function isSteady(operations: readonly Operation[]): boolean {
   const changing = operations.filter(changes)
@@ -69,7 +76,8 @@ export async function planLooked(
   if (context.targets.length === 0 || (missing && !context.missingOk)) {
     return { ok: false, reason: 'what it names was not found', remedy: 'Check the name and the search_path, then ask again.' }
   }
-  if (relations.length + namespaces.length === 0) return { ok: true, plan: { tables: [], views: [], foreignKeys: [], namespaces: [], dependants: [] } }
+  if (relations.length + namespaces.length === 0)
+    return { ok: true, plan: { tables: [], views: [], foreignKeys: [], namespaces: [], dependants: [] } }
   const rights = await readRights(
     session,
     relations.map(({ oid }) => oid),
@@ -96,10 +104,16 @@ async function checkRights(session: SqlChannel, plan: Plan): Promise<Planned> {
 
 function uncovered(operation: Operation): Refused {
   if (operation.impact.kind === 'unknown') {
-    return { reason: 'what it does can not be told from its text', remedy: 'Write it as plain statements that name their tables.' }
+    return {
+      reason: 'what it does can not be told from its text',
+      remedy: 'Write it as plain statements that name their tables.',
+    }
   }
   if (operation.action === 'postgres.drop_database') {
-    return { reason: 'a table copy does not hold a whole database', remedy: 'Make a base backup or a dump first, and let a person drop it.' }
+    return {
+      reason: 'a table copy does not hold a whole database',
+      remedy: 'Make a base backup or a dump first, and let a person drop it.',
+    }
   }
   return { reason: `no copy covers what ${operation.action} removes`, remedy: remedies.ordinary }
 }

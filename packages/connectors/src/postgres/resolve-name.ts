@@ -34,7 +34,10 @@ export function textArray(items: readonly string[]): string {
  * Names → relations, in order, on the SESSION channel. Every function, type and operator here is named with its schema: the session's
  * search_path is the agent's, and might put a function of its own in front of the server's.
  */
-export async function resolveRelations(session: SqlChannel, names: readonly WrittenName[]): Promise<readonly (Relation | null)[]> {
+export async function resolveRelations(
+  session: SqlChannel,
+  names: readonly WrittenName[],
+): Promise<readonly (Relation | null)[]> {
   if (names.length === 0) return []
   const quoted = names.map(({ schema, name }) => (schema === null ? quoteIdentifier(name) : quoteQualified(schema, name)))
   return readJson(

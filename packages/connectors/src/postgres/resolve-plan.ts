@@ -103,7 +103,8 @@ function fitsRows({ context, rights, alone }: Losing, oid: string): boolean {
 
 async function planDelete(protect: SqlChannel, losing: Losing): Promise<Planned> {
   const target = losing.relations[0]
-  if (!target || losing.relations.length !== 1) return refuse('it can not be told which one table it deletes from', remedies.ordinary)
+  if (!target || losing.relations.length !== 1)
+    return refuse('it can not be told which one table it deletes from', remedies.ordinary)
   const reach = followDeletes(target.oid, await readForeignKeyActions(protect, [target.oid]))
   if (!reach.ok) return reach
   const copied = await readCopied(protect, [...new Set([...reach.gone, ...reach.nulled.keys()])])
@@ -123,7 +124,12 @@ async function planDelete(protect: SqlChannel, losing: Losing): Promise<Planned>
 }
 
 type Reach =
-  | { readonly ok: true; readonly gone: ReadonlySet<string>; readonly nulled: ReadonlyMap<string, string[]>; readonly words: string[] }
+  | {
+      readonly ok: true
+      readonly gone: ReadonlySet<string>
+      readonly nulled: ReadonlyMap<string, string[]>
+      readonly words: string[]
+    }
   | { readonly ok: false; readonly reason: string; readonly remedy: string }
 
 /** Which tables lose rows, and which lose the values of their foreign keys, when rows of `target` are deleted. */
@@ -179,5 +185,8 @@ async function planUpdate(protect: SqlChannel, losing: Losing): Promise<Planned>
 
 /** True when equality on these columns picks at most one row, by a unique index that really is there. */
 export function picksOneRow(shape: TableShape, equality: readonly string[]): boolean {
-  return shape.kind === 'r' && shape.indexes.some(({ key }) => key !== null && key.length > 0 && key.every((column) => equality.includes(column)))
+  return (
+    shape.kind === 'r' &&
+    shape.indexes.some(({ key }) => key !== null && key.length > 0 && key.every((column) => equality.includes(column)))
+  )
 }

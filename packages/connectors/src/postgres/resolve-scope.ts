@@ -83,7 +83,13 @@ function add(shapes: readonly TableShape[], counts: readonly (Counted | null)[],
 }
 
 /** The measured scope of a planned operation, cascades included. `named`: rows that the statement's own condition names. */
-export async function measurePlan(protect: SqlChannel, plan: Plan, verb: LosingVerb, target: string | null, named: number | null): Promise<Scope> {
+export async function measurePlan(
+  protect: SqlChannel,
+  plan: Plan,
+  verb: LosingVerb,
+  target: string | null,
+  named: number | null,
+): Promise<Scope> {
   const byRows = verb === 'delete' || verb === 'update'
   const counts: (Counted | null)[] = []
   for (const { shape } of plan.tables) {
@@ -93,7 +99,7 @@ export async function measurePlan(protect: SqlChannel, plan: Plan, verb: LosingV
     }
     const counted = await countTable(protect, shape)
     // Of the others, and of a target whose condition can't be run ahead, all rows are an upper bound and not the figure.
-    counts.push(counted === null ? null : { rows: counted.rows, exact: counted.exact && (!byRows || (counted.rows === 0)) })
+    counts.push(counted === null ? null : { rows: counted.rows, exact: counted.exact && (!byRows || counted.rows === 0) })
   }
   return add(
     plan.tables.map(({ shape }) => shape),

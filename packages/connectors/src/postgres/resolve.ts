@@ -95,7 +95,9 @@ async function resolveOne(
   }
   const planned = await planLooked(access.session, access.protect, { ...item, operation: raised }, operations)
   const scope = await measure(item, planned, shapes, named, access)
-  const context: { readonly [key: string]: Json } = planned.ok ? { ...raised.context, copyPlan: recordPlan(planned.plan) } : raised.context
+  const context: { readonly [key: string]: Json } = planned.ok
+    ? { ...raised.context, copyPlan: recordPlan(planned.plan) }
+    : raised.context
   return { ...raised, context, impact: { ...raised.impact, scope }, resources, copy: copyPlan(planned, scope) }
 }
 

@@ -69,10 +69,13 @@ export async function restoreViews(protect: SqlChannel, views: readonly ViewShap
     const name = tableName(view)
     const columns = view.columns.map((column) => quoteIdentifier(column.name)).join(', ')
     const definition = view.definition.replace(/;\s*$/, '')
-    await protect.query(`CREATE VIEW ${name}${columns === '' ? '' : ` (${columns})`}${storageOptions(view.options)} AS ${definition}`)
+    await protect.query(
+      `CREATE VIEW ${name}${columns === '' ? '' : ` (${columns})`}${storageOptions(view.options)} AS ${definition}`,
+    )
     await protect.query(`ALTER VIEW ${name} OWNER TO ${quoteIdentifier(view.owner)}`)
     for (const column of view.columns) {
-      for (const statement of comment(`COLUMN ${name}.${quoteIdentifier(column.name)}`, column.comment)) await protect.query(statement)
+      for (const statement of comment(`COLUMN ${name}.${quoteIdentifier(column.name)}`, column.comment))
+        await protect.query(statement)
     }
     for (const statement of comment(`VIEW ${name}`, view.comment)) await protect.query(statement)
     const oid = await findOid(protect, view.schema, view.name)

@@ -72,15 +72,19 @@ export async function checkRows(protect: SqlChannel, item: Loaded): Promise<read
     `SELECT count(*)::text FROM ${scratch} s WHERE NOT EXISTS (SELECT FROM ${target} WHERE ${sameKey(key)})`,
   )
   const notes: string[] = []
-  if (different > 0 && undo.onDifferent === 'refuse') throw refused(`${different} rows of ${shape.label} were changed or taken by others since`)
-  if (different > 0 && undo.onDifferent === 'keep') notes.push(`${different} rows of ${shape.label} were changed since and keep their newer values`)
+  if (different > 0 && undo.onDifferent === 'refuse')
+    throw refused(`${different} rows of ${shape.label} were changed or taken by others since`)
+  if (different > 0 && undo.onDifferent === 'keep')
+    notes.push(`${different} rows of ${shape.label} were changed since and keep their newer values`)
   if (undo.onDifferent === 'writer') {
     const foreign = await countOf(protect, `SELECT count(*)::text ${joined} AND r.xmin::text IS DISTINCT FROM $1`, [writer])
     if (foreign > 0) throw refused(`${foreign} rows of ${shape.label} were changed since by others`)
   }
   if (undo.onDifferent === 'nulls') {
     const others = columns.filter((column) => !undo.nullColumns.includes(column))
-    const set = undo.nullColumns.map((column) => `r.${quoteIdentifier(column)} IS NOT NULL AND ${rowImage([column], 's')} <> ${rowImage([column], 'r')}`)
+    const set = undo.nullColumns.map(
+      (column) => `r.${quoteIdentifier(column)} IS NOT NULL AND ${rowImage([column], 's')} <> ${rowImage([column], 'r')}`,
+    )
     const foreign = await countOf(
       protect,
       `SELECT count(*)::text ${joined} AND (${rowImage(others, 's')} <> ${rowImage(others, 'r')} OR ${set.join(' OR ')})`,
@@ -112,7 +116,8 @@ async function checkWithoutKey(protect: SqlChannel, item: Loaded): Promise<reado
       `SELECT count(*)::text FROM (SELECT ${rowImage(columns, 'r')} FROM ONLY ${tableName(shape)} r EXCEPT ALL
          SELECT ${rowImage(columns, 's')} FROM ${item.scratch} s) extra`,
     )
-    if (extra > 0) throw refused(`${extra} rows came to ${shape.label} since, and without a key they can't be told from changed ones`)
+    if (extra > 0)
+      throw refused(`${extra} rows came to ${shape.label} since, and without a key they can't be told from changed ones`)
   }
   const missing = await countOf(protect, `SELECT coalesce(sum(greatest(t.o - t.n, 0)), 0)::text FROM ${tally(item)}`)
   const present = await countOf(protect, `SELECT coalesce(sum(t.n), 0)::text FROM ${tally(item)}`)

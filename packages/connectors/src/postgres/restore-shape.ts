@@ -59,7 +59,8 @@ export async function prepareShape(
   await protect.query(`LOCK TABLE ONLY ${tableName(shape)} IN ACCESS EXCLUSIVE MODE`)
   const current = await reread(protect, shape)
   const name = tableName(shape)
-  for (const constraint of setAside) await protect.query(`ALTER TABLE ONLY ${name} DROP CONSTRAINT ${quoteIdentifier(constraint)}`)
+  for (const constraint of setAside)
+    await protect.query(`ALTER TABLE ONLY ${name} DROP CONSTRAINT ${quoteIdentifier(constraint)}`)
   if (current.triggers.length > 0) await protect.query(`ALTER TABLE ONLY ${name} DISABLE TRIGGER USER`)
   for (const rule of current.rules) await protect.query(`ALTER TABLE ONLY ${name} DISABLE RULE ${quoteIdentifier(rule.name)}`)
   const columns = [...(await retypeColumns(protect, table, current)), ...(await addColumns(protect, shape, current))]
@@ -92,12 +93,19 @@ async function retypeColumns(protect: SqlChannel, table: CopiedTable, current: T
     return now !== undefined && (now.type !== column.type || now.collation !== column.collation) && column.generated === ''
   })
   if (changed.length === 0) return []
-  const rows = await protect.query(`SELECT count(*)::text FROM ONLY ${tableName(shape)} r WHERE r.xmin::text IS DISTINCT FROM $1`, [writer])
+  const rows = await protect.query(
+    `SELECT count(*)::text FROM ONLY ${tableName(shape)} r WHERE r.xmin::text IS DISTINCT FROM $1`,
+    [writer],
+  )
   if (rows[0]?.[0] !== '0') throw refused(`rows of ${shape.label} were written since its columns changed their type`)
   for (const column of changed) {
     const alter = `ALTER TABLE ONLY ${tableName(shape)} ALTER COLUMN ${quoteIdentifier(column.name)}`
     const collate = column.collation === null ? '' : ` COLLATE ${column.collation}`
-    await runAll(protect, [`${alter} DROP DEFAULT`, `${alter} DROP NOT NULL`, `${alter} TYPE ${column.type}${collate} USING NULL`])
+    await runAll(protect, [
+      `${alter} DROP DEFAULT`,
+      `${alter} DROP NOT NULL`,
+      `${alter} TYPE ${column.type}${collate} USING NULL`,
+    ])
   }
   return changed
 }
@@ -127,10 +135,14 @@ async function finishKeys(protect: SqlChannel, shape: TableShape, gap: Gap): Pro
   }
   for (const column of gap.columns) await runAll(protect, finishColumn(shape, column))
   // A generated column that went with the one it is computed from.
-  const computed = gap.created ? [] : shape.columns.filter((column) => column.generated !== '' && !hasColumn(gap.current, column.name))
+  const computed = gap.created
+    ? []
+    : shape.columns.filter((column) => column.generated !== '' && !hasColumn(gap.current, column.name))
   for (const column of computed) await runAll(protect, [addColumn(shape, column), ...finishColumn(shape, column)])
   await addConstraints(protect, shape, gap, ['p', 'u', 'x', 'c'])
-  const indexes = shape.indexes.filter((index) => !index.backsConstraint && !gap.current.indexes.some(({ name }) => name === index.name))
+  const indexes = shape.indexes.filter(
+    (index) => !index.backsConstraint && !gap.current.indexes.some(({ name }) => name === index.name),
+  )
   for (const index of indexes) await protect.query(index.definition)
   for (const index of shape.indexes) {
     if (gap.current.indexes.some(({ name }) => name === index.name)) continue
@@ -147,7 +159,9 @@ function hasColumn(shape: TableShape, name: string): boolean {
 
 /** Serial sequences that went with their column; the sequence of an identity comes with the identity. */
 function missingSequences(shape: TableShape, gap: Gap): readonly SequenceShape[] {
-  return shape.sequences.filter(({ schema, name }) => !gap.current.sequences.some((one) => one.schema === schema && one.name === name))
+  return shape.sequences.filter(
+    ({ schema, name }) => !gap.current.sequences.some((one) => one.schema === schema && one.name === name),
+  )
 }
 
 async function addConstraints(protect: SqlChannel, shape: TableShape, gap: Gap, types: readonly string[]): Promise<void> {
@@ -161,8 +175,10 @@ async function addConstraints(protect: SqlChannel, shape: TableShape, gap: Gap, 
 }
 
 async function finishRest(protect: SqlChannel, { shape, sequenceValues }: CopiedTable, gap: Gap): Promise<void> {
-  const absent = <Item extends { readonly name: string }>(items: readonly Item[], present: readonly { readonly name: string }[]): readonly Item[] =>
-    items.filter(({ name }) => !present.some((item) => item.name === name))
+  const absent = <Item extends { readonly name: string }>(
+    items: readonly Item[],
+    present: readonly { readonly name: string }[],
+  ): readonly Item[] => items.filter(({ name }) => !present.some((item) => item.name === name))
   for (const { definition } of absent(shape.statistics, gap.current.statistics)) await protect.query(definition)
   for (const rule of absent(shape.rules, gap.current.rules)) {
     await runAll(protect, [rule.definition, enableRule(shape, rule.name, rule.enabled)])
@@ -176,7 +192,9 @@ async function finishRest(protect: SqlChannel, { shape, sequenceValues }: Copied
   for (const { name } of absent(shape.publications, gap.current.publications)) {
     await protect.query(`ALTER PUBLICATION ${quoteIdentifier(name)} ADD TABLE ONLY ${tableName(shape)}`)
   }
-  const renewed = gap.created ? shape.columns : shape.columns.filter(({ name }) => gap.columns.some((column) => column.name === name))
+  const renewed = gap.created
+    ? shape.columns
+    : shape.columns.filter(({ name }) => gap.columns.some((column) => column.name === name))
   for (const column of renewed) await runAll(protect, decorateColumn(shape, column))
   await setSequences(protect, shape, sequenceValues, gap)
   if (gap.created) await decorateTable(protect, shape, gap.current.oid)
@@ -185,7 +203,8 @@ async function finishRest(protect: SqlChannel, { shape, sequenceValues }: Copied
 
 /** Triggers and rules that slept during the undo. */
 async function wake(protect: SqlChannel, current: TableShape): Promise<void> {
-  for (const { name, enabled } of current.triggers) if (enabled !== 'D') await protect.query(enableTrigger(current, name, enabled))
+  for (const { name, enabled } of current.triggers)
+    if (enabled !== 'D') await protect.query(enableTrigger(current, name, enabled))
   for (const { name, enabled } of current.rules) if (enabled !== 'D') await protect.query(enableRule(current, name, enabled))
 }
 
@@ -201,18 +220,22 @@ async function decorateTable(protect: SqlChannel, shape: TableShape, oid: string
 }
 
 /** A sequence is never set back: numbers given out since stay given out. One that was made anew goes on where the old one was. */
-async function setSequences(protect: SqlChannel, shape: TableShape, values: CopiedTable['sequenceValues'], gap: Gap): Promise<void> {
+async function setSequences(
+  protect: SqlChannel,
+  shape: TableShape,
+  values: CopiedTable['sequenceValues'],
+  gap: Gap,
+): Promise<void> {
   const fresh = gap.created ? shape.sequences : missingSequences(shape, gap)
   for (const { schema, name, last, called } of values) {
     const sequence = shape.sequences.find((one) => one.schema === schema && one.name === name)
     if (!sequence) continue
     const quoted = tableName(sequence)
     const ahead = sequence.increment.startsWith('-') ? 's.last_value < $2::int8' : 's.last_value > $2::int8'
-    await protect.query(`SELECT setval($1::regclass, $2::int8, $3::bool) FROM ${quoted} s WHERE NOT (${ahead}) AND NOT (s.last_value = $2::int8 AND s.is_called)`, [
-      quoted,
-      last,
-      called ? 't' : 'f',
-    ])
+    await protect.query(
+      `SELECT setval($1::regclass, $2::int8, $3::bool) FROM ${quoted} s WHERE NOT (${ahead}) AND NOT (s.last_value = $2::int8 AND s.is_called)`,
+      [quoted, last, called ? 't' : 'f'],
+    )
     if (!fresh.includes(sequence)) continue
     await runAll(protect, comment(`SEQUENCE ${quoted}`, sequence.comment))
     const oid = await protect.query('SELECT $1::regclass::oid::text', [quoted])

@@ -92,7 +92,11 @@ describe('undo of DROP TABLE', () => {
       (SELECT json_agg(json_build_array(polname, pg_get_expr(polqual, polrelid))) FROM pg_policy WHERE polrelid = c.oid), c.relrowsecurity,
       obj_description(c.oid), (SELECT relacl::text FROM pg_class WHERE oid = 'shop.happy'::regclass)
       FROM pg_class c WHERE c.oid = 'shop.customers'::regclass`
-    const before = [await rows(shape), await rows('SELECT * FROM shop.customers ORDER BY id'), await rows('SELECT last_value, is_called FROM shop.customers_id_seq')]
+    const before = [
+      await rows(shape),
+      await rows('SELECT * FROM shop.customers ORDER BY id'),
+      await rows('SELECT last_value, is_called FROM shop.customers_id_seq'),
+    ]
     const { undo, resolved } = await destroy(
       'DROP TABLE shop.customers CASCADE',
       operation('drop_table', { targets: [target('customers', 'shop')], cascade: true }),
@@ -104,7 +108,11 @@ describe('undo of DROP TABLE', () => {
     expect(await rows(`SELECT to_regclass('shop.customers')`)).toBe('[[null]]')
     const restored = await undo()
     expect(restored).toMatchObject({ rows: 50, verified: true, note: '' })
-    expect([await rows(shape), await rows('SELECT * FROM shop.customers ORDER BY id'), await rows('SELECT last_value, is_called FROM shop.customers_id_seq')]).toEqual(before)
+    expect([
+      await rows(shape),
+      await rows('SELECT * FROM shop.customers ORDER BY id'),
+      await rows('SELECT last_value, is_called FROM shop.customers_id_seq'),
+    ]).toEqual(before)
     await setUp(`INSERT INTO shop.customers (name) VALUES ('next')`)
     expect(await rows(`SELECT id, number, twice FROM shop.customers WHERE name = 'next'`)).toBe('[["51","350","700"]]')
   })

@@ -1,4 +1,11 @@
-import { SallyportError, type Progress, type Restored, type SnapshotReader, type SqlChannel, type Upstream } from '@sallyport/core'
+import {
+  SallyportError,
+  type Progress,
+  type Restored,
+  type SnapshotReader,
+  type SqlChannel,
+  type Upstream,
+} from '@sallyport/core'
 import { attempt, inProtect, sayError, sqlAccess } from './catalog-query.ts'
 import { readTableShapes, type TableShape } from './catalog-shape.ts'
 import { manifestSchema, type CopiedTable, type CopyManifest } from './copy-manifest.ts'
@@ -13,7 +20,11 @@ const bounds = { lockTimeoutMs: 5_000, statementTimeoutMs: 600_000 } as const
  * Undo in place, in one transaction on the protect connection: all of it or nothing. Refuses when something newer would be overwritten.
  * `verified` means that the rows of the copy are all in the tables again, by the same checksum as when they were sealed.
  */
-export async function restore(snapshot: SnapshotReader, upstream: Upstream, report: (progress: Progress) => void): Promise<Restored> {
+export async function restore(
+  snapshot: SnapshotReader,
+  upstream: Upstream,
+  report: (progress: Progress) => void,
+): Promise<Restored> {
   const { protect } = sqlAccess(upstream)
   const parsed = manifestSchema.safeParse(snapshot.manifest)
   if (!parsed.success) throw refused('the manifest of this copy can not be read')
@@ -67,7 +78,12 @@ async function restoreAll(
   for (const item of loaded) if (!(await verifyRows(protect, item))) different.push(item.table.shape.label)
   step('compared checksums')
   if (different.length > 0) notes.push(`not all rows of ${different.join(', ')} equal the copy`)
-  return { rows, tables: manifest.tables.map(({ shape }) => shape.label), verified: different.length === 0, note: notes.join('; ') }
+  return {
+    rows,
+    tables: manifest.tables.map(({ shape }) => shape.label),
+    verified: different.length === 0,
+    note: notes.join('; '),
+  }
 }
 
 /** Keys first on all tables, then what refers to them, then views, then what may look at views. */

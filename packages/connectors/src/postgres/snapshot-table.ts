@@ -96,7 +96,8 @@ async function copy({ origin, protect, seal, planned, source, writer }: Source):
   const sealed = await seal.put({ name: part, bytes: hashing(origin.copyOut(select), hash) })
   const sent = hash.digest('hex')
   const scratch = await fillScratch(protect, `sallyport_scratch_${shape.oid}`, shape, columns, seal.read(part))
-  if (sealed.sha256 !== sent || scratch.bytesSha256 !== sent) throw new Error(`the vault gave back other bytes for ${shape.label}`)
+  if (sealed.sha256 !== sent || scratch.bytesSha256 !== sent)
+    throw new Error(`the vault gave back other bytes for ${shape.label}`)
   if (!equalChecksums(original, scratch.checksum)) throw new Error(`the copy of ${shape.label} does not equal the table`)
   return {
     bytes: sealed.bytes,

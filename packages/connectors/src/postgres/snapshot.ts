@@ -1,4 +1,11 @@
-import { SallyportError, type ResolvedOperation, type Seal, type SnapshotContent, type SqlAccess, type Upstream } from '@sallyport/core'
+import {
+  SallyportError,
+  type ResolvedOperation,
+  type Seal,
+  type SnapshotContent,
+  type SqlAccess,
+  type Upstream,
+} from '@sallyport/core'
 import { compareOids, quoteQualified } from './catalog-name.ts'
 import { inProtect, sayError, sqlAccess } from './catalog-query.ts'
 import { manifestJson } from './copy-manifest.ts'
@@ -17,7 +24,11 @@ const copyTimeoutMs = 300_000
  * The copy before the destruction (DESIGN §7): lock, check, copy, read back out of the vault, restore to scratch, compare. In this order:
  * a copy older than the lock loses rows. Throws `target_changed` or `copy_failed`; then nothing may run.
  */
-export async function snapshot(operations: readonly ResolvedOperation[], upstream: Upstream, seal: Seal): Promise<SnapshotContent> {
+export async function snapshot(
+  operations: readonly ResolvedOperation[],
+  upstream: Upstream,
+  seal: Seal,
+): Promise<SnapshotContent> {
   const access = sqlAccess(upstream)
   try {
     return await makeSnapshot(operations, access, seal)
@@ -50,7 +61,8 @@ async function makeSnapshot(operations: readonly ResolvedOperation[], access: Sq
   const { session, protect } = access
   const losing = operations.filter(({ copy }) => copy.kind !== 'none')
   const recorded = losing.map(readRecordedPlan)
-  if (losing.length === 0 || losing.some(({ copy }) => copy.kind === 'impossible')) throw failed('no plan covers all of the request')
+  if (losing.length === 0 || losing.some(({ copy }) => copy.kind === 'impossible'))
+    throw failed('no plan covers all of the request')
   await refuseOwnChanges(access, recorded)
   const settings = await readTimeouts(access)
   await lock(access, recorded)
@@ -60,7 +72,8 @@ async function makeSnapshot(operations: readonly ResolvedOperation[], access: Sq
     for (const [index, item] of looked.entries()) {
       const planned = await planLooked(session, protect, item, operations)
       if (!planned.ok) throw changed(planned.reason)
-      if (digestPlan(planned.plan) !== recorded[index]?.digest) throw changed('What the statement names, or what depends on it, has changed')
+      if (digestPlan(planned.plan) !== recorded[index]?.digest)
+        throw changed('What the statement names, or what depends on it, has changed')
       plans.push(planned.plan)
     }
     return copyPlan(access, seal, unitePlans(plans), looked)
@@ -80,11 +93,14 @@ async function refuseOwnChanges({ session }: SqlAccess, recorded: readonly (Reco
     whole.map(({ oid }) => oid),
   )
   const table = whole.find(({ oid }) => touched.includes(oid))
-  if (table) throw failed(`this open transaction has already changed or locked ${table.schema}.${table.name}; commit or roll back first`)
+  if (table)
+    throw failed(`this open transaction has already changed or locked ${table.schema}.${table.name}; commit or roll back first`)
 }
 
 async function readTimeouts({ session }: SqlAccess): Promise<readonly (string | null)[]> {
-  const rows = await session.query(`SELECT pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout')`)
+  const rows = await session.query(
+    `SELECT pg_catalog.current_setting('lock_timeout'), pg_catalog.current_setting('statement_timeout')`,
+  )
   return rows[0] ?? ['0', '0']
 }
 
@@ -103,13 +119,23 @@ async function lock({ hold }: SqlAccess, recorded: readonly (RecordedPlan | null
     .sort(([left], [right]) => compareOids(left, right))
     .map(([, { table, mode }]) => `LOCK TABLE ONLY ${table} IN ${mode} MODE`)
   try {
-    for (const statement of [`SET LOCAL lock_timeout = ${lockTimeoutMs}`, `SET LOCAL statement_timeout = ${copyTimeoutMs}`, ...statements]) await hold(statement)
+    for (const statement of [
+      `SET LOCAL lock_timeout = ${lockTimeoutMs}`,
+      `SET LOCAL statement_timeout = ${copyTimeoutMs}`,
+      ...statements,
+    ])
+      await hold(statement)
   } catch (error) {
     throw failed(`the tables could not be locked within ${lockTimeoutMs} ms (${sayError(error)})`, error)
   }
 }
 
-async function copyPlan({ session, protect }: SqlAccess, seal: Seal, plan: Plan, looked: readonly Looked[]): Promise<SnapshotContent> {
+async function copyPlan(
+  { session, protect }: SqlAccess,
+  seal: Seal,
+  plan: Plan,
+  looked: readonly Looked[],
+): Promise<SnapshotContent> {
   const copies: Copy[] = []
   for (const table of plan.tables) {
     if (table.mode === 'whole') {
@@ -117,7 +143,8 @@ async function copyPlan({ session, protect }: SqlAccess, seal: Seal, plan: Plan,
       continue
     }
     const context = looked.find(({ relations }) => relations.some((relation) => relation?.oid === table.shape.oid))?.context
-    if (!context?.preimage || !(await isPreimageReadable(session, context))) throw failed('the rows it would change can not be told')
+    if (!context?.preimage || !(await isPreimageReadable(session, context)))
+      throw failed('the rows it would change can not be told')
     copies.push(await copyRows(session, protect, seal, table, context.preimage, context.bindValues ?? []))
   }
   const tables = copies.map(({ table }) => table)

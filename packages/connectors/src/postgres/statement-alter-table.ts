@@ -202,6 +202,9 @@ function judgeType(command: Tree): Verdict {
 function isOwnCast(using: Parameters<typeof named>[0], column: string): boolean {
   const node = named(using)
   if (node?.type === 'TypeCast') return isOwnCast(node.body['arg'], column)
+  // a time stamp read in another zone can be read back
+  if (node?.type === 'FuncCall' && nameParts(node.body, 'funcname')?.join('.') === 'pg_catalog.timezone')
+    return isOwnCast(list(node.body, 'args')[1], column)
   const parts = node?.type === 'ColumnRef' ? stringsOf(list(node.body, 'fields')) : null
   return parts?.length === 1 && parts[0] === column
 }

@@ -1,5 +1,5 @@
 import type { Json } from '@sallyport/core'
-import { asTree, bodies, child, flag, nameParts, named, text, type Named, type Tree } from './parser-tree.ts'
+import { asTree, listOf, bodies, child, flag, nameParts, named, text, type Named, type Tree } from './parser-tree.ts'
 import { quoteName } from './parser-quote.ts'
 import { quietNodes } from './statement-nodes.ts'
 
@@ -78,7 +78,7 @@ function visitWith(clause: Tree, outer: Ctes, contents: Contents): Ctes {
 function visit(value: Json, ctes: Ctes, contents: Contents): void {
   const tree = asTree(value)
   if (!tree) {
-    if (Array.isArray(value)) for (const item of value) visit(item, ctes, contents)
+    for (const item of listOf(value)) visit(item, ctes, contents)
     return
   }
   const clause = tree['withClause'] === undefined ? null : child(tree, 'withClause')

@@ -21,8 +21,16 @@ export interface Batch {
   /** Names of temporary tables that certainly exist when the next statement runs. */
   readonly temporary: Set<string>
   /** What calling a routine does that this text defined, by its bare name. */
-  readonly routines: Map<string, readonly Operation[]>
+  readonly routines: Map<string, Routine>
   readonly prepared: Map<string, readonly Operation[]>
+}
+
+/** A routine that this text defined. */
+export interface Routine {
+  readonly operations: readonly Operation[]
+  /** It takes nothing, and stands in this schema (null: wherever the search path begins): a call with no argument is this one and no other. */
+  readonly schema: string | null
+  readonly isPlain: boolean
 }
 
 /**
@@ -47,6 +55,8 @@ export interface Context {
   /** Names of common table expressions in sight, with their query where it is a SELECT. */
   readonly ctes: ReadonlyMap<string, Tree>
   readonly mode: Mode
+  /** Inside a loop of a routine: what picks one row picks another each time round. */
+  readonly isRepeated: boolean
   describeNode(node: Named, context: Context): readonly Operation[]
   describeText(sql: string, context: Context): readonly Operation[]
 }

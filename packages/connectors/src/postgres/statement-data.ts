@@ -144,8 +144,14 @@ function judgeChange(
   }
   const grave = graveTarget(relation)
   if (grave) return grave
-  if (key.keyed) return { kind: 'write', why: `changes rows of ${relation.shown} that a key limits` }
+  if (key.keyed && !(context.isRepeated && picksAnew(body)))
+    return { kind: 'write', why: `changes rows of ${relation.shown} that a key limits` }
   return { kind: 'destroy', why: `overwrites values in ${relation.shown} with no key that limits the rows` }
+}
+
+/** Whether the rows come out of a sub-query or a cursor: in a loop these give other rows each time round. */
+function picksAnew(body: Tree): boolean {
+  return /"(SubLink|CurrentOfExpr|RangeSubselect|withClause)":/.test(JSON.stringify(body))
 }
 
 export const describeMerge: Handler = (body, context) => {

@@ -70,7 +70,7 @@ export const describeRule: Handler = (body, context) => {
 
 export const describeTrigger: Handler = (body, context) => {
   const relation = toRelation(child(body, 'relation') ?? {})
-  const armed = context.batch.routines.get(nameParts(body, 'funcname')?.at(-1) ?? '') ?? []
+  const armed = context.batch.routines.get(nameParts(body, 'funcname')?.at(-1) ?? '')?.operations ?? []
   const own = define(
     {
       action: 'create_trigger',
@@ -132,22 +132,37 @@ export const describeRefresh: Handler = (body, context) => {
   ]
 }
 
-export const describeSequence: Handler = (body, context) => {
-  const relation = toRelation(child(body, 'sequence') ?? {})
-  const isNew = body['if_not_exists'] !== undefined || !('missing_ok' in body)
-  const isTemp = text(child(body, 'sequence'), 'relpersistence') === 't'
-  return define(
+export function sequenceChange(action: 'create_sequence' | 'alter_sequence'): Handler {
+  return (body, context) => {
+    const sequence = child(body, 'sequence') ?? {}
+    const isTemp = text(sequence, 'relpersistence') === 't'
+    const resources = [{ type: 'sequence', name: toRelation(sequence).shown }]
+    return define(
+      { action, kind: 'write', why: 'creates or changes a sequence', resources, changesSession: isTemp },
+      body,
+      context,
+    )
+  }
+}
+
+/** CREATE AGGREGATE, OPERATOR, TYPE, COLLATION, TEXT SEARCH …: one statement in the grammar. */
+export const describeDefine: Handler = (body, context) => {
+  const word = objectWord(text(body, 'kind'))
+  const resources = [{ type: word, name: quoteName(nameParts(body, 'defnames') ?? []) }]
+  return define({ action: `create_${word}`, kind: 'write', why: 'creates a definition', resources }, body, context)
+}
+
+export const describeCompositeType: Handler = (body, context) =>
+  define(
     {
-      action: isNew ? 'sequence' : 'alter_sequence',
+      action: 'create_type',
       kind: 'write',
-      why: 'creates or changes a sequence',
-      resources: [{ type: 'sequence', name: relation.shown }],
-      changesSession: isTemp,
+      why: 'creates a type',
+      resources: [{ type: 'type', name: toRelation(child(body, 'typevar') ?? {}).shown }],
     },
     body,
     context,
   )
-}
 
 /** A handler for definitions that lose nothing, whatever they hold. */
 export function simpleDefinition(action: string, why: string, nameOf: (body: Tree) => Resource): Handler {
@@ -202,6 +217,7 @@ export const describeRename: Handler = (body, context) => {
   const kind =
     type === 'ROLE' || type === 'POLICY' || type === 'EVENT_TRIGGER' ? 'escalate' : type === 'DATABASE' ? 'disrupt' : 'write'
   const resources: Resource[] = [{ type: word, name: from }]
+  context.batch.routines.clear()
   context.batch.temporary.delete(text(relation, 'relname'))
   return [
     makeOperation(
@@ -230,6 +246,7 @@ export function objectChange(verb: string, kind: Draft['kind'], why: string): Ha
     const relation = child(body, 'relation')
     const word = objectWord(text(body, 'objectType') || text(body, 'objtype'))
     const name = relation ? toRelation(relation).shown : objectName(body)
+    context.batch.routines.clear()
     if (relation) context.batch.temporary.delete(text(relation, 'relname'))
     return [makeOperation({ action: `${verb}_${word}`, kind, why, resources: [{ type: word, name }] }, context)]
   }
@@ -248,7 +265,12 @@ export function grave(
 }
 
 /** A handler for maintenance and its like: outage without loss. */
-export function heavy(action: string, why: string, runsInTransaction: (body: Tree) => boolean): Handler {
+export function heavy(
+  action: string,
+  why: string,
+  runsInTransaction: (body: Tree) => boolean,
+  nameOf?: (body: Tree) => Resource,
+): Handler {
   return (body, context) => {
     const relations = [
       child(body, 'relation'),
@@ -262,7 +284,7 @@ export function heavy(action: string, why: string, runsInTransaction: (body: Tre
           action,
           kind: 'disrupt',
           why,
-          resources: shown.map((name) => ({ type: 'table', name })),
+          resources: nameOf ? [nameOf(body)] : shown.map((name) => ({ type: 'table', name })),
           relations: shown,
           runsInTransaction: runsInTransaction(body),
         },

@@ -107,6 +107,8 @@ export const describeDrop: Handler = (body, context) => {
   if (isTemp && context.isOutermost) for (const relation of relations) context.batch.temporary.delete(relation.name)
   if (type === 'FUNCTION' || type === 'PROCEDURE' || type === 'ROUTINE')
     for (const parts of objects) context.batch.routines.delete(parts.at(-1) ?? '')
+  // what a cascade takes along may have been a temporary table, and its name means another one now
+  if (cascade) context.batch.temporary.clear()
   const targets = relations.map(({ schema, name }) => ({ schema, name, only: false }))
   const resources: Resource[] = objects.map((parts) => ({ type: word, name: quoteName(parts) }))
   return [

@@ -40,7 +40,9 @@ export function describeRoutineBody(sql: string, outer: Context): readonly Opera
   }
   const [routine] = routines
   if (routine === undefined || routines.length !== 1) return [unreadable('is PL/pgSQL that can not be read', context)]
-  const variables = new Set([...context.variables, ...variablesOf(asTree(routine))])
+  // under this directive a column wins over a variable of its name
+  const isReliable = !/#\s*variable_conflict/i.test(sql)
+  const variables = new Set(isReliable ? [...context.variables, ...variablesOf(asTree(routine))] : [])
   return walk(routine, { ...context, variables })
 }
 
@@ -66,7 +68,7 @@ function walk(value: Json, context: Context): readonly Operation[] {
     if (key === 'PLpgSQL_expr') return expression(body, context)
     if (!quiet.has(key)) return [unreadable(`uses ${key}, which this gate has not heard of`, context)]
     // in a loop a variable takes many values: nothing it is compared to limits the rows
-    const within = loops.has(key) ? { ...context, variables: new Set<string>() } : context
+    const within = loops.has(key) ? { ...context, variables: new Set<string>(), isRepeated: true } : context
     const place = computed.get(key)
     const dynamic = place === undefined ? null : child(child(body, place), 'PLpgSQL_expr')
     if (place === undefined || !dynamic) return walk(body, within)

@@ -6,13 +6,14 @@ import { judgeSetting } from './statement-settings.ts'
 import { conclude, withIndex } from './statement-verdict.ts'
 import { bodies, child, isOn, list, named, nameParts, optionText, text, type Named, type Tree } from './parser-tree.ts'
 import { quoteName } from './parser-quote.ts'
+import { steadyBuiltins, volatileBuiltins } from './functions-catalog.ts'
 
 /** Languages whose code may do to the server whatever its user may. */
 const untrusted = /^(c|internal|.*u)$/
 /** From mild to grave. Core's own list would pull the policy engine into the parser's worker. */
 const order: readonly ImpactKind[] = ['read', 'write', 'disrupt', 'escalate', 'destroy', 'unknown']
 
-export function graver(left: ImpactKind, right: ImpactKind): ImpactKind {
+function graver(left: ImpactKind, right: ImpactKind): ImpactKind {
   return order.indexOf(left) >= order.indexOf(right) ? left : right
 }
 
@@ -88,7 +89,8 @@ export const describeCreateFunction: Handler = (body, context) => {
   const resources = [{ type: isProcedure ? 'procedure' : 'function', name: quoteName(parts) }]
   const action = isProcedure ? 'create_procedure' : 'create_function'
   const run = distinct(bodyOperations(body, options, language, { ...context, mode: 'run' }), context)
-  context.batch.routines.set(parts.at(-1) ?? '', run)
+  // one that is defined inside another text may never be defined at all
+  if (context.isOutermost) remember(parts, body, run, context)
   if (untrusted.test(language)) {
     return [
       makeOperation(
@@ -120,6 +122,22 @@ export const describeCreateFunction: Handler = (body, context) => {
   })
 }
 
+/** Overloads add up: which one a call means, only the server knows. */
+function remember(parts: readonly string[], body: Tree, run: readonly Operation[], context: Context): void {
+  const name = parts.at(-1) ?? ''
+  const before = context.batch.routines.get(name)
+  const takesNothing = list(body, 'parameters').length === 0
+  context.batch.routines.set(name, {
+    operations: distinct([...(before?.operations ?? []), ...run], context),
+    schema: parts.at(-2) ?? null,
+    isPlain:
+      takesNothing &&
+      (before?.isPlain ?? true) &&
+      (before === undefined || before.schema === (parts.at(-2) ?? null)) &&
+      !isBuiltinName(name),
+  })
+}
+
 /** Operations that one routine is remembered by. Routines that call each other would multiply them without end. */
 const operationsMax = 200
 
@@ -133,6 +151,10 @@ function distinct(operations: readonly Operation[], context: Context): readonly 
   return [
     makeOperation({ action: 'routine', kind: 'unknown', why: 'does more things than this gate reads in one routine' }, context),
   ]
+}
+
+function isBuiltinName(name: string): boolean {
+  return steadyBuiltins.has(name) || volatileBuiltins.has(name)
 }
 
 function languageOf(options: readonly Tree[], body: Tree): string {
@@ -158,12 +180,13 @@ function weakens(options: readonly Tree[]): boolean {
   return isDefiner || isGrave
 }
 
+/** In SQL routines a column wins over a parameter of its name: a call is judged as if no parameter limited anything. */
 function bodyOperations(body: Tree, options: readonly Tree[], language: string, outer: Context): readonly Operation[] {
   const context = {
     ...outer,
     isOutermost: false,
     batch: { ...outer.batch, temporary: new Set<string>() },
-    variables: parameterNames(body),
+    variables: language === 'plpgsql' || outer.mode === 'define' ? parameterNames(body) : new Set<string>(),
   }
   if (body['sql_body'] !== undefined) return sqlBody(body['sql_body'], context)
   if (language === 'plpgsql') return describeRoutineBody(context.sql, context)

@@ -60,6 +60,7 @@ export const describeTransaction: Handler = (body, context) => {
 
 function forget(context: Context): void {
   context.batch.temporary.clear()
+  context.batch.routines.clear()
 }
 
 export const describeSet: Handler = (body, context) => {

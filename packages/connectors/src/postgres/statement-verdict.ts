@@ -1,7 +1,8 @@
 import type { Operation } from '@sallyport/core'
 import { judgeCall, type Judgement } from './functions.ts'
 import { quoteName } from './parser-quote.ts'
-import { makeOperation, shorten, type Context, type Draft } from './statement-context.ts'
+import { makeOperation, shorten, type Context, type Draft, type Routine } from './statement-context.ts'
+import type { Tree } from './parser-tree.ts'
 import type { Contents, Relation } from './statement-contents.ts'
 
 /** Relations of pg_catalog and of well-known extensions whose rows are credentials, or say who may come in. */
@@ -24,7 +25,7 @@ export function isCommandRelation({ schema }: Relation): boolean {
   return schema !== null && commandSchemas.has(schema)
 }
 
-export function isSecretRelation({ schema, name }: Relation): boolean {
+function isSecretRelation({ schema, name }: Relation): boolean {
   if (schema !== null && secretSchemas.has(schema)) return true
   const isPlace = schema === null || catalogSchemas.has(schema)
   return isPlace && secretRelations.has(name)
@@ -43,16 +44,17 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
   const unreadable: string[] = []
   let changesSession = draft.changesSession ?? false
   let isForgetful = contents.locks
-  const ran = new Set<string>()
+  const ran = new Set<Routine>()
   for (const { parts, node } of contents.calls) {
     const own = parts.length <= 2 ? context.batch.routines.get(parts.at(-1) ?? '') : undefined
     if (own && context.mode === 'run') {
       isForgetful = true
       // the same routine called twice in one statement does nothing new
-      if (ran.has(parts.at(-1) ?? '')) continue
-      ran.add(parts.at(-1) ?? '')
-      more.push(...own.map((operation) => withIndex(operation, context)))
-      continue
+      if (!ran.has(own)) more.push(...own.operations.map((operation) => withIndex(operation, context)))
+      ran.add(own)
+      if (isExactly(own, parts, node)) continue
+      // an older routine of the same name may fit the arguments better
+      functions.push(quoteName(parts))
     }
     const judgement = judgeCall(parts, node)
     if (judgement.origin === 'foreign') functions.push(judgement.name)
@@ -82,6 +84,11 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
     context,
   )
   return settle([main, ...more])
+}
+
+function isExactly(routine: Routine, parts: readonly string[], call: Tree): boolean {
+  const hasArguments = call['args'] !== undefined || call['agg_star'] === true
+  return routine.isPlain && !hasArguments && (parts.at(-2) ?? null) === routine.schema
 }
 
 function inner(context: Context): Context {

@@ -96,7 +96,8 @@ function classify(seeds: readonly Seed[], objects: readonly DependentObject[]): 
   for (const object of objects) {
     const place = judge(object, covered, tables)
     if (place === 'foreign key') foreignKeys.push(object.oid)
-    if (place === 'uncovered') (object.catalog === 'pg_class' ? uncovered : uncoveredParts).push(object.words ?? 'something without a name')
+    if (place === 'uncovered')
+      (object.catalog === 'pg_class' ? uncovered : uncoveredParts).push(object.words ?? 'something without a name')
     const seed = seeds.some(({ oid, catalog }) => oid === object.oid && catalog === object.catalog)
     const own = object.relation !== null && tables.has(object.relation) && object.column === 0 && !tables.has(object.oid)
     if (!seed && place !== 'part' && (!own || place !== 'covered') && object.words !== null) words.push(object.words)

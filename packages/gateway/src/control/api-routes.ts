@@ -65,6 +65,8 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     const copy = await control.newestCopy(request.question.upstream).catch(() => null)
     return context.json({
       ...briefJson(site, request),
+      nonce: request.nonce,
+      session: request.session,
       question: questionJson(request.question),
       approvals: request.approvals.map(approvalJson),
       newestCopyAtMs: copy?.madeAtMs ?? null,
@@ -108,7 +110,12 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
   })
   addEventRoute(app, site)
   app.get('/api/v1/status', async (context) =>
-    context.json({ ...control.posture(), nowMs: clock.nowMs(), people: (await site.ports.people.list()).length }),
+    context.json({
+      ...control.posture(),
+      nowMs: clock.nowMs(),
+      people: (await site.ports.people.list()).length,
+      logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
+    }),
   )
 }
 
@@ -189,6 +196,5 @@ function briefJson(site: Site, request: AccessRequest): { readonly [key: string]
 }
 
 function approvalJson(approval: AccessRequest['approvals'][number]): Json {
-  const { person, verdict, atMs, reason: why } = approval
-  return { person, verdict, atMs, reason: why }
+  return { ...approval }
 }

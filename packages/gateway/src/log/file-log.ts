@@ -29,7 +29,7 @@ export interface LogSettings {
   readonly monotonicMs?: () => number
   /** A new segment is begun when the last one has this many bytes. Default 64 MiB. */
   readonly segmentBytesMax?: number
-  /** Up to this many bytes of entries are all read at each start; above, only those since the last checkpoint. Default 64 MiB. */
+  /** Up to this many bytes of entries are all read at each start; above, only those since the last checkpoint. Default 32 MiB, about half a second. */
   readonly scanBytesMax?: number
   /** How long counted reads are gathered. Default 3 ms. */
   readonly readsFlushAfterMs?: number
@@ -91,7 +91,7 @@ export interface FileLog extends Log {
 
 const defaults = {
   segmentBytesMax: 64 * 1024 * 1024,
-  scanBytesMax: 64 * 1024 * 1024,
+  scanBytesMax: 32 * 1024 * 1024,
   readsFlushAfterMs: 3,
   readsDurableWithinMs: 10,
   checkpointEveryMs: 1000,

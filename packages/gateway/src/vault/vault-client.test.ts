@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SnapshotContent } from '@sallyport/core'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { startVault } from '../../../../tests/conformance/vault-process.ts'
+import { askRaw } from '../../../../tests/conformance/vault-raw.ts'
 import { openVault } from './vault-client.ts'
 
 const about = { upstream: 'orders-db', upstreamIdentity: '1', digest: 'd', retainMs: 1000 }
@@ -131,6 +132,27 @@ describe('a vault that dies', () => {
     expect((await third.list()).map((one) => one.id)).toEqual([snapshot.id])
     third.close()
     await last.remove()
+  })
+
+  it('keeps no room for copies that failed, and gives up nothing that is sealed', async () => {
+    const vault = await startVault()
+    const client = await openVault(vault)
+    const broken = client.seal(about, async (seal) => {
+      await seal.put({ name: 'a', bytes: one(randomBytes(3 << 20)) })
+      throw new Error('the connector gave up')
+    })
+    await expect(broken).rejects.toMatchObject({ code: 'copy_failed', cause: { message: 'the connector gave up' } })
+    expect(readdirSync(join(vault.folder, 'staging'))).toEqual([])
+    expect((await client.health()).openSeals).toBe(0)
+    const snapshot = await client.seal(about, async (seal) => {
+      await seal.put({ name: 'a', bytes: one('kept') })
+      return content
+    })
+    const seals = [snapshot.id, snapshot.id.slice(0, 32), '../manifests', '0'.repeat(32)]
+    for (const seal of seals) expect((await askRaw(vault, 'POST', `/v1/seals/${seal}/give-up`)).status).toBeGreaterThan(400)
+    expect((await client.list()).map((listed) => listed.id)).toEqual([snapshot.id])
+    client.close()
+    await vault.remove()
   })
 
   it('two gates at once keep their copies apart', async () => {

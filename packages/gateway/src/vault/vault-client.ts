@@ -6,13 +6,14 @@ import {
   type Seal,
   type SealPart,
   type Snapshot,
+  type SnapshotContent,
   type Vault,
   type VerifierKey,
   type Witness,
 } from '@sallyport/core'
 import { z } from 'zod'
 import { VaultConnection } from './vault-connection.ts'
-import { notDone, toSallyportError } from './vault-refusal.ts'
+import { notDone, toCopyError, toSallyportError } from './vault-refusal.ts'
 import { witnessAt } from './vault-witness.ts'
 
 export interface VaultSettings {
@@ -150,27 +151,41 @@ async function seal(connection: VaultConnection, about: About, fill: Parameters<
     begunSchema,
   )
   const path = `/v1/seals/${begun.seal}`
+  try {
+    return await fillAndFinish(connection, path, about, fill)
+  } catch (error) {
+    // Frees the room of what was put; when this fails too, the vault does so by itself later.
+    await connection.ask({ method: 'POST', path: `${path}/give-up` }, z.object({})).catch(() => undefined)
+    throw error
+  }
+}
+
+async function fillAndFinish(
+  connection: VaultConnection,
+  path: string,
+  about: About,
+  fill: Parameters<Vault['seal']>[1],
+): Promise<Snapshot> {
   const sums = new Map<string, Sum | 'failed'>()
-  const content = await fill(sealAt(connection, path, sums))
+  const { kind, rows, bytes, checksums, manifest } = await filled(fill(sealAt(connection, path, sums)))
   const failed = [...sums].filter(([, sum]) => sum === 'failed').map(([name]) => name)
   if (failed.length > 0) throw copyFailed(`A part of the copy was not taken: ${failed.join(', ').slice(0, 200)}.`)
-  const bytes = [...sums.values()].reduce((sum, one) => sum + (one === 'failed' ? 0 : one.bytes), 0)
-  const body = {
-    kind: content.kind,
-    rows: content.rows,
-    bytes: content.bytes,
-    checksums: { ...content.checksums },
-    manifest: content.manifest,
-  }
-  const timeoutMs = finishMs + bytes / readBackBytesPerMs
+  const putBytes = [...sums.values()].reduce((sum, one) => sum + (one === 'failed' ? 0 : one.bytes), 0)
+  const body = { kind, rows, bytes, checksums: { ...checksums }, manifest }
+  const timeoutMs = finishMs + putBytes / readBackBytesPerMs
   const snapshot = await connection.ask({ method: 'POST', path: `${path}/finish`, body, timeoutMs }, snapshotSchema)
-  const same =
-    snapshot.upstream === upstream &&
-    snapshot.upstreamIdentity === upstreamIdentity &&
-    snapshot.digest === digest &&
-    snapshot.kind === content.kind
-  if (!same || snapshot.rows !== content.rows) throw copyFailed('The vault sealed something else than what it was given.')
+  const sameTarget = snapshot.upstream === about.upstream && snapshot.upstreamIdentity === about.upstreamIdentity
+  const sameContent = snapshot.digest === about.digest && snapshot.kind === kind && snapshot.rows === rows
+  if (!sameTarget || !sameContent) throw copyFailed('The vault sealed something else than what it was given.')
   return snapshot
+}
+
+async function filled(content: Promise<SnapshotContent>): Promise<SnapshotContent> {
+  try {
+    return await content
+  } catch (error) {
+    throw toCopyError(error)
+  }
 }
 
 /** The way in that a connector gets. What the gate sent and what the vault says it has are compared part by part. */

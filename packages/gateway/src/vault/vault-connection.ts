@@ -2,7 +2,7 @@ import { Agent, request as openRequest, type ClientRequest, type IncomingMessage
 import { pipeline } from 'node:stream/promises'
 import { SallyportError, type Json } from '@sallyport/core'
 import { z } from 'zod'
-import { notDone, toSallyportError, VaultRefusal } from './vault-refusal.ts'
+import { notDone, toCopyError, toSallyportError, VaultRefusal } from './vault-refusal.ts'
 
 /** Bytes of a document that the vault answers with, at most: the connector's manifest is in one. */
 const documentBytesMax = 64 << 20
@@ -64,7 +64,7 @@ export class VaultConnection {
     }
   }
 
-  /** Sends a stream, held back to the pace of the vault. An error of the source is passed on as it is, and the vault forgets what it got. */
+  /** Sends a stream, held back to the pace of the vault. An error of the source is passed on, and the vault forgets what it got. */
   async send<Schema extends z.ZodType>(
     path: string,
     source: AsyncIterable<Uint8Array>,
@@ -74,8 +74,8 @@ export class VaultConnection {
     request.setTimeout(this.#settings.idleMs, () => request.destroy(new Error('timeout')))
     const answered = untilAnswered(request)
     const stop = new AbortController()
-    let broken: { readonly error: unknown } | null = null
-    const watched = watch(source, (error) => (broken = { error }))
+    const broken: unknown[] = []
+    const watched = watch(source, (error) => void broken.push(error))
     // Ends by itself once the request is destroyed; its failure shows in `answered` too.
     const sent = pipeline(watched, request, { signal: stop.signal }).catch(() => undefined)
     try {
@@ -84,7 +84,7 @@ export class VaultConnection {
       if (parsed.success) return parsed.data
       throw unavailable('The vault answered something this gate does not understand.')
     } catch (error) {
-      throw fromSource(broken) ?? asKnown(error)
+      throw broken.length === 0 ? asKnown(error) : toCopyError(broken[0])
     } finally {
       stop.abort()
       await sent
@@ -150,14 +150,6 @@ async function readDocument(response: IncomingMessage): Promise<string> {
   throw refusal.success
     ? new VaultRefusal(refusal.data.error, refusal.data.message)
     : unavailable(`The vault answered with status ${status}.`)
-}
-
-/** The source's own error, as it was thrown. */
-function fromSource(broken: { readonly error: unknown } | null): Error | null {
-  if (broken === null) return null
-  return broken.error instanceof Error
-    ? broken.error
-    : new Error('a part could not be read from its source', { cause: broken.error })
 }
 
 async function* watch(

@@ -47,3 +47,15 @@ function describeBreak(error: unknown): string {
   if (error instanceof Error && error.message === 'timeout') return 'did not answer in time'
   return 'broke the connection'
 }
+
+/** What the connector threw while it copied. Its own words may hold rows, so only the cause keeps them. */
+export function toCopyError(error: unknown): SallyportError {
+  if (error instanceof SallyportError) return error
+  return new SallyportError(
+    'copy_failed',
+    'The copy could not be read from the upstream.',
+    'No copy counts; what needs one did not run.',
+    'Send the request again; if it repeats, report it: this is a defect of the connector.',
+    { cause: error },
+  )
+}

@@ -1,7 +1,7 @@
 import { SallyportError } from '@sallyport/core'
 import type { GateChannel } from './gate-channel.ts'
 import type { Line } from './line.ts'
-import { errorResponse, makeReservedName, readErrorFields } from './wire.ts'
+import { errorResponse, inTransaction, makeReservedName, readErrorFields } from './wire.ts'
 
 /** The transaction in which locks for a statement are taken, the statement runs and its rows are counted. */
 export class HeldTransaction {
@@ -48,12 +48,18 @@ export class HeldTransaction {
     }
   }
 
+  /** False when what ran ended the transaction that was to hold it: nothing it did can be undone or counted any more. */
+  get isIntact(): boolean {
+    return this.kind === 'none' || this.#line.flow.status === inTransaction
+  }
+
   /** Undoes it all. An agent's own transaction stays open; whoever refuses aborts it. */
   async rollBack(): Promise<void> {
     const kind = this.kind
     this.kind = 'none'
     if (kind === 'none' || this.#line.ended !== null) return
-    await this.#channel.attempt(kind === 'gate' ? 'ROLLBACK' : `ROLLBACK TO SAVEPOINT ${this.#savepoint}`)
+    const ended = await this.#channel.attempt(kind === 'gate' ? 'ROLLBACK' : `ROLLBACK TO SAVEPOINT ${this.#savepoint}`)
+    if (kind === 'gate' && 'error' in ended) throw new SallyportError('upstream_failed', 'A ROLLBACK failed.', 'The transaction may be open.', 'Connect again.')
   }
 }
 

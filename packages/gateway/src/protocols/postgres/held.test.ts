@@ -117,10 +117,19 @@ test('what could end the gate’s transaction, or is not followed by Sync, is no
   raw.send(parseMessage('', 'delete from t'), bindMessage('', '', []), executeMessage(''), parseMessage('', 'select 1'), bindMessage('', '', []), executeMessage(''), syncMessage)
   expect(await raw.answers()).toEqual(['1', 'E 0A000', 'Z I'])
   expect(await rows()).toBe(10)
+  gate.fake.outcomes.length = 0
   raw.send(queryMessage('delete from t where a = 1; delete from t where a = 2'))
   expect(await raw.answers()).toEqual(['C DELETE 1', 'C DELETE 1', 'Z I'])
   expect(gate.fake.outcomes.map(({ outcome }) => outcome)).toEqual([{ result: 'succeeded', rows: 2 }])
   raw.close()
+})
+
+test('a statement that ends the transaction that holds it, by a way no word shows: unknown, and the session ends', async () => {
+  gate.fake.decide = () => counted()
+  const raw = await gate.raw()
+  raw.send(queryMessage('/* x */ commit'))
+  expect(await raw.answers()).toEqual(['E 58000', 'closed'])
+  expect(gate.fake.outcomes[0]?.outcome.result).toBe('unknown')
 })
 
 test('refused after holding: rolled back, and the lock is gone', async () => {

@@ -62,10 +62,9 @@ export class Line implements Conversable {
   }
 
   send(clearance: Clearance, unit: Unit): void {
-    const before = this.deferred
-    this.deferred = null
     if (this.ended !== null) throw new SallyportError('killed', this.ended, 'Nothing was sent upstream.', 'Connect again.')
-    this.backend.send(clearance, unit, before)
+    this.backend.send(clearance, unit, this.deferred)
+    this.deferred = null
   }
 
   /** A Sync or Query of the client was written, or will be answered by the gate. */

@@ -77,7 +77,7 @@ export class UnitRunner {
       return refusedBy(error)
     } finally {
       this.state = 'none'
-      if (this.#line.ended === null) await this.#transaction.rollBack()
+      await this.#rollBack()
       await this.#line.backend.protect.end(this.#succeeded && this.#line.ended === null).catch(() => undefined)
     }
   }
@@ -157,7 +157,7 @@ export class UnitRunner {
     const held = this.#held
     if (wanted === null || held === null) throw unsupported('No statement is being decided.', 'Report this: it is a defect of the gate.')
     if (this.#transaction.kind === 'none') {
-      if (wanted.portal === null && !mayRunHeld(wanted.text)) throw unsupported('This text controls transactions, and one of its statements must be held until it is counted.', 'Send its statements one by one.')
+      if (!mayRunHeld(wanted.text)) throw unsupported('This text controls transactions, and one of its statements must be held until it is counted.', 'Send its statements one by one.')
       if (wanted.portal !== null && !(await this.#syncFollows(held, wanted.unit.bytes.length))) {
         throw unsupported('This statement must be held until it is counted, and more follows it before Sync.', 'Send Sync right after its Execute.')
       }
@@ -205,7 +205,8 @@ export class UnitRunner {
     const line = this.#line
     line.touched = true
     if (wanted.portal !== null && wanted.statement !== null) {
-      const bind = wanted.unit.bytes.length > bindKeptBytesMax ? null : wanted.unit.bytes
+      const bindBytes = 1 + wanted.unit.bytes.readInt32BE(1)
+      const bind = bindBytes > bindKeptBytesMax ? null : Buffer.from(wanted.unit.bytes.subarray(0, bindBytes))
       line.statements.bind(wanted.portal, { statement: wanted.statement, batch: line.batch, kind, suspended: false, bind })
       if (hasExecute(wanted)) line.executes += 1
     } else line.statements.close('')
@@ -277,25 +278,43 @@ export class UnitRunner {
       return null
     }
     const answer = line.flow.release()
+    // What failed is held back with the rest: the gate may speak on.
+    line.flow.errored = false
     if (ran.result === 'failed') {
-      if (this.#transaction.kind === 'gate') await this.#transaction.rollBack()
+      if (this.#transaction.kind === 'gate') await this.#rollBack()
       this.#transaction.kind = 'none'
       await this.#conclude(cleared, outcomeOf(ran))
       return this.#answer(answer ?? [], true)
     }
+    if (!this.#transaction.isIntact) return this.#lost(cleared, 'The statement ended the transaction that held it.')
     const refused = await this.#settle(cleared, answer === null)
     if (refused !== null) {
-      await this.#transaction.rollBack()
+      await this.#rollBack()
       await this.#conclude(cleared, { result: 'failed', detail: `rolled back: ${refused.code}` })
       return refused
     }
-    const ended = await this.#transaction.finish().catch(() => null)
-    if (this.#line.ended !== null) {
-      await this.#conclude(cleared, { result: 'unknown', detail: 'the connection broke at commit' })
-      return null
-    }
+    const ended = await this.#transaction.finish().catch(() => 'broken' as const)
+    if (ended === 'broken') return this.#lost(cleared, 'The connection broke at commit.')
     await this.#conclude(cleared, ended === null ? outcomeOf(ran) : { result: 'failed', detail: `SQLSTATE ${sqlStateOfError(ended.error)} at commit` })
     return ended === null ? this.#answer(answer ?? [], false) : this.#answer([ended.error], true)
+  }
+
+  /** Nobody can tell any more whether it lasts: said so on the log, and the session ends. */
+  async #lost(cleared: Cleared, why: string): Promise<null> {
+    this.#transaction.kind = 'none'
+    await this.#conclude(cleared, { result: 'unknown', detail: why })
+    this.#parts.end(why, 'upstream_failed')
+    return null
+  }
+
+  /** A transaction of the gate's that can't be ended would hold locks, and take the agent's next statements in: then the session ends. */
+  async #rollBack(): Promise<void> {
+    if (this.#transaction.kind === 'none' || this.#line.ended !== null) return
+    try {
+      await this.#transaction.rollBack()
+    } catch {
+      this.#parts.end('The transaction of a refused statement could not be rolled back.', 'upstream_failed')
+    }
   }
 
   async #settle(cleared: Cleared, tooMuch: boolean): Promise<Refused | null> {

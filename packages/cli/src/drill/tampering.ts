@@ -1,0 +1,125 @@
+import { execFile } from 'node:child_process'
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { decodeSegment, encodeGroup, encodeSegmentHeader, leafHash, noteSigner, parseSegmentName, segmentName, signCheckpoint, TileTree } from '@sallyport/core'
+import { z } from 'zod'
+import type { Act } from './act.ts'
+import type { Play } from './acts.ts'
+
+/** One way to falsify a log on disk, by someone who may write every file of the gate's and knows its formats. */
+interface Tampering {
+  readonly what: string
+  /** Finding kinds of `log verify` of which one must be there. */
+  readonly found: readonly string[]
+  change(directory: string, stateDirectory: string): void
+}
+
+const cli = fileURLToPath(new URL('../cli.ts', import.meta.url))
+const reportShape = z.object({ ok: z.boolean(), findings: z.array(z.object({ kind: z.string() })), size: z.number() })
+
+const tamperings: readonly Tampering[] = [
+  { what: 'a changed byte', found: ['damaged'], change: (directory) => flipByte(directory) },
+  { what: 'a changed entry, checksums made good', found: ['entry_changed', 'root_mismatch'], change: (directory) => rewrite(directory, changeOne) },
+  { what: 'a removed entry', found: ['entry_removed', 'root_mismatch'], change: (directory) => rewrite(directory, (entries) => entries.toSpliced(middle(entries), 1)) },
+  { what: 'two entries reordered', found: ['entries_reordered', 'root_mismatch', 'entry_changed'], change: (directory) => rewrite(directory, swapTwo) },
+  { what: 'an added entry', found: ['entry_added', 'root_mismatch'], change: (directory) => rewrite(directory, (entries) => entries.toSpliced(middle(entries), 0, ...entries.slice(0, 1))) },
+  { what: 'a truncated tail', found: ['truncated'], change: (directory) => rewrite(directory, (entries) => entries.slice(0, -3)) },
+  { what: "a truncated tail, re-signed with the gateway's own key", found: ['truncated'], change: (directory, state) => rewriteSigned(directory, state, (entries) => entries.slice(0, -3)) },
+  { what: "a rewrite, re-signed with the gateway's own key", found: ['rewritten'], change: (directory, state) => rewriteSigned(directory, state, changeOne) },
+]
+
+/** Must be the last act: it stops the gate. */
+export const logAct: Act<Play> = {
+  act: 'the log: verified as it is, and after each way to falsify it',
+  expected: `true log verified; ${tamperings.length} of ${tamperings.length} falsifications found`,
+  play: async ({ stage }) => {
+    await stage.stopGate()
+    const log = join(stage.directory, 'log')
+    const witness = join(stage.directory, 'vault', 'witness', 'checkpoint')
+    const truth = await verify(log, witness)
+    const evidence: Record<string, string | boolean | number> = { entries: truth.size, trueLogVerified: truth.ok }
+    let found = 0
+    for (const { what, found: expected, change } of tamperings) {
+      const copy = join(stage.directory, 'tampered')
+      cpSync(log, copy, { recursive: true })
+      change(copy, stage.directory)
+      const report = await verify(copy, witness)
+      const kinds = report.findings.map(({ kind }) => kind)
+      rmSync(copy, { recursive: true })
+      evidence[what] = kinds.join(', ') || 'NOT FOUND'
+      if (!report.ok && kinds.some((kind) => expected.includes(kind))) found += 1
+    }
+    return { observed: `true log ${truth.ok ? 'verified' : `not verified: ${truth.findings.map(({ kind }) => kind).join(', ')}`}; ${found} of ${tamperings.length} falsifications found`, client: 'sallyport log verify', evidence }
+  },
+}
+
+/** The command as a person would run it, in a process of its own. */
+function verify(directory: string, witness: string): Promise<z.infer<typeof reportShape>> {
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [cli, 'log', 'verify', directory, '--witness', witness, '--json'], { timeout: 30_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+      const parsed = reportShape.safeParse(parseJson(stdout))
+      if (parsed.success) resolve(parsed.data)
+      else reject(new Error(`log verify gave no report: ${stderr.slice(0, 300) || String(error)}`))
+    })
+  })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+function segments(directory: string): readonly string[] {
+  return readdirSync(join(directory, 'entries'))
+    .filter((name) => parseSegmentName(name) !== null)
+    .toSorted()
+}
+
+function readEntries(directory: string): readonly Uint8Array[] {
+  return segments(directory).flatMap((name) => decodeSegment(readFileSync(join(directory, 'entries', name))).groups.flatMap(({ entries }) => entries))
+}
+
+function flipByte(directory: string): void {
+  const [name = ''] = segments(directory)
+  const path = join(directory, 'entries', name)
+  const bytes = readFileSync(path)
+  const at = Math.floor(bytes.length / 2)
+  bytes[at] = (bytes[at] ?? 0) ^ 1
+  writeFileSync(path, bytes)
+}
+
+function middle(entries: readonly unknown[]): number {
+  return Math.floor(entries.length / 2)
+}
+
+function changeOne(entries: readonly Uint8Array[]): readonly Uint8Array[] {
+  const at = entries.findIndex((entry) => Buffer.from(entry).includes('"agent":"coder"'))
+  return entries.map((entry, index) => (index === at ? Buffer.from(Buffer.from(entry).toString().replace('"agent":"coder"', '"agent":"other"')) : entry))
+}
+
+function swapTwo(entries: readonly Uint8Array[]): readonly Uint8Array[] {
+  const at = middle(entries)
+  return entries.toSpliced(at, 2, ...entries.slice(at, at + 2).toReversed())
+}
+
+function rewrite(directory: string, change: (entries: readonly Uint8Array[]) => readonly Uint8Array[]): readonly Uint8Array[] {
+  const entries = change(readEntries(directory))
+  for (const name of segments(directory)) rmSync(join(directory, 'entries', name))
+  writeFileSync(join(directory, 'entries', segmentName(0)), Buffer.concat([encodeSegmentHeader(0), encodeGroup(0, entries)]))
+  return entries
+}
+
+/** What whoever broke into the gateway could do: the signature is its own. Tiles go, since they can be derived again. */
+function rewriteSigned(directory: string, stateDirectory: string, change: (entries: readonly Uint8Array[]) => readonly Uint8Array[]): void {
+  const entries = rewrite(directory, change)
+  rmSync(join(directory, 'tile'), { recursive: true, force: true })
+  rmSync(join(directory, 'witnessed'), { force: true })
+  const tree = new TileTree()
+  for (const entry of entries) tree.append(leafHash(entry))
+  const signer = noteSigner(readFileSync(join(stateDirectory, 'log.origin'), 'utf8'), Buffer.from(readFileSync(join(stateDirectory, 'log.key'), 'utf8'), 'hex'))
+  writeFileSync(join(directory, 'checkpoint'), signCheckpoint({ origin: signer.key.name, size: tree.size, root: tree.root() }, signer))
+}
