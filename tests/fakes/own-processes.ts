@@ -29,3 +29,8 @@ export async function waitUntil(what: string, isDone: () => boolean, timeoutMs =
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
+
+/** For tests of what only root can do (start as one user and work as another). Fails by name where it cannot be tried. */
+export function requireRoot(): void {
+  if (process.getuid?.() !== 0) throw new Error('this test needs root: run it as `sudo npm test`, or in a container')
+}

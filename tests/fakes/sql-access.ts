@@ -57,7 +57,8 @@ export class PgChannel implements SqlChannel {
 
 function readRows(result: unknown): readonly SqlRow[] {
   if (typeof result !== 'object' || result === null || !('rows' in result) || !Array.isArray(result.rows)) return []
-  return result.rows
+  const found: readonly unknown[] = result.rows
+  return found.map((row) => (Array.isArray(row) ? row.map((value: unknown) => (typeof value === 'string' ? value : null)) : []))
 }
 
 type Wire = pg.Connection

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { findProcessesOf, waitUntil } from '../../../tests/fakes/own-processes.ts'
+import { findProcessesOf, requireRoot, waitUntil } from '../../../tests/fakes/own-processes.ts'
 import { clusterNameOf } from './playground/leftover.ts'
 import { readRun } from './state-directory.ts'
 
@@ -125,7 +125,8 @@ describe('a playground from start to end', () => {
     expect(livingOf(state)).toBe(0)
   })
 
-  test.runIf(process.getuid?.() === 0)('level 2 when agents are said to run as a user who cannot become the gate’s', async () => {
+  test('level 2 when agents are said to run as a user who cannot become the gate’s', async () => {
+    requireRoot()
     const up = startUp(state, '', [], { FAKE_AGENT_USER: 'daemon' })
     await waitUntil('the welcome', isReady(up), 30_000)
     expect(up.output()).toContain('Isolation level 2')

@@ -11,7 +11,12 @@ export interface AskedOperation {
   readonly kind: ImpactKind
   readonly reversible: boolean
   readonly why: string
-  readonly resources: readonly { readonly type: string; readonly name: string; readonly identity: string | null; readonly schemaHash: string | null }[]
+  readonly resources: readonly {
+    readonly type: string
+    readonly name: string
+    readonly identity: string | null
+    readonly schemaHash: string | null
+  }[]
   /** Measured when asked. */
   readonly rows: number | null
   readonly bytes: number | null
@@ -73,7 +78,10 @@ export interface AccessRequest {
 }
 
 /** The bytes a passkey signs for one verdict on one request (DESIGN §6): SHA-256, hex. What is shown is what is signed. */
-export function challengeOf(request: Pick<AccessRequest, 'id' | 'nonce' | 'question' | 'expiresAtMs'>, verdict: 'approve' | 'reject'): string {
+export function challengeOf(
+  request: Pick<AccessRequest, 'id' | 'nonce' | 'question' | 'expiresAtMs'>,
+  verdict: 'approve' | 'reject',
+): string {
   return digestJson({
     v: 1,
     purpose: 'sallyport verdict',
@@ -94,7 +102,10 @@ export function questionJson(question: Question): Json {
     environment: question.environment,
     text: question.text,
     bindValues: question.bindValues,
-    operations: question.operations.map((operation) => ({ ...operation, resources: operation.resources.map((resource) => ({ ...resource })) })),
+    operations: question.operations.map((operation) => ({
+      ...operation,
+      resources: operation.resources.map((resource) => ({ ...resource })),
+    })),
     rowsMax: question.rowsMax,
     copy: question.copy,
     approvalsNeeded: question.approvalsNeeded,

@@ -42,10 +42,20 @@ export function spendClearance(clearance: Clearance, bytesSha256: string, killEp
   open.delete(clearance)
   if (content.bytesSha256 !== bytesSha256) throw invalid('the bytes to be sent are not those that were cleared')
   if (content.killEpoch !== killEpoch) {
-    throw new SallyportError('killed', 'A kill switch was pulled after this was cleared.', 'Nothing was sent upstream.', 'Wait until a person releases the kill.')
+    throw new SallyportError(
+      'killed',
+      'A kill switch was pulled after this was cleared.',
+      'Nothing was sent upstream.',
+      'Wait until a person releases the kill.',
+    )
   }
 }
 
 function invalid(what: string): SallyportError {
-  return new SallyportError('clearance_invalid', what, 'Nothing was sent upstream.', 'Send the request again; if it repeats, report it: this is a defect of the gate.')
+  return new SallyportError(
+    'clearance_invalid',
+    what,
+    'Nothing was sent upstream.',
+    'Send the request again; if it repeats, report it: this is a defect of the gate.',
+  )
 }

@@ -31,12 +31,26 @@ export interface SqlAccess {
   hold(sql: string): Promise<void>
 }
 
+/** How a connector reaches an HTTP upstream with the gate's own credential: bounded, no redirects followed, the credential never in the answer. */
+export interface HttpAccess {
+  readonly kind: 'http'
+  /** A request of the gate's own, to read what things are (names, sizes, environment). `path` begins with a slash. */
+  ask(
+    method: 'GET' | 'POST',
+    path: string,
+    headers: { readonly [name: string]: string },
+    body: Uint8Array | null,
+  ): Promise<{ readonly status: number; readonly body: Uint8Array }>
+  /** Ways into other upstreams that configuration ties to things of this one: a volume to the database that lies on it. Null: not tied. */
+  tied(type: string, id: string): Upstream | null
+}
+
 /** For what needs no way in: `explain` works with no gate and no upstream. */
 export interface NoAccess {
   readonly kind: 'none'
 }
 
-export type Access = SqlAccess | NoAccess
+export type Access = SqlAccess | HttpAccess | NoAccess
 
 export interface Upstream {
   readonly name: string

@@ -29,7 +29,12 @@ const facts: DecisionFacts = {
   coolOffMs: 900_000,
 }
 
-function operation(kind: ImpactKind, copy: CopyPlan = { kind: 'none' }, reversible = kind !== 'destroy' && kind !== 'unknown', rows?: number): ResolvedOperation {
+function operation(
+  kind: ImpactKind,
+  copy: CopyPlan = { kind: 'none' },
+  reversible = kind !== 'destroy' && kind !== 'unknown',
+  rows?: number,
+): ResolvedOperation {
   return {
     action: `postgres.${kind === 'destroy' ? 'drop_table' : 'thing'}`,
     resources: [],
@@ -43,36 +48,60 @@ const tables: CopyPlan = { kind: 'tables', tables: ['public.orders'], bytesEstim
 
 describe('decide', () => {
   it('runs reads and reversible writes in scope', () => {
-    expect(decide([operation('read'), operation('write')], subject, facts, policy)).toEqual({ outcome: 'permit', obligations: [], promptless: false })
+    expect(decide([operation('read'), operation('write')], subject, facts, policy)).toEqual({
+      outcome: 'permit',
+      obligations: [],
+      promptless: false,
+    })
   })
 
   it('denies what is out of scope, and no approval changes that', () => {
-    const denied = decide([operation('write')], { agent: 'reader', owner: 'ada' }, { ...facts, approvers: ['bob', 'eve'] }, policy)
+    const denied = decide(
+      [operation('write')],
+      { agent: 'reader', owner: 'ada' },
+      { ...facts, approvers: ['bob', 'eve'] },
+      policy,
+    )
     expect(denied).toMatchObject({ outcome: 'deny', code: 'not_in_scope', requestable: null })
   })
 
   it('denies an agent nobody configured', () => {
-    expect(decide([operation('read')], { agent: 'stranger', owner: 'ada' }, facts, policy)).toMatchObject({ code: 'not_in_scope' })
+    expect(decide([operation('read')], { agent: 'stranger', owner: 'ada' }, facts, policy)).toMatchObject({
+      code: 'not_in_scope',
+    })
   })
 
   it('asks one person for a drop with a possible copy, then demands the copy', () => {
     const drop = [operation('destroy', tables)]
-    expect(decide(drop, subject, facts, policy)).toMatchObject({ code: 'approval_required', requestable: { approvalsNeeded: 1, delayMs: 0 } })
-    expect(decide(drop, subject, { ...facts, approvers: ['bob'] }, policy)).toMatchObject({ outcome: 'permit', obligations: ['snapshot'] })
+    expect(decide(drop, subject, facts, policy)).toMatchObject({
+      code: 'approval_required',
+      requestable: { approvalsNeeded: 1, delayMs: 0 },
+    })
+    expect(decide(drop, subject, { ...facts, approvers: ['bob'] }, policy)).toMatchObject({
+      outcome: 'permit',
+      obligations: ['snapshot'],
+    })
     expect(decide(drop, subject, { ...facts, approvers: ['bob'], copyProven: true }, policy)).toMatchObject({ outcome: 'permit' })
   })
 
   it('does not count the owner in team mode, in any spelling, nor one person twice', () => {
     for (const approvers of [['ada'], ['ADA'], [' ada'], ['ａｄａ']]) {
-      expect(decide([operation('destroy', tables)], subject, { ...facts, approvers }, policy)).toMatchObject({ code: 'approval_required' })
+      expect(decide([operation('destroy', tables)], subject, { ...facts, approvers }, policy)).toMatchObject({
+        code: 'approval_required',
+      })
     }
     expect(countApprovers(['bob', 'Bob', 'BOB '], 'ada', 'team')).toEqual({ counted: 1, ownerAlone: false })
   })
 
   it('lets the owner approve alone in solo mode only after the cool-off', () => {
     const solo = { ...facts, mode: 'solo', approvers: ['ada'], copyProven: true } as const
-    expect(decide([operation('destroy', tables)], subject, solo, policy)).toMatchObject({ code: 'approval_required', requestable: { approvalsNeeded: 1, delayMs: 900_000 } })
-    expect(decide([operation('destroy', tables)], subject, { ...solo, delayed: true }, policy)).toMatchObject({ outcome: 'permit' })
+    expect(decide([operation('destroy', tables)], subject, solo, policy)).toMatchObject({
+      code: 'approval_required',
+      requestable: { approvalsNeeded: 1, delayMs: 900_000 },
+    })
+    expect(decide([operation('destroy', tables)], subject, { ...solo, delayed: true }, policy)).toMatchObject({
+      outcome: 'permit',
+    })
   })
 
   it('refuses what destroys and cannot be copied, whoever approved', () => {
@@ -82,8 +111,12 @@ describe('decide', () => {
   })
 
   it('never treats unknown more mildly than destroy', () => {
-    expect(decide([operation('unknown')], subject, { ...facts, approvers: ['bob'] }, policy)).toMatchObject({ requestable: { approvalsNeeded: 2 } })
-    expect(decide([operation('unknown')], subject, { ...facts, approvers: ['bob', 'eve'] }, policy)).toMatchObject({ outcome: 'permit' })
+    expect(decide([operation('unknown')], subject, { ...facts, approvers: ['bob'] }, policy)).toMatchObject({
+      requestable: { approvalsNeeded: 2 },
+    })
+    expect(decide([operation('unknown')], subject, { ...facts, approvers: ['bob', 'eve'] }, policy)).toMatchObject({
+      outcome: 'permit',
+    })
   })
 
   it('runs few rows without a prompt, and asks once the window is spent or rows were not counted', () => {
@@ -91,26 +124,44 @@ describe('decide', () => {
     expect(decide([few], subject, facts, policy)).toEqual({ outcome: 'permit', obligations: ['snapshot'], promptless: true })
     expect(decide([few], subject, { ...facts, rowsSpent: 991 }, policy)).toMatchObject({ code: 'approval_required' })
     expect(decide([few, operation('destroy', tables)], subject, facts, policy)).toMatchObject({ code: 'approval_required' })
-    expect(decide([operation('destroy', { kind: 'rows', rowsEstimate: 600 }), operation('destroy', { kind: 'rows', rowsEstimate: 600 })], subject, facts, policy)).toMatchObject({ code: 'approval_required' })
+    expect(
+      decide(
+        [operation('destroy', { kind: 'rows', rowsEstimate: 600 }), operation('destroy', { kind: 'rows', rowsEstimate: 600 })],
+        subject,
+        facts,
+        policy,
+      ),
+    ).toMatchObject({ code: 'approval_required' })
   })
 
   it('asks a person for escalate and disrupt, two for an irreversible write', () => {
-    expect(decide([operation('escalate')], subject, facts, policy)).toMatchObject({ requestable: { approvalsNeeded: 1, delayMs: 0 } })
+    expect(decide([operation('escalate')], subject, facts, policy)).toMatchObject({
+      requestable: { approvalsNeeded: 1, delayMs: 0 },
+    })
     expect(decide([operation('disrupt')], subject, facts, policy)).toMatchObject({ requestable: { approvalsNeeded: 1 } })
-    expect(decide([operation('write', { kind: 'none' }, false)], subject, facts, policy)).toMatchObject({ requestable: { approvalsNeeded: 2 } })
+    expect(decide([operation('write', { kind: 'none' }, false)], subject, facts, policy)).toMatchObject({
+      requestable: { approvalsNeeded: 2 },
+    })
   })
 
   it('lets the worst operation decide', () => {
-    expect(decide([operation('read'), operation('destroy', tables)], subject, facts, policy)).toMatchObject({ code: 'approval_required' })
+    expect(decide([operation('read'), operation('destroy', tables)], subject, facts, policy)).toMatchObject({
+      code: 'approval_required',
+    })
     expect(decide([], subject, facts, policy)).toMatchObject({ code: 'unreadable' })
   })
 
   it('keeps guards for production; elsewhere scope decides', () => {
-    expect(decide([operation('destroy', tables)], subject, { ...facts, environment: 'staging' }, policy)).toMatchObject({ outcome: 'permit', obligations: [] })
+    expect(decide([operation('destroy', tables)], subject, { ...facts, environment: 'staging' }, policy)).toMatchObject({
+      outcome: 'permit',
+      obligations: [],
+    })
   })
 
   it('permits by action name', () => {
-    expect(decide([operation('destroy', tables)], { agent: 'dropper', owner: 'ada' }, facts, policy)).toMatchObject({ code: 'approval_required' })
+    expect(decide([operation('destroy', tables)], { agent: 'dropper', owner: 'ada' }, facts, policy)).toMatchObject({
+      code: 'approval_required',
+    })
     expect(decide([operation('read')], { agent: 'dropper', owner: 'ada' }, facts, policy)).toMatchObject({ code: 'not_in_scope' })
   })
 })
@@ -137,7 +188,8 @@ describe('policy', () => {
 
   it('parses scope in words and says what is wrong', () => {
     expect(parseScope('write staging')).toEqual({ kinds: ['read', 'write'], action: null, upstream: 'staging' })
-    for (const text of ['', 'read', 'read a b', 'erase x', 'read *', 'read x"', 'a"b.c x']) expect(typeof parseScope(text)).toBe('string')
+    for (const text of ['', 'read', 'read a b', 'erase x', 'read *', 'read x"', 'a"b.c x'])
+      expect(typeof parseScope(text)).toBe('string')
     expect(isReadOnly([scope('read a'), scope('write b')], 'a')).toBe(true)
     expect(isReadOnly([scope('read a'), scope('postgres.insert a')], 'a')).toBe(false)
   })

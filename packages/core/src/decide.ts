@@ -50,7 +50,11 @@ export function isSamePerson(left: string, right: string): boolean {
 }
 
 /** The verdicts that count: an agent's owner counts in solo mode only. Each person once. */
-export function countApprovers(approvers: readonly string[], owner: string, mode: 'solo' | 'team'): { counted: number; ownerAlone: boolean } {
+export function countApprovers(
+  approvers: readonly string[],
+  owner: string,
+  mode: 'solo' | 'team',
+): { counted: number; ownerAlone: boolean } {
   const distinct = approvers.filter((name, index) => approvers.findIndex((other) => isSamePerson(name, other)) === index)
   const others = distinct.filter((name) => !isSamePerson(name, owner))
   if (mode === 'team') return { counted: others.length, ownerAlone: false }
@@ -58,8 +62,18 @@ export function countApprovers(approvers: readonly string[], owner: string, mode
 }
 
 /** The pure decision: operations × policies × facts. The worst operation decides for its request; any error denies. */
-export function decide(operations: readonly ResolvedOperation[], subject: Subject, facts: DecisionFacts, policy: PolicyEngine): Decision {
-  if (operations.length === 0) return denyFlat('unreadable', 'The request holds no operation that the gate understands.', 'Send a request that does one thing the gate can read.')
+export function decide(
+  operations: readonly ResolvedOperation[],
+  subject: Subject,
+  facts: DecisionFacts,
+  policy: PolicyEngine,
+): Decision {
+  if (operations.length === 0)
+    return denyFlat(
+      'unreadable',
+      'The request holds no operation that the gate understands.',
+      'Send a request that does one thing the gate can read.',
+    )
   const decisions = operations.map((operation) => decideOne(operation, operations, subject, facts, policy))
   const denials = decisions.filter((decision) => decision.outcome === 'deny')
   const final = denials.find((denial) => denial.requestable === null)
@@ -73,10 +87,21 @@ export function decide(operations: readonly ResolvedOperation[], subject: Subjec
   }
 }
 
-function decideOne(operation: ResolvedOperation, all: readonly ResolvedOperation[], subject: Subject, facts: DecisionFacts, policy: PolicyEngine): Decision {
+function decideOne(
+  operation: ResolvedOperation,
+  all: readonly ResolvedOperation[],
+  subject: Subject,
+  facts: DecisionFacts,
+  policy: PolicyEngine,
+): Decision {
   const copyPossible = operation.copy.kind === 'rows' || operation.copy.kind === 'tables'
   const now = evaluateOne(operation, all, subject, facts, policy, copyPossible && facts.copyProven)
-  if (now.errors.length > 0) return denyFlat('refused_by_guard', `A policy failed, and what fails denies: ${now.errors.join('; ')}`, 'Ask whoever keeps the policy to mend it.')
+  if (now.errors.length > 0)
+    return denyFlat(
+      'refused_by_guard',
+      `A policy failed, and what fails denies: ${now.errors.join('; ')}`,
+      'Ask whoever keeps the policy to mend it.',
+    )
   if (!now.inScope) return denyOutOfScope(operation, subject, facts)
   const then = copyPossible ? evaluateOne(operation, all, subject, facts, policy, true) : now
   if (then.forbidding.length === 0) return permit(operation, now.forbidding, facts)
@@ -86,8 +111,13 @@ function decideOne(operation: ResolvedOperation, all: readonly ResolvedOperation
 }
 
 function permit(operation: ResolvedOperation, open: readonly Guard[], facts: DecisionFacts): Permit {
-  const needsCopy = open.length > 0 || (facts.copyProven && operation.copy.kind !== 'none' && operation.copy.kind !== 'impossible')
-  const promptless = operation.copy.kind === 'rows' && operation.impact.kind === 'destroy' && facts.environment === 'production' && facts.approvers.length === 0
+  const needsCopy =
+    open.length > 0 || (facts.copyProven && operation.copy.kind !== 'none' && operation.copy.kind !== 'impossible')
+  const promptless =
+    operation.copy.kind === 'rows' &&
+    operation.impact.kind === 'destroy' &&
+    facts.environment === 'production' &&
+    facts.approvers.length === 0
   return { outcome: 'permit', obligations: needsCopy ? ['snapshot'] : [], promptless }
 }
 
@@ -129,14 +159,21 @@ export function countRows(operations: readonly ResolvedOperation[]): number | nu
   let total = 0
   for (const operation of operations) {
     if (severity(operation.impact.kind) < severity('destroy')) continue
-    const rows = operation.copy.kind === 'rows' ? Math.max(operation.copy.rowsEstimate, operation.impact.scope?.rows ?? 0) : operation.impact.scope?.rows
+    const rows =
+      operation.copy.kind === 'rows'
+        ? Math.max(operation.copy.rowsEstimate, operation.impact.scope?.rows ?? 0)
+        : operation.impact.scope?.rows
     if (rows === undefined) return null
     total += rows
   }
   return total
 }
 
-function neededFor(guards: readonly Guard[], operation: ResolvedOperation, facts: DecisionFacts): { approvalsNeeded: number; delayMs: number } {
+function neededFor(
+  guards: readonly Guard[],
+  operation: ResolvedOperation,
+  facts: DecisionFacts,
+): { approvalsNeeded: number; delayMs: number } {
   const people = guards.some((guard) => guard.obligation === 'people')
   if (facts.mode === 'team') return { approvalsNeeded: people ? 2 : 1, delayMs: 0 }
   const waits = people || !operation.impact.reversible
@@ -165,11 +202,21 @@ function denyForCopy(operation: ResolvedOperation, guards: readonly Guard[]): De
   const plan = operation.copy
   const why = plan.kind === 'impossible' ? plan.reason : 'nothing says how a copy of it could be made'
   const remedy = plan.kind === 'impossible' ? plan.remedy : 'Ask for a smaller operation whose loss can be copied first.'
-  return { outcome: 'deny', code: 'no_copy_possible', reasons: guards, message: `No copy of what ${operation.action} destroys can be made: ${why}`, next: remedy, requestable: null }
+  return {
+    outcome: 'deny',
+    code: 'no_copy_possible',
+    reasons: guards,
+    message: `No copy of what ${operation.action} destroys can be made: ${why}`,
+    next: remedy,
+    requestable: null,
+  }
 }
 
 function denyByGuards(code: ErrorCode, guards: readonly Guard[], requestable: Deny['requestable']): Deny {
-  const next = requestable === null ? 'No approval changes this; ask whoever keeps the policy.' : 'Wait for people to decide, then send exactly the same request again.'
+  const next =
+    requestable === null
+      ? 'No approval changes this; ask whoever keeps the policy.'
+      : 'Wait for people to decide, then send exactly the same request again.'
   return { outcome: 'deny', code, reasons: guards, message: guards.map((guard) => guard.why).join(' '), next, requestable }
 }
 

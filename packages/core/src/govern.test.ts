@@ -8,7 +8,13 @@ import { giveVerdict, type VerdictPorts } from './verdict.ts'
 import { approvalOf, makeBench, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
 
 function operation(kind: ImpactKind, context: Operation['context'] = {}): Operation {
-  return { action: `fake.${kind}`, resources: [{ type: 'table', name: 'orders', identity: '1', schemaHash: 'a' }], impact: { kind, reversible: kind !== 'destroy' && kind !== 'unknown' }, why: 'a test', context }
+  return {
+    action: `fake.${kind}`,
+    resources: [{ type: 'table', name: 'orders', identity: '1', schemaHash: 'a' }],
+    impact: { kind, reversible: kind !== 'destroy' && kind !== 'unknown' },
+    why: 'a test',
+    context,
+  }
 }
 function resolved(kind: ImpactKind, copy: CopyPlan, rows: number): ResolvedOperation {
   return { ...operation(kind), impact: { kind, reversible: kind !== 'destroy', scope: { rows, exact: true } }, copy }
@@ -22,7 +28,14 @@ function ask(bench: Bench, over: Partial<Asked> = {}): Asked {
     upstream: bench.upstream,
     connector: 'fake',
     decoded: {},
-    payload: { protocol: 'fake', upstream: 'orders-db', upstreamIdentity: 'system:1', bytesSha256: 'ab'.repeat(32), bindValues: [], settings: {} },
+    payload: {
+      protocol: 'fake',
+      upstream: 'orders-db',
+      upstreamIdentity: 'system:1',
+      bytesSha256: 'ab'.repeat(32),
+      bindValues: [],
+      settings: {},
+    },
     text: 'DROP TABLE orders',
     key: null,
     ...over,
@@ -34,7 +47,15 @@ function attend(waitMs = 0): Attendance & { readonly notices: string[] } {
 }
 function verdictPorts(bench: Bench): VerdictPorts {
   const { clock, random, log, requests } = bench.ports
-  return { clock, random, log, requests, policyHash: () => bench.ports.policy().hash, mode: () => bench.settings.mode, grantMs: 900_000 }
+  return {
+    clock,
+    random,
+    log,
+    requests,
+    policyHash: () => bench.ports.policy().hash,
+    mode: () => bench.settings.mode,
+    grantMs: 900_000,
+  }
 }
 function cleared(answer: Cleared | Refusal): Cleared {
   if (answer.outcome !== 'cleared') throw new Error(`refused: ${answer.message}`)
@@ -71,7 +92,10 @@ describe('govern', () => {
     await remember()
     bench.log.failing = true
     expect(govern.recall(bench.session, 'select')).toBe(false)
-    expect(await govern.ask(ask(bench, { key: 'select' }), attend())).toMatchObject({ outcome: 'refused', code: 'log_unavailable' })
+    expect(await govern.ask(ask(bench, { key: 'select' }), attend())).toMatchObject({
+      outcome: 'refused',
+      code: 'log_unavailable',
+    })
     bench.log.failing = false
     bench.killSwitch.pull('test')
     expect(govern.recall(bench.session, 'select')).toBe(false)
@@ -93,7 +117,10 @@ describe('govern', () => {
   it('runs nothing when the log cannot append', async () => {
     const bench = makeBench(scriptConnector([operation('write')]))
     bench.log.failing = true
-    expect(await createGovern(bench.ports).ask(ask(bench), attend())).toMatchObject({ outcome: 'refused', code: 'log_unavailable' })
+    expect(await createGovern(bench.ports).ask(ask(bench), attend())).toMatchObject({
+      outcome: 'refused',
+      code: 'log_unavailable',
+    })
   })
 
   it('does not accept a forged or copied clearance', async () => {
@@ -218,7 +245,8 @@ describe('govern', () => {
   it('does not flood people: a bounded number of questions an agent', async () => {
     const bench = dropBench()
     const govern = createGovern(bench.ports)
-    for (let index = 0; index < 3; index += 1) await govern.ask(ask(bench, { payload: { ...ask(bench).payload, bytesSha256: `${index}`.repeat(64) } }), attend())
+    for (let index = 0; index < 3; index += 1)
+      await govern.ask(ask(bench, { payload: { ...ask(bench).payload, bytesSha256: `${index}`.repeat(64) } }), attend())
     expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'limit_exceeded' })
   })
 
@@ -247,9 +275,15 @@ describe('giveVerdict', () => {
     if (request === undefined) throw new Error('no request')
     const ports = verdictPorts(bench)
     const good = approvalOf(request, 'bob')
-    expect(await giveVerdict(ports, request.id, { ...good, challenge: approvalOf(request, 'bob', 'reject').challenge })).toMatchObject({ result: 'refused' })
-    expect(await giveVerdict(ports, request.id, approvalOf({ ...request, nonce: 'x' }, 'bob'))).toMatchObject({ result: 'refused' })
-    expect(await giveVerdict(ports, request.id, approvalOf({ ...request, question: { ...request.question, rowsMax: 1 } }, 'bob'))).toMatchObject({ result: 'refused' })
+    expect(
+      await giveVerdict(ports, request.id, { ...good, challenge: approvalOf(request, 'bob', 'reject').challenge }),
+    ).toMatchObject({ result: 'refused' })
+    expect(await giveVerdict(ports, request.id, approvalOf({ ...request, nonce: 'x' }, 'bob'))).toMatchObject({
+      result: 'refused',
+    })
+    expect(
+      await giveVerdict(ports, request.id, approvalOf({ ...request, question: { ...request.question, rowsMax: 1 } }, 'bob')),
+    ).toMatchObject({ result: 'refused' })
     expect(await giveVerdict(ports, request.id, approvalOf(request, 'Coder'))).toMatchObject({ result: 'refused' })
     expect(await giveVerdict(ports, 'nothing', good)).toMatchObject({ result: 'refused' })
     bench.may = ['read orders-db']

@@ -28,7 +28,8 @@ export class Memory {
   find(session: Session, key: string, basis: Basis, nowMs: number): Entry | null {
     const entry = this.#sessions.get(session)?.get(key)
     if (entry === undefined) return null
-    const holds = entry.untilMs > nowMs && entry.basis.killEpoch === basis.killEpoch && entry.basis.policyHash === basis.policyHash
+    const holds =
+      entry.untilMs > nowMs && entry.basis.killEpoch === basis.killEpoch && entry.basis.policyHash === basis.policyHash
     return holds ? entry : null
   }
 

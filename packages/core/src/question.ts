@@ -8,7 +8,13 @@ import { worstKind } from './impact.ts'
 import type { CopyPlan, ResolvedOperation } from './operation.ts'
 
 /** Builds what people are asked: everything in it is shown and signed. */
-export function makeQuestion(asked: Asked, operations: readonly ResolvedOperation[], digest: string, denial: Deny, policyHash: string): Question {
+export function makeQuestion(
+  asked: Asked,
+  operations: readonly ResolvedOperation[],
+  digest: string,
+  denial: Deny,
+  policyHash: string,
+): Question {
   const ask = denial.requestable ?? { approvalsNeeded: 1, delayMs: 0 }
   return {
     digest,
@@ -16,7 +22,7 @@ export function makeQuestion(asked: Asked, operations: readonly ResolvedOperatio
     protocol: asked.payload.protocol,
     upstream: asked.upstream.name,
     environment: asked.upstream.environment,
-    text: asked.text,
+    text: visibleToPeople(asked.text, operations),
     bindValues: asked.payload.bindValues,
     operations: operations.map(describeAsked),
     rowsMax: boundRows(operations),
@@ -35,7 +41,12 @@ function describeAsked(operation: ResolvedOperation): AskedOperation {
     kind: operation.impact.kind,
     reversible: operation.impact.reversible,
     why: operation.why,
-    resources: operation.resources.map(({ type, name, identity, schemaHash }) => ({ type, name, identity: identity ?? null, schemaHash: schemaHash ?? null })),
+    resources: operation.resources.map(({ type, name, identity, schemaHash }) => ({
+      type,
+      name,
+      identity: identity ?? null,
+      schemaHash: schemaHash ?? null,
+    })),
     rows: scope?.rows ?? null,
     bytes: scope?.bytes ?? null,
     tables: scope?.tables ?? [],
@@ -53,12 +64,21 @@ export function boundRows(operations: readonly ResolvedOperation[]): number | nu
 const copyOrder: readonly CopyPlan['kind'][] = ['none', 'rows', 'tables', 'impossible']
 
 export function worstCopy(operations: readonly ResolvedOperation[]): CopyPlan['kind'] {
-  return operations.reduce<CopyPlan['kind']>((worst, { copy }) => (copyOrder.indexOf(copy.kind) > copyOrder.indexOf(worst) ? copy.kind : worst), 'none')
+  return operations.reduce<CopyPlan['kind']>(
+    (worst, { copy }) => (copyOrder.indexOf(copy.kind) > copyOrder.indexOf(worst) ? copy.kind : worst),
+    'none',
+  )
 }
 
 /** What a grant's targets are compared by: a drop-in replacement of a table has another oid, a changed one another schema hash. */
-export function targetsOf(operations: readonly { readonly resources: readonly { type: string; name: string; identity?: string | null; schemaHash?: string | null }[] }[]): readonly string[] {
-  const lines = operations.flatMap(({ resources }) => resources.map(({ type, name, identity, schemaHash }) => JSON.stringify([type, name, identity ?? null, schemaHash ?? null])))
+export function targetsOf(
+  operations: readonly {
+    readonly resources: readonly { type: string; name: string; identity?: string | null; schemaHash?: string | null }[]
+  }[],
+): readonly string[] {
+  const lines = operations.flatMap(({ resources }) =>
+    resources.map(({ type, name, identity, schemaHash }) => JSON.stringify([type, name, identity ?? null, schemaHash ?? null])),
+  )
   return [...new Set(lines)].sort()
 }
 
@@ -75,19 +95,52 @@ export function summarize(operations: readonly ResolvedOperation[], upstream: Up
   return `${parts.join('; ')}${more} on ${upstream.name} (${upstream.environment})`
 }
 
+/** A person approves a password change without reading the password; the digest still binds the exact bytes. */
+function visibleToPeople(text: string, operations: readonly ResolvedOperation[]): string {
+  return holdsSecret(operations) ? '(withheld: it may hold a secret; the digest binds its exact bytes)' : text.toWellFormed()
+}
+
+export function holdsSecret(operations: readonly ResolvedOperation[]): boolean {
+  return operations.some(({ context }) => context['secretInText'] === true)
+}
+
 /** Operations as the log keeps them: bounded, no text of the agent's. */
 export function operationsJson(operations: readonly ResolvedOperation[]): Json {
-  return operations.slice(0, 100).map((operation) => ({
+  const entries: Json[] = []
+  let left = operationsOnLogBytesMax
+  for (const operation of operations) {
+    const entry = operationJson(operation)
+    left -= Buffer.byteLength(JSON.stringify(entry))
+    if (left < 0) return [...entries, { more: operations.length - entries.length }]
+    entries.push(entry)
+  }
+  return entries
+}
+
+/** Together with the text, an event must fit an entry of the log (64 KiB). */
+const operationsOnLogBytesMax = 12_288
+
+function operationJson(operation: ResolvedOperation): Json {
+  return {
     action: operation.action,
     kind: operation.impact.kind,
     reversible: operation.impact.reversible,
-    why: operation.why,
+    why: operation.why.slice(0, 500).toWellFormed(),
     copy: operation.copy.kind,
     rows: operation.impact.scope?.rows ?? null,
-    resources: operation.resources.slice(0, 100).map(({ type, name, identity, schemaHash }) => ({ type, name, identity: identity ?? null, schemaHash: schemaHash ?? null })),
-  }))
+    resources: operation.resources.slice(0, 50).map(({ type, name, identity, schemaHash }) => ({
+      type,
+      name: name.slice(0, 300).toWellFormed(),
+      identity: identity ?? null,
+      schemaHash: schemaHash ?? null,
+    })),
+  }
 }
 
 export function isPureRead(operations: readonly ResolvedOperation[]): boolean {
-  return operations.length > 0 && worstKind(operations.map(({ impact }) => impact.kind)) === 'read' && operations.every(({ impact }) => impact.reversible)
+  return (
+    operations.length > 0 &&
+    worstKind(operations.map(({ impact }) => impact.kind)) === 'read' &&
+    operations.every(({ impact }) => impact.reversible)
+  )
 }

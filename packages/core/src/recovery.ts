@@ -14,7 +14,9 @@ export interface Recovery {
   readonly applied: readonly string[]
 }
 
-const json: z.ZodType<Json> = z.lazy(() => z.union([z.null(), z.boolean(), z.number(), z.string(), z.array(json), z.record(z.string(), json)]))
+const json: z.ZodType<Json> = z.lazy(() =>
+  z.union([z.null(), z.boolean(), z.number(), z.string(), z.array(json), z.record(z.string(), json)]),
+)
 const approvalData: z.ZodType<Approval> = z.object({
   person: z.string(),
   verdict: z.enum(['approve', 'reject']),
@@ -55,7 +57,12 @@ export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>)
       atMs: ports.clock.nowMs(),
       ...(event.session === undefined ? {} : { session: event.session }),
       ...(event.agent === undefined ? {} : { agent: event.agent }),
-      data: { intent, result: 'unknown', detail: 'the gate stopped before it knew; look at the upstream before doing it again', snapshot: event.data['snapshot'] ?? null },
+      data: {
+        intent,
+        result: 'unknown',
+        detail: 'the gate stopped before it knew; look at the upstream before doing it again',
+        snapshot: event.data['snapshot'] ?? null,
+      },
     })
   }
   return { unknown, givenBack, applied: await applyAgain(ports, verdicts) }
@@ -73,14 +80,22 @@ async function giveBack(ports: VerdictPorts, intents: ReadonlySet<string>): Prom
       await ports.requests.settle(grant.id)
       continue
     }
-    await ports.log.append({ type: 'grant.returned', atMs: ports.clock.nowMs(), agent: grant.agent, data: { grant: grant.id, request: grant.request, why: 'the gate stopped before its intent was durable; nothing ran' } })
+    await ports.log.append({
+      type: 'grant.returned',
+      atMs: ports.clock.nowMs(),
+      agent: grant.agent,
+      data: { grant: grant.id, request: grant.request, why: 'the gate stopped before its intent was durable; nothing ran' },
+    })
     await ports.requests.giveBack(grant.id)
     back.push(grant.id)
   }
   return back
 }
 
-async function applyAgain(ports: VerdictPorts, verdicts: readonly { request: string; approval: Approval }[]): Promise<readonly string[]> {
+async function applyAgain(
+  ports: VerdictPorts,
+  verdicts: readonly { request: string; approval: Approval }[],
+): Promise<readonly string[]> {
   const applied: string[] = []
   for (const { request: id, approval } of verdicts) {
     const request = await ports.requests.get(id)

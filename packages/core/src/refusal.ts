@@ -3,13 +3,23 @@ import type { Refusal } from './asked.ts'
 import { SallyportError } from './error.ts'
 
 export function killedError(why: string): SallyportError {
-  return new SallyportError('killed', `Stopped by the kill switch: ${why}.`, 'Nothing was sent upstream.', 'Wait until a person releases it.')
+  return new SallyportError(
+    'killed',
+    `Stopped by the kill switch: ${why}.`,
+    'Nothing was sent upstream.',
+    'Wait until a person releases it.',
+  )
 }
 
 /** People said no, or the question ended without an answer, which is a no. */
 export function refuseEnded(request: AccessRequest, url: string): Refusal {
   const by = request.endedBy ?? 'nobody'
-  const message = request.state === 'rejected' ? `${by} rejected this.` : request.state === 'cancelled' ? `${by} cancelled this.` : 'Nobody answered in time, and no answer is a no.'
+  const message =
+    request.state === 'rejected'
+      ? `${by} rejected this.`
+      : request.state === 'cancelled'
+        ? `${by} cancelled this.`
+        : 'Nobody answered in time, and no answer is a no.'
   return {
     outcome: 'refused',
     code: request.state === 'expired' ? 'approval_expired' : 'approval_rejected',
@@ -26,5 +36,12 @@ export function refuseForError(error: unknown): Refusal {
   if (error instanceof SallyportError) {
     return { outcome: 'refused', code: error.code, message: error.message, notDone: error.notDone, next: error.next, guards: [] }
   }
-  return { outcome: 'refused', code: 'internal', message: 'The gate failed while it looked at this request.', notDone: 'Nothing was sent upstream.', next: 'Try again; if it repeats, look into the gate\'s own log.', guards: [] }
+  return {
+    outcome: 'refused',
+    code: 'internal',
+    message: 'The gate failed while it looked at this request.',
+    notDone: 'Nothing was sent upstream.',
+    next: "Try again; if it repeats, look into the gate's own log.",
+    guards: [],
+  }
 }

@@ -18,7 +18,12 @@ export interface VerdictPorts {
 }
 
 export type VerdictResult =
-  | { readonly result: 'recorded'; readonly state: AccessRequest['state']; readonly approvalsMissing: number; readonly notBeforeMs: number | null }
+  | {
+      readonly result: 'recorded'
+      readonly state: AccessRequest['state']
+      readonly approvalsMissing: number
+      readonly notBeforeMs: number | null
+    }
   | { readonly result: 'refused'; readonly why: string }
 
 /**
@@ -30,7 +35,11 @@ export async function giveVerdict(ports: VerdictPorts, requestId: string, approv
   const fault = findFault(ports, request, approval)
   if (fault !== null || request === null) {
     const why = fault ?? 'There is no such request.'
-    await ports.log.append({ type: 'verdict.refused', atMs: ports.clock.nowMs(), data: { request: requestId, person: approval.person, why } })
+    await ports.log.append({
+      type: 'verdict.refused',
+      atMs: ports.clock.nowMs(),
+      data: { request: requestId, person: approval.person, why },
+    })
     return { result: 'refused', why }
   }
   await ports.log.append({
@@ -48,11 +57,19 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
   if (approval.verdict === 'reject') {
     const ended = await ports.requests.end(request.id, ['pending', 'approved'], 'rejected', approval.person)
     if (!ended) return { result: 'refused', why: 'The request had already ended.' }
-    await ports.log.append({ type: 'request.rejected', atMs: ports.clock.nowMs(), session: request.session, data: { request: request.id, by: approval.person } })
+    await ports.log.append({
+      type: 'request.rejected',
+      atMs: ports.clock.nowMs(),
+      session: request.session,
+      data: { request: request.id, by: approval.person },
+    })
     return { result: 'recorded', state: 'rejected', approvalsMissing: 0, notBeforeMs: null }
   }
-  const stored = request.approvals.some(({ challenge, credentialId }) => challenge === approval.challenge && credentialId === approval.credentialId)
-  if (!stored && !(await ports.requests.addApproval(request.id, approval))) return { result: 'refused', why: 'This person has given a verdict already, or the request has ended.' }
+  const stored = request.approvals.some(
+    ({ challenge, credentialId }) => challenge === approval.challenge && credentialId === approval.credentialId,
+  )
+  if (!stored && !(await ports.requests.addApproval(request.id, approval)))
+    return { result: 'refused', why: 'This person has given a verdict already, or the request has ended.' }
   const current = await ports.requests.get(request.id)
   if (current === null || current.state !== 'pending') return { result: 'refused', why: 'The request has ended.' }
   const { question } = current
@@ -93,24 +110,36 @@ async function finishApproval(ports: VerdictPorts, request: AccessRequest, appro
 
 function findFault(ports: VerdictPorts, request: AccessRequest | null, approval: Approval): string | null {
   if (request === null) return 'There is no such request.'
-  if (request.state !== 'pending' && !(approval.verdict === 'reject' && request.state === 'approved')) return `The request is ${request.state}.`
+  if (request.state !== 'pending' && !(approval.verdict === 'reject' && request.state === 'approved'))
+    return `The request is ${request.state}.`
   if (request.expiresAtMs <= ports.clock.nowMs() && approval.verdict === 'approve') return 'The request has expired.'
-  if (!isEqual(approval.challenge, challengeOf(request, approval.verdict))) return 'The signature is over something else than this request and this verdict.'
+  if (!isEqual(approval.challenge, challengeOf(request, approval.verdict)))
+    return 'The signature is over something else than this request and this verdict.'
   if (approval.verdict === 'reject') return null
   const { question } = request
   if (question.policyHash !== ports.policyHash()) return 'The policy changed since this was asked; the agent has to ask again.'
   if (isSamePerson(approval.person, question.subject.agent)) return 'An agent approves nothing.'
-  if (ports.mode() === 'team' && isSamePerson(approval.person, question.subject.owner)) return 'You own this agent; in team mode somebody else has to approve what it asks.'
+  if (ports.mode() === 'team' && isSamePerson(approval.person, question.subject.owner))
+    return 'You own this agent; in team mode somebody else has to approve what it asks.'
   if (request.approvals.some(({ person }) => isSamePerson(person, approval.person))) return 'You have given your verdict already.'
   return null
 }
 
 /** Anyone in the group may cancel what is pending, or approved and not yet run. */
-export async function cancelRequest(ports: Pick<VerdictPorts, 'clock' | 'log' | 'requests'>, requestId: string, by: string): Promise<boolean> {
+export async function cancelRequest(
+  ports: Pick<VerdictPorts, 'clock' | 'log' | 'requests'>,
+  requestId: string,
+  by: string,
+): Promise<boolean> {
   const request = await ports.requests.get(requestId)
   if (request === null) return false
   if (!(await ports.requests.end(requestId, ['pending', 'approved'], 'cancelled', by))) return false
-  await ports.log.append({ type: 'request.cancelled', atMs: ports.clock.nowMs(), session: request.session, data: { request: requestId, by } })
+  await ports.log.append({
+    type: 'request.cancelled',
+    atMs: ports.clock.nowMs(),
+    session: request.session,
+    data: { request: requestId, by },
+  })
   return true
 }
 

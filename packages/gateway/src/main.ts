@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { randomBytes } from 'node:crypto'
-import { connectors, makeDescribers } from '@sallyport/connectors'
+import { connectors, makeDescribers, warmConnectors } from '@sallyport/connectors'
 import {
   cancelRequest,
   createGovern,
@@ -76,7 +76,11 @@ const clock: Clock = {
   sleep: (ms, signal) =>
     new Promise((wake) => {
       const timer = setTimeout(wake, ms)
-      signal?.addEventListener('abort', () => (clearTimeout(timer), wake()), { once: true })
+      const stop = (): void => {
+        clearTimeout(timer)
+        wake()
+      }
+      signal?.addEventListener('abort', stop, { once: true })
     }),
 }
 const random: Randomness = { hex: (bytes) => randomBytes(bytes).toString('hex') }
@@ -88,37 +92,95 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const database = openDatabase(join(folder.directory, 'store.db'))
   const vault = await openPinnedVault(options, openMeta(database))
   const signer = noteSigner(folder.origin, folder.logSeed)
-  const log = await openLog({ directory: join(folder.directory, 'log'), signer, clock, witness: await vault.witness(signer.key), report })
+  const log = await openLog({
+    directory: join(folder.directory, 'log'),
+    signer,
+    clock,
+    witness: await vault.witness(signer.key),
+    report,
+  })
   const policy = makePolicy(config)
+  await warmConnectors()
   const requests = openRequests(database)
   const verdicts: VerdictPorts = { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, grantMs }
   await recoverRun(verdicts, log, openMeta(database), report)
-  await log.append({ type: 'configuration.applied', atMs: clock.nowMs(), data: { policyHash: policy.hash, mode: config.mode, guards: policy.guards.map(({ id }) => id) } })
+  await log.append({
+    type: 'configuration.applied',
+    atMs: clock.nowMs(),
+    data: { policyHash: policy.hash, mode: config.mode, guards: policy.guards.map(({ id }) => id) },
+  })
 
   const handleStore = openHandles(database)
   const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
   const handles = openHandleDesk(handleStore, log, clock, folder.saltKey, () => agents)
   const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
-  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope: (agent, upstream) => scopeOf(config, agent, upstream) })
+  const sessions = new SessionRegistry({
+    log,
+    clock,
+    random,
+    killSwitch,
+    scope: (agent, upstream) => scopeOf(config, agent, upstream),
+  })
   const upstreams = openPostgresUpstreams(await resolveUpstreams(config), killSwitch)
   const connectorsById = new Map(connectors.map((connector) => [connector.id, connector]))
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const ports: GovernPorts = {
-    ...{ clock, random, log, vault, requests, killSwitch, budgets: openBudgets(database, clock), notify: { requestOpened: () => undefined } },
+    clock,
+    random,
+    log,
+    vault,
+    requests,
+    killSwitch,
+    budgets: openBudgets(database, clock),
+    notify: { requestOpened: () => undefined },
     connectors: connectorsById,
     describers: makeDescribers(),
     policy: () => policy,
-    settings: () => ({ mode: config.mode, coolOffMs: config.coolOffMs, rowsWithoutPrompt: config.rowsWithoutPrompt, windowMs, retainMs: config.retainMs, requestMs, pendingMax }),
+    settings: () => ({
+      mode: config.mode,
+      coolOffMs: config.coolOffMs,
+      rowsWithoutPrompt: config.rowsWithoutPrompt,
+      windowMs,
+      retainMs: config.retainMs,
+      requestMs,
+      pendingMax,
+    }),
     requestUrl: (id) => `${controlUrl}/requests/${id}`,
   }
-  const govern = createGovern(options.decorate?.(ports) ?? ports)
-  const gate: Gate = { govern, handles, sessions, killSwitch, refusedAtDoor: (protocol, peer, agent, why) => noteRefusal(log, protocol, peer, agent, why) }
-  const undo = openUndo({ clock, random, log, vault, withUpstream: (name, work) => withUpstream(upstreams, connectorsById, name, work) })
+  const decorated = options.decorate?.(ports) ?? ports
+  const govern = createGovern(decorated)
+  const gate: Gate = {
+    govern,
+    handles,
+    sessions,
+    killSwitch,
+    refusedAtDoor: (protocol, peer, agent, why) => noteRefusal(log, protocol, peer, agent, why),
+  }
+  const undo = openUndo({
+    clock,
+    random,
+    log,
+    vault,
+    withUpstream: (name, work) => withUpstream(upstreams, connectorsById, name, work),
+  })
   const stoppable: Stoppable = {
     endSessions: (kind, name, reason) => sessions.endMatching(kind, name, reason),
-    revokeHandles: (kind, name) => (kind === 'agent' || kind === 'owner' || kind === 'all' ? handleStore.revokeOf(kind, name, clock.nowMs()).length : 0),
+    revokeHandles: (kind, name) =>
+      kind === 'agent' || kind === 'owner' || kind === 'all' ? handleStore.revokeOf(kind, name, clock.nowMs()).length : 0,
   }
-  const control = bindControl({ options, config, policy, verdicts, vault, handles, killSwitch, sessions, stoppable, undo })
+  const givenVerdicts: VerdictPorts = { ...verdicts, log: decorated.log, requests: decorated.requests }
+  const control = bindControl({
+    options,
+    config,
+    policy,
+    verdicts: givenVerdicts,
+    vault,
+    handles,
+    killSwitch,
+    sessions,
+    stoppable,
+    undo,
+  })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
@@ -151,7 +213,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
 /** The vault this state was first used with, or none: another one would not have the copies that the log speaks of. */
 async function openPinnedVault(options: GateOptions, meta: MetaStore): Promise<VaultClient> {
-  const vault = await openVault({ socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile, publicKey: meta.get('vault') })
+  const vault = await openVault({
+    socketPath: options.vaultSocket,
+    tokenFile: options.vaultTokenFile,
+    publicKey: meta.get('vault'),
+  })
   meta.set('vault', vault.publicKey)
   return vault
 }
@@ -183,18 +249,33 @@ async function resolveUpstreams(config: Config): Promise<readonly PostgresUpstre
 const readBatch = 1_000
 
 /** Store and log agree again before anything listens. */
-async function recoverRun(verdicts: VerdictPorts, log: FileLog, meta: MetaStore, report: (problem: string) => void): Promise<void> {
+async function recoverRun(
+  verdicts: VerdictPorts,
+  log: FileLog,
+  meta: MetaStore,
+  report: (problem: string) => void,
+): Promise<void> {
   const from = Number(meta.get('recoverFrom') ?? 0)
   const found = await recover(verdicts, readEvents(log, from, log.size()))
   for (const intent of found.unknown) report(`intent ${intent} has no outcome: it may have run; look at the upstream`)
-  const started = await log.append({ type: 'gate.started', atMs: clock.nowMs(), data: { unknown: found.unknown, givenBack: found.givenBack, applied: found.applied } })
+  const started = await log.append({
+    type: 'gate.started',
+    atMs: clock.nowMs(),
+    data: { unknown: found.unknown, givenBack: found.givenBack, applied: found.applied },
+  })
   meta.set('recoverFrom', String(started))
 }
 
 async function* readEvents(log: FileLog, from: number, to: number): AsyncGenerator<Event, void> {
-  for (let next = from; next < to; ) {
+  for (let next = from; next < to;) {
     const batch = await log.read(next, Math.min(readBatch, to - next))
-    if (batch.length === 0) throw new SallyportError('log_unavailable', `The log ends at ${next}, before ${to}.`, 'The gate did not start.', 'Run sallyport log verify.')
+    if (batch.length === 0)
+      throw new SallyportError(
+        'log_unavailable',
+        `The log ends at ${next}, before ${to}.`,
+        'The gate did not start.',
+        'Run sallyport log verify.',
+      )
     for (const { event } of batch) yield event
     next += batch.length
   }
@@ -223,7 +304,13 @@ async function withUpstream<Result>(
   work: (upstream: Upstream, connector: Connector) => Promise<Result>,
 ): Promise<Result> {
   const connector = connectorsById.get('postgres')
-  if (connector === undefined) throw new SallyportError('internal', 'There is no connector for this upstream.', 'Nothing was done.', 'Report this: it is a defect of the gate.')
+  if (connector === undefined)
+    throw new SallyportError(
+      'internal',
+      'There is no connector for this upstream.',
+      'Nothing was done.',
+      'Report this: it is a defect of the gate.',
+    )
   const upstream = await upstreams.openProtected(name)
   try {
     const result = await work(upstream.upstream, connector)
@@ -310,19 +397,30 @@ async function main(words: readonly string[]): Promise<void> {
   })
   const { config: path, state, 'vault-socket': vaultSocket, 'vault-token-file': vaultTokenFile } = values
   if (path === undefined || state === undefined || vaultSocket === undefined || vaultTokenFile === undefined) {
-    process.stderr.write('usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--exit-with-parent]\n')
+    process.stderr.write(
+      'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--exit-with-parent]\n',
+    )
     process.exitCode = exitCodes.usage
     return
   }
   const read = readConfig(path)
   if (!read.ok) {
-    for (const { line, column, what, hint } of read.mistakes) process.stderr.write(`${path}:${line}:${column}: ${what}\n    ${hint}\n`)
+    for (const { line, column, what, hint } of read.mistakes)
+      process.stderr.write(`${path}:${line}:${column}: ${what}\n    ${hint}\n`)
     process.exitCode = exitCodes.usage
     return
   }
   const isolationLevel = levels.find((level) => String(level) === values['isolation-level']) ?? 0
   const report = (problem: string): void => void process.stderr.write(`${new Date().toISOString()} ${problem}\n`)
-  const gate = await startGate({ config: read.config, stateDirectory: resolve(state), vaultSocket, vaultTokenFile, isolationLevel, drill: values.drill, report })
+  const gate = await startGate({
+    config: read.config,
+    stateDirectory: resolve(state),
+    vaultSocket,
+    vaultTokenFile,
+    isolationLevel,
+    drill: values.drill,
+    report,
+  })
   let closing: Promise<void> | null = null
   const stop = (): void => {
     closing ??= gate.close().then(
@@ -336,12 +434,19 @@ async function main(words: readonly string[]): Promise<void> {
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
   if (values['exit-with-parent']) process.stdin.resume().once('end', stop).once('close', stop)
-  process.stdout.write(`${JSON.stringify({ ready: true, controlUrl: gate.controlUrl, postgresAddress: gate.postgresAddress, enrolmentUrl: gate.enrolmentUrl })}\n`)
+  process.stdout.write(
+    `${JSON.stringify({ ready: true, controlUrl: gate.controlUrl, postgresAddress: gate.postgresAddress, enrolmentUrl: gate.enrolmentUrl })}\n`,
+  )
 }
 
 if (import.meta.main) {
   main(process.argv.slice(2)).catch((error: unknown) => {
-    const said = error instanceof SallyportError ? `${error.message} ${error.notDone} ${error.next}` : error instanceof Error ? error.message : 'unknown error'
+    const said =
+      error instanceof SallyportError
+        ? `${error.message} ${error.notDone} ${error.next}`
+        : error instanceof Error
+          ? error.message
+          : 'unknown error'
     process.stderr.write(`The gate did not start: ${said}\n`)
     process.exit(exitCodes.failed)
   })

@@ -13,7 +13,9 @@ const optionsShape = z.object({ json: z.boolean().default(false), keep: z.string
 type Options = z.infer<typeof optionsShape>
 
 export function makeCommand(): Command {
-  const command = new Command('drill').description('Tries the safety devices for real, in a gate of its own. No live gate is touched.')
+  const command = new Command('drill').description(
+    'Tries the safety devices for real, in a gate of its own. No live gate is touched.',
+  )
   command
     .command('incident')
     .description('Plays the incident against a real database behind a real gate, and each control that stops it.')
@@ -52,7 +54,9 @@ async function drillIncident(options: Options): Promise<void> {
     if (options.keep === undefined) rmSync(directory, { recursive: true, force: true })
   }
   const failed = results.filter(({ matches }) => !matches)
-  say(`${failed.length === 0 ? 'Every act ended as it had to' : `${failed.length} of ${results.length} acts did not end as they had to`}: ${results.length} acts, ${seconds(performance.now() - startedMs)} in all.`)
+  say(
+    `${failed.length === 0 ? 'Every act ended as it had to' : `${failed.length} of ${results.length} acts did not end as they had to`}: ${results.length} acts, ${seconds(performance.now() - startedMs)} in all.`,
+  )
   if (options.keep !== undefined) say(describeKept(directory))
   if (failed.length > 0) process.exitCode = exitCodes.failed
 }
@@ -67,7 +71,10 @@ function describeResult(number: number, { act, observed, expected, client, milli
   const facts = Object.entries(evidence)
     .map(([name, value]) => `${name}: ${String(value)}`)
     .filter((fact) => fact.length < 160)
-  const lines = [`${matches ? '  ok  ' : ' FAIL '}${number}. ${act}`, `        ${observed}${matches ? '' : `\n        expected: ${expected}`}`]
+  const lines = [
+    `${matches ? '  ok  ' : ' FAIL '}${number}. ${act}`,
+    `        ${observed}${matches ? '' : `\n        expected: ${expected}`}`,
+  ]
   for (const fact of facts) lines.push(`          ${fact}`)
   lines.push(`          (${client}, ${seconds(milliseconds)})`)
   return `${lines.join('\n')}\n`

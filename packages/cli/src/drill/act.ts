@@ -36,7 +36,11 @@ export interface ActRunner {
 export async function runAct<Stage>(act: Act<Stage>, stage: Stage, runner: ActRunner): Promise<ActResult> {
   const startedMs = runner.nowMs()
   const before = await runner.logSize()
-  const played = await act.play(stage).catch((error: unknown): Played => ({ observed: `failed: ${error instanceof Error ? error.message : String(error)}`, client: 'none', evidence: {} }))
+  const played = await act.play(stage).catch((error: unknown): Played => ({
+    observed: `failed: ${error instanceof Error ? error.message : String(error)}`,
+    client: 'none',
+    evidence: {},
+  }))
   const after = await runner.logSize()
   return {
     act: act.act,

@@ -42,7 +42,9 @@ const staging: Act<Play> = {
     const there = await value(stage, tableThere)
     const refused = ran.sqlState !== '00000' && bytes === 0 && there === 'true'
     return {
-      observed: refused ? 'refused at the door; no byte reached the server' : `SQLSTATE ${ran.sqlState}, ${bytes} bytes reached the server`,
+      observed: refused
+        ? 'refused at the door; no byte reached the server'
+        : `SQLSTATE ${ran.sqlState}, ${bytes} bytes reached the server`,
       client: stage.client.name,
       evidence: { message: ran.message, bytesToServer: bytes, tableThere: there },
     }
@@ -62,9 +64,17 @@ const pending: Act<Play> = {
     const saysRows = page.includes(rows.toLocaleString('en'))
     const right = ran.sqlState === pendingState && shown === rows && saysRows
     return {
-      observed: right ? 'waits for a person, who is shown the true scope; nothing ran' : `SQLSTATE ${ran.sqlState}, shown ${shown} rows of ${rows}, page ${saysRows}: ${ran.message}`,
+      observed: right
+        ? 'waits for a person, who is shown the true scope; nothing ran'
+        : `SQLSTATE ${ran.sqlState}, shown ${shown} rows of ${rows}, page ${saysRows}: ${ran.message}`,
       client: stage.client.name,
-      evidence: { sqlState: ran.sqlState, rowsShown: shown, rowsCounted: rows, dependants: (request?.question.operations[0]?.dependants ?? []).join('; '), hint: ran.hint },
+      evidence: {
+        sqlState: ran.sqlState,
+        rowsShown: shown,
+        rowsCounted: rows,
+        dependants: (request?.question.operations[0]?.dependants ?? []).join('; '),
+        hint: ran.hint,
+      },
     }
   },
 }
@@ -79,13 +89,31 @@ const falseVerdicts: Act<Play> = {
     const refused: Record<string, boolean> = {}
     refused['the owner approves alone'] = (await ada.give(request, 'approve')).status >= 400
     await bob.ask(request, 'approve')
-    refused['a signature over another verdict'] = (await bob.answer(request.id, 'approve', bob.sign(Buffer.from(challengeOf(request, 'reject'), 'hex').toString('base64url')))).status >= 400
+    refused['a signature over another verdict'] =
+      (
+        await bob.answer(
+          request.id,
+          'approve',
+          bob.sign(Buffer.from(challengeOf(request, 'reject'), 'hex').toString('base64url')),
+        )
+      ).status >= 400
     const changed = { ...request, question: { ...request.question, rowsMax: 1_000_000 } }
     refused['a changed question'] = (await bob.ask(changed, 'approve')).status >= 400
     await bob.ask(request, 'approve')
-    refused["another person's passkey"] = (await bob.answer(request.id, 'approve', ada.sign(Buffer.from(challengeOf(request, 'approve'), 'hex').toString('base64url')))).status >= 400
+    refused["another person's passkey"] =
+      (
+        await bob.answer(
+          request.id,
+          'approve',
+          ada.sign(Buffer.from(challengeOf(request, 'approve'), 'hex').toString('base64url')),
+        )
+      ).status >= 400
     refused['a replayed signature'] = await isReplayRefused(stage, memory)
-    const bare = await fetch(new URL(`/requests/${request.id}/verdict`, stage.control.run.controlUrl), { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"verdict":"approve"}' })
+    const bare = await fetch(new URL(`/requests/${request.id}/verdict`, stage.control.run.controlUrl), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"verdict":"approve"}',
+    })
     refused['no passkey at all'] = bare.status >= 400
     const count = Object.values(refused).filter(Boolean).length
     const { state, approvals } = await stage.request(memory.request)
@@ -99,8 +127,9 @@ const falseVerdicts: Act<Play> = {
 }
 
 /** A signature that bob gave once, sent twice. The first is over a challenge that he did not send in, so that nothing is approved by it. */
-async function isReplayRefused({ bob, request }: Stage, memory: Memory): Promise<boolean> {
-  const asked = await request(memory.request)
+async function isReplayRefused(stage: Stage, memory: Memory): Promise<boolean> {
+  const { bob } = stage
+  const asked = await stage.request(memory.request)
   await bob.ask(asked, 'approve')
   const signed = bob.sign(Buffer.from(challengeOf(asked, 'approve'), 'hex').toString('base64url'))
   // Uses the pending challenge up with a signature that is not good for it; then the good one comes too late.
@@ -122,9 +151,18 @@ const approved: Act<Play> = {
     const once = await stage.runAs('coder', 'production', 'DROP TABLE orders CASCADE')
     const done = answered.status === 200 && ran.sqlState === '00000' && there === 'false' && copy !== undefined
     return {
-      observed: done ? 'copied, verified, then dropped' : `verdict ${answered.status}, SQLSTATE ${ran.sqlState} (${ran.message}), table there: ${there}`,
+      observed: done
+        ? 'copied, verified, then dropped'
+        : `verdict ${answered.status}, SQLSTATE ${ran.sqlState} (${ran.message}), table there: ${there}`,
       client: stage.client.name,
-      evidence: { sqlState: ran.sqlState, tableThere: there, snapshot: memory.snapshot, rowsCopied: copy?.rows ?? -1, bytesCopied: copy?.bytes ?? -1, secondTrySqlState: once.sqlState },
+      evidence: {
+        sqlState: ran.sqlState,
+        tableThere: there,
+        snapshot: memory.snapshot,
+        rowsCopied: copy?.rows ?? -1,
+        bytesCopied: copy?.bytes ?? -1,
+        secondTrySqlState: once.sqlState,
+      },
     }
   },
 }
@@ -136,7 +174,13 @@ const undone: Act<Play> = {
     const restored = await stage.control.post(paths.undo, { snapshotId: memory.snapshot }, undoneShape)
     const now = await value(stage, ordersChecksum)
     const equal = now === memory.ordersBefore && restored.verified
-    return { observed: equal ? 'every row is back, checksums equal' : `verified ${restored.verified}; before ${memory.ordersBefore}, now ${now}`, client: 'none', evidence: { before: memory.ordersBefore, after: now, note: restored.note } }
+    return {
+      observed: equal
+        ? 'every row is back, checksums equal'
+        : `verified ${restored.verified}; before ${memory.ordersBefore}, now ${now}`,
+      client: 'none',
+      evidence: { before: memory.ordersBefore, after: now, note: restored.note },
+    }
   },
 }
 
@@ -188,9 +232,17 @@ const kill: Act<Play> = {
     const bytes = after.toServerBytes - atKill.toServerBytes
     const stopped = bytes === 0 && again.sqlState !== '00000' && killed.sessionsEnded > 0
     return {
-      observed: stopped ? 'no byte reached the server after the kill was acknowledged; new sessions refused' : `${bytes} bytes after the kill, ${killed.sessionsEnded} sessions ended, then SQLSTATE ${again.sqlState}`,
+      observed: stopped
+        ? 'no byte reached the server after the kill was acknowledged; new sessions refused'
+        : `${bytes} bytes after the kill, ${killed.sessionsEnded} sessions ended, then SQLSTATE ${again.sqlState}`,
       client: 'node-postgres',
-      evidence: { bytesAfterKill: bytes, sessionsEnded: killed.sessionsEnded, acknowledgedMs: killed.acknowledgedMs, sessionSqlState, newSessionSqlState: again.sqlState },
+      evidence: {
+        bytesAfterKill: bytes,
+        sessionsEnded: killed.sessionsEnded,
+        acknowledgedMs: killed.acknowledgedMs,
+        sessionSqlState,
+        newSessionSqlState: again.sqlState,
+      },
     }
   },
 }
@@ -220,7 +272,11 @@ const around: Act<Play> = {
   play: async ({ stage }): Promise<Played> => {
     const rows = await stage.askServer('SELECT count(*) FROM customers')
     const reached = rows.length === 1
-    return { observed: reached ? 'not stopped by this set-up' : 'stopped', client: 'node-postgres', evidence: { rowsSeen: rows[0]?.[0] ?? '', why: 'isolation level 0: whoever can read the gate’s files has its credentials' } }
+    return {
+      observed: reached ? 'not stopped by this set-up' : 'stopped',
+      client: 'node-postgres',
+      evidence: { rowsSeen: rows[0]?.[0] ?? '', why: 'isolation level 0: whoever can read the gate’s files has its credentials' },
+    }
   },
 }
 

@@ -39,7 +39,8 @@ export class VirtualPerson {
   /** Invites another person; the link. */
   async invite(): Promise<string> {
     const { publicKey } = optionsShape.parse(expectOk(await this.post('/people/invitations/options', {})))
-    return invitationShape.parse(expectOk(await this.post('/people/invitations', { response: this.sign(publicKey.challenge) }))).result
+    return invitationShape.parse(expectOk(await this.post('/people/invitations', { response: this.sign(publicKey.challenge) })))
+      .result
   }
 
   /** Reads the request's page, then gives a verdict on it. */
@@ -66,7 +67,12 @@ export class VirtualPerson {
   async post(path: string, body: unknown): Promise<Answered> {
     const response = await this.#send(path, {
       method: 'POST',
-      headers: { origin: this.#origin, 'sec-fetch-site': 'same-origin', 'content-type': 'application/json', 'x-csrf-token': this.#csrf },
+      headers: {
+        origin: this.#origin,
+        'sec-fetch-site': 'same-origin',
+        'content-type': 'application/json',
+        'x-csrf-token': this.#csrf,
+      },
       body: JSON.stringify(body),
     })
     return { status: response.status, body: parseJson(await response.text()) }
@@ -105,7 +111,13 @@ function trim(answer: AssertionAnswer | ReturnType<DrillAuthenticator['register'
 
 function expectOk(answered: Answered): unknown {
   if (answered.status === 200) return answered.body
-  throw new CommandFailure(exitCodes.failed, 'drill_failed', `The people's listener answered ${answered.status}: ${JSON.stringify(answered.body).slice(0, 300)}`, 'The drill did not go on.', 'This is a defect of the gate, or of the drill.')
+  throw new CommandFailure(
+    exitCodes.failed,
+    'drill_failed',
+    `The people's listener answered ${answered.status}: ${JSON.stringify(answered.body).slice(0, 300)}`,
+    'The drill did not go on.',
+    'This is a defect of the gate, or of the drill.',
+  )
 }
 
 function parseJson(text: string): unknown {

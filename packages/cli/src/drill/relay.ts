@@ -40,7 +40,9 @@ const counts = createHttpServer((_request, response) => {
 
 relay.listen(0, '127.0.0.1', () => {
   counts.listen(0, '127.0.0.1', () => {
-    process.stdout.write(`${JSON.stringify({ ready: true, port: portOf(relay.address()), countPort: portOf(counts.address()) })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ ready: true, port: portOf(relay.address()), countPort: portOf(counts.address()) })}\n`,
+    )
   })
 })
 process.stdin.resume().on('end', () => process.exit(0))

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import type { AccessRequest, Json } from '@sallyport/core'
 
-const json: z.ZodType<Json> = z.lazy(() => z.union([z.null(), z.boolean(), z.number(), z.string(), z.array(json), z.record(z.string(), json)]))
+const json: z.ZodType<Json> = z.lazy(() =>
+  z.union([z.null(), z.boolean(), z.number(), z.string(), z.array(json), z.record(z.string(), json)]),
+)
 
 /** An access request as the people's API shows it to the operator. */
 export const accessRequestShape: z.ZodType<AccessRequest> = z.object({
@@ -14,7 +16,15 @@ export const accessRequestShape: z.ZodType<AccessRequest> = z.object({
   notBeforeMs: z.number().nullable(),
   endedBy: z.string().nullable(),
   approvals: z.array(
-    z.object({ person: z.string(), verdict: z.enum(['approve', 'reject']), atMs: z.number(), challenge: z.string(), credentialId: z.string(), evidence: json, reason: z.string() }),
+    z.object({
+      person: z.string(),
+      verdict: z.enum(['approve', 'reject']),
+      atMs: z.number(),
+      challenge: z.string(),
+      credentialId: z.string(),
+      evidence: json,
+      reason: z.string(),
+    }),
   ),
   question: z.object({
     digest: z.string(),
@@ -30,7 +40,9 @@ export const accessRequestShape: z.ZodType<AccessRequest> = z.object({
         kind: z.enum(['read', 'write', 'disrupt', 'escalate', 'destroy', 'unknown']),
         reversible: z.boolean(),
         why: z.string(),
-        resources: z.array(z.object({ type: z.string(), name: z.string(), identity: z.string().nullable(), schemaHash: z.string().nullable() })),
+        resources: z.array(
+          z.object({ type: z.string(), name: z.string(), identity: z.string().nullable(), schemaHash: z.string().nullable() }),
+        ),
         rows: z.number().nullable(),
         bytes: z.number().nullable(),
         tables: z.array(z.string()),

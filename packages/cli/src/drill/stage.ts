@@ -69,7 +69,14 @@ export async function openStage(directory: string, nowMs: () => number): Promise
     const gate = await startGate(directory)
     started.push(gate)
     const ready = gateReady.parse(gate.ready)
-    writeRun(directory, { ...ready, cliPid: process.pid, gatewayPid: gate.pid, vaultPid: vault.pid, configuration: join(directory, 'sallyport.yaml'), startedAtMs: nowMs() })
+    writeRun(directory, {
+      ...ready,
+      cliPid: process.pid,
+      gatewayPid: gate.pid,
+      vaultPid: vault.pid,
+      configuration: join(directory, 'sallyport.yaml'),
+      startedAtMs: nowMs(),
+    })
     const control = await connectControl(directory)
     const ada = new VirtualPerson('ada', ready.controlUrl)
     await ada.enrol(ready.enrolmentUrl)
@@ -104,13 +111,23 @@ function assemble({ directory, server, control, ada, bob, gate, ready, countPort
   }
   const request: Stage['request'] = (id) => control.get(`/api/v1/requests/${id}`, accessRequestShape)
   return {
-    ...{ directory, client, control, server, ada, bob, addressOf, request, stop },
+    directory,
+    client,
+    control,
+    server,
+    ada,
+    bob,
+    addressOf,
+    request,
+    stop,
     runAs: async (agent, database, sql) => client.run(await addressOf(agent, database), sql),
     askServer: (sql, database = 'production') => askServer(server, sql, database),
     relayCounts: async () => countsShape.parse(await (await fetch(`http://127.0.0.1:${countPort}/`)).json()),
     waiting: async () => {
       const { requests } = await control.get('/api/v1/requests', listShape)
-      const [newest] = requests.filter(({ state }) => state === 'pending').toSorted((left, right) => right.createdAtMs - left.createdAtMs)
+      const [newest] = requests
+        .filter(({ state }) => state === 'pending')
+        .toSorted((left, right) => right.createdAtMs - left.createdAtMs)
       return newest === undefined ? null : request(newest.id)
     },
     logSize: async () => (await control.get('/api/v1/status', z.object({ logSize: z.number() }))).logSize,
@@ -119,7 +136,13 @@ function assemble({ directory, server, control, ada, bob, gate, ready, countPort
 }
 
 async function askServer(server: PlaygroundServer, sql: string, database: string): Promise<readonly (readonly string[])[]> {
-  const client = new pg.Client({ host: '127.0.0.1', port: server.port, user: 'postgres', password: server.superuserPassword, database })
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port: server.port,
+    user: 'postgres',
+    password: server.superuserPassword,
+    database,
+  })
   await client.connect()
   try {
     const result = await client.query({ text: sql, rowMode: 'array' })
@@ -143,7 +166,15 @@ function startNode(directory: string, name: string, args: readonly string[]): Pr
 
 function startVault(directory: string): Promise<Child> {
   mkdirSync(join(directory, 'run'), { recursive: true, mode: 0o700 })
-  const flags = ['--dir', join(directory, 'vault'), '--socket', socketPath(directory), '--token-file', join(directory, 'vault.token'), '--while-stdin-open']
+  const flags = [
+    '--dir',
+    join(directory, 'vault'),
+    '--socket',
+    socketPath(directory),
+    '--token-file',
+    join(directory, 'vault.token'),
+    '--while-stdin-open',
+  ]
   return startNode(directory, 'vault', [vaultProgram, 'serve', ...flags])
 }
 
@@ -155,7 +186,16 @@ async function startGate(directory: string): Promise<Child> {
   const postgresPort = await choosePort(0)
   const controlPort = await choosePort(0, ['127.0.0.1', '::1'])
   writePrivateFile(join(directory, 'sallyport.yaml'), describeDrill(postgresPort, controlPort))
-  const flags = ['--config', join(directory, 'sallyport.yaml'), '--state', directory, '--vault-socket', socketPath(directory), '--vault-token-file', join(directory, 'vault.token')]
+  const flags = [
+    '--config',
+    join(directory, 'sallyport.yaml'),
+    '--state',
+    directory,
+    '--vault-socket',
+    socketPath(directory),
+    '--vault-token-file',
+    join(directory, 'vault.token'),
+  ]
   return startNode(directory, 'gate', [gatewayProgram, ...flags, '--drill', '--exit-with-parent'])
 }
 

@@ -2,7 +2,17 @@ import { execFile } from 'node:child_process'
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
-import { decodeSegment, encodeGroup, encodeSegmentHeader, leafHash, noteSigner, parseSegmentName, segmentName, signCheckpoint, TileTree } from '@sallyport/core'
+import {
+  decodeSegment,
+  encodeGroup,
+  encodeSegmentHeader,
+  leafHash,
+  noteSigner,
+  parseSegmentName,
+  segmentName,
+  signCheckpoint,
+  TileTree,
+} from '@sallyport/core'
 import { z } from 'zod'
 import type { Act } from './act.ts'
 import type { Play } from './acts.ts'
@@ -20,13 +30,41 @@ const reportShape = z.object({ ok: z.boolean(), findings: z.array(z.object({ kin
 
 const tamperings: readonly Tampering[] = [
   { what: 'a changed byte', found: ['damaged'], change: (directory) => flipByte(directory) },
-  { what: 'a changed entry, checksums made good', found: ['entry_changed', 'root_mismatch'], change: (directory) => rewrite(directory, changeOne) },
-  { what: 'a removed entry', found: ['entry_removed', 'root_mismatch'], change: (directory) => rewrite(directory, (entries) => entries.toSpliced(middle(entries), 1)) },
-  { what: 'two entries reordered', found: ['entries_reordered', 'root_mismatch', 'entry_changed'], change: (directory) => rewrite(directory, swapTwo) },
-  { what: 'an added entry', found: ['entry_added', 'root_mismatch'], change: (directory) => rewrite(directory, (entries) => entries.toSpliced(middle(entries), 0, ...entries.slice(0, 1))) },
-  { what: 'a truncated tail', found: ['truncated'], change: (directory) => rewrite(directory, (entries) => entries.slice(0, -3)) },
-  { what: "a truncated tail, re-signed with the gateway's own key", found: ['truncated'], change: (directory, state) => rewriteSigned(directory, state, (entries) => entries.slice(0, -3)) },
-  { what: "a rewrite, re-signed with the gateway's own key", found: ['rewritten'], change: (directory, state) => rewriteSigned(directory, state, changeOne) },
+  {
+    what: 'a changed entry, checksums made good',
+    found: ['entry_changed', 'root_mismatch'],
+    change: (directory) => rewrite(directory, changeOne),
+  },
+  {
+    what: 'a removed entry',
+    found: ['entry_removed', 'root_mismatch'],
+    change: (directory) => rewrite(directory, (entries) => entries.toSpliced(middle(entries), 1)),
+  },
+  {
+    what: 'two entries reordered',
+    found: ['entries_reordered', 'root_mismatch', 'entry_changed'],
+    change: (directory) => rewrite(directory, swapTwo),
+  },
+  {
+    what: 'an added entry',
+    found: ['entry_added', 'root_mismatch'],
+    change: (directory) => rewrite(directory, (entries) => entries.toSpliced(middle(entries), 0, ...entries.slice(0, 1))),
+  },
+  {
+    what: 'a truncated tail',
+    found: ['truncated'],
+    change: (directory) => rewrite(directory, (entries) => entries.slice(0, -3)),
+  },
+  {
+    what: "a truncated tail, re-signed with the gateway's own key",
+    found: ['truncated'],
+    change: (directory, state) => rewriteSigned(directory, state, (entries) => entries.slice(0, -3)),
+  },
+  {
+    what: "a rewrite, re-signed with the gateway's own key",
+    found: ['rewritten'],
+    change: (directory, state) => rewriteSigned(directory, state, changeOne),
+  },
 ]
 
 /** Must be the last act: it stops the gate. */
@@ -40,28 +78,38 @@ export const logAct: Act<Play> = {
     const truth = await verify(log, witness)
     const evidence: Record<string, string | boolean | number> = { entries: truth.size, trueLogVerified: truth.ok }
     let found = 0
-    for (const { what, found: expected, change } of tamperings) {
+    for (const tampering of tamperings) {
+      const { what, found: expected } = tampering
       const copy = join(stage.directory, 'tampered')
       cpSync(log, copy, { recursive: true })
-      change(copy, stage.directory)
+      tampering.change(copy, stage.directory)
       const report = await verify(copy, witness)
       const kinds = report.findings.map(({ kind }) => kind)
       rmSync(copy, { recursive: true })
       evidence[what] = kinds.join(', ') || 'NOT FOUND'
       if (!report.ok && kinds.some((kind) => expected.includes(kind))) found += 1
     }
-    return { observed: `true log ${truth.ok ? 'verified' : `not verified: ${truth.findings.map(({ kind }) => kind).join(', ')}`}; ${found} of ${tamperings.length} falsifications found`, client: 'sallyport log verify', evidence }
+    return {
+      observed: `true log ${truth.ok ? 'verified' : `not verified: ${truth.findings.map(({ kind }) => kind).join(', ')}`}; ${found} of ${tamperings.length} falsifications found`,
+      client: 'sallyport log verify',
+      evidence,
+    }
   },
 }
 
 /** The command as a person would run it, in a process of its own. */
 function verify(directory: string, witness: string): Promise<z.infer<typeof reportShape>> {
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [cli, 'log', 'verify', directory, '--witness', witness, '--json'], { timeout: 30_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
-      const parsed = reportShape.safeParse(parseJson(stdout))
-      if (parsed.success) resolve(parsed.data)
-      else reject(new Error(`log verify gave no report: ${stderr.slice(0, 300) || String(error)}`))
-    })
+    execFile(
+      process.execPath,
+      [cli, 'log', 'verify', directory, '--witness', witness, '--json'],
+      { timeout: 30_000, maxBuffer: 16 * 1024 * 1024 },
+      (error, stdout, stderr) => {
+        const parsed = reportShape.safeParse(parseJson(stdout))
+        if (parsed.success) resolve(parsed.data)
+        else reject(new Error(`log verify gave no report: ${stderr.slice(0, 300) || (error?.message ?? 'no error either')}`))
+      },
+    )
   })
 }
 
@@ -80,7 +128,9 @@ function segments(directory: string): readonly string[] {
 }
 
 function readEntries(directory: string): readonly Uint8Array[] {
-  return segments(directory).flatMap((name) => decodeSegment(readFileSync(join(directory, 'entries', name))).groups.flatMap(({ entries }) => entries))
+  return segments(directory).flatMap((name) =>
+    decodeSegment(readFileSync(join(directory, 'entries', name))).groups.flatMap(({ entries }) => entries),
+  )
 }
 
 function flipByte(directory: string): void {
@@ -98,7 +148,9 @@ function middle(entries: readonly unknown[]): number {
 
 function changeOne(entries: readonly Uint8Array[]): readonly Uint8Array[] {
   const at = entries.findIndex((entry) => Buffer.from(entry).includes('"agent":"coder"'))
-  return entries.map((entry, index) => (index === at ? Buffer.from(Buffer.from(entry).toString().replace('"agent":"coder"', '"agent":"other"')) : entry))
+  return entries.map((entry, index) =>
+    index === at ? Buffer.from(Buffer.from(entry).toString().replace('"agent":"coder"', '"agent":"other"')) : entry,
+  )
 }
 
 function swapTwo(entries: readonly Uint8Array[]): readonly Uint8Array[] {
@@ -114,12 +166,22 @@ function rewrite(directory: string, change: (entries: readonly Uint8Array[]) => 
 }
 
 /** What whoever broke into the gateway could do: the signature is its own. Tiles go, since they can be derived again. */
-function rewriteSigned(directory: string, stateDirectory: string, change: (entries: readonly Uint8Array[]) => readonly Uint8Array[]): void {
+function rewriteSigned(
+  directory: string,
+  stateDirectory: string,
+  change: (entries: readonly Uint8Array[]) => readonly Uint8Array[],
+): void {
   const entries = rewrite(directory, change)
   rmSync(join(directory, 'tile'), { recursive: true, force: true })
   rmSync(join(directory, 'witnessed'), { force: true })
   const tree = new TileTree()
   for (const entry of entries) tree.append(leafHash(entry))
-  const signer = noteSigner(readFileSync(join(stateDirectory, 'log.origin'), 'utf8'), Buffer.from(readFileSync(join(stateDirectory, 'log.key'), 'utf8'), 'hex'))
-  writeFileSync(join(directory, 'checkpoint'), signCheckpoint({ origin: signer.key.name, size: tree.size, root: tree.root() }, signer))
+  const signer = noteSigner(
+    readFileSync(join(stateDirectory, 'log.origin'), 'utf8'),
+    Buffer.from(readFileSync(join(stateDirectory, 'log.key'), 'utf8'), 'hex'),
+  )
+  writeFileSync(
+    join(directory, 'checkpoint'),
+    signCheckpoint({ origin: signer.key.name, size: tree.size, root: tree.root() }, signer),
+  )
 }

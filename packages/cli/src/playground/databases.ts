@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { writePrivateFile } from '../state-directory.ts'
 import { fillShop, productionSize, stagingSize, type ShopSize } from './shop.ts'
 
 /** The two databases of a playground. */
-export const playgroundDatabases: readonly { readonly name: 'production' | 'staging'; readonly size: ShopSize }[] = [
+const playgroundDatabases: readonly { readonly name: 'production' | 'staging'; readonly size: ShopSize }[] = [
   { name: 'production', size: productionSize },
   { name: 'staging', size: stagingSize },
 ]
@@ -57,10 +57,6 @@ export function writeCredentials(server: ServerAddress, stateDirectory: string):
       writePrivateFile(join(stateDirectory, 'secrets', `${name}.${role}`), `${url}\n`)
     }
   }
-}
-
-export function hasCredentials(stateDirectory: string): boolean {
-  return roles.every((role) => existsSync(passwordFile(stateDirectory, role)))
 }
 
 function passwordFile(stateDirectory: string, role: Role): string {

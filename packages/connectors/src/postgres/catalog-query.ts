@@ -15,7 +15,7 @@ export async function readJson<Out>(
   return schema.parse(json)
 }
 
-export interface Bounds {
+interface Bounds {
   readonly lockTimeoutMs: number
   readonly statementTimeoutMs: number
 }
@@ -76,7 +76,7 @@ async function rollBack(channel: SqlChannel): Promise<void> {
   }
 }
 
-export type Attempted<Out> = { readonly ok: true; readonly out: Out } | { readonly ok: false; readonly why: string }
+type Attempted<Out> = { readonly ok: true; readonly out: Out } | { readonly ok: false; readonly why: string }
 
 /** Tries `work` on a channel that is in a transaction; nothing of it is left behind when the server refuses or is too slow. */
 export async function attempt<Out>(channel: SqlChannel, work: () => Promise<Out>): Promise<Attempted<Out>> {

@@ -402,3 +402,23 @@ describe('row security', () => {
     await setUp('DROP SCHEMA t CASCADE; DROP ROLE weak')
   })
 })
+
+describe('the protect credential', () => {
+  it('needs no more than to read: it copies and compares, and an undo that it may not make changes nothing', async () => {
+    await fresh(`CREATE TABLE t.a (id serial PRIMARY KEY, v text); INSERT INTO t.a (v) VALUES ('x'), ('y'); DROP ROLE IF EXISTS keeper;
+      CREATE ROLE keeper LOGIN PASSWORD 'keeper'; GRANT pg_read_all_data TO keeper`)
+    const kept = await openAccess(server.url('trial'), server.url('trial').replace('postgres:test-superuser', 'keeper:keeper'))
+    const resolved = await resolve(await describeSql({ sql: 'DROP TABLE t.a' }), kept.upstream)
+    const seal = new MemorySeal()
+    const content = await snapshot(resolved, kept.upstream, seal)
+    await kept.run('DROP TABLE t.a')
+    await expect(restore(seal.reader(content), kept.upstream, () => undefined)).rejects.toMatchObject({ code: 'upstream_failed' })
+    expect(await restore(seal.reader(content), access.upstream, () => undefined)).toMatchObject({ rows: 2, verified: true })
+    await setUp('ALTER TABLE t.a ENABLE ROW LEVEL SECURITY')
+    const hidden = await resolve(await describeSql({ sql: 'DROP TABLE t.a' }), kept.upstream)
+    await expect(snapshot(hidden, kept.upstream, new MemorySeal())).rejects.toMatchObject({ code: 'copy_failed' })
+    await kept.release()
+    await kept[Symbol.asyncDispose]()
+    await setUp('DROP ROLE keeper')
+  })
+})

@@ -36,7 +36,7 @@ export const foreignKeySchema = z.object({
   definition: z.string(),
   comment: z.string().nullable(),
 })
-export type ForeignKey = z.infer<typeof foreignKeySchema>
+type ForeignKey = z.infer<typeof foreignKeySchema>
 
 export const namespaceSchema = z.object({
   oid: oidSchema,

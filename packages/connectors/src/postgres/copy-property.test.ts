@@ -74,7 +74,7 @@ function value(type: Type): fc.Arbitrary<string> {
     case 'bytea':
       return fc.uint8Array({ maxLength: 40 }).map((bytes) => `decode('${Buffer.from(bytes).toString('hex')}', 'hex')`)
     case 'jsonb':
-      return quoted(fc.json({ noUnicodeString: true }).filter((json) => !json.includes('\\u0000')))
+      return quoted(fc.json().filter((json) => !json.includes('\\u0000')))
     case 'date':
       return quoted(fc.constantFrom('2020-02-29', 'infinity', '-infinity', '4713-01-01 BC'))
     case 'timestamptz':

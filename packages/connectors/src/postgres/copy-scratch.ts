@@ -5,7 +5,7 @@ import type { TableShape } from './catalog-shape.ts'
 import { checksumRows, type Checksum } from './checksum.ts'
 
 /** A temporary table on the protect connection, filled with rows out of the vault; it dies with its transaction. */
-export interface Scratch {
+interface Scratch {
   /** Its name in SQL. */
   readonly name: string
   readonly checksum: Checksum

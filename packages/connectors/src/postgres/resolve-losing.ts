@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { oidSchema } from './catalog-name.ts'
 import { attempt } from './catalog-query.ts'
 import { remedies } from './copy-fit.ts'
-import { digestPlan, type Plan, type Planned, type Refused } from './copy-plan.ts'
+import { digestPlan, emptyPlan, type Plan, type Planned, type Refused } from './copy-plan.ts'
 import { readContext, type OperationContext } from './resolve-context.ts'
 import { readRights, resolveNamespaces, resolveRelations, type Relation } from './resolve-name.ts'
 import { planOperation } from './resolve-plan.ts'
@@ -76,8 +76,7 @@ export async function planLooked(
   if (context.targets.length === 0 || (missing && !context.missingOk)) {
     return { ok: false, reason: 'what it names was not found', remedy: 'Check the name and the search_path, then ask again.' }
   }
-  if (relations.length + namespaces.length === 0)
-    return { ok: true, plan: { tables: [], views: [], foreignKeys: [], namespaces: [], dependants: [] } }
+  if (relations.length + namespaces.length === 0) return { ok: true, plan: emptyPlan }
   const rights = await readRights(
     session,
     relations.map(({ oid }) => oid),

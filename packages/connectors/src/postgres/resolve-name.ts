@@ -97,7 +97,7 @@ const functionSchema = z.object({
   /** None is volatile, none runs as another user, and no body we can read names a function that is not harmless. */
   harmless: z.boolean(),
 })
-export type ResolvedFunction = z.infer<typeof functionSchema>
+type ResolvedFunction = z.infer<typeof functionSchema>
 
 /**
  * A body is read as a bag of words, more strictly than it would be run: no dynamic SQL, no quoted names, and no word that names a volatile

@@ -1,14 +1,24 @@
 import type { SqlChannel } from '@sallyport/core'
 import { readTableShapes, keyColumns, type TableShape } from './catalog-shape.ts'
 import { remedies, whyNotCopied, whyNotPlain } from './copy-fit.ts'
-import { insertOnly, planDrop, planTable, readCopied, refuse, type Planned, type PlannedTable, type Undo } from './copy-plan.ts'
+import {
+  emptyPlan,
+  insertOnly,
+  planDrop,
+  planTable,
+  readCopied,
+  refuse,
+  type Planned,
+  type PlannedTable,
+  type Undo,
+} from './copy-plan.ts'
 import type { OperationContext } from './resolve-context.ts'
 import type { Relation, SessionRights } from './resolve-name.ts'
 import type { LosingVerb } from './resolve-verb.ts'
 import { readDropClosure, readForeignKeyActions, readTruncateClosure, type ForeignKeyAction, type Seed } from './table-closure.ts'
 
 /** An operation that loses something, with its names resolved. */
-export interface Losing {
+interface Losing {
   readonly verb: LosingVerb
   readonly context: OperationContext
   readonly relations: readonly Relation[]
@@ -92,7 +102,7 @@ async function planTruncate(protect: SqlChannel, { context, relations }: Losing)
 }
 
 function fromTables(tables: readonly PlannedTable[], dependants: readonly string[] = []) {
-  return { tables, views: [], foreignKeys: [], namespaces: [], dependants }
+  return { ...emptyPlan, tables, dependants }
 }
 
 /** Whether the statement's own condition can be used to copy just the rows it will change. */

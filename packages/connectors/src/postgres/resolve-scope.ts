@@ -38,15 +38,16 @@ export async function isPreimageReadable(session: SqlChannel, context: Operation
 }
 
 /** Counts the rows that the statement's own condition names, in the agent's session, read-only and bounded; null when it can't be told. */
-export async function countPreimage({ session, hold }: SqlAccess, context: OperationContext): Promise<number | null> {
+export async function countPreimage(access: SqlAccess, context: OperationContext): Promise<number | null> {
+  const { session } = access
   const { preimage } = context
   if (preimage === null || !(await isPreimageReadable(session, context))) return null
   const { alias } = preimage
   // One statement each: the gate speaks the extended protocol on the agent's backend, so as not to disturb its unnamed statement.
-  await hold('SAVEPOINT sallyport_count')
-  await hold('SET LOCAL transaction_read_only = on')
-  await hold(`SET LOCAL statement_timeout = ${countTimeoutMs}`)
-  await hold(`SET LOCAL lock_timeout = ${countTimeoutMs}`)
+  await access.hold('SAVEPOINT sallyport_count')
+  await access.hold('SET LOCAL transaction_read_only = on')
+  await access.hold(`SET LOCAL statement_timeout = ${countTimeoutMs}`)
+  await access.hold(`SET LOCAL lock_timeout = ${countTimeoutMs}`)
   try {
     const rows = await session.query(
       `SELECT pg_catalog.count(DISTINCT ${alias}.ctid)::pg_catalog.text FROM ${preimage.from}\n${whereClause(preimage)}`,
@@ -57,8 +58,8 @@ export async function countPreimage({ session, hold }: SqlAccess, context: Opera
   } catch {
     return null
   } finally {
-    await hold('ROLLBACK TO SAVEPOINT sallyport_count')
-    await hold('RELEASE SAVEPOINT sallyport_count')
+    await access.hold('ROLLBACK TO SAVEPOINT sallyport_count')
+    await access.hold('RELEASE SAVEPOINT sallyport_count')
   }
 }
 

@@ -3,7 +3,7 @@ import type { Operation } from '@sallyport/core'
 /** Ways to lose data that a surgical copy can undo. */
 export type LosingVerb = 'drop_table' | 'drop_schema' | 'alter_table' | 'truncate' | 'delete' | 'update'
 
-export const losingVerbs: ReadonlyMap<string, LosingVerb> = new Map([
+const losingVerbs: ReadonlyMap<string, LosingVerb> = new Map([
   ['postgres.drop_table', 'drop_table'],
   ['postgres.drop_schema', 'drop_schema'],
   ['postgres.truncate', 'truncate'],

@@ -15,6 +15,7 @@ import { attempt, inProtect, sayError, sqlAccess } from './catalog-query.ts'
 import { hashShape, readTableShapes, type TableShape } from './catalog-shape.ts'
 import type { Planned } from './copy-plan.ts'
 import { isAlone, lookUp, planLooked, recordPlan, type Looked } from './resolve-losing.ts'
+import { raiseByExtensions } from './resolve-extension.ts'
 import { lowerByFunctions } from './resolve-function.ts'
 import { picksOneRow } from './resolve-plan.ts'
 import { countPreimage, countTimeoutMs, measurePlan, measureTables } from './resolve-scope.ts'
@@ -43,9 +44,11 @@ export async function resolve(operations: readonly Operation[], upstream: Upstre
 }
 
 async function resolveAll(operations: readonly Operation[], access: SqlAccess): Promise<readonly ResolvedOperation[]> {
-  if (operations.every(({ impact }) => impact.kind === 'read')) return resolveReads(operations, access)
   const lowered: Operation[] = []
-  for (const operation of operations) lowered.push(await lowerByFunctions(access.session, operation))
+  for (const operation of operations) {
+    lowered.push(await raiseByExtensions(access.session, await lowerByFunctions(access.session, operation)))
+  }
+  if (lowered.every(({ impact }) => impact.kind === 'read')) return resolveReads(lowered, access)
   const looked = await lookUp(access.session, lowered)
   const names = looked.flatMap(({ relations }) => relations.flatMap((relation) => (relation ? [relation.oid] : [])))
   const counts = new Map<Looked, number | null>()

@@ -1,5 +1,4 @@
 import { SallyportError, type SqlChannel } from '@sallyport/core'
-import { z } from 'zod'
 import { oidSchema, quoteIdentifier } from './catalog-name.ts'
 import { readJson } from './catalog-query.ts'
 import { readTableShapes, type TableShape, type ViewShape } from './catalog-shape.ts'

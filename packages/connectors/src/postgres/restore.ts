@@ -139,7 +139,7 @@ function findCircles({ table, current }: Loaded, ordered: readonly Loaded[]): re
 }
 
 /** Tables that others refer to first. In a circle any order is taken: prepareShape has set its foreign keys aside. */
-export function orderByKeys(loaded: readonly Loaded[]): readonly Loaded[] {
+function orderByKeys(loaded: readonly Loaded[]): readonly Loaded[] {
   const out: Loaded[] = []
   const visiting = new Set<CopiedTable>()
   const visit = (item: Loaded): void => {

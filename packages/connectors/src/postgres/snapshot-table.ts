@@ -9,7 +9,7 @@ import { fillScratch, hashing } from './copy-scratch.ts'
 import { whereClause, type Preimage } from './resolve-context.ts'
 
 /** More rows than this are copied as a whole table: their addresses would no longer fit one statement well. */
-export const rowsMax = 100_000
+const rowsMax = 100_000
 
 export interface Copy {
   readonly table: CopiedTable

@@ -109,7 +109,7 @@ async function readTimeouts({ session }: SqlAccess): Promise<readonly (string | 
  * shape; for single rows SHARE ROW EXCLUSIVE is enough to stop a row from slipping in between copy and statement. The statement's own,
  * stronger lock comes on top in the same transaction.
  */
-async function lock({ hold }: SqlAccess, recorded: readonly (RecordedPlan | null)[]): Promise<void> {
+async function lock(access: SqlAccess, recorded: readonly (RecordedPlan | null)[]): Promise<void> {
   const locks = new Map<string, { readonly table: string; readonly mode: string }>()
   for (const { oid, schema, name, mode } of recorded.flatMap((plan) => plan?.locks ?? [])) {
     const strong = mode === 'whole' || locks.get(oid)?.mode === 'EXCLUSIVE'
@@ -124,7 +124,7 @@ async function lock({ hold }: SqlAccess, recorded: readonly (RecordedPlan | null
       `SET LOCAL statement_timeout = ${copyTimeoutMs}`,
       ...statements,
     ])
-      await hold(statement)
+      await access.hold(statement)
   } catch (error) {
     throw failed(`the tables could not be locked within ${lockTimeoutMs} ms (${sayError(error)})`, error)
   }

@@ -99,6 +99,8 @@ export function makeOperation(draft: Draft, context: Pick<Context, 'statementInd
       changesSession: draft.changesSession ?? false,
       functions: draft.functions ?? [],
       extensionFunctions: draft.extensionFunctions ?? [],
+      // Says to the pipeline: only the catalog can confirm this.
+      provisional: (draft.extensionFunctions ?? []).length > 0,
       builtins: draft.builtins ?? [],
       relations: draft.relations ?? [],
       cascade: draft.cascade ?? false,

@@ -4,11 +4,13 @@ import * as alter from './statement-alter-table.ts'
 import * as data from './statement-data.ts'
 import * as definition from './statement-definition.ts'
 import * as drop from './statement-drop.ts'
+import * as rights from './statement-rights.ts'
 import * as routine from './statement-routine.ts'
 import * as server from './statement-server.ts'
 import * as session from './statement-session.ts'
 
-const { called, grave, heavy, objectChange, roleChange, simpleDefinition } = definition
+const { called, objectChange, simpleDefinition } = definition
+const { grave, heavy, roleChange } = rights
 const keeps = 'changes a definition; nothing is lost'
 
 /** Every statement PostgreSQL has. The type makes a missing one an error of compilation; one that the parser adds later is unknown. */
@@ -153,8 +155,8 @@ export const handlers: { readonly [Name in StatementName]: Handler } = {
   ExecuteStmt: session.describeExecute,
   ExplainStmt: session.describeExplain,
   FetchStmt: session.describeFetch,
-  GrantRoleStmt: definition.describeGrantRole,
-  GrantStmt: definition.describeGrant,
+  GrantRoleStmt: rights.describeGrantRole,
+  GrantStmt: rights.describeGrant,
   ImportForeignSchemaStmt: grave('import_foreign_schema', 'makes outside tables look like tables here', {
     nameOf: called('server', 'server_name'),
   }),
@@ -168,7 +170,7 @@ export const handlers: { readonly [Name in StatementName]: Handler } = {
   PrepareStmt: session.describePrepare,
   ReassignOwnedStmt: grave('reassign_owned', 'gives everything a role owns to another'),
   RefreshMatViewStmt: definition.describeRefresh,
-  ReindexStmt: definition.describeReindex,
+  ReindexStmt: rights.describeReindex,
   RenameStmt: definition.describeRename,
   ReplicaIdentityStmt: heavy('replica_identity', 'changes what replication writes', () => true),
   ReturnStmt: session.describeReturn,
@@ -179,7 +181,7 @@ export const handlers: { readonly [Name in StatementName]: Handler } = {
   TruncateStmt: data.describeTruncate,
   UnlistenStmt: session.describeListen,
   UpdateStmt: data.describeUpdate,
-  VacuumStmt: definition.describeVacuum,
+  VacuumStmt: rights.describeVacuum,
   VariableSetStmt: session.describeSet,
   VariableShowStmt: session.describeShow,
   ViewStmt: definition.describeView,

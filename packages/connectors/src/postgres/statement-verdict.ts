@@ -58,7 +58,11 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
     }
     const judgement = judgeCall(parts, node)
     if (judgement.origin === 'foreign') functions.push(judgement.name)
-    if (judgement.origin === 'extension') extensionFunctions.push(judgement.name)
+    if (judgement.origin === 'extension') {
+      extensionFunctions.push(judgement.name)
+      // anybody may define a function of that name: resolve is to look each time
+      isForgetful = true
+    }
     if (judgement.origin === 'builtin' && parts.length === 1) builtins.add(judgement.name)
     if (context.mode === 'plan') continue
     if (judgement.forgetful) isForgetful = true

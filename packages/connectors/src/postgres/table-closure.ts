@@ -4,7 +4,7 @@ import { oidArray, oidSchema } from './catalog-name.ts'
 import { readJson } from './catalog-query.ts'
 
 /** Past this many objects a closure is not followed further: what is not followed is not covered. */
-export const objectsMax = 5000
+const objectsMax = 5000
 
 export interface Seed {
   readonly catalog: 'pg_class' | 'pg_namespace'

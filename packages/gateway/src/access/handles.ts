@@ -25,17 +25,34 @@ export interface HandleDesk extends Handles {
 const candidatesMax = 64
 
 /** @param saltKey keeps salts of unknown agents as stable as those of known ones, so that names can't be probed */
-export function openHandleDesk(store: HandleStorage, log: Log, clock: Clock, saltKey: Buffer, agents: () => ReadonlyMap<string, ConfiguredAgent>): HandleDesk {
+export function openHandleDesk(
+  store: HandleStorage,
+  log: Log,
+  clock: Clock,
+  saltKey: Buffer,
+  agents: () => ReadonlyMap<string, ConfiguredAgent>,
+): HandleDesk {
   const saltOf = (agent: string): Buffer => createHmac('sha256', saltKey).update(agent).digest().subarray(0, 16)
   return {
     scramParameters: (agent) => ({ salt: saltOf(agent).toString('base64'), iterations: scramIterations }),
     candidates: async (agent) => (agents().has(agent) ? store.active(agent, clock.nowMs(), candidatesMax) : []),
     issue: async (agent, ttlMs, by) => {
       const configured = agents().get(agent)
-      if (configured === undefined) throw new SallyportError('not_in_scope', `No agent is called "${agent}".`, 'No handle was issued.', 'Add it: sallyport agent add')
+      if (configured === undefined)
+        throw new SallyportError(
+          'not_in_scope',
+          `No agent is called "${agent}".`,
+          'No handle was issued.',
+          'Add it: sallyport agent add',
+        )
       const nowMs = clock.nowMs()
       if (store.active(agent, nowMs, candidatesMax).length >= candidatesMax) {
-        throw new SallyportError('limit_exceeded', `Agent "${agent}" has ${candidatesMax} handles that are still good.`, 'No handle was issued.', 'Revoke some, or let them expire.')
+        throw new SallyportError(
+          'limit_exceeded',
+          `Agent "${agent}" has ${candidatesMax} handles that are still good.`,
+          'No handle was issued.',
+          'Revoke some, or let them expire.',
+        )
       }
       const lifeMs = Math.min(ttlMs ?? configured.handleMs, configured.handleMs)
       const secret = `sp_${randomBytes(32).toString('base64url')}`
@@ -50,7 +67,12 @@ export function openHandleDesk(store: HandleStorage, log: Log, clock: Clock, sal
         scram: makeScramVerifier(secret, saltOf(agent)),
         secretSha256: sha256Hex(secret),
       }
-      await log.append({ type: 'handle.issued', atMs: nowMs, agent, data: { handle: handle.id, owner: handle.owner, expiresAtMs: handle.expiresAtMs, by } })
+      await log.append({
+        type: 'handle.issued',
+        atMs: nowMs,
+        agent,
+        data: { handle: handle.id, owner: handle.owner, expiresAtMs: handle.expiresAtMs, by },
+      })
       store.insert(handle)
       return { handle, secret }
     },

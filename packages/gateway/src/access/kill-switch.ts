@@ -67,7 +67,14 @@ export class LocalKillSwitch implements KillSwitch {
   stopped(agent: string, owner: string, session: string, upstream: string): string | null {
     const stops = this.#stops
     if (stops.size === 0) return null
-    return stops.get('all:') ?? stops.get(`agent:${agent}`) ?? stops.get(`owner:${owner}`) ?? stops.get(`session:${session}`) ?? stops.get(`upstream:${upstream}`) ?? null
+    return (
+      stops.get('all:') ??
+      stops.get(`agent:${agent}`) ??
+      stops.get(`owner:${owner}`) ??
+      stops.get(`session:${session}`) ??
+      stops.get(`upstream:${upstream}`) ??
+      null
+    )
   }
 
   inForce(): readonly Kill[] {
@@ -87,10 +94,20 @@ export class LocalKillSwitch implements KillSwitch {
       const kill = this.#store.add({ kind, name, reason, by, atMs })
       const handlesRevoked = what.revokeHandles(kind, name)
       const grantsVoided = this.#store.voidGrants(kind, name)
-      await this.#log.append({ type: 'kill', atMs, data: { kind, name, reason, by, sessions, handlesRevoked, grantsVoided, haltMicroseconds: Math.round(haltMs * 1000) } })
+      await this.#log.append({
+        type: 'kill',
+        atMs,
+        data: { kind, name, reason, by, sessions, handlesRevoked, grantsVoided, haltMicroseconds: Math.round(haltMs * 1000) },
+      })
       return { kill, sessions, handlesRevoked, grantsVoided, haltMs }
     } catch (error) {
-      throw new SallyportError('store_unavailable', 'It is stopped, but that could not be written down.', 'A restart of the gate would not remember the kill.', 'Keep the gate running, mend the disk, kill again.', { cause: error })
+      throw new SallyportError(
+        'store_unavailable',
+        'It is stopped, but that could not be written down.',
+        'A restart of the gate would not remember the kill.',
+        'Keep the gate running, mend the disk, kill again.',
+        { cause: error },
+      )
     }
   }
 

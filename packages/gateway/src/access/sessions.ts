@@ -1,4 +1,14 @@
-import { SallyportError, type Clock, type Handle, type KillSwitch, type Log, type OpenSession, type Randomness, type Session, type Sessions } from '@sallyport/core'
+import {
+  SallyportError,
+  type Clock,
+  type Handle,
+  type KillSwitch,
+  type Log,
+  type OpenSession,
+  type Randomness,
+  type Session,
+  type Sessions,
+} from '@sallyport/core'
 import type { KillKind } from './kill-switch.ts'
 
 interface Entry {
@@ -32,21 +42,63 @@ export class SessionRegistry implements Sessions {
     const { clock, random, log, killSwitch, scope } = this.#ports
     const allowed = scope(handle.agent, upstream)
     if (allowed === null) {
-      await log.append({ type: 'door.refused', atMs: clock.nowMs(), agent: handle.agent, data: { protocol, peer, why: 'no scope on this upstream', upstream: upstream.slice(0, 128).toWellFormed() } })
-      throw new SallyportError('not_in_scope', `Agent "${handle.agent}" has nothing on "${upstream.slice(0, 128)}".`, 'No connection was made to it.', `Ask ${handle.owner} to widen the agent's scope, or use another upstream.`)
+      await log.append({
+        type: 'door.refused',
+        atMs: clock.nowMs(),
+        agent: handle.agent,
+        data: { protocol, peer, why: 'no scope on this upstream', upstream: upstream.slice(0, 128).toWellFormed() },
+      })
+      throw new SallyportError(
+        'not_in_scope',
+        `Agent "${handle.agent}" has nothing on "${upstream.slice(0, 128)}".`,
+        'No connection was made to it.',
+        `Ask ${handle.owner} to widen the agent's scope, or use another upstream.`,
+      )
     }
-    if (this.#open.size >= sessionsMax) throw new SallyportError('limit_exceeded', `${sessionsMax} sessions are open on this gate.`, 'No connection was made.', 'Close some and try again.')
+    if (this.#open.size >= sessionsMax)
+      throw new SallyportError(
+        'limit_exceeded',
+        `${sessionsMax} sessions are open on this gate.`,
+        'No connection was made.',
+        'Close some and try again.',
+      )
     const id = random.hex(12)
     const stopped = killSwitch.stopped(handle.agent, handle.owner, id, upstream)
-    if (stopped !== null) throw new SallyportError('killed', `Stopped by the kill switch: ${stopped}.`, 'No connection was made.', 'Wait until a person releases it.')
+    if (stopped !== null)
+      throw new SallyportError(
+        'killed',
+        `Stopped by the kill switch: ${stopped}.`,
+        'No connection was made.',
+        'Wait until a person releases it.',
+      )
     const nowMs = clock.nowMs()
-    if (handle.expiresAtMs <= nowMs) throw new SallyportError('authentication_failed', 'The handle has expired.', 'No connection was made.', 'Get a new one: sallyport handle issue')
-    const session: Session = Object.freeze({ id, subject: Object.freeze({ agent: handle.agent, owner: handle.owner }), handleId: handle.id, protocol, upstream, openedAtMs: nowMs, peer })
+    if (handle.expiresAtMs <= nowMs)
+      throw new SallyportError(
+        'authentication_failed',
+        'The handle has expired.',
+        'No connection was made.',
+        'Get a new one: sallyport handle issue',
+      )
+    const session: Session = Object.freeze({
+      id,
+      subject: Object.freeze({ agent: handle.agent, owner: handle.owner }),
+      handleId: handle.id,
+      protocol,
+      upstream,
+      openedAtMs: nowMs,
+      peer,
+    })
     const controller = new AbortController()
     const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
     this.#open.set(id, { session, controller, expiry })
     try {
-      await log.append({ type: 'session.opened', atMs: nowMs, session: id, agent: handle.agent, data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer } })
+      await log.append({
+        type: 'session.opened',
+        atMs: nowMs,
+        session: id,
+        agent: handle.agent,
+        data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer },
+      })
     } catch (error) {
       this.#end(id, 'the log failed')
       throw error
@@ -59,7 +111,13 @@ export class SessionRegistry implements Sessions {
     if (entry === undefined) return
     this.#open.delete(session)
     clearTimeout(entry.expiry)
-    await this.#ports.log.append({ type: 'session.closed', atMs: this.#ports.clock.nowMs(), session, agent: entry.session.subject.agent, data: { reason } })
+    await this.#ports.log.append({
+      type: 'session.closed',
+      atMs: this.#ports.clock.nowMs(),
+      session,
+      agent: entry.session.subject.agent,
+      data: { reason },
+    })
   }
 
   list(): readonly Session[] {

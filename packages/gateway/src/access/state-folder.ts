@@ -23,9 +23,15 @@ export function openStateFolder(directory: string): StateFolder {
   if ((statSync(directory).mode & 0o066) !== 0) chmodSync(directory, 0o700)
   return {
     directory,
-    saltKey: Buffer.from(keep(join(directory, 'salt.key'), () => randomBytes(32).toString('hex')), 'hex'),
+    saltKey: Buffer.from(
+      keep(join(directory, 'salt.key'), () => randomBytes(32).toString('hex')),
+      'hex',
+    ),
     operatorToken: keep(join(directory, 'operator.token'), () => randomBytes(32).toString('hex')),
-    logSeed: Buffer.from(keep(join(directory, 'log.key'), () => randomBytes(32).toString('hex')), 'hex'),
+    logSeed: Buffer.from(
+      keep(join(directory, 'log.key'), () => randomBytes(32).toString('hex')),
+      'hex',
+    ),
     origin: keep(join(directory, 'log.origin'), () => `sallyport/${randomBytes(8).toString('hex')}`),
   }
 }
@@ -42,7 +48,12 @@ function keep(path: string, make: () => string): string {
     }
   }
   if ((statSync(path).mode & 0o077) !== 0) {
-    throw new SallyportError('store_unavailable', `Others on this machine can read ${path}.`, 'The gate did not start.', `chmod 600 ${path}; if somebody may have read it, replace it.`)
+    throw new SallyportError(
+      'store_unavailable',
+      `Others on this machine can read ${path}.`,
+      'The gate did not start.',
+      `chmod 600 ${path}; if somebody may have read it, replace it.`,
+    )
   }
   return readFileSync(path, 'utf8')
 }

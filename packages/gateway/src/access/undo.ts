@@ -1,4 +1,13 @@
-import { SallyportError, type Clock, type Connector, type Log, type Randomness, type Restored, type Upstream, type Vault } from '@sallyport/core'
+import {
+  SallyportError,
+  type Clock,
+  type Connector,
+  type Log,
+  type Randomness,
+  type Restored,
+  type Upstream,
+  type Vault,
+} from '@sallyport/core'
 
 export interface UndoPorts {
   readonly clock: Clock
@@ -6,7 +15,10 @@ export interface UndoPorts {
   readonly log: Log
   readonly vault: Vault
   /** The upstream a snapshot came from, with its connector and a way in that ends when `work` does. */
-  readonly withUpstream: <Result>(name: string, work: (upstream: Upstream, connector: Connector) => Promise<Result>) => Promise<Result>
+  readonly withUpstream: <Result>(
+    name: string,
+    work: (upstream: Upstream, connector: Connector) => Promise<Result>,
+  ) => Promise<Result>
 }
 
 /**
@@ -28,18 +40,47 @@ async function undo(ports: UndoPorts, snapshotId: string, by: string): Promise<R
   const { snapshot } = opened
   return ports.withUpstream(snapshot.upstream, async (upstream, connector) => {
     if (upstream.identity !== snapshot.upstreamIdentity) {
-      throw new SallyportError('target_changed', `"${upstream.name}" is another database than the one this copy came from.`, 'Nothing was restored.', 'Point the upstream at the right database, or take the copy out by `sallyport vault restore`.')
+      throw new SallyportError(
+        'target_changed',
+        `"${upstream.name}" is another database than the one this copy came from.`,
+        'Nothing was restored.',
+        'Point the upstream at the right database, or take the copy out by `sallyport vault restore`.',
+      )
     }
     if (connector.restore === undefined) {
-      throw new SallyportError('not_supported', `Connector ${connector.id} cannot put a copy back by itself.`, 'Nothing was restored.', 'Take the copy out by `sallyport vault restore`.')
+      throw new SallyportError(
+        'not_supported',
+        `Connector ${connector.id} cannot put a copy back by itself.`,
+        'Nothing was restored.',
+        'Take the copy out by `sallyport vault restore`.',
+      )
     }
     const intent = random.hex(16)
-    await log.append({ type: 'intent', atMs: clock.nowMs(), data: { intent, digest: snapshot.digest, undo: snapshotId, upstream: upstream.name, by } })
+    await log.append({
+      type: 'intent',
+      atMs: clock.nowMs(),
+      data: { intent, digest: snapshot.digest, undo: snapshotId, upstream: upstream.name, by },
+    })
     try {
       const restored = await connector.restore(opened, upstream, () => undefined)
       const detail = restored.verified ? 'verified' : 'put back, but not verified to be equal'
-      await log.append({ type: 'undo', atMs: clock.nowMs(), data: { intent, snapshot: snapshotId, rows: restored.rows, tables: restored.tables, verified: restored.verified, note: restored.note } })
-      await log.append({ type: 'outcome', atMs: clock.nowMs(), data: { intent, result: 'succeeded', rows: restored.rows, detail } })
+      await log.append({
+        type: 'undo',
+        atMs: clock.nowMs(),
+        data: {
+          intent,
+          snapshot: snapshotId,
+          rows: restored.rows,
+          tables: restored.tables,
+          verified: restored.verified,
+          note: restored.note,
+        },
+      })
+      await log.append({
+        type: 'outcome',
+        atMs: clock.nowMs(),
+        data: { intent, result: 'succeeded', rows: restored.rows, detail },
+      })
       return restored
     } catch (error) {
       const detail = error instanceof SallyportError ? `${error.code}: ${error.message}`.slice(0, 500) : 'internal'

@@ -41,7 +41,9 @@ const migrations: readonly string[] = [
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path)
   if (path !== ':memory:') chmodSync(path, 0o600)
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;')
+  database.exec(
+    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA trusted_schema = OFF;',
+  )
   migrate(database)
   return database
 }
@@ -49,7 +51,10 @@ export function openDatabase(path: string): DatabaseSync {
 function migrate(database: DatabaseSync): void {
   const row = database.prepare('PRAGMA user_version').get()
   const version = Number(row?.['user_version'] ?? 0)
-  if (version > migrations.length) throw new Error(`the store was written by a newer Sallyport (schema ${version}, this one knows ${migrations.length}); start that version`)
+  if (version > migrations.length)
+    throw new Error(
+      `the store was written by a newer Sallyport (schema ${version}, this one knows ${migrations.length}); start that version`,
+    )
   for (const [index, statements] of migrations.entries()) {
     if (index < version) continue
     transact(database, () => {

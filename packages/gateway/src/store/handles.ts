@@ -19,12 +19,26 @@ export function openHandles(database: DatabaseSync): HandleStore {
   return {
     insert: (handle) => {
       database
-        .prepare('INSERT INTO handles (id, agent, owner, parent, issuedAtMs, expiresAtMs, revokedAtMs, scram, secretSha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
-        .run(handle.id, handle.agent, handle.owner, handle.parent, handle.issuedAtMs, handle.expiresAtMs, handle.revokedAtMs, JSON.stringify(handle.scram), handle.secretSha256)
+        .prepare(
+          'INSERT INTO handles (id, agent, owner, parent, issuedAtMs, expiresAtMs, revokedAtMs, scram, secretSha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        )
+        .run(
+          handle.id,
+          handle.agent,
+          handle.owner,
+          handle.parent,
+          handle.issuedAtMs,
+          handle.expiresAtMs,
+          handle.revokedAtMs,
+          JSON.stringify(handle.scram),
+          handle.secretSha256,
+        )
     },
     active: (agent, nowMs, most) =>
       database
-        .prepare('SELECT * FROM handles WHERE agent = ? AND expiresAtMs > ? AND revokedAtMs IS NULL ORDER BY issuedAtMs DESC LIMIT ?')
+        .prepare(
+          'SELECT * FROM handles WHERE agent = ? AND expiresAtMs > ? AND revokedAtMs IS NULL ORDER BY issuedAtMs DESC LIMIT ?',
+        )
         .all(agent, nowMs, most)
         .map(readHandle),
     find: (id) => {

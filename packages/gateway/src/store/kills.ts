@@ -24,17 +24,31 @@ export interface KillStore {
   voidGrants(kind: KillKind, name: string): number
 }
 
-const killRow = z.object({ id: z.number(), kind: z.enum(killKinds), name: z.string(), reason: z.string(), by: z.string(), atMs: z.number() })
+const killRow = z.object({
+  id: z.number(),
+  kind: z.enum(killKinds),
+  name: z.string(),
+  reason: z.string(),
+  by: z.string(),
+  atMs: z.number(),
+})
 
 export function openKills(database: DatabaseSync): KillStore {
   return {
     add: (kill) => {
       const row = database
-        .prepare('INSERT INTO kills (kind, name, reason, by, atMs) VALUES (?, ?, ?, ?, ?) RETURNING id, kind, name, reason, by, atMs')
+        .prepare(
+          'INSERT INTO kills (kind, name, reason, by, atMs) VALUES (?, ?, ?, ?, ?) RETURNING id, kind, name, reason, by, atMs',
+        )
         .get(kill.kind, kill.name, kill.reason, kill.by, kill.atMs)
       return killRow.parse(row)
     },
-    release: (kind, name, nowMs) => Number(database.prepare('UPDATE kills SET releasedAtMs = ? WHERE kind = ? AND name = ? AND releasedAtMs IS NULL').run(nowMs, kind, name).changes),
+    release: (kind, name, nowMs) =>
+      Number(
+        database
+          .prepare('UPDATE kills SET releasedAtMs = ? WHERE kind = ? AND name = ? AND releasedAtMs IS NULL')
+          .run(nowMs, kind, name).changes,
+      ),
     voidGrants: (kind, name) =>
       Number(
         database
@@ -46,6 +60,10 @@ export function openKills(database: DatabaseSync): KillStore {
           )
           .run(kind, name).changes,
       ),
-    inForce: () => database.prepare('SELECT id, kind, name, reason, by, atMs FROM kills WHERE releasedAtMs IS NULL ORDER BY id').all().map((row) => killRow.parse(row)),
+    inForce: () =>
+      database
+        .prepare('SELECT id, kind, name, reason, by, atMs FROM kills WHERE releasedAtMs IS NULL ORDER BY id')
+        .all()
+        .map((row) => killRow.parse(row)),
   }
 }

@@ -13,7 +13,9 @@ export function openMeta(database: DatabaseSync): MetaStore {
       return row === undefined ? null : String(row['value'])
     },
     set: (name, value) => {
-      database.prepare('INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value').run(name, value)
+      database
+        .prepare('INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value')
+        .run(name, value)
     },
   }
 }

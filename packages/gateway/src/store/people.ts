@@ -55,7 +55,9 @@ export function openPeople(database: DatabaseSync): PeopleStore {
     },
     links: {
       create: async (made) => {
-        database.prepare('INSERT INTO links (tokenSha256, expiresAtMs, body) VALUES (?, ?, ?)').run(made.tokenSha256, made.expiresAtMs, JSON.stringify(made))
+        database
+          .prepare('INSERT INTO links (tokenSha256, expiresAtMs, body) VALUES (?, ?, ?)')
+          .run(made.tokenSha256, made.expiresAtMs, JSON.stringify(made))
       },
       find: async (tokenSha256) => findLink(database, tokenSha256),
     },
@@ -79,7 +81,12 @@ function foldName(name: string): string {
   return name.normalize('NFKC').trim().toLowerCase()
 }
 
-function enrol(database: DatabaseSync, newcomer: StoredPerson, tokenSha256: string, nowMs: number): 'enrolled' | 'link_invalid' | 'not_first' | 'taken' {
+function enrol(
+  database: DatabaseSync,
+  newcomer: StoredPerson,
+  tokenSha256: string,
+  nowMs: number,
+): 'enrolled' | 'link_invalid' | 'not_first' | 'taken' {
   return transact(database, () => {
     const found = findLink(database, tokenSha256)
     if (found === null || found.usedAtMs !== null || found.expiresAtMs <= nowMs) return 'link_invalid'
@@ -89,7 +96,9 @@ function enrol(database: DatabaseSync, newcomer: StoredPerson, tokenSha256: stri
     if (newcomer.passkeys.some(({ credentialId }) => credentials.has(credentialId))) return 'taken'
     if (others.some(({ name }) => foldName(name) === foldName(newcomer.name))) return 'taken'
     database.prepare('INSERT INTO people (name, body) VALUES (?, ?)').run(newcomer.name, JSON.stringify(newcomer))
-    database.prepare('UPDATE links SET body = ? WHERE tokenSha256 = ?').run(JSON.stringify({ ...found, usedAtMs: nowMs }), tokenSha256)
+    database
+      .prepare('UPDATE links SET body = ? WHERE tokenSha256 = ?')
+      .run(JSON.stringify({ ...found, usedAtMs: nowMs }), tokenSha256)
     return 'enrolled'
   })
 }

@@ -19,14 +19,17 @@ export function openRequests(database: DatabaseSync): Requests {
     open: async (request) => insertRequest(database, request),
     get: async (id) => get(id),
     findByDigest: async (agent, digest) => {
-      const row = database.prepare('SELECT * FROM requests WHERE agent = ? AND digest = ? ORDER BY createdAtMs DESC, rowid DESC LIMIT 1').get(agent, digest)
+      const row = database
+        .prepare('SELECT * FROM requests WHERE agent = ? AND digest = ? ORDER BY createdAtMs DESC, rowid DESC LIMIT 1')
+        .get(agent, digest)
       return row === undefined ? null : withApprovals(database, row, String(row['id']))
     },
     list: async () => {
       const rows = database.prepare('SELECT * FROM requests ORDER BY createdAtMs DESC LIMIT ?').all(listMax)
       return rows.map((row) => withApprovals(database, row, String(row['id'])))
     },
-    countPending: async (agent) => Number(database.prepare("SELECT count(*) AS n FROM requests WHERE agent = ? AND state = 'pending'").get(agent)?.['n'] ?? 0),
+    countPending: async (agent) =>
+      Number(database.prepare("SELECT count(*) AS n FROM requests WHERE agent = ? AND state = 'pending'").get(agent)?.['n'] ?? 0),
     addApproval: async (id, approval) => addApproval(database, id, approval),
     end: async (id, from, to, by) => {
       const ended = endRequest(database, id, from, to, by)
@@ -39,17 +42,22 @@ export function openRequests(database: DatabaseSync): Requests {
       return approved
     },
     findGrant: async (agent, digest) => {
-      const row = database.prepare("SELECT * FROM grants WHERE agent = ? AND digest = ? ORDER BY state = 'open' DESC, rowid DESC LIMIT 1").get(agent, digest)
+      const row = database
+        .prepare("SELECT * FROM grants WHERE agent = ? AND digest = ? ORDER BY state = 'open' DESC, rowid DESC LIMIT 1")
+        .get(agent, digest)
       return row === undefined ? null : readGrant(row)
     },
-    consume: async (grantId, intent) => database.prepare("UPDATE grants SET state = 'consumed', intent = ? WHERE id = ? AND state = 'open'").run(intent, grantId).changes === 1,
+    consume: async (grantId, intent) =>
+      database.prepare("UPDATE grants SET state = 'consumed', intent = ? WHERE id = ? AND state = 'open'").run(intent, grantId)
+        .changes === 1,
     giveBack: async (grantId) => {
       database.prepare("UPDATE grants SET state = 'open', intent = NULL WHERE id = ? AND state = 'consumed'").run(grantId)
     },
     voidGrant: async (grantId) => {
       database.prepare("UPDATE grants SET state = 'void' WHERE id = ? AND state = 'open'").run(grantId)
     },
-    consumedGrants: async () => database.prepare("SELECT * FROM grants WHERE state = 'consumed' AND settled = 0 ORDER BY rowid").all().map(readGrant),
+    consumedGrants: async () =>
+      database.prepare("SELECT * FROM grants WHERE state = 'consumed' AND settled = 0 ORDER BY rowid").all().map(readGrant),
     settle: async (grantId) => {
       database.prepare('UPDATE grants SET settled = 1 WHERE id = ?').run(grantId)
     },
@@ -82,7 +90,9 @@ function withApprovals(database: DatabaseSync, row: unknown, id: string): Access
 
 function insertRequest(database: DatabaseSync, request: AccessRequest): void {
   database
-    .prepare('INSERT INTO requests (id, agent, digest, state, createdAtMs, expiresAtMs, notBeforeMs, endedBy, session, nonce, question) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    .prepare(
+      'INSERT INTO requests (id, agent, digest, state, createdAtMs, expiresAtMs, notBeforeMs, endedBy, session, nonce, question) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    )
     .run(
       request.id,
       request.question.subject.agent,
@@ -103,11 +113,21 @@ function addApproval(database: DatabaseSync, id: string, approval: Approval): bo
     const row = database.prepare('SELECT state FROM requests WHERE id = ?').get(id)
     if (row?.['state'] !== 'pending') return false
     const key = approval.person.normalize('NFKC').trim().toLowerCase()
-    return database.prepare('INSERT INTO approvals (request, personKey, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING').run(id, key, JSON.stringify(approval)).changes === 1
+    return (
+      database
+        .prepare('INSERT INTO approvals (request, personKey, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
+        .run(id, key, JSON.stringify(approval)).changes === 1
+    )
   })
 }
 
-function endRequest(database: DatabaseSync, id: string, from: readonly AccessRequest['state'][], to: string, by: string): boolean {
+function endRequest(
+  database: DatabaseSync,
+  id: string,
+  from: readonly AccessRequest['state'][],
+  to: string,
+  by: string,
+): boolean {
   return transact(database, () => {
     const row = database.prepare('SELECT state FROM requests WHERE id = ?').get(id)
     if (!from.some((state) => state === row?.['state'])) return false
@@ -122,7 +142,9 @@ function endRequest(database: DatabaseSync, id: string, from: readonly AccessReq
 
 function approveRequest(database: DatabaseSync, id: string, notBeforeMs: number, grant: Grant): boolean {
   return transact(database, () => {
-    const changed = database.prepare("UPDATE requests SET state = 'approved', notBeforeMs = ? WHERE id = ? AND state = 'pending'").run(notBeforeMs, id).changes
+    const changed = database
+      .prepare("UPDATE requests SET state = 'approved', notBeforeMs = ? WHERE id = ? AND state = 'pending'")
+      .run(notBeforeMs, id).changes
     if (changed !== 1) return false
     database
       .prepare(

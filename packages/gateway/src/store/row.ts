@@ -2,7 +2,9 @@ import { z } from 'zod'
 import type { AccessRequest, Approval, Grant, Handle, Json, Question } from '@sallyport/core'
 
 /** What lies in the store is checked as it is read: a file on disk is input. */
-const json: z.ZodType<Json> = z.lazy(() => z.union([z.null(), z.boolean(), z.number(), z.string(), z.array(json), z.record(z.string(), json)]))
+const json: z.ZodType<Json> = z.lazy(() =>
+  z.union([z.null(), z.boolean(), z.number(), z.string(), z.array(json), z.record(z.string(), json)]),
+)
 
 const impactKind = z.enum(['read', 'write', 'disrupt', 'escalate', 'destroy', 'unknown'])
 
@@ -11,7 +13,9 @@ const asked = z.object({
   kind: impactKind,
   reversible: z.boolean(),
   why: z.string(),
-  resources: z.array(z.object({ type: z.string(), name: z.string(), identity: z.string().nullable(), schemaHash: z.string().nullable() })),
+  resources: z.array(
+    z.object({ type: z.string(), name: z.string(), identity: z.string().nullable(), schemaHash: z.string().nullable() }),
+  ),
   rows: z.number().nullable(),
   bytes: z.number().nullable(),
   tables: z.array(z.string()),
@@ -59,7 +63,9 @@ const requestRow = z.object({
 
 export function readRequest(row: unknown, approvals: readonly unknown[]): AccessRequest {
   const { question, ...rest } = requestRow.parse(row)
-  const bodies = approvals.map((approval) => approvalSchema.parse(JSON.parse(z.object({ body: z.string() }).parse(approval).body)))
+  const bodies = approvals.map((approval) =>
+    approvalSchema.parse(JSON.parse(z.object({ body: z.string() }).parse(approval).body)),
+  )
   return { ...rest, question: questionSchema.parse(JSON.parse(question)), approvals: bodies }
 }
 

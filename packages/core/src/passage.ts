@@ -1,0 +1,42 @@
+import type { Asked, Attendance } from './asked.ts'
+import type { Json } from './canonical.ts'
+import type { Connector } from './connector.ts'
+import type { EventType } from './event.ts'
+import type { GovernPorts } from './govern-ports.ts'
+import type { ResolvedOperation } from './operation.ts'
+import type { PolicyEngine } from './policy/engine.ts'
+import { holdsSecret } from './question.ts'
+
+/** Statement text on the log is bounded; its digest is always whole. */
+const textOnLogMax = 12_288
+
+/** One request on its way through the pipeline. */
+export interface Passage {
+  readonly asked: Asked
+  readonly attendance: Attendance
+  readonly connector: Connector
+  readonly killEpoch: number
+  readonly policy: PolicyEngine
+  readonly deadlineMs: number
+}
+
+/** Puts a step of this passage on the log; resolves once it is durable. */
+export async function noteEvent(
+  ports: GovernPorts,
+  passage: Passage,
+  type: EventType,
+  data: { readonly [key: string]: Json },
+): Promise<void> {
+  const { session } = passage.asked
+  await ports.log.append({ type, atMs: ports.clock.nowMs(), session: session.id, agent: session.subject.agent, data })
+}
+
+/** The agent's text as the log keeps it: bounded, and withheld where it may hold a secret (a password in ALTER ROLE). */
+export function textForLog(passage: Passage, operations: readonly ResolvedOperation[]): string {
+  const { text } = passage.asked
+  if (holdsSecret(operations)) return '(withheld: it may hold a secret; bytesSha256 stands for it)'
+  const whole = text.toWellFormed()
+  return whole.length <= textOnLogMax
+    ? whole
+    : `${whole.slice(0, textOnLogMax)}… (${whole.length} characters in all; bytesSha256 covers the whole)`
+}

@@ -1,0 +1,90 @@
+import type { SnapshotContent } from './connector.ts'
+import type { Permit } from './decide.ts'
+import { SallyportError } from './error.ts'
+import type { Grant } from './grant.ts'
+import type { GovernPorts } from './govern-ports.ts'
+import type { ResolvedOperation } from './operation.ts'
+import { noteEvent, type Passage } from './passage.ts'
+import { worstCopy } from './question.ts'
+import type { Snapshot } from './snapshot.ts'
+
+/** Makes the copy that the obligation asks for: sealed, read back, compared, and on the log. @throws SallyportError; then nothing may run */
+export async function protect(
+  ports: GovernPorts,
+  passage: Passage,
+  operations: readonly ResolvedOperation[],
+  digest: string,
+  grant: Grant | null,
+): Promise<Snapshot> {
+  const { upstream } = passage.asked
+  const copy = passage.connector.snapshot?.bind(passage.connector)
+  if (copy === undefined) {
+    throw new SallyportError(
+      'no_copy_possible',
+      `Connector ${passage.connector.id} can make no copy.`,
+      'Nothing was run.',
+      'Ask for an operation that needs none.',
+    )
+  }
+  const about = { upstream: upstream.name, upstreamIdentity: upstream.identity, digest, retainMs: ports.settings().retainMs }
+  let snapshot: Snapshot
+  try {
+    snapshot = await ports.vault.seal(about, async (seal) => {
+      const content = await copy(operations, upstream, seal)
+      checkBounds(ports, passage, content, grant)
+      return content
+    })
+  } catch (error) {
+    await noteEvent(ports, passage, 'snapshot.failed', {
+      digest,
+      code: error instanceof SallyportError ? error.code : 'copy_failed',
+    })
+    throw error
+  }
+  const { id, kind, rows, bytes, checksums, retainUntilMs } = snapshot
+  await noteEvent(ports, passage, 'snapshot.sealed', {
+    snapshot: id,
+    digest,
+    kind,
+    rows,
+    bytes,
+    checksums: { ...checksums },
+    retainUntilMs,
+  })
+  return snapshot
+}
+
+/** What was counted under lock must not be more than what was allowed before. */
+function checkBounds(ports: GovernPorts, passage: Passage, content: SnapshotContent, grant: Grant | null): void {
+  if (passage.asked.upstream.environment !== 'production' && grant === null) return
+  const bound = grant === null ? ports.settings().rowsWithoutPrompt : grant.rowsMax
+  if (bound === null || content.rows <= bound) return
+  throw new SallyportError(
+    'limit_exceeded',
+    `This would change ${content.rows} rows, more than the ${bound} that were allowed.`,
+    'Nothing was run.',
+    'Ask again: people will see the new number.',
+  )
+}
+
+/** Rows changed so far in the transaction that the statement will run in; null when this connector does not count. */
+export async function countBefore(passage: Passage): Promise<number | null> {
+  const { access } = passage.asked.upstream
+  if (passage.connector.count === undefined || access.kind !== 'sql') return null
+  await access.hold('')
+  return passage.connector.count(passage.asked.upstream)
+}
+
+/** Rows not copied, or beyond what was approved, must not change. */
+export function boundRowsChanged(
+  operations: readonly ResolvedOperation[],
+  snapshot: Snapshot | null,
+  grant: Grant | null,
+  permit: Permit,
+): number | null {
+  const copied = worstCopy(operations) === 'rows' && snapshot !== null ? snapshot.rows : null
+  const allowed = grant === null ? null : grant.rowsMax
+  if (copied === null && allowed === null) return null
+  if (!permit.promptless && copied === null) return allowed
+  return Math.min(copied ?? Number.MAX_SAFE_INTEGER, allowed ?? Number.MAX_SAFE_INTEGER)
+}

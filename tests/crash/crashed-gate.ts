@@ -1,0 +1,140 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { z } from 'zod'
+import type { Event } from '@sallyport/core'
+import type { HttpPerson } from '../fakes/http-person.ts'
+import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
+import type { PostgresServer } from '../servers/postgres.ts'
+import { agentOf, countExecutions, deeds, passageOf, rowsWithoutPrompt, type Passage } from './passage.ts'
+
+const program = fileURLToPath(new URL('../fakes/halting-gate.ts', import.meta.url))
+/** More than there are steps; a deed with more fails loudly. */
+const agentsPerDeed = 80
+/** One signed-in browser may sign so often a minute; then the person opens another. */
+const verdictsPerBrowser = 25
+const waitMaxMs = 40_000
+
+/** What was found after a gate was killed with every passage halted at its own step, and after a normal gate started on what was left. */
+export interface Crashed {
+  readonly gate: TestGate
+  readonly postgres: PostgresServer
+  readonly passages: readonly Passage[]
+  /** The log and the server as the dead gate left them. */
+  readonly eventsAtCrash: readonly Event[]
+  readonly executionsAtCrash: ReadonlyMap<string, number>
+  /** The log once the next gate was ready. */
+  readonly eventsAfter: readonly Event[]
+}
+
+/**
+ * Learns the steps of each deed by letting one run through, then lets one agent halt before and one after each of them, all in one gate, and
+ * kills it when all have halted. A halt stops one request alone: what it must leave behind does not depend on the others.
+ */
+export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashed> {
+  const numbers = Array.from({ length: agentsPerDeed }, (_, index) => index)
+  const agents = Object.fromEntries(
+    // An owner each: the budget of rows without a prompt is shared by an owner's agents.
+    deeds.flatMap((deed) => numbers.map((number) => [agentOf(deed, number), { owner: `owner-of-${agentOf(deed, number)}`, may: ['any orders-db'] }])),
+  )
+  const gate = await startGate({ postgres, agents, limits: { rowsWithoutPrompt }, gatewayProgram: program, wait: '60s' })
+  const people = new Approvers(gate, await gate.person('bob'))
+  const scouts = await Promise.all(deeds.map(async (deed) => passageOf(deed, 0, null, await gate.issue(agentOf(deed, 0)))))
+  await runAll(gate, postgres, scouts, people)
+  const passages: Passage[] = []
+  for (const { deed, agent } of scouts) {
+    const halts = stepsOf(gate, agent)
+    if (halts.length >= agentsPerDeed) throw new Error(`${deed.name} has ${halts.length} steps, and there are ${agentsPerDeed} agents`)
+    for (const [index, halt] of halts.entries()) passages.push(passageOf(deed, index + 1, halt, await gate.issue(agentOf(deed, index + 1))))
+  }
+  writeFileSync(join(gate.directory, 'halts.json'), JSON.stringify(Object.fromEntries(passages.map(({ agent, halt }) => [agent, halt]))))
+  await runAll(gate, postgres, passages, people)
+  await gate.crash()
+  await waitUntilServerIsQuiet(postgres)
+  const eventsAtCrash = gate.events()
+  const executionsAtCrash = new Map<string, number>()
+  for (const passage of passages) executionsAtCrash.set(passage.agent, await countExecutions(postgres, passage))
+  setWait(gate, '1ms')
+  await gate.start(fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url)))
+  return { gate, postgres, passages, eventsAtCrash, executionsAtCrash, eventsAfter: gate.events() }
+}
+
+/** A statement that waits for people is refused with its request's id at once from now on. */
+function setWait(gate: TestGate, wait: string): void {
+  const configuration: unknown = JSON.parse(readFileSync(gate.configuration, 'utf8'))
+  writeFileSync(gate.configuration, JSON.stringify({ ...z.record(z.string(), z.json()).parse(configuration), wait }))
+}
+
+function traceOf(gate: TestGate): readonly (readonly [agent: string, step: string])[] {
+  const file = join(gate.directory, 'trace.txt')
+  if (!existsSync(file)) return []
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1)
+  return lines.map((line) => {
+    const [agent = '', step = ''] = line.split('\t')
+    return [agent, step]
+  })
+}
+
+function stepsOf(gate: TestGate, agent: string): readonly string[] {
+  return traceOf(gate).flatMap(([who, step]) => (who === agent ? [step] : []))
+}
+
+/** Starts every passage's statement; resolves when each has halted, or ended if it halts nowhere. */
+async function runAll(gate: TestGate, postgres: PostgresServer, passages: readonly Passage[], people: Approvers): Promise<void> {
+  for (const { deed, table } of passages) await arrange(postgres, deed.arrange(table))
+  const connections: AgentConnection[] = []
+  const done = new Set<string>()
+  for (const { agent, handle, deed, table } of passages) {
+    const connection = await gate.connect(agent, { handle })
+    connections.push(connection)
+    void connection.run(deed.statement(table)).then(({ sqlState, message }) => {
+      if (sqlState !== '00000' && sqlState !== '08006') throw new Error(`${agent}: ${sqlState} ${message}`)
+      return done.add(agent)
+    })
+  }
+  const deadline = Date.now() + waitMaxMs
+  for (;;) {
+    for (const [agent, step] of traceOf(gate)) if (step.startsWith('halted ')) done.add(agent)
+    const missing = passages.filter(({ agent }) => !done.has(agent))
+    if (missing.length === 0) break
+    if (Date.now() > deadline) throw new Error(`never came there: ${missing.map(({ agent, halt }) => `${agent} ${halt ?? 'to its end'}`).join('; ')}`)
+    await people.approveWhatWaits()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  if (passages.every(({ halt }) => halt === null)) for (const connection of connections) await connection.close()
+}
+
+const pendingShape = z.object({ requests: z.array(z.object({ id: z.string(), state: z.string() })) })
+
+class Approvers {
+  readonly #gate: TestGate
+  readonly #person: HttpPerson
+  readonly #asked = new Set<string>()
+
+  constructor(gate: TestGate, person: HttpPerson) {
+    this.#gate = gate
+    this.#person = person
+  }
+
+  async approveWhatWaits(): Promise<void> {
+    const { requests } = await this.#gate.get('/api/v1/requests', pendingShape)
+    for (const { id, state } of requests) {
+      if (state !== 'pending' || this.#asked.has(id)) continue
+      this.#asked.add(id)
+      if (this.#asked.size % verdictsPerBrowser === 0) await this.#person.signIn()
+      // A verdict may halt too, and then never answers.
+      void this.#person.give(id, 'approve').catch(() => undefined)
+    }
+  }
+}
+
+/** The server has noticed that the gate is gone: what was not committed is rolled back. */
+async function waitUntilServerIsQuiet(postgres: PostgresServer): Promise<void> {
+  const deadline = Date.now() + waitMaxMs
+  for (;;) {
+    const busy = await postgres.query("SELECT query FROM pg_stat_activity WHERE usename LIKE 'app\\_%'")
+    if (busy.length === 0) return
+    if (Date.now() > deadline) throw new Error(`still at work for a dead gate: ${JSON.stringify(busy)}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
