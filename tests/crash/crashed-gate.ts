@@ -84,12 +84,13 @@ async function runAll(gate: TestGate, postgres: PostgresServer, passages: readon
   for (const { deed, table } of passages) await arrange(postgres, deed.arrange(table))
   const connections: AgentConnection[] = []
   const done = new Set<string>()
+  const ended: string[] = []
   for (const { agent, handle, deed, table } of passages) {
     const connection = await gate.connect(agent, { handle })
     connections.push(connection)
     void connection.run(deed.statement(table)).then(({ sqlState, message }) => {
-      if (sqlState !== '00000' && sqlState !== '08006') throw new Error(`${agent}: ${sqlState} ${message}`)
-      return done.add(agent)
+      if (sqlState === '00000') done.add(agent)
+      else ended.push(`${agent}: ${sqlState} ${message}`)
     })
   }
   const deadline = Date.now() + waitMaxMs
@@ -97,6 +98,7 @@ async function runAll(gate: TestGate, postgres: PostgresServer, passages: readon
     for (const [agent, step] of traceOf(gate)) if (step.startsWith('halted ')) done.add(agent)
     const missing = passages.filter(({ agent }) => !done.has(agent))
     if (missing.length === 0) break
+    if (ended.length > 0) throw new Error(`refused: ${ended.join('; ')}`)
     if (Date.now() > deadline) throw new Error(`never came there: ${missing.map(({ agent, halt }) => `${agent} ${halt ?? 'to its end'}`).join('; ')}`)
     await people.approveWhatWaits()
     await new Promise((resolve) => setTimeout(resolve, 20))

@@ -13,7 +13,7 @@ import { startGate } from '../../packages/gateway/src/main.ts'
  * A step is told by port, method, for the log the event's type, and how often this agent came by; steps of a verdict begin with `verdict`.
  */
 const haltsShape = z.record(z.string(), z.string())
-const eventShape = z.object({ type: z.string(), agent: z.string().optional(), data: z.object({ request: z.string().optional() }) })
+const eventShape = z.object({ type: z.string(), agent: z.string().optional(), data: z.object({ request: z.string().nullish() }) })
 const requestShape = z.object({ id: z.string(), question: z.object({ subject: z.object({ agent: z.string() }) }) })
 
 class Steps {

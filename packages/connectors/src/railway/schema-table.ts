@@ -1,0 +1,917 @@
+/** Written by tools/generate-railway.ts from the API's published schema. Do not edit. */
+
+/** How many fields the schema gives its root types. */
+export const rootFieldCounts = { Query: 152, Mutation: 230, Subscription: 13 } as const
+
+/** Each type and its fields, with arguments and, where a field has fields of its own, their type. */
+export const outputTable = `
+AccessRule disallowed
+AdoptionInfo adoptionLevel createdAt deltaLevel id matchedIcpEmail monthlyEstimatedUsage numConfigFile numCronSchedule
+ numDeploys numEnvs numFailedDeploys numHealthcheck numIconConfig numRegion numReplicas numRootDirectory numSeats
+ numServices numVariables numWatchPatterns totalCores totalDisk totalNetwork updatedAt workspace:Workspace
+AgentUsageSummary billingPeriodEnd hardLimitCents softLimitCents totalUsedCents usageRemaining
+AggregatedUsage measurement tags:MetricTags value
+AllDomains customDomains:CustomDomain serviceDomains:ServiceDomain
+ApiToken displayToken expiresAt id name workspaceId
+ApiTokenContext workspaces:ApiTokenWorkspace
+ApiTokenRateLimit remainingPoints resetsAt
+ApiTokenWorkspace id name
+AppliedByMember avatar email id name username
+AuditLog context createdAt environment:Environment environmentId eventType id payload project:Project projectId
+ workspaceId
+AuditLogEventTypeInfo description eventType
+BillingPeriod end start
+BotScopeBindingInfo canRemove id platform scopeId scopeName scopeType workspaceId workspaceName
+Bucket createdAt groupId id name project:Project projectId updatedAt
+BucketInstanceDetails objectCount sizeBytes
+BucketS3CompatibleCredentials accessKeyId bucketName createdAt endpoint region secretAccessKey urlStyle
+CanvasViewMergePreview mutations state
+CertificatePublicData domainNames expiresAt fingerprintSha256 issuedAt keyType
+ChangeOperationResult kind outputs path status summary
+ChangeSetApplyResult changes:ChangeOperationResult deploymentId diagnostics id stagedPatchId status
+ChangeSetPreview changeSet diagnostics effects
+CloudAgent consoleTargetId createdAt domain domains:CloudAgentDomain environmentId id name projectId
+ sessions:CloudAgentSnapshot status
+CloudAgentDomain domain port prefix
+CloudAgentSnapshot harness lastEventKind prompt sessionId sessionName state taskId terminal updatedAt
+CnameCheck link message status
+ComplianceAgreementsInfo hasBAA hasDPA
+ConnectedServiceInstance environmentId projectId serviceId serviceName
+Container createdAt deletedAt environment:Environment environmentId id migratedAt plugin:Plugin pluginId
+Credit amount createdAt customerId id memo type updatedAt
+CustomDomain cdnMode cnameCheck:CnameCheck createdAt deletedAt domain edgeId environmentId id isRailwayDomain projectId
+ serviceId status:CustomDomainStatus syncStatus targetPort updatedAt
+CustomDomainStatus cdnProvider certificateErrorMessage certificateErrorType certificateRetryable certificateStatus
+ certificateStatusDetailed certificates:CertificatePublicData dnsRecords:DNSRecords verificationDnsHost
+ verificationToken verified
+Customer appliedCredits billingAddress:CustomerAddress billingEmail billingPeriod:BillingPeriod creditBalance
+ credits(after:String,before:String,first:Int,last:Int):CustomerCreditsConnection currentUsage
+ defaultPaymentMethod:PaymentMethod defaultPaymentMethodId hasExhaustedFreePlan id invoices:CustomerInvoice isPrepaying
+ isTrialing isUsageSubscriber isWithdrawingToCredits planLimitOverride:PlanLimitOverride remainingUsageCreditBalance
+ spendCommitment:SpendCommitment state stripeCustomerId subscriptions:CustomerSubscription supportedWithdrawalPlatforms
+ taxIds:CustomerTaxId trialDaysRemaining usageLimit:UsageLimit workspace:Workspace
+CustomerAddress city country line1 line2 name postalCode state
+CustomerCreditsConnection edges:CustomerCreditsConnectionEdge pageInfo:PageInfo
+CustomerCreditsConnectionEdge cursor node:Credit
+CustomerInvoice amountDue amountPaid hostedURL invoiceId items:SubscriptionItem lastPaymentError paymentIntentStatus
+ pdfURL periodEnd periodStart reissuedInvoiceFrom reissuedInvoiceOf spendCommitmentPrepayment status subscriptionId
+ subscriptionStatus total
+CustomerSubscription billingCycleAnchor cancelAt cancelAtPeriodEnd couponId discounts:SubscriptionDiscount id
+ items:SubscriptionItem latestInvoiceId nextInvoiceCurrentTotal nextInvoiceDate status
+CustomerTaxId id type value
+DNSRecords currentValue fqdn hostlabel purpose recordType requiredValue status zone
+Deployment canRedeploy canRollback createdAt creator:DeploymentCreator deploymentStopped diagnosis
+ environment:Environment environmentId id instances:DeploymentDeploymentInstance meta projectId service:Service
+ serviceId snapshotId sockets:DeploymentSocket staticUrl status statusUpdatedAt suggestAddServiceDomain updatedAt url
+DeploymentCreator avatar email id name
+DeploymentDeploymentInstance id status
+DeploymentEvent completedAt createdAt id payload:DeploymentEventPayload step
+DeploymentEventPayload attempt detail durationMs error maxAttempts reason skipped
+DeploymentInstanceExecution completedAt createdAt deploymentId deploymentMeta id status updatedAt
+DeploymentSnapshot createdAt id updatedAt variables
+DeploymentSocket ipv6 port processName updatedAt
+DeploymentTrigger baseEnvironmentOverrideId branch checkSuites environmentId id projectId provider repository serviceId
+ validCheckSuites
+DnsQueryLog answers cnameChain deploymentId deploymentInstanceId qname qtype queriedAt queryZone rcode serviceId
+DockerComposeImport errors patch
+Domain cdnMode createdAt deletedAt domain edgeId environmentId id projectId serviceId targetPort updatedAt
+DomainAvailable available message
+DomainWithStatus cdnProvider certificateErrorMessage certificateErrorType certificateRetryable certificateStatus
+ certificateStatusDetailed certificates:CertificatePublicData dnsRecords:DNSRecords domain:Domain
+EdgeCachingConfig defaultTtlSeconds htmlCaching mode purgeOnDeploy staleWhileRevalidate:StaleWhileRevalidateConfig
+EdgeConfig caching:EdgeCachingConfig edgeRules enabled id overrides purgeEpoch purgeEpochByKind underAttackModeUntil
+EdgeRuleDiagnostic code message path
+EgressGateway ipv4 region zone
+EgressMigrationEnvironmentResult environmentId environmentName error gateways:EgressGateway success
+EgressMigrationResult environments:EgressMigrationEnvironmentResult ips:EgressGateway
+Environment canAccess canvasGroupRefs config(decryptVariables:Boolean) configEtag createdAt deletedAt
+ deploymentTriggers(after:String,before:String,first:Int,last:Int):EnvironmentDeploymentTriggersConnection
+ deployments(after:String,before:String,first:Int,last:Int):EnvironmentDeploymentsConnection id isEphemeral
+ meta:EnvironmentMeta name projectId
+ serviceInstances(after:String,before:String,first:Int,last:Int):EnvironmentServiceInstancesConnection
+ sourceEnvironment:Environment unmergedChangesCount updatedAt
+ variables(after:String,before:String,first:Int,last:Int):EnvironmentVariablesConnection
+ volumeInstances(after:String,before:String,first:Int,last:Int):EnvironmentVolumeInstancesConnection
+EnvironmentDeploymentTriggersConnection edges:EnvironmentDeploymentTriggersConnectionEdge pageInfo:PageInfo
+EnvironmentDeploymentTriggersConnectionEdge cursor node:DeploymentTrigger
+EnvironmentDeploymentsConnection edges:EnvironmentDeploymentsConnectionEdge pageInfo:PageInfo
+EnvironmentDeploymentsConnectionEdge cursor node:Deployment
+EnvironmentMeta baseBranch branch latestSuccessfulGitHubDeploymentId prCommentId prNumber prRepo prTitle
+ skippedResourceIds
+EnvironmentPatch appliedAt appliedBy:AppliedByMember createdAt environment:Environment environmentId id lastAppliedError
+ message patch(decryptVariables:Boolean) status updatedAt
+EnvironmentServiceInstancesConnection edges:EnvironmentServiceInstancesConnectionEdge pageInfo:PageInfo
+EnvironmentServiceInstancesConnectionEdge cursor node:ServiceInstance
+EnvironmentVariablesConnection edges:EnvironmentVariablesConnectionEdge pageInfo:PageInfo
+EnvironmentVariablesConnectionEdge cursor node:Variable
+EnvironmentVolumeInstancesConnection edges:EnvironmentVolumeInstancesConnectionEdge pageInfo:PageInfo
+EnvironmentVolumeInstancesConnectionEdge cursor node:VolumeInstance
+EstimatedUsage estimatedValue measurement projectId
+Event action activityPayload createdAt environment:Environment environmentId id object payload project:Project projectId
+ severity
+ExternalWorkspace allowDeprecatedRegions avatar banReason createdAt currentSessionHasAccess customerId customerState
+ discordRole has2FAEnforcement hasAutomaticDiagnosis hasBAA hasGuardrailsAccess hasRBAC hasSAML id isTrialing name plan
+ preferredRegion projects:Project redactedDueTo2FAPending subscriptionPlanLimit supportTierOverride teamId
+FunctionRuntime image latestVersion:FunctionRuntimeVersion name versions:FunctionRuntimeVersion
+FunctionRuntimeVersion image tag
+GitHubAccess hasAccess isPublic
+GitHubBranch name
+GitHubCheck name status
+GitHubPRInfo additions author body changedFiles checks:GitHubCheck deletions mergeable state title
+GitHubPRInfoResult error prInfo:GitHubPRInfo
+GitHubRepo defaultBranch description fullName id installationId isPrivate name ownerAvatarUrl
+GitHubRepoWithoutInstallation defaultBranch description fullName id isPrivate name
+GitHubSshKey id key title
+Group color groupId icon id isCollapsed name project:Project projectId
+HerokuApp id name
+HttpDurationMetricsResult samples:HttpDurationMetricsSample
+HttpDurationMetricsSample p50 p90 p95 p99 ts
+HttpLog clientUa deploymentId deploymentInstanceId downstreamProto edgeRegion host httpStatus method path requestId
+ responseDetails rxBytes srcIp timestamp totalDuration txBytes upstreamAddress upstreamErrors upstreamProto
+ upstreamRqDuration
+HttpMetricsByStatusResult samples:HttpMetricsSample statusCode
+HttpMetricsResult samples:HttpMetricsSample
+HttpMetricsSample ts value
+Incident createdAt id message status url
+Integration config id name projectId
+IntegrationAuth id integrations(after:String,before:String,first:Int,last:Int):IntegrationAuthIntegrationsConnection
+ provider providerId
+IntegrationAuthIntegrationsConnection edges:IntegrationAuthIntegrationsConnectionEdge pageInfo:PageInfo
+IntegrationAuthIntegrationsConnectionEdge cursor node:Integration
+InviteCode code createdAt id project:Project projectId role
+Log attributes:LogAttribute message severity tags:LogTags timestamp
+LogAttribute key value
+LogTags deploymentId deploymentInstanceId environmentId pluginId projectId serviceId snapshotId
+MaintainerWorkspace avatar id name partnerProfile:PartnerProfile
+Maintenance id message start status url
+Metric ts value
+MetricTags deploymentId deploymentInstanceId environmentId pluginId projectId region serviceId volumeId volumeInstanceId
+MetricsResult measurement tags:MetricTags values:Metric
+MonitorThresholdConfig condition measurement threshold type
+Mutation agentUsageLimitSet(input:AgentUsageLimitSetInput) apiTokenCreate(input:ApiTokenCreateInput)
+ apiTokenDelete(id:String) baseEnvironmentOverride(id:String,input:BaseEnvironmentOverrideInput)
+ botScopeBindingRemove(id:String) bucketCreate(input:BucketCreateInput):Bucket
+ bucketCredentialsReset(bucketId:String,environmentId:String,projectId:String,redeployDependents:Boolean):BucketS3CompatibleCredentials
+ bucketUpdate(id:String,input:BucketUpdateInput):Bucket cancelPitrHaWorkflow(environmentId:String,rootServiceId:String)
+ canvasViewMerge(sourceEnvironmentId:String,targetEnvironmentId:String)
+ clearPitrHaWorkflowProgress(environmentId:String,rootServiceId:String) cliAuthEventTrack(input:CliAuthEventTrackInput)
+ cliEventTrack(input:CliEventTrackInput) cloudAgentCreate(input:CloudAgentCreateInput):CloudAgent
+ cloudAgentDelete(id:ID) cloudAgentSleep(id:ID):CloudAgent cloudAgentStateReport(input:CloudAgentStateReportInput)
+ cloudAgentWake(id:ID):CloudAgent customDomainCreate(input:CustomDomainCreateInput):CustomDomain
+ customDomainDelete(id:String) customDomainIssueCertificate(id:String)
+ customDomainUpdate(environmentId:String,id:String,targetPort:Int) customerCreateFreePlanSubscription(id:String)
+ customerTogglePayoutsToCredits(customerId:String,input:customerTogglePayoutsToCreditsInput)
+ deploymentApprove(id:String) deploymentCancel(id:String)
+ deploymentInstanceExecutionCreate(input:DeploymentInstanceExecutionCreateInput)
+ deploymentRedeploy(id:String,usePreviousImageTag:Boolean):Deployment deploymentRemove(id:String)
+ deploymentRestart(id:String) deploymentRollback(id:String) deploymentStop(id:String)
+ deploymentTriggerCreate(input:DeploymentTriggerCreateInput):DeploymentTrigger deploymentTriggerDelete(id:String)
+ deploymentTriggerUpdate(id:String,input:DeploymentTriggerUpdateInput):DeploymentTrigger
+ disablePitrForHaCluster(input:DisablePitrForHaClusterInput):TemplateDeployPayload
+ disableServiceCdn(input:DisableServiceCdnInput)
+ dockerComposeImport(environmentId:String,projectId:String,skipStagingPatch:Boolean,yaml:String):DockerComposeImport
+ egressGatewayAssociationCreate(input:EgressGatewayCreateInput):EgressGateway
+ egressGatewayAssociationsClear(input:EgressGatewayServiceTargetInput)
+ egressGatewayHAMigrationPreview(input:EgressGatewayServiceTargetInput):EgressMigrationResult
+ egressGatewayRollbackFromHA(input:EgressGatewayServiceTargetInput):EgressGateway
+ egressGatewayUpgradeToHA(input:EgressGatewayServiceTargetInput):EgressGateway emailChangeConfirm(nonce:String)
+ emailChangeInitiate(newEmail:String) enablePitrForHaCluster(input:EnablePitrForHaClusterInput):TemplateDeployPayload
+ enableServiceCdn(input:EnableServiceCdnInput):EdgeConfig
+ environmentApplyChangeSet(baseConfigEtag:String,commitMessage:String,environmentId:String,input:JSON,waitForCompletion:Boolean):ChangeSetApplyResult
+ environmentCreate(input:EnvironmentCreateInput):Environment environmentDelete(id:String)
+ environmentPatchCommit(commitMessage:String,environmentId:String,patch:EnvironmentConfig)
+ environmentPatchCommitStaged(commitMessage:String,environmentId:String,skipDeploys:Boolean)
+ environmentPreviewChangeSet(environmentId:String,input:JSON):ChangeSetPreview
+ environmentRename(id:String,input:EnvironmentRenameInput):Environment
+ environmentStageChanges(environmentId:String,input:EnvironmentConfig,merge:Boolean):EnvironmentPatch
+ environmentTriggersDeploy(input:EnvironmentTriggersDeployInput)
+ environmentUnskipService(environmentId:String,serviceId:String) fairUseAgree(agree:Boolean)
+ featureFlagAdd(input:FeatureFlagToggleInput) featureFlagRemove(input:FeatureFlagToggleInput)
+ generateShellToken(input:ShellTokenInput) githubRepoDeploy(input:GitHubRepoDeployInput)
+ githubRepoUpdate(input:GitHubRepoUpdateInput) herokuImportVariables(input:HerokuImportVariablesInput)
+ integrationCreate(input:IntegrationCreateInput):Integration integrationDelete(id:String)
+ integrationUpdate(id:String,input:IntegrationUpdateInput):Integration inviteCodeUse(code:String):Project
+ jobApplicationCreate(input:JobApplicationCreateInput,resume:Upload) loginSessionAuth(input:LoginSessionAuthInput)
+ loginSessionCancel(code:String) loginSessionConsume(code:String) loginSessionCreate loginSessionVerify(code:String)
+ notificationDeliveriesMarkAsRead(deliveryIds:[String])
+ notificationRuleCreate(input:CreateNotificationRuleInput):NotificationRule notificationRuleDelete(id:String)
+ notificationRuleUpdate(id:String,input:UpdateNotificationRuleInput):NotificationRule
+ observabilityDashboardCreate(input:ObservabilityDashboardCreateInput) observabilityDashboardReset(id:String)
+ observabilityDashboardUpdate(id:String,input:[ObservabilityDashboardUpdateInput]) passkeyDelete(id:String)
+ pluginCreate(input:PluginCreateInput):Plugin pluginDelete(environmentId:String,id:String)
+ pluginReset(id:String,input:ResetPluginInput) pluginResetCredentials(id:String,input:ResetPluginCredentialsInput)
+ pluginRestart(id:String,input:PluginRestartInput):Plugin pluginStart(id:String,input:PluginRestartInput)
+ pluginUpdate(id:String,input:PluginUpdateInput):Plugin preferencesUpdate(input:PreferencesUpdateData):Preferences
+ privateNetworkCreateOrGet(input:PrivateNetworkCreateOrGetInput):PrivateNetwork
+ privateNetworkEndpointCreateOrGet(input:PrivateNetworkEndpointCreateOrGetInput):PrivateNetworkEndpoint
+ privateNetworkEndpointDelete(id:String) privateNetworkEndpointRename(dnsName:String,id:String,privateNetworkId:String)
+ privateNetworksForEnvironmentDelete(environmentId:String) projectClaim(id:String,workspaceId:String):Project
+ projectCreate(input:ProjectCreateInput):Project projectDelete(id:String)
+ projectFeatureFlagAdd(input:ProjectFeatureFlagToggleInput)
+ projectFeatureFlagRemove(input:ProjectFeatureFlagToggleInput) projectInvitationAccept(code:String):ProjectPermission
+ projectInvitationCreate(id:String,input:ProjectInvitee):ProjectInvitation projectInvitationDelete(id:String)
+ projectInvitationResend(id:String):ProjectInvitation projectInviteUser(id:String,input:ProjectInviteUserInput)
+ projectLeave(id:String) projectMemberAdd(input:ProjectMemberAddInput):ProjectMember
+ projectMemberRemove(input:ProjectMemberRemoveInput):ProjectMember
+ projectMemberUpdate(input:ProjectMemberUpdateInput):ProjectMember projectScheduleDelete(id:String)
+ projectScheduleDeleteCancel(id:String) projectScheduleDeleteForce(id:String)
+ projectTokenCreate(input:ProjectTokenCreateInput) projectTokenDelete(id:String)
+ projectTransfer(input:ProjectTransferInput,projectId:String) projectTransferConfirm(input:ProjectTransferConfirmInput)
+ projectTransferInitiate(input:ProjectTransferInitiateInput)
+ projectTransferToTeam(id:String,input:ProjectTransferToTeamInput)
+ projectUpdate(id:String,input:ProjectUpdateInput):Project providerAuthRemove(id:String)
+ purgeServiceCache(input:PurgeServiceCacheInput)
+ railwayDomainDnsRecordCreate(input:RailwayDomainDnsRecordCreateInput):RailwayDomainDnsRecord
+ railwayDomainDnsRecordDelete(input:RailwayDomainDnsRecordDeleteInput)
+ railwayDomainDnsRecordUpdate(input:RailwayDomainDnsRecordUpdateInput):RailwayDomainDnsRecord
+ railwayDomainNameserversSet(input:RailwayDomainNameserversSetInput):RailwayDomainNameservers
+ railwayDomainUpdate(input:RailwayDomainUpdateInput):RailwayDomain recoveryCodeGenerate:RecoveryCodes
+ recoveryCodeValidate(input:RecoveryCodeValidateInput) referralInfoUpdate(input:ReferralInfoUpdateInput):ReferralInfo
+ sandboxCheckpointCreate(environmentId:String,name:String,sandboxId:String):SandboxCheckpoint
+ sandboxCheckpointDelete(environmentId:String,id:ID)
+ sandboxCheckpointRename(environmentId:String,id:ID,name:String):SandboxCheckpoint
+ sandboxCreate(input:SandboxCreateInput):Sandbox sandboxDestroy(environmentId:String,id:String):Sandbox
+ sandboxExec(command:String,environmentId:String,id:String,timeoutSec:Int):SandboxExecResult
+ sandboxHeartbeat(environmentId:String,id:String):Sandbox
+ sandboxTemplateBuild(environmentId:String,input:SandboxTemplateInput):SandboxTemplateBuild
+ serviceConnect(id:String,input:ServiceConnectInput):Service serviceCreate(input:ServiceCreateInput):Service
+ serviceDelete(environmentId:String,id:String) serviceDisconnect(id:String):Service
+ serviceDomainCreate(input:ServiceDomainCreateInput):ServiceDomain serviceDomainDelete(id:String)
+ serviceDomainUpdate(input:ServiceDomainUpdateInput) serviceDuplicate(environmentId:String,serviceId:String):Service
+ serviceFeatureFlagAdd(input:ServiceFeatureFlagToggleInput)
+ serviceFeatureFlagRemove(input:ServiceFeatureFlagToggleInput)
+ serviceInstanceAutoDeployUpdate(input:ServiceInstanceAutoDeployUpdateInput):ServiceInstanceAutoDeployUpdateResult
+ serviceInstanceDeploy(commitSha:String,environmentId:String,latestCommit:Boolean,serviceId:String)
+ serviceInstanceDeployV2(commitSha:String,environmentId:String,serviceId:String)
+ serviceInstanceLimitsUpdate(input:ServiceInstanceLimitsUpdateInput)
+ serviceInstanceRedeploy(environmentId:String,serviceId:String)
+ serviceInstanceUpdate(environmentId:String,input:ServiceInstanceUpdateInput,serviceId:String)
+ serviceInstanceVulnRemediationDismiss(environmentId:String,serviceId:String)
+ serviceInstanceVulnRemediationPatchNow(environmentId:String,serviceId:String)
+ serviceRemoveUpstreamUrl(id:String):Service serviceUpdate(id:String,input:ServiceUpdateInput):Service
+ sessionDelete(id:String) setServiceUnderAttackMode(input:SetServiceUnderAttackModeInput):EdgeConfig
+ setupAgentEventTrack(input:SetupAgentEventTrackInput)
+ sharedVariableConfigure(input:SharedVariableConfigureInput):Variable signalCreate(input:SignalCreateInput):Signal
+ signalDefaultSet(input:SignalDefaultSetInput):Signal signalDelete(input:SignalDeleteInput):Signal
+ signalReplace(input:SignalReplaceInput):Signal signalRollback(input:SignalRollbackInput):Signal
+ signalRuleSet(input:SignalRuleSetInput):Signal signalRuleUnset(input:SignalRuleUnsetInput):Signal
+ sshPublicKeyCreate(input:SshPublicKeyCreateInput):SshPublicKey sshPublicKeyDelete(id:String)
+ sshSignupApprove(code:String) tcpProxyCreate(input:TCPProxyCreateInput):TCPProxy tcpProxyDelete(id:String)
+ templateClone(input:TemplateCloneInput):Template templateDelete(id:String,input:TemplateDeleteInput)
+ templateDeploy(input:TemplateDeployInput):TemplateDeployPayload
+ templateDeployV2(input:TemplateDeployV2Input):TemplateDeployPayload
+ templateGenerate(input:TemplateGenerateInput):Template templatePublish(id:String,input:TemplatePublishInput):Template
+ templateRevert(input:TemplateRevertInput):TemplateDeployPayload
+ templateServiceSourceEject(input:TemplateServiceSourceEjectInput) templateUnpublish(id:String)
+ templateVolumeUpdate(serviceId:String,sizeMB:Int,templateId:String,volumeId:String):Template
+ trustedDomainCreate(input:WorkspaceTrustedDomainCreateInput):TrustedDomain trustedDomainDelete(id:String)
+ trustedDomainRetriggerVerification(id:String):TrustedDomain
+ trustedDomainUpdate(input:WorkspaceTrustedDomainUpdateInput):TrustedDomain
+ twoFactorInfoCreate(input:TwoFactorInfoCreateInput):RecoveryCodes twoFactorInfoDelete
+ twoFactorInfoSecret:TwoFactorInfoSecret twoFactorInfoValidate(input:TwoFactorInfoValidateInput)
+ updateServiceEdgeConfig(input:UpdateServiceEdgeConfigInput):EdgeConfig
+ updateServiceEdgeRules(input:UpdateServiceEdgeRulesInput):EdgeConfig upsertSlackChannel(workspaceId:String)
+ usageLimitRemove(input:UsageLimitRemoveInput) usageLimitSet(input:UsageLimitSetInput) userBetaLeave userDelete
+ userDiscordDisconnect userFlagsRemove(input:UserFlagsRemoveInput) userFlagsSet(input:UserFlagsSetInput)
+ userProfileUpdate(input:UserProfileUpdateInput) userTermsUpdate:User
+ variableCollectionUpsert(input:VariableCollectionUpsertInput) variableDelete(input:VariableDeleteInput)
+ variableUpsert(input:VariableUpsertInput) volumeCreate(input:VolumeCreateInput):Volume volumeDelete(volumeId:String)
+ volumeInstanceBackupCreate(name:String,volumeInstanceId:String):WorkflowId
+ volumeInstanceBackupDelete(volumeInstanceBackupId:String,volumeInstanceId:String):WorkflowId
+ volumeInstanceBackupLock(volumeInstanceBackupId:String,volumeInstanceId:String)
+ volumeInstanceBackupRestore(replicaServiceIds:[String],volumeInstanceBackupId:String,volumeInstanceId:String,wipeServiceIds:[String]):WorkflowId
+ volumeInstanceBackupScheduleUpdate(kinds:[VolumeInstanceBackupScheduleKind],volumeInstanceId:String)
+ volumeInstancePITRRestore(newServiceName:String,sourceRepoPath:String,targetTimestamp:DateTime,volumeInstanceId:String):WorkflowId
+ volumeInstanceUpdate(environmentId:String,input:VolumeInstanceUpdateInput,volumeId:String)
+ volumeUpdate(input:VolumeUpdateInput,volumeId:String):Volume webhookTest(payload:String,url:String)
+ workspaceDelete(id:String) workspaceInviteCodeCreate(input:WorkspaceInviteCodeCreateInput,workspaceId:String)
+ workspaceInviteCodeUse(code:String):Workspace workspaceLeave(id:String)
+ workspacePermissionChange(input:WorkspacePermissionChangeInput)
+ workspacePolicyDeploySourceAllowlistAdd(sourceId:String,sourceType:WorkspacePolicyDeploySourceType,workspaceId:String):WorkspacePolicyDeploySourceAllowlist
+ workspacePolicyDeploySourceAllowlistRemove(id:String)
+ workspacePolicyItemUpdate(enabled:Boolean,input:WorkspacePolicyItemUpdateInput,policy:WorkspacePolicyName,workspaceId:String)
+ workspaceTwoFactorEnforcementUpdate(enabled:Boolean,workspaceId:String)
+ workspaceUpdate(id:String,input:WorkspaceUpdateInput) workspaceUpsertSlackChannel(id:String)
+ workspaceUserInvite(input:WorkspaceUserInviteInput,workspaceId:String)
+ workspaceUserRemove(input:WorkspaceUserRemoveInput,workspaceId:String)
+NetworkFlowLog byteCount captureEnd captureStart deploymentId deploymentInstanceId direction dropCause dstAddr dstPort
+ flowId flowState l4LatencyMs l4Protocol packetCount peerKind peerServiceId serviceId srcAddr srcPort
+Node id
+NotificationChannel config createdAt id updatedAt workspaceId
+NotificationDelivery createdAt id notificationInstance:NotificationInstance readAt status type updatedAt userId
+NotificationDeliveryCreated delivery:NotificationDelivery type
+NotificationDeliveryResolved deliveryIds type
+NotificationDeliveryUpdate
+NotificationInstance createdAt environmentId event:Event eventId eventType id payload projectId resolvedAt resourceId
+ resourceType serviceId severity status updatedAt volumeId workspaceId
+NotificationRule channels:NotificationChannel createdAt environmentId ephemeralEnvironments eventTypes id projectId
+ serviceId severities updatedAt workspaceId
+ObservabilityDashboard id items:ObservabilityDashboardItemInstance
+ObservabilityDashboardAlert createdAt id resolvedAt resourceId resourceType status
+ObservabilityDashboardItem config:ObservabilityDashboardItemConfig description id monitors:ObservabilityDashboardMonitor
+ name type
+ObservabilityDashboardItemConfig httpMetric logsFilter measurements projectUsageProperties resourceIds
+ObservabilityDashboardItemInstance dashboardItem:ObservabilityDashboardItem displayConfig id
+ObservabilityDashboardMonitor alerts(endDate:DateTime,startDate:DateTime):ObservabilityDashboardAlert
+ config:ObservabilityDashboardMonitorConfig createdAt id updatedAt
+ObservabilityDashboardMonitorConfig
+PageInfo endCursor hasNextPage hasPreviousPage startCursor
+PartnerProfile category description slug type website
+Passkey aaguid backedUp createdAt credentialId deviceName deviceType displayName id lastUsedAt lastUsedDevice transports
+ updatedAt
+PaymentMethod card:PaymentMethodCard id
+PaymentMethodCard brand country last4
+PitrHaClusterReplicationHealth allHealthy checkedAt environmentId members:PitrHaMemberReplicationHealth reachable
+ rootServiceId
+PitrHaMemberReplicationHealth healthy isLeader lagMb patroniName serviceId serviceName state
+PitrHaWorkflowMemberProgress isLeader serviceId serviceName status
+PitrHaWorkflowProgress clusterMutated completedAt currentMemberServiceId direction environmentId errorMessage
+ failedAtPhase members:PitrHaWorkflowMemberProgress newLeaderServiceId phase projectId rootServiceId startedAt updatedAt
+ workflowId
+PlanLimitOverride config id
+PlatformFeatureFlagStatus flag rolloutPercentage status type
+PlatformStatus incident:Incident isStable maintenance:Maintenance
+Plugin containers(after:String,before:String,first:Int,last:Int):PluginContainersConnection createdAt deletedAt
+ deprecatedAt friendlyName id logsEnabled migrationDatabaseServiceId name project:Project status
+ variables(after:String,before:String,first:Int,last:Int):PluginVariablesConnection
+PluginContainersConnection edges:PluginContainersConnectionEdge pageInfo:PageInfo
+PluginContainersConnectionEdge cursor node:Container
+PluginVariablesConnection edges:PluginVariablesConnectionEdge pageInfo:PageInfo
+PluginVariablesConnectionEdge cursor node:Variable
+Preferences buildFailedEmail changelogEmail communityEmail deployCrashedEmail ephemeralEnvironmentEmail id
+ marketingEmail subprocessorUpdatesEmail templateQueueEmail usageEmail
+PrivateNetwork createdAt deletedAt dnsName environmentId name networkId projectId publicId tags
+PrivateNetworkEndpoint createdAt deletedAt dnsName newDnsName privateIps publicId serviceInstanceId syncStatus tags
+Project baseEnvironment:Environment baseEnvironmentId botPrEnvironments
+ buckets(after:String,before:String,first:Int,last:Int):ProjectBucketsConnection createdAt deletedAt
+ deploymentTriggers(after:String,before:String,first:Int,last:Int):ProjectDeploymentTriggersConnection
+ deployments(after:String,before:String,first:Int,last:Int):ProjectDeploymentsConnection description
+ environments(after:String,before:String,first:Int,isEphemeral:Boolean,last:Int,sort:SortOrder):ProjectEnvironmentsConnection
+ expiredAt featureFlags focusedPrEnvironments
+ groups(after:String,before:String,first:Int,last:Int):ProjectGroupsConnection id isPublic isTempProject
+ members:ProjectMember name plugins(after:String,before:String,first:Int,last:Int):ProjectPluginsConnection prDeploys
+ primaryEnvironmentId
+ projectPermissions(after:String,before:String,first:Int,last:Int):ProjectProjectPermissionsConnection
+ services(after:String,before:String,first:Int,last:Int):ProjectServicesConnection subscriptionPlanLimit
+ subscriptionType team:Team teamId updatedAt
+ volumes(after:String,before:String,first:Int,last:Int):ProjectVolumesConnection workspace:Workspace workspaceId
+ProjectBucketsConnection edges:ProjectBucketsConnectionEdge pageInfo:PageInfo
+ProjectBucketsConnectionEdge cursor node:Bucket
+ProjectComplianceInfo memberPermissions:ProjectMemberPermissionsInfo projectId projectName
+ serviceBackups:ServiceBackupInfo twoFactorMembers:ProjectMemberTwoFactorInfo workspaceId
+ProjectDeploymentTriggersConnection edges:ProjectDeploymentTriggersConnectionEdge pageInfo:PageInfo
+ProjectDeploymentTriggersConnectionEdge cursor node:DeploymentTrigger
+ProjectDeploymentsConnection edges:ProjectDeploymentsConnectionEdge pageInfo:PageInfo
+ProjectDeploymentsConnectionEdge cursor node:Deployment
+ProjectEnvironmentsConnection edges:ProjectEnvironmentsConnectionEdge pageInfo:PageInfo
+ProjectEnvironmentsConnectionEdge cursor node:Environment
+ProjectGroupsConnection edges:ProjectGroupsConnectionEdge pageInfo:PageInfo
+ProjectGroupsConnectionEdge cursor node:Group
+ProjectInvitation email expiresAt id inviter:ProjectInvitationInviter isExpired project:PublicProjectInformation
+ProjectInvitationInviter email name
+ProjectMember avatar email id name role
+ProjectMemberPermissionsInfo email name role
+ProjectMemberTwoFactorInfo email enabledMethods name twoFactorAuthEnabled
+ProjectPermission id projectId role userId
+ProjectPluginsConnection edges:ProjectPluginsConnectionEdge pageInfo:PageInfo
+ProjectPluginsConnectionEdge cursor node:Plugin
+ProjectProjectPermissionsConnection edges:ProjectProjectPermissionsConnectionEdge pageInfo:PageInfo
+ProjectProjectPermissionsConnectionEdge cursor node:ProjectPermission
+ProjectResourceAccess customDomain:AccessRule databaseDeployment:AccessRule deployment:AccessRule environment:AccessRule
+ plugin:AccessRule sandbox:AccessRule
+ProjectServiceUsagePage pageInfo:ProjectServiceUsagePageInfo usage:AggregatedUsage
+ProjectServiceUsagePageInfo endCursor hasNextPage
+ProjectServicesConnection edges:ProjectServicesConnectionEdge pageInfo:PageInfo
+ProjectServicesConnectionEdge cursor node:Service
+ProjectToken createdAt displayToken environment:Environment environmentId id name project:Project projectId
+ProjectVolumesConnection edges:ProjectVolumesConnectionEdge pageInfo:PageInfo
+ProjectVolumesConnectionEdge cursor node:Volume
+ProjectWorkspaceMember email enabledMethods name twoFactorAuthEnabled
+ProjectWorkspaceMembersResponse members:ProjectWorkspaceMember projectId projectName workspaceId
+ProviderAuth email id isAuthEnabled metadata provider userId
+PublicProjectInformation id name
+PublicProjectInvitation
+PublicStats totalDeploymentsLastMonth totalLogsLastMonth totalProjects totalRequestsLastMonth totalServices totalUsers
+Query adminVolumeInstancesForVolume(volumeId:String):VolumeInstance agentUsage(workspaceId:String):AgentUsageSummary
+ allPlatformFeatureFlags:PlatformFeatureFlagStatus apiToken:ApiTokenContext
+ apiTokens(after:String,before:String,first:Int,last:Int):QueryApiTokensConnection
+ auditLog(id:String,workspaceId:String):AuditLog auditLogEventTypeInfo:AuditLogEventTypeInfo
+ auditLogs(after:String,before:String,filter:AuditLogFilterInput,first:Int,last:Int,sort:SortOrder,workspaceId:String):QueryAuditLogsConnection
+ botScopeBindings:BotScopeBindingInfo bucketInstanceDetails(bucketId:String,environmentId:String):BucketInstanceDetails
+ bucketS3Credentials(bucketId:String,environmentId:String,projectId:String):BucketS3CompatibleCredentials
+ buildLogs(deploymentId:String,endDate:DateTime,filter:String,limit:Int,startDate:DateTime):Log
+ canvasViewMergePreview(sourceEnvironmentId:String,targetEnvironmentId:String):CanvasViewMergePreview
+ changelogBlockImage(id:String) cloudAgent(environmentId:ID,id:ID):CloudAgent
+ cloudAgentConsoleSessions(after:String,before:String,cloudAgentId:ID,first:Int,last:Int):QueryCloudAgentConsoleSessionsConnection
+ cloudAgents(environmentId:ID,mine:Boolean):CloudAgent complianceAgreements(workspaceId:String):ComplianceAgreementsInfo
+ customDomain(id:String,projectId:String):CustomDomain customDomainAvailable(domain:String):DomainAvailable
+ deployment(id:String):Deployment
+ deploymentEvents(after:String,before:String,first:Int,id:String,last:Int):QueryDeploymentEventsConnection
+ deploymentInstanceExecutions(after:String,before:String,first:Int,input:DeploymentInstanceExecutionListInput,last:Int):QueryDeploymentInstanceExecutionsConnection
+ deploymentLogs(deploymentId:String,endDate:DateTime,filter:String,limit:Int,startDate:DateTime):Log
+ deploymentSessions(after:String,before:String,deploymentId:String,first:Int,last:Int):QueryDeploymentSessionsConnection
+ deploymentSnapshot(deploymentId:String):DeploymentSnapshot
+ deploymentTriggers(after:String,before:String,environmentId:String,first:Int,last:Int,projectId:String,serviceId:String):QueryDeploymentTriggersConnection
+ deployments(after:String,before:String,first:Int,input:DeploymentListInput,last:Int):QueryDeploymentsConnection
+ dnsQueryLogs(afterDate:String,afterLimit:Int,anchorDate:String,beforeDate:String,beforeLimit:Int,deploymentInstanceId:String,environmentId:String,filter:String,serviceId:String):DnsQueryLog
+ domainStatus(id:String,projectId:String):DomainWithStatus
+ domains(environmentId:String,projectId:String,serviceId:String):AllDomains
+ egressGatewayHAPreview(environmentId:String,serviceId:String):EgressGateway
+ egressGatewayLegacyPreview(environmentId:String,serviceId:String):EgressGateway
+ egressGateways(environmentId:String,serviceId:String):EgressGateway environment(id:String,projectId:String):Environment
+ environmentChangeSetApply(environmentId:String,id:String):ChangeSetApplyResult
+ environmentHasLegacyStaticEgress(environmentId:String)
+ environmentLogs(afterDate:String,afterLimit:Int,anchorDate:String,beforeDate:String,beforeLimit:Int,environmentId:String,filter:String):Log
+ environmentPatch(id:String):EnvironmentPatch
+ environmentPatches(after:String,before:String,environmentId:String,first:Int,last:Int):QueryEnvironmentPatchesConnection
+ environmentStagedChanges(environmentId:String):EnvironmentPatch
+ environments(after:String,before:String,first:Int,isEphemeral:Boolean,last:Int,projectId:String):QueryEnvironmentsConnection
+ estimatedUsage(includeDeleted:Boolean,measurements:[MetricMeasurement],projectId:String,workspaceId:String):EstimatedUsage
+ events(after:String,before:String,environmentId:String,filter:EventFilterInput,first:Int,last:Int,projectId:String):QueryEventsConnection
+ externalWorkspaces(projectId:String):ExternalWorkspace functionRuntime(name:FunctionRuntimeName):FunctionRuntime
+ functionRuntimes:FunctionRuntime gitHubRepoAccessAvailable(fullRepoName:String):GitHubAccess gitHubSshKeys:GitHubSshKey
+ githubIsRepoNameAvailable(fullRepoName:String) githubPRInfo(prNumber:Int,serviceId:String):GitHubPRInfo
+ githubPRInfoResult(prNumber:Int,serviceId:String):GitHubPRInfoResult
+ githubRepo(fullRepoName:String):GitHubRepoWithoutInstallation githubRepoBranches(owner:String,repo:String):GitHubBranch
+ githubRepos:GitHubRepo githubWritableScopes herokuApps:HerokuApp
+ httpDurationMetrics(endDate:DateTime,environmentId:String,method:String,path:String,serviceId:String,startDate:DateTime,statusCode:Int,stepSeconds:Int):HttpDurationMetricsResult
+ httpLogs(afterDate:String,afterLimit:Int,anchorDate:String,beforeDate:String,beforeLimit:Int,deploymentId:String,filter:String,limit:Int):HttpLog
+ httpMetrics(endDate:DateTime,environmentId:String,method:String,path:String,serviceId:String,startDate:DateTime,statusCode:Int,stepSeconds:Int):HttpMetricsResult
+ httpMetricsGroupedByStatus(endDate:DateTime,environmentId:String,method:String,path:String,serviceId:String,startDate:DateTime,stepSeconds:Int):HttpMetricsByStatusResult
+ integrationAuth(provider:String,providerId:String):IntegrationAuth
+ integrationAuths(after:String,before:String,first:Int,last:Int):QueryIntegrationAuthsConnection
+ integrations(after:String,before:String,first:Int,last:Int,projectId:String):QueryIntegrationsConnection
+ inviteCode(code:String):InviteCode me:User
+ metrics(averagingWindowSeconds:Int,endDate:DateTime,environmentId:String,groupBy:[MetricTag],includeDeleted:Boolean,measurements:[MetricMeasurement],projectId:String,sampleRateSeconds:Int,serviceId:String,startDate:DateTime,volumeId:String,volumeInstanceExternalId:String,workspaceId:String):MetricsResult
+ myCloudAgents:CloudAgent
+ networkFlowLogs(afterDate:String,afterLimit:Int,anchorDate:String,beforeDate:String,beforeLimit:Int,deploymentInstanceId:String,environmentId:String,filter:String,serviceId:String):NetworkFlowLog
+ notificationDeliveries(after:String,before:String,filter:NotificationDeliveryFilterInput,first:Int,last:Int):QueryNotificationDeliveriesConnection
+ notificationDelivery(id:String):NotificationDelivery
+ notificationRules(projectId:String,workspaceId:String):NotificationRule
+ observabilityDashboards(after:String,before:String,environmentId:String,first:Int,last:Int):QueryObservabilityDashboardsConnection
+ passkeys(after:String,before:String,first:Int,last:Int):QueryPasskeysConnection
+ pitrHaClusterReplicationHealth(environmentId:String,rootServiceId:String):PitrHaClusterReplicationHealth
+ pitrHaWorkflowProgress(environmentId:String,rootServiceId:String):PitrHaWorkflowProgress platformStatus:PlatformStatus
+ plugin(id:String):Plugin
+ pluginLogs(endDate:DateTime,environmentId:String,filter:String,limit:Int,pluginId:String,startDate:DateTime):Log
+ preferences(token:String):Preferences
+ privateNetworkEndpoint(environmentId:String,privateNetworkId:String,serviceId:String):PrivateNetworkEndpoint
+ privateNetworkEndpointNameAvailable(environmentId:String,prefix:String,privateNetworkId:String)
+ privateNetworks(environmentId:String):PrivateNetwork project(id:String):Project
+ projectCompliance(projectId:String):ProjectComplianceInfo projectInvitation(code:String):PublicProjectInvitation
+ projectInvitations(id:String):ProjectInvitation projectInviteCode(projectId:String,role:ProjectRole):InviteCode
+ projectMembers(projectId:String):ProjectMember projectResourceAccess(projectId:String):ProjectResourceAccess
+ projectServiceUsage(after:String,endDate:DateTime,first:Int,includeDeleted:Boolean,measurements:[MetricMeasurement],startDate:DateTime,workspaceId:String):ProjectServiceUsagePage
+ projectToken:ProjectToken
+ projectTokens(after:String,before:String,first:Int,last:Int,projectId:String):QueryProjectTokensConnection
+ projectWorkspaceMembers(projectId:String):ProjectWorkspaceMembersResponse
+ projects(after:String,before:String,first:Int,includeDeleted:Boolean,last:Int,orderBy:ProjectsOrderBy,userId:String,workspaceId:String):QueryProjectsConnection
+ projectsByIds(ids:[String]):Project publicStats:PublicStats railwayDomain(id:String):RailwayDomain
+ railwayDomainByName(domain:String,workspaceId:String):RailwayDomain
+ railwayDomainDnsRecords(domain:String,workspaceId:String):RailwayDomainDnsRecord
+ railwayDomains(status:RailwayDomainStatus,workspaceId:String):RailwayDomain
+ referralInfo(workspaceId:String):ReferralInfo regions(projectId:String):Region
+ resourceAccess(explicitResourceOwner:ExplicitOwnerInput):ResourceAccess sandbox(environmentId:String,id:String):Sandbox
+ sandboxCheckpoints(environmentId:String):SandboxCheckpoint
+ sandboxSessions(after:String,before:String,environmentId:String,first:Int,id:String,last:Int):QuerySandboxSessionsConnection
+ sandboxTemplateBuild(environmentId:String,id:ID):SandboxTemplateBuild
+ sandboxes(after:String,before:String,environmentId:String,first:Int,last:Int):QuerySandboxesConnection
+ service(id:String):Service serviceDomainAvailable(domain:String):DomainAvailable
+ serviceInstance(environmentId:String,serviceId:String):ServiceInstance
+ serviceInstanceAutoDeployStatus(environmentId:String,projectId:String,serviceId:String):ServiceInstanceAutoDeployStatus
+ serviceInstanceIsUpdatable(environmentId:String,serviceId:String)
+ serviceInstanceLimitOverride(environmentId:String,serviceId:String)
+ serviceInstanceLimits(environmentId:String,serviceId:String)
+ sessions(after:String,before:String,first:Int,last:Int):QuerySessionsConnection signal(name:String,owner:String):Signal
+ signalChanges(limit:Int,name:String,owner:String):SignalChange
+ signalEvaluate(context:JSON,name:String,owner:String):SignalEvaluation signals(owner:String):Signal
+ sshPublicKeys(after:String,before:String,first:Int,last:Int,workspaceId:String):QuerySshPublicKeysConnection
+ sshSignupInfo(code:String):SSHSignupInfo tcpProxies(environmentId:String,serviceId:String):TCPProxy
+ team(id:String):Team
+ teamTemplates(after:String,before:String,first:Int,last:Int,teamId:String):QueryTeamTemplatesConnection
+ template(code:String,id:String,owner:String,repo:String):Template templateMetrics(id:String):TemplateMetrics
+ templateSearch(after:String,before:String,category:String,first:Int,last:Int,query:String,verified:Boolean):QueryTemplateSearchConnection
+ templateSourceForProject(projectId:String):Template
+ templates(after:String,before:String,first:Int,last:Int,recommended:Boolean,verified:Boolean):QueryTemplatesConnection
+ templatesCount
+ trustedDomains(after:String,before:String,first:Int,last:Int,workspaceId:String):QueryTrustedDomainsConnection
+ twoFactorInfo:TwoFactorInfo
+ usage(endDate:DateTime,groupBy:[MetricTag],includeDeleted:Boolean,measurements:[MetricMeasurement],projectId:String,startDate:DateTime,workspaceId:String):AggregatedUsage
+ userKickbackEarnings(userId:String):UserKickbackEarnings userProfile(username:String):UserProfileResponse
+ userTemplates(after:String,before:String,first:Int,last:Int):QueryUserTemplatesConnection
+ validateServiceEdgeRules(input:ValidateServiceEdgeRulesInput):EdgeRuleDiagnostic
+ variables(environmentId:String,projectId:String,serviceId:String,unrendered:Boolean)
+ variablesForServiceDeployment(environmentId:String,projectId:String,serviceId:String) vercelInfo:VercelInfo
+ volumeInstance(id:String):VolumeInstance volumeInstanceBackupList(volumeInstanceId:String):VolumeInstanceBackup
+ volumeInstanceBackupScheduleList(volumeInstanceId:String):VolumeInstanceBackupSchedule
+ workflowStatus(workflowId:String):WorkflowResult workspace(workspaceId:String):Workspace
+ workspaceByCode(code:String):Workspace
+ workspaceIdentityProviders(after:String,before:String,first:Int,last:Int,workspaceId:String):QueryWorkspaceIdentityProvidersConnection
+ workspacePolicy(workspaceId:String):WorkspacePolicy
+ workspacePolicySelectableDeploySources(sourceType:WorkspacePolicyDeploySourceType,workspaceId:String):WorkspacePolicySelectableDeploySource
+ workspaceTemplates(after:String,before:String,first:Int,last:Int,workspaceId:String):QueryWorkspaceTemplatesConnection
+QueryApiTokensConnection edges:QueryApiTokensConnectionEdge pageInfo:PageInfo
+QueryApiTokensConnectionEdge cursor node:ApiToken
+QueryAuditLogsConnection edges:QueryAuditLogsConnectionEdge pageInfo:PageInfo
+QueryAuditLogsConnectionEdge cursor node:AuditLog
+QueryCloudAgentConsoleSessionsConnection edges:QueryCloudAgentConsoleSessionsConnectionEdge pageInfo:PageInfo
+QueryCloudAgentConsoleSessionsConnectionEdge cursor node:SandboxSession
+QueryDeploymentEventsConnection edges:QueryDeploymentEventsConnectionEdge pageInfo:PageInfo
+QueryDeploymentEventsConnectionEdge cursor node:DeploymentEvent
+QueryDeploymentInstanceExecutionsConnection edges:QueryDeploymentInstanceExecutionsConnectionEdge pageInfo:PageInfo
+QueryDeploymentInstanceExecutionsConnectionEdge cursor node:DeploymentInstanceExecution
+QueryDeploymentSessionsConnection edges:QueryDeploymentSessionsConnectionEdge pageInfo:PageInfo
+QueryDeploymentSessionsConnectionEdge cursor node:SandboxSession
+QueryDeploymentTriggersConnection edges:QueryDeploymentTriggersConnectionEdge pageInfo:PageInfo
+QueryDeploymentTriggersConnectionEdge cursor node:DeploymentTrigger
+QueryDeploymentsConnection edges:QueryDeploymentsConnectionEdge pageInfo:PageInfo
+QueryDeploymentsConnectionEdge cursor node:Deployment
+QueryEnvironmentPatchesConnection edges:QueryEnvironmentPatchesConnectionEdge pageInfo:PageInfo
+QueryEnvironmentPatchesConnectionEdge cursor node:EnvironmentPatch
+QueryEnvironmentsConnection edges:QueryEnvironmentsConnectionEdge pageInfo:PageInfo
+QueryEnvironmentsConnectionEdge cursor node:Environment
+QueryEventsConnection edges:QueryEventsConnectionEdge pageInfo:PageInfo
+QueryEventsConnectionEdge cursor node:Event
+QueryIntegrationAuthsConnection edges:QueryIntegrationAuthsConnectionEdge pageInfo:PageInfo
+QueryIntegrationAuthsConnectionEdge cursor node:IntegrationAuth
+QueryIntegrationsConnection edges:QueryIntegrationsConnectionEdge pageInfo:PageInfo
+QueryIntegrationsConnectionEdge cursor node:Integration
+QueryNotificationDeliveriesConnection edges:QueryNotificationDeliveriesConnectionEdge pageInfo:PageInfo
+QueryNotificationDeliveriesConnectionEdge cursor node:NotificationDelivery
+QueryObservabilityDashboardsConnection edges:QueryObservabilityDashboardsConnectionEdge pageInfo:PageInfo
+QueryObservabilityDashboardsConnectionEdge cursor node:ObservabilityDashboard
+QueryPasskeysConnection edges:QueryPasskeysConnectionEdge pageInfo:PageInfo
+QueryPasskeysConnectionEdge cursor node:Passkey
+QueryProjectTokensConnection edges:QueryProjectTokensConnectionEdge pageInfo:PageInfo
+QueryProjectTokensConnectionEdge cursor node:ProjectToken
+QueryProjectsConnection edges:QueryProjectsConnectionEdge pageInfo:PageInfo
+QueryProjectsConnectionEdge cursor node:Project
+QuerySandboxSessionsConnection edges:QuerySandboxSessionsConnectionEdge pageInfo:PageInfo
+QuerySandboxSessionsConnectionEdge cursor node:SandboxSession
+QuerySandboxesConnection edges:QuerySandboxesConnectionEdge pageInfo:PageInfo
+QuerySandboxesConnectionEdge cursor node:Sandbox
+QuerySessionsConnection edges:QuerySessionsConnectionEdge pageInfo:PageInfo
+QuerySessionsConnectionEdge cursor node:Session
+QuerySshPublicKeysConnection edges:QuerySshPublicKeysConnectionEdge pageInfo:PageInfo
+QuerySshPublicKeysConnectionEdge cursor node:SshPublicKey
+QueryTeamTemplatesConnection edges:QueryTeamTemplatesConnectionEdge pageInfo:PageInfo
+QueryTeamTemplatesConnectionEdge cursor node:Template
+QueryTemplateSearchConnection edges:QueryTemplateSearchConnectionEdge pageInfo:PageInfo
+QueryTemplateSearchConnectionEdge cursor node:TemplateSearchResult
+QueryTemplatesConnection edges:QueryTemplatesConnectionEdge pageInfo:PageInfo
+QueryTemplatesConnectionEdge cursor node:Template
+QueryTrustedDomainsConnection edges:QueryTrustedDomainsConnectionEdge pageInfo:PageInfo
+QueryTrustedDomainsConnectionEdge cursor node:TrustedDomain
+QueryUserTemplatesConnection edges:QueryUserTemplatesConnectionEdge pageInfo:PageInfo
+QueryUserTemplatesConnectionEdge cursor node:Template
+QueryWorkspaceIdentityProvidersConnection edges:QueryWorkspaceIdentityProvidersConnectionEdge pageInfo:PageInfo
+QueryWorkspaceIdentityProvidersConnectionEdge cursor node:WorkspaceIdentityProvider
+QueryWorkspaceTemplatesConnection edges:QueryWorkspaceTemplatesConnectionEdge pageInfo:PageInfo
+QueryWorkspaceTemplatesConnectionEdge cursor node:Template
+RailwayDomain autoRenewEnabled connectedServiceInstances:ConnectedServiceInstance createdAt domain id
+ nameservers:RailwayDomainNameservers nextBillingDate purchasePrice registrationYears renewalPrice status workspaceId
+ workspaceName
+RailwayDomainDnsRecord answer domainName fqdn host id priority ttl type
+RailwayDomainNameservers isDefault nameservers
+RecoveryCodes recoveryCodes
+ReferralInfo code id referralStats:ReferralStats status
+ReferralStats credited pending
+ReferralUser code id status
+Region country deploymentConstraints:RegionDeploymentConstraints id location name region workspaceId
+RegionDeploymentConstraints deprecationInfo:RegionDeprecationInfo
+RegionDeprecationInfo isDeprecated replacementRegion
+ResourceAccess deployment:AccessRule project:AccessRule
+SSHSignupInfo fingerprint
+Sandbox createdAt environmentId id idleTimeoutMinutes networkIsolation region status
+SandboxCheckpoint createdAt environmentId id key
+SandboxExecResult exitCode stderr stdout timedOut truncated
+SandboxSession attached command createdAt foregroundActive kind name runState:SandboxSessionRunState
+SandboxSessionRunState exitCode exitedAt running
+SandboxTemplateBuild environmentId id status
+Service createdAt deletedAt deployments(after:String,before:String,first:Int,last:Int):ServiceDeploymentsConnection
+ featureFlags groupId hasHiddenRegistryCredentialsFromTemplate icon id isRestricted name project:Project projectId
+ repoTriggers(after:String,before:String,first:Int,last:Int):ServiceRepoTriggersConnection
+ serviceInstances(after:String,before:String,first:Int,last:Int):ServiceServiceInstancesConnection templateId
+ templateServiceId templateThreadSlug updatedAt
+ServiceBackupInfo schedules serviceId serviceName
+ServiceDeploymentsConnection edges:ServiceDeploymentsConnectionEdge pageInfo:PageInfo
+ServiceDeploymentsConnectionEdge cursor node:Deployment
+ServiceDomain cdnMode createdAt deletedAt domain edgeId environmentId id newDomainName newHostLabel projectId serviceId
+ suffix syncStatus targetPort updatedAt
+ServiceInstance activeDeployments:Deployment buildCommand builder createdAt cronSchedule deletedAt dockerfilePath
+ domains:AllDomains drainingSeconds edgeConfig:EdgeConfig environmentId healthcheckPath healthcheckTimeout id
+ ipv6EgressEnabled isUpdatable latestDeployment:Deployment nextCronRunAt nixpacksPlan numReplicas overlapSeconds
+ preDeployCommand railpackInfo railwayConfigFile region restartPolicyMaxRetries restartPolicyType rootDirectory
+ service:Service serviceId serviceName sleepApplication source:ServiceSource startCommand updatedAt upstreamUrl
+ watchPatterns
+ServiceInstanceAutoDeployStatus canEnable enabled reason
+ServiceInstanceAutoDeployUpdateResult enabled
+ServiceRepoTriggersConnection edges:ServiceRepoTriggersConnectionEdge pageInfo:PageInfo
+ServiceRepoTriggersConnectionEdge cursor node:DeploymentTrigger
+ServiceServiceInstancesConnection edges:ServiceServiceInstancesConnectionEdge pageInfo:PageInfo
+ServiceServiceInstancesConnectionEdge cursor node:ServiceInstance
+ServiceSource image repo
+Session createdAt expiredAt id isCurrent name type updatedAt
+Signal createdAt createdBy default id name owner rules type updatedAt version writableBy
+SignalChange authorId createdAt id kind payload prevState seq signalId
+SignalEvaluation reason trace value
+SimilarTemplate code createdAt creator:TemplateCreator deploys description health image name teamId userId workspaceId
+SpendCommitment features id minSpendAmountCents
+SshPublicKey createdAt fingerprint id name publicKey updatedAt userId workspaceId
+StaleWhileRevalidateConfig enabled
+Subscription buildLogs(deploymentId:String,filter:String,limit:Int):Log deployment(id:String):Deployment
+ deploymentEvents(id:String):DeploymentEvent
+ deploymentInstanceExecutions(input:DeploymentInstanceExecutionInput):DeploymentInstanceExecution
+ deploymentLogs(deploymentId:String,filter:String,limit:Int):Log
+ dnsQueryLogs(afterDate:String,afterLimit:Int,anchorDate:String,beforeDate:String,beforeLimit:Int,deploymentInstanceId:String,environmentId:String,filter:String,serviceId:String):DnsQueryLog
+ environmentLogs(afterDate:String,afterLimit:Int,anchorDate:String,beforeDate:String,beforeLimit:Int,environmentId:String,filter:String):Log
+ environmentStagedPatch(environmentId:String):EnvironmentPatch
+ httpLogs(afterDate:String,afterLimit:Int,anchorDate:String,beforeDate:String,beforeLimit:Int,deploymentId:String,filter:String):HttpLog
+ networkFlowLogs(afterDate:String,afterLimit:Int,anchorDate:String,beforeDate:String,beforeLimit:Int,deploymentInstanceId:String,environmentId:String,filter:String,serviceId:String):NetworkFlowLog
+ notificationDeliveryUpdated:NotificationDeliveryUpdate
+ pluginLogs(environmentId:String,filter:String,limit:Int,pluginId:String):Log
+ replicationProgress(volumeInstanceId:String):VolumeReplicationProgressUpdate
+SubscriptionDiscount couponId couponName
+SubscriptionItem itemId priceDollars priceId productId quantity
+TCPProxy applicationPort createdAt deletedAt domain environmentId id proxyPort serviceId syncStatus updatedAt
+Team adoptionHistory:AdoptionInfo adoptionLevel apiTokenRateLimit:ApiTokenRateLimit avatar createdAt customer:Customer
+ id members:TeamMember name preferredRegion
+ projects(after:String,before:String,first:Int,last:Int):TeamProjectsConnection slackChannelId supportTierOverride
+ teamPermissions:TeamPermission updatedAt workspace:Workspace
+TeamMember avatar email featureFlags id name role
+TeamPermission createdAt id role updatedAt userId workspaceId
+TeamProjectsConnection edges:TeamProjectsConnectionEdge pageInfo:PageInfo
+TeamProjectsConnectionEdge cursor node:Project
+Template activeProjects canvasConfig category code communityThreadSlug config createdAt creator:TemplateCreator
+ demoProjectId description guides:TemplateGuide health id image isApproved isV2Template isVerified languages
+ maintainer:MaintainerWorkspace metadata name projects readme recentProjects serializedConfig
+ services(after:String,before:String,first:Int,last:Int):TemplateServicesConnection similarTemplates:SimilarTemplate
+ status supportHealthMetrics tags teamId totalPayout updatedAt workspaceId
+TemplateCreator avatar hasPublicProfile name username
+TemplateDeployPayload projectId workflowId
+TemplateGuide post video
+TemplateMetrics activeDeployments deploymentsLast90Days earningsLast30Days earningsLast90Days eligibleForSupportBonus
+ supportHealth templateHealth totalDeployments totalEarnings
+TemplateSearchResult code creatorName deploymentCount description healthScore id image isVerified name
+TemplateService config createdAt id templateId updatedAt
+TemplateServicesConnection edges:TemplateServicesConnectionEdge pageInfo:PageInfo
+TemplateServicesConnectionEdge cursor node:TemplateService
+TrustedDomain domainName id role status verificationData:TrustedDomainVerificationData verificationType workspaceId
+TrustedDomainVerificationData dnsHost domainMatch:Domain domainStatus:CustomDomainStatus token
+TwoFactorInfo hasRecoveryCodes isVerified
+TwoFactorInfoSecret secret uri
+UsageLimit agentHardLimitCents agentSoftLimitCents customerId hardLimit id isOverLimit softLimit
+User agreedFairUse apiTokenRateLimit:ApiTokenRateLimit avatar banReason createdAt email featureFlags flags
+ githubProviderId githubUsername has2FA hasPasskeys id isAdmin isConductor isVerified lastLogin name
+ platformFeatureFlags profile:UserProfile projects(after:String,before:String,first:Int,last:Int):UserProjectsConnection
+ providerAuths(after:String,before:String,first:Int,last:Int):UserProviderAuthsConnection registrationStatus riskLevel
+ termsAgreedOn username workspace:Workspace workspaces:Workspace
+UserKickbackEarnings total_amount
+UserProfile bio isPublic website
+UserProfileResponse avatar createdAt customerId id isTrialing name profile:UserProfile
+ publicProjects(after:String,before:String,first:Int,last:Int):UserProfileResponsePublicProjectsConnection
+ publishedTemplates:SimilarTemplate state totalDeploys username
+UserProfileResponsePublicProjectsConnection edges:UserProfileResponsePublicProjectsConnectionEdge pageInfo:PageInfo
+UserProfileResponsePublicProjectsConnectionEdge cursor node:Project
+UserProjectsConnection edges:UserProjectsConnectionEdge pageInfo:PageInfo
+UserProjectsConnectionEdge cursor node:Project
+UserProviderAuthsConnection edges:UserProviderAuthsConnectionEdge pageInfo:PageInfo
+UserProviderAuthsConnectionEdge cursor node:ProviderAuth
+Variable createdAt environment:Environment environmentId id isSealed name plugin:Plugin pluginId references
+ service:Service serviceId updatedAt
+VercelAccount id integrationAuthId isUser name projects:VercelProject slug
+VercelInfo accounts:VercelAccount
+VercelProject accountId id name
+Volume createdAt id name project:Project projectId
+ volumeInstances(after:String,before:String,first:Int,last:Int):VolumeVolumeInstancesConnection
+VolumeInstance createdAt currentSizeMB deletedAt environment:Environment environmentId externalId id isPendingDeletion
+ mountPath region service:Service serviceId sizeMB state volume:Volume volumeId
+VolumeInstanceBackup createdAt creatorId expiresAt externalId id name referencedMB scheduleId usedMB
+ volumeInstanceSizeMB
+VolumeInstanceBackupSchedule createdAt cron id kind name retentionSeconds
+VolumeInstanceReplicationProgress bytesTransferred percentComplete timestamp transferRateMbps
+VolumeReplicationProgressUpdate currentSnapshot:VolumeSnapshotReplicationProgressUpdate destExternalId destRegion
+ destStackerId error estimatedTimeRemainingMs history:VolumeInstanceReplicationProgress nbSnapshots
+ offlineBytesTransferred offlineTotalBytes onlineBytesTransferred onlineTotalBytes percentComplete snapshotsSizes
+ srcExternalId srcRegion srcStackerId status transferRateMbps
+VolumeSnapshotReplicationProgressUpdate bytesTransferred compressedBytesTransferred compressedTransferRateMbps elapsedMs
+ error estimatedTimeRemainingMs index percentComplete startedAt status totalBytes transferRateMbps
+VolumeVolumeInstancesConnection edges:VolumeVolumeInstancesConnectionEdge pageInfo:PageInfo
+VolumeVolumeInstancesConnectionEdge cursor node:VolumeInstance
+WorkflowId workflowId
+WorkflowResult error status
+Workspace adoptionHistory:AdoptionInfo adoptionLevel allowDeprecatedRegions apiTokenRateLimit:ApiTokenRateLimit avatar
+ banReason createdAt customer:Customer discordRole has2FAEnforcement hasAutomaticDiagnosis hasGuardrailsAccess
+ hasHipaaBAA hasSAML id
+ identityProviders(after:String,before:String,first:Int,last:Int):WorkspaceIdentityProvidersConnection
+ members:WorkspaceMember name partnerProfile:PartnerProfile plan preferredRegion projectCount(includeDeleted:Boolean)
+ projects(after:String,before:String,first:Int,last:Int):WorkspaceProjectsConnection redactedDueTo2FAPending
+ referredUsers:ReferralUser slackChannelId subscriptionModel subscriptionPlanLimit supportTierOverride team:Team
+ updatedAt usersWithout2FA
+WorkspaceIdPConnection createdAt provider status updatedAt
+WorkspaceIdentityProvider connection:WorkspaceIdPConnection createdAt enforcementEnabledAt id updatedAt
+ workspace:Workspace workspaceId
+WorkspaceIdentityProvidersConnection edges:WorkspaceIdentityProvidersConnectionEdge pageInfo:PageInfo
+WorkspaceIdentityProvidersConnectionEdge cursor node:WorkspaceIdentityProvider
+WorkspaceMember avatar email featureFlags id name role twoFactorAuthEnabled
+WorkspacePolicy
+ deploySourceAllowlist(after:String,before:String,first:Int,last:Int):WorkspacePolicyDeploySourceAllowlistConnection id
+ restrictDeploysToAllowedSources restrictPublicTcpProxies restrictRailwayDomainGeneration
+WorkspacePolicyDeploySourceAllowlist addedBy:User createdAt id sourceIcon sourceId sourceName sourceType
+WorkspacePolicyDeploySourceAllowlistConnection edges:WorkspacePolicyDeploySourceAllowlistConnectionEdge
+ pageInfo:PageInfo
+WorkspacePolicyDeploySourceAllowlistConnectionEdge cursor node:WorkspacePolicyDeploySourceAllowlist
+WorkspacePolicySelectableDeploySource sourceIcon sourceId sourceName sourceType
+WorkspaceProjectsConnection edges:WorkspaceProjectsConnectionEdge pageInfo:PageInfo
+WorkspaceProjectsConnectionEdge cursor node:Project
+`
+
+/** Each input type and its fields. */
+export const inputTable = `
+AgentUsageLimitSetInput hardLimitCents:Int softLimitCents:Int workspaceId:String
+ApiTokenCreateInput name:String workspaceId:String
+AuditLogFilterInput endDate:DateTime environmentId:String eventTypes:[String] projectId:String startDate:DateTime
+BaseEnvironmentOverrideInput baseEnvironmentOverrideId:String
+BucketCreateInput environmentId:String name:String projectId:String
+BucketUpdateInput name:String
+CliAuthEventTrackInput agentSessionId:String arch:String caller:String cliVersion:String errorMessage:String
+ installRequestId:String isCi:Boolean os:String outcome:String sessionId:String success:Boolean transport:String
+ transportReason:String
+CliEventTrackInput agentSessionId:String arch:String caller:String cliVersion:String command:String durationMs:Int
+ environmentId:String errorClass:String errorMessage:String installRequestId:String isCi:Boolean os:String
+ projectId:String serviceId:String sessionId:String subCommand:String success:Boolean workspaceId:String
+CloudAgentCreateInput environmentId:String name:String variables:JSON
+CloudAgentSnapshotInput harness:String lastEventKind:String prompt:String sessionId:String sessionName:String
+ state:String taskId:String terminal:Boolean updatedAt:String
+CloudAgentStateReportInput agents:[CloudAgentSnapshotInput] cloudAgentId:String reportedAt:String
+CreateNotificationRuleInput channelConfigs:[NotificationChannelConfig] ephemeralEnvironments:Boolean eventTypes:[String]
+ projectId:String severities:[NotificationSeverity] workspaceId:String
+CustomDomainCreateInput domain:String environmentId:String projectId:String serviceId:String targetPort:Int
+DeploymentInstanceExecutionCreateInput serviceInstanceId:String
+DeploymentInstanceExecutionInput deploymentId:String
+DeploymentInstanceExecutionListInput environmentId:String serviceId:String
+DeploymentListInput environmentId:String includeDeleted:Boolean projectId:String serviceId:String
+ status:DeploymentStatusInput
+DeploymentStatusInput in:[DeploymentStatus] notIn:[DeploymentStatus]
+DeploymentTriggerCreateInput branch:String checkSuites:Boolean environmentId:String projectId:String provider:String
+ repository:String rootDirectory:String serviceId:String
+DeploymentTriggerUpdateInput branch:String checkSuites:Boolean repository:String rootDirectory:String
+DisablePitrForHaClusterInput environmentId:String projectId:String rootServiceId:String
+DisableServiceCdnInput environmentId:String serviceId:String
+EdgeCachingConfigInput defaultTtlSeconds:Int htmlCaching:String mode:String purgeOnDeploy:PurgeOnDeploy
+ staleWhileRevalidate:StaleWhileRevalidateInput
+EdgeConfigInput caching:EdgeCachingConfigInput
+EgressGatewayCreateInput environmentId:String region:String serviceId:String
+EgressGatewayServiceTargetInput allEnvironments:Boolean environmentId:String serviceId:String
+EnablePitrForHaClusterInput environmentId:String projectId:String rootServiceId:String
+EnableServiceCdnInput config:EdgeConfigInput environmentId:String serviceId:String
+EnvironmentCreateInput applyChangesInBackground:Boolean ephemeral:Boolean name:String projectId:String
+ skipInitialDeploys:Boolean sourceEnvironmentId:String stageInitialChanges:Boolean
+EnvironmentRenameInput name:String
+EnvironmentTriggersDeployInput environmentId:String projectId:String serviceId:String
+EventFilterInput action:EventStringListFilter object:EventStringListFilter serviceId:EventStringListFilter
+EventStringListFilter in:[String] notIn:[String]
+ExplicitOwnerInput id:String type:ResourceOwnerType
+FeatureFlagToggleInput flag:ActiveFeatureFlag
+GitHubRepoDeployInput branch:String environmentId:String projectId:String repo:String
+GitHubRepoUpdateInput environmentId:String projectId:String serviceId:String
+HerokuImportVariablesInput environmentId:String herokuAppId:String projectId:String serviceId:String
+IntegrationCreateInput config:JSON integrationAuthId:String name:String projectId:String
+IntegrationUpdateInput config:JSON integrationAuthId:String name:String projectId:String
+JobApplicationCreateInput email:String jobId:String name:String why:String
+LoginSessionAuthInput code:String hostname:String
+NotificationDeliveryFilterInput environmentId:String onlyUnread:Boolean projectId:String status:NotificationStatus
+ type:NotificationDeliveryType workspaceId:String
+ObservabilityDashboardCreateInput environmentId:String items:[ObservabilityDashboardUpdateInput]
+ObservabilityDashboardItemConfigInput httpMetric:HttpMetricKind logsFilter:String measurements:[MetricMeasurement]
+ projectUsageProperties:[ProjectUsageProperty] resourceIds:[String]
+ObservabilityDashboardItemCreateInput config:ObservabilityDashboardItemConfigInput description:String id:String
+ name:String type:ObservabilityDashboardItemType
+ObservabilityDashboardUpdateInput dashboardItem:ObservabilityDashboardItemCreateInput displayConfig:DisplayConfig
+ id:String
+PluginCreateInput environmentId:String friendlyName:String name:String projectId:String
+PluginRestartInput environmentId:String
+PluginUpdateInput friendlyName:String
+PreferencesUpdateData buildFailedEmail:Boolean changelogEmail:Boolean communityEmail:Boolean deployCrashedEmail:Boolean
+ ephemeralEnvironmentEmail:Boolean marketingEmail:Boolean subprocessorUpdatesEmail:Boolean templateQueueEmail:Boolean
+ token:String usageEmail:Boolean
+PrivateNetworkCreateOrGetInput environmentId:String name:String projectId:String tags:[String]
+PrivateNetworkEndpointCreateOrGetInput environmentId:String privateNetworkId:String serviceId:String serviceName:String
+ tags:[String]
+ProjectCreateInput defaultEnvironmentName:String description:String isMonorepo:Boolean isPublic:Boolean name:String
+ prDeploys:Boolean repo:ProjectCreateRepo runtime:PublicRuntime workspaceId:String
+ProjectCreateRepo branch:String fullRepoName:String
+ProjectFeatureFlagToggleInput flag:ActiveProjectFeatureFlag projectId:String
+ProjectInviteUserInput email:String link:String
+ProjectInvitee email:String role:ProjectRole
+ProjectMemberAddInput projectId:String role:ProjectRole userId:String
+ProjectMemberRemoveInput projectId:String userId:String
+ProjectMemberUpdateInput projectId:String role:ProjectRole userId:String
+ProjectTokenCreateInput environmentId:String name:String projectId:String
+ProjectTransferConfirmInput destinationWorkspaceId:String ownershipTransferId:String projectId:String
+ProjectTransferInitiateInput memberId:String projectId:String
+ProjectTransferInput workspaceId:String
+ProjectTransferToTeamInput teamId:String
+ProjectUpdateInput baseEnvironmentId:String botPrEnvironments:Boolean description:String focusedPrEnvironments:Boolean
+ isPublic:Boolean name:String prDeploys:Boolean
+PurgeServiceCacheInput environmentId:String scope:PurgeCacheScope serviceId:String
+RailwayDomainDnsRecordCreateInput answer:String domain:String host:String priority:Int ttl:Int
+ type:RailwayDomainDnsRecordType workspaceId:String
+RailwayDomainDnsRecordDeleteInput domain:String recordId:Int workspaceId:String
+RailwayDomainDnsRecordUpdateInput answer:String domain:String host:String priority:Int recordId:Int ttl:Int
+ type:RailwayDomainDnsRecordType workspaceId:String
+RailwayDomainNameserversSetInput id:String nameservers:[String]
+RailwayDomainUpdateInput autoRenewEnabled:Boolean id:String
+RecoveryCodeValidateInput code:String twoFactorLinkingKey:String
+ReferralInfoUpdateInput code:String workspaceId:String
+RegistryCredentialsInput password:String username:String
+ResetPluginCredentialsInput environmentId:String
+ResetPluginInput environmentId:String
+SandboxCreateInput environmentId:String idleTimeoutMinutes:Int networkIsolation:SandboxNetworkIsolation region:String
+ sourceSandboxId:String template:SandboxTemplateInput variables:EnvironmentVariables
+SandboxTemplateInput baseImageDigest:String instructions:[String] name:String variables:EnvironmentVariables
+ServiceConnectInput branch:String image:String repo:String
+ServiceCreateInput branch:String environmentId:String icon:String name:String projectId:String
+ registryCredentials:RegistryCredentialsInput source:ServiceSourceInput templateId:String templateServiceId:String
+ variables:EnvironmentVariables
+ServiceDomainCreateInput environmentId:String serviceId:String targetPort:Int
+ServiceDomainUpdateInput domain:String environmentId:String serviceDomainId:String serviceId:String targetPort:Int
+ServiceFeatureFlagToggleInput flag:ActiveServiceFeatureFlag serviceId:String
+ServiceInstanceAutoDeployUpdateInput enabled:Boolean environmentId:String projectId:String serviceId:String
+ServiceInstanceLimitsUpdateInput environmentId:String memoryGB:Float serviceId:String vCPUs:Float
+ServiceInstanceUpdateInput buildCommand:String builder:Builder cronSchedule:String dockerfilePath:String
+ drainingSeconds:Int healthcheckPath:String healthcheckTimeout:Int ipv6EgressEnabled:Boolean multiRegionConfig:JSON
+ nixpacksPlan:JSON numReplicas:Int overlapSeconds:Int preDeployCommand:[String] railwayConfigFile:String region:String
+ registryCredentials:RegistryCredentialsInput restartPolicyMaxRetries:Int restartPolicyType:RestartPolicyType
+ rootDirectory:String sleepApplication:Boolean source:ServiceSourceInput startCommand:String watchPatterns:[String]
+ServiceSourceInput image:String repo:String
+ServiceUpdateInput icon:String name:String
+SetServiceUnderAttackModeInput durationSeconds:Int enabled:Boolean environmentId:String serviceId:String
+SetupAgentEventTrackInput agentSessionId:String arch:String caller:String cliVersion:String configuredClients:[String]
+ errorMessage:String installRequestId:String isCi:Boolean os:String phase:String sessionId:String success:Boolean
+SharedVariableConfigureInput disabledServiceIds:[String] enabledServiceIds:[String] environmentId:String name:String
+ projectId:String
+ShellTokenInput environmentId:String instanceId:String kind:String port:Int scope:String serviceId:String
+SignalCreateInput default:JSON name:String owner:String type:SignalType writableBy:[String]
+SignalDefaultSetInput default:JSON name:String owner:String
+SignalDeleteInput name:String owner:String
+SignalReplaceInput default:JSON name:String owner:String type:SignalType
+SignalRollbackInput name:String owner:String seq:BigInt
+SignalRuleSetInput expression:JSON name:String owner:String ruleId:String value:JSON
+SignalRuleUnsetInput name:String owner:String ruleId:String
+SshPublicKeyCreateInput name:String publicKey:String workspaceId:String
+StaleWhileRevalidateInput enabled:Boolean
+TCPProxyCreateInput applicationPort:Int environmentId:String serviceId:String
+TemplateCloneInput code:String workspaceId:String
+TemplateDeleteInput workspaceId:String
+TemplateDeployInput environmentId:String projectId:String services:[TemplateDeployService] templateCode:String
+ workspaceId:String
+TemplateDeployService commit:String hasDomain:Boolean healthcheckPath:String id:String isPrivate:Boolean name:String
+ owner:String preDeployCommand:[String] rootDirectory:String serviceDomainPorts:[Int] serviceIcon:String
+ serviceName:String startCommand:String tcpProxyApplicationPort:Int tcpProxyApplicationPorts:[Int] template:String
+ variables:EnvironmentVariables volumes:[TemplateVolume]
+TemplateDeployV2Input environmentId:String existingRootServiceId:String projectId:String
+ serializedConfig:SerializedTemplateConfig stageOnly:Boolean templateId:String workspaceId:String
+TemplateGenerateInput environmentId:String projectId:String
+TemplatePublishInput category:String demoProjectId:String description:String image:String readme:String
+ workspaceId:String
+TemplateRevertInput environmentId:String groupId:String projectId:String rootServiceId:String stageOnly:Boolean
+ templateCode:String
+TemplateServiceSourceEjectInput projectId:String repoName:String repoOwner:String serviceIds:[String] upstreamUrl:String
+TwoFactorInfoCreateInput token:String
+TwoFactorInfoValidateInput token:String twoFactorLinkingKey:String
+UpdateNotificationRuleInput channelConfigs:[NotificationChannelConfig] ephemeralEnvironments:Boolean eventTypes:[String]
+ severities:[NotificationSeverity]
+UpdateServiceEdgeConfigInput config:EdgeConfigInput environmentId:String serviceId:String
+UpdateServiceEdgeRulesInput edgeRules:JSON environmentId:String serviceId:String
+UsageLimitRemoveInput customerId:String
+UsageLimitSetInput customerId:String hardLimitDollars:Int softLimitDollars:Int
+UserFlagsRemoveInput flags:[UserFlag] userId:String
+UserFlagsSetInput flags:[UserFlag] userId:String
+UserProfileUpdateInput bio:String isPublic:Boolean website:String
+ValidateServiceEdgeRulesInput edgeRules:JSON environmentId:String serviceId:String
+VariableCollectionUpsertInput environmentId:String projectId:String replace:Boolean serviceId:String skipDeploys:Boolean
+ variables:EnvironmentVariables
+VariableDeleteInput environmentId:String name:String projectId:String serviceId:String
+VariableUpsertInput environmentId:String name:String projectId:String serviceId:String skipDeploys:Boolean value:String
+VolumeCreateInput environmentId:String mountPath:String projectId:String region:String serviceId:String
+VolumeInstanceUpdateInput mountPath:String serviceId:String state:VolumeState
+VolumeUpdateInput name:String
+WorkspaceInviteCodeCreateInput role:String
+WorkspacePermissionChangeInput role:TeamRole userId:String workspaceId:String
+WorkspacePolicyItemUpdateInput enabled:Boolean policy:WorkspacePolicyName
+WorkspaceTrustedDomainCreateInput domainName:String role:String workspaceId:String
+WorkspaceTrustedDomainUpdateInput id:String role:String
+WorkspaceUpdateInput avatar:String name:String preferredRegion:String
+WorkspaceUserInviteInput code:String email:String
+WorkspaceUserRemoveInput userId:String
+customerTogglePayoutsToCreditsInput isWithdrawingToCredits:Boolean
+`
+
+/** Scalars that carry JSON of a shape the schema does not say. */
+export const freeScalarTable = `
+CanvasConfig DeploymentDiagnosis DeploymentMeta DisplayConfig EnvironmentConfig EnvironmentVariables JSON
+ NotificationChannelConfig NotificationPayload RailpackInfo SerializedTemplateConfig ServiceInstanceLimit
+ SkippedResourceIds SpendCommitmentFeatureId SubscriptionPlanLimit SupportHealthMetrics TemplateConfig TemplateMetadata
+ TemplateServiceConfig TemplateVolume Upload
+`
