@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import type { Event } from '@sallyport/core'
-import type { HttpPerson } from '../fakes/http-person.ts'
+import type { HttpAnswer, HttpPerson } from '../fakes/http-person.ts'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import type { PostgresServer } from '../servers/postgres.ts'
 import { agentOf, countExecutions, deeds, passageOf, rowsWithoutPrompt, type Passage } from './passage.ts'
@@ -32,6 +32,7 @@ export interface Crashed {
  * kills it when all have halted. A halt stops one request alone: what it must leave behind does not depend on the others.
  */
 export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashed> {
+  const t0 = performance.now(); const lap = (w: string) => console.log(w, Math.round(performance.now() - t0))
   const numbers = Array.from({ length: agentsPerDeed }, (_, index) => index)
   const agents = Object.fromEntries(
     // An owner each: the budget of rows without a prompt is shared by an owner's agents.
@@ -41,6 +42,7 @@ export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashe
   const people = new Approvers(gate, await gate.person('bob'))
   const scouts = await Promise.all(deeds.map(async (deed) => passageOf(deed, 0, null, await gate.issue(agentOf(deed, 0)))))
   await runAll(gate, postgres, scouts, people)
+  lap('scouted')
   const passages: Passage[] = []
   for (const { deed, agent } of scouts) {
     const halts = stepsOf(gate, agent)
@@ -48,12 +50,15 @@ export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashe
     for (const [index, halt] of halts.entries()) passages.push(passageOf(deed, index + 1, halt, await gate.issue(agentOf(deed, index + 1))))
   }
   writeFileSync(join(gate.directory, 'halts.json'), JSON.stringify(Object.fromEntries(passages.map(({ agent, halt }) => [agent, halt]))))
+  lap('issued')
   await runAll(gate, postgres, passages, people)
+  lap('halted')
   await gate.crash()
   await waitUntilServerIsQuiet(postgres)
   const eventsAtCrash = gate.events()
   const executionsAtCrash = new Map<string, number>()
   for (const passage of passages) executionsAtCrash.set(passage.agent, await countExecutions(postgres, passage))
+  lap('counted')
   setWait(gate, '1ms')
   await gate.start(fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url)))
   return { gate, postgres, passages, eventsAtCrash, executionsAtCrash, eventsAfter: gate.events() }
@@ -75,13 +80,17 @@ function traceOf(gate: TestGate): readonly (readonly [agent: string, step: strin
   })
 }
 
+function haltedIn(gate: TestGate): ReadonlySet<string> {
+  return new Set(traceOf(gate).flatMap(([agent, step]) => (step.startsWith('halted ') ? [agent] : [])))
+}
+
 function stepsOf(gate: TestGate, agent: string): readonly string[] {
   return traceOf(gate).flatMap(([who, step]) => (who === agent ? [step] : []))
 }
 
 /** Starts every passage's statement; resolves when each has halted, or ended if it halts nowhere. */
 async function runAll(gate: TestGate, postgres: PostgresServer, passages: readonly Passage[], people: Approvers): Promise<void> {
-  for (const { deed, table } of passages) await arrange(postgres, deed.arrange(table))
+  await arrange(postgres, passages.map(({ deed, table }) => deed.arrange(table)).join('; '))
   const connections: AgentConnection[] = []
   const done = new Set<string>()
   const ended: string[] = []
@@ -95,7 +104,7 @@ async function runAll(gate: TestGate, postgres: PostgresServer, passages: readon
   }
   const deadline = Date.now() + waitMaxMs
   for (;;) {
-    for (const [agent, step] of traceOf(gate)) if (step.startsWith('halted ')) done.add(agent)
+    for (const agent of haltedIn(gate)) done.add(agent)
     const missing = passages.filter(({ agent }) => !done.has(agent))
     if (missing.length === 0) break
     if (ended.length > 0) throw new Error(`refused: ${ended.join('; ')}`)
@@ -106,7 +115,7 @@ async function runAll(gate: TestGate, postgres: PostgresServer, passages: readon
   if (passages.every(({ halt }) => halt === null)) for (const connection of connections) await connection.close()
 }
 
-const pendingShape = z.object({ requests: z.array(z.object({ id: z.string(), state: z.string() })) })
+const pendingShape = z.object({ requests: z.array(z.object({ id: z.string(), agent: z.string(), state: z.string() })) })
 
 class Approvers {
   readonly #gate: TestGate
@@ -120,12 +129,22 @@ class Approvers {
 
   async approveWhatWaits(): Promise<void> {
     const { requests } = await this.#gate.get('/api/v1/requests', pendingShape)
-    for (const { id, state } of requests) {
+    for (const { id, agent, state } of requests) {
       if (state !== 'pending' || this.#asked.has(id)) continue
       this.#asked.add(id)
       if (this.#asked.size % verdictsPerBrowser === 0) await this.#person.signIn()
       // A verdict may halt too, and then never answers.
-      void this.#person.give(id, 'approve').catch(() => undefined)
+      let answer: HttpAnswer | null = null
+      void this.#person.give(id, 'approve').then(
+        (given) => (answer = given),
+        () => undefined,
+      )
+      const deadline = Date.now() + waitMaxMs
+      while (answer === null && !haltedIn(this.#gate).has(agent)) {
+        if (Date.now() > deadline) throw new Error(`the verdict on ${agent}'s request neither came through nor halted`)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      console.log(agent, JSON.stringify(answer))
     }
   }
 }

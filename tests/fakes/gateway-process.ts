@@ -17,6 +17,7 @@ const { values } = parseArgs({
     'vault-token-file': { type: 'string' },
     'isolation-level': { type: 'string' },
     'exit-with-parent': { type: 'boolean' },
+    check: { type: 'boolean' },
   },
 })
 const state = values.state ?? ''
@@ -29,6 +30,8 @@ if (mode === 'broken') {
   for (let line = 1; line <= 5; line++) process.stderr.write(`${values.config}:${line}:1 mistake ${line}\n`)
   process.exit(2)
 }
+
+if (values.check) process.exit(0)
 
 const tokenFile = join(state, 'operator.token')
 if (!existsSync(tokenFile)) writeFileSync(tokenFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { TestGate } from '../servers/gate.ts'
-
-const program = '/usr/bin/psql'
+import { findPostgresBinaries } from '../servers/postgres.ts'
 
 /** How one statement of Debian's psql ended, and every byte that its user got to see. */
 export interface PsqlRan {
@@ -33,7 +33,6 @@ export interface PsqlSettings {
 }
 
 export async function openPsql(gate: TestGate, agent: string, settings: PsqlSettings = {}): Promise<Psql> {
-  if (!existsSync(program)) throw new Error('stories need psql: apt-get install -y postgresql-client')
   const handle = await gate.issue(agent)
   const address = {
     PGHOST: gate.host,
@@ -47,11 +46,18 @@ export async function openPsql(gate: TestGate, agent: string, settings: PsqlSett
   return { handle, run: (sql, environment = {}) => runPsql(sql, { ...address, ...environment }, settings.user) }
 }
 
+/** The program itself: what lies on the path is a script that takes longer to find it than it takes to run. */
+function findPsql(): string {
+  const program = join(findPostgresBinaries(), 'psql')
+  if (!existsSync(program)) throw new Error('stories need psql: apt-get install -y postgresql-client')
+  return program
+}
+
 const flags = ['-X', '-A', '-t', '-q', '-F', '\u001f', '-v', 'VERBOSITY=verbose', '-v', 'ON_ERROR_STOP=1', '-c']
 
 function runPsql(sql: string, address: Readonly<Record<string, string>>, user: PsqlSettings['user']): Promise<PsqlRan> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [...flags, sql], {
+    const child = spawn(findPsql(), [...flags, sql], {
       ...user,
       cwd: '/',
       env: { PATH: process.env['PATH'] ?? '', ...address },

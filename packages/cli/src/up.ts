@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -34,6 +35,7 @@ const trialHandleMs = 3_600_000
 /** Starts everything, says so, and stays until a signal or until one of the processes ends. */
 export async function runUp(settings: UpSettings): Promise<ExitCode> {
   const configuration = findConfiguration(settings.configuration)
+  if (configuration !== null) await checkConfiguration(settings.programs.gateway, configuration)
   makePrivateFolder(settings.stateDirectory)
   const stateDirectory = realpathSync(settings.stateDirectory)
   const lock = takeStartLock(stateDirectory)
@@ -62,6 +64,25 @@ export async function runUp(settings: UpSettings): Promise<ExitCode> {
     stopSignals()
     lock.release()
   }
+}
+
+/** Asks the gateway itself, before anything is started: a configuration with mistakes starts nothing. */
+function checkConfiguration(gateway: string, configuration: string): Promise<void> {
+  return new Promise((resolved, reject) => {
+    execFile(process.execPath, [gateway, '--check', '--config', configuration], (error, _stdout, stderr) => {
+      if (error === null) resolved()
+      else
+        reject(
+          new CommandFailure(
+            exitCodes.usage,
+            'bad_configuration',
+            stderr.trim(),
+            'Nothing was started.',
+            'Mend the configuration, then start again.',
+          ),
+        )
+    })
+  })
 }
 
 function findConfiguration(given: string | null): string | null {

@@ -33,13 +33,19 @@ export interface Config {
   /** What relative paths in it are relative to. */
   readonly directory: string
   readonly mode: 'solo' | 'team'
-  readonly listen: { readonly postgres: { readonly host: string; readonly port: number }; readonly control: { readonly host: string; readonly port: number } }
+  readonly listen: {
+    readonly postgres: { readonly host: string; readonly port: number }
+    readonly control: { readonly host: string; readonly port: number }
+  }
   readonly upstreams: readonly UpstreamConfig[]
   readonly agents: readonly AgentConfig[]
   readonly rowsWithoutPrompt: number
   readonly coolOffMs: number
   readonly retainMs: number
+  /** How long a statement that waits for people holds its client. */
   readonly waitMs: number
+  /** How long a question waits for people; no answer is a no. */
+  readonly requestMs: number
   readonly guards: string
   readonly acceptRisk: readonly string[]
 }
@@ -58,12 +64,20 @@ const duration = z
     return Number(count) * (unitMs[unit ?? ''] ?? Number.NaN)
   })
 
-const address = z.string().regex(/^(127\.0\.0\.1|localhost|\[::1\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/, 'an address is written like 127.0.0.1:6432').transform((text) => {
-  const at = text.lastIndexOf(':')
-  return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
-})
+const address = z
+  .string()
+  .regex(/^(127\.0\.0\.1|localhost|\[::1\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/, 'an address is written like 127.0.0.1:6432')
+  .transform((text) => {
+    const at = text.lastIndexOf(':')
+    return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
+  })
 
-const reference = z.string().regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|exec:.+)$/, 'a credential is a reference: file:PATH, env:NAME or exec:COMMAND, never the secret itself')
+const reference = z
+  .string()
+  .regex(
+    /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|exec:.+)$/,
+    'a credential is a reference: file:PATH, env:NAME or exec:COMMAND, never the secret itself',
+  )
 
 const scope = z.string().transform((text, context) => {
   const parsed = parseScope(text)
@@ -78,12 +92,19 @@ const schema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
   mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
   people: z.array(z.string()).default([]),
-  listen: z.strictObject({ postgres: address.default({ host: '127.0.0.1', port: 6432 }), control: address.default({ host: 'localhost', port: 6480 }) }).prefault({}),
+  listen: z
+    .strictObject({
+      postgres: address.default({ host: '127.0.0.1', port: 6432 }),
+      control: address.default({ host: 'localhost', port: 6480 }),
+    })
+    .prefault({}),
   upstreams: z.record(
     name,
     z.strictObject({
       protocol: z.literal('postgres', { error: 'protocol is postgres' }),
-      environment: z.enum(['production', 'staging', 'development'], { error: 'environment is production, staging or development' }).default('production'),
+      environment: z
+        .enum(['production', 'staging', 'development'], { error: 'environment is production, staging or development' })
+        .default('production'),
       use: reference,
       protect: reference.optional(),
     }),
@@ -91,18 +112,24 @@ const schema = z.strictObject({
   ),
   agents: z.record(
     name,
-    z.strictObject({ owner: name, may: z.array(scope, { error: 'may is a list such as [read orders-db]' }), handles: z.strictObject({ ttl: duration.prefault('8h') }).prefault({}) }),
+    z.strictObject({
+      owner: name,
+      may: z.array(scope, { error: 'may is a list such as [read orders-db]' }),
+      handles: z.strictObject({ ttl: duration.prefault('8h') }).prefault({}),
+    }),
     { error: 'agents is a map of names' },
   ),
   limits: z.strictObject({ rowsWithoutPrompt: z.int('a whole number').min(0).max(1_000_000).default(1000) }).prefault({}),
   coolOff: duration.prefault('15m'),
   retention: duration.prefault('7d'),
   wait: duration.prefault('20s'),
+  expiry: duration.prefault('1h'),
   guards: z.string().default(''),
   accept_risk: z.array(z.string()).default([]),
 })
 
-export type ConfigResult = { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] }
+export type ConfigResult =
+  { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] }
 
 /** Reads and checks a configuration file. All its mistakes at once, each with its line; with any, nothing starts. */
 export function readConfig(path: string): ConfigResult {
@@ -110,20 +137,30 @@ export function readConfig(path: string): ConfigResult {
   try {
     text = readFileSync(path, 'utf8')
   } catch {
-    return fail([{ line: 1, column: 1, what: 'the file cannot be read', hint: 'give its path with --config, or make one: sallyport init' }])
+    return fail([
+      { line: 1, column: 1, what: 'the file cannot be read', hint: 'give its path with --config, or make one: sallyport init' },
+    ])
   }
   return parseConfig(text, path)
 }
 
 export function parseConfig(text: string, path: string): ConfigResult {
-  if (text.length > sizeMax) return fail([{ line: 1, column: 1, what: 'the file is larger than 1 MiB', hint: 'a configuration is small; is this the right file?' }])
+  if (text.length > sizeMax)
+    return fail([
+      { line: 1, column: 1, what: 'the file is larger than 1 MiB', hint: 'a configuration is small; is this the right file?' },
+    ])
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false })
   if (document.errors.length > 0) {
     return fail(
       document.errors.map((error) => {
         const { line, col } = lines.linePos(error.pos[0])
-        return { line, column: col, what: error.message, hint: 'this is not YAML as it stands; look at the indentation and quotes here' }
+        return {
+          line,
+          column: col,
+          what: error.message,
+          hint: 'this is not YAML as it stands; look at the indentation and quotes here',
+        }
       }),
     )
   }
@@ -131,7 +168,14 @@ export function parseConfig(text: string, path: string): ConfigResult {
   try {
     value = document.toJS({ maxAliasCount: 0 })
   } catch {
-    return fail([{ line: 1, column: 1, what: 'the file uses YAML aliases', hint: 'write each value out; aliases are refused because they can grow without bound' }])
+    return fail([
+      {
+        line: 1,
+        column: 1,
+        what: 'the file uses YAML aliases',
+        hint: 'write each value out; aliases are refused because they can grow without bound',
+      },
+    ])
   }
   const parsed = schema.safeParse(value)
   const place = (at: readonly PropertyKey[]): { line: number; column: number } => locate(document, lines, at)
@@ -151,19 +195,32 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
     directory: dirname(resolve(path)),
     mode: data.mode,
     listen: data.listen,
-    upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({ ...upstream, name, protect: upstream.protect ?? upstream.use })),
-    agents: Object.entries(data.agents).map(([name, agent]) => ({ name, owner: agent.owner, scopes: agent.may, handleMs: agent.handles.ttl })),
+    upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
+      ...upstream,
+      name,
+      protect: upstream.protect ?? upstream.use,
+    })),
+    agents: Object.entries(data.agents).map(([name, agent]) => ({
+      name,
+      owner: agent.owner,
+      scopes: agent.may,
+      handleMs: agent.handles.ttl,
+    })),
     rowsWithoutPrompt: data.limits.rowsWithoutPrompt,
     coolOffMs: data.coolOff,
     retainMs: data.retention,
     waitMs: data.wait,
+    requestMs: data.expiry,
     guards: data.guards,
     acceptRisk: data.accept_risk,
   }
 }
 
 /** Names that point at nothing: a scope on an upstream that is not there would silently permit nothing. */
-function checkNames(config: Config, place: (at: readonly PropertyKey[]) => { line: number; column: number }): readonly ConfigMistake[] {
+function checkNames(
+  config: Config,
+  place: (at: readonly PropertyKey[]) => { line: number; column: number },
+): readonly ConfigMistake[] {
   const known = config.upstreams.map(({ name }) => name)
   return config.agents.flatMap((agent) =>
     agent.scopes.flatMap((scope, index) => {
@@ -174,14 +231,34 @@ function checkNames(config: Config, place: (at: readonly PropertyKey[]) => { lin
   )
 }
 
-function explainIssue(issue: z.core.$ZodIssue, place: (at: readonly PropertyKey[]) => { line: number; column: number }): readonly ConfigMistake[] {
+function explainIssue(
+  issue: z.core.$ZodIssue,
+  place: (at: readonly PropertyKey[]) => { line: number; column: number },
+): readonly ConfigMistake[] {
   const where = issue.path.map(String).join('.')
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ ...place([...issue.path, key]), what: `"${key}" is no setting${where ? ` of ${where}` : ''}`, hint: 'remove it, or look for a misspelling' }))
+    return issue.keys.map((key) => ({
+      ...place([...issue.path, key]),
+      what: `"${key}" is no setting${where ? ` of ${where}` : ''}`,
+      hint: 'remove it, or look for a misspelling',
+    }))
   }
-  if (issue.code === 'invalid_key') return [{ ...place(issue.path), what: `"${String(issue.path.at(-1))}" is no good name`, hint: 'a name is letters, digits, "_", "." and "-", at most 63' }]
+  if (issue.code === 'invalid_key')
+    return [
+      {
+        ...place(issue.path),
+        what: `"${String(issue.path.at(-1))}" is no good name`,
+        hint: 'a name is letters, digits, "_", "." and "-", at most 63',
+      },
+    ]
   const missing = issue.code === 'invalid_type' && issue.input === undefined
-  return [{ ...place(issue.path), what: missing ? `${where} is missing or of the wrong kind` : `${where}: ${issue.message}`, hint: issue.message }]
+  return [
+    {
+      ...place(issue.path),
+      what: missing ? `${where} is missing or of the wrong kind` : `${where}: ${issue.message}`,
+      hint: issue.message,
+    },
+  ]
 }
 
 /** The line of a setting, or of the nearest thing around it that exists. */
@@ -189,7 +266,9 @@ function locate(document: Document, lines: LineCounter, at: readonly PropertyKey
   for (let length = at.length; length > 0; length -= 1) {
     const path = at.slice(0, length)
     const parent: unknown = length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
-    const pair = isMap(parent) ? parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1))) : undefined
+    const pair = isMap(parent)
+      ? parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1)))
+      : undefined
     const node: unknown = pair?.key ?? document.getIn(path, true)
     const range = isScalar(node) || isMap(node) ? node.range : undefined
     if (range) {

@@ -1,5 +1,4 @@
-import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { connectors, makeDescribers, warmConnectors } from '@sallyport/connectors'
 import {
@@ -9,12 +8,10 @@ import {
   giveVerdict,
   isReadOnly,
   noteSigner,
-  recover,
   SallyportError,
   sha256Hex,
   type Clock,
   type Connector,
-  type Event,
   type Gate,
   type GovernPorts,
   type Listener,
@@ -29,9 +26,11 @@ import { judgePosture } from './access/posture.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder } from './access/state-folder.ts'
 import { openUndo } from './access/undo.ts'
-import { readConfig, type Config } from './config.ts'
-import { startControl, type Control, type Feed, type Kill as ShownKill } from './control/index.ts'
+import type { Config } from './config.ts'
+import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
+import { feedOf, recoverRun } from './log/log-readers.ts'
+import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import { resolveReference } from './reference.ts'
 import { openBudgets } from './store/budgets.ts'
@@ -44,30 +43,7 @@ import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams, type PostgresUpstreamSettings } from './upstreams/postgres/index.ts'
 import { openVault, type VaultClient } from './vault/vault-client.ts'
 
-export interface GateOptions {
-  readonly config: Config
-  readonly stateDirectory: string
-  readonly vaultSocket: string
-  readonly vaultTokenFile: string
-  /** How far agents stand from this gate, as whoever started it found (DESIGN §6). */
-  readonly isolationLevel: 0 | 1 | 2 | 3
-  /** A gate of a drill: enrols virtual persons, and nobody else. */
-  readonly drill: boolean
-  /** Lets a test stand between the pipeline and its ports. Nothing that ships gives one. */
-  readonly decorate?: (ports: GovernPorts) => GovernPorts
-  readonly report: (problem: string) => void
-}
-
-export interface RunningGate {
-  readonly controlUrl: string
-  readonly postgresAddress: string
-  readonly enrolmentUrl: string | null
-  close(): Promise<void>
-}
-
-const levels = [0, 1, 2, 3] as const
 const windowMs = 3_600_000
-const requestMs = 3_600_000
 const grantMs = 900_000
 const pendingMax = 20
 
@@ -142,7 +118,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       rowsWithoutPrompt: config.rowsWithoutPrompt,
       windowMs,
       retainMs: config.retainMs,
-      requestMs,
+      requestMs: config.requestMs,
       pendingMax,
     }),
     requestUrl: (id) => `${controlUrl}/requests/${id}`,
@@ -246,55 +222,9 @@ async function resolveUpstreams(config: Config): Promise<readonly PostgresUpstre
   )
 }
 
-const readBatch = 1_000
-
-/** Store and log agree again before anything listens. */
-async function recoverRun(
-  verdicts: VerdictPorts,
-  log: FileLog,
-  meta: MetaStore,
-  report: (problem: string) => void,
-): Promise<void> {
-  const from = Number(meta.get('recoverFrom') ?? 0)
-  const found = await recover(verdicts, readEvents(log, from, log.size()))
-  for (const intent of found.unknown) report(`intent ${intent} has no outcome: it may have run; look at the upstream`)
-  const started = await log.append({
-    type: 'gate.started',
-    atMs: clock.nowMs(),
-    data: { unknown: found.unknown, givenBack: found.givenBack, applied: found.applied },
-  })
-  meta.set('recoverFrom', String(started))
-}
-
-async function* readEvents(log: FileLog, from: number, to: number): AsyncGenerator<Event, void> {
-  for (let next = from; next < to;) {
-    const batch = await log.read(next, Math.min(readBatch, to - next))
-    if (batch.length === 0)
-      throw new SallyportError(
-        'log_unavailable',
-        `The log ends at ${next}, before ${to}.`,
-        'The gate did not start.',
-        'Run sallyport log verify.',
-      )
-    for (const { event } of batch) yield event
-    next += batch.length
-  }
-}
-
 function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string, why: string): void {
   const data = { protocol, peer, why: why.slice(0, 300).toWellFormed(), claimed: agent.slice(0, 128).toWellFormed() }
   void log.append({ type: 'door.refused', atMs: clock.nowMs(), data }).catch(() => undefined)
-}
-
-function feedOf(log: FileLog): Feed {
-  return {
-    recent: async (after, limit) => {
-      const size = log.size()
-      const from = Math.max(after === null ? 0 : after + 1, size - limit)
-      return from >= size ? [] : log.read(from, size - from)
-    },
-    subscribe: (listener) => log.subscribe((events) => events.forEach(listener)),
-  }
 }
 
 async function withUpstream<Result>(
@@ -380,74 +310,9 @@ function showKill(kill: Kill): ShownKill {
   return { id: String(kill.id), scope, reason: kill.reason, by: kill.by, atMs: kill.atMs }
 }
 
-const exitCodes = { failed: 1, usage: 2 } as const
-
-async function main(words: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: [...words],
-    options: {
-      config: { type: 'string' },
-      state: { type: 'string' },
-      'vault-socket': { type: 'string' },
-      'vault-token-file': { type: 'string' },
-      'isolation-level': { type: 'string', default: '0' },
-      'exit-with-parent': { type: 'boolean', default: false },
-      drill: { type: 'boolean', default: false },
-    },
-  })
-  const { config: path, state, 'vault-socket': vaultSocket, 'vault-token-file': vaultTokenFile } = values
-  if (path === undefined || state === undefined || vaultSocket === undefined || vaultTokenFile === undefined) {
-    process.stderr.write(
-      'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--exit-with-parent]\n',
-    )
-    process.exitCode = exitCodes.usage
-    return
-  }
-  const read = readConfig(path)
-  if (!read.ok) {
-    for (const { line, column, what, hint } of read.mistakes)
-      process.stderr.write(`${path}:${line}:${column}: ${what}\n    ${hint}\n`)
-    process.exitCode = exitCodes.usage
-    return
-  }
-  const isolationLevel = levels.find((level) => String(level) === values['isolation-level']) ?? 0
-  const report = (problem: string): void => void process.stderr.write(`${new Date().toISOString()} ${problem}\n`)
-  const gate = await startGate({
-    config: read.config,
-    stateDirectory: resolve(state),
-    vaultSocket,
-    vaultTokenFile,
-    isolationLevel,
-    drill: values.drill,
-    report,
-  })
-  let closing: Promise<void> | null = null
-  const stop = (): void => {
-    closing ??= gate.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        report(`The gate did not stop cleanly: ${error instanceof Error ? error.message : 'unknown'}`)
-        process.exit(exitCodes.failed)
-      },
-    )
-  }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
-  if (values['exit-with-parent']) process.stdin.resume().once('end', stop).once('close', stop)
-  process.stdout.write(
-    `${JSON.stringify({ ready: true, controlUrl: gate.controlUrl, postgresAddress: gate.postgresAddress, enrolmentUrl: gate.enrolmentUrl })}\n`,
-  )
-}
-
 if (import.meta.main) {
-  main(process.argv.slice(2)).catch((error: unknown) => {
-    const said =
-      error instanceof SallyportError
-        ? `${error.message} ${error.notDone} ${error.next}`
-        : error instanceof Error
-          ? error.message
-          : 'unknown error'
-    process.stderr.write(`The gate did not start: ${said}\n`)
-    process.exit(exitCodes.failed)
+  runProcess(process.argv.slice(2), startGate).catch((error: unknown) => {
+    process.stderr.write(explainFailure(error))
+    process.exit(1)
   })
 }

@@ -1,0 +1,121 @@
+import { z } from 'zod'
+import type { Json } from '@sallyport/core'
+import { isRailwayEndpoint } from './endpoint.ts'
+import { AmbiguousJson, parseJson } from './json-text.ts'
+
+/** One GraphQL request of an HTTP request: a batch has several. */
+export interface GraphqlRequest {
+  readonly query: string
+  readonly variables: { readonly [name: string]: Json }
+  readonly operationName: string | null
+}
+
+export type Reading =
+  | { readonly outcome: 'requests'; readonly requests: readonly GraphqlRequest[] }
+  | { readonly outcome: 'unreadable'; readonly why: string }
+
+/** Bytes of a body, after whatever compressed it was opened. */
+const bodyBytesMax = 256 * 1024
+const batchMax = 50
+
+const decodedShape = z.strictObject({
+  method: z.string(),
+  url: z.string(),
+  headers: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
+  /** Text, or bytes in base64 when they may not be text. */
+  body: z.union([z.string(), z.strictObject({ base64: z.string() }), z.null()]).optional(),
+  /** The endpoint of a stand-in, from our configuration and never from the agent: read as if it were Railway's own. */
+  endpoint: z.string().optional(),
+})
+type Decoded = z.infer<typeof decodedShape>
+
+const requestShape = z.strictObject({
+  query: z.string(),
+  variables: z.record(z.string(), z.json()).nullish(),
+  operationName: z.string().nullish(),
+  /** Only what says nothing: extensions change what a request means (persisted queries are one). */
+  extensions: z.strictObject({}).nullish(),
+})
+
+/** Headers that make another request of a POST, or hide its body. */
+const turningHeaders: ReadonlySet<string> = new Set([
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+  'x-original-url',
+  'x-original-method',
+  'x-rewrite-url',
+  'upgrade',
+])
+const jsonType = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/i
+
+/** The GraphQL requests in an HTTP request to the API, or why there is no telling. */
+export function readRequest(decoded: Json): Reading {
+  const parsed = decodedShape.safeParse(decoded)
+  if (!parsed.success) return unreadable('it is not a request as this connector takes it: method, url, headers, body')
+  const why = refuse(parsed.data)
+  if (why !== null) return unreadable(why)
+  const body = readBody(parsed.data.body)
+  if (body === null) return unreadable(`its body is missing, longer than ${bodyBytesMax} bytes, or not UTF-8`)
+  if (body.includes('\uFEFF')) return unreadable('its body holds a byte order mark, which one reader skips and another refuses')
+  return readDocument(body)
+}
+
+function unreadable(why: string): Reading {
+  return { outcome: 'unreadable', why }
+}
+
+function refuse({ method, url, headers = {}, endpoint }: Decoded): string | null {
+  if (!isRailwayEndpoint(url, endpoint)) return 'its URL is not the endpoint of the API, written plainly'
+  if (method !== 'POST') return 'only POST is read'
+  const types: string[] = []
+  for (const [name, given] of Object.entries(headers)) {
+    const lower = name.toLowerCase()
+    const lines = typeof given === 'string' ? [given] : given
+    if (turningHeaders.has(lower)) return `its header ${lower} makes another request of it`
+    if (lower === 'content-encoding' && lines.some((line) => line.trim().toLowerCase() !== 'identity'))
+      return 'its body is still encoded'
+    if (lower === 'content-type') types.push(...lines)
+  }
+  const [type] = types
+  if (types.length !== 1 || type === undefined || !jsonType.test(type.trim())) return 'its content type is not JSON in UTF-8'
+  return null
+}
+
+function readBody(body: Decoded['body']): string | null {
+  if (body === null || body === undefined) return null
+  if (typeof body === 'string') return body.isWellFormed() && Buffer.byteLength(body) <= bodyBytesMax ? body : null
+  if (body.base64.length > bodyBytesMax * 1.5) return null
+  const bytes = Buffer.from(body.base64, 'base64')
+  if (bytes.length > bodyBytesMax || bytes.toString('base64') !== body.base64) return null
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return null
+  }
+}
+
+function readDocument(body: string): Reading {
+  let parsed: Json
+  try {
+    parsed = parseJson(body)
+  } catch (error) {
+    if (error instanceof AmbiguousJson) return unreadable(`its body is not JSON with one meaning: ${error.message}`)
+    throw error
+  }
+  const items: readonly Json[] = isList(parsed) ? parsed : [parsed]
+  if (items.length === 0 || items.length > batchMax) return unreadable(`a batch holds 1 to ${batchMax} requests`)
+  const requests: GraphqlRequest[] = []
+  for (const item of items) {
+    const shaped = requestShape.safeParse(item)
+    if (!shaped.success)
+      return unreadable('it holds something else than query, variables and operationName: a persisted query, an extension, an unlisted key')
+    const { query, variables, operationName } = shaped.data
+    requests.push({ query, variables: variables ?? {}, operationName: operationName ?? null })
+  }
+  return { outcome: 'requests', requests }
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value)
+}
