@@ -28,7 +28,12 @@ const { values } = parseArgs({
   },
 })
 const run = promisify(execFile)
-const ready = z.object({ port: z.number(), user: z.string().optional(), password: z.string().optional(), database: z.string().optional() })
+const ready = z.object({
+  port: z.number(),
+  user: z.string().optional(),
+  password: z.string().optional(),
+  database: z.string().optional(),
+})
 interface Path {
   readonly name: string
   readonly port: number
@@ -53,10 +58,20 @@ interface Cell {
 const started: ChildProcess[] = []
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-'))
 const server = await startPostgres(['shared_buffers=256MB', 'max_connections=200'])
-const direct: Path = { name: 'direct', port: server.port, user: server.superuser.user, password: server.superuser.password, database: 'postgres', pid: null }
+const direct: Path = {
+  name: 'direct',
+  port: server.port,
+  user: server.superuser.user,
+  password: server.superuser.password,
+  database: 'postgres',
+  pid: null,
+}
 
 async function startProcess(command: string, args: readonly string[]): Promise<z.infer<typeof ready> & { pid: number | null }> {
-  const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, SALLYPORT_BENCH_URL: server.url() } })
+  const child = spawn(command, [...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, SALLYPORT_BENCH_URL: server.url() },
+  })
   started.push(child)
   const line = await new Promise<string>((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', resolve)
@@ -70,8 +85,21 @@ async function startPgbouncer(): Promise<Path> {
   const users = join(folder, 'users')
   writeFileSync(users, `"${direct.user}" "${direct.password}"\n`)
   const configuration = join(folder, 'pgbouncer.ini')
-  const lines = ['[databases]', `postgres = host=127.0.0.1 port=${server.port} user=${direct.user} password=${direct.password}`, '[pgbouncer]', `listen_port = ${port}`]
-  lines.push('listen_addr = 127.0.0.1', 'unix_socket_dir =', 'auth_type = scram-sha-256', `auth_file = ${users}`, 'pool_mode = session', 'default_pool_size = 100', 'max_client_conn = 200')
+  const lines = [
+    '[databases]',
+    `postgres = host=127.0.0.1 port=${server.port} user=${direct.user} password=${direct.password}`,
+    '[pgbouncer]',
+    `listen_port = ${port}`,
+  ]
+  lines.push(
+    'listen_addr = 127.0.0.1',
+    'unix_socket_dir =',
+    'auth_type = scram-sha-256',
+    `auth_file = ${users}`,
+    'pool_mode = session',
+    'default_pool_size = 100',
+    'max_client_conn = 200',
+  )
   writeFileSync(configuration, `${lines.join('\n')}\n`)
   for (const file of [users, configuration]) chmodSync(file, 0o644)
   chmodSync(folder, 0o755)
@@ -85,15 +113,39 @@ async function startPgbouncer(): Promise<Path> {
 }
 
 async function answers(path: Path): Promise<boolean> {
-  const psql = run('psql', ['-h', '127.0.0.1', '-p', String(path.port), '-U', path.user, '-Atc', 'select 1', path.database], { env: { ...process.env, PGPASSWORD: path.password } })
+  const psql = run('psql', ['-h', '127.0.0.1', '-p', String(path.port), '-U', path.user, '-Atc', 'select 1', path.database], {
+    env: { ...process.env, PGPASSWORD: path.password },
+  })
   return psql.then(
     () => true,
     () => false,
   )
 }
 
-async function measure(path: Path, script: string, mode: string, clients: number, seconds: string = values.seconds): Promise<Pick<Cell, 'tps' | 'latencyMs' | 'cpuMicroseconds'>> {
-  const args = ['-n', '-h', '127.0.0.1', '-p', String(path.port), '-U', path.user, '-M', mode, '-c', String(clients), '-j', '1', '-T', seconds]
+async function measure(
+  path: Path,
+  script: string,
+  mode: string,
+  clients: number,
+  seconds: string = values.seconds,
+): Promise<Pick<Cell, 'tps' | 'latencyMs' | 'cpuMicroseconds'>> {
+  const args = [
+    '-n',
+    '-h',
+    '127.0.0.1',
+    '-p',
+    String(path.port),
+    '-U',
+    path.user,
+    '-M',
+    mode,
+    '-c',
+    String(clients),
+    '-j',
+    '1',
+    '-T',
+    seconds,
+  ]
   if (script === 'select') args.push('-S')
   const before = cpuSeconds(path.pid)
   const { stdout } = await run('pgbench', [...args, path.database], { env: { ...process.env, PGPASSWORD: path.password } })
@@ -102,7 +154,11 @@ async function measure(path: Path, script: string, mode: string, clients: number
   if (tps === undefined || latency === undefined) throw new Error(`pgbench said: ${stdout}`)
   const done = Number(/transactions actually processed: (\d+)/.exec(stdout)?.[1] ?? 0)
   const used = cpuSeconds(path.pid) - before
-  return { tps: Number(tps), latencyMs: Number(latency), cpuMicroseconds: path.pid === null || done === 0 ? null : (used * 1e6) / done }
+  return {
+    tps: Number(tps),
+    latencyMs: Number(latency),
+    cpuMicroseconds: path.pid === null || done === 0 ? null : (used * 1e6) / done,
+  }
 }
 
 /** User and system time of all threads, from /proc (clock ticks of 10 ms); of children too, since the gate's command may be a launcher. */
@@ -111,7 +167,9 @@ function cpuSeconds(pid: number | null): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
     const own = (Number(fields[11]) + Number(fields[12])) / 100
-    const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '))
+    const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '),
+    )
     return own + children.filter((child) => child !== '').reduce((sum, child) => sum + cpuSeconds(Number(child)), 0)
   } catch {
     return 0
@@ -148,37 +206,53 @@ function cpuOf(cells: readonly Cell[], path: string): string {
 }
 
 function report(cells: readonly Cell[], paths: readonly Path[]): void {
-  const groups = Map.groupBy(cells, ({ script, mode, clients }) => `${script.padEnd(7)} ${mode.padEnd(9)} ${String(clients).padStart(2)}`)
+  const groups = Map.groupBy(
+    cells,
+    ({ script, mode, clients }) => `${script.padEnd(7)} ${mode.padEnd(9)} ${String(clients).padStart(2)}`,
+  )
   const others = paths.map(({ name }) => name)
-  console.log(`${'script  mode      clients'.padEnd(24)}${others.map((name) => name.padStart(20)).join('')}   gate/pipe  gate/pgbouncer  CPU µs a transaction: ${others.join(' ')}`)
+  console.log(
+    `${'script  mode      clients'.padEnd(24)}${others.map((name) => name.padStart(20)).join('')}   gate/pipe  gate/pgbouncer  CPU µs a transaction: ${others.join(' ')}`,
+  )
   for (const [group, found] of groups) {
     const tps = new Map(others.map((name) => [name, median(found.filter(({ path }) => path === name).map((cell) => cell.tps))]))
     const base = tps.get('direct') ?? 0
-    const shown = others.map((name) => `${(tps.get(name) ?? 0).toFixed(0)} (${((tps.get(name) ?? 0) / base).toFixed(2)})`.padStart(20))
+    const shown = others.map((name) =>
+      `${(tps.get(name) ?? 0).toFixed(0)} (${((tps.get(name) ?? 0) / base).toFixed(2)})`.padStart(20),
+    )
     const ratio = (over: string): string => ((tps.get('gate') ?? 0) / (tps.get(over) ?? 0)).toFixed(2)
-    console.log(`${group.padEnd(24)}${shown.join('')}   ${ratio('pipe').padStart(9)}  ${ratio('pgbouncer').padStart(14)}  ${others.map((name) => cpuOf(found, name)).join(' ')}`)
+    console.log(
+      `${group.padEnd(24)}${shown.join('')}   ${ratio('pipe').padStart(9)}  ${ratio('pgbouncer').padStart(14)}  ${others.map((name) => cpuOf(found, name)).join(' ')}`,
+    )
   }
 }
 
 try {
   const paths = await openPaths()
-  await run('pgbench', ['-i', '-q', '-s', values.scale, '-h', '127.0.0.1', '-p', String(server.port), '-U', direct.user, 'postgres'], { env: { ...process.env, PGPASSWORD: direct.password } })
+  await run(
+    'pgbench',
+    ['-i', '-q', '-s', values.scale, '-h', '127.0.0.1', '-p', String(server.port), '-U', direct.user, 'postgres'],
+    { env: { ...process.env, PGPASSWORD: direct.password } },
+  )
   // Compilers and caches warm up outside the figures, on every path alike.
   for (const path of paths) {
-    for (const script of values.scripts.split(',')) for (const mode of values.modes.split(',')) await measure(path, script, mode, 8, '1')
+    for (const script of values.scripts.split(','))
+      for (const mode of values.modes.split(',')) await measure(path, script, mode, 8, '1')
   }
   const cells: Cell[] = []
   for (let round = 1; round <= Number(values.rounds); round += 1) {
     for (const script of values.scripts.split(',')) {
       for (const mode of values.modes.split(',')) {
         for (const clients of values.clients.split(',').map(Number)) {
-          for (const path of paths) cells.push({ round, path: path.name, script, mode, clients, ...(await measure(path, script, mode, clients)) })
+          for (const path of paths)
+            cells.push({ round, path: path.name, script, mode, clients, ...(await measure(path, script, mode, clients)) })
         }
       }
     }
   }
   report(cells, paths)
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ command: process.argv.slice(1), cells }, null, 1)}\n`)
+  if (values.json !== undefined)
+    writeFileSync(values.json, `${JSON.stringify({ command: process.argv.slice(1), cells }, null, 1)}\n`)
 } finally {
   for (const child of started) child.kill('SIGTERM')
   await server.stop()

@@ -1,12 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import pg from 'pg'
 import { z } from 'zod'
 import type { Event } from '@sallyport/core'
 import type { HttpAnswer, HttpPerson } from '../fakes/http-person.ts'
-import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
+import { arrange, startGate, type AgentConnection, type Ran, type TestGate } from '../servers/gate.ts'
 import type { PostgresServer } from '../servers/postgres.ts'
-import { agentOf, countExecutions, deeds, passageOf, rowsWithoutPrompt, type Passage } from './passage.ts'
+import { agentOf, countExecutions, deeds, passageOf, rowsWithoutPrompt, toldOf, type Passage } from './passage.ts'
 
 const program = fileURLToPath(new URL('../fakes/halting-gate.ts', import.meta.url))
 /** More than there are steps; a deed with more fails loudly. */
@@ -14,6 +15,7 @@ const agentsPerDeed = 80
 /** One signed-in browser may sign so often a minute; then the person opens another. */
 const verdictsPerBrowser = 25
 const waitMaxMs = 40_000
+export const atServer = 'while it runs at the server'
 
 /** What was found after a gate was killed with every passage halted at its own step, and after a normal gate started on what was left. */
 export interface Crashed {
@@ -32,7 +34,6 @@ export interface Crashed {
  * kills it when all have halted. A halt stops one request alone: what it must leave behind does not depend on the others.
  */
 export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashed> {
-  const t0 = performance.now(); const lap = (w: string) => console.log(w, Math.round(performance.now() - t0))
   const numbers = Array.from({ length: agentsPerDeed }, (_, index) => index)
   const agents = Object.fromEntries(
     // An owner each: the budget of rows without a prompt is shared by an owner's agents.
@@ -42,26 +43,45 @@ export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashe
   const people = new Approvers(gate, await gate.person('bob'))
   const scouts = await Promise.all(deeds.map(async (deed) => passageOf(deed, 0, null, await gate.issue(agentOf(deed, 0)))))
   await runAll(gate, postgres, scouts, people)
-  lap('scouted')
   const passages: Passage[] = []
   for (const { deed, agent } of scouts) {
     const halts = stepsOf(gate, agent)
     if (halts.length >= agentsPerDeed) throw new Error(`${deed.name} has ${halts.length} steps, and there are ${agentsPerDeed} agents`)
     for (const [index, halt] of halts.entries()) passages.push(passageOf(deed, index + 1, halt, await gate.issue(agentOf(deed, index + 1))))
   }
+  const release = await sendIntoLock(gate, postgres, passages)
   writeFileSync(join(gate.directory, 'halts.json'), JSON.stringify(Object.fromEntries(passages.map(({ agent, halt }) => [agent, halt]))))
-  lap('issued')
-  await runAll(gate, postgres, passages, people)
-  lap('halted')
+  await runAll(gate, postgres, passages.filter(({ halt }) => halt !== atServer), people)
   await gate.crash()
+  await release()
   await waitUntilServerIsQuiet(postgres)
   const eventsAtCrash = gate.events()
   const executionsAtCrash = new Map<string, number>()
   for (const passage of passages) executionsAtCrash.set(passage.agent, await countExecutions(postgres, passage))
-  lap('counted')
   setWait(gate, '1ms')
   await gate.start(fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url)))
   return { gate, postgres, passages, eventsAtCrash, executionsAtCrash, eventsAfter: gate.events() }
+}
+
+/** One statement is with the server when the gate dies: it waits there for a lock, and runs once nobody can hear of it any more. */
+async function sendIntoLock(gate: TestGate, postgres: PostgresServer, passages: Passage[]): Promise<() => Promise<void>> {
+  const deed = deeds.find(({ name }) => name === 'insert')
+  if (deed === undefined) throw new Error('there is no deed called insert')
+  const number = agentsPerDeed - 1
+  const passage = passageOf(deed, number, atServer, await gate.issue(agentOf(deed, number)))
+  passages.push(passage)
+  await arrange(postgres, deed.arrange(passage.table))
+  const blocker = new pg.Client({ connectionString: postgres.url() })
+  await blocker.connect()
+  await blocker.query(`BEGIN; LOCK TABLE ${passage.table} IN SHARE ROW EXCLUSIVE MODE`)
+  const connection = await gate.connect(passage.agent, { handle: passage.handle })
+  void connection.run(deed.statement(passage.table))
+  const waiting = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO ${passage.table}%'`
+  await waitFor('the statement to wait at the server', async () => (await postgres.query(waiting)).length === 1)
+  return async () => {
+    await blocker.query('ROLLBACK')
+    await blocker.end()
+  }
 }
 
 /** A statement that waits for people is refused with its request's id at once from now on. */
@@ -80,8 +100,11 @@ function traceOf(gate: TestGate): readonly (readonly [agent: string, step: strin
   })
 }
 
-function haltedIn(gate: TestGate): ReadonlySet<string> {
-  return new Set(traceOf(gate).flatMap(([agent, step]) => (step.startsWith('halted ') ? [agent] : [])))
+const isHalt = /^halted /
+const isVerdictHalt = /^halted (before|after) verdict /
+
+function haltedIn(gate: TestGate, pattern: RegExp): ReadonlySet<string> {
+  return new Set(traceOf(gate).flatMap(([agent, step]) => (pattern.test(step) ? [agent] : [])))
 }
 
 function stepsOf(gate: TestGate, agent: string): readonly string[] {
@@ -104,7 +127,7 @@ async function runAll(gate: TestGate, postgres: PostgresServer, passages: readon
   }
   const deadline = Date.now() + waitMaxMs
   for (;;) {
-    for (const agent of haltedIn(gate)) done.add(agent)
+    for (const agent of haltedIn(gate, isHalt)) done.add(agent)
     const missing = passages.filter(({ agent }) => !done.has(agent))
     if (missing.length === 0) break
     if (ended.length > 0) throw new Error(`refused: ${ended.join('; ')}`)
@@ -140,22 +163,46 @@ class Approvers {
         () => undefined,
       )
       const deadline = Date.now() + waitMaxMs
-      while (answer === null && !haltedIn(this.#gate).has(agent)) {
+      while (answer === null && !haltedIn(this.#gate, isVerdictHalt).has(agent)) {
         if (Date.now() > deadline) throw new Error(`the verdict on ${agent}'s request neither came through nor halted`)
         await new Promise((resolve) => setTimeout(resolve, 5))
       }
-      console.log(agent, JSON.stringify(answer))
     }
   }
 }
 
 /** The server has noticed that the gate is gone: what was not committed is rolled back. */
 async function waitUntilServerIsQuiet(postgres: PostgresServer): Promise<void> {
+  const busy = "SELECT 1 FROM pg_stat_activity WHERE usename LIKE 'app\\_%'"
+  await waitFor('the server to end what the dead gate began', async () => (await postgres.query(busy)).length === 0)
+}
+
+async function waitFor(what: string, isDone: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + waitMaxMs
-  for (;;) {
-    const busy = await postgres.query("SELECT query FROM pg_stat_activity WHERE usename LIKE 'app\\_%'")
-    if (busy.length === 0) return
-    if (Date.now() > deadline) throw new Error(`still at work for a dead gate: ${JSON.stringify(busy)}`)
+  while (!(await isDone())) {
+    if (Date.now() > deadline) throw new Error(`waited ${waitMaxMs} ms for ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
+}
+
+/** What came of sending the same statement again, twice, with nobody approving anything any more. */
+export interface Retried {
+  readonly first: Ran
+  readonly second: Ran
+  readonly executionsAfterFirst: number
+  readonly executionsAfterSecond: number
+  readonly requestsOpened: number
+}
+
+export async function retry({ gate, postgres }: Crashed, passage: Passage): Promise<Retried> {
+  const { agent, handle, deed, table } = passage
+  const opened = (): number => toldOf(gate.events(), agent).requests.length
+  const openedBefore = opened()
+  const connection = await gate.connect(agent, { handle })
+  const first = await connection.run(deed.statement(table))
+  const executionsAfterFirst = await countExecutions(postgres, passage)
+  const second = await connection.run(deed.statement(table))
+  const executionsAfterSecond = await countExecutions(postgres, passage)
+  await connection.close()
+  return { first, second, executionsAfterFirst, executionsAfterSecond, requestsOpened: opened() - openedBefore }
 }

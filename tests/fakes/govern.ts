@@ -39,7 +39,8 @@ export const refusal = (over: Partial<Refusal> = {}): Refusal => ({
   ...over,
 })
 
-const readStarts = /^\s*(select|show|values|table|begin|start|commit|end|rollback|abort|savepoint|release|fetch|explain|copy|set|reset|close|discard|deallocate|$)/i
+const readStarts =
+  /^\s*(select|show|values|table|begin|start|commit|end|rollback|abort|savepoint|release|fetch|explain|copy|set|reset|close|discard|deallocate|$)/i
 
 /** Reads by their first word; DROP and TRUNCATE refused; the rest writes. */
 export function decideByFirstWord(asked: Asked): FakeVerdict {
@@ -208,21 +209,33 @@ export class FakeGate {
   }
 
   #conclude(clearance: Clearance, outcome: Outcome): Promise<void> {
-    if (this.#options.forgetful !== true) this.outcomes.push({ text: this.#cleared.get(clearance)?.text ?? 'not of this gate', outcome })
+    if (this.#options.forgetful !== true)
+      this.outcomes.push({ text: this.#cleared.get(clearance)?.text ?? 'not of this gate', outcome })
     this.#announce()
     return Promise.resolve()
   }
 
   #openSession(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession> {
-    if (this.#killed !== null) return Promise.reject(new SallyportError('killed', this.#killed, 'No session was opened.', 'Wait.'))
+    if (this.#killed !== null)
+      return Promise.reject(new SallyportError('killed', this.#killed, 'No session was opened.', 'Wait.'))
     const allowed = this.#options.upstreams
     if (allowed !== undefined && !allowed.includes(upstream)) {
-      return Promise.reject(new SallyportError('not_in_scope', `${handle.agent} has nothing on ${upstream}`, 'No session was opened.', 'Ask.'))
+      return Promise.reject(
+        new SallyportError('not_in_scope', `${handle.agent} has nothing on ${upstream}`, 'No session was opened.', 'Ask.'),
+      )
     }
     const controller = new AbortController()
     const id = randomUUID()
     this.#open.set(id, controller)
-    const session = { id, subject: { agent: handle.agent, owner: handle.owner }, handleId: handle.id, protocol, upstream, openedAtMs: 0, peer }
+    const session = {
+      id,
+      subject: { agent: handle.agent, owner: handle.owner },
+      handleId: handle.id,
+      protocol,
+      upstream,
+      openedAtMs: 0,
+      peer,
+    }
     this.#announce()
     return Promise.resolve({ session, signal: controller.signal, readOnly: this.#options.readOnly ?? false })
   }

@@ -1,6 +1,14 @@
 import { connect, type Socket } from 'node:net'
 import { answerScram, startScram } from '../../packages/gateway/src/upstreams/postgres/scram-client.ts'
-import { frame, headerBytes, int16, int32, readErrorFields, startupMessage, zeroTerminated } from '../../packages/gateway/src/protocols/postgres/wire.ts'
+import {
+  frame,
+  headerBytes,
+  int16,
+  int32,
+  readErrorFields,
+  startupMessage,
+  zeroTerminated,
+} from '../../packages/gateway/src/protocols/postgres/wire.ts'
 
 export interface Message {
   readonly type: string
@@ -28,7 +36,13 @@ export class RawClient {
     })
   }
 
-  static async open(port: number, user: string, password: string, database: string, parameters: readonly (readonly [string, string])[] = []): Promise<RawClient> {
+  static async open(
+    port: number,
+    user: string,
+    password: string,
+    database: string,
+    parameters: readonly (readonly [string, string])[] = [],
+  ): Promise<RawClient> {
     const client = new RawClient(port)
     client.send(startupMessage(new Map([['user', user], ['database', database], ...parameters])))
     await client.authenticate(password)
@@ -51,7 +65,8 @@ export class RawClient {
 
   async #expect(type: string): Promise<Buffer> {
     const message = await this.next()
-    if (message.type !== type) throw new Error(`${message.type} instead of ${type}: ${[...readErrorFields(message.bytes).values()].join(' ')}`)
+    if (message.type !== type)
+      throw new Error(`${message.type} instead of ${type}: ${[...readErrorFields(message.bytes).values()].join(' ')}`)
     return message.bytes
   }
 

@@ -19,14 +19,28 @@ export interface PostgresGate {
   stop(): Promise<void>
 }
 
-export async function startPostgresGate(options: FakeOptions = {}, settings: Partial<PostgresSettings> = {}, shared?: PostgresServer): Promise<PostgresGate> {
+export async function startPostgresGate(
+  options: FakeOptions = {},
+  settings: Partial<PostgresSettings> = {},
+  shared?: PostgresServer,
+): Promise<PostgresGate> {
   const server = shared ?? (await startPostgres())
   const fake = new FakeGate(options)
   const secret = fake.issue('robot')
-  const upstreams = openPostgresUpstreams([{ name: 'orders', environment: 'production', useUrl: server.url(), protectUrl: server.url() }], fake.gate.killSwitch)
+  const upstreams = openPostgresUpstreams(
+    [{ name: 'orders', environment: 'production', useUrl: server.url(), protectUrl: server.url() }],
+    fake.gate.killSwitch,
+  )
   const listener: Listener = await postgresProtocol.listen(fake.gate, upstreams, { host: '127.0.0.1', port: 0, ...settings })
   const { port } = listener.address
-  const environment = { ...process.env, PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'robot', PGPASSWORD: secret, PGDATABASE: 'orders' }
+  const environment = {
+    ...process.env,
+    PGHOST: '127.0.0.1',
+    PGPORT: String(port),
+    PGUSER: 'robot',
+    PGPASSWORD: secret,
+    PGDATABASE: 'orders',
+  }
   return {
     server,
     fake,

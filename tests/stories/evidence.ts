@@ -70,3 +70,20 @@ export function requestOf(ran: { readonly sqlState: string; readonly request: st
   expect(ran.request).toMatch(/^[0-9a-f]{32}$/)
   return ran.request
 }
+
+const refusals = new Set([waits, '42501', '0A000'])
+
+/** That it was refused or waits. Gives the kinds that people were told, and withdraws the question, so that no flood of them ends the test. */
+export async function kindsAsked(gate: TestGate, sql: string, ran: { readonly sqlState: string; readonly request: string; readonly message: string }): Promise<readonly string[]> {
+  expect(refusals.has(ran.sqlState), `${sql}: ${ran.sqlState} ${ran.message}`).toBe(true)
+  if (ran.sqlState !== waits) return []
+  const { question } = await readRequest(gate, ran.request)
+  await cancel(gate, ran.request)
+  return question.operations.map(({ kind }) => kind)
+}
+
+/** The operator's way to withdraw a question, or an approval that has not run yet. */
+export async function cancel(gate: TestGate, request: string): Promise<boolean> {
+  const { cancelled } = await gate.post(`/api/v1/requests/${request}/cancel`, {}, z.object({ cancelled: z.boolean() }))
+  return cancelled
+}

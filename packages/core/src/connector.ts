@@ -29,6 +29,11 @@ export interface SqlAccess {
    * `sql` in it: locks taken here are held until the cleared statement has run and the transaction ended.
    */
   hold(sql: string): Promise<void>
+  /**
+   * A base backup of the whole server over the replication protocol, with the `protect` credential: one tar file, WAL included, so that it
+   * starts by itself. Absent where this way in has none. Stopping early ends the connection.
+   */
+  baseBackup?(): AsyncIterable<Uint8Array>
 }
 
 /** How a connector reaches an HTTP upstream with the gate's own credential: bounded, no redirects followed, the credential never in the answer. */

@@ -62,7 +62,7 @@ async function drillIncident(options: Options): Promise<void> {
 }
 
 async function* playAll(stage: Stage): AsyncGenerator<ActResult, void> {
-  const memory: Memory = { ordersBefore: '', request: '', snapshot: '' }
+  const memory: Memory = { ordersBefore: '', request: '', expiring: '', snapshot: '' }
   const runner = { nowMs: () => performance.now(), logSize: () => stage.logSize().catch(() => 0) }
   for (const act of [...databaseActs, logAct]) yield await runAct(act, { stage, memory }, runner)
 }

@@ -11,6 +11,8 @@ export interface Memory {
   /** Checksum and count of production's orders before anything happened. */
   ordersBefore: string
   request: string
+  /** A request that nobody answers. */
+  expiring: string
   snapshot: string
 }
 
@@ -60,6 +62,8 @@ const pending: Act<Play> = {
     const rows = Number(await value(stage, 'SELECT count(*) FROM orders'))
     const shown = request?.question.operations[0]?.rows ?? -1
     memory.request = request?.id ?? ''
+    await stage.runAs('coder', 'production', 'TRUNCATE payments')
+    memory.expiring = (await stage.waiting())?.id ?? ''
     const page = await stage.bob.read(`/requests/${memory.request}`)
     const saysRows = page.includes(rows.toLocaleString('en'))
     const right = ran.sqlState === pendingState && shown === rows && saysRows
@@ -184,6 +188,23 @@ const undone: Act<Play> = {
   },
 }
 
+const expired: Act<Play> = {
+  act: 'a verdict on a request that nobody answered in time',
+  expected: 'refused; no answer is a no',
+  play: async ({ stage, memory }) => {
+    const request = await stage.request(memory.expiring)
+    await waitUntil(async () => (await stage.request(memory.expiring)).state === 'expired')
+    const answered = await stage.bob.give(request, 'approve')
+    const there = await value(stage, `SELECT to_regclass('public.payments') IS NOT NULL`)
+    const refused = answered.status >= 400 && there === 'true'
+    return {
+      observed: refused ? 'refused; no answer is a no' : `answered ${answered.status}, table there: ${there}`,
+      client: 'none',
+      evidence: { status: answered.status, tableThere: there },
+    }
+  },
+}
+
 /** The limit that the drill's configuration sets. */
 const rowsWithoutPrompt = 50
 
@@ -281,4 +302,14 @@ const around: Act<Play> = {
 }
 
 /** The first half of the incident, in the order in which it happened. */
-export const databaseActs: readonly Act<Play>[] = [staging, pending, falseVerdicts, approved, undone, budget, kill, around]
+export const databaseActs: readonly Act<Play>[] = [
+  staging,
+  pending,
+  falseVerdicts,
+  approved,
+  undone,
+  budget,
+  expired,
+  kill,
+  around,
+]

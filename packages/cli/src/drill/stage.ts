@@ -227,6 +227,7 @@ agents:
 limits:
   rowsWithoutPrompt: 50
 wait: 300ms
+expiry: 12s
 retention: 1d
 `
 }

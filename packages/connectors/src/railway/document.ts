@@ -12,11 +12,19 @@ import {
 /** Why a GraphQL document can't be read, or not in one way only. */
 export class UnreadableDocument extends Error {}
 
+/** What is left for one HTTP request: the requests of a batch share it. */
 export interface Limits {
-  /** Lexical tokens and comments left; a batch shares them. */
   tokensLeft: number
+  rootFieldsLeft: number
+  /** Values in arguments, each counted as often as it is used. */
+  valuesLeft: number
 }
 
+export function startLimits(): Limits {
+  return { tokensLeft: tokensMax, rootFieldsLeft: 200, valuesLeft: 200_000 }
+}
+
+const tokensMax = 10_000
 /** Levels of brackets: far below what the parser's recursion, or ours, could fall over. */
 const depthMax = 100
 const commentsMax = 1_000
@@ -30,7 +38,7 @@ export interface Document {
 export function readDocument(text: string, limits: Limits): Document {
   try {
     measure(text, limits)
-    return sort(parse(text, { noLocation: true, maxLexicalTokens: 10_000, maxComments: commentsMax }))
+    return sort(parse(text, { noLocation: true, maxLexicalTokens: tokensMax, maxComments: commentsMax }))
   } catch (error) {
     if (error instanceof UnreadableDocument) throw error
     // whatever the parser threw, it did not read the document

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { ErrorCode, Gate, OpenSession } from '@sallyport/core'
+import { FastPath } from './fast-path.ts'
 import { ClientGone, Held } from './held.ts'
 import { Line } from './line.ts'
 import { Meaning } from './meaning.ts'
@@ -23,6 +24,7 @@ export class AgentSession {
   #socket: Socket
   #line: Line
   #runner: UnitRunner
+  #fast: FastPath
   #desk: StatementDesk
   #tail = new Tail()
   #held: Held | null = null
@@ -51,7 +53,8 @@ export class AgentSession {
       end: (reason, code) => this.end(reason, code),
     }
     this.#runner = new UnitRunner(parts, this.#line, meaning)
-    this.#desk = new StatementDesk(gate.govern, open.session, this.#line, meaning, this.#runner)
+    this.#fast = new FastPath(gate.govern, open.session, this.#line, meaning, this.#runner)
+    this.#desk = new StatementDesk(this.#line, meaning, this.#runner, this.#fast)
   }
 
   /** Learns the server's settings, then serves. The caller has told the client nothing after AuthenticationOk yet. */
@@ -95,7 +98,7 @@ export class AgentSession {
       if (length < 4 || length > this.#messageBytesMax) return this.#impossible()
       const next = at + 1 + length
       if (next > end) break
-      if (!this.#desk.passes(type, bytes, at, next)) return this.#stop(bytes, boundary, at)
+      if (!this.#fast.passes(type, bytes, at, next)) return this.#stop(bytes, boundary, at)
       at = next
       if (type === client.sync || type === client.query || type === client.flush) boundary = at
     }
@@ -182,7 +185,14 @@ export class AgentSession {
     this.#line.backend.destroy()
     this.#line.backend.protect.close()
     if (code !== null && boundary) {
-      this.#socket.end(errorResponse({ severity: 'FATAL', code: sqlStateOf(code), message: reason, hint: 'Connect again when this is settled.' }))
+      this.#socket.end(
+        errorResponse({
+          severity: 'FATAL',
+          code: sqlStateOf(code),
+          message: reason,
+          hint: 'Connect again when this is settled.',
+        }),
+      )
       this.#socket.destroySoon()
       // A client that does not read its last words is not waited for.
       setTimeout(() => this.#socket.destroy(), lastWordsMs).unref()
@@ -197,7 +207,7 @@ export class AgentSession {
   async #close(reason: string): Promise<void> {
     // Outcomes go to the log before the end of the session does.
     await this.#desk.idle()
-    await Promise.allSettled([...this.#pending])
+    await Promise.allSettled(this.#pending)
     await this.#gate.sessions.close(this.open.session.id, reason).catch(() => undefined)
     this.#onEnd()
   }

@@ -11,7 +11,12 @@ const doorBytesMax = 16_384
 /** Who came in, and what it asked for. */
 export type Arrival =
   | { readonly kind: 'cancel'; readonly pid: number; readonly secret: Buffer }
-  | { readonly kind: 'client'; readonly handle: Handle; readonly upstream: string; readonly settings: ReadonlyMap<string, string> }
+  | {
+      readonly kind: 'client'
+      readonly handle: Handle
+      readonly upstream: string
+      readonly settings: ReadonlyMap<string, string>
+    }
   | { readonly kind: 'turned away' }
 
 /** Reads a new connection until it has proved which handle it holds. Bounded in bytes; whoever calls bounds the time. */
@@ -75,7 +80,8 @@ export class ClientDoor {
           return this.#turnAway('', startup.why)
         case 'encryption':
           // TLS towards clients is not carried by this half. One raw byte, outside framing; bytes sent ahead of it are no protocol.
-          if (this.#bytes.length > startup.bytes) return this.#turnAway('', 'bytes were sent ahead of the answer to an encryption request')
+          if (this.#bytes.length > startup.bytes)
+            return this.#turnAway('', 'bytes were sent ahead of the answer to an encryption request')
           this.#bytes = Buffer.alloc(0)
           this.#socket.write('N')
           break

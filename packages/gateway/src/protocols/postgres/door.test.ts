@@ -24,12 +24,24 @@ async function closedAfter(bytes: Buffer): Promise<number> {
   return performance.now() - from
 }
 
-const start = (pairs: readonly (readonly [string, string])[] = []): Buffer => startupMessage(new Map([['user', 'robot'], ['database', 'orders'], ...pairs]))
+const start = (pairs: readonly (readonly [string, string])[] = []): Buffer =>
+  startupMessage(new Map([['user', 'robot'], ['database', 'orders'], ...pairs]))
 
 test('garbage, half a message, a 2 GB length and nothing are dropped in time', async () => {
-  const patient = await Promise.all([closedAfter(Buffer.alloc(0)), closedAfter(start().subarray(0, 10)), closedAfter(start()), closedAfter(Buffer.concat([start(), Buffer.from([0x70, 0, 0])]))])
+  const patient = await Promise.all([
+    closedAfter(Buffer.alloc(0)),
+    closedAfter(start().subarray(0, 10)),
+    closedAfter(start()),
+    closedAfter(Buffer.concat([start(), Buffer.from([0x70, 0, 0])])),
+  ])
   for (const ms of patient) expect(ms).toBeLessThan(startupTimeoutMs + 1_500)
-  for (const bytes of [Buffer.from('GET / HTTP/1.1\r\n\r\n'), int32(2_000_000_000), Buffer.alloc(100_000, 0x41), Buffer.concat([start(), Buffer.from([0x70, 0x7f, 0xff, 0xff, 0xff])]), Buffer.concat([start(), queryMessage('select 1')])]) {
+  for (const bytes of [
+    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+    int32(2_000_000_000),
+    Buffer.alloc(100_000, 0x41),
+    Buffer.concat([start(), Buffer.from([0x70, 0x7f, 0xff, 0xff, 0xff])]),
+    Buffer.concat([start(), queryMessage('select 1')]),
+  ]) {
     expect(await closedAfter(bytes)).toBeLessThan(startupTimeoutMs)
   }
   const client = await gate.client()
@@ -75,7 +87,8 @@ test('a wrong handle, an unknown agent and a known one are told apart by nothing
     const client = new pg.Client({ host: '127.0.0.1', port: gate.port, user, password, database: 'orders' })
     return client.connect().then(
       () => 'in',
-      (error: unknown) => (error instanceof pg.DatabaseError ? `${error.code} ${error.message.replace(user, 'NAME')} ${error.hint}` : String(error)),
+      (error: unknown) =>
+        error instanceof pg.DatabaseError ? `${error.code} ${error.message.replace(user, 'NAME')} ${error.hint}` : String(error),
     )
   }
   const wrong = await ask('robot', 'wrong')
@@ -111,9 +124,18 @@ test('start-up settings that part the gate’s reading from the server’s, repl
     expect(readErrorFields(answer.bytes).get('C')).toBe('0A000')
     expect((await raw.next()).type).toBe('closed')
   }
-  await expect(RawClient.open(gate.port, 'robot', gate.secret, 'secret-db').then((raw) => raw.answers())).resolves.toEqual(['closed'])
+  await expect(RawClient.open(gate.port, 'robot', gate.secret, 'secret-db').then((raw) => raw.answers())).resolves.toEqual([
+    'closed',
+  ])
   const raw = new RawClient(gate.port)
-  raw.send(startupMessage(new Map([['user', 'robot'], ['database', 'nowhere']])))
+  raw.send(
+    startupMessage(
+      new Map([
+        ['user', 'robot'],
+        ['database', 'nowhere'],
+      ]),
+    ),
+  )
   await raw.authenticate(gate.secret)
   expect(readErrorFields((await raw.next()).bytes).get('C')).toBe('42501')
   expect(gate.fake.sessionsOpen).toBe(0)
@@ -148,7 +170,13 @@ test('garbage does not slow 50 good clients by 20 ms at p99', { timeout: 60_000 
   const pest = async (bytes: Buffer): Promise<void> => {
     while (on) await closedAfter(bytes)
   }
-  const pests = [Buffer.from('GET / HTTP/1.1\r\n\r\n'), int32(2_000_000_000), start().subarray(0, 10), Buffer.alloc(0), Buffer.alloc(60_000, 0x50)].map((bytes) => pest(bytes))
+  const pests = [
+    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+    int32(2_000_000_000),
+    start().subarray(0, 10),
+    Buffer.alloc(0),
+    Buffer.alloc(60_000, 0x50),
+  ].map((bytes) => pest(bytes))
   const disturbed = await p99()
   on = false
   await Promise.all(pests)

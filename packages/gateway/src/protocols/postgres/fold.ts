@@ -96,9 +96,29 @@ const several = -2
 
 /** First three letters of the statements that can change neither settings nor what names mean when they are only a read or plain DML. */
 const plainStarts = new Set(
-  ['sel', 'ins', 'upd', 'del', 'mer', 'val', 'tab', 'wit', 'sho', 'beg', 'sta', 'com', 'end', 'rol', 'abo', 'sav', 'rel', 'fet', 'mov', 'exp', 'cop'].map(
-    (letters) => packed(letters.charCodeAt(0), letters.charCodeAt(1), letters.charCodeAt(2)),
-  ),
+  [
+    'sel',
+    'ins',
+    'upd',
+    'del',
+    'mer',
+    'val',
+    'tab',
+    'wit',
+    'sho',
+    'beg',
+    'sta',
+    'com',
+    'end',
+    'rol',
+    'abo',
+    'sav',
+    'rel',
+    'fet',
+    'mov',
+    'exp',
+    'cop',
+  ].map((letters) => packed(letters.charCodeAt(0), letters.charCodeAt(1), letters.charCodeAt(2))),
 )
 
 function packed(first: number, second: number, third: number): number {
@@ -138,5 +158,13 @@ export function canChangeMeaning(text: string, kind: string): boolean {
   if (/;\s*\S/.test(text)) return true
   if (kind === 'read') return false
   if (kind !== 'write' && kind !== 'destroy') return true
-  return !/^\s*(insert|update|delete|merge|begin|start|commit|end|rollback|abort|savepoint|release)\b/i.test(text) || containsSetConfig(text)
+  return (
+    !/^\s*(insert|update|delete|merge|begin|start|commit|end|rollback|abort|savepoint|release)\b/i.test(text) ||
+    containsSetConfig(text)
+  )
+}
+
+/** Whether this text may end a transaction, and with it what was set inside it. */
+export function mayEndTransaction(text: string): boolean {
+  return !/^\s*(select|insert|update|delete|merge|values|table|with|show|fetch)\b/i.test(text)
 }

@@ -77,7 +77,13 @@ export class GateChannel implements SqlChannel {
 
   #opening(sql: string, values: readonly (string | null)[]): Buffer[] {
     const name = this.#name
-    return [closeMessage('S', name), closeMessage('P', name), parseMessage(name, sql), bindMessage(name, name, values), executeMessage(name)]
+    return [
+      closeMessage('S', name),
+      closeMessage('P', name),
+      parseMessage(name, sql),
+      bindMessage(name, name, values),
+      executeMessage(name),
+    ]
   }
 
   #closing(): Buffer[] {
@@ -100,7 +106,13 @@ export class GateChannel implements SqlChannel {
       })
     })
     await Promise.all([done, this.#line.write(Buffer.concat([...this.#opening(sql, values), ...this.#closing()]), 1)])
-    if (over) throw new SallyportError('too_large', 'An answer to a query of the gate was over 64 MiB.', 'The gate did not use it.', 'Report this: it is a defect of a connector.')
+    if (over)
+      throw new SallyportError(
+        'too_large',
+        'An answer to a query of the gate was over 64 MiB.',
+        'The gate did not use it.',
+        'Report this: it is a defect of a connector.',
+      )
     return answer
   }
 
@@ -240,11 +252,18 @@ function upstreamFailed(error: Buffer): SallyportError {
     'upstream_failed',
     `The upstream answered SQLSTATE ${sqlState} to a query that the gate needed for this statement.`,
     'The statement was not run.',
-    sqlState === '55P03' ? 'Something holds a lock on it: try again later.' : 'Try again; if it repeats, show this to whoever runs the gate.',
+    sqlState === '55P03'
+      ? 'Something holds a lock on it: try again later.'
+      : 'Try again; if it repeats, show this to whoever runs the gate.',
     { cause: new Error(`${sqlState} ${fields.get('M') ?? ''}`) },
   )
 }
 
 export function broken(): SallyportError {
-  return new SallyportError('upstream_unavailable', 'The connection to the upstream broke.', 'The gate does not know what became of what was running.', 'Connect again.')
+  return new SallyportError(
+    'upstream_unavailable',
+    'The connection to the upstream broke.',
+    'The gate does not know what became of what was running.',
+    'Connect again.',
+  )
 }

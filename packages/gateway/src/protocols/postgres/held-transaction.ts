@@ -24,7 +24,12 @@ export class HeldTransaction {
   async #begin(): Promise<void> {
     await this.#line.enter()
     if (this.#line.isFailed) {
-      throw new SallyportError('not_supported', 'The transaction is aborted.', 'The statement was not run.', 'Send ROLLBACK first.')
+      throw new SallyportError(
+        'not_supported',
+        'The transaction is aborted.',
+        'The statement was not run.',
+        'Send ROLLBACK first.',
+      )
     }
     if (this.#line.isIdle) {
       await this.#channel.query('BEGIN')
@@ -44,7 +49,11 @@ export class HeldTransaction {
     if ('error' in ended) return ended
     if (kind === 'agent' || ended.tag === 'COMMIT') return null
     return {
-      error: errorResponse({ severity: 'ERROR', code: '25P02', message: 'The upstream rolled the statement back instead of committing it.' }),
+      error: errorResponse({
+        severity: 'ERROR',
+        code: '25P02',
+        message: 'The upstream rolled the statement back instead of committing it.',
+      }),
     }
   }
 
@@ -59,7 +68,8 @@ export class HeldTransaction {
     this.kind = 'none'
     if (kind === 'none' || this.#line.ended !== null) return
     const ended = await this.#channel.attempt(kind === 'gate' ? 'ROLLBACK' : `ROLLBACK TO SAVEPOINT ${this.#savepoint}`)
-    if (kind === 'gate' && 'error' in ended) throw new SallyportError('upstream_failed', 'A ROLLBACK failed.', 'The transaction may be open.', 'Connect again.')
+    if (kind === 'gate' && 'error' in ended)
+      throw new SallyportError('upstream_failed', 'A ROLLBACK failed.', 'The transaction may be open.', 'Connect again.')
   }
 }
 
@@ -74,5 +84,7 @@ export function sqlStateOfError(error: Buffer): string {
 export function mayRunHeld(text: string): boolean {
   const control = /\b(begin|commit|end|rollback|abort|start|savepoint|release|prepare)\b/i
   const several = /;\s*\S/.test(text)
-  return several ? !control.test(text) : !/^\W*(begin|commit|end|rollback|abort|start|savepoint|release|prepare\s+transaction)\b/i.test(text)
+  return several
+    ? !control.test(text)
+    : !/^\W*(begin|commit|end|rollback|abort|start|savepoint|release|prepare\s+transaction)\b/i.test(text)
 }

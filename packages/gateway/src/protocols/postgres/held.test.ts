@@ -24,12 +24,25 @@ const counted = (over: Partial<Extract<FakeVerdict, { kind: string }>> = {}): Fa
 
 beforeEach(async () => {
   gate.fake.outcomes.length = 0
-  gate.fake.decide = (asked) => (/^\s*(delete|update|drop)/.test(asked.text) || asked.text.includes('; ') ? counted() : { kind: asked.text.startsWith('insert') ? 'write' : 'read' })
-  await gate.server.query('drop table if exists u; drop table if exists t cascade; create table t (a int primary key, b text); insert into t select generate_series(1, 10)')
+  gate.fake.decide = (asked) =>
+    /^\s*(delete|update|drop)/.test(asked.text) || asked.text.includes('; ')
+      ? counted()
+      : { kind: asked.text.startsWith('insert') ? 'write' : 'read' }
+  await gate.server.query(
+    'drop table if exists u; drop table if exists t cascade; create table t (a int primary key, b text); insert into t select generate_series(1, 10)',
+  )
 })
 
 const rows = async (): Promise<number> => (await gate.server.query('select a from t')).length
-const extended = (sql: string): Buffer => Buffer.concat([parseMessage('', sql), bindMessage('', '', []), describeMessage('P', ''), executeMessage(''), closeMessage('P', ''), syncMessage])
+const extended = (sql: string): Buffer =>
+  Buffer.concat([
+    parseMessage('', sql),
+    bindMessage('', '', []),
+    describeMessage('P', ''),
+    executeMessage(''),
+    closeMessage('P', ''),
+    syncMessage,
+  ])
 
 test('a held statement outside a transaction: committed before the client is told, status I', async () => {
   const raw = await gate.raw()
@@ -61,7 +74,8 @@ test('settle says no inside the agent’s transaction: it is aborted and never c
   const raw = await gate.raw()
   raw.send(queryMessage('begin'), queryMessage('insert into t values (11)'))
   await raw.answers(2)
-  gate.fake.decide = (asked) => (asked.text.startsWith('delete') ? counted({ settle: () => refusal({ code: 'limit_exceeded' }) }) : { kind: 'read' })
+  gate.fake.decide = (asked) =>
+    asked.text.startsWith('delete') ? counted({ settle: () => refusal({ code: 'limit_exceeded' }) }) : { kind: 'read' }
   raw.send(extended('delete from t returning a'), queryMessage('select 1'), queryMessage('commit'))
   expect(await raw.answers(3)).toEqual(['1', 'E 53400', 'Z E', 'E 25P02', 'Z E', 'C ROLLBACK', 'Z I'])
   expect(await rows()).toBe(10)
@@ -110,11 +124,25 @@ test('more than 1 MiB of RETURNING before the rows are counted: rolled back', as
 
 test('what could end the gate’s transaction, or is not followed by Sync, is not held', async () => {
   const raw = await gate.raw()
-  for (const sql of ['delete from t; commit', 'delete from t; COM/**/MIT; rollback', 'commit; delete from t', 'delete from t; begin; delete from t', "delete from t; prepare transaction 'x'"]) {
+  for (const sql of [
+    'delete from t; commit',
+    'delete from t; COM/**/MIT; rollback',
+    'commit; delete from t',
+    'delete from t; begin; delete from t',
+    "delete from t; prepare transaction 'x'",
+  ]) {
     raw.send(queryMessage(sql))
     expect(await raw.answers()).toEqual(['E 0A000', 'Z I'])
   }
-  raw.send(parseMessage('', 'delete from t'), bindMessage('', '', []), executeMessage(''), parseMessage('', 'select 1'), bindMessage('', '', []), executeMessage(''), syncMessage)
+  raw.send(
+    parseMessage('', 'delete from t'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    parseMessage('', 'select 1'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    syncMessage,
+  )
   expect(await raw.answers()).toEqual(['1', 'E 0A000', 'Z I'])
   expect(await rows()).toBe(10)
   gate.fake.outcomes.length = 0
@@ -133,11 +161,16 @@ test('a statement that ends the transaction that holds it, by a way no word show
 })
 
 test('refused after holding: rolled back, and the lock is gone', async () => {
-  gate.fake.decide = () => ({ refused: refusal(), during: async ({ access }) => (access.kind === 'sql' ? access.hold('lock table t') : undefined) })
+  gate.fake.decide = () => ({
+    refused: refusal(),
+    during: async ({ access }) => (access.kind === 'sql' ? access.hold('lock table t') : undefined),
+  })
   const raw = await gate.raw()
   raw.send(queryMessage('drop table t'))
   expect(await raw.answers()).toEqual(['E 42501', 'Z I'])
-  expect(await gate.server.query("select 1 from pg_locks where relation = 't'::regclass and mode = 'AccessExclusiveLock'")).toEqual([])
+  expect(
+    await gate.server.query("select 1 from pg_locks where relation = 't'::regclass and mode = 'AccessExclusiveLock'"),
+  ).toEqual([])
   raw.close()
 })
 
@@ -146,12 +179,22 @@ test('a kill while a held statement runs: rolled back by the server, unknown on 
   const raw = await gate.raw()
   raw.send(queryMessage('delete from t where pg_sleep(60) is not null'))
   let found: unknown[] = []
-  while (found.length === 0) found = [...(await gate.server.query("select 1 from pg_stat_activity where query like 'delete from t where pg_sleep%' and state = 'active'"))]
+  while (found.length === 0)
+    found = [
+      ...(await gate.server.query(
+        "select 1 from pg_stat_activity where query like 'delete from t where pg_sleep%' and state = 'active'",
+      )),
+    ]
   gate.fake.kill('stopped')
   expect(await raw.answers()).toEqual(['E 57P01', 'closed'])
   await gate.fake.until(() => gate.fake.outcomes.length > 0)
   expect(gate.fake.outcomes[0]?.outcome.result).toBe('unknown')
-  while (found.length > 0) found = [...(await gate.server.query("select 1 from pg_stat_activity where query like 'delete from t where pg_sleep%' and state = 'active'"))]
+  while (found.length > 0)
+    found = [
+      ...(await gate.server.query(
+        "select 1 from pg_stat_activity where query like 'delete from t where pg_sleep%' and state = 'active'",
+      )),
+    ]
   expect(await rows()).toBe(10)
   gate.fake.release()
 })

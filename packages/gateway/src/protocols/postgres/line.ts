@@ -4,7 +4,18 @@ import type { Conversable } from './gate-channel.ts'
 import { ServerFlow, type Taker } from './server-flow.ts'
 import { Statements } from './statements.ts'
 import type { Backend, Unit } from './upstreams.ts'
-import { errorResponse, executeMessage, failed, idle, inTransaction, makeReservedName, noticeResponse, readyForQuery, syncMessage, type ErrorFields } from './wire.ts'
+import {
+  errorResponse,
+  executeMessage,
+  failed,
+  idle,
+  inTransaction,
+  makeReservedName,
+  noticeResponse,
+  readyForQuery,
+  syncMessage,
+  type ErrorFields,
+} from './wire.ts'
 
 /** Client and backend joined: what has been written since the last Sync, what is owed, and how the gate gets a word in. */
 export class Line implements Conversable {
@@ -85,10 +96,21 @@ export class Line implements Conversable {
 
   async enter(): Promise<void> {
     if (this.executes > 0) {
-      throw new SallyportError('not_supported', 'The gate must look at the upstream before this statement, and something already ran since the last Sync.', 'The statement was not run.', 'Send Sync before this statement.')
+      throw new SallyportError(
+        'not_supported',
+        'The gate must look at the upstream before this statement, and something already ran since the last Sync.',
+        'The statement was not run.',
+        'Send Sync before this statement.',
+      )
     }
     await this.settle(null)
-    if (this.flow.errored) throw new SallyportError('upstream_failed', 'The upstream refused a message sent before in this batch.', 'The statement was not run.', 'Mend the earlier error and send Sync.')
+    if (this.flow.errored)
+      throw new SallyportError(
+        'upstream_failed',
+        'The upstream refused a message sent before in this batch.',
+        'The statement was not run.',
+        'Mend the earlier error and send Sync.',
+      )
   }
 
   /**

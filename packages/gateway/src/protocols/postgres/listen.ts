@@ -24,7 +24,8 @@ export async function listen(gate: Gate, upstreams: PostgresUpstreams, settings:
   })
   const sweep = setInterval(() => reception.sweep(), sweepMs)
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new SallyportError('internal', 'The listener has no address.', 'Nothing is listening.', 'Give a host and a port.')
+  if (address === null || typeof address === 'string')
+    throw new SallyportError('internal', 'The listener has no address.', 'Nothing is listening.', 'Give a host and a port.')
   return { address: { host: address.address, port: address.port }, close: () => reception.close(server, sweep) }
 }
 
@@ -51,7 +52,13 @@ class Reception {
     const peer = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
     const door = new ClientDoor(socket, this.#gate, peer, this.#failures)
     if (this.#sockets.size > this.#settings.connectionsMax) {
-      door.tell({ code: 'limit_exceeded', sqlState: '53300', message: 'too many clients', notDone: 'No session was opened.', next: 'Close connections, or try again later.' })
+      door.tell({
+        code: 'limit_exceeded',
+        sqlState: '53300',
+        message: 'too many clients',
+        notDone: 'No session was opened.',
+        next: 'Close connections, or try again later.',
+      })
       socket.destroySoon()
       return
     }
@@ -80,10 +87,21 @@ class Reception {
     }
   }
 
-  async #open(socket: Socket, door: ClientDoor, peer: string, arrival: Extract<Arrival, { kind: 'client' }>, signal: AbortSignal): Promise<void> {
+  async #open(
+    socket: Socket,
+    door: ClientDoor,
+    peer: string,
+    arrival: Extract<Arrival, { kind: 'client' }>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const open = await this.#gate.sessions.open(arrival.handle, 'postgres', arrival.upstream, peer)
     try {
-      const backend = await this.#upstreams.open(arrival.upstream, { session: open.session, settings: arrival.settings, readOnly: open.readOnly, signal: AbortSignal.any([signal, open.signal]) })
+      const backend = await this.#upstreams.open(arrival.upstream, {
+        session: open.session,
+        settings: arrival.settings,
+        readOnly: open.readOnly,
+        signal: AbortSignal.any([signal, open.signal]),
+      })
       const rest = door.leave()
       let key: { readonly pid: number; readonly secret: Buffer } | null = null
       let ended: () => void = () => undefined
@@ -96,7 +114,13 @@ class Reception {
       this.#sessions.add(session)
       key = this.#keys.add(session)
       const { pid, secret } = key
-      await session.start(() => Buffer.concat([...backend.parameters.map(([name, value]) => parameterStatus(name, value)), backendKeyData(pid, secret), readyForQuery(0x49)]))
+      await session.start(() =>
+        Buffer.concat([
+          ...backend.parameters.map(([name, value]) => parameterStatus(name, value)),
+          backendKeyData(pid, secret),
+          readyForQuery(0x49),
+        ]),
+      )
       if (socket.destroyed) session.end('The client closed the connection.', null)
       else if (rest.length > 0) socket.unshift(rest)
     } catch (error) {
@@ -116,7 +140,8 @@ class Reception {
   sweep(): void {
     const now = performance.now()
     for (const session of this.#sessions) {
-      if (session.halfSinceMs !== null && now - session.halfSinceMs > halfMessageMs) session.end('A message was begun and not finished in time.', 'too_slow')
+      if (session.halfSinceMs !== null && now - session.halfSinceMs > halfMessageMs)
+        session.end('A message was begun and not finished in time.', 'too_slow')
     }
   }
 

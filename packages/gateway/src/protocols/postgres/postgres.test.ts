@@ -24,7 +24,10 @@ beforeEach(async () => {
 })
 afterEach(() => client.end())
 
-const keyOf = (of: pg.Client): { pid: number; secret: number } => ({ pid: z.number().parse(Reflect.get(of, 'processID')), secret: z.number().parse(Reflect.get(of, 'secretKey')) })
+const keyOf = (of: pg.Client): { pid: number; secret: number } => ({
+  pid: z.number().parse(Reflect.get(of, 'processID')),
+  secret: z.number().parse(Reflect.get(of, 'secretKey')),
+})
 
 /** Resolves when the gate has closed the cancel connection, so has dealt with it. */
 async function cancel(pid: number, secret: number): Promise<void> {
@@ -36,13 +39,20 @@ async function cancel(pid: number, secret: number): Promise<void> {
 test('node-postgres: simple, extended, named, cursor, errors', async () => {
   expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   expect((await client.query('select $1::int as one', [5])).rows).toEqual([{ one: 5 }])
-  for (const value of [5, 6]) expect((await client.query({ name: 'n', text: 'select $1::int as one', values: [value] })).rows).toEqual([{ one: value }])
+  for (const value of [5, 6])
+    expect((await client.query({ name: 'n', text: 'select $1::int as one', values: [value] })).rows).toEqual([{ one: value }])
   expect((await client.query("insert into t values (1,'x'),(2,'y') returning a")).rowCount).toBe(2)
   expect((await client.query('insert into t select g, $2 from generate_series(3,$1) g', [7, 'é'])).rowCount).toBe(5)
   for (const value of [10, 11]) await client.query({ name: 'w', text: 'insert into t values ($1)', values: [value] })
-  await expect(client.query({ name: 'w', text: 'insert into t values ($1)', values: [11] })).rejects.toMatchObject({ code: '23505' })
+  await expect(client.query({ name: 'w', text: 'insert into t values ($1)', values: [11] })).rejects.toMatchObject({
+    code: '23505',
+  })
   await client.query({ name: 'w', text: 'insert into t values ($1)', values: [12] })
-  await expect(client.query('drop table t')).rejects.toMatchObject({ code: '42501', message: 'destroying waits for people', hint: 'Ask a person.' })
+  await expect(client.query('drop table t')).rejects.toMatchObject({
+    code: '42501',
+    message: 'destroying waits for people',
+    hint: 'Ask a person.',
+  })
   await expect(client.query('truncate t where $1', [1])).rejects.toMatchObject({ code: '42601' })
   await expect(client.query('select 1/0')).rejects.toMatchObject({ code: '22012' })
   expect(gate.fake.outcomes.map(({ outcome }) => outcome)).toEqual([
@@ -98,13 +108,26 @@ test('psql: notices, several statements, COPY TO STDOUT, COPY FROM STDIN refused
   await gate.server.query("insert into t values (1,'x')")
   const { stdout, stderr } = await run(
     'psql',
-    ['-X', '-At', '-c', "do $$ begin raise notice 'hello'; end $$", '-c', 'select 1; select 2', '-c', 'copy t to stdout', '-c', '\\d t'],
+    [
+      '-X',
+      '-At',
+      '-c',
+      "do $$ begin raise notice 'hello'; end $$",
+      '-c',
+      'select 1; select 2',
+      '-c',
+      'copy t to stdout',
+      '-c',
+      '\\d t',
+    ],
     { env: gate.environment },
   )
   expect(stdout).toContain('1\n2\n1\tx\n')
   expect(stdout).toContain('a|integer')
   expect(stderr).toContain('NOTICE:  hello')
-  await expect(run('psql', ['-X', '-c', 'copy t from stdin'], { env: gate.environment })).rejects.toMatchObject({ stderr: expect.stringContaining('COPY FROM STDIN is not carried') })
+  await expect(run('psql', ['-X', '-c', 'copy t from stdin'], { env: gate.environment })).rejects.toMatchObject({
+    stderr: expect.stringContaining('COPY FROM STDIN is not carried'),
+  })
 })
 
 test('COPY FROM STDIN that no word check sees is stopped when the server asks for data', async () => {
@@ -133,7 +156,12 @@ test('COPY OUT of 100 MB to a reader that stopped costs bounded memory, and arri
   const before = process.memoryUsage().arrayBuffers
   raw.send(queryMessage("copy (select repeat('x', 1000) from generate_series(1, 100000)) to stdout"))
   let blocked: unknown[] = []
-  while (blocked.length === 0) blocked = [...(await gate.server.query("select 1 from pg_stat_activity where query like 'copy (select%' and wait_event = 'ClientWrite'"))]
+  while (blocked.length === 0)
+    blocked = [
+      ...(await gate.server.query(
+        "select 1 from pg_stat_activity where query like 'copy (select%' and wait_event = 'ClientWrite'",
+      )),
+    ]
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * 1024 * 1024)
   let bytes = 0
   await new Promise<void>((resolve) => {
@@ -153,9 +181,14 @@ test('cancel reaches the statement, by the key the gate gave, and no other key d
   running.catch(() => undefined)
   await gate.fake.until(() => gate.fake.asked.some(({ text }) => text === 'select pg_sleep(60)'))
   let found: unknown[] = []
-  while (found.length === 0) found = [...(await gate.server.query("select pid from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'"))]
+  while (found.length === 0)
+    found = [
+      ...(await gate.server.query("select pid from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'")),
+    ]
   await cancel(keyOf(client).pid, keyOf(client).secret ^ 1)
-  expect(await gate.server.query("select 1 from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'")).toHaveLength(1)
+  expect(
+    await gate.server.query("select 1 from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'"),
+  ).toHaveLength(1)
   await cancel(keyOf(client).pid, keyOf(client).secret)
   await expect(running).rejects.toMatchObject({ code: '57014' })
   await killer.end()
@@ -165,7 +198,16 @@ test('a session that waits for people tells so at once, and a cancel ends the wa
   const notices: unknown[] = []
   client.on('notice', (notice) => notices.push(notice.code, notice.hint))
   gate.fake.decide = () => ({
-    refused: { outcome: 'refused', code: 'approval_required', message: 'waits', notDone: 'Not run.', next: 'Look.', requestId: 'r1', requestUrl: 'http://x/r1', guards: [] },
+    refused: {
+      outcome: 'refused',
+      code: 'approval_required',
+      message: 'waits',
+      notDone: 'Not run.',
+      next: 'Look.',
+      requestId: 'r1',
+      requestUrl: 'http://x/r1',
+      guards: [],
+    },
     during: async (_upstream, attendance) => {
       attendance.pending({ id: 'r1', url: 'http://x/r1', summary: 'drops t', expiresAtMs: 0 })
       await new Promise((resolve) => attendance.signal.addEventListener('abort', resolve))
@@ -185,18 +227,32 @@ test('a kill stops what runs, tells why, and is unknown on the record', async ()
   const running = client.query('update t set b = pg_sleep(60)::text; select pg_sleep(60)')
   running.catch(() => undefined)
   let found: unknown[] = []
-  while (found.length === 0) found = [...(await gate.server.query("select pid from pg_stat_activity where query like 'update t set b = pg_sleep%' and state = 'active'"))]
+  while (found.length === 0)
+    found = [
+      ...(await gate.server.query(
+        "select pid from pg_stat_activity where query like 'update t set b = pg_sleep%' and state = 'active'",
+      )),
+    ]
   gate.fake.kill('stopped by a person')
   await expect(running).rejects.toMatchObject({ code: '57P01', message: 'stopped by a person', severity: 'FATAL' })
   await gate.fake.until(() => gate.fake.outcomes.length > 0)
   expect(gate.fake.outcomes[0]?.outcome.result).toBe('unknown')
-  while (found.length > 0) found = [...(await gate.server.query("select pid from pg_stat_activity where query like 'update t set b = pg_sleep%' and state = 'active'"))]
+  while (found.length > 0)
+    found = [
+      ...(await gate.server.query(
+        "select pid from pg_stat_activity where query like 'update t set b = pg_sleep%' and state = 'active'",
+      )),
+    ]
   await expect(gate.client()).rejects.toMatchObject({ code: '57P01' })
   gate.fake.release()
 })
 
 test('many notices and a flood of pipelined queries keep their order', async () => {
-  const results = await Promise.all(Array.from({ length: 200 }, (_, index) => client.query(index % 3 === 0 ? `insert into t values (${index})` : `select ${index} as n`)))
+  const results = await Promise.all(
+    Array.from({ length: 200 }, (_, index) =>
+      client.query(index % 3 === 0 ? `insert into t values (${index})` : `select ${index} as n`),
+    ),
+  )
   results.forEach((result, index) => {
     if (index % 3 === 0) expect(result.rowCount).toBe(1)
     else expect(result.rows).toEqual([{ n: index }])
@@ -210,5 +266,10 @@ test('a client that dies leaves no session and no running statement behind', asy
   child.kill('SIGKILL')
   await gate.fake.until(() => gate.fake.closed.length > before)
   let left: unknown[] = [1]
-  while (left.length > 0) left = [...(await gate.server.query("select 1 from pg_stat_activity where query like 'select ''gone''%' and pid <> pg_backend_pid()"))]
+  while (left.length > 0)
+    left = [
+      ...(await gate.server.query(
+        "select 1 from pg_stat_activity where query like 'select ''gone''%' and pid <> pg_backend_pid()",
+      )),
+    ]
 })

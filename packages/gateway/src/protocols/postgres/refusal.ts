@@ -1,8 +1,13 @@
 import { SallyportError, type ErrorCode, type Refusal } from '@sallyport/core'
-import type { ErrorFields } from './wire.ts'
+import { reservedPrefix, type ErrorFields } from './wire.ts'
 
 /** What the client is told, in the words of `Refusal`. */
-export type Refused = Pick<Refusal, 'code' | 'message' | 'notDone' | 'next'> & { readonly requestId?: string; readonly requestUrl?: string; readonly guards?: readonly string[]; readonly sqlState?: string }
+export type Refused = Pick<Refusal, 'code' | 'message' | 'notDone' | 'next'> & {
+  readonly requestId?: string
+  readonly requestUrl?: string
+  readonly guards?: readonly string[]
+  readonly sqlState?: string
+}
 
 /** SQLSTATE of a statement that waits for people. Class SP is Sallyport's own. */
 export const pendingState = 'SP001'
@@ -66,10 +71,44 @@ export function refusalFields(refused: Refused, severity: 'ERROR' | 'FATAL' = 'E
 
 /** Any thrown thing as a refusal; what is not ours says no more than that it is a defect. */
 export function refusedBy(error: unknown): Refused {
-  if (error instanceof SallyportError) return { code: error.code, message: error.message, notDone: error.notDone, next: error.next }
-  return { code: 'internal', message: 'The gate failed on this statement.', notDone: 'The statement was not run.', next: 'Report this: it is a defect of the gate.' }
+  if (error instanceof SallyportError)
+    return { code: error.code, message: error.message, notDone: error.notDone, next: error.next }
+  return {
+    code: 'internal',
+    message: 'The gate failed on this statement.',
+    notDone: 'The statement was not run.',
+    next: 'Report this: it is a defect of the gate.',
+  }
 }
 
 export function notSupported(message: string, next: string): Refused {
   return { code: 'not_supported', message, notDone: 'Nothing of this statement was run.', next }
+}
+
+export function unreadable(what: string): Refused {
+  return {
+    code: 'protocol_violation',
+    message: what,
+    notDone: 'It was not sent upstream.',
+    next: 'Report this to whoever wrote the client.',
+  }
+}
+
+export function reserved(name: string): Refused {
+  return {
+    code: 'not_supported',
+    message: `The name ${JSON.stringify(name)} begins with ${reservedPrefix}, which the gate keeps for itself.`,
+    notDone: 'Nothing was sent upstream.',
+    next: 'Choose another name.',
+  }
+}
+
+export function unknownName(what: string, name: string, sqlState: string): Refused {
+  return {
+    code: 'unreadable',
+    sqlState,
+    message: `The gate knows no ${what} ${JSON.stringify(name.slice(0, 64))} of this session.`,
+    notDone: 'It was not run.',
+    next: 'Parse and bind it in this session, by the protocol.',
+  }
 }

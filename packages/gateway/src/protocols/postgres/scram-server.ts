@@ -42,7 +42,12 @@ export interface Proven {
 }
 
 /** Which of the candidates the client proved to hold; null for none. Every candidate is compared, in constant time. */
-export function checkProof(first: ClientFirst, challenge: Challenge, final: Buffer, candidates: readonly Handle[]): Proven | null {
+export function checkProof(
+  first: ClientFirst,
+  challenge: Challenge,
+  final: Buffer,
+  candidates: readonly Handle[],
+): Proven | null {
   if (final.length > messageBytesMax) return null
   const match = /^(c=([A-Za-z0-9+/=]+),r=([^,]+)),p=([A-Za-z0-9+/=]+)$/.exec(final.toString('utf8'))
   const [, withoutProof, binding, nonce, proofText] = match ?? []

@@ -62,24 +62,23 @@ export class ServerFlow {
   }
 
   receive(chunk: Buffer): void {
-    let from = 0
-    if (this.#passing > 0) {
-      if (chunk.length < this.#passing) {
-        this.#passing -= chunk.length
-        this.#end.toClient(chunk)
-        return
-      }
-      from = this.#passing
-      this.#passing = 0
-      if (this.#injected.length > 0) {
-        this.#end.toClient(chunk.subarray(0, from))
-        this.#flushInjected()
-        chunk = chunk.subarray(from)
-        from = 0
-      }
-    }
+    if (this.#passing > 0) return this.#passOn(chunk)
     const bytes = this.#tail.join(chunk)
-    if (bytes !== null) this.#walk(bytes, from)
+    if (bytes !== null) this.#walk(bytes, 0)
+  }
+
+  /** The rest of a message of which the client has the beginning. */
+  #passOn(chunk: Buffer): void {
+    if (chunk.length < this.#passing) {
+      this.#passing -= chunk.length
+      return this.#end.toClient(chunk)
+    }
+    const from = this.#passing
+    this.#passing = 0
+    if (this.#injected.length === 0) return this.#walk(chunk, from)
+    this.#end.toClient(chunk.subarray(0, from))
+    this.#flushInjected()
+    if (from < chunk.length) this.#walk(chunk.subarray(from), 0)
   }
 
   /** `from`: where the first whole message begins; what is before it passes. */
@@ -116,12 +115,16 @@ export class ServerFlow {
     if (at + headerBytes <= end) {
       const length = bytes.readInt32BE(at + 1) + 1
       const type = bytes[at] ?? 0
-      const mayPass = this.taker === null && this.#held === null && (type === server.dataRow || type === server.copyData || type === server.rowDescription)
+      const mayPass =
+        this.taker === null &&
+        this.#held === null &&
+        (type === server.dataRow || type === server.copyData || type === server.rowDescription)
       if (mayPass) {
         this.#passing = length - (end - at)
         return this.#end.toClient(start === 0 ? bytes : bytes.subarray(start))
       }
-      if (length > wholeBytesMax) return this.#end.broken('the server sent a message over 16 MiB where the gate must read it whole')
+      if (length > wholeBytesMax)
+        return this.#end.broken('the server sent a message over 16 MiB where the gate must read it whole')
       this.#tail.keep(bytes.subarray(at), length)
     } else if (at < end) {
       this.#tail.keep(bytes.subarray(at), headerBytes)
@@ -164,8 +167,10 @@ export class ServerFlow {
 
   #seeParameter(bytes: Buffer, at: number, next: number): boolean {
     const [name, value] = bytes.toString('utf8', at + headerBytes, next - 1).split('\0')
-    if (name === 'standard_conforming_strings' && value !== 'on') this.#end.broken('standard_conforming_strings was turned off: the gate and the server would read strings differently')
-    if (name === 'client_encoding' && value !== 'UTF8') this.#end.broken('client_encoding left UTF8: the gate and the server would read text differently')
+    if (name === 'standard_conforming_strings' && value !== 'on')
+      this.#end.broken('standard_conforming_strings was turned off: the gate and the server would read strings differently')
+    if (name === 'client_encoding' && value !== 'UTF8')
+      this.#end.broken('client_encoding left UTF8: the gate and the server would read text differently')
     return false
   }
 
@@ -208,7 +213,11 @@ export class ServerFlow {
     const rows = type === server.commandComplete ? readTagRows(bytes.toString('latin1', at + headerBytes, next - 1)) : undefined
     // A Query of several statements completes several times: the last tag speaks, rows add up.
     const before = watch.ran?.result === 'completed' ? (watch.ran.rows ?? 0) : 0
-    watch.ran = { result: 'completed', rows: rows === undefined && before === 0 ? undefined : (rows ?? 0) + before, suspended: type === server.portalSuspended }
+    watch.ran = {
+      result: 'completed',
+      rows: rows === undefined && before === 0 ? undefined : (rows ?? 0) + before,
+      suspended: type === server.portalSuspended,
+    }
     if (watch.until === 'completion') this.#finishWatch(watch, watch.ran)
   }
 
@@ -218,7 +227,11 @@ export class ServerFlow {
     this.errored = true
     const watch = this.#watch
     if (watch === null) return false
-    const ran: Ran = { result: 'failed', sqlState: readErrorFields(bytes.subarray(at, next)).get('C') ?? 'XX000', skipped: watch.skip > 0 }
+    const ran: Ran = {
+      result: 'failed',
+      sqlState: readErrorFields(bytes.subarray(at, next)).get('C') ?? 'XX000',
+      skipped: watch.skip > 0,
+    }
     watch.ran = ran
     if (watch.until === 'completion') this.#finishWatch(watch, ran)
     return false
@@ -234,6 +247,10 @@ export class ServerFlow {
     return new Promise((resolve) => {
       this.#watch = { skip, until, ran: null, resolve }
     })
+  }
+
+  unwatch(): void {
+    this.#watch = null
   }
 
   /** From now on the client gets nothing of the server's answers but ParameterStatus and notifications, until `release`. */

@@ -2,9 +2,25 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { SallyportError } from '@sallyport/core'
 import { decideByFirstWord, refusal } from '../../../../../tests/fakes/govern.ts'
-import { describe as describeAnswer, describeMessage, executeRows, functionCall, RawClient } from '../../../../../tests/fakes/postgres-client.ts'
+import {
+  describe as describeAnswer,
+  describeMessage,
+  executeRows,
+  functionCall,
+  type RawClient,
+} from '../../../../../tests/fakes/postgres-client.ts'
 import { startPostgresGate, type PostgresGate } from '../../../../../tests/fakes/postgres-gate.ts'
-import { bindMessage, closeMessage, executeMessage, flushMessage, frame, parseMessage, queryMessage, syncMessage, zeroTerminated } from './wire.ts'
+import {
+  bindMessage,
+  closeMessage,
+  executeMessage,
+  flushMessage,
+  frame,
+  parseMessage,
+  queryMessage,
+  syncMessage,
+  zeroTerminated,
+} from './wire.ts'
 
 let gate: PostgresGate
 
@@ -16,13 +32,20 @@ beforeEach(async () => {
   gate.fake.decide = decideByFirstWord
   gate.fake.forget()
   gate.fake.outcomes.length = 0
-  await gate.server.query('drop table if exists t cascade; create table t (a int primary key, b text); insert into t values (100, null)')
+  await gate.server.query(
+    'drop table if exists t cascade; create table t (a int primary key, b text); insert into t values (100, null)',
+  )
 })
 
 const once = (statement: string, sql: string, values: readonly string[] = []): Buffer =>
-  Buffer.concat([parseMessage(statement, sql), bindMessage('', statement, values), describeMessage('P', ''), executeMessage(''), syncMessage])
+  Buffer.concat([
+    parseMessage(statement, sql),
+    bindMessage('', statement, values),
+    describeMessage('P', ''),
+    executeMessage(''),
+    syncMessage,
+  ])
 const rows = async (): Promise<number> => (await gate.server.query('select a from t')).length
-const tableIsThere = async (): Promise<boolean> => (await gate.server.query("select to_regclass('t') is not null as there"))[0]?.['there'] === true
 
 test('BEGIN; INSERT; DROP (refused); COMMIT never commits, simple protocol', async () => {
   const raw = await gate.raw()
@@ -36,7 +59,16 @@ test('BEGIN; INSERT; DROP (refused); COMMIT never commits, extended protocol', a
   const raw = await gate.raw()
   raw.send(once('', 'begin'), once('', 'insert into t values (1)'), once('', 'drop table t'), once('', 'commit'))
   const answers = await raw.answers(4)
-  expect(answers.filter((line) => /^[CEZ]/.test(line))).toEqual(['C BEGIN', 'Z T', 'C INSERT 0 1', 'Z T', 'E 42501', 'Z E', 'C ROLLBACK', 'Z I'])
+  expect(answers.filter((line) => /^[CEZ]/.test(line))).toEqual([
+    'C BEGIN',
+    'Z T',
+    'C INSERT 0 1',
+    'Z T',
+    'E 42501',
+    'Z E',
+    'C ROLLBACK',
+    'Z I',
+  ])
   expect(await rows()).toBe(1)
   raw.close()
 })
@@ -62,7 +94,10 @@ test('a refusal in a batch undoes what the batch did before it, and skips to Syn
 
 test('nothing behind a held statement runs before it, or at all when it kills the batch', async () => {
   let letGo: () => void = () => undefined
-  gate.fake.decide = (asked) => (asked.text.startsWith('drop') ? { refused: refusal(), during: () => new Promise((resolve) => (letGo = resolve)) } : decideByFirstWord(asked))
+  gate.fake.decide = (asked) =>
+    asked.text.startsWith('drop')
+      ? { refused: refusal(), during: () => new Promise((resolve) => (letGo = resolve)) }
+      : decideByFirstWord(asked)
   const raw = await gate.raw()
   raw.send(queryMessage('drop table t'), queryMessage('insert into t values (7)'))
   await gate.fake.until(() => gate.fake.asked.at(-1)?.text === 'drop table t')
@@ -79,7 +114,15 @@ test('a second Parse of a taken name, refused by the server, does not change wha
   const raw = await gate.raw()
   raw.send(once('', 'select 1'))
   await raw.answers()
-  raw.send(parseMessage('s', 'truncate t'), syncMessage, parseMessage('s', 'select 1'), syncMessage, bindMessage('', 's', []), executeMessage(''), syncMessage)
+  raw.send(
+    parseMessage('s', 'truncate t'),
+    syncMessage,
+    parseMessage('s', 'select 1'),
+    syncMessage,
+    bindMessage('', 's', []),
+    executeMessage(''),
+    syncMessage,
+  )
   expect(await raw.answers(3)).toEqual(['1', 'Z I', 'E 42P05', 'Z I', 'E 42501', 'Z I'])
   raw.send(parseMessage('s', 'select 1'), bindMessage('', 's', []), executeMessage(''), syncMessage)
   expect(await raw.answers()).toEqual(['E 42P05', 'Z I'])
@@ -94,7 +137,14 @@ test('a Parse that the server skipped does not change what the gate believes', a
   raw.send(parseMessage('', 'delete from t'), syncMessage)
   await raw.answers()
   gate.fake.decide = (asked) => (asked.text.startsWith('delete') ? { refused: refusal() } : decideByFirstWord(asked))
-  raw.send(describeMessage('P', 'none'), parseMessage('', 'select 1'), syncMessage, bindMessage('', '', []), executeMessage(''), syncMessage)
+  raw.send(
+    describeMessage('P', 'none'),
+    parseMessage('', 'select 1'),
+    syncMessage,
+    bindMessage('', '', []),
+    executeMessage(''),
+    syncMessage,
+  )
   expect(await raw.answers(2)).toEqual(['E 34000', 'Z I', 'E 42501', 'Z I'])
   expect(await rows()).toBe(1)
   raw.close()
@@ -104,7 +154,13 @@ test('SQL PREPARE and DEALLOCATE cannot put other text behind a name', async () 
   const raw = await gate.raw()
   raw.send(parseMessage('s', 'select 1'), bindMessage('', 's', []), executeMessage(''), syncMessage)
   await raw.answers()
-  raw.send(queryMessage('deallocate s'), queryMessage('prepare s as delete from t'), bindMessage('', 's', []), executeMessage(''), syncMessage)
+  raw.send(
+    queryMessage('deallocate s'),
+    queryMessage('prepare s as delete from t'),
+    bindMessage('', 's', []),
+    executeMessage(''),
+    syncMessage,
+  )
   expect(await raw.answers(3)).toEqual(['C DEALLOCATE', 'Z I', 'C PREPARE', 'Z I', 'E 26000', 'Z I'])
   expect(await rows()).toBe(1)
   raw.close()
@@ -121,7 +177,13 @@ test('a portal of a read, closed and declared again as something else, does not 
   expect(await raw.answers()).toEqual(['2', 'Z T'])
   raw.send(queryMessage('close p'), queryMessage("declare p cursor for select setval('pg_catalog.evil', 1)"))
   await raw.answers(2)
-  raw.send(queryMessage('rollback'), queryMessage('begin'), queryMessage('declare p cursor for select 2 /* evil */'), executeMessage('p'), syncMessage)
+  raw.send(
+    queryMessage('rollback'),
+    queryMessage('begin'),
+    queryMessage('declare p cursor for select 2 /* evil */'),
+    executeMessage('p'),
+    syncMessage,
+  )
   expect((await raw.answers(4)).at(-2)).toBe('E 34000')
   raw.close()
 })
@@ -140,9 +202,18 @@ test('a statement bound in one batch and executed in the next is decided when it
 })
 
 test('a portal re-bound to other values between is decided with those values', async () => {
-  gate.fake.decide = (asked) => (asked.payload.bindValues.some((value) => JSON.stringify(value).includes(Buffer.from('666').toString('base64'))) ? { refused: refusal() } : { kind: 'write' })
+  gate.fake.decide = (asked) =>
+    asked.payload.bindValues.some((value) => JSON.stringify(value).includes(Buffer.from('666').toString('base64')))
+      ? { refused: refusal() }
+      : { kind: 'write' }
   const raw = await gate.raw()
-  raw.send(parseMessage('s', 'insert into t values ($1)'), bindMessage('p', 's', ['1']), bindMessage('p', 's', ['666']), executeMessage('p'), syncMessage)
+  raw.send(
+    parseMessage('s', 'insert into t values ($1)'),
+    bindMessage('p', 's', ['1']),
+    bindMessage('p', 's', ['666']),
+    executeMessage('p'),
+    syncMessage,
+  )
   const answers = await raw.answers()
   expect(answers.at(-2)).toMatch(/^E (0A000|42501)$/)
   expect(await gate.server.query('select a from t where a in (1, 666)')).toEqual([])
@@ -151,12 +222,23 @@ test('a portal re-bound to other values between is decided with those values', a
 
 test('partial Execute: a suspended portal goes on, a finished cleared one does not run again', async () => {
   const raw = await gate.raw()
-  raw.send(queryMessage('begin'), parseMessage('r', 'select g from generate_series(1, 5) g'), bindMessage('pr', 'r', []), executeRows('pr', 2), syncMessage)
+  raw.send(
+    queryMessage('begin'),
+    parseMessage('r', 'select g from generate_series(1, 5) g'),
+    bindMessage('pr', 'r', []),
+    executeRows('pr', 2),
+    syncMessage,
+  )
   expect((await raw.answers(2)).slice(2)).toEqual(['1', '2', 'D 1', 'D 2', 's', 'Z T'])
   gate.fake.forget()
   raw.send(executeRows('pr', 2), syncMessage)
   expect(await raw.answers()).toEqual(['D 3', 'D 4', 's', 'Z T'])
-  raw.send(parseMessage('w', 'insert into t select generate_series(1, 3) returning a'), bindMessage('pw', 'w', []), executeRows('pw', 2), syncMessage)
+  raw.send(
+    parseMessage('w', 'insert into t select generate_series(1, 3) returning a'),
+    bindMessage('pw', 'w', []),
+    executeRows('pw', 2),
+    syncMessage,
+  )
   expect(await raw.answers()).toEqual(['1', '2', 'D 1', 'D 2', 's', 'Z T'])
   raw.send(executeRows('pw', 2), syncMessage)
   expect(await raw.answers()).toEqual(['D 3', 'C INSERT 0 1', 'Z T'])
@@ -265,12 +347,20 @@ test('the same bytes give the same answers however they are cut', async () => {
   whole.close()
   expect(expected.filter((line) => line.startsWith('E'))).toEqual(['E 42501', 'E 42501'])
   const cutEverywhere = await gate.raw()
-  expect(await play(cutEverywhere, Array.from({ length: script.length }, (_, index) => index))).toEqual(expected)
+  expect(
+    await play(
+      cutEverywhere,
+      Array.from({ length: script.length }, (_, index) => index),
+    ),
+  ).toEqual(expected)
   cutEverywhere.close()
   await fc.assert(
     fc.asyncProperty(fc.uniqueArray(fc.integer({ min: 1, max: script.length - 1 }), { maxLength: 12 }), async (cuts) => {
       const raw = await gate.raw()
-      const answers = await play(raw, cuts.toSorted((left, right) => left - right))
+      const answers = await play(
+        raw,
+        cuts.toSorted((left, right) => left - right),
+      )
       raw.close()
       expect(answers).toEqual(expected)
     }),
@@ -289,16 +379,34 @@ test('conversations of govern never reach the client, and clobber nothing of it'
     },
   })
   const raw = await gate.raw()
-  raw.send(parseMessage('', "insert into t values (100, 'x') on conflict (a) do update set b = excluded.b returning b"), bindMessage('', '', []), describeMessage('P', ''), executeMessage(''), syncMessage)
+  raw.send(
+    parseMessage('', "insert into t values (100, 'x') on conflict (a) do update set b = excluded.b returning b"),
+    bindMessage('', '', []),
+    describeMessage('P', ''),
+    executeMessage(''),
+    syncMessage,
+  )
   expect(await raw.answers()).toEqual(['1', '2', 'T', 'D x', 'C INSERT 0 1', 'Z I'])
-  raw.send(parseMessage('', 'update t set b = 1'), bindMessage('', '', []), executeMessage(''), parseMessage('', 'update t set b = 2'), bindMessage('', '', []), executeMessage(''), syncMessage)
+  raw.send(
+    parseMessage('', 'update t set b = 1'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    parseMessage('', 'update t set b = 2'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    syncMessage,
+  )
   expect(await raw.answers()).toEqual(['1', '2', 'C UPDATE 1', '1', 'E 0A000', 'Z I'])
   expect(await gate.server.query('select b from t')).toEqual([{ b: 'x' }])
   raw.close()
 })
 
 test('the answers of a skipped batch carry one error', async () => {
-  gate.fake.decide = (asked) => ({ kind: 'write', during: async ({ access }) => (access.kind === 'sql' ? void (await access.session.query('select 1')) : undefined), ...(asked.text === '' ? {} : {}) })
+  gate.fake.decide = (asked) => ({
+    kind: 'write',
+    during: async ({ access }) => (access.kind === 'sql' ? void (await access.session.query('select 1')) : undefined),
+    ...(asked.text === '' ? {} : {}),
+  })
   const raw = await gate.raw()
   raw.send(parseMessage('', 'insert into nowhere values (1)'), bindMessage('', '', []), executeMessage(''), syncMessage)
   expect(await raw.answers()).toEqual(['E 42P01', 'Z I'])

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import { checkStartup, readStartup } from './startup.ts'
 import { int32, startupMessage } from './wire.ts'
 
-const start = (pairs: readonly (readonly [string, string])[]): ReturnType<typeof checkStartup> => checkStartup(new Map([['user', 'robot'], ...pairs]))
+const start = (pairs: readonly (readonly [string, string])[]): ReturnType<typeof checkStartup> =>
+  checkStartup(new Map([['user', 'robot'], ...pairs]))
 
 test.each([
   [['standard_conforming_strings', 'off']],
@@ -41,7 +42,13 @@ test('accepts what clients send', () => {
 })
 
 test('a setting given twice in different case is garbage', () => {
-  const packet = startupMessage(new Map([['user', 'a'], ['TimeZone', 'UTC'], ['timezone', 'UTC']]))
+  const packet = startupMessage(
+    new Map([
+      ['user', 'a'],
+      ['TimeZone', 'UTC'],
+      ['timezone', 'UTC'],
+    ]),
+  )
   expect(readStartup(packet).kind).toBe('garbage')
 })
 

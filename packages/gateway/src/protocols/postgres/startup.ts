@@ -18,7 +18,8 @@ export function readStartup(bytes: Buffer): Startup {
   if (bytes.length < 8) return { kind: 'incomplete' }
   const code = bytes.readInt32BE(4)
   const major = code >> 16
-  if (code !== sslCode && code !== gssCode && code !== cancelCode && major !== 3) return { kind: 'garbage', why: `protocol ${major} is not spoken here` }
+  if (code !== sslCode && code !== gssCode && code !== cancelCode && major !== 3)
+    return { kind: 'garbage', why: `protocol ${major} is not spoken here` }
   if (bytes.length < length) return { kind: 'incomplete' }
   if (code === sslCode || code === gssCode) {
     if (length !== 8) return { kind: 'garbage', why: 'an encryption request of impossible length' }
@@ -71,7 +72,13 @@ const allowed = new Set([
 const settingBytesMax = 256
 
 export type ClientSettings =
-  | { readonly kind: 'accepted'; readonly user: string; readonly database: string; readonly settings: ReadonlyMap<string, string>; readonly protocolOptions: readonly string[] }
+  | {
+      readonly kind: 'accepted'
+      readonly user: string
+      readonly database: string
+      readonly settings: ReadonlyMap<string, string>
+      readonly protocolOptions: readonly string[]
+    }
   | { readonly kind: 'refused'; readonly message: string; readonly next: string }
 
 /** Who wants what, or why not: whatever would part the gate's reading of SQL from the server's is refused (DESIGN §12). */
@@ -114,7 +121,8 @@ function checkSetting(name: string, value: string): string | null {
   if (lower === 'standard_conforming_strings' && !['on', 'true', 'yes', '1'].includes(value.toLowerCase())) {
     return 'standard_conforming_strings must stay on: with it off the gate and the server would read strings differently'
   }
-  if (lower === 'client_encoding' && !/^['"]?(utf-?8|unicode)['"]?$/i.test(value)) return 'client_encoding must be UTF8: the gate reads nothing else'
+  if (lower === 'client_encoding' && !/^['"]?(utf-?8|unicode)['"]?$/i.test(value))
+    return 'client_encoding must be UTF8: the gate reads nothing else'
   return null
 }
 
@@ -136,4 +144,3 @@ function readOptions(options: string): readonly (readonly [string, string])[] | 
   }
   return pairs
 }
-

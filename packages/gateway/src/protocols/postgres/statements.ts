@@ -119,7 +119,11 @@ export function readParse(buffer: Buffer, at: number, end: number): ParseParts |
   if (sqlEnd === -1 || sqlEnd + 3 > end) return null
   const types = buffer.readInt16BE(sqlEnd + 1)
   if (types < 0 || sqlEnd + 3 + types * 4 !== end) return null
-  return { name: nameEnd === at + headerBytes ? '' : buffer.toString('utf8', at + headerBytes, nameEnd), sqlAt: nameEnd + 1, sqlEnd }
+  return {
+    name: nameEnd === at + headerBytes ? '' : buffer.toString('utf8', at + headerBytes, nameEnd),
+    sqlAt: nameEnd + 1,
+    sqlEnd,
+  }
 }
 
 export interface BindParts {

@@ -1,15 +1,17 @@
-import { SallyportError, type Asked, type Attendance, type Cleared, type Outcome, type Refusal, type Upstream } from '@sallyport/core'
-import { canChangeMeaning } from './fold.ts'
+import { SallyportError, type Asked, type Attendance, type Cleared, type Refusal, type Upstream } from '@sallyport/core'
+import { canChangeMeaning, mayEndTransaction } from './fold.ts'
 import { GateChannel } from './gate-channel.ts'
 import type { Held } from './held.ts'
-import { HeldTransaction, mayRunHeld, sqlStateOfError } from './held-transaction.ts'
+import { HeldRun } from './held-run.ts'
+import { HeldTransaction, mayRunHeld } from './held-transaction.ts'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
+import { conclude, outcomeOf } from './record.ts'
 import { notSupported, pendingState, refusalFields, refusedBy, type Refused } from './refusal.ts'
-import { heldBytesMax, type Ran } from './server-flow.ts'
+import type { Ran } from './server-flow.ts'
 import { bindKeptBytesMax } from './statements.ts'
-import { digestUnit, readPortalOfExecute } from './payload-digest.ts'
-import { isCopyIn, type Wanted } from './unit.ts'
+import { digestUnit } from './payload-digest.ts'
+import { hasExecute, isCopyIn, type Wanted } from './unit.ts'
 import type { SessionParts } from './session-parts.ts'
 import { client, flushMessage } from './wire.ts'
 
@@ -27,6 +29,7 @@ export class UnitRunner {
   #meaning: Meaning
   #channel: GateChannel
   #transaction: HeldTransaction
+  #heldRun: HeldRun
   #waiting = new AbortController()
   #held: Held | null = null
   #wanted: Wanted | null = null
@@ -49,6 +52,7 @@ export class UnitRunner {
       environment: backend.environment,
       access: { kind: 'sql', session: this.#channel, protect: backend.protect.channel, hold: (sql) => this.#hold(sql) },
     }
+    this.#heldRun = new HeldRun(parts, line, this.#transaction, this.upstream)
     parts.ending.addEventListener('abort', () => this.#waiting.abort())
   }
 
@@ -77,7 +81,7 @@ export class UnitRunner {
       return refusedBy(error)
     } finally {
       this.state = 'none'
-      await this.#rollBack()
+      await this.#heldRun.rollBack()
       await this.#line.backend.protect.end(this.#succeeded && this.#line.ended === null).catch(() => undefined)
     }
   }
@@ -90,18 +94,25 @@ export class UnitRunner {
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
     if (verdict.outcome === 'refused') return verdict
     if (verdict.kind === 'read') return null
-    await this.#conclude(verdict, { result: 'failed', detail: 'not sent: its portal was bound as a read' })
+    await conclude(this.#parts, verdict, { result: 'failed', detail: 'not sent: its portal was bound as a read' })
     return notSupported('This portal is no longer a plain read.', 'Bind it again.')
   }
 
   async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
     if (isCopyIn(wanted.text)) return notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
     if (this.stale && !this.#line.isFailed) {
-      if (this.#line.executes > 0) return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')
+      if (this.#line.executes > 0)
+        return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')
       await this.refreshMeaning()
     }
     const digest = digestUnit(wanted.unit)
-    if (digest === null) return { code: 'protocol_violation', message: 'The statement is malformed.', notDone: 'It was not run.', next: 'Report this to whoever wrote the client.' }
+    if (digest === null)
+      return {
+        code: 'protocol_violation',
+        message: 'The statement is malformed.',
+        notDone: 'It was not run.',
+        next: 'Report this to whoever wrote the client.',
+      }
     this.state = 'asking'
     const verdict = await this.#parts.gate.govern.ask(this.#asked(wanted, digest), this.#attendance())
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
@@ -111,7 +122,8 @@ export class UnitRunner {
 
   /** The session ended while govern worked: what was cleared is not run, and that is on the log. */
   async #endedMeanwhile(verdict: Cleared | Refusal): Promise<Refused> {
-    if (verdict.outcome === 'cleared' && verdict.kind !== 'read') await this.#conclude(verdict, { result: 'failed', detail: 'not sent: the session ended first' })
+    if (verdict.outcome === 'cleared' && verdict.kind !== 'read')
+      await conclude(this.#parts, verdict, { result: 'failed', detail: 'not sent: the session ended first' })
     return { code: 'killed', message: 'The session ended.', notDone: 'The statement was not run.', next: 'Connect again.' }
   }
 
@@ -155,11 +167,19 @@ export class UnitRunner {
   async #hold(sql: string): Promise<void> {
     const wanted = this.#wanted
     const held = this.#held
-    if (wanted === null || held === null) throw unsupported('No statement is being decided.', 'Report this: it is a defect of the gate.')
+    if (wanted === null || held === null)
+      throw unsupported('No statement is being decided.', 'Report this: it is a defect of the gate.')
     if (this.#transaction.kind === 'none') {
-      if (!mayRunHeld(wanted.text)) throw unsupported('This text controls transactions, and one of its statements must be held until it is counted.', 'Send its statements one by one.')
+      if (!mayRunHeld(wanted.text))
+        throw unsupported(
+          'This text controls transactions, and one of its statements must be held until it is counted.',
+          'Send its statements one by one.',
+        )
       if (wanted.portal !== null && !(await this.#syncFollows(held, wanted.unit.bytes.length))) {
-        throw unsupported('This statement must be held until it is counted, and more follows it before Sync.', 'Send Sync right after its Execute.')
+        throw unsupported(
+          'This statement must be held until it is counted, and more follows it before Sync.',
+          'Send Sync right after its Execute.',
+        )
       }
     }
     await this.#transaction.hold(sql)
@@ -177,18 +197,27 @@ export class UnitRunner {
 
   async #runCleared(cleared: Cleared, wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
     const isHeld = this.#transaction.kind !== 'none'
-    const changing = this.careful || canChangeMeaning(wanted.text, cleared.kind)
+    const changing = canChangeMeaning(wanted.text, cleared.kind) || (this.careful && mayEndTransaction(wanted.text))
     if (cleared.counted && !isHeld) {
-      await this.#conclude(cleared, { result: 'failed', detail: 'not sent: it must be counted and is not held' })
-      return { code: 'internal', message: 'The statement must be counted, and nothing holds it.', notDone: 'It was not run.', next: 'Report this: it is a defect of the gate.' }
+      await conclude(this.#parts, cleared, { result: 'failed', detail: 'not sent: it must be counted and is not held' })
+      return {
+        code: 'internal',
+        message: 'The statement must be counted, and nothing holds it.',
+        notDone: 'It was not run.',
+        next: 'Report this: it is a defect of the gate.',
+      }
     }
     if (cleared.kind === 'read' && !changing && !isHeld) {
       this.#sendRead(cleared, wanted, held, end)
       return null
     }
     if (wanted.portal !== null && !hasExecute(wanted)) {
-      if (cleared.kind !== 'read') await this.#conclude(cleared, { result: 'failed', detail: 'not sent: Bind came without Execute' })
-      return notSupported('A statement that is not a plain read must be bound and executed in one go.', 'Send Execute right after Bind.')
+      if (cleared.kind !== 'read')
+        await conclude(this.#parts, cleared, { result: 'failed', detail: 'not sent: Bind came without Execute' })
+      return notSupported(
+        'A statement that is not a plain read must be bound and executed in one go.',
+        'Send Execute right after Bind.',
+      )
     }
     return this.#watch(cleared, wanted, held, end, isHeld, changing)
   }
@@ -216,7 +245,14 @@ export class UnitRunner {
   }
 
   /** Sends and stays until it has run: nothing else of this client may pass before. */
-  async #watch(cleared: Cleared, wanted: Wanted, held: Held, end: number, isHeld: boolean, changing: boolean): Promise<Refused | null> {
+  async #watch(
+    cleared: Cleared,
+    wanted: Wanted,
+    held: Held,
+    end: number,
+    isHeld: boolean,
+    changing: boolean,
+  ): Promise<Refused | null> {
     const line = this.#line
     await line.flow.quiet()
     const tail = wanted.portal === null ? { bytes: wanted.unit.bytes, end, ready: true } : this.#withSync(wanted, held, end)
@@ -226,8 +262,9 @@ export class UnitRunner {
       this.state = 'running'
       line.send(cleared.clearance, { ...wanted.unit, bytes: tail.bytes })
     } catch (error) {
+      line.flow.unwatch()
       line.flow.release()
-      await this.#conclude(cleared, { result: 'failed', detail: 'not sent' })
+      await conclude(this.#parts, cleared, { result: 'failed', detail: 'not sent' })
       return refusedBy(error)
     }
     held.drop(tail.end)
@@ -239,7 +276,7 @@ export class UnitRunner {
     this.state = 'none'
     const portal = wanted.portal === null ? undefined : line.statements.portal(wanted.portal)
     if (came.result === 'completed' && portal?.kind === 'cleared') portal.suspended = came.suspended
-    const refused = isHeld ? await this.#finishHeld(cleared, came) : this.#finish(cleared, came)
+    const refused = isHeld ? await this.#heldRun.finish(cleared, came) : this.#finish(cleared, came)
     this.#succeeded = came.result === 'completed' && refused === null
     if (changing) await this.#afterChange(cleared, wanted)
     return refused
@@ -267,74 +304,7 @@ export class UnitRunner {
 
   #finish(cleared: Cleared, ran: Ran): null {
     if (cleared.kind === 'read') return null
-    void this.#conclude(cleared, outcomeOf(ran))
-    return null
-  }
-
-  async #finishHeld(cleared: Cleared, ran: Ran): Promise<Refused | null> {
-    const line = this.#line
-    if (ran.result === 'broken') {
-      await this.#conclude(cleared, outcomeOf(ran))
-      return null
-    }
-    const answer = line.flow.release()
-    // What failed is held back with the rest: the gate may speak on.
-    line.flow.errored = false
-    if (ran.result === 'failed') {
-      if (this.#transaction.kind === 'gate') await this.#rollBack()
-      this.#transaction.kind = 'none'
-      await this.#conclude(cleared, outcomeOf(ran))
-      return this.#answer(answer ?? [], true)
-    }
-    if (!this.#transaction.isIntact) return this.#lost(cleared, 'The statement ended the transaction that held it.')
-    const refused = await this.#settle(cleared, answer === null)
-    if (refused !== null) {
-      await this.#rollBack()
-      await this.#conclude(cleared, { result: 'failed', detail: `rolled back: ${refused.code}` })
-      return refused
-    }
-    const ended = await this.#transaction.finish().catch(() => 'broken' as const)
-    if (ended === 'broken') return this.#lost(cleared, 'The connection broke at commit.')
-    await this.#conclude(cleared, ended === null ? outcomeOf(ran) : { result: 'failed', detail: `SQLSTATE ${sqlStateOfError(ended.error)} at commit` })
-    return ended === null ? this.#answer(answer ?? [], false) : this.#answer([ended.error], true)
-  }
-
-  /** Nobody can tell any more whether it lasts: said so on the log, and the session ends. */
-  async #lost(cleared: Cleared, why: string): Promise<null> {
-    this.#transaction.kind = 'none'
-    await this.#conclude(cleared, { result: 'unknown', detail: why })
-    this.#parts.end(why, 'upstream_failed')
-    return null
-  }
-
-  /** A transaction of the gate's that can't be ended would hold locks, and take the agent's next statements in: then the session ends. */
-  async #rollBack(): Promise<void> {
-    if (this.#transaction.kind === 'none' || this.#line.ended !== null) return
-    try {
-      await this.#transaction.rollBack()
-    } catch {
-      this.#parts.end('The transaction of a refused statement could not be rolled back.', 'upstream_failed')
-    }
-  }
-
-  async #settle(cleared: Cleared, tooMuch: boolean): Promise<Refused | null> {
-    if (tooMuch) {
-      const message = `The statement answered with more than ${heldBytesMax} bytes before its rows were counted.`
-      return { code: 'too_large', message, notDone: 'It was rolled back.', next: 'Leave RETURNING out, or change fewer rows at a time.' }
-    }
-    if (!cleared.counted) return null
-    try {
-      return await this.#parts.gate.govern.settle(cleared.clearance, this.upstream)
-    } catch (error) {
-      return { ...refusedBy(error), notDone: 'The statement was rolled back.' }
-    }
-  }
-
-  /** Gives the client what was held back, and ReadyForQuery in the server's place. */
-  #answer(messages: readonly Buffer[], failed: boolean): null {
-    if (messages.length > 0) this.#line.toClient(Buffer.concat(messages))
-    this.#line.flow.errored ||= failed
-    this.#line.ready()
+    void conclude(this.#parts, cleared, outcomeOf(ran))
     return null
   }
 
@@ -351,18 +321,6 @@ export class UnitRunner {
     await this.refreshMeaning().catch(() => undefined)
   }
 
-  async #conclude(cleared: Cleared, outcome: Outcome): Promise<void> {
-    const concluding = this.#parts.gate.govern.conclude(cleared.clearance, outcome)
-    this.#parts.pending.add(concluding)
-    try {
-      await concluding
-    } catch (error) {
-      this.#parts.end('The outcome of a statement could not be written to the log.', refusedBy(error).code)
-    } finally {
-      this.#parts.pending.delete(concluding)
-    }
-  }
-
   /** Says no, as the server would have: an open transaction is aborted. True: a Sync of the client's is still to come. */
   async refuse(refused: Refused, simple: boolean): Promise<boolean> {
     const told = await this.#line.abort()
@@ -373,28 +331,6 @@ export class UnitRunner {
     if (!simple && !this.#tookSync) return true
     this.#line.ready()
     return false
-  }
-}
-
-function hasExecute({ unit, portal }: Wanted): boolean {
-  if (portal === null) return true
-  let at = 0
-  while (at + 5 <= unit.bytes.length) {
-    const end = at + 1 + unit.bytes.readInt32BE(at + 1)
-    if (unit.bytes[at] === client.execute) return readPortalOfExecute(unit.bytes, at, end) === portal
-    at = end
-  }
-  return false
-}
-
-function outcomeOf(ran: Ran): Outcome {
-  switch (ran.result) {
-    case 'completed':
-      return { result: 'succeeded', ...(ran.rows === undefined ? {} : { rows: ran.rows }), ...(ran.suspended ? { detail: 'stopped at its row limit' } : {}) }
-    case 'failed':
-      return { result: 'failed', detail: ran.skipped ? 'not run: an earlier statement of the batch failed' : `SQLSTATE ${ran.sqlState}` }
-    case 'broken':
-      return { result: 'unknown', detail: 'the connection ended before the upstream answered' }
   }
 }
 

@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import type { Json } from '@sallyport/core'
+import { readPortalOfExecute } from './payload-digest.ts'
 import { bindValueText, readBindValues, readParameterTypes, type BindValue, type Statement } from './statements.ts'
 import type { Unit } from './upstreams.ts'
-import { headerBytes } from './wire.ts'
+import { client, headerBytes } from './wire.ts'
 
 /** One statement about to be asked about: what runs, what it says, what is bound. */
 export interface Wanted {
@@ -25,18 +26,41 @@ export function readQueryText(message: Buffer): string | null {
 }
 
 export function wantQuery(message: Buffer, text: string, key: string | null): Wanted {
-  return { unit: { bytes: message, parsed: null }, text, key, bindValues: [], decoded: { sql: text }, portal: null, statement: null }
+  return {
+    unit: { bytes: message, parsed: null },
+    text,
+    key,
+    bindValues: [],
+    decoded: { sql: text },
+    portal: null,
+    statement: null,
+  }
 }
 
 /** Null when the Bind is malformed or the SQL is not UTF-8. `bytes` begins with Bind. */
-export function wantBind(bytes: Buffer, bindEnd: number, valuesAt: number, portal: string, statement: Statement, key: string | null): Wanted | null {
+export function wantBind(
+  bytes: Buffer,
+  bindEnd: number,
+  valuesAt: number,
+  portal: string,
+  statement: Statement,
+  key: string | null,
+): Wanted | null {
   const sql = statement.parsed.subarray(0, statement.sqlBytes)
   const values = readBindValues(bytes.subarray(0, bindEnd), valuesAt, readParameterTypes(statement.parsed, statement.sqlBytes))
   if (values === null || !isUtf8(sql)) return null
   const text = sql.toString('utf8')
   const texts = values.map(bindValueText)
   const decoded: Json = texts.every((value) => value !== undefined) ? { sql: text, bindValues: texts } : { sql: text }
-  return { unit: { bytes, parsed: statement.parsed }, text, key, bindValues: values.map(bindValueJson), decoded, portal, statement }
+  return {
+    unit: { bytes, parsed: statement.parsed },
+    text,
+    key,
+    bindValues: values.map(bindValueJson),
+    decoded,
+    portal,
+    statement,
+  }
 }
 
 function bindValueJson({ type, format, value }: BindValue): Json {
@@ -46,4 +70,16 @@ function bindValueJson({ type, format, value }: BindValue): Json {
 /** COPY … FROM STDIN, which this half does not carry. What slips past is stopped when the server asks for the data. */
 export function isCopyIn(text: string): boolean {
   return /(?:^|;)(?:\s|--[^\n]*\n|\/\*.*?\*\/)*copy\b[\s\S]*?\bfrom\b[\s\S]*?\bstdin\b/i.test(text)
+}
+
+/** Whether the unit runs anything: a Bind may come alone. */
+export function hasExecute({ unit, portal }: Wanted): boolean {
+  if (portal === null) return true
+  let at = 0
+  while (at + 5 <= unit.bytes.length) {
+    const end = at + 1 + unit.bytes.readInt32BE(at + 1)
+    if (unit.bytes[at] === client.execute) return readPortalOfExecute(unit.bytes, at, end) === portal
+    at = end
+  }
+  return false
 }

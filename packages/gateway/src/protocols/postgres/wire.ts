@@ -100,24 +100,29 @@ function fieldBytes(fields: ErrorFields): Buffer {
 export const errorResponse = (fields: ErrorFields): Buffer => frame(server.error, fieldBytes(fields))
 export const noticeResponse = (fields: ErrorFields): Buffer => frame(server.notice, fieldBytes(fields))
 export const readyForQuery = (status: number): Buffer => Buffer.from([server.ready, 0, 0, 0, 5, status])
-export const parameterStatus = (name: string, value: string): Buffer => frame(server.parameterStatus, zeroTerminated(name), zeroTerminated(value))
+export const parameterStatus = (name: string, value: string): Buffer =>
+  frame(server.parameterStatus, zeroTerminated(name), zeroTerminated(value))
 export const backendKeyData = (pid: number, secret: Buffer): Buffer => frame(server.backendKey, int32(pid), secret)
 /** AuthenticationOk 0, SASL 10, SASLContinue 11, SASLFinal 12. */
-export const authentication = (kind: 0 | 10 | 11 | 12, body: Buffer = Buffer.alloc(0)): Buffer => frame(server.authentication, int32(kind), body)
+export const authentication = (kind: 0 | 10 | 11 | 12, body: Buffer = Buffer.alloc(0)): Buffer =>
+  frame(server.authentication, int32(kind), body)
 /** Tells a client that asked for a newer minor version, or for protocol options, that it gets 3.0 without them. */
 export const negotiateVersion = (unknownOptions: readonly string[]): Buffer =>
   frame(server.negotiate, int32(protocol30), int32(unknownOptions.length), ...unknownOptions.map(zeroTerminated))
 
 export const queryMessage = (sql: string): Buffer => frame(client.query, zeroTerminated(sql))
-export const parseMessage = (name: string, sql: string): Buffer => frame(client.parse, zeroTerminated(name), zeroTerminated(sql), int16(0))
+export const parseMessage = (name: string, sql: string): Buffer =>
+  frame(client.parse, zeroTerminated(name), zeroTerminated(sql), int16(0))
 export const executeMessage = (portal: string): Buffer => frame(client.execute, zeroTerminated(portal), int32(0))
-export const closeMessage = (kind: 'S' | 'P', name: string): Buffer => frame(client.close, Buffer.from(kind), zeroTerminated(name))
+export const closeMessage = (kind: 'S' | 'P', name: string): Buffer =>
+  frame(client.close, Buffer.from(kind), zeroTerminated(name))
 export const syncMessage = Buffer.from([client.sync, 0, 0, 0, 4])
 export const flushMessage = Buffer.from([client.flush, 0, 0, 0, 4])
 export const terminateMessage = Buffer.from([client.terminate, 0, 0, 0, 4])
 export const copyDoneMessage = Buffer.from([client.copyDone, 0, 0, 0, 4])
 export const copyFailMessage = (why: string): Buffer => frame(client.copyFail, zeroTerminated(why))
-export const copyDataMessage = (bytes: Uint8Array): Buffer => frame(client.copyData, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+export const copyDataMessage = (bytes: Uint8Array): Buffer =>
+  frame(client.copyData, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
 
 /** All values as text; results as text. */
 export function bindMessage(portal: string, statement: string, values: readonly (string | null)[]): Buffer {

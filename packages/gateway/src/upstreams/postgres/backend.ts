@@ -56,7 +56,12 @@ export class SocketBackend implements Backend {
   send(clearance: Clearance, unit: Unit, before: Buffer | null): boolean {
     const digest = digestUnit(unit)
     if (digest === null || this.#destroyed) {
-      throw new SallyportError('clearance_invalid', 'What was to be sent is not one statement, or the connection has ended.', 'Nothing was sent upstream.', 'Send the request again; if it repeats, report it: this is a defect of the gate.')
+      throw new SallyportError(
+        'clearance_invalid',
+        'What was to be sent is not one statement, or the connection has ended.',
+        'Nothing was sent upstream.',
+        'Send the request again; if it repeats, report it: this is a defect of the gate.',
+      )
     }
     const { socket } = this.#connected
     spendClearance(clearance, digest, this.#killEpoch())

@@ -2,7 +2,18 @@ import { createHash } from 'node:crypto'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { SallyportError } from '@sallyport/core'
-import { cancelRequest, frame, headerBytes, int32, readErrorFields, server, sslCode, startupMessage, zeroTerminated, client } from '../../protocols/postgres/wire.ts'
+import {
+  cancelRequest,
+  frame,
+  headerBytes,
+  int32,
+  readErrorFields,
+  server,
+  sslCode,
+  startupMessage,
+  zeroTerminated,
+  client,
+} from '../../protocols/postgres/wire.ts'
 import { answerScram, startScram } from './scram-client.ts'
 import type { Target } from './target.ts'
 
@@ -49,13 +60,20 @@ export async function connectTarget(name: string, target: Target, options: Conne
 function unavailable(name: string, error: unknown): SallyportError {
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? ` (${error.code})` : ''
   const why = error instanceof StartFailed ? `: ${error.message}` : code
-  return new SallyportError('upstream_unavailable', `The upstream ${name} can't be reached${why}.`, 'No session was opened.', 'Try again; if it stays, show this to whoever runs the gate.')
+  return new SallyportError(
+    'upstream_unavailable',
+    `The upstream ${name} can't be reached${why}.`,
+    'No session was opened.',
+    'Try again; if it stays, show this to whoever runs the gate.',
+  )
 }
 
 class StartFailed extends Error {}
 
 async function openSocket(target: Target): Promise<Socket> {
-  const socket = target.host.startsWith('/') ? connectTcp(`${target.host}/.s.PGSQL.${target.port}`) : connectTcp({ host: target.host, port: target.port })
+  const socket = target.host.startsWith('/')
+    ? connectTcp(`${target.host}/.s.PGSQL.${target.port}`)
+    : connectTcp({ host: target.host, port: target.port })
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve)
     socket.once('error', reject)
@@ -140,13 +158,17 @@ class StartReader {
 }
 
 async function start(reader: StartReader, socket: Socket, target: Target, options: ConnectOptions): Promise<Connected> {
-  socket.write(startupMessage(new Map([['user', target.user], ['database', target.database], ['client_encoding', 'UTF8'], ...options.settings])))
+  socket.write(
+    startupMessage(
+      new Map([['user', target.user], ['database', target.database], ['client_encoding', 'UTF8'], ...options.settings]),
+    ),
+  )
   const parameters = new Map<string, string>()
   let pid = 0
   let secret = Buffer.alloc(4)
   for (;;) {
     const message = await reader.next()
-    switch (message[0]) {
+    switch (message[0] ?? 0) {
       case server.authentication:
         await authenticate(message, reader, socket, target, options.weakAuthentication)
         break
@@ -179,7 +201,13 @@ function checkReading(parameters: ReadonlyMap<string, string>): void {
 
 const weak = 'it asks for a weak way to authenticate, which is not configured'
 
-async function authenticate(message: Buffer, reader: StartReader, socket: Socket, target: Target, weakAllowed: boolean): Promise<void> {
+async function authenticate(
+  message: Buffer,
+  reader: StartReader,
+  socket: Socket,
+  target: Target,
+  weakAllowed: boolean,
+): Promise<void> {
   const kind = message.readInt32BE(headerBytes)
   switch (kind) {
     case 0:
@@ -191,8 +219,13 @@ async function authenticate(message: Buffer, reader: StartReader, socket: Socket
       return
     case 5: {
       if (!weakAllowed) throw new StartFailed(weak)
-      const inner = createHash('md5').update(target.password + target.user).digest('hex')
-      const outer = createHash('md5').update(inner).update(message.subarray(headerBytes + 4, headerBytes + 8)).digest('hex')
+      const inner = createHash('md5')
+        .update(target.password + target.user)
+        .digest('hex')
+      const outer = createHash('md5')
+        .update(inner)
+        .update(message.subarray(headerBytes + 4, headerBytes + 8))
+        .digest('hex')
       socket.write(frame(client.password, zeroTerminated(`md5${outer}`)))
       return
     }
@@ -204,7 +237,13 @@ async function authenticate(message: Buffer, reader: StartReader, socket: Socket
 }
 
 async function proveByScram(offer: Buffer, reader: StartReader, socket: Socket, target: Target): Promise<void> {
-  if (!offer.toString('latin1', headerBytes + 4).split('\0').includes('SCRAM-SHA-256')) throw new StartFailed('it does not offer SCRAM-SHA-256')
+  if (
+    !offer
+      .toString('latin1', headerBytes + 4)
+      .split('\0')
+      .includes('SCRAM-SHA-256')
+  )
+    throw new StartFailed('it does not offer SCRAM-SHA-256')
   const scram = startScram()
   const first = Buffer.from(scram.message)
   socket.write(frame(client.password, zeroTerminated('SCRAM-SHA-256'), int32(first.length), first))
@@ -216,7 +255,8 @@ async function proveByScram(offer: Buffer, reader: StartReader, socket: Socket, 
 
 function saslText(message: Buffer, kind: number): string {
   if (message[0] === server.error) throw new StartFailed(`it answered SQLSTATE ${readErrorFields(message).get('C') ?? 'XX000'}`)
-  if (message[0] !== server.authentication || message.readInt32BE(headerBytes) !== kind) throw new StartFailed('it broke off the SCRAM exchange')
+  if (message[0] !== server.authentication || message.readInt32BE(headerBytes) !== kind)
+    throw new StartFailed('it broke off the SCRAM exchange')
   return message.toString('utf8', headerBytes + 4)
 }
 

@@ -13,7 +13,12 @@ export class OwnLine implements Conversable {
 
   constructor({ socket }: Connected) {
     this.#socket = socket
-    this.#flow = new ServerFlow({ toClient: () => undefined, toServer: () => undefined, batchFailed: () => undefined, broken: () => this.close() })
+    this.#flow = new ServerFlow({
+      toClient: () => undefined,
+      toServer: () => undefined,
+      batchFailed: () => undefined,
+      broken: () => this.close(),
+    })
     socket.on('data', (chunk: Buffer) => this.#flow.receive(chunk))
     socket.once('close', () => this.close())
     socket.resume()
@@ -64,7 +69,12 @@ export class OwnLine implements Conversable {
 }
 
 function gone(): SallyportError {
-  return new SallyportError('upstream_unavailable', 'The gate\'s own connection to the upstream is closed.', 'Nothing was done by it.', 'Try again.')
+  return new SallyportError(
+    'upstream_unavailable',
+    "The gate's own connection to the upstream is closed.",
+    'Nothing was done by it.',
+    'Try again.',
+  )
 }
 
 /** Opens when first used; each request has one transaction on it. */

@@ -29,7 +29,8 @@ export async function answerScram(start: ScramStart, challenge: string, password
   const [, nonce, salt, rounds] = match ?? []
   if (nonce === undefined || salt === undefined || rounds === undefined) return null
   const iterations = Number(rounds)
-  if (!nonce.startsWith(start.nonce) || nonce.length <= start.nonce.length || iterations < 1 || iterations > iterationsMax) return null
+  if (!nonce.startsWith(start.nonce) || nonce.length <= start.nonce.length || iterations < 1 || iterations > iterationsMax)
+    return null
   const salted = await derive(password.normalize('NFKC'), Buffer.from(salt, 'base64'), iterations, 32, 'sha256')
   const clientKey = createHmac('sha256', salted).update('Client Key').digest()
   const storedKey = createHash('sha256').update(clientKey).digest()

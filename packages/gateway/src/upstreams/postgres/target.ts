@@ -18,7 +18,8 @@ const modes = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 /** Reads a connection URL. `prefer` and `allow` are refused: they fall back to plain text without a word. */
 export function readTarget(name: string, url: string): Target {
   const parsed = URL.parse(url)
-  if (parsed === null || !['postgres:', 'postgresql:'].includes(parsed.protocol)) throw badTarget(name, 'its URL is not a postgres:// URL')
+  if (parsed === null || !['postgres:', 'postgresql:'].includes(parsed.protocol))
+    throw badTarget(name, 'its URL is not a postgres:// URL')
   const user = decodeURIComponent(parsed.username)
   if (user === '') throw badTarget(name, 'its URL names no user')
   const wanted = parsed.searchParams.get('sslmode') ?? 'disable'
@@ -40,10 +41,21 @@ function readRoot(name: string, file: string): Buffer {
   try {
     return readFileSync(file)
   } catch (error) {
-    throw new SallyportError('upstream_unavailable', `The root certificate of upstream ${name} can't be read.`, 'No connection was made.', 'Mend sslrootcert in its URL.', { cause: error })
+    throw new SallyportError(
+      'upstream_unavailable',
+      `The root certificate of upstream ${name} can't be read.`,
+      'No connection was made.',
+      'Mend sslrootcert in its URL.',
+      { cause: error },
+    )
   }
 }
 
 function badTarget(name: string, why: string): SallyportError {
-  return new SallyportError('upstream_unavailable', `The upstream ${name} can't be used: ${why}.`, 'No connection was made.', 'Mend the URL of this upstream.')
+  return new SallyportError(
+    'upstream_unavailable',
+    `The upstream ${name} can't be used: ${why}.`,
+    'No connection was made.',
+    'Mend the URL of this upstream.',
+  )
 }

@@ -33,15 +33,28 @@ export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[],
   const known = new Map<string, Known>()
   for (const settings of list) {
     const { name } = settings
-    known.set(name, { settings, use: readTarget(name, settings.useUrl), protect: readTarget(name, settings.protectUrl), identity: null })
+    known.set(name, {
+      settings,
+      use: readTarget(name, settings.useUrl),
+      protect: readTarget(name, settings.protectUrl),
+      identity: null,
+    })
   }
-  return { open: (name, options) => openBackend(known, killSwitch, name, options), openProtected: (name) => openProtected(known, name) }
+  return {
+    open: (name, options) => openBackend(known, killSwitch, name, options),
+    openProtected: (name) => openProtected(known, name),
+  }
 }
 
 function find(known: ReadonlyMap<string, Known>, name: string): Known {
   const upstream = known.get(name)
   if (upstream !== undefined) return upstream
-  throw new SallyportError('not_in_scope', `There is no upstream ${JSON.stringify(name.slice(0, 64))}.`, 'No session was opened.', 'Give the name of an upstream as database.')
+  throw new SallyportError(
+    'not_in_scope',
+    `There is no upstream ${JSON.stringify(name.slice(0, 64))}.`,
+    'No session was opened.',
+    'Give the name of an upstream as database.',
+  )
 }
 
 function protectOf(upstream: Known, identity: string): LazyProtect {
@@ -58,11 +71,21 @@ async function openProtected(known: ReadonlyMap<string, Known>, name: string): P
   const protect = protectOf(found, identity)
   const { channel } = protect
   const hold = async (sql: string): Promise<void> => void (await channel.query(sql === '' ? 'SELECT' : sql))
-  const upstream: Upstream = { name, identity, environment: found.settings.environment, access: { kind: 'sql', session: channel, protect: channel, hold } }
+  const upstream: Upstream = {
+    name,
+    identity,
+    environment: found.settings.environment,
+    access: { kind: 'sql', session: channel, protect: channel, hold },
+  }
   return { upstream, end: (commit) => protect.end(commit), close: () => protect.close() }
 }
 
-async function openBackend(known: ReadonlyMap<string, Known>, killSwitch: KillSwitch, name: string, options: BackendOptions): Promise<Backend> {
+async function openBackend(
+  known: ReadonlyMap<string, Known>,
+  killSwitch: KillSwitch,
+  name: string,
+  options: BackendOptions,
+): Promise<Backend> {
   const upstream = find(known, name)
   const { id, subject } = options.session
   const settings = new Map(options.settings)
@@ -81,9 +104,19 @@ const connectTimeoutMs = 8_000
 const neverAborted = new AbortController().signal
 const protectSettings = new Map([['application_name', 'sallyport protect']])
 
-function connect(upstream: Known, target: Target, settings: ReadonlyMap<string, string>, signal: AbortSignal): Promise<Connected> {
+function connect(
+  upstream: Known,
+  target: Target,
+  settings: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<Connected> {
   const { name, weakAuthentication = false } = upstream.settings
-  return connectTarget(name, target, { settings, signal, weakAuthentication, timeoutMs: upstream.settings.connectTimeoutMs ?? connectTimeoutMs })
+  return connectTarget(name, target, {
+    settings,
+    signal,
+    weakAuthentication,
+    timeoutMs: upstream.settings.connectTimeoutMs ?? connectTimeoutMs,
+  })
 }
 
 function identify(upstream: Known): Promise<string> {
@@ -106,11 +139,15 @@ async function askIdentity(upstream: Known): Promise<string> {
 /** System identifier and database oid; on servers that keep the identifier to superusers, address and oid. */
 async function readIdentity(upstream: Known, line: OwnLine): Promise<string> {
   const channel = new GateChannel(line)
-  const [database] = await channel.query('SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()')
+  const [database] = await channel.query(
+    'SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()',
+  )
   const oid = database?.[0] ?? 'unknown'
   const system = await channel.query('SELECT system_identifier::text FROM pg_catalog.pg_control_system()').catch(() => [])
   const identifier = system[0]?.[0]
-  return typeof identifier === 'string' ? `${identifier}:${oid}` : `${upstream.protect.host}:${upstream.protect.port}/${upstream.protect.database}:${oid}`
+  return typeof identifier === 'string'
+    ? `${identifier}:${oid}`
+    : `${upstream.protect.host}:${upstream.protect.port}/${upstream.protect.database}:${oid}`
 }
 
 /** The address may have come to mean another server since the identity was asked. */
@@ -118,5 +155,10 @@ async function checkSame(upstream: Known, line: OwnLine, identity: string): Prom
   const now = await readIdentity(upstream, line)
   if (now === identity) return
   line.close()
-  throw new SallyportError('target_changed', `The upstream ${upstream.settings.name} is another database than when this session began.`, 'Nothing was done.', 'Connect again.')
+  throw new SallyportError(
+    'target_changed',
+    `The upstream ${upstream.settings.name} is another database than when this session began.`,
+    'Nothing was done.',
+    'Connect again.',
+  )
 }

@@ -1,0 +1,145 @@
+import type { Govern, Session } from '@sallyport/core'
+import type { Line } from './line.ts'
+import type { Meaning } from './meaning.ts'
+import { readPortalOfExecute } from './payload-digest.ts'
+import { bindKeptBytesMax, portalsMax, readBindNames, readParse, statementsMax, type Statement } from './statements.ts'
+import { isCopyIn } from './unit.ts'
+import type { UnitRunner } from './unit-runner.ts'
+import { client, headerBytes, reservedPrefix } from './wire.ts'
+
+/** Knows of each message of a client whether it may pass at once: remembered reads, and what runs nothing. */
+export class FastPath {
+  /** What recall threw: the log or the kill switch says stop. */
+  stop: unknown = null
+  #govern: Govern
+  #session: Session
+  #line: Line
+  #meaning: Meaning
+  #runner: UnitRunner
+
+  constructor(govern: Govern, session: Session, line: Line, meaning: Meaning, runner: UnitRunner) {
+    this.#govern = govern
+    this.#session = session
+    this.#line = line
+    this.#meaning = meaning
+    this.#runner = runner
+  }
+
+  /** True when the message may be forwarded now; it is then counted as forwarded. */
+  passes(type: number, bytes: Buffer, at: number, next: number): boolean {
+    const line = this.#line
+    switch (type) {
+      case client.query:
+        return this.#passesQuery(bytes, at, next)
+      case client.bind:
+        return this.#passesBind(bytes, at, next)
+      case client.execute:
+        return this.#passesExecute(bytes, at, next)
+      case client.sync:
+        if (next !== at + headerBytes) return false
+        line.flow.outstanding += 1
+        line.endBatch()
+        return true
+      case client.parse:
+        return this.#passesParse(bytes, at, next)
+      case client.describe:
+      case client.flush:
+        line.touched = true
+        return true
+      case client.close:
+        return this.#passesClose(bytes, at, next)
+      default:
+        return false
+    }
+  }
+
+  #recalls(key: string | null): boolean {
+    if (key === null || this.#runner.careful || this.#runner.stale) return false
+    try {
+      return this.#govern.recall(this.#session, key)
+    } catch (error) {
+      this.stop = error
+      return false
+    }
+  }
+
+  #passesQuery(bytes: Buffer, at: number, next: number): boolean {
+    const line = this.#line
+    if (line.touched || bytes[next - 1] !== 0) return false
+    if (!this.#recalls(this.#meaning.keys.write(bytes, at + headerBytes, next - 1))) return false
+    line.statements.close('')
+    line.flow.outstanding += 1
+    line.endBatch()
+    return true
+  }
+
+  #passesParse(bytes: Buffer, at: number, next: number): boolean {
+    const parts = readParse(bytes, at, next)
+    if (parts === null || parts.name.startsWith(reservedPrefix)) return false
+    const line = this.#line
+    if (line.statements.size >= statementsMax) return false
+    const first = (bytes[parts.sqlAt] ?? 0) | 0x20
+    const mayCopy = !(first >= 0x61 && first <= 0x7a) || first === 0x63
+    if (mayCopy && isCopyIn(bytes.toString('utf8', parts.sqlAt, parts.sqlEnd))) return false
+    const parsed = bytes.subarray(parts.sqlAt, next)
+    const statement: Statement = {
+      name: parts.name,
+      // A name can live for long: its text must not keep a whole chunk alive.
+      parsed: parts.name === '' ? parsed : Buffer.from(parsed),
+      sqlBytes: parts.sqlEnd - parts.sqlAt,
+      batch: line.batch,
+      ordinal: line.parses,
+      key: this.#meaning.keys.write(bytes, parts.sqlAt, parts.sqlEnd),
+      keyEpoch: this.#meaning.epoch,
+    }
+    line.statements.parse(statement, line.flow.batchesDone)
+    line.parses += 1
+    line.touched = true
+    return true
+  }
+
+  keyOf(statement: Statement): string | null {
+    if (statement.keyEpoch !== this.#meaning.epoch) {
+      statement.key = this.#meaning.keys.write(statement.parsed, 0, statement.sqlBytes)
+      statement.keyEpoch = this.#meaning.epoch
+    }
+    return statement.key
+  }
+
+  /** Same batch: an error skips the use too. Else its batch must be done, so that the registry is right. */
+  isSure(batch: number): boolean {
+    return batch === this.#line.batch || this.#line.flow.batchesDone > batch
+  }
+
+  #passesBind(bytes: Buffer, at: number, next: number): boolean {
+    const names = readBindNames(bytes, at, next)
+    if (names === null || names.portal.startsWith(reservedPrefix)) return false
+    const line = this.#line
+    const statement = line.statements.get(names.statement)
+    if (statement === undefined || !this.isSure(statement.batch) || line.statements.portalCount >= portalsMax) return false
+    if (!this.#recalls(this.keyOf(statement))) return false
+    const short = next - at <= bindKeptBytesMax
+    const bind = !short ? null : names.portal === '' ? bytes.subarray(at, next) : Buffer.from(bytes.subarray(at, next))
+    line.statements.bind(names.portal, { statement, batch: line.batch, kind: 'read', suspended: false, bind })
+    line.touched = true
+    return true
+  }
+
+  #passesExecute(bytes: Buffer, at: number, next: number): boolean {
+    const line = this.#line
+    const portal = line.statements.portal(readPortalOfExecute(bytes, at, next) ?? '\0')
+    if (portal === undefined || portal.kind !== 'read' || !this.isSure(portal.batch)) return false
+    if (portal.batch !== line.batch && !this.#recalls(this.keyOf(portal.statement))) return false
+    line.executes += 1
+    line.touched = true
+    return true
+  }
+
+  #passesClose(bytes: Buffer, at: number, next: number): boolean {
+    const name = bytes.toString('utf8', at + headerBytes + 1, next - 1)
+    if (bytes[at + headerBytes] === 0x53) this.#line.statements.close(name)
+    else this.#line.statements.closePortal(name)
+    this.#line.touched = true
+    return true
+  }
+}
