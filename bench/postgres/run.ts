@@ -33,6 +33,8 @@ const ready = z.object({
   user: z.string().optional(),
   password: z.string().optional(),
   database: z.string().optional(),
+  /** Of the process that carries the bytes, when it is not the command itself. */
+  pid: z.number().optional(),
 })
 interface Path {
   readonly name: string
@@ -67,7 +69,10 @@ const direct: Path = {
   pid: null,
 }
 
-async function startProcess(command: string, args: readonly string[]): Promise<z.infer<typeof ready> & { pid: number | null }> {
+async function startProcess(
+  command: string,
+  args: readonly string[],
+): Promise<Omit<z.infer<typeof ready>, 'pid'> & { pid: number | null }> {
   const child = spawn(command, [...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, SALLYPORT_BENCH_URL: server.url() },
@@ -77,7 +82,8 @@ async function startProcess(command: string, args: readonly string[]): Promise<z
     createInterface({ input: child.stdout }).once('line', resolve)
     child.once('exit', (code) => reject(new Error(`${command} ended with ${code}`)))
   })
-  return { ...ready.parse(JSON.parse(line)), pid: child.pid ?? null }
+  const said = ready.parse(JSON.parse(line))
+  return { ...said, pid: said.pid ?? child.pid ?? null }
 }
 
 async function startPgbouncer(): Promise<Path> {

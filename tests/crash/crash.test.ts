@@ -7,6 +7,7 @@ import { toldOf, type Passage, type Told } from './passage.ts'
 
 /** SQLSTATE of a statement that people are asked about. */
 const pendingState = 'SP001'
+const atOnce = 8
 
 let postgres: PostgresServer
 let crashed: Crashed
@@ -15,7 +16,11 @@ const retried = new Map<string, Retried>()
 beforeAll(async () => {
   postgres = await startPostgres(['max_connections=500'])
   crashed = await crashAtEveryStep(postgres)
-  for (const passage of crashed.passages) retried.set(passage.agent, await retry(crashed, passage))
+  const rest = [...crashed.passages]
+  const work = async (): Promise<void> => {
+    for (let passage = rest.pop(); passage !== undefined; passage = rest.pop()) retried.set(passage.agent, await retry(crashed, passage))
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
 }, 120_000)
 
 afterAll(async () => {
@@ -84,7 +89,8 @@ describe('a gate killed at every step of the pipeline', () => {
     const open = seen().filter(({ atCrash }) => atCrash.intents.some((intent) => !atCrash.outcomes.has(intent)))
     expect(open.length).toBeGreaterThan(8)
     expect(failing(open, ({ after }) => after.intents.every((intent) => after.outcomes.get(intent)?.join() === 'unknown'))).toEqual([])
-    const closed = seen().filter((one) => usedUp(one) && !open.includes(one))
+    const closed = seen().filter(({ atCrash }) => atCrash.outcomes.size > 0)
+    expect(closed.length).toBeGreaterThanOrEqual(crashed.passages.filter(({ halt }) => halt?.startsWith('after log.append outcome')).length)
     expect(failing(closed, ({ after }) => after.intents.every((intent) => after.outcomes.get(intent)?.join() === 'succeeded'))).toEqual([])
     expect(open.some(({ executed }) => executed === 1) && open.some(({ executed }) => executed === 0)).toBe(true)
     expect(open.some(({ passage, executed }) => passage.halt === atServer && executed === 1)).toBe(true)

@@ -14,8 +14,8 @@ export interface Deed {
   executions(table: string): string
 }
 
-/** Above `rowsWithoutPrompt` rows a person is asked. */
-export const rowsWithoutPrompt = 5
+/** More rows ask a person: below the 12 of a table, above the 3 that a DELETE takes before the crash and the 3 after (what did not run stays spent). */
+export const rowsWithoutPrompt = 7
 
 export const deeds: readonly Deed[] = [
   {

@@ -1,11 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import type { Connector, GovernPorts, KillSwitch, Log, Requests } from '@sallyport/core'
-import { readConfig } from '../../packages/gateway/src/config.ts'
 import { startGate } from '../../packages/gateway/src/main.ts'
+import { runProcess } from '../../packages/gateway/src/process.ts'
 
 /**
  * A real gate whose ports stop for good at a named step, so that a test can kill it just there. Reads `halts.json` in the state directory
@@ -114,23 +113,7 @@ function haltPorts(steps: Steps, ports: GovernPorts): GovernPorts {
   }
 }
 
-const { values } = parseArgs({
-  options: {
-    ...{ config: { type: 'string' }, state: { type: 'string' }, 'vault-socket': { type: 'string' }, 'vault-token-file': { type: 'string' } },
-    'exit-with-parent': { type: 'boolean' },
-  },
+await runProcess(process.argv.slice(2), (options) => {
+  const steps = new Steps(options.stateDirectory)
+  return startGate({ ...options, decorate: (ports) => haltPorts(steps, ports) })
 })
-const read = readConfig(values.config ?? '')
-if (!read.ok) throw new Error(JSON.stringify(read.mistakes))
-const stateDirectory = values.state ?? ''
-const steps = new Steps(stateDirectory)
-const gate = await startGate({
-  ...{ config: read.config, stateDirectory, isolationLevel: 0, drill: false },
-  vaultSocket: values['vault-socket'] ?? '',
-  vaultTokenFile: values['vault-token-file'] ?? '',
-  decorate: (ports) => haltPorts(steps, ports),
-  report: (problem) => void process.stderr.write(`${problem}\n`),
-})
-process.stdin.resume().once('close', () => process.exit(0))
-process.once('SIGTERM', () => void gate.close().then(() => process.exit(0)))
-process.stdout.write(`${JSON.stringify({ ready: true, ...gate })}\n`)

@@ -71,7 +71,7 @@ export function requestOf(ran: { readonly sqlState: string; readonly request: st
   return ran.request
 }
 
-const refusals = new Set([waits, '42501', '0A000'])
+const refusals = new Set([waits, '42501', '0A000', '54000'])
 
 /** That it was refused or waits. Gives the kinds that people were told, and withdraws the question, so that no flood of them ends the test. */
 export async function kindsAsked(gate: TestGate, sql: string, ran: { readonly sqlState: string; readonly request: string; readonly message: string }): Promise<readonly string[]> {

@@ -1,11 +1,26 @@
 import type { Connector, Describers, Json, Operation } from '@sallyport/core'
 import { postgres, warm as warmPostgres } from './postgres/index.ts'
+import { hosts as railwayHosts, railway, warm as warmRailway } from './railway/index.ts'
 
 /** Every connector there is: one line a folder. A spec compares it with the folders. */
-export const connectors: readonly Connector[] = [postgres]
+export const connectors: readonly Connector[] = [postgres, railway]
 
 export function findConnector(id: string): Connector | undefined {
   return connectors.find((connector) => connector.id === id)
+}
+
+/** Whose API a host serves. */
+const connectorsByHost: ReadonlyMap<string, Connector> = new Map(railwayHosts.map((host) => [host, railway]))
+
+/** The connector that reads what is sent to a URL. */
+export function findByUrl(url: string): Connector | undefined {
+  return URL.canParse(url) ? connectorsByHost.get(new URL(url).hostname) : undefined
+}
+
+/** An HTTP request as a describer or a person hands it over: who reads it is told by its URL. */
+function findForHttp(decoded: Json): Connector | undefined {
+  if (typeof decoded !== 'object' || decoded === null || !('url' in decoded)) return undefined
+  return typeof decoded.url === 'string' ? findByUrl(decoded.url) : undefined
 }
 
 /** Describers may ask each other in circles: SQL in a shell command in an argument of a tool. */
@@ -15,7 +30,8 @@ const depthMax = 8
 export function makeDescribers(depth = 0): Describers {
   return {
     async describe(id: string, decoded: Json): Promise<readonly Operation[]> {
-      const connector = findConnector(id)
+      const connector = id === 'http' ? findForHttp(decoded) : findConnector(id)
+      if (!connector && id === 'http') return [unknown(id, 'goes to a host whose API this gate does not read')]
       if (!connector)
         return [unknown(id, `asks for the language ${JSON.stringify(id.slice(0, 80))}, which this gate does not read`)]
       if (depth >= depthMax) return [unknown(id, 'nests languages deeper than this gate reads')]
@@ -36,5 +52,5 @@ function unknown(id: string, why: string): Operation {
 
 /** Loads what the first request should not wait for. */
 export async function warmConnectors(): Promise<void> {
-  await warmPostgres()
+  await Promise.all([warmPostgres(), warmRailway()])
 }

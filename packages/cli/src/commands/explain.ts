@@ -46,10 +46,10 @@ export function makeCommand(): Command {
   return new Command('explain')
     .description('Says what an operation would do, from its text alone: no gate, no database, nothing runs.')
     .argument('[text]', 'the text to explain; without it, standard input is read')
-    .requiredOption('--protocol <name>', 'the language of the text: postgres')
+    .requiredOption('--protocol <name>', 'the language of the text: postgres, http')
     .option(
       '--jsonl',
-      'read JSON lines on standard input ({"id": …, "sql": …}), print one JSON object for each, in the same order',
+      'read JSON lines on standard input ({"id": …, "sql": …}, or method, url, headers, body), print one JSON object for each, in the same order',
     )
     .option('--json', 'print one JSON object instead of words')
     .addHelpText(
@@ -70,7 +70,7 @@ async function explain(given: string | undefined, options: z.infer<typeof option
       'unreadable',
       `There is no protocol ${JSON.stringify(options.protocol)}.`,
       'Nothing was explained.',
-      'Use one of: postgres.',
+      'Use one of: postgres, http.',
     )
   }
   if (options.jsonl && given !== undefined) {
@@ -89,12 +89,18 @@ async function explain(given: string | undefined, options: z.infer<typeof option
   const describe: Describe = (connector, decoded) => describers.describe(connector, decoded)
   if (options.jsonl) return explainLines(options.protocol, describe)
   const text = given ?? (await readAll())
-  const [field = 'sql'] = fieldsOf.get(options.protocol) ?? []
   const explanation =
     text === null
       ? malformed(null, 'The input is too long, or is not UTF-8.')
-      : await explainOne(null, options.protocol, { [field]: text }, describe)
+      : await explainText(text, options.protocol, describe)
   await write(options.json ? `${JSON.stringify(explanation)}\n` : inWords(explanation))
+}
+
+/** A text of a language with one field is that field; a request of several (http) is a JSON object. */
+async function explainText(text: string, protocol: string, describe: Describe): Promise<Explanation> {
+  const [field = 'sql', ...others] = fieldsOf.get(protocol) ?? []
+  if (others.length > 0) return explainLine(Buffer.from(text), protocol, describe)
+  return explainOne(null, protocol, { [field]: text }, describe)
 }
 
 async function readAll(): Promise<string | null> {

@@ -3,16 +3,20 @@ import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { z } from 'zod'
@@ -24,9 +28,16 @@ import { clusterNameOf, waitForLeftover } from './leftover.ts'
 import { canEnter, findUnprivilegedUser, type OsUser } from './os-user.ts'
 import { choosePort } from './port.ts'
 
-/** The embedded PostgreSQL of a playground, running. */
+/** The two databases of a playground. Each has a server of its own, since each lies on a volume of its own. */
+export const databaseNames = ['production', 'staging'] as const
+export type DatabaseName = (typeof databaseNames)[number]
+
+/** One embedded PostgreSQL of a playground, running. */
 export interface PlaygroundServer {
+  readonly name: DatabaseName
   readonly child: Child
+  /** Where the cluster lies; its data directory is `data` in it. */
+  readonly folder: string
   readonly port: number
   readonly superuserPassword: string
   /** True when the cluster was made just now and holds nothing yet. */
@@ -47,11 +58,30 @@ const recordShape = z.object({
 })
 type ServerRecord = z.infer<typeof recordShape>
 
-/** Starts the server, making its cluster first when there is none or when making it was interrupted. */
-export async function startPlaygroundServer(stateDirectory: string, signal?: AbortSignal): Promise<PlaygroundServer> {
+export type PlaygroundServers = { readonly [Name in DatabaseName]: PlaygroundServer }
+
+/** Starts both servers at once. When one fails, the other is stopped. */
+export async function startPlaygroundServers(stateDirectory: string, signal?: AbortSignal): Promise<PlaygroundServers> {
+  const [production, staging] = await Promise.allSettled(
+    databaseNames.map((name) => startPlaygroundServer(stateDirectory, name, signal)),
+  )
+  if (production?.status === 'fulfilled' && staging?.status === 'fulfilled')
+    return { production: production.value, staging: staging.value }
+  for (const started of [production, staging]) if (started?.status === 'fulfilled') await started.value.child.stop()
+  throw [production, staging].find((one) => one?.status === 'rejected')?.reason
+}
+
+/**
+ * Starts the server, making its cluster first when there is none, when making it was interrupted, or when its volume was deleted.
+ */
+export async function startPlaygroundServer(
+  stateDirectory: string,
+  name: DatabaseName,
+  signal?: AbortSignal,
+): Promise<PlaygroundServer> {
   const user = findUnprivilegedUser()
-  const recordFile = join(stateDirectory, 'playground.json')
-  let record = readRecord(recordFile) ?? { folder: makeClusterFolder(stateDirectory, user), port: null, complete: false }
+  const recordFile = recordFileOf(stateDirectory, name)
+  let record = readRecord(recordFile) ?? { folder: makeClusterFolder(stateDirectory, name, user), port: null, complete: false }
   const { folder } = record
   const save = (): void => writePrivateFile(recordFile, `${JSON.stringify(record)}\n`)
   save()
@@ -59,10 +89,10 @@ export async function startPlaygroundServer(stateDirectory: string, signal?: Abo
   const binaries = findBinaries(user, join(folder, 'binaries'))
   const data = join(folder, 'data')
   await waitForLeftover(folder, data)
-  const isNew = !record.complete
-  if (isNew) await makeCluster(binaries, data, stateDirectory, user)
-  const superuserPassword = readFileSync(passwordFile(stateDirectory), 'utf8').trim()
-  const start = (port: number): Promise<Child> => startServer({ binaries, folder, port, stateDirectory, user, signal })
+  const isNew = !record.complete || !existsSync(data)
+  if (isNew) await makeCluster(binaries, data, passwordFile(stateDirectory, name), user)
+  const superuserPassword = readFileSync(passwordFile(stateDirectory, name), 'utf8').trim()
+  const start = (port: number): Promise<Child> => startServer({ name, binaries, folder, port, stateDirectory, user, signal })
   const { child, port } = await startOnFreePort(start, record.port)
   record = { ...record, port }
   save()
@@ -70,7 +100,46 @@ export async function startPlaygroundServer(stateDirectory: string, signal?: Abo
     record = { ...record, complete: true }
     save()
   }
-  return { child, port, superuserPassword, isNew, markComplete }
+  return { name, child, folder, port, superuserPassword, isNew, markComplete }
+}
+
+/** Production's has the plain names: there was one server once. */
+function suffixOf(name: DatabaseName): string {
+  return name === 'production' ? '' : `-${name}`
+}
+
+function recordFileOf(stateDirectory: string, name: DatabaseName): string {
+  return join(stateDirectory, `playground${suffixOf(name)}.json`)
+}
+
+/** Puts a data directory in the place of one that is gone, for the next start. Takes it away from where it was. */
+export function putBackData(stateDirectory: string, name: DatabaseName, from: string): void {
+  const record = readRecord(recordFileOf(stateDirectory, name))
+  const data = record === null ? null : join(record.folder, 'data')
+  if (data === null || existsSync(data)) {
+    throw new CommandFailure(
+      exitCodes.failed,
+      'refused',
+      `There is no place for a data directory of ${name}: ${data === null ? 'the playground was never started' : `${data} is there already`}.`,
+      'Nothing was moved.',
+      'Start the playground once, and put back only what is gone.',
+    )
+  }
+  try {
+    renameSync(from, data)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error
+    cpSync(from, data, { recursive: true, preserveTimestamps: true })
+    takeOverOwner(from, data)
+    rmSync(from, { recursive: true, force: true })
+  }
+}
+
+/** A copy belongs to whoever made it; the server's user must own its data. */
+function takeOverOwner(from: string, to: string): void {
+  const { uid, gid } = statSync(from)
+  if (process.getuid?.() !== 0) return
+  for (const path of ['', ...readdirSync(to, { recursive: true, encoding: 'utf8' })]) chownSync(join(to, path), uid, gid)
 }
 
 function readRecord(file: string): ServerRecord | null {
@@ -79,18 +148,18 @@ function readRecord(file: string): ServerRecord | null {
   return record.success && existsSync(record.data.folder) ? record.data : null
 }
 
-function passwordFile(stateDirectory: string): string {
-  return join(stateDirectory, 'secrets', 'playground.superuser')
+function passwordFile(stateDirectory: string, name: DatabaseName): string {
+  return join(stateDirectory, 'secrets', `playground${suffixOf(name)}.superuser`)
 }
 
 /**
  * Beside the rest of the state when the server's user can get there. As root the state often lies under a home folder only root may enter;
  * then the cluster goes where servers keep theirs.
  */
-function makeClusterFolder(stateDirectory: string, user: OsUser | null): string {
+function makeClusterFolder(stateDirectory: string, name: DatabaseName, user: OsUser | null): string {
   const state = realpathSync(stateDirectory)
   if (user === null || canEnter(join(state, '..'), user)) {
-    const folder = join(state, 'playground')
+    const folder = join(state, `playground${suffixOf(name)}`)
     mkdirSync(folder, { recursive: true, mode: user ? 0o711 : 0o700 })
     return folder
   }
@@ -104,7 +173,7 @@ function makeClusterFolder(stateDirectory: string, user: OsUser | null): string 
       'Start in a folder that every user may enter, or run as an ordinary user.',
     )
   }
-  const folder = mkdtempSync(join(base, 'sallyport-playground-'))
+  const folder = mkdtempSync(join(base, `sallyport-playground${suffixOf(name)}-`))
   chmodSync(folder, 0o711)
   return folder
 }
@@ -114,11 +183,11 @@ function letThrough(stateDirectory: string, folder: string): void {
   if (folder.startsWith(realpathSync(stateDirectory))) chmodSync(stateDirectory, 0o711)
 }
 
-async function makeCluster(binaries: Binaries, data: string, stateDirectory: string, user: OsUser | null): Promise<void> {
+async function makeCluster(binaries: Binaries, data: string, passwordFile: string, user: OsUser | null): Promise<void> {
   rmSync(data, { recursive: true, force: true })
-  mkdirSync(join(stateDirectory, 'secrets'), { recursive: true, mode: 0o700 })
+  mkdirSync(dirname(passwordFile), { recursive: true, mode: 0o700 })
   const password = randomBytes(24).toString('base64url')
-  writePrivateFile(passwordFile(stateDirectory), `${password}\n`)
+  writePrivateFile(passwordFile, `${password}\n`)
   const handed = `${data}.password`
   rmSync(handed, { force: true })
   writeFileSync(handed, `${password}\n`, { mode: 0o600, flag: 'wx' })
@@ -177,6 +246,7 @@ async function startOnFreePort(
 }
 
 interface ServerStart {
+  readonly name: DatabaseName
   readonly binaries: Binaries
   readonly folder: string
   readonly port: number
@@ -185,7 +255,7 @@ interface ServerStart {
   readonly signal: AbortSignal | undefined
 }
 
-function startServer({ binaries, folder, port, stateDirectory, user, signal }: ServerStart): Promise<Child> {
+function startServer({ name, binaries, folder, port, stateDirectory, user, signal }: ServerStart): Promise<Child> {
   const settings = [
     `port=${port}`,
     'listen_addresses=127.0.0.1',
@@ -196,7 +266,7 @@ function startServer({ binaries, folder, port, stateDirectory, user, signal }: S
     `cluster_name=${clusterNameOf(folder)}`,
   ]
   return startChild({
-    name: 'playground database',
+    name: `playground database ${name}`,
     command: process.execPath,
     args: [
       fileURLToPath(new URL('./guardian.ts', import.meta.url)),
@@ -207,7 +277,7 @@ function startServer({ binaries, folder, port, stateDirectory, user, signal }: S
       ...settings,
     ],
     env: serverEnvironment(),
-    logFile: join(stateDirectory, 'logs', 'playground.log'),
+    logFile: join(stateDirectory, 'logs', `playground${suffixOf(name)}.log`),
     readyTimeoutMs,
     stopTimeoutMs,
     signal,

@@ -38,17 +38,20 @@ function whyNotOrdinary(shape: TableShape): string | null {
   return null
 }
 
-/** Bits of pg_trigger.tgtype. */
-const triggerEvents = { delete: 8, update: 16, truncate: 32 } as const
+/** Bit of pg_trigger.tgtype. */
+const truncateBit = 32
 
-/** Code or rules that run with the statement and can do what no copy of this table covers. */
-export function whyNotPlain(shape: TableShape, event: 'delete' | 'update' | 'truncate'): string | null {
-  const trigger = shape.triggers.find(({ enabled, events }) => enabled !== 'D' && (events & triggerEvents[event]) !== 0)
-  if (trigger) return `trigger ${trigger.name} on ${shape.label} runs with it and may change anything`
+/** A trigger that runs with TRUNCATE can do what no copy of this table covers, and TRUNCATE's changes are counted by nobody. */
+export function whyNotEmptied(shape: TableShape): string | null {
+  const trigger = shape.triggers.find(({ enabled, events }) => enabled !== 'D' && (events & truncateBit) !== 0)
+  return trigger ? `trigger ${trigger.name} on ${shape.label} runs with it and may change anything` : null
+}
+
+/** Rules turn the statement into others. */
+export function whyNotPlain(shape: TableShape, event: 'delete' | 'update'): string | null {
   const number = event === 'update' ? '2' : '4'
   const rule = shape.rules.find((one) => one.enabled !== 'D' && one.event === number)
-  if (rule && event !== 'truncate') return `rule ${rule.name} on ${shape.label} replaces or adds statements`
-  return null
+  return rule ? `rule ${rule.name} on ${shape.label} replaces or adds statements` : null
 }
 
 export const remedies = {

@@ -326,13 +326,13 @@ describe('shapes that are not covered', () => {
     ['a view', 'CREATE TABLE t.a (id int PRIMARY KEY); CREATE VIEW t.v AS SELECT * FROM t.a', 'DELETE FROM t.v', /is a view/],
     [
       'a trigger',
-      `CREATE TABLE t.a (id int PRIMARY KEY); CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'; CREATE TRIGGER f BEFORE DELETE ON t.a FOR EACH ROW EXECUTE FUNCTION t.f()`,
+      `CREATE TABLE t.a (id int PRIMARY KEY); CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM t.a; RETURN OLD; END'; CREATE TRIGGER f BEFORE DELETE ON t.a FOR EACH ROW EXECUTE FUNCTION t.f()`,
       'DELETE FROM t.a',
       /trigger f/,
     ],
     [
       'a trigger further down',
-      `CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (a int REFERENCES t.a ON DELETE CASCADE); CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'; CREATE TRIGGER f BEFORE DELETE ON t.b FOR EACH ROW EXECUTE FUNCTION t.f()`,
+      `CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (a int REFERENCES t.a ON DELETE CASCADE); CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN TRUNCATE t.a; RETURN OLD; END'; CREATE TRIGGER f BEFORE DELETE ON t.b FOR EACH ROW EXECUTE FUNCTION t.f()`,
       'DELETE FROM t.a',
       /trigger f on t.b/,
     ],

@@ -4,7 +4,7 @@ import { compareOids, oidArray, oidSchema } from './catalog-name.ts'
 import { readJson } from './catalog-query.ts'
 import { hashShape, readTableShapes, readViewShapes, type TableShape, type ViewShape } from './catalog-shape.ts'
 import { remedies, whyNotCopied } from './copy-fit.ts'
-import type { DropClosure } from './table-closure.ts'
+import type { DropClosure, ForeignKeyAction } from './table-closure.ts'
 
 /** How an undo treats what it finds in a table that is still there. */
 export const undoSchema = z.object({
@@ -25,6 +25,23 @@ export interface PlannedTable {
   /** `rows`: only those that the statement's own condition names. */
   readonly mode: 'whole' | 'rows'
   readonly undo: Undo
+  /** What the agent's session holds from before the copy until its statement has run. */
+  readonly tableLock: TableLock
+  /** Each copied row is locked as it is found: nobody can change it, or refer to it by a foreign key, until the statement has run. */
+  readonly rowLock: boolean
+}
+
+/** Weakest first. */
+export const tableLocks = ['ROW EXCLUSIVE', 'SHARE', 'SHARE ROW EXCLUSIVE', 'EXCLUSIVE'] as const
+export type TableLock = (typeof tableLocks)[number]
+
+/** How the rows are found that a DELETE or UPDATE changes: by its own condition, then along foreign keys. */
+export interface Walk {
+  readonly target: string
+  /** Foreign keys that act when rows go. */
+  readonly follow: readonly ForeignKeyAction[]
+  /** Tables that the condition reads besides the target: held still, lest it means other rows when the statement runs. */
+  readonly sources: readonly { readonly oid: string; readonly schema: string; readonly name: string }[]
 }
 
 export const foreignKeySchema = z.object({
@@ -55,6 +72,8 @@ export interface Plan {
   readonly namespaces: readonly Namespace[]
   /** What depends on the targets, in words. */
   readonly dependants: readonly string[]
+  /** Set when tables are copied by rows. */
+  readonly walk: Walk | null
 }
 
 export interface Refused {
@@ -68,12 +87,19 @@ export function refuse(reason: string, remedy: string): Planned {
   return { ok: false, reason, remedy }
 }
 
-export const emptyPlan: Plan = { tables: [], views: [], foreignKeys: [], namespaces: [], dependants: [] }
+export const emptyPlan: Plan = { tables: [], views: [], foreignKeys: [], namespaces: [], dependants: [], walk: null }
 
 export const insertOnly: Undo = { insertMissing: true, onDifferent: 'refuse', nullColumns: [] }
 
 export function planTable(shape: TableShape, mode: PlannedTable['mode'], undo: Undo): PlannedTable {
-  return { shape, hash: hashShape(shape), mode, undo }
+  return {
+    shape,
+    hash: hashShape(shape),
+    mode,
+    undo,
+    tableLock: mode === 'whole' ? 'EXCLUSIVE' : 'SHARE ROW EXCLUSIVE',
+    rowLock: false,
+  }
 }
 
 /** Reads shapes and refuses when one of them can't be copied whole. */
@@ -114,6 +140,7 @@ export async function planDrop(channel: SqlChannel, closure: DropClosure, namesp
       foreignKeys: await readForeignKeys(channel, closure.foreignKeys),
       namespaces: await readNamespaces(channel, namespaces),
       dependants: closure.words,
+      walk: null,
     },
   }
 }
@@ -164,6 +191,7 @@ export function unitePlans(plans: readonly Plan[]): Plan {
     foreignKeys: byOid(plans.flatMap((plan) => plan.foreignKeys)).filter(({ tableOid }) => !wholeTable(tables, tableOid)),
     namespaces: byOid(plans.flatMap((plan) => plan.namespaces)),
     dependants: [...new Set(plans.flatMap((plan) => plan.dependants))],
+    walk: plans.find(({ walk }) => walk !== null)?.walk ?? null,
   }
 }
 
@@ -180,6 +208,8 @@ function uniteTables(left: PlannedTable, right: PlannedTable): PlannedTable {
   return {
     ...left,
     mode: 'whole',
+    tableLock: 'EXCLUSIVE',
+    rowLock: false,
     undo: {
       insertMissing: left.undo.insertMissing || right.undo.insertMissing,
       onDifferent: same ? left.undo.onDifferent : (strictness[rank] ?? 'refuse'),
@@ -191,10 +221,12 @@ function uniteTables(left: PlannedTable, right: PlannedTable): PlannedTable {
 /** Two plans with one digest copy the same things in the same way: what resolve showed is what snapshot makes. */
 export function digestPlan(plan: Plan): string {
   return digestJson({
-    tables: plan.tables.map(({ shape, hash, mode, undo }) => [
+    tables: plan.tables.map(({ shape, hash, mode, undo, tableLock, rowLock }) => [
       shape.oid,
       hash,
       mode,
+      tableLock,
+      rowLock,
       undo.insertMissing,
       undo.onDifferent,
       undo.nullColumns,
@@ -202,5 +234,9 @@ export function digestPlan(plan: Plan): string {
     views: plan.views.map(({ oid, schema, name, definition }) => [oid, schema, name, definition]),
     foreignKeys: plan.foreignKeys.map(({ oid, definition }) => [oid, definition]),
     namespaces: plan.namespaces.map(({ oid, name }) => [oid, name]),
+    walk:
+      plan.walk === null
+        ? null
+        : [plan.walk.target, plan.walk.follow.map((key) => ({ ...key })), plan.walk.sources.map(({ oid }) => oid)],
   })
 }

@@ -105,7 +105,10 @@ describe('undo of DELETE', () => {
       (SELECT json_agg(c ORDER BY id) FROM t.c), (SELECT json_agg(d ORDER BY id) FROM t.d)`
     const before = await rows(all)
     const { resolved, undo } = await destroy('DELETE FROM t.a WHERE id = 1')
-    expect(resolved[0]?.copy).toMatchObject({ kind: 'tables', tables: ['t.a', 't.b', 't.c', 't.d'] })
+    expect(resolved[0]).toMatchObject({
+      copy: { kind: 'rows', rowsEstimate: 5 },
+      impact: { scope: { rows: 5, exact: true, tables: ['t.a', 't.b', 't.c', 't.d'] } },
+    })
     await setUp(`INSERT INTO t.d VALUES (9, NULL, 'since')`)
     expect(await undo()).toMatchObject({ verified: true })
     await setUp(`DELETE FROM t.d WHERE id = 9`)

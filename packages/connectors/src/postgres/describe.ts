@@ -4,7 +4,8 @@ import { refuse, unreadable } from './describe-text.ts'
 import { openLane, type Lane } from './parser-lane.ts'
 import { createVerdictMemory } from './parser-memory.ts'
 
-const decodedSchema = z.strictObject({ sql: z.string() })
+/** `bindValues`: the text of each parameter of a bound statement, where all of them have one; the copy of its rows needs them. */
+const decodedSchema = z.strictObject({ sql: z.string(), bindValues: z.array(z.string().nullable()).optional() })
 
 /** UTF-16 units. Longer texts have a thread of their own, so that no long one makes short ones wait. */
 const shortMax = 8 * 1024
@@ -30,7 +31,13 @@ const longLane: Lane = openLane({
 export async function describe(decoded: Json): Promise<readonly Operation[]> {
   const parsed = decodedSchema.safeParse(decoded)
   if (!parsed.success) return [unreadable('is not what this connector reads: it takes {"sql": "…"}')]
-  const { sql } = parsed.data
+  const { sql, bindValues } = parsed.data
+  const operations = await describeText(sql)
+  // The verdict is on the text alone, and remembered by it.
+  return bindValues === undefined ? operations : operations.map((operation) => ({ ...operation, context: { ...operation.context, bindValues } }))
+}
+
+async function describeText(sql: string): Promise<readonly Operation[]> {
   const known = memory.get(sql)
   if (known) return known
   const refused = refuse(sql)

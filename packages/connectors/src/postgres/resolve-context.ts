@@ -74,6 +74,20 @@ function shownTargets(operation: Operation): OperationContext['targets'] {
 
 const relationTypes = new Set(['table', 'view', 'materialized_view', 'foreign_table', 'sequence', 'index', 'schema'])
 
+/**
+ * The tables of a preimage's FROM, the target first: `public.a AS x, "B"`, as describe writes it. Null for anything else. Names of parts that
+ * are bare or quoted; an alias after AS.
+ */
+export function readSourceNames(from: string): readonly { readonly schema: string | null; readonly name: string }[] | null {
+  const part = /(?:"(?:[^"]|"")+"|[a-z_\u0080-\uffff][a-z0-9_$\u0080-\uffff]*)/.source
+  const item = new RegExp(`(?:^|, )(${part}(?:\\.${part})?)(?: AS ${part})?(?=, |$)`, 'gy')
+  const found = [...from.matchAll(item)]
+  if (found.length === 0 || found.map(([whole]) => whole).join('') !== from) return null
+  const names = found.map(([, shown]) => parseShownName(shown ?? ''))
+  const read = names.flatMap((parts) => (parts ? [{ schema: parts.at(-2) ?? null, name: parts.at(-1) ?? '' }] : []))
+  return read.length === found.length ? read : null
+}
+
 /** The condition on lines of its own, so that a comment at its end swallows nothing of ours. */
 export function whereClause(preimage: Preimage): string {
   return preimage.where === null ? '' : `WHERE (\n${preimage.where}\n)`

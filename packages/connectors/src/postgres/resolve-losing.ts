@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { oidSchema } from './catalog-name.ts'
 import { attempt } from './catalog-query.ts'
 import { remedies } from './copy-fit.ts'
-import { digestPlan, emptyPlan, type Plan, type Planned, type Refused } from './copy-plan.ts'
-import { readContext, type OperationContext } from './resolve-context.ts'
-import { readRights, resolveNamespaces, resolveRelations, type Relation } from './resolve-name.ts'
+import { digestPlan, emptyPlan, tableLocks, type Plan, type Planned, type Refused } from './copy-plan.ts'
+import { readContext, readSourceNames, type OperationContext } from './resolve-context.ts'
+import { readRights, resolveNamespaces, resolveRelations, type Relation, type SessionRights } from './resolve-name.ts'
 import { planOperation } from './resolve-plan.ts'
 import { losingVerb, type LosingVerb } from './resolve-verb.ts'
 
@@ -64,6 +64,7 @@ export async function planLooked(
   protect: SqlChannel,
   looked: Looked,
   operations: readonly Operation[],
+  byRows: boolean,
 ): Promise<Planned> {
   const { operation, context, verb } = looked
   if (verb === null) return { ok: false, ...uncovered(operation) }
@@ -77,14 +78,37 @@ export async function planLooked(
     return { ok: false, reason: 'what it names was not found', remedy: 'Check the name and the search_path, then ask again.' }
   }
   if (relations.length + namespaces.length === 0) return { ok: true, plan: emptyPlan }
-  const rights = await readRights(
-    session,
-    relations.map(({ oid }) => oid),
-  )
   const alone = isAlone(operation, operations)
-  const planned = await attempt(protect, () => planOperation(protect, { verb, context, relations, namespaces, rights, alone }))
+  const sources = byRows ? await lookUpSources(session, context, relations[0]) : null
+  const rightsOf = (oids: readonly string[]): Promise<readonly SessionRights[]> => readRights(session, oids)
+  const planned = await attempt(protect, () =>
+    planOperation(protect, { verb, context, relations, namespaces, rightsOf, alone, sources, byRows }),
+  )
   if (!planned.ok) return { ok: false, reason: `the catalogs could not be read (${planned.why})`, remedy: 'Try again later.' }
   return planned.out.ok ? checkRights(session, planned.out.plan) : planned.out
+}
+
+/** Tables that DELETE … USING or UPDATE … FROM read besides the target: each must be one that can be locked. */
+async function lookUpSources(
+  session: SqlChannel,
+  { preimage }: OperationContext,
+  target: Relation | undefined,
+): Promise<readonly Relation[] | null> {
+  const names = preimage === null ? null : readSourceNames(preimage.from)
+  const first = names?.[0]
+  if (!names || !first) return null
+  if (names.length === 1) return []
+  const found = await resolveRelations(session, names)
+  if (found[0]?.oid !== target?.oid) return null
+  const others = found.slice(1).filter((relation) => relation?.oid !== target?.oid)
+  const tables = others.filter((relation) => relation !== null)
+  if (tables.length < others.length || tables.some(({ kind }) => kind !== 'r')) return null
+  const rights = await readRights(
+    session,
+    tables.map(({ oid }) => oid),
+  )
+  if (tables.some(({ oid }) => rights.find((right) => right.oid === oid)?.lock !== true)) return null
+  return found.slice(1).filter((relation) => relation !== null)
 }
 
 async function checkRights(session: SqlChannel, plan: Plan): Promise<Planned> {
@@ -119,7 +143,17 @@ function uncovered(operation: Operation): Refused {
 
 const recordedSchema = z.object({
   digest: z.string(),
-  locks: z.array(z.object({ oid: oidSchema, schema: z.string(), name: z.string(), mode: z.enum(['whole', 'rows']) })),
+  /** Whether the rows were followed; when not, whole tables are copied. */
+  byRows: z.boolean(),
+  locks: z.array(
+    z.object({
+      oid: oidSchema,
+      schema: z.string(),
+      name: z.string(),
+      mode: z.enum(['whole', 'rows', 'source']),
+      lock: z.enum(tableLocks),
+    }),
+  ),
 })
 export type RecordedPlan = z.infer<typeof recordedSchema>
 
@@ -127,7 +161,11 @@ export type RecordedPlan = z.infer<typeof recordedSchema>
 export function recordPlan(plan: Plan): Json {
   return {
     digest: digestPlan(plan),
-    locks: plan.tables.map(({ shape, mode }) => ({ oid: shape.oid, schema: shape.schema, name: shape.name, mode })),
+    byRows: plan.walk !== null,
+    locks: [
+      ...plan.tables.map(({ shape: { oid, schema, name }, mode, tableLock }) => ({ oid, schema, name, mode, lock: tableLock })),
+      ...(plan.walk?.sources ?? []).map(({ oid, schema, name }) => ({ oid, schema, name, mode: 'source', lock: 'SHARE' })),
+    ],
   }
 }
 

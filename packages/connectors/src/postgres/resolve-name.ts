@@ -71,6 +71,8 @@ const rightsSchema = z.array(
     oid: oidSchema,
     /** LOCK TABLE … IN EXCLUSIVE MODE asks for one of these rights. */
     lock: z.boolean(),
+    /** SELECT … FOR UPDATE asks for this one. */
+    update: z.boolean(),
     select: z.boolean(),
     rowSecurity: z.boolean(),
   }),
@@ -84,7 +86,8 @@ export async function readRights(session: SqlChannel, oids: readonly string[]): 
     session,
     rightsSchema,
     `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('oid', c.oid::pg_catalog.text,
-       'lock', pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'), 'select', pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+       'lock', pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE'),
+       'update', pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'), 'select', pg_catalog.has_table_privilege(c.oid, 'SELECT'),
        'rowSecurity', pg_catalog.row_security_active(c.oid))), '[]'::pg_catalog.json)::pg_catalog.text
      FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.oid[])`,
     [oidArray(oids)],
@@ -154,9 +157,13 @@ export async function readOwnChanges(session: SqlChannel, oids: readonly string[
   )
 }
 
-/** True when every function of the server's by these names gives the same answer within a transaction and has no effect. */
+/**
+ * True when every function of the server's by these names gives the same answer within a transaction and has no effect. STABLE promises that
+ * for one statement only: what tells the time of the statement, or looks at the server's state, may choose other rows the next time.
+ */
 export async function areBuiltinsSteady(session: SqlChannel, names: readonly string[]): Promise<boolean> {
   if (names.length === 0) return true
+  if (names.some((name) => /^(?:pg_|txid_|statement_timestamp$)/.test(name))) return false
   const rows = await session.query(
     `SELECT pg_catalog.bool_and(EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname OPERATOR(pg_catalog.=) w.name::pg_catalog.name)
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname OPERATOR(pg_catalog.=) w.name::pg_catalog.name

@@ -1,32 +1,11 @@
 import type { SqlChannel } from '@sallyport/core'
-import { readTableShapes, keyColumns, type TableShape } from './catalog-shape.ts'
-import { remedies, whyNotCopied, whyNotPlain } from './copy-fit.ts'
-import {
-  emptyPlan,
-  insertOnly,
-  planDrop,
-  planTable,
-  readCopied,
-  refuse,
-  type Planned,
-  type PlannedTable,
-  type Undo,
-} from './copy-plan.ts'
-import type { OperationContext } from './resolve-context.ts'
-import type { Relation, SessionRights } from './resolve-name.ts'
-import type { LosingVerb } from './resolve-verb.ts'
-import { readDropClosure, readForeignKeyActions, readTruncateClosure, type ForeignKeyAction, type Seed } from './table-closure.ts'
-
-/** An operation that loses something, with its names resolved. */
-interface Losing {
-  readonly verb: LosingVerb
-  readonly context: OperationContext
-  readonly relations: readonly Relation[]
-  readonly namespaces: readonly string[]
-  readonly rights: readonly SessionRights[]
-  /** No other operation of the request changes anything: only then is the row set at copy time the one the statement will meet. */
-  readonly alone: boolean
-}
+import { readTableShapes, type TableShape } from './catalog-shape.ts'
+import { remedies, whyNotCopied, whyNotEmptied } from './copy-fit.ts'
+import { emptyPlan, insertOnly, planDrop, planTable, readCopied, refuse, type Planned, type Undo } from './copy-plan.ts'
+import type { Relation } from './resolve-name.ts'
+import type { Losing } from './resolve-verb.ts'
+import { planDelete, planUpdate } from './row-plan.ts'
+import { readDropClosure, readTruncateClosure, type Seed } from './table-closure.ts'
 
 /** What would have to be copied, and how it would come back. Reads catalogs only, on the PROTECT channel. */
 export async function planOperation(protect: SqlChannel, losing: Losing): Promise<Planned> {
@@ -96,101 +75,9 @@ async function planTruncate(protect: SqlChannel, { context, relations }: Losing)
   const named = relations.map(({ oid }) => oid)
   const copied = await readCopied(protect, context.cascade ? await readTruncateClosure(protect, named) : named)
   if (!copied.ok) return copied
-  const odd = copied.shapes.map((shape) => whyNotPlain(shape, 'truncate')).find((why) => why !== null)
+  const odd = copied.shapes.map((shape) => whyNotEmptied(shape)).find((why) => why !== null)
   if (odd) return refuse(odd, remedies.trigger)
-  return { ok: true, plan: fromTables(copied.shapes.map((shape) => planTable(shape, 'whole', insertOnly))) }
-}
-
-function fromTables(tables: readonly PlannedTable[], dependants: readonly string[] = []) {
-  return { ...emptyPlan, tables, dependants }
-}
-
-/** Whether the statement's own condition can be used to copy just the rows it will change. */
-function fitsRows({ context, rights, alone }: Losing, oid: string): boolean {
-  const right = rights.find((one) => one.oid === oid)
-  return context.preimage !== null && alone && right?.select === true && !right.rowSecurity
-}
-
-async function planDelete(protect: SqlChannel, losing: Losing): Promise<Planned> {
-  const target = losing.relations[0]
-  if (!target || losing.relations.length !== 1)
-    return refuse('it can not be told which one table it deletes from', remedies.ordinary)
-  const reach = followDeletes(target.oid, await readForeignKeyActions(protect, [target.oid]))
-  if (!reach.ok) return reach
-  const copied = await readCopied(protect, [...new Set([...reach.gone, ...reach.nulled.keys()])])
-  if (!copied.ok) return copied
-  const tables: PlannedTable[] = []
-  for (const shape of copied.shapes) {
-    const gone = reach.gone.has(shape.oid)
-    const nullColumns = reach.nulled.get(shape.oid) ?? []
-    const odd = (gone ? whyNotPlain(shape, 'delete') : null) ?? (nullColumns.length > 0 ? whyNotPlain(shape, 'update') : null)
-    if (odd !== null) return refuse(odd, remedies.trigger)
-    if (nullColumns.length > 0 && keyColumns(shape) === null) return refuse(`${shape.label} has no key`, remedies.key)
-    const rows = copied.shapes.length === 1 && nullColumns.length === 0 && fitsRows(losing, shape.oid)
-    const onDifferent = rows ? 'refuse' : nullColumns.length > 0 ? 'nulls' : 'keep'
-    tables.push(planTable(shape, rows ? 'rows' : 'whole', { insertMissing: gone, onDifferent, nullColumns }))
-  }
-  return { ok: true, plan: fromTables(tables, reach.words) }
-}
-
-type Reach =
-  | {
-      readonly ok: true
-      readonly gone: ReadonlySet<string>
-      readonly nulled: ReadonlyMap<string, string[]>
-      readonly words: string[]
-    }
-  | { readonly ok: false; readonly reason: string; readonly remedy: string }
-
-/** Which tables lose rows, and which lose the values of their foreign keys, when rows of `target` are deleted. */
-function followDeletes(target: string, actions: readonly ForeignKeyAction[]): Reach {
-  const gone = new Set([target])
-  const nulled = new Map<string, string[]>()
-  const words: string[] = []
-  for (const oid of gone) {
-    for (const action of actions.filter(({ parent }) => parent === oid)) {
-      const { table, label, name, onDelete, columns } = action
-      if (onDelete === 'd') {
-        return { ok: false, reason: `${label} would get default values by foreign key ${name}`, remedy: remedies.ordinary }
-      }
-      if (onDelete === 'c') gone.add(table)
-      if (onDelete === 'n') nulled.set(table, [...new Set([...(nulled.get(table) ?? []), ...columns])])
-      if (onDelete === 'c') words.push(`${label}: rows go with it by foreign key ${name}`)
-      if (onDelete === 'n') words.push(`${label}: foreign key ${name} becomes NULL`)
-    }
-  }
-  const onward = actions.find(
-    ({ parent, onUpdate, parentColumns }) =>
-      onUpdate !== 'a' && onUpdate !== 'r' && parentColumns.some((column) => nulled.get(parent)?.includes(column)),
-  )
-  if (onward) {
-    return { ok: false, reason: `${onward.label} would follow by foreign key ${onward.name}`, remedy: remedies.ordinary }
-  }
-  return { ok: true, gone, nulled, words }
-}
-
-async function planUpdate(protect: SqlChannel, losing: Losing): Promise<Planned> {
-  const target = losing.relations[0]
-  if (!target || losing.relations.length !== 1) return refuse('it can not be told which one table it updates', remedies.ordinary)
-  const copied = await readCopied(protect, [target.oid])
-  if (!copied.ok) return copied
-  const shape = copied.shapes[0]
-  if (!shape) return refuse('the table is not there', remedies.ordinary)
-  const odd = whyNotPlain(shape, 'update')
-  if (odd !== null) return refuse(odd, remedies.trigger)
-  const key = keyColumns(shape)
-  if (key === null) return refuse(`${shape.label} has no key by which changed rows could be found again`, remedies.key)
-  const assigned = losing.context.assigned
-  if (assigned === null || assigned.some((column) => key.includes(column))) {
-    return refuse(`it may change the key of ${shape.label} (${key.join(', ')})`, remedies.ordinary)
-  }
-  const follower = (await readForeignKeyActions(protect, [target.oid])).find(
-    ({ parent, onUpdate, parentColumns }) =>
-      parent === target.oid && onUpdate !== 'a' && onUpdate !== 'r' && parentColumns.some((column) => assigned.includes(column)),
-  )
-  if (follower) return refuse(`${follower.label} would follow by foreign key ${follower.name}`, remedies.ordinary)
-  const undo: Undo = { insertMissing: false, onDifferent: 'writer', nullColumns: [] }
-  return { ok: true, plan: fromTables([planTable(shape, fitsRows(losing, shape.oid) ? 'rows' : 'whole', undo)]) }
+  return { ok: true, plan: { ...emptyPlan, tables: copied.shapes.map((shape) => planTable(shape, 'whole', insertOnly)) } }
 }
 
 /** True when equality on these columns picks at most one row, by a unique index that really is there. */

@@ -1,4 +1,6 @@
 import type { Operation } from '@sallyport/core'
+import type { OperationContext } from './resolve-context.ts'
+import type { Relation, SessionRights } from './resolve-name.ts'
 
 /** Ways to lose data that a surgical copy can undo. */
 export type LosingVerb = 'drop_table' | 'drop_schema' | 'alter_table' | 'truncate' | 'delete' | 'update'
@@ -16,4 +18,20 @@ const losingVerbs: ReadonlyMap<string, LosingVerb> = new Map([
 /** Null: no copy of ours covers what this operation would lose. */
 export function losingVerb(operation: Operation): LosingVerb | null {
   return losingVerbs.get(operation.action) ?? null
+}
+
+/** An operation that loses something, with its names resolved. */
+export interface Losing {
+  readonly verb: LosingVerb
+  readonly context: OperationContext
+  readonly relations: readonly Relation[]
+  readonly namespaces: readonly string[]
+  /** What the agent's role may do with tables, asked in its own session. */
+  readonly rightsOf: (oids: readonly string[]) => Promise<readonly SessionRights[]>
+  /** No other operation of the request changes anything: only then is the row set at copy time the one the statement will meet. */
+  readonly alone: boolean
+  /** Tables of the condition besides the target; null when they can't be told or held still. */
+  readonly sources: readonly Relation[] | null
+  /** False once the rows could not be followed: then whole tables. */
+  readonly byRows: boolean
 }

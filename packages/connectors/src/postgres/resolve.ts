@@ -18,7 +18,7 @@ import { isAlone, lookUp, planLooked, recordPlan, type Looked } from './resolve-
 import { raiseByExtensions } from './resolve-extension.ts'
 import { lowerByFunctions } from './resolve-function.ts'
 import { picksOneRow } from './resolve-plan.ts'
-import { countPreimage, countTimeoutMs, measurePlan, measureTables } from './resolve-scope.ts'
+import { countPreimage, countTimeoutMs, countWalk, measurePlan, measureTables, measureWalk, sayWalk } from './resolve-scope.ts'
 
 /** Waiting for a lock while only looking would hold the agent up behind every migration. */
 const lookBounds = { lockTimeoutMs: 1_000, statementTimeoutMs: 5_000 } as const
@@ -51,19 +51,13 @@ async function resolveAll(operations: readonly Operation[], access: SqlAccess): 
   if (lowered.every(({ impact }) => impact.kind === 'read')) return resolveReads(lowered, access)
   const looked = await lookUp(access.session, lowered)
   const names = looked.flatMap(({ relations }) => relations.flatMap((relation) => (relation ? [relation.oid] : [])))
-  const counts = new Map<Looked, number | null>()
-  for (const item of looked) {
-    if (item.verb === 'delete' || (item.verb === 'update' && item.operation.impact.kind !== 'read')) {
-      counts.set(item, item.context.preimage ? await countPreimage(access, item.context) : null)
-    }
-  }
   const bounds = { ...lookBounds, statementTimeoutMs: Math.max(lookBounds.statementTimeoutMs, countTimeoutMs) }
   return inProtect(access.protect, 'read', bounds, async () => {
     // A table that this very session is altering can't be looked at from outside: its plan will say so.
     const read = await attempt(access.protect, () => readTableShapes(access.protect, names))
     const shapes = read.ok ? read.out : []
     const out: ResolvedOperation[] = []
-    for (const item of looked) out.push(await resolveOne(item, lowered, shapes, counts.get(item) ?? null, access))
+    for (const item of looked) out.push(await resolveOne(item, lowered, shapes, access))
     return out
   })
 }
@@ -83,7 +77,6 @@ async function resolveOne(
   item: Looked,
   operations: readonly Operation[],
   shapes: readonly TableShape[],
-  named: number | null,
   access: SqlAccess,
 ): Promise<ResolvedOperation> {
   const raised = raise(item, shapes)
@@ -93,15 +86,38 @@ async function resolveOne(
     return { ...raised, impact, resources, copy: { kind: 'none' }, temporary: true }
   }
   if (severity(raised.impact.kind) < severity('destroy')) {
+    const named = await countNamed(item, access)
     const rows = named === null ? {} : { scope: { rows: named, exact: true, tables: tablesOf(item, shapes) } }
     return { ...raised, impact: { ...raised.impact, ...rows }, resources, copy: { kind: 'none' } }
   }
-  const planned = await planLooked(access.session, access.protect, { ...item, operation: raised }, operations)
+  const looked = { ...item, operation: raised }
+  const followed = await planLooked(access.session, access.protect, looked, operations, true)
+  if (followed.ok && followed.plan.walk !== null) {
+    const walked = await countWalk(access, item.context, followed.plan)
+    if (walked !== null) {
+      const { plan } = followed
+      return {
+        ...raised,
+        why: `${raised.why}: ${sayWalk(plan, walked)}`,
+        context: { ...raised.context, copyPlan: recordPlan(plan) },
+        impact: { ...raised.impact, scope: measureWalk(plan, walked) },
+        resources,
+        copy: { kind: 'rows', rowsEstimate: walked.changes },
+      }
+    }
+  }
+  const byTables = !followed.ok || followed.plan.walk === null
+  const planned = byTables ? followed : await planLooked(access.session, access.protect, looked, operations, false)
+  const named = await countNamed(item, access)
   const scope = await measure(item, planned, shapes, named, access)
   const context: { readonly [key: string]: Json } = planned.ok
     ? { ...raised.context, copyPlan: recordPlan(planned.plan) }
     : raised.context
   return { ...raised, context, impact: { ...raised.impact, scope }, resources, copy: copyPlan(planned, scope) }
+}
+
+async function countNamed({ verb, context }: Looked, access: SqlAccess): Promise<number | null> {
+  return (verb === 'delete' || verb === 'update') && context.preimage ? countPreimage(access, context) : null
 }
 
 function tablesOf(item: Looked, shapes: readonly TableShape[]): readonly string[] {
@@ -132,11 +148,10 @@ function copyPlan(planned: Planned, scope: Scope): CopyPlan {
   if (!planned.ok) return { kind: 'impossible', reason: planned.reason, remedy: planned.remedy }
   const { tables, namespaces } = planned.plan
   if (tables.length === 0 && namespaces.length === 0) return { kind: 'none' }
-  if (tables.length > 0 && tables.every(({ mode }) => mode === 'rows')) return { kind: 'rows', rowsEstimate: scope.rows ?? 0 }
   return { kind: 'tables', tables: tables.map(({ shape }) => shape.label), bytesEstimate: scope.bytes ?? 0 }
 }
 
-/** Rules rewrite the statement into others; an UPDATE is keyed only when the index is really there. Never lowers. */
+/** Rules rewrite the statement into others; an UPDATE is keyed when a unique index really holds it to one row, whatever its columns are called. */
 function raise(item: Looked, shapes: readonly TableShape[]): Operation {
   const { operation, context, verb } = item
   const shape = shapes.find(({ oid }) => oid === item.relations[0]?.oid)
@@ -150,13 +165,25 @@ function raise(item: Looked, shapes: readonly TableShape[]): Operation {
       why: `${operation.why}; rule ${rule.name} on ${shape?.label ?? 'it'} turns it into other statements`,
     }
   }
-  if (verb !== 'update' || severity(kind) >= severity('destroy')) return operation
-  if (shape && context.keyed && picksOneRow(shape, context.keyEquality)) return operation
+  if (verb !== 'update' || kind === 'unknown') return operation
+  const oneRow = shape !== undefined && picksOneRow(shape, context.keyEquality)
+  if (kind === 'destroy' && oneRow && !assignsKey(shape, context.assigned)) {
+    const why = `overwrites one row of ${shape.label}, found by its key`
+    return { ...operation, impact: { ...operation.impact, kind: 'write', reversible: true }, why }
+  }
+  if (severity(kind) >= severity('destroy')) return operation
+  if (oneRow && context.keyed) return operation
   return {
     ...operation,
     impact: { ...operation.impact, kind: 'destroy', reversible: false },
     why: `${operation.why}; no unique index holds it to single rows, and values are overwritten`,
   }
+}
+
+/** Changing a key can cascade into other tables, and the row can no longer be found by it. */
+function assignsKey(shape: TableShape, assigned: readonly string[] | null): boolean {
+  if (assigned === null || assigned.length === 0) return true
+  return shape.indexes.some(({ key }) => key?.some((column) => assigned.includes(column)) ?? false)
 }
 
 /** Temporary tables of this very session, without triggers or rules that would reach further. */

@@ -6,10 +6,7 @@ import { checksumRows, equalChecksums, type Checksum } from './checksum.ts'
 import type { CopiedTable } from './copy-manifest.ts'
 import type { PlannedTable } from './copy-plan.ts'
 import { fillScratch, hashing } from './copy-scratch.ts'
-import { whereClause, type Preimage } from './resolve-context.ts'
-
-/** More rows than this are copied as a whole table: their addresses would no longer fit one statement well. */
-const rowsMax = 100_000
+import { readAddress } from './row-walk.ts'
 
 export interface Copy {
   readonly table: CopiedTable
@@ -26,37 +23,21 @@ export async function copyWholeTable(session: SqlChannel, protect: SqlChannel, s
   return copy({ origin: protect, protect, seal, planned, source, writer })
 }
 
-/** Copies just the rows that the statement's own condition names, as the agent's session sees them. */
+/** Copies just the rows at these addresses, as the agent's session sees them. */
 export async function copyRows(
   session: SqlChannel,
   protect: SqlChannel,
   seal: Seal,
   planned: PlannedTable,
-  preimage: Preimage,
-  bindValues: readonly (string | null)[],
+  addresses: readonly string[],
 ): Promise<Copy> {
-  const { shape, undo } = planned
-  const update = undo.onDifferent === 'writer'
-  const { alias } = preimage
-  const found = await session.query(
-    `SELECT ${alias}.ctid::pg_catalog.text FROM ${preimage.from}\n${whereClause(preimage)}${update ? `\nFOR UPDATE OF ${alias}` : ''}
-     LIMIT ${rowsMax + 1}`,
-    bindValues,
-  )
-  const addresses = [...new Set(found.map(([address]) => readAddress(address)))]
-  if (addresses.length > rowsMax) throw new Error(`the statement would change more than ${rowsMax} rows`)
-  const table = quoteQualified(shape.schema, shape.name)
-  const list = `'{${addresses.map((address) => `"${address}"`).join(',')}}'::pg_catalog.tid[]`
-  const source = `ONLY ${table} r WHERE r.ctid OPERATOR(pg_catalog.=) ANY (${list})`
-  const writer = update ? await readWriter(session, source) : null
+  const { shape, undo, rowLock } = planned
+  const list = `'{${addresses.map((address) => `"${readAddress(address)}"`).join(',')}}'::pg_catalog.tid[]`
+  const source = `ONLY ${quoteQualified(shape.schema, shape.name)} r WHERE r.ctid OPERATOR(pg_catalog.=) ANY (${list})`
+  const writer = undo.onDifferent === 'writer' && rowLock ? await readWriter(session, source) : null
   const made = await copy({ origin: session, protect, seal, planned, source, writer })
   if (made.table.rows !== addresses.length) throw new Error(`${made.table.rows} of ${addresses.length} rows were found again`)
   return made
-}
-
-function readAddress(address: string | null | undefined): string {
-  if (typeof address !== 'string' || !/^\([0-9]{1,10},[0-9]{1,5}\)$/.test(address)) throw new Error('a row without an address')
-  return address
 }
 
 /** Locks one row, so that its xmax tells under which id this transaction (or savepoint) writes. An empty table has nothing to tell. */
@@ -64,7 +45,7 @@ async function learnWriter(session: SqlChannel, shape: TableShape): Promise<stri
   const table = quoteQualified(shape.schema, shape.name)
   const rows = await session.query(`SELECT r.ctid::pg_catalog.text FROM ONLY ${table} r LIMIT 1 FOR UPDATE`)
   if (rows.length === 0) return null
-  const address = readAddress(rows[0]?.[0])
+  const address = readAddress(rows[0]?.[0] ?? null)
   return readWriter(session, `ONLY ${table} r WHERE r.ctid OPERATOR(pg_catalog.=) '${address}'::pg_catalog.tid`)
 }
 

@@ -4,15 +4,17 @@ import {
   type Seal,
   type SnapshotContent,
   type SqlAccess,
+  type SqlChannel,
   type Upstream,
 } from '@sallyport/core'
 import { compareOids, quoteQualified } from './catalog-name.ts'
 import { inProtect, sayError, sqlAccess } from './catalog-query.ts'
 import { manifestJson } from './copy-manifest.ts'
-import { digestPlan, unitePlans, type Plan } from './copy-plan.ts'
+import { digestPlan, tableLocks, unitePlans, type Plan, type TableLock, type Walk } from './copy-plan.ts'
 import { isPreimageReadable } from './resolve-scope.ts'
 import { lookUp, planLooked, readRecordedPlan, type Looked, type RecordedPlan } from './resolve-losing.ts'
 import { readOwnChanges } from './resolve-name.ts'
+import { walkRows, type Walked } from './row-walk.ts'
 import { copyRows, copyWholeTable, type Copy } from './snapshot-table.ts'
 
 /** How long the agent's backend waits for others to leave the tables. */
@@ -70,7 +72,7 @@ async function makeSnapshot(operations: readonly ResolvedOperation[], access: Sq
     const looked = (await lookUp(session, operations)).filter((_, index) => operations[index]?.copy.kind !== 'none')
     const plans: Plan[] = []
     for (const [index, item] of looked.entries()) {
-      const planned = await planLooked(session, protect, item, operations)
+      const planned = await planLooked(session, protect, item, operations, recorded[index]?.byRows === true)
       if (!planned.ok) throw changed(planned.reason)
       if (digestPlan(planned.plan) !== recorded[index]?.digest)
         throw changed('What the statement names, or what depends on it, has changed')
@@ -106,18 +108,19 @@ async function readTimeouts({ session }: SqlAccess): Promise<readonly (string | 
 
 /**
  * In oid order, so that two gates never wait for each other. EXCLUSIVE lets the protect connection read and stops all writes and all changes of
- * shape; for single rows SHARE ROW EXCLUSIVE is enough to stop a row from slipping in between copy and statement. The statement's own,
- * stronger lock comes on top in the same transaction.
+ * shape. Where rows are copied, the plan says whether their own locks are enough (then ROW EXCLUSIVE keeps the table's shape, its triggers and
+ * its foreign keys as they are) or writers must stay out. The statement's own, stronger lock comes on top in the same transaction.
  */
 async function lock(access: SqlAccess, recorded: readonly (RecordedPlan | null)[]): Promise<void> {
-  const locks = new Map<string, { readonly table: string; readonly mode: string }>()
-  for (const { oid, schema, name, mode } of recorded.flatMap((plan) => plan?.locks ?? [])) {
-    const strong = mode === 'whole' || locks.get(oid)?.mode === 'EXCLUSIVE'
-    locks.set(oid, { table: quoteQualified(schema, name), mode: strong ? 'EXCLUSIVE' : 'SHARE ROW EXCLUSIVE' })
+  const locks = new Map<string, { readonly table: string; readonly mode: TableLock }>()
+  for (const { oid, schema, name, mode, lock: wanted } of recorded.flatMap((plan) => plan?.locks ?? [])) {
+    const known = locks.get(oid)?.mode ?? wanted
+    const table = `${mode === 'source' ? '' : 'ONLY '}${quoteQualified(schema, name)}`
+    locks.set(oid, { table, mode: tableLocks.indexOf(known) > tableLocks.indexOf(wanted) ? known : wanted })
   }
   const statements = [...locks.entries()]
     .sort(([left], [right]) => compareOids(left, right))
-    .map(([, { table, mode }]) => `LOCK TABLE ONLY ${table} IN ${mode} MODE`)
+    .map(([, { table, mode }]) => `LOCK TABLE ${table} IN ${mode} MODE`)
   try {
     for (const statement of [
       `SET LOCAL lock_timeout = ${lockTimeoutMs}`,
@@ -136,21 +139,20 @@ async function copyPlan(
   plan: Plan,
   looked: readonly Looked[],
 ): Promise<SnapshotContent> {
+  const walked = plan.walk === null ? null : await lockRows(session, plan, plan.walk, looked)
   const copies: Copy[] = []
   for (const table of plan.tables) {
-    if (table.mode === 'whole') {
-      copies.push(await copyWholeTable(session, protect, seal, table))
-      continue
-    }
-    const context = looked.find(({ relations }) => relations.some((relation) => relation?.oid === table.shape.oid))?.context
-    if (!context?.preimage || !(await isPreimageReadable(session, context)))
-      throw failed('the rows it would change can not be told')
-    copies.push(await copyRows(session, protect, seal, table, context.preimage, context.bindValues ?? []))
+    const addresses = walked?.rows.get(table.shape.oid) ?? []
+    if (table.mode === 'whole') copies.push(await copyWholeTable(session, protect, seal, table))
+    // A table that no row is lost from needs no part in the vault, but for the target: its copy says that nothing was there.
+    else if (addresses.length > 0 || table.shape.oid === plan.walk?.target)
+      copies.push(await copyRows(session, protect, seal, table, addresses))
   }
   const tables = copies.map(({ table }) => table)
   return {
-    kind: tables.some(({ mode }) => mode === 'whole') || tables.length === 0 ? 'tables' : 'rows',
-    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    kind: walked === null ? 'tables' : 'rows',
+    // Of rows, as many as the server will count: no more may change than these.
+    rows: walked?.changes ?? tables.reduce((sum, { rows }) => sum + rows, 0),
     bytes: copies.reduce((sum, { bytes }) => sum + bytes, 0),
     checksums: Object.fromEntries(tables.map(({ shape, sha256 }) => [shape.label, sha256])),
     manifest: manifestJson({
@@ -162,4 +164,12 @@ async function copyPlan(
       namespaces: [...plan.namespaces],
     }),
   }
+}
+
+/** Finds and locks what the statement will change, as its own session sees it. */
+async function lockRows(session: SqlChannel, plan: Plan, walk: Walk, looked: readonly Looked[]): Promise<Walked> {
+  const context = looked.find(({ relations }) => relations[0]?.oid === walk.target)?.context
+  if (!context?.preimage || !(await isPreimageReadable(session, context)))
+    throw failed('the rows it would change can not be told')
+  return walkRows(plan, context, (sql, values) => session.query(sql, values), true)
 }

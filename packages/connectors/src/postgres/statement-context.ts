@@ -84,6 +84,15 @@ export interface Draft {
   readonly extra?: { readonly [key: string]: Json }
 }
 
+/**
+ * Whether the verdict can depend on the digits of numbers: not for rows added as such, and not for an UPDATE whose key is compared by = in the
+ * top-level AND, where only the value differs.
+ */
+function isFoldable({ action, extra }: Draft): boolean {
+  const equality = extra?.['keyEquality']
+  return action === 'insert' || (action === 'update' && Array.isArray(equality) && equality.length > 0)
+}
+
 export function makeOperation(draft: Draft, context: Pick<Context, 'statementIndex'>): Operation {
   const reversible = draft.reversible ?? !(draft.kind === 'destroy' || draft.kind === 'unknown')
   return {
@@ -103,6 +112,7 @@ export function makeOperation(draft: Draft, context: Pick<Context, 'statementInd
       provisional: (draft.extensionFunctions ?? []).length > 0,
       builtins: draft.builtins ?? [],
       relations: draft.relations ?? [],
+      foldable: isFoldable(draft),
       cascade: draft.cascade ?? false,
       ...draft.extra,
     },

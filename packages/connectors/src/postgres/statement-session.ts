@@ -6,10 +6,13 @@ import { judgeSetting, type SettingImpact } from './statement-settings.ts'
 import { conclude, withIndex } from './statement-verdict.ts'
 
 const transactionWords: ReadonlyMap<string, Omit<Draft, 'action'> & { readonly action: string }> = new Map([
-  ['TRANS_STMT_BEGIN', { action: 'begin', kind: 'read', why: 'opens a transaction' }],
-  ['TRANS_STMT_START', { action: 'begin', kind: 'read', why: 'opens a transaction' }],
-  ['TRANS_STMT_COMMIT', { action: 'commit', kind: 'read', why: 'ends a transaction; what it did was judged before' }],
-  ['TRANS_STMT_ROLLBACK', { action: 'rollback', kind: 'read', why: 'undoes the open transaction' }],
+  ['TRANS_STMT_BEGIN', { action: 'begin', kind: 'read', rememberable: true, why: 'opens a transaction' }],
+  ['TRANS_STMT_START', { action: 'begin', kind: 'read', rememberable: true, why: 'opens a transaction' }],
+  [
+    'TRANS_STMT_COMMIT',
+    { action: 'commit', kind: 'read', rememberable: true, why: 'ends a transaction; what it did was judged before' },
+  ],
+  ['TRANS_STMT_ROLLBACK', { action: 'rollback', kind: 'read', rememberable: true, why: 'undoes the open transaction' }],
   ['TRANS_STMT_SAVEPOINT', { action: 'savepoint', kind: 'read', why: 'marks a point in the transaction' }],
   ['TRANS_STMT_RELEASE', { action: 'release_savepoint', kind: 'read', why: 'forgets a point in the transaction' }],
   ['TRANS_STMT_ROLLBACK_TO', { action: 'rollback_to_savepoint', kind: 'read', why: 'undoes part of the open transaction' }],
@@ -55,7 +58,10 @@ export const describeTransaction: Handler = (body, context) => {
   const name = text(body, 'savepoint_name') || text(body, 'gid')
   const resources =
     name === '' ? [] : [{ type: draft.kind === 'read' ? 'savepoint' : 'transaction', name: quoteIdentifier(name) }]
-  return [makeOperation({ ...draft, resources, transactionControl: true, extra: { readWrite: isReadWrite } }, context)]
+  const rememberable = draft.rememberable === true && !isReadWrite
+  return [
+    makeOperation({ ...draft, resources, rememberable, transactionControl: true, extra: { readWrite: isReadWrite } }, context),
+  ]
 }
 
 function forget(context: Context): void {

@@ -169,6 +169,8 @@ const actionSchema = z.object({
   onUpdate: z.enum(['c', 'n', 'd', 'a', 'r']),
   columns: z.array(z.string()),
   parentColumns: z.array(z.string()),
+  /** By which the server compares, a parent's column on the left: one for each pair of columns. */
+  operators: z.array(z.object({ schema: z.string(), name: z.string().regex(/^[-+*/<>=~!@#%^&|`?]+$/) })),
 })
 export type ForeignKeyAction = z.infer<typeof actionSchema>
 
@@ -185,7 +187,10 @@ export async function readForeignKeyActions(channel: SqlChannel, oids: readonly 
        'columns', (SELECT json_agg(a.attname ORDER BY u.ord) FROM unnest(k.conkey) WITH ORDINALITY u(num, ord)
          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num),
        'parentColumns', (SELECT json_agg(a.attname ORDER BY u.ord) FROM unnest(k.confkey) WITH ORDINALITY u(num, ord)
-         JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num)) ORDER BY k.oid), '[]')::text
+         JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num),
+       'operators', (SELECT json_agg(json_build_object('schema', os.nspname, 'name', o.oprname) ORDER BY u.ord)
+         FROM unnest(k.conpfeqop) WITH ORDINALITY u(op, ord) JOIN pg_operator o ON o.oid = u.op
+         JOIN pg_namespace os ON os.oid = o.oprnamespace)) ORDER BY k.oid), '[]')::text
      FROM hit JOIN pg_constraint k ON k.confrelid = hit.oid AND k.contype = 'f' AND k.conparentid = 0
      JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace`,
     [oidArray(oids)],

@@ -11,7 +11,8 @@ export function mayRun(directives: readonly DirectiveNode[], variables: Variable
   let runs = true
   for (const directive of directives) {
     const name = directive.name.value
-    if (name !== 'skip' && name !== 'include') throw new UnreadableDocument('it has a directive that is neither @skip nor @include')
+    if (name !== 'skip' && name !== 'include')
+      throw new UnreadableDocument('it has a directive that is neither @skip nor @include')
     if (seen.has(name)) throw new UnreadableDocument('it gives a directive twice')
     seen.add(name)
     const [condition, ...more] = directive.arguments ?? []

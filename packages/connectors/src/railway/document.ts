@@ -21,7 +21,7 @@ export interface Limits {
 }
 
 export function startLimits(): Limits {
-  return { tokensLeft: tokensMax, rootFieldsLeft: 200, valuesLeft: 200_000 }
+  return { tokensLeft: tokensMax, rootFieldsLeft: 200, valuesLeft: 50_000 }
 }
 
 const tokensMax = 10_000

@@ -1,14 +1,17 @@
 /** The hosts of Railway's public API. */
 export const railwayHosts: readonly string[] = ['backboard.railway.com', 'backboard.railway.app']
 
-/** The only path of these hosts that is read. */
-const path = '/graphql/v2'
-
 /**
- * Whether a URL is the GraphQL endpoint, written in the one way that no two parsers read differently: no user, port, query, fragment,
- * dot segment, escape or letter that Unicode folds into another.
+ * Whether a URL is the GraphQL endpoint, written in a way that no two parsers read differently: no user, query, fragment, dot segment or
+ * escape, no port but the usual one, and no letter that Unicode folds into another.
  */
 export function isRailwayEndpoint(url: string, endpoint: string | undefined): boolean {
   if (endpoint !== undefined && url === endpoint) return true
-  return railwayHosts.some((host) => url === `https://${host}${path}` || url === `https://${host}:443${path}`)
+  const [, host] = /^https:\/\/([a-z0-9.-]{1,253})(?::443)?\/graphql\/v2$/.exec(lowerHost(url)) ?? []
+  return host !== undefined && railwayHosts.includes(host)
+}
+
+/** Scheme and host in lower case, which says the same; ASCII only. */
+function lowerHost(url: string): string {
+  return url.replace(/^[A-Za-z]+:\/\/[A-Za-z0-9.-]{1,253}/, (start) => start.toLowerCase())
 }

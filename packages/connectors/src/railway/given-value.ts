@@ -63,9 +63,7 @@ export function readValue(node: ValueNode, variables: Variables): Json | undefin
     case Kind.LIST:
       return node.values.map((item) => readValue(item, variables) ?? null)
     case Kind.OBJECT:
-      return readObject(
-        node.fields.map((field) => ({ name: field.name.value, value: readValue(field.value, variables) })),
-      )
+      return readObject(node.fields.map((field) => ({ name: field.name.value, value: readValue(field.value, variables) })))
     default:
       return node satisfies never
   }

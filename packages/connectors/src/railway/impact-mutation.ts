@@ -71,7 +71,12 @@ const groups: readonly Group[] = [
     why: 'changes the configuration of an environment',
     names: 'environmentApplyChangeSet environmentPatchCommit environmentStageChanges',
   },
-  { kind: 'write', reversible: false, why: 'sends data out, which nothing calls back', names: 'jobApplicationCreate webhookTest' },
+  {
+    kind: 'write',
+    reversible: false,
+    why: 'sends data out, which nothing calls back',
+    names: 'jobApplicationCreate webhookTest',
+  },
   { kind: 'write', reversible: true, why: 'uses up a code of the second factor', names: 'twoFactorInfoValidate' },
   { kind: 'write', reversible: true, why: 'changes which backups are made', names: 'volumeInstanceBackupScheduleUpdate' },
   {

@@ -5,8 +5,7 @@ import { findInput, isFreeScalar, type InputType } from './schema.ts'
 
 /** Why a value does not fit the type the schema gives it, or null. The API would refuse it, or knows more than we do. */
 export function refuseInput(value: Json, type: InputType, limits: Limits): string | null {
-  limits.valuesLeft -= 1
-  if (limits.valuesLeft < 0) throw new UnreadableDocument('its arguments hold too many values')
+  takeOne(limits)
   if (value === null) return null
   if (type.isList && isList(value)) {
     for (const item of value) {
@@ -15,7 +14,10 @@ export function refuseInput(value: Json, type: InputType, limits: Limits): strin
     }
     return null
   }
-  if (isFreeScalar(type.name)) return null
+  if (isFreeScalar(type.name)) {
+    countValues(value, limits)
+    return null
+  }
   const fields = findInput(type.name)
   if (fields === undefined)
     return isObject(value) || isList(value) ? 'an argument has another shape than the schema gives it' : null
@@ -27,4 +29,18 @@ export function refuseInput(value: Json, type: InputType, limits: Limits): strin
     if (why !== null) return why
   }
   return null
+}
+
+function takeOne(limits: Limits): void {
+  limits.valuesLeft -= 1
+  if (limits.valuesLeft < 0) throw new UnreadableDocument('its arguments hold too many values')
+}
+
+function countValues(value: Json, limits: Limits): void {
+  const open: Json[] = [value]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    takeOne(limits)
+    if (isList(next)) open.push(...next)
+    else if (isObject(next)) open.push(...Object.values(next))
+  }
 }

@@ -51,9 +51,7 @@ export function readNumber(digits: string): number {
   const mantissa = digits.replace(/[eE].*$/, '').replace('-', '')
   const significant = mantissa.replace(/^0\.0*/, '').replace('.', '').length
   const isWhole = mantissa.length === digits.replace('-', '').length && !mantissa.includes('.')
-  const isExact =
-    isWhole ||
-    (Number.isFinite(parsed) && significant <= digitsMax && (parsed !== 0 || !/[1-9]/.test(mantissa)))
+  const isExact = isWhole || (Number.isFinite(parsed) && significant <= digitsMax && (parsed !== 0 || !/[1-9]/.test(mantissa)))
   if (!isExact || (Number.isInteger(parsed) && !Number.isSafeInteger(parsed)))
     throw new AmbiguousJson('a number that JSON does not hold exactly')
   return parsed

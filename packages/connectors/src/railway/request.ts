@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import type { Json } from '@sallyport/core'
 import { isRailwayEndpoint } from './endpoint.ts'
+import { fieldOf, isList, isObject, type JsonObject } from './given-value.ts'
 import { AmbiguousJson, parseJson } from './json-text.ts'
 
 /** One GraphQL request of an HTTP request: a batch has several. */
 export interface GraphqlRequest {
   readonly query: string
-  readonly variables: { readonly [name: string]: Json }
+  readonly variables: JsonObject
   readonly operationName: string | null
 }
 
@@ -22,20 +23,16 @@ const decodedShape = z.strictObject({
   method: z.string(),
   url: z.string(),
   headers: z.record(z.string(), z.union([z.string(), z.array(z.string())])).optional(),
-  /** Text, or bytes in base64 when they may not be text. */
-  body: z.union([z.string(), z.strictObject({ base64: z.string() }), z.null()]).optional(),
+  body: z.string().nullish(),
+  /** In place of `body`: bytes that may be no text. */
+  bodyBase64: z.string().optional(),
   /** The endpoint of a stand-in, from our configuration and never from the agent: read as if it were Railway's own. */
   endpoint: z.string().optional(),
 })
 type Decoded = z.infer<typeof decodedShape>
 
-const requestShape = z.strictObject({
-  query: z.string(),
-  variables: z.record(z.string(), z.json()).nullish(),
-  operationName: z.string().nullish(),
-  /** Only what says nothing: extensions change what a request means (persisted queries are one). */
-  extensions: z.strictObject({}).nullish(),
-})
+/** Keys of a request; any other may change what it means, or be read by another reader as one of these. */
+const requestKeys: ReadonlySet<string> = new Set(['query', 'variables', 'operationName', 'extensions'])
 
 /** Headers that make another request of a POST, or hide its body. */
 const turningHeaders: ReadonlySet<string> = new Set([
@@ -55,8 +52,8 @@ export function readRequest(decoded: Json): Reading {
   if (!parsed.success) return unreadable('it is not a request as this connector takes it: method, url, headers, body')
   const why = refuse(parsed.data)
   if (why !== null) return unreadable(why)
-  const body = readBody(parsed.data.body)
-  if (body === null) return unreadable(`its body is missing, longer than ${bodyBytesMax} bytes, or not UTF-8`)
+  const body = readBody(parsed.data)
+  if (body === null) return unreadable(`its body is missing, given twice, longer than ${bodyBytesMax} bytes, or not UTF-8`)
   if (body.includes('\uFEFF')) return unreadable('its body holds a byte order mark, which one reader skips and another refuses')
   return readDocument(body)
 }
@@ -82,12 +79,14 @@ function refuse({ method, url, headers = {}, endpoint }: Decoded): string | null
   return null
 }
 
-function readBody(body: Decoded['body']): string | null {
-  if (body === null || body === undefined) return null
-  if (typeof body === 'string') return body.isWellFormed() && Buffer.byteLength(body) <= bodyBytesMax ? body : null
-  if (body.base64.length > bodyBytesMax * 1.5) return null
-  const bytes = Buffer.from(body.base64, 'base64')
-  if (bytes.length > bodyBytesMax || bytes.toString('base64') !== body.base64) return null
+function readBody({ body, bodyBase64 }: Decoded): string | null {
+  if (typeof body === 'string') {
+    const isWhole = bodyBase64 === undefined && body.isWellFormed() && Buffer.byteLength(body) <= bodyBytesMax
+    return isWhole ? body : null
+  }
+  if (bodyBase64 === undefined || bodyBase64.length > bodyBytesMax * 1.5) return null
+  const bytes = Buffer.from(bodyBase64, 'base64')
+  if (bytes.length > bodyBytesMax || bytes.toString('base64') !== bodyBase64) return null
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
@@ -107,15 +106,25 @@ function readDocument(body: string): Reading {
   if (items.length === 0 || items.length > batchMax) return unreadable(`a batch holds 1 to ${batchMax} requests`)
   const requests: GraphqlRequest[] = []
   for (const item of items) {
-    const shaped = requestShape.safeParse(item)
-    if (!shaped.success)
-      return unreadable('it holds something else than query, variables and operationName: a persisted query, an extension, an unlisted key')
-    const { query, variables, operationName } = shaped.data
-    requests.push({ query, variables: variables ?? {}, operationName: operationName ?? null })
+    const request = readItem(item)
+    if (request === null)
+      return unreadable(
+        'it holds something else than query, variables and operationName: a persisted query, an extension, an unlisted key',
+      )
+    requests.push(request)
   }
   return { outcome: 'requests', requests }
 }
 
-function isList(value: Json): value is readonly Json[] {
-  return Array.isArray(value)
+/** Extensions may be there and say nothing: what they say changes what a request means (persisted queries are one). */
+function readItem(item: Json): GraphqlRequest | null {
+  if (!isObject(item) || Object.keys(item).some((key) => !requestKeys.has(key))) return null
+  const query = fieldOf(item, 'query')
+  const variables = fieldOf(item, 'variables') ?? {}
+  const operationName = fieldOf(item, 'operationName') ?? null
+  const extensions = fieldOf(item, 'extensions') ?? {}
+  if (typeof query !== 'string' || !isObject(variables) || !isObject(extensions) || Object.keys(extensions).length > 0)
+    return null
+  if (operationName !== null && typeof operationName !== 'string') return null
+  return { query, variables, operationName }
 }

@@ -109,6 +109,7 @@ test('a wrong handle, an unknown agent and a known one are told apart by nothing
 test('any of an agent’s handles opens the door', async () => {
   const second = gate.fake.issue('robot')
   const raw = await RawClient.open(gate.port, 'robot', second, 'orders')
+  expect(raw.startMessages.at(-1)?.type).toBe('Z')
   raw.close()
 })
 
@@ -166,9 +167,9 @@ test('garbage does not slow 50 good clients by 20 ms at p99', { timeout: 60_000 
   }
   await p99()
   const quiet = await p99()
-  let on = true
+  const stop = new AbortController()
   const pest = async (bytes: Buffer): Promise<void> => {
-    while (on) await closedAfter(bytes)
+    while (!stop.signal.aborted) await closedAfter(bytes)
   }
   const pests = [
     Buffer.from('GET / HTTP/1.1\r\n\r\n'),
@@ -178,7 +179,7 @@ test('garbage does not slow 50 good clients by 20 ms at p99', { timeout: 60_000 
     Buffer.alloc(60_000, 0x50),
   ].map((bytes) => pest(bytes))
   const disturbed = await p99()
-  on = false
+  stop.abort()
   await Promise.all(pests)
   expect(disturbed - quiet).toBeLessThan(20)
   await Promise.all(clients.map((client) => client.end()))

@@ -4,7 +4,7 @@
  */
 
 /** Longest text that gets a key, bytes. */
-export const keyBytesMax = 2_048
+const keyBytesMax = 2_048
 /** Longer runs of digits may be bigint or numeric, which can select another overload of a function. */
 const foldedDigitsMax = 9
 

@@ -259,7 +259,7 @@ function upstreamFailed(error: Buffer): SallyportError {
   )
 }
 
-export function broken(): SallyportError {
+function broken(): SallyportError {
   return new SallyportError(
     'upstream_unavailable',
     'The connection to the upstream broke.',

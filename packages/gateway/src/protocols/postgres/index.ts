@@ -1,3 +1,3 @@
 export { postgresProtocol } from './listen.ts'
 export type { PostgresSettings } from './session-parts.ts'
-export type { Backend, BackendOptions, PostgresUpstreams, ProtectedUpstream } from './upstreams.ts'
+export type { Backend, PostgresUpstreams } from './upstreams.ts'

@@ -15,7 +15,7 @@ const sweepMs = 1_000
 /** A message begun and not continued for so long ends its session. */
 const halfMessageMs = 9_000
 
-export async function listen(gate: Gate, upstreams: PostgresUpstreams, settings: PostgresSettings): Promise<Listener> {
+async function listen(gate: Gate, upstreams: PostgresUpstreams, settings: PostgresSettings): Promise<Listener> {
   const reception = new Reception(gate, upstreams, withDefaults(settings))
   const server = createServer({ noDelay: true }, (socket) => reception.receive(socket))
   await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { promisify } from 'node:util'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
 import { decideByFirstWord } from '../../../../../tests/fakes/govern.ts'
@@ -272,4 +272,5 @@ test('a client that dies leaves no session and no running statement behind', asy
         "select 1 from pg_stat_activity where query like 'select ''gone''%' and pid <> pg_backend_pid()",
       )),
     ]
+  expect(gate.fake.closed.at(-1)?.reason).toBe('The client closed the connection.')
 })

@@ -1,7 +1,7 @@
 import { cancelCode, findZero, gssCode, protocol30, sslCode } from './wire.ts'
 
 /** Longest start-up packet that PostgreSQL itself takes, bytes. */
-export const startupBytesMax = 10_000
+const startupBytesMax = 10_000
 
 export type Startup =
   | { readonly kind: 'incomplete' }

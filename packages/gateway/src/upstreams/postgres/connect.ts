@@ -164,13 +164,19 @@ async function start(reader: StartReader, socket: Socket, target: Target, option
     ),
   )
   const parameters = new Map<string, string>()
+  let proven = false
   let pid = 0
   let secret = Buffer.alloc(4)
   for (;;) {
     const message = await reader.next()
     switch (message[0] ?? 0) {
       case server.authentication:
-        await authenticate(message, reader, socket, target, options.weakAuthentication)
+        if (message.readInt32BE(headerBytes) === 0) {
+          // Without SCRAM the server proved nothing: anyone could stand there.
+          if (!proven && !options.weakAuthentication) throw new StartFailed(weak)
+          break
+        }
+        proven = await authenticate(message, reader, socket, target, options.weakAuthentication)
         break
       case server.parameterStatus: {
         const [key, value] = message.toString('utf8', headerBytes, message.length - 1).split('\0')
@@ -201,22 +207,21 @@ function checkReading(parameters: ReadonlyMap<string, string>): void {
 
 const weak = 'it asks for a weak way to authenticate, which is not configured'
 
+/** True when the server has proved that it knows the password too. */
 async function authenticate(
   message: Buffer,
   reader: StartReader,
   socket: Socket,
   target: Target,
   weakAllowed: boolean,
-): Promise<void> {
+): Promise<boolean> {
   const kind = message.readInt32BE(headerBytes)
   switch (kind) {
-    case 0:
-      return
     case 3:
       // In the clear only inside TLS, and only where configured.
       if (!weakAllowed || target.tls === 'disable') throw new StartFailed(weak)
       socket.write(frame(client.password, zeroTerminated(target.password)))
-      return
+      return false
     case 5: {
       if (!weakAllowed) throw new StartFailed(weak)
       const inner = createHash('md5')
@@ -227,10 +232,11 @@ async function authenticate(
         .update(message.subarray(headerBytes + 4, headerBytes + 8))
         .digest('hex')
       socket.write(frame(client.password, zeroTerminated(`md5${outer}`)))
-      return
+      return false
     }
     case 10:
-      return proveByScram(message, reader, socket, target)
+      await proveByScram(message, reader, socket, target)
+      return true
     default:
       throw new StartFailed('it asks for a way to authenticate that the gate does not know')
   }

@@ -1,6 +1,7 @@
 import { SallyportError, type Environment, type KillSwitch, type Upstream } from '@sallyport/core'
 import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
 import type { Backend, BackendOptions, PostgresUpstreams, ProtectedUpstream } from '../../protocols/postgres/upstreams.ts'
+import { streamBaseBackup, type BaseBackupSource } from './base-backup.ts'
 import { SocketBackend } from './backend.ts'
 import { cancelAt, connectTarget, type Connected } from './connect.ts'
 import { LazyProtect, OwnLine } from './protect.ts'
@@ -14,7 +15,7 @@ export interface PostgresUpstreamSettings {
   readonly useUrl: string
   /** What the gate makes copies and looks at catalogs with. */
   readonly protectUrl: string
-  /** Allows md5, and inside TLS a plain password. Default false: SCRAM-SHA-256 or nothing. */
+  /** Allows a server that asks for no password (trust) or for md5, and inside TLS a plain one. Default false: SCRAM-SHA-256 or nothing. */
   readonly weakAuthentication?: boolean
   /** Default 8,000. */
   readonly connectTimeoutMs?: number
@@ -75,9 +76,14 @@ async function openProtected(known: ReadonlyMap<string, Known>, name: string): P
     name,
     identity,
     environment: found.settings.environment,
-    access: { kind: 'sql', session: channel, protect: channel, hold },
+    access: { kind: 'sql', session: channel, protect: channel, hold, baseBackup: () => streamBaseBackup(backupSource(found, identity)) },
   }
   return { upstream, end: (commit) => protect.end(commit), close: () => protect.close() }
+}
+
+function backupSource({ settings, protect }: Known, identity: string): BaseBackupSource {
+  const { name, weakAuthentication = false } = settings
+  return { name, target: protect, identity, weakAuthentication, connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMs }
 }
 
 async function openBackend(

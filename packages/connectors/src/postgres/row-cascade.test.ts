@@ -1,0 +1,378 @@
+import type { ResolvedOperation, Restored, SnapshotContent } from '@sallyport/core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
+import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
+import { count } from './count.ts'
+import { closeParsers, describe as describeSql } from './describe.ts'
+import { resolve } from './resolve.ts'
+import { restore } from './restore.ts'
+import { snapshot } from './snapshot.ts'
+
+let server: PostgresServer
+let access: RealAccess
+
+beforeAll(async () => {
+  server = await startPostgres()
+  await server.query('CREATE DATABASE trial')
+  access = await openAccess(server.url('trial'), server.url('trial'))
+}, 60_000)
+afterAll(async () => {
+  await access[Symbol.asyncDispose]()
+  await server.stop()
+  await closeParsers()
+})
+
+async function setUp(sql: string): Promise<void> {
+  await access.protect.client.query(sql)
+}
+
+async function fresh(sql: string): Promise<void> {
+  await access.release()
+  await setUp(`DROP SCHEMA IF EXISTS t CASCADE; CREATE SCHEMA t`)
+  await setUp(sql)
+}
+
+async function rows(sql: string): Promise<string> {
+  return JSON.stringify(await access.protect.query(sql))
+}
+
+async function look(sql: string, by: RealAccess = access): Promise<ResolvedOperation> {
+  const [first] = await resolve(await describeSql({ sql }), by.upstream)
+  if (!first) throw new Error('no operation')
+  return first
+}
+
+interface Sealed {
+  readonly resolved: ResolvedOperation
+  readonly content: SnapshotContent
+  readonly undo: () => Promise<Restored>
+}
+
+async function seal(sql: string, by: RealAccess = access): Promise<Sealed> {
+  const resolved = await look(sql, by)
+  if (resolved.copy.kind === 'impossible') throw new Error(JSON.stringify(resolved.copy))
+  const vault = new MemorySeal()
+  const content = await snapshot([resolved], by.upstream, vault)
+  return { resolved, content, undo: () => restore(vault.reader(content), access.upstream, () => undefined) }
+}
+
+/** What govern does with what was sealed: counts, runs, counts again, and rolls back what changed more than was copied. */
+async function run(sql: string, { content }: Sealed, by: RealAccess = access): Promise<'committed' | 'rolled back'> {
+  const before = await count(by.upstream)
+  await by.session.query(sql)
+  const changed = (await count(by.upstream)) - before
+  if (changed > content.rows) {
+    await by.release()
+    return 'rolled back'
+  }
+  expect(changed).toBe(content.rows)
+  await by.run('SELECT 1')
+  return 'committed'
+}
+
+async function deleteAndUndo(sql: string): Promise<Sealed> {
+  const sealed = await seal(sql)
+  expect(await run(sql, sealed)).toBe('committed')
+  expect(await sealed.undo()).toMatchObject({ verified: true, note: '' })
+  return sealed
+}
+
+const shop = `CREATE TABLE t.customers (id int PRIMARY KEY); CREATE TABLE t.orders (id int PRIMARY KEY, customer int REFERENCES t.customers ON DELETE CASCADE);
+  CREATE TABLE t.items ("order" int REFERENCES t.orders ON DELETE CASCADE, line int, PRIMARY KEY ("order", line));
+  CREATE TABLE t.returns (id int PRIMARY KEY, "order" int, line int, FOREIGN KEY ("order", line) REFERENCES t.items ON DELETE SET NULL);
+  CREATE TABLE t.payments (id int PRIMARY KEY, "order" int REFERENCES t.orders ON DELETE CASCADE);
+  INSERT INTO t.customers SELECT generate_series(1, 20); INSERT INTO t.orders SELECT g, g % 20 + 1 FROM generate_series(1, 200) g;
+  INSERT INTO t.items SELECT o, l FROM generate_series(1, 200) o, generate_series(1, 3) l; INSERT INTO t.payments SELECT g, g FROM generate_series(1, 200) g;
+  INSERT INTO t.returns SELECT g, g, 1 FROM generate_series(1, 50) g; CREATE INDEX ON t.payments ("order"); ANALYZE`
+const shopRows = `SELECT (SELECT json_agg(c ORDER BY id) FROM t.customers c), (SELECT json_agg(o ORDER BY id) FROM t.orders o),
+  (SELECT json_agg(i ORDER BY "order", line) FROM t.items i), (SELECT json_agg(p ORDER BY id) FROM t.payments p), (SELECT json_agg(r ORDER BY id) FROM t.returns r)`
+
+describe('a DELETE and what goes with it', () => {
+  it('is counted to the row, told in words, copied by rows and undone', async () => {
+    await fresh(shop)
+    const before = await rows(shopRows)
+    const { resolved, content } = await deleteAndUndo('DELETE FROM t.orders WHERE id = 7')
+    expect(resolved).toMatchObject({
+      why: expect.stringContaining('1 row of t.orders, 3 of t.items, 1 of t.returns, 1 of t.payments'),
+      copy: { kind: 'rows', rowsEstimate: 6 },
+      impact: { scope: { rows: 6, exact: true, tables: ['t.orders', 't.items', 't.returns', 't.payments'] } },
+    })
+    expect(resolved.impact.scope?.dependants).toEqual([
+      't.items: 3 rows go with it by foreign key items_order_fkey',
+      't.payments: 1 row goes with it by foreign key payments_order_fkey',
+      't.returns: foreign key returns_order_line_fkey becomes NULL in 1 row',
+    ])
+    expect(content).toMatchObject({ kind: 'rows', rows: 6 })
+    expect(Object.keys(content.checksums).sort()).toEqual(['t.items', 't.orders', 't.payments', 't.returns'])
+    expect(await rows(shopRows)).toBe(before)
+  })
+
+  it('of no rows has an empty copy, and nothing may change', async () => {
+    await fresh(shop)
+    const sealed = await seal('DELETE FROM t.orders WHERE id = 7777')
+    expect(sealed.content).toMatchObject({ kind: 'rows', rows: 0 })
+    expect(await run('DELETE FROM t.orders WHERE id = 7777', sealed)).toBe('committed')
+  })
+
+  it('leaves rows as they are that were set to NULL and then given another parent', async () => {
+    await fresh(shop)
+    const sealed = await seal('DELETE FROM t.orders WHERE id = 7')
+    expect(await run('DELETE FROM t.orders WHERE id = 7', sealed)).toBe('committed')
+    await setUp('UPDATE t.returns SET "order" = 8, line = 2 WHERE id = 7')
+    await expect(sealed.undo()).rejects.toThrow(/t.returns were changed since by others/)
+    expect(await rows('SELECT count(*) FROM t.orders')).toBe('[["199"]]')
+  })
+
+  it('follows self-references, circles, two paths to one row, defaults, and keys that are not primary', async () => {
+    await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, up int REFERENCES t.a ON DELETE CASCADE, code text COLLATE "C" UNIQUE NOT NULL, number numeric UNIQUE);
+      CREATE TABLE t.b (id int PRIMARY KEY, a int REFERENCES t.a ON DELETE CASCADE, other int REFERENCES t.a ON DELETE CASCADE);
+      CREATE TABLE t.c (id int PRIMARY KEY, b int REFERENCES t.b ON DELETE CASCADE, home int DEFAULT 0 REFERENCES t.a ON DELETE SET DEFAULT);
+      CREATE TABLE t.d (code text REFERENCES t.a (code) ON DELETE CASCADE, number int REFERENCES t.a (number) ON DELETE SET NULL, id serial PRIMARY KEY);
+      ALTER TABLE t.a ADD COLUMN c int REFERENCES t.c ON DELETE CASCADE;
+      INSERT INTO t.a SELECT g, nullif(g - 1, -1), 'k' || g, g FROM generate_series(0, 60) g; UPDATE t.a SET up = NULL WHERE id IN (0, 1, 40);
+      INSERT INTO t.b SELECT g, g, g + 1 FROM generate_series(1, 59) g; INSERT INTO t.c SELECT g, g, (g + 7) % 60 FROM generate_series(1, 59) g;
+      INSERT INTO t.d (code, number) SELECT 'k' || g, g % 30 FROM generate_series(0, 60) g; UPDATE t.a SET c = id - 35 WHERE id > 50`)
+    const all = `SELECT (SELECT json_agg(x ORDER BY id) FROM t.a x), (SELECT json_agg(x ORDER BY id) FROM t.b x), (SELECT json_agg(x ORDER BY id) FROM t.c x), (SELECT json_agg(x ORDER BY id) FROM t.d x)`
+    const before = await rows(all)
+    for (const id of [59, 45, 39, 20, 3]) {
+      const sql = `DELETE FROM t.a WHERE id = ${id}`
+      const sealed = await seal(sql)
+      const counted = await count(access.upstream)
+      await access.session.query(sql)
+      expect((await count(access.upstream)) - counted, sql).toBeLessThanOrEqual(sealed.content.rows)
+      await access.run('SELECT 1')
+      expect(await sealed.undo(), sql).toMatchObject({ verified: true })
+      expect(await rows(all), sql).toBe(before)
+    }
+  })
+
+  it('that goes too far for rows is copied by whole tables, with an upper bound', async () => {
+    await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, up int REFERENCES t.a ON DELETE CASCADE);
+      INSERT INTO t.a SELECT g, nullif(g - 1, 0) FROM generate_series(1, 1500) g; CREATE INDEX ON t.a (up)`)
+    expect(await look('DELETE FROM t.a WHERE id = 1')).toMatchObject({
+      copy: { kind: 'tables', tables: ['t.a'] },
+      impact: { scope: { exact: false } },
+    })
+    await fresh(`CREATE TABLE t.a (id int PRIMARY KEY); INSERT INTO t.a SELECT generate_series(1, 100001)`)
+    expect(await look('DELETE FROM t.a')).toMatchObject({
+      copy: { kind: 'tables' },
+      impact: { scope: { rows: 100_001, exact: true } },
+    })
+  })
+})
+
+describe('what comes in between', () => {
+  it('a child cannot: it waits for the parent, and finds it gone', async () => {
+    await fresh(shop)
+    await using writer = await openAccess(server.url('trial'), server.url('trial'))
+    const sealed = await seal('DELETE FROM t.orders WHERE id = 7')
+    const late = writer.session.query('INSERT INTO t.payments VALUES (1000, 7)').then(
+      () => 'written',
+      (error: unknown) => String(error),
+    )
+    await waitUntilBlocked('INSERT INTO t.payments')
+    await writer.protect.query('INSERT INTO t.payments VALUES (1001, 8)')
+    await writer.protect.query('UPDATE t.orders SET customer = 2 WHERE id = 9')
+    expect(await run('DELETE FROM t.orders WHERE id = 7', sealed)).toBe('committed')
+    expect(await late).toMatch(/foreign key/)
+    expect(await sealed.undo()).toMatchObject({ rows: 6, verified: true })
+  })
+
+  it('a child that is not committed when the copy begins is waited for, and copied', async () => {
+    await fresh(shop)
+    await using writer = await openAccess(server.url('trial'), server.url('trial'))
+    const resolved = await look('DELETE FROM t.orders WHERE id = 7')
+    await writer.session.query('BEGIN')
+    await writer.session.query('INSERT INTO t.payments VALUES (1000, 7)')
+    const vault = new MemorySeal()
+    const copying = snapshot([resolved], access.upstream, vault)
+    await waitUntilBlocked('FOR UPDATE')
+    await writer.session.query('COMMIT')
+    const content = await copying
+    expect(content.rows).toBe(7)
+    await access.run('DELETE FROM t.orders WHERE id = 7')
+    expect(await restore(vault.reader(content), access.upstream, () => undefined)).toMatchObject({ rows: 7, verified: true })
+  })
+
+  it('another row that the condition names makes it more than was copied: rolled back', async () => {
+    await fresh(shop)
+    await using writer = await openAccess(server.url('trial'), server.url('trial'))
+    const sql = 'DELETE FROM t.orders WHERE id BETWEEN 7 AND 8 OR id > 200'
+    const sealed = await seal(sql)
+    expect(sealed.content.rows).toBe(12)
+    await writer.session.query('INSERT INTO t.orders VALUES (1000, 1)')
+    expect(await run(sql, sealed)).toBe('rolled back')
+    expect(await rows('SELECT count(*) FROM t.orders')).toBe('[["201"]]')
+  })
+
+  it('where one row could take the place of another, no writer comes in at all', async () => {
+    await fresh(`${shop}; CREATE TABLE t.chosen (id int); INSERT INTO t.chosen VALUES (7)`)
+    await using writer = await openAccess(server.url('trial'), server.url('trial'))
+    const sql = 'DELETE FROM t.orders o USING t.chosen c WHERE c.id = o.id'
+    const sealed = await seal(sql)
+    expect(sealed.resolved.copy).toEqual({ kind: 'rows', rowsEstimate: 6 })
+    const swap = writer.session.query('UPDATE t.chosen SET id = 8')
+    await waitUntilBlocked('UPDATE t.chosen')
+    expect(await run(sql, sealed)).toBe('committed')
+    await swap
+    expect(await sealed.undo()).toMatchObject({ verified: true })
+    await setUp('CREATE VIEW t.some AS SELECT 7 AS id')
+    expect((await look('DELETE FROM t.orders o USING t.some c WHERE c.id = o.id')).copy.kind).toBe('tables')
+  })
+
+  it('a clock that runs on between copy and statement is not asked ahead', async () => {
+    await fresh('CREATE TABLE t.a (id int PRIMARY KEY, at timestamptz)')
+    expect((await look('DELETE FROM t.a WHERE at < statement_timestamp()')).copy.kind).toBe('tables')
+    expect((await look('DELETE FROM t.a WHERE at < now()')).copy.kind).toBe('rows')
+  })
+
+  it('another foreign key since the look: target_changed', async () => {
+    await fresh(shop)
+    const resolved = await look('DELETE FROM t.orders WHERE id = 7')
+    await setUp('CREATE TABLE t.late (id int PRIMARY KEY, payment int REFERENCES t.payments ON DELETE CASCADE)')
+    await expect(snapshot([resolved], access.upstream, new MemorySeal())).rejects.toMatchObject({ code: 'target_changed' })
+  })
+})
+
+async function waitUntilBlocked(start: string): Promise<void> {
+  await expect
+    .poll(
+      async () =>
+        (
+          await server.query(
+            `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0`,
+            [start],
+            'trial',
+          )
+        ).length,
+      { timeout: 10_000, interval: 20 },
+    )
+    .toBeGreaterThan(0)
+}
+
+describe('rights', () => {
+  it.each([
+    ['may change all: rows, by row locks', 'SELECT, UPDATE, DELETE', 'SELECT, UPDATE, DELETE', 'rows'],
+    ['may only delete: rows, by table locks', 'SELECT, DELETE', 'SELECT, DELETE', 'rows'],
+    ['may not read a child: whole tables', 'SELECT, DELETE', 'DELETE', 'tables'],
+    ['may not lock a child: nothing', 'SELECT, DELETE', 'SELECT', 'impossible'],
+  ])('a role that %s', async (_, parent, child, kind) => {
+    await fresh(`CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (id int PRIMARY KEY, a int REFERENCES t.a ON DELETE CASCADE);
+      INSERT INTO t.a VALUES (1), (2); INSERT INTO t.b VALUES (1, 1), (2, 1), (3, 2); DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN PASSWORD 'weak';
+      GRANT USAGE ON SCHEMA t TO weak; GRANT ${parent} ON t.a TO weak; GRANT ${child} ON t.b TO weak`)
+    const weak = await openAccess(server.url('trial').replace('postgres:test-superuser', 'weak:weak'), server.url('trial'))
+    const resolved = await look('DELETE FROM t.a WHERE id = 1', weak)
+    expect(resolved.copy.kind).toBe(kind)
+    if (kind === 'rows') {
+      const sealed = await seal('DELETE FROM t.a WHERE id = 1', weak)
+      expect(await run('DELETE FROM t.a WHERE id = 1', sealed, weak)).toBe('committed')
+      expect(await sealed.undo()).toMatchObject({ rows: 3, verified: true })
+    }
+    await weak[Symbol.asyncDispose]()
+    await setUp('DROP SCHEMA t CASCADE; DROP ROLE weak')
+  })
+})
+
+const stamp = `CREATE FUNCTION t.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at = clock_timestamp(); RETURN NEW; END $$`
+const table = `CREATE TABLE t.a (id int PRIMARY KEY, v text, updated_at timestamptz DEFAULT '2020-01-01'); INSERT INTO t.a SELECT g, 'v' || g FROM generate_series(1, 20) g`
+const all = `SELECT json_agg(x ORDER BY id) FROM t.a x`
+
+describe('triggers', () => {
+  it('that stamp the row they run for come under the copy of that row', async () => {
+    await fresh(`${table}; ${stamp}; CREATE TRIGGER stamp BEFORE UPDATE ON t.a FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION t.stamp();
+      CREATE TRIGGER z BEFORE UPDATE ON t.a FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()`)
+    const before = await rows(all)
+    const { resolved } = await deleteAndUndo(`UPDATE t.a SET v = 'gone' WHERE id > 15 AND v <> ''`)
+    expect(resolved.copy).toEqual({ kind: 'rows', rowsEstimate: 5 })
+    expect(await rows(all)).toBe(before)
+  })
+
+  it('on a child whose foreign key becomes NULL are set back with it', async () => {
+    await fresh(`${table}; ${stamp}; CREATE TABLE t.b (id int PRIMARY KEY); INSERT INTO t.b VALUES (1), (2);
+      ALTER TABLE t.a ADD COLUMN b int DEFAULT 1 REFERENCES t.b ON DELETE SET NULL; CREATE TRIGGER stamp BEFORE UPDATE ON t.a FOR EACH ROW EXECUTE FUNCTION t.stamp()`)
+    const before = await rows(all)
+    const { content } = await deleteAndUndo('DELETE FROM t.b WHERE id = 1')
+    expect(content.rows).toBe(21)
+    expect(await rows(all)).toBe(before)
+  })
+
+  it('that guard or skip rows are run, and what is left as it was is left so by the undo', async () => {
+    await fresh(`${table}; CREATE FUNCTION t.skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF OLD.id = 3 THEN RETURN NULL; END IF; RETURN OLD; END $$;
+      CREATE TRIGGER skip BEFORE DELETE ON t.a FOR EACH ROW EXECUTE FUNCTION t.skip()`)
+    const before = await rows(all)
+    const sealed = await seal('DELETE FROM t.a WHERE id < 5')
+    await using writer = await openAccess(server.url('trial'), server.url('trial'))
+    // A row in the place of the one that is skipped would be lost without a copy: it has to wait.
+    const late = writer.session.query('INSERT INTO t.a VALUES (0)')
+    await waitUntilBlocked('INSERT INTO t.a')
+    await access.run('DELETE FROM t.a WHERE id < 5')
+    await late
+    expect(await rows('SELECT json_agg(id ORDER BY id) FROM t.a WHERE id < 6')).toBe('[["[0, 3, 5]"]]')
+    await setUp('DELETE FROM t.a WHERE id = 0')
+    expect(await sealed.undo()).toMatchObject({ rows: 3, verified: true })
+    expect(await rows(all)).toBe(before)
+  })
+
+  it.each([
+    ['writes elsewhere', `INSERT INTO t.log VALUES (1); RETURN OLD;`],
+    ['writes elsewhere in place of the row', `UPDATE t.log SET n = 1; RETURN NULL;`],
+    ['empties another table, uncounted', 'TRUNCATE t.log; RETURN OLD;'],
+    ['drops a table, uncounted', 'DROP TABLE t.log; RETURN OLD;'],
+    ['runs text', `EXECUTE 'TRUNCATE t.log'; RETURN OLD;`],
+    ['tells others', `PERFORM pg_notify('a', 'b'); RETURN OLD;`],
+    ['tells others in a condition', `IF pg_notify('a', 'b') IS NULL THEN RETURN NULL; END IF; RETURN OLD;`],
+    ['draws from a sequence', `IF nextval('t.s') > 0 THEN RETURN OLD; END IF; RETURN OLD;`],
+    ['removes a large object', `IF lo_unlink(OLD.id::oid) > 0 THEN RETURN OLD; END IF; RETURN OLD;`],
+    [
+      'runs a query given as text',
+      `IF query_to_xml('DELETE FROM t.log', true, true, '') IS NULL THEN RETURN NULL; END IF; RETURN OLD;`,
+    ],
+    ['calls a function of its own', 'IF t_effect() THEN RETURN OLD; END IF; RETURN OLD;'],
+    ['calls a name that somebody else has, too', 'IF lower(OLD.v) IS NULL THEN RETURN NULL; END IF; RETURN OLD;'],
+    ['uses an operator that somebody made', `IF OLD.v = 'x' THEN RETURN NULL; END IF; RETURN OLD;`],
+    ['changes a setting', `IF set_config('search_path', 't', false) IS NULL THEN RETURN NULL; END IF; RETURN OLD;`],
+  ])('one that %s: no copy is possible, and says so', async (_, body) => {
+    await fresh(`${table}; CREATE TABLE t.log (n int); CREATE SEQUENCE t.s; CREATE FUNCTION public.t_effect() RETURNS bool LANGUAGE sql AS 'SELECT true';
+      CREATE FUNCTION t.lower(text) RETURNS text LANGUAGE sql AS 'SELECT $1';
+      CREATE FUNCTION t.same(text, varchar) RETURNS bool LANGUAGE sql AS 'SELECT true'; CREATE OPERATOR t.= (LEFTARG = text, RIGHTARG = varchar, FUNCTION = t.same);
+      CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN ${body} END $f$; CREATE TRIGGER f BEFORE DELETE ON t.a FOR EACH ROW EXECUTE FUNCTION t.f()`)
+    expect((await look('DELETE FROM t.a WHERE id = 1')).copy).toMatchObject({
+      kind: 'impossible',
+      reason: expect.stringContaining('trigger f on t.a may change anything'),
+      remedy: expect.stringMatching(/\w/),
+    })
+    await setUp('DROP FUNCTION public.t_effect()')
+  })
+
+  it.each([
+    [
+      'a condition that has an effect',
+      `BEFORE UPDATE ON t.a FOR EACH ROW WHEN (pg_notify('a', 'b') IS NULL) EXECUTE FUNCTION t.stamp()`,
+    ],
+    ['a condition that calls a function', 'BEFORE UPDATE ON t.a FOR EACH ROW WHEN (t.own()) EXECUTE FUNCTION t.stamp()'],
+    ['a function in SQL text of C', 'AFTER UPDATE ON t.a FOR EACH STATEMENT EXECUTE FUNCTION t.moves()'],
+    ['a change of the key', 'BEFORE UPDATE ON t.a FOR EACH ROW EXECUTE FUNCTION t.moves()'],
+    [
+      'a change of the key by the server',
+      `BEFORE UPDATE ON t.a FOR EACH ROW EXECUTE FUNCTION tsvector_update_trigger('id', 'pg_catalog.english', 'v')`,
+    ],
+  ])('%s: no copy is possible', async (_, trigger) => {
+    await fresh(`${table}; ${stamp}; CREATE FUNCTION t.own() RETURNS bool LANGUAGE sql AS 'SELECT true';
+      CREATE FUNCTION t.moves() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id := NEW.id + 100; RETURN NEW; END'; CREATE TRIGGER f ${trigger}`)
+    expect((await look(`UPDATE t.a SET v = ''`)).copy).toMatchObject({
+      kind: 'impossible',
+      reason: expect.stringContaining('trigger'),
+    })
+  })
+
+  it('that were replaced since the look: target_changed', async () => {
+    await fresh(
+      `${table}; ${stamp}; CREATE TABLE t.log (n int); CREATE TRIGGER stamp BEFORE UPDATE ON t.a FOR EACH ROW EXECUTE FUNCTION t.stamp()`,
+    )
+    const resolved = await look(`UPDATE t.a SET v = ''`)
+    await setUp(
+      `CREATE OR REPLACE FUNCTION t.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE t.log; RETURN NEW; END $$`,
+    )
+    await expect(snapshot([resolved], access.upstream, new MemorySeal())).rejects.toMatchObject({ code: 'target_changed' })
+  })
+})

@@ -1,0 +1,17 @@
+import type { Connector } from '@sallyport/core'
+import { railwayHosts } from './endpoint.ts'
+
+/** The parser and the tables are loaded by the first request that needs them. */
+export const railway: Connector = {
+  id: 'railway',
+  protocol: 'http',
+  describe: async (decoded, ask) => (await import('./describe.ts')).describe(decoded, ask),
+}
+
+/** The hosts this connector reads. */
+export const hosts = railwayHosts
+
+/** Loads parser and tables, so that the first request does not wait for them. */
+export async function warm(): Promise<void> {
+  await import('./describe.ts')
+}

@@ -1,0 +1,205 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { SallyportError, type Gate, type Listener, type Protocol } from '@sallyport/core'
+import { ClientConnection } from './client-connection.ts'
+import { Door } from './door.ts'
+import { exchange, writeRefusal, type Passage } from './exchange.ts'
+import { Interception } from './interception.ts'
+import { readConnect, readProxyTarget, readTunnelTarget } from './proxy-target.ts'
+import { challenge, rawProblem } from './raw-answer.ts'
+import { AlarmingRefusal, refuse, refusedBy } from './refusal.ts'
+import { withDefaults, type FullSettings, type HttpSettings } from './settings.ts'
+import { Tunnels, ungoverned, type Tunnel } from './tunnel.ts'
+import type { HttpUpstreams } from './upstreams.ts'
+
+/** HTTP/1.1 as a forward proxy that opens what it carries. */
+export const httpProtocol: Protocol<HttpUpstreams, HttpSettings> = { id: 'http', listen }
+
+const headBytesMax = 32 * 1024
+
+export async function listen(gate: Gate, upstreams: HttpUpstreams, given: HttpSettings): Promise<Listener> {
+  const settings = withDefaults(given)
+  const reception = new Reception(gate, upstreams, settings)
+  const { front } = reception
+  await new Promise<void>((resolve, reject) => {
+    front.once('error', reject)
+    front.listen(settings.port, settings.host, () => resolve())
+  })
+  const address = front.address()
+  if (address === null || typeof address === 'string')
+    throw new SallyportError('internal', 'The listener has no address.', 'Nothing is listening.', 'Give a host and a port.')
+  return { address: { host: address.address, port: address.port }, close: () => reception.close() }
+}
+
+const proveYourself = new SallyportError(
+  'authentication_failed',
+  'This proxy wants to know which agent asks.',
+  'Nothing was sent anywhere.',
+  'Use the name of the agent as user and a handle in force as password: HTTPS_PROXY=http://AGENT:HANDLE@HOST:PORT.',
+)
+
+class Reception {
+  /** What clients connect to. */
+  readonly front: Server
+  /** What they speak inside an intercepted tunnel. */
+  readonly #inner: Server
+  readonly #gate: Gate
+  readonly #upstreams: HttpUpstreams
+  readonly #settings: FullSettings
+  readonly #door: Door
+  readonly #tunnels: Tunnels
+  readonly #clients = new Map<Duplex, ClientConnection>()
+  readonly #tunnelOf = new WeakMap<Duplex, Tunnel>()
+
+  constructor(gate: Gate, upstreams: HttpUpstreams, settings: FullSettings) {
+    this.#gate = gate
+    this.#upstreams = upstreams
+    this.#settings = settings
+    this.#door = new Door(gate)
+    const interception = new Interception(settings.certificates, settings.headersTimeoutMs)
+    this.#tunnels = new Tunnels({ gate, upstreams, settings, interception, enter: (tunnel, socket) => this.#enter(tunnel, socket) })
+    this.front = this.#makeServer((request, response) => this.#proxied(request, response))
+    this.#inner = this.#makeServer((request, response) => this.#tunnelled(request, response))
+    this.front.prependListener('connection', (socket: Socket) => this.#receive(socket))
+    this.front.on('connect', (request, socket, head) => void this.#connect(request, socket, head))
+    this.#inner.on('connect', (_request, socket: Duplex) => socket.end(rawProblem(refuse('not_supported', 'A tunnel leads to one host.', 'Connect to the other host by itself.'))))
+  }
+
+  #makeServer(serve: (request: IncomingMessage, response: ServerResponse) => void): Server {
+    const { headersTimeoutMs, requestTimeoutMs, idleTimeoutMs } = this.#settings
+    const server = createServer({
+      maxHeaderSize: headBytesMax,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: idleTimeoutMs,
+      connectionsCheckingInterval: Math.min(1_000, headersTimeoutMs),
+      noDelay: true,
+      insecureHTTPParser: false,
+      rejectNonStandardBodyWrites: false,
+    })
+    server.on('request', serve)
+    server.on('checkContinue', serve)
+    server.on('checkExpectation', serve)
+    server.on('clientError', (error: Error, socket) => this.#unreadable(error, socket))
+    return server
+  }
+
+  #receive(socket: Socket): void {
+    const client = new ClientConnection(socket, this.#gate)
+    socket.on('error', () => undefined)
+    if (this.#clients.size >= this.#settings.connectionsMax) {
+      client.refused('', 'limit_exceeded', `more than ${this.#settings.connectionsMax} connections`)
+      return client.end('Too many connections.')
+    }
+    this.#clients.set(socket, client)
+    socket.once('close', () => this.#clients.delete(socket))
+  }
+
+  #clientOf(socket: Duplex): ClientConnection {
+    const client = this.#clients.get(socket) ?? this.#tunnelOf.get(socket)?.client
+    if (client === undefined) throw new SallyportError('internal', 'A request of no known client.', 'Nothing was sent upstream.', 'Report this: it is a defect of the gate.')
+    return client
+  }
+
+  /** CONNECT: who asks, which host, and then TLS as that host. */
+  async #connect(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => undefined)
+    try {
+      const client = this.#clientOf(socket)
+      const origin = readConnect(request)
+      const admission = await this.#door.admit(request.headers['proxy-authorization'], client.peer, client.address)
+      if (admission.kind !== 'admitted') return void socket.end(rawProblem(proveYourself))
+      if (head.length > 0) socket.unshift(head)
+      await this.#tunnels.open(client, admission.handle, origin)
+    } catch (error) {
+      this.#noteRefusal(socket, error)
+      socket.end(rawProblem(error))
+    }
+  }
+
+  #enter(tunnel: Tunnel, socket: Socket): void {
+    this.#tunnelOf.set(socket, tunnel)
+    socket.on('error', () => undefined)
+    this.#inner.emit('connection', socket)
+  }
+
+  #tunnelled(request: IncomingMessage, response: ServerResponse): void {
+    const tunnel = this.#tunnelOf.get(request.socket)
+    if (tunnel === undefined) return void request.socket.destroy()
+    tunnel.client.inTurn(async () => {
+      try {
+        const target = readTunnelTarget(request, tunnel.origin)
+        await exchange({ gate: this.#gate, settings: this.#settings, ...tunnel }, request, response, target)
+      } catch (error) {
+        this.#noteRefusal(request.socket, error)
+        writeRefusal(response, refusedBy(error), false)
+      }
+    })
+  }
+
+  /** A request in absolute form: plain HTTP to a governed host, authenticated each time. */
+  #proxied(request: IncomingMessage, response: ServerResponse): void {
+    const client = this.#clientOf(request.socket)
+    client.inTurn(async () => {
+      try {
+        const passage = await this.#admit(client, request, response)
+        if (passage !== null) await exchange(passage.passage, request, response, passage.target)
+      } catch (error) {
+        this.#noteRefusal(request.socket, error)
+        writeRefusal(response, refusedBy(error), false)
+      }
+    })
+  }
+
+  async #admit(client: ClientConnection, request: IncomingMessage, response: ServerResponse): Promise<{ passage: Passage; target: string } | null> {
+    const { origin, target } = readProxyTarget(request)
+    const admission = await this.#door.admit(request.headers['proxy-authorization'], client.peer, client.address)
+    if (admission.kind !== 'admitted') {
+      response.writeHead(407, { 'proxy-authenticate': challenge, 'content-length': 0, connection: 'close' })
+      response.end()
+      return null
+    }
+    const { handle } = admission
+    const governed = this.#upstreams.find(origin)
+    if (governed === null) throw ungoverned(origin)
+    const open = await client.session(handle, governed.upstream.name)
+    return { passage: { gate: this.#gate, settings: this.#settings, client, handle, open, governed, origin }, target }
+  }
+
+  /** Bytes that are no HTTP: the connection ends, since nobody knows where the next request would begin. */
+  #unreadable(error: Error, socket: Duplex): void {
+    const code: unknown = Reflect.get(error, 'code')
+    if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    const slow = code === 'ERR_HTTP_REQUEST_TIMEOUT'
+    const large = code === 'HPE_HEADER_OVERFLOW' || code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW'
+    const refusal = slow
+      ? refuse('too_slow', 'The request did not arrive in time.', 'Send it in one go.')
+      : large
+        ? refuse('too_large', `The headers are larger than ${headBytesMax} bytes.`, 'Send fewer or shorter ones.')
+        : refuse('protocol_violation', `This is no HTTP/1.1 request (${typeof code === 'string' ? code : 'unknown'}).`, 'Send a well-formed one.')
+    this.#noteRefusal(socket, refusal)
+    socket.end(rawProblem(refusal))
+    socket.destroySoon?.()
+  }
+
+  #noteRefusal(socket: Duplex, error: unknown): void {
+    const { code, message } = refusedBy(error)
+    const tunnel = this.#tunnelOf.get(socket)
+    const client = this.#clients.get(socket) ?? tunnel?.client
+    client?.refused(tunnel?.handle.agent ?? '', code, message)
+    if (error instanceof AlarmingRefusal)
+      this.#gate.alarm({ kind: error.alarm.kind, session: tunnel?.open.session.id ?? '', agent: tunnel?.handle.agent ?? '', data: error.alarm.data })
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.front.close(() => resolve()))
+    const clients = [...this.#clients.values()]
+    for (const client of clients) client.end('The gate is stopping.')
+    this.front.closeAllConnections()
+    this.#inner.closeAllConnections()
+    this.#inner.close()
+    await closed
+    await Promise.all(clients.map((client) => client.closed))
+  }
+}

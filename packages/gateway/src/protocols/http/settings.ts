@@ -1,0 +1,51 @@
+/** What a client sees of the gate instead of the host it wanted. */
+export interface Leaf {
+  /** PEM. */
+  readonly key: string
+  readonly certificate: string
+  readonly renewAtMs: number
+}
+
+/** Certificates for intercepted hosts, signed by an authority that only agents trust. */
+export interface Certificates {
+  /** For exactly this host; the same one until it is time to renew. */
+  issue(host: string): Promise<Leaf>
+}
+
+export interface HttpSettings {
+  readonly host: string
+  readonly port: number
+  readonly certificates: Certificates
+  /**
+   * What happens to hosts that no upstream governs. `tunnel`: passed on unread under a session of the upstream named, so that scope and kill
+   * switch apply; whatever token is in there is not seen. Default `refuse`.
+   */
+  readonly unmatched?: { readonly kind: 'refuse' } | { readonly kind: 'tunnel'; readonly upstream: string }
+  /** How long a request that waits for people holds its client before it is refused with the request's id. Default 20,000. */
+  readonly waitMs?: number
+  /** Largest request body, as sent and as opened. Default 1 MiB. */
+  readonly bodyBytesMax?: number
+  /** Clients at once, authenticated or not. Default 500. */
+  readonly connectionsMax?: number
+  /** From the first byte of a request to the end of its headers; also for a TLS handshake. Default 10,000. */
+  readonly headersTimeoutMs?: number
+  /** From the first byte of a request to its last. Default 30,000. */
+  readonly requestTimeoutMs?: number
+  /** Between two requests on one connection. Default 60,000. */
+  readonly idleTimeoutMs?: number
+}
+
+export type FullSettings = Required<HttpSettings>
+
+export function withDefaults(settings: HttpSettings): FullSettings {
+  return {
+    unmatched: { kind: 'refuse' },
+    waitMs: 20_000,
+    bodyBytesMax: 1024 * 1024,
+    connectionsMax: 500,
+    headersTimeoutMs: 10_000,
+    requestTimeoutMs: 30_000,
+    idleTimeoutMs: 60_000,
+    ...settings,
+  }
+}

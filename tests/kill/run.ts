@@ -1,0 +1,37 @@
+import { parseArgs } from 'node:util'
+import { openKillStage, quantile, type KillRun } from './killed-runaway.ts'
+
+/** `node tests/kill/run.ts --runs 100`: kills a runaway agent so often, prints one JSON document, exit 0 only when no byte came late. */
+const { values } = parseArgs({ options: { runs: { type: 'string', default: '100' } } })
+const wanted = Number(values.runs)
+if (!Number.isInteger(wanted) || wanted < 1 || wanted > 1000) throw new RangeError('--runs takes a whole number from 1 to 1000')
+const runs: KillRun[] = []
+{
+  await using stage = await openKillStage(wanted)
+  for (let number = 0; number < wanted; number += 1) runs.push(await stage.run(number))
+}
+const spread = (of: (run: KillRun) => number): object => {
+  const all = runs.map(of)
+  const rounded = (share: number): number => Number(quantile(all, share).toFixed(2))
+  return { p50: rounded(0.5), p99: rounded(0.99), max: Number(Math.max(...all).toFixed(2)) }
+}
+const failed = runs.filter(({ bytesAfterResponse, admitted, bystanderWorks }) => bytesAfterResponse !== 0 || admitted !== 0 || bystanderWorks === false)
+const scopes = Object.groupBy(runs, ({ scope }) => scope)
+process.stdout.write(
+  `${JSON.stringify(
+    {
+      runs: runs.length,
+      byScope: Object.fromEntries(Object.entries(scopes).map(([scope, some]) => [scope, some.length])),
+      bytesBeforeKill: runs.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
+      bytesAfterResponse: runs.reduce((sum, { bytesAfterResponse }) => sum + bytesAfterResponse, 0),
+      lastByteMs: spread(({ lastByteMs }) => lastByteMs),
+      responseMs: spread(({ responseMs }) => responseMs),
+      serverIdleMs: spread(({ serverIdleMs }) => serverIdleMs),
+      failed,
+      each: runs.map(({ scope, lastByteMs, responseMs, bytesBefore }) => `${scope} ${lastByteMs.toFixed(1)} ${responseMs.toFixed(1)} ${bytesBefore}`),
+    },
+    null,
+    2,
+  )}\n`,
+)
+process.exitCode = failed.length === 0 ? 0 : 1
