@@ -104,6 +104,18 @@ describe('decide', () => {
     })
   })
 
+  it('asks two people for what a copy does not undo, and the copy all the same', () => {
+    const volume = [{ ...operation('destroy', tables), context: { irreversibleDespiteCopy: true } }]
+    expect(decide(volume, subject, { ...facts, approvers: ['bob'], copyProven: true }, policy)).toMatchObject({
+      code: 'approval_required',
+      requestable: { approvalsNeeded: 2 },
+    })
+    expect(decide(volume, subject, { ...facts, approvers: ['bob', 'eve'] }, policy)).toMatchObject({
+      outcome: 'permit',
+      obligations: ['snapshot'],
+    })
+  })
+
   it('refuses what destroys and cannot be copied, whoever approved', () => {
     const impossible = operation('destroy', { kind: 'impossible', reason: 'a database', remedy: 'drop its tables one by one' })
     const denied = decide([impossible], subject, { ...facts, approvers: ['bob', 'eve'], delayed: true, copyProven: true }, policy)

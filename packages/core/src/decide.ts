@@ -136,7 +136,8 @@ function evaluateOne(
     reversible: operation.impact.reversible,
     copy: operation.copy.kind,
     copyProven,
-    undoable: copyProven,
+    // A volume can be rebuilt from a copy, but what pointed at it is gone: people have to agree (DESIGN §5).
+    undoable: copyProven && operation.context['irreversibleDespiteCopy'] !== true,
     rowsCounted: rows !== null,
     rowsInWindow: rows === null ? largestCount : Math.min(largestCount, facts.rowsSpent + rows),
     rowsWithoutPrompt: facts.rowsWithoutPrompt,

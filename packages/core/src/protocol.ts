@@ -1,4 +1,5 @@
 import type { Govern } from './asked.ts'
+import type { Json } from './canonical.ts'
 import type { Handle } from './grant.ts'
 import type { KillSwitch } from './ports.ts'
 import type { Session } from './session.ts'
@@ -51,6 +52,13 @@ export interface Gate {
   readonly handles: Handles
   readonly sessions: Sessions
   readonly killSwitch: KillSwitch
+  /** Something that people should look at now: on the log and the live page. Never carries a secret. */
+  alarm(event: {
+    readonly kind: string
+    readonly session: string
+    readonly agent: string
+    readonly data: { readonly [key: string]: Json }
+  }): void
   /** An authentication that failed, or bytes that are no protocol: counted, and on the log. Never carries the secret. */
   refusedAtDoor(protocol: string, peer: string, agent: string, why: string): void
 }

@@ -131,6 +131,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     sessions,
     killSwitch,
     refusedAtDoor: (protocol, peer, agent, why) => noteRefusal(log, protocol, peer, agent, why),
+    alarm: (event) => noteAlarm(log, event),
   }
   const undo = openUndo({
     clock,
@@ -225,6 +226,10 @@ async function resolveUpstreams(config: Config): Promise<readonly PostgresUpstre
 function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string, why: string): void {
   const data = { protocol, peer, why: why.slice(0, 300).toWellFormed(), claimed: agent.slice(0, 128).toWellFormed() }
   void log.append({ type: 'door.refused', atMs: clock.nowMs(), data }).catch(() => undefined)
+}
+
+function noteAlarm(log: FileLog, { kind, session, agent, data }: Parameters<Gate['alarm']>[0]): void {
+  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { ...data, kind } }).catch(() => undefined)
 }
 
 async function withUpstream<Result>(

@@ -1,0 +1,1 @@
+export { openHttpUpstreams, type HttpUpstreamSettings, type OpenHttpUpstreams } from './upstreams.ts'
