@@ -37,7 +37,12 @@ export function testRequests(name: string, open: () => Promise<{ requests: Reque
       expect(tries.filter(Boolean)).toHaveLength(1)
       const again = await reopen()
       expect(await again.consume('g1', 'late')).toBe(false)
-      expect(await again.findGrant('coder', 'd')).toMatchObject({ state: 'consumed', intent: 'intent-0', targets: ['t'], approvers: ['bob'] })
+      expect(await again.findGrant('coder', 'd')).toMatchObject({
+        state: 'consumed',
+        intent: 'intent-0',
+        targets: ['t'],
+        approvers: ['bob'],
+      })
     })
 
     it('gives back what was consumed in vain, and settles what was not', async () => {
@@ -132,5 +137,19 @@ function approval(person: string): Approval {
 }
 
 function grant(id: string, requestId: string): Grant {
-  return { id, request: requestId, agent: 'coder', digest: 'd', upstream: 'orders-db', policyHash: 'p', targets: ['t'], rowsMax: 13, approvers: ['bob'], notBeforeMs: 5, expiresAtMs: 10, state: 'open', intent: null }
+  return {
+    id,
+    request: requestId,
+    agent: 'coder',
+    digest: 'd',
+    upstream: 'orders-db',
+    policyHash: 'p',
+    targets: ['t'],
+    rowsMax: 13,
+    approvers: ['bob'],
+    notBeforeMs: 5,
+    expiresAtMs: 10,
+    state: 'open',
+    intent: null,
+  }
 }

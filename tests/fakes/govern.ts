@@ -76,6 +76,7 @@ export class FakeGate {
   readonly asked: Asked[] = []
   readonly outcomes: { readonly text: string; readonly outcome: Outcome }[] = []
   readonly door: string[] = []
+  readonly alarms: Parameters<Gate['alarm']>[0][] = []
   readonly closed: { readonly session: string; readonly reason: string }[] = []
   readonly gate: Gate
   recalled = 0
@@ -115,6 +116,10 @@ export class FakeGate {
       killSwitch: { epoch: () => this.#epoch, epochOf: () => this.#epoch, stopped: () => this.#killed },
       refusedAtDoor: (_protocol, _peer, agent, why) => {
         this.door.push(`${agent}: ${why}`)
+        this.#announce()
+      },
+      alarm: (event) => {
+        this.alarms.push(event)
         this.#announce()
       },
     }

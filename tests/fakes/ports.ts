@@ -75,7 +75,8 @@ export class MemoryVault implements Vault {
   readonly snapshots: Snapshot[] = []
   fail = false
   async seal(about: Parameters<Vault['seal']>[0], fill: Parameters<Vault['seal']>[1]): Promise<Snapshot> {
-    if (this.fail) throw new SallyportError('vault_unavailable', 'The vault does not answer.', 'Nothing was run.', 'Start the vault.')
+    if (this.fail)
+      throw new SallyportError('vault_unavailable', 'The vault does not answer.', 'Nothing was run.', 'Start the vault.')
     const content = await fill({ put: async () => ({ sha256: '', bytes: 0 }), read: async function* () {} })
     const snapshot: Snapshot = {
       id: `snapshot-${this.snapshots.length}`,
@@ -149,7 +150,13 @@ export function scriptConnector(operations: readonly Operation[]): ScriptedConne
       return connector.operations
     },
     resolve: async (described) => connector.resolved ?? described.map((operation) => ({ ...operation, copy: { kind: 'none' } })),
-    snapshot: async (of) => ({ kind: of.some(({ copy }) => copy.kind === 'tables') ? 'tables' : 'rows', rows: connector.snapshotRows, bytes: 10, checksums: {}, manifest: null }),
+    snapshot: async (of) => ({
+      kind: of.some(({ copy }) => copy.kind === 'tables') ? 'tables' : 'rows',
+      rows: connector.snapshotRows,
+      bytes: 10,
+      checksums: {},
+      manifest: null,
+    }),
     count: async () => connector.changed,
   }
   return connector
@@ -185,7 +192,15 @@ export function makeBench(connector: ScriptedConnector): Bench {
   const database = openDatabase(':memory:')
   const opened: AccessRequest[] = []
   const budgets = openBudgets(database, clock)
-  const settings = { mode: 'team' as const, coolOffMs: 900_000, rowsWithoutPrompt: 1000, windowMs: 3_600_000, retainMs: 1, requestMs: 3_600_000, pendingMax: 3 }
+  const settings = {
+    mode: 'team' as const,
+    coolOffMs: 900_000,
+    rowsWithoutPrompt: 1000,
+    windowMs: 3_600_000,
+    retainMs: 1,
+    requestMs: 3_600_000,
+    pendingMax: 3,
+  }
   const engines = new Map<string, ReturnType<typeof createPolicyEngine>>()
   const bench: Bench = {
     clock,
@@ -197,8 +212,21 @@ export function makeBench(connector: ScriptedConnector): Bench {
     opened,
     budgets,
     may: ['any orders-db'],
-    session: { id: 'session-1', subject: { agent: 'coder', owner: 'ada' }, handleId: 'h', protocol: 'fake', upstream: 'orders-db', openedAtMs: 0, peer: 'test' },
-    upstream: { name: 'orders-db', identity: 'system:1', environment: 'production', access: { kind: 'sql', session: noChannel, protect: noChannel, hold: async () => undefined } },
+    session: {
+      id: 'session-1',
+      subject: { agent: 'coder', owner: 'ada' },
+      handleId: 'h',
+      protocol: 'fake',
+      upstream: 'orders-db',
+      openedAtMs: 0,
+      peer: 'test',
+    },
+    upstream: {
+      name: 'orders-db',
+      identity: 'system:1',
+      environment: 'production',
+      access: { kind: 'sql', session: noChannel, protect: noChannel, hold: async () => undefined },
+    },
     ports: {
       clock,
       random: sequentialRandomness(),
@@ -231,5 +259,13 @@ const noChannel = {
 
 /** A verdict as the people's listener hands it over once a passkey was verified. */
 export function approvalOf(request: AccessRequest, person: string, verdict: 'approve' | 'reject' = 'approve'): Approval {
-  return { person, verdict, atMs: 0, challenge: challengeOf(request, verdict), credentialId: `key of ${person}`, evidence: null, reason: '' }
+  return {
+    person,
+    verdict,
+    atMs: 0,
+    challenge: challengeOf(request, verdict),
+    credentialId: `key of ${person}`,
+    evidence: null,
+    reason: '',
+  }
 }

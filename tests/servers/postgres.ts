@@ -59,12 +59,36 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   const data = join(folder, 'data')
   execFileSync(
     join(binaries, 'initdb'),
-    ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', join(folder, 'password'), '-E', 'UTF8', '--no-locale', '-N'],
+    [
+      '-D',
+      data,
+      '-U',
+      'postgres',
+      '-A',
+      'scram-sha-256',
+      '--pwfile',
+      join(folder, 'password'),
+      '-E',
+      'UTF8',
+      '--no-locale',
+      '-N',
+    ],
     { ...user, stdio: 'pipe', cwd: '/' },
   )
   const port = await findFreePort()
-  const flags = [`port=${port}`, 'listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`, 'wal_level=replica', 'max_wal_senders=10', ...settings]
-  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...flags.flatMap((flag) => ['-c', flag])], { ...user, stdio: 'ignore', cwd: '/' })
+  const flags = [
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    `unix_socket_directories=${folder}`,
+    'wal_level=replica',
+    'max_wal_senders=10',
+    ...settings,
+  ]
+  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...flags.flatMap((flag) => ['-c', flag])], {
+    ...user,
+    stdio: 'ignore',
+    cwd: '/',
+  })
   const url = (database = 'postgres'): string => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`
   await waitUntilReady(url(), child)
   const query: PostgresServer['query'] = async (sql, values = [], database) => {

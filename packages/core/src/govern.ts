@@ -14,7 +14,7 @@ import { digestRequest, type Operation, type ResolvedOperation } from './operati
 import { noteEvent, textForLog, type Passage } from './passage.ts'
 import { boundRowsChanged, countBefore, protect } from './protect.ts'
 import { isPureRead, operationsJson, summarize } from './question.ts'
-import { killedError, refuseEnded, refuseForError } from './refusal.ts'
+import { killedError, noConnector, refuseEnded, refuseForError } from './refusal.ts'
 import type { Session } from './session.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -62,13 +62,7 @@ class Pipeline implements Govern {
   async ask(asked: Asked, attendance: Attendance): Promise<Cleared | Refusal> {
     try {
       const connector = this.#ports.connectors.get(asked.connector)
-      if (connector === undefined)
-        throw new SallyportError(
-          'internal',
-          `No connector is called ${asked.connector}.`,
-          'Nothing was sent upstream.',
-          'Report this: it is a defect of the gate.',
-        )
+      if (connector === undefined) throw noConnector(asked.connector)
       const { session, upstream } = asked
       const passage: Passage = {
         asked,

@@ -45,3 +45,8 @@ export function refuseForError(error: unknown): Refusal {
     guards: [],
   }
 }
+
+export function noConnector(name: string): SallyportError {
+  const next = 'Report this: it is a defect of the gate.'
+  return new SallyportError('internal', `No connector is called ${name}.`, 'Nothing was sent upstream.', next)
+}

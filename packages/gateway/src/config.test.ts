@@ -18,8 +18,22 @@ describe('parseConfig', () => {
   it('reads a small file; absent environment is production, absent protect is use', () => {
     const result = parseConfig(good, 'sallyport.yaml')
     if (!result.ok) throw new Error(JSON.stringify(result.mistakes))
-    expect(result.config.upstreams).toEqual([{ name: 'orders-db', protocol: 'postgres', environment: 'production', use: 'file:secrets/use', protect: 'file:secrets/use' }])
-    expect(result.config).toMatchObject({ mode: 'team', coolOffMs: 900_000, retainMs: 604_800_000, rowsWithoutPrompt: 1000, listen: { postgres: { host: '127.0.0.1', port: 6432 } } })
+    expect(result.config.upstreams).toEqual([
+      {
+        name: 'orders-db',
+        protocol: 'postgres',
+        environment: 'production',
+        use: 'file:secrets/use',
+        protect: 'file:secrets/use',
+      },
+    ])
+    expect(result.config).toMatchObject({
+      mode: 'team',
+      coolOffMs: 900_000,
+      retainMs: 604_800_000,
+      rowsWithoutPrompt: 1000,
+      listen: { postgres: { host: '127.0.0.1', port: 6432 } },
+    })
   })
 
   it('says all five mistakes at once, each with its line and a hint', () => {
@@ -48,9 +62,15 @@ coolOff: soon
   })
 
   it('refuses a scope on an upstream that is not there, duplicate keys, aliases, and what is no YAML', () => {
-    expect(parseConfig(good.replace('read orders-db', 'read order-db'), 'x')).toMatchObject({ ok: false, mistakes: [{ line: 11 }] })
+    expect(parseConfig(good.replace('read orders-db', 'read order-db'), 'x')).toMatchObject({
+      ok: false,
+      mistakes: [{ line: 11 }],
+    })
     expect(parseConfig(`${good}mode: solo\n`, 'x').ok).toBe(false)
-    expect(parseConfig(`${good}coolOff: &a 1m\nretention: *a\n`, 'x')).toMatchObject({ ok: false, mistakes: [{ what: expect.stringContaining('aliases') }] })
+    expect(parseConfig(`${good}coolOff: &a 1m\nretention: *a\n`, 'x')).toMatchObject({
+      ok: false,
+      mistakes: [{ what: expect.stringContaining('aliases') }],
+    })
     expect(parseConfig('a: [1, 2', 'x').ok).toBe(false)
     expect(parseConfig('', 'x').ok).toBe(false)
     expect(parseConfig('version: 2', 'x').ok).toBe(false)

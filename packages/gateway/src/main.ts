@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
+import type { DatabaseSync } from 'node:sqlite'
 import { connectors, makeDescribers, warmConnectors } from '@sallyport/connectors'
 import {
   cancelRequest,
@@ -15,8 +16,10 @@ import {
   type Gate,
   type GovernPorts,
   type Listener,
+  type Log,
   type PolicyEngine,
   type Randomness,
+  type Requests,
   type Upstream,
   type VerdictPorts,
 } from '@sallyport/core'
@@ -24,7 +27,7 @@ import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { judgePosture } from './access/posture.ts'
 import { SessionRegistry } from './access/sessions.ts'
-import { openStateFolder } from './access/state-folder.ts'
+import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo } from './access/undo.ts'
 import type { Config } from './config.ts'
 import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
@@ -61,73 +64,38 @@ const clock: Clock = {
 }
 const random: Randomness = { hex: (bytes) => randomBytes(bytes).toString('hex') }
 
+/** What everything else stands on. */
+interface Foundations {
+  readonly config: Config
+  readonly folder: StateFolder
+  readonly database: DatabaseSync
+  readonly vault: VaultClient
+  readonly log: FileLog
+  readonly policy: PolicyEngine
+  readonly requests: Requests
+}
+
+/** Who may come in, and what stops them. */
+interface Entrance {
+  readonly handles: HandleDesk
+  readonly killSwitch: LocalKillSwitch
+  readonly sessions: SessionRegistry
+  readonly stoppable: Stoppable
+}
+
 /** Starts a gate: state, vault, log, recovery, policy, then the two listeners. Anything that fails leaves nothing listening. */
 export async function startGate(options: GateOptions): Promise<RunningGate> {
-  const { config, report } = options
-  const folder = openStateFolder(options.stateDirectory)
-  const database = openDatabase(join(folder.directory, 'store.db'))
-  const vault = await openPinnedVault(options, openMeta(database))
-  const signer = noteSigner(folder.origin, folder.logSeed)
-  const log = await openLog({
-    directory: join(folder.directory, 'log'),
-    signer,
-    clock,
-    witness: await vault.witness(signer.key),
-    report,
-  })
-  const policy = makePolicy(config)
-  await warmConnectors()
-  const requests = openRequests(database)
-  const verdicts: VerdictPorts = { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, grantMs }
-  await recoverRun(verdicts, log, openMeta(database), report)
-  await log.append({
-    type: 'configuration.applied',
-    atMs: clock.nowMs(),
-    data: { policyHash: policy.hash, mode: config.mode, guards: policy.guards.map(({ id }) => id) },
-  })
-
-  const handleStore = openHandles(database)
-  const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
-  const handles = openHandleDesk(handleStore, log, clock, folder.saltKey, () => agents)
-  const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
-  const sessions = new SessionRegistry({
-    log,
-    clock,
-    random,
-    killSwitch,
-    scope: (agent, upstream) => scopeOf(config, agent, upstream),
-  })
+  const base = await openFoundations(options)
+  const { config, folder, database, vault, log, requests } = base
+  const entrance = openEntrance(base)
+  const { sessions, killSwitch } = entrance
   const upstreams = openPostgresUpstreams(await resolveUpstreams(config), killSwitch)
-  const connectorsById = new Map(connectors.map((connector) => [connector.id, connector]))
   let controlUrl = `http://localhost:${config.listen.control.port}`
-  const ports: GovernPorts = {
-    clock,
-    random,
-    log,
-    vault,
-    requests,
-    killSwitch,
-    budgets: openBudgets(database, clock),
-    notify: { requestOpened: () => undefined },
-    connectors: connectorsById,
-    describers: makeDescribers(),
-    policy: () => policy,
-    settings: () => ({
-      mode: config.mode,
-      coolOffMs: config.coolOffMs,
-      rowsWithoutPrompt: config.rowsWithoutPrompt,
-      windowMs,
-      retainMs: config.retainMs,
-      requestMs: config.requestMs,
-      pendingMax,
-    }),
-    requestUrl: (id) => `${controlUrl}/requests/${id}`,
-  }
+  const ports = makePorts(base, killSwitch, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
-  const govern = createGovern(decorated)
   const gate: Gate = {
-    govern,
-    handles,
+    govern: createGovern(decorated),
+    handles: entrance.handles,
     sessions,
     killSwitch,
     refusedAtDoor: (protocol, peer, agent, why) => noteRefusal(log, protocol, peer, agent, why),
@@ -138,26 +106,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     random,
     log,
     vault,
-    withUpstream: (name, work) => withUpstream(upstreams, connectorsById, name, work),
+    withUpstream: (name, work) => withUpstream(upstreams, ports.connectors, name, work),
   })
-  const stoppable: Stoppable = {
-    endSessions: (kind, name, reason) => sessions.endMatching(kind, name, reason),
-    revokeHandles: (kind, name) =>
-      kind === 'agent' || kind === 'owner' || kind === 'all' ? handleStore.revokeOf(kind, name, clock.nowMs()).length : 0,
-  }
-  const givenVerdicts: VerdictPorts = { ...verdicts, log: decorated.log, requests: decorated.requests }
-  const control = bindControl({
-    options,
-    config,
-    policy,
-    verdicts: givenVerdicts,
-    vault,
-    handles,
-    killSwitch,
-    sessions,
-    stoppable,
-    undo,
-  })
+  const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
+  const control = bindControl({ base, entrance, verdicts, undo, isolationLevel: options.isolationLevel })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
@@ -185,6 +137,66 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       vault.close()
       database.close()
     },
+  }
+}
+
+async function openFoundations(options: GateOptions): Promise<Foundations> {
+  const { config, report } = options
+  const folder = openStateFolder(options.stateDirectory)
+  const database = openDatabase(join(folder.directory, 'store.db'))
+  const meta = openMeta(database)
+  const vault = await openPinnedVault(options, meta)
+  const signer = noteSigner(folder.origin, folder.logSeed)
+  const directory = join(folder.directory, 'log')
+  const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
+  const policy = makePolicy(config)
+  await warmConnectors()
+  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
+  await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, report)
+  const guards = policy.guards.map(({ id }) => id)
+  await log.append({
+    type: 'configuration.applied',
+    atMs: clock.nowMs(),
+    data: { policyHash: policy.hash, mode: config.mode, guards },
+  })
+  return base
+}
+
+function makeVerdictPorts({ policy, config }: Foundations, log: Log, requests: Requests): VerdictPorts {
+  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, grantMs }
+}
+
+function openEntrance({ config, database, log, folder }: Foundations): Entrance {
+  const store = openHandles(database)
+  const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
+  const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
+  const scope = (agent: string, upstream: string): { readonly readOnly: boolean } | null => scopeOf(config, agent, upstream)
+  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope })
+  const stoppable: Stoppable = {
+    endSessions: (kind, name, reason) => sessions.endMatching(kind, name, reason),
+    revokeHandles: (kind, name) =>
+      kind === 'agent' || kind === 'owner' || kind === 'all' ? store.revokeOf(kind, name, clock.nowMs()).length : 0,
+  }
+  return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
+}
+
+function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (id: string) => string): GovernPorts {
+  const { config, database, vault, log, policy, requests } = base
+  const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
+  return {
+    clock,
+    random,
+    log,
+    vault,
+    requests,
+    killSwitch,
+    budgets: openBudgets(database, clock),
+    notify: { requestOpened: () => undefined },
+    connectors: new Map(connectors.map((connector) => [connector.id, connector])),
+    describers: makeDescribers(),
+    policy: () => policy,
+    settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
+    requestUrl,
   }
 }
 
@@ -260,21 +272,17 @@ async function withUpstream<Result>(
 }
 
 interface Bound {
-  readonly options: GateOptions
-  readonly config: Config
-  readonly policy: PolicyEngine
+  readonly base: Foundations
+  readonly entrance: Entrance
   readonly verdicts: VerdictPorts
-  readonly vault: VaultClient
-  readonly handles: HandleDesk
-  readonly killSwitch: LocalKillSwitch
-  readonly sessions: SessionRegistry
-  readonly stoppable: Stoppable
   readonly undo: Control['undo']
+  readonly isolationLevel: GateOptions['isolationLevel']
 }
 
 /** What the people's listener may ask of the gate. */
-function bindControl(bound: Bound): Control {
-  const { options, config, policy, verdicts, vault, handles, killSwitch, sessions, stoppable, undo } = bound
+function bindControl({ base, entrance, verdicts, undo, isolationLevel }: Bound): Control {
+  const { config, policy, vault } = base
+  const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
   const kills = (): readonly ShownKill[] => killSwitch.inForce().map(showKill)
   return {
@@ -306,7 +314,7 @@ function bindControl(bound: Bound): Control {
       return ended.length > 0
     },
     guardSentence: (id) => guards.get(id) ?? null,
-    posture: () => judgePosture(config.mode, options.isolationLevel),
+    posture: () => judgePosture(config.mode, isolationLevel),
   }
 }
 

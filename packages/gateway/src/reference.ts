@@ -47,7 +47,11 @@ function readSecretFile(path: string): string {
 
 async function runCommand(command: string, directory: string): Promise<string> {
   try {
-    const { stdout } = await run('/bin/sh', ['-c', command], { cwd: directory, timeout: commandTimeoutMs, maxBuffer: secretBytesMax })
+    const { stdout } = await run('/bin/sh', ['-c', command], {
+      cwd: directory,
+      timeout: commandTimeoutMs,
+      maxBuffer: secretBytesMax,
+    })
     return stdout
   } catch {
     throw unusable('exec: reference', 'failed, took over 10 s or printed over 64 KiB')
@@ -61,5 +65,10 @@ function clean(text: string, reference: string): string {
 }
 
 function unusable(reference: string, why: string): SallyportError {
-  return new SallyportError('upstream_unavailable', `The credential reference ${reference} ${why}.`, 'The upstream was not opened.', 'Mend the reference in sallyport.yaml, or what it points at.')
+  return new SallyportError(
+    'upstream_unavailable',
+    `The credential reference ${reference} ${why}.`,
+    'The upstream was not opened.',
+    'Mend the reference in sallyport.yaml, or what it points at.',
+  )
 }

@@ -131,6 +131,31 @@ describe('sallyport explain', () => {
     expect(summarize(1, [])).toMatchObject({ kind: 'unknown', reversible: false })
   })
 
+  test('an HTTP request is read by the connector of its host, as a line and as a text', async () => {
+    const request = (url: string): string =>
+      JSON.stringify({
+        id: 'x',
+        method: 'POST',
+        url,
+        headers: { 'content-type': 'application/json' },
+        body: '{"query":"mutation { volumeDelete(volumeId: \\"v1\\") }"}',
+        effect: 'a label is not read',
+      })
+    const known = request('https://backboard.railway.com/graphql/v2')
+    const { out } = await run(
+      ['--protocol', 'http', '--jsonl'],
+      `${known}\n${request('https://api.example.com/graphql/v2')}\n{}\n`,
+    )
+    expect(linesOf(out).map(({ id, kind, operations }) => [id, kind, operations[0]?.action])).toEqual([
+      ['x', 'destroy', 'railway.volumeDelete'],
+      ['x', 'unknown', 'http.unreadable'],
+      [null, 'unknown', 'http.unreadable'],
+    ])
+    expect(linesOf(out)[0]?.operations[0]?.resources).toEqual([{ type: 'volume', name: 'v1' }])
+    const text = await run(['--protocol', 'http', '--json'], known)
+    expect(linesOf(text.out).map(({ kind, reversible }) => [kind, reversible])).toEqual([['destroy', false]])
+  })
+
   test('an unknown protocol is an error of the command line', async () => {
     const { code, out } = await run(['--protocol', 'cobol', '--jsonl'], '{"id":1}\n')
     expect(code).not.toBe(0)

@@ -8,7 +8,7 @@ import { connectControl, type ControlClient } from '../control-client.ts'
 import { issuedShape, paths } from '../control-api.ts'
 import { makeDatabases, writeCredentials } from '../playground/databases.ts'
 import { choosePort } from '../playground/port.ts'
-import { startPlaygroundServer, type PlaygroundServer } from '../playground/server.ts'
+import { startPlaygroundServers, type PlaygroundServer, type PlaygroundServers } from '../playground/server.ts'
 import { startChild, type Child } from '../process-child.ts'
 import { makePrivateFolder, writePrivateFile, writeRun } from '../state-directory.ts'
 import { findAgentClient, type AgentAddress, type AgentClient, type Ran } from './agent-client.ts'
@@ -55,15 +55,14 @@ export async function openStage(directory: string, nowMs: () => number): Promise
     for (const child of started.toReversed()) await child.stop()
   }
   try {
-    const server = await startPlaygroundServer(directory)
-    started.push(server.child)
-    await makeDatabases(server, directory, new Date(Math.floor(nowMs() / dayMs) * dayMs))
-    server.markComplete()
-    const relay = await startNode(directory, 'relay', [relayProgram, String(server.port)])
+    const servers = await startPlaygroundServers(directory)
+    started.push(servers.production.child, servers.staging.child)
+    await makeDatabases(servers, directory, new Date(Math.floor(nowMs() / dayMs) * dayMs))
+    const relay = await startNode(directory, 'relay', [relayProgram, String(servers.production.port)])
     started.push(relay)
     const ports = relayReady.parse(relay.ready)
-    // The gate reaches its upstream by the relay only.
-    writeCredentials({ ...server, port: ports.port }, directory)
+    // The gate reaches production by the relay only.
+    writeCredentials({ production: { port: ports.port }, staging: servers.staging }, directory)
     const vault = await startVault(directory)
     started.push(vault)
     const gate = await startGate(directory)
@@ -82,7 +81,7 @@ export async function openStage(directory: string, nowMs: () => number): Promise
     await ada.enrol(ready.enrolmentUrl)
     const bob = new VirtualPerson('bob', ready.controlUrl)
     await bob.enrol(await ada.invite())
-    return assemble({ directory, server, control, ada, bob, gate, ready, countPort: ports.countPort, stop })
+    return assemble({ directory, servers, control, ada, bob, gate, ready, countPort: ports.countPort, stop })
   } catch (error) {
     await stop()
     throw error
@@ -91,7 +90,7 @@ export async function openStage(directory: string, nowMs: () => number): Promise
 
 interface Parts {
   readonly directory: string
-  readonly server: PlaygroundServer
+  readonly servers: PlaygroundServers
   readonly control: ControlClient
   readonly ada: VirtualPerson
   readonly bob: VirtualPerson
@@ -101,7 +100,7 @@ interface Parts {
   readonly stop: () => Promise<void>
 }
 
-function assemble({ directory, server, control, ada, bob, gate, ready, countPort, stop }: Parts): Stage {
+function assemble({ directory, servers, control, ada, bob, gate, ready, countPort, stop }: Parts): Stage {
   const client = findAgentClient()
   const at = ready.postgresAddress.lastIndexOf(':')
   const place = { host: ready.postgresAddress.slice(0, at), port: Number(ready.postgresAddress.slice(at + 1)) }
@@ -114,14 +113,14 @@ function assemble({ directory, server, control, ada, bob, gate, ready, countPort
     directory,
     client,
     control,
-    server,
+    server: servers.production,
     ada,
     bob,
     addressOf,
     request,
     stop,
     runAs: async (agent, database, sql) => client.run(await addressOf(agent, database), sql),
-    askServer: (sql, database = 'production') => askServer(server, sql, database),
+    askServer: (sql, database = 'production') => askServer(servers[database], sql, database),
     relayCounts: async () => countsShape.parse(await (await fetch(`http://127.0.0.1:${countPort}/`)).json()),
     waiting: async () => {
       const { requests } = await control.get('/api/v1/requests', listShape)

@@ -118,15 +118,15 @@ describe('roles', () => {
 describe('secrets', () => {
   test('no password is in a command line, the configuration, the log or a readable file', () => {
     const secrets = readdirSync(join(state, 'secrets'))
-      .filter((name) => name.endsWith('.password') || name.endsWith('.superuser'))
+      .filter((name) => /\.(password|superuser|token)$/.test(name))
       .map(credential)
-    expect(secrets.length).toBe(3)
+    expect(secrets.length).toBe(6)
     const commandLines = findProcessesOf(root).map((seen) => seen.commandLine)
     expect(commandLines.length).toBeGreaterThan(1)
     const places = [
       ...commandLines,
       readFileSync(playground.configuration, 'utf8'),
-      readFileSync(join(state, 'logs', 'playground.log'), 'utf8'),
+      ...readdirSync(join(state, 'logs')).map((name) => readFileSync(join(state, 'logs', name), 'utf8')),
     ]
     for (const secret of secrets) {
       expect(secret.length).toBeGreaterThanOrEqual(32)

@@ -90,7 +90,11 @@ export async function startPlaygroundServer(
   const data = join(folder, 'data')
   await waitForLeftover(folder, data)
   const isNew = !record.complete || !existsSync(data)
-  if (isNew) await makeCluster(binaries, data, passwordFile(stateDirectory, name), user)
+  if (isNew) {
+    record = { ...record, complete: false }
+    save()
+    await makeCluster(binaries, data, passwordFile(stateDirectory, name), user)
+  }
   const superuserPassword = readFileSync(passwordFile(stateDirectory, name), 'utf8').trim()
   const start = (port: number): Promise<Child> => startServer({ name, binaries, folder, port, stateDirectory, user, signal })
   const { child, port } = await startOnFreePort(start, record.port)

@@ -26,6 +26,8 @@ export interface OperationContext {
   readonly extensionFunctions: readonly string[] | null
   /** The server's own functions that it calls without naming their schema. */
   readonly builtins: readonly string[] | null
+  /** Every table it names, sub-queries included. */
+  readonly relations: readonly string[] | null
   readonly cascade: boolean
   readonly targets: readonly z.infer<typeof targetSchema>[]
   readonly preimage: Preimage | null
@@ -52,6 +54,7 @@ export function readContext(operation: Operation): OperationContext {
     onlyFunctions: read('onlyFunctions', z.boolean()) ?? false,
     extensionFunctions: read('extensionFunctions', names),
     builtins: read('builtins', names),
+    relations: read('relations', names),
     cascade: read('cascade', z.boolean()) ?? true,
     targets: read('targets', z.array(targetSchema)) ?? (target ? [target] : shownTargets(operation)),
     preimage: read('preimage', preimageSchema),
@@ -75,17 +78,22 @@ function shownTargets(operation: Operation): OperationContext['targets'] {
 const relationTypes = new Set(['table', 'view', 'materialized_view', 'foreign_table', 'sequence', 'index', 'schema'])
 
 /**
- * The tables of a preimage's FROM, the target first: `public.a AS x, "B"`, as describe writes it. Null for anything else. Names of parts that
- * are bare or quoted; an alias after AS.
+ * Whether the condition looks at nothing but the row itself: then a row that is locked goes on to be named. A sub-query can't be written without
+ * one of these words; a text or a name that holds one only makes the locks stronger.
  */
-export function readSourceNames(from: string): readonly { readonly schema: string | null; readonly name: string }[] | null {
-  const part = /(?:"(?:[^"]|"")+"|[a-z_\u0080-\uffff][a-z0-9_$\u0080-\uffff]*)/.source
-  const item = new RegExp(`(?:^|, )(${part}(?:\\.${part})?)(?: AS ${part})?(?=, |$)`, 'gy')
-  const found = [...from.matchAll(item)]
-  if (found.length === 0 || found.map(([whole]) => whole).join('') !== from) return null
-  const names = found.map(([, shown]) => parseShownName(shown ?? ''))
-  const read = names.flatMap((parts) => (parts ? [{ schema: parts.at(-2) ?? null, name: parts.at(-1) ?? '' }] : []))
-  return read.length === found.length ? read : null
+export function isRowwise({ preimage, relations }: OperationContext): boolean {
+  return (
+    relations?.length === 1 && !/\b(?:select|table|values|with)\b/i.test(`${preimage?.from ?? 'select'} ${preimage?.where ?? ''}`)
+  )
+}
+
+/** The tables that the whole statement reads or changes. Null when one can't be told. */
+export function readSourceNames({
+  relations,
+}: OperationContext): readonly { readonly schema: string | null; readonly name: string }[] | null {
+  const parsed = relations?.map((shown) => parseShownName(shown))
+  if (!parsed || parsed.some((parts) => parts === null || parts.length > 2)) return null
+  return parsed.map((parts) => ({ schema: parts?.at(-2) ?? null, name: parts?.at(-1) ?? '' }))
 }
 
 /** The condition on lines of its own, so that a comment at its end swallows nothing of ours. */

@@ -88,27 +88,22 @@ export async function planLooked(
   return planned.out.ok ? checkRights(session, planned.out.plan) : planned.out
 }
 
-/** Tables that DELETE … USING or UPDATE … FROM read besides the target: each must be one that can be locked. */
+/** Tables that the condition reads besides the target: each must be one that can be locked. */
 async function lookUpSources(
   session: SqlChannel,
-  { preimage }: OperationContext,
+  context: OperationContext,
   target: Relation | undefined,
 ): Promise<readonly Relation[] | null> {
-  const names = preimage === null ? null : readSourceNames(preimage.from)
-  const first = names?.[0]
-  if (!names || !first) return null
-  if (names.length === 1) return []
+  const names = context.preimage === null ? null : readSourceNames(context)
+  if (!names || names.length === 0) return null
   const found = await resolveRelations(session, names)
-  if (found[0]?.oid !== target?.oid) return null
-  const others = found.slice(1).filter((relation) => relation?.oid !== target?.oid)
-  const tables = others.filter((relation) => relation !== null)
-  if (tables.length < others.length || tables.some(({ kind }) => kind !== 'r')) return null
+  const tables = found.filter((relation) => relation !== null).filter(({ oid }) => oid !== target?.oid)
+  if (found.includes(null) || tables.length === found.length || tables.some(({ kind }) => kind !== 'r')) return null
   const rights = await readRights(
     session,
     tables.map(({ oid }) => oid),
   )
-  if (tables.some(({ oid }) => rights.find((right) => right.oid === oid)?.lock !== true)) return null
-  return found.slice(1).filter((relation) => relation !== null)
+  return tables.every(({ oid }) => rights.find((right) => right.oid === oid)?.lock === true) ? tables : null
 }
 
 async function checkRights(session: SqlChannel, plan: Plan): Promise<Planned> {

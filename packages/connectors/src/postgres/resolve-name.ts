@@ -163,7 +163,7 @@ export async function readOwnChanges(session: SqlChannel, oids: readonly string[
  */
 export async function areBuiltinsSteady(session: SqlChannel, names: readonly string[]): Promise<boolean> {
   if (names.length === 0) return true
-  if (names.some((name) => /^(?:pg_|txid_|statement_timestamp$)/.test(name))) return false
+  if (names.some((name) => /^(?:pg_|txid_|has_|(?:table|schema|database)_to_|statement_timestamp$)/.test(name))) return false
   const rows = await session.query(
     `SELECT pg_catalog.bool_and(EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname OPERATOR(pg_catalog.=) w.name::pg_catalog.name)
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.proname OPERATOR(pg_catalog.=) w.name::pg_catalog.name

@@ -30,7 +30,7 @@ export interface Losing {
   readonly rightsOf: (oids: readonly string[]) => Promise<readonly SessionRights[]>
   /** No other operation of the request changes anything: only then is the row set at copy time the one the statement will meet. */
   readonly alone: boolean
-  /** Tables of the condition besides the target; null when they can't be told or held still. */
+  /** Tables that the condition reads besides the target; null when they can't be told or held still. */
   readonly sources: readonly Relation[] | null
   /** False once the rows could not be followed: then whole tables. */
   readonly byRows: boolean

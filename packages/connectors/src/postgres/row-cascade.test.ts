@@ -205,19 +205,39 @@ describe('what comes in between', () => {
     expect(await rows('SELECT count(*) FROM t.orders')).toBe('[["201"]]')
   })
 
-  it('where one row could take the place of another, no writer comes in at all', async () => {
+  it.each([
+    ['another table by USING', 'DELETE FROM t.orders o USING t.chosen c WHERE c.id = o.id', 'UPDATE t.chosen SET id = 8'],
+    ['another table in a sub-query', 'DELETE FROM t.orders WHERE id IN (SELECT id FROM t.chosen)', 'UPDATE t.chosen SET id = 8'],
+    [
+      'other rows of its own',
+      'DELETE FROM t.orders WHERE id = (SELECT min(id) + 6 FROM t.orders)',
+      'DELETE FROM t.orders WHERE id = 1',
+    ],
+    [
+      'its own rows by USING',
+      'DELETE FROM t.orders o USING t.orders p WHERE p.id = 1 AND o.id = p.id + 6',
+      'INSERT INTO t.orders VALUES (1000, 1)',
+    ],
+  ])('a condition that reads %s: no writer comes in, lest one row take the place of another', async (_, sql, write) => {
     await fresh(`${shop}; CREATE TABLE t.chosen (id int); INSERT INTO t.chosen VALUES (7)`)
     await using writer = await openAccess(server.url('trial'), server.url('trial'))
-    const sql = 'DELETE FROM t.orders o USING t.chosen c WHERE c.id = o.id'
     const sealed = await seal(sql)
     expect(sealed.resolved.copy).toEqual({ kind: 'rows', rowsEstimate: 6 })
-    const swap = writer.session.query('UPDATE t.chosen SET id = 8')
-    await waitUntilBlocked('UPDATE t.chosen')
+    const swap = writer.session.query(write)
+    await waitUntilBlocked(write)
     expect(await run(sql, sealed)).toBe('committed')
     await swap
     expect(await sealed.undo()).toMatchObject({ verified: true })
-    await setUp('CREATE VIEW t.some AS SELECT 7 AS id')
-    expect((await look('DELETE FROM t.orders o USING t.some c WHERE c.id = o.id')).copy.kind).toBe('tables')
+  })
+
+  it('a condition that reads what can not be locked is no condition to copy by', async () => {
+    await fresh(`${shop}; CREATE VIEW t.some AS SELECT 7 AS id; CREATE MATERIALIZED VIEW t.more AS SELECT 7 AS id`)
+    for (const from of ['t.some', 't.more', 'pg_class'])
+      expect(
+        (await look(`DELETE FROM t.orders o USING ${from} c WHERE c.${from === 'pg_class' ? 'relpages' : 'id'} = o.id`)).copy
+          .kind,
+        from,
+      ).not.toBe(from === 'pg_class' ? 'impossible' : 'rows')
   })
 
   it('a clock that runs on between copy and statement is not asked ahead', async () => {

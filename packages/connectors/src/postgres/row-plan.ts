@@ -2,6 +2,7 @@ import type { SqlChannel } from '@sallyport/core'
 import { keyColumns, type TableShape } from './catalog-shape.ts'
 import { remedies, whyNotPlain } from './copy-fit.ts'
 import { emptyPlan, planTable, readCopied, refuse, type Planned, type PlannedTable, type Undo, type Walk } from './copy-plan.ts'
+import { isRowwise } from './resolve-context.ts'
 import type { SessionRights } from './resolve-name.ts'
 import type { Losing } from './resolve-verb.ts'
 import { countsTwice, followDeletes, type Reach } from './row-reach.ts'
@@ -110,7 +111,7 @@ async function holdRows(
   if (!every((right) => right.select && right.lock && !right.rowSecurity)) return null
   // Only a row's lock tells under which id this transaction writes it, and so what an undo may set back.
   if (changed.some((oid) => rights.get(oid)?.update !== true)) return null
-  const rowsOnly = !slack && sources.length === 0 && every((right) => right.update)
+  const rowsOnly = !slack && isRowwise(context) && sources.length === 0 && every((right) => right.update)
   return (oid) => ({
     tableLock: rowsOnly ? 'ROW EXCLUSIVE' : 'SHARE ROW EXCLUSIVE',
     rowLock: rights.get(oid)?.update === true,

@@ -157,6 +157,38 @@ suite('operations', () => {
   })
 })
 
+suite('secrets', () => {
+  const environment = 'environment(id: "e")'
+  test.each([
+    `query { variables(projectId: "p", environmentId: "e") }`,
+    `query { variablesForServiceDeployment(projectId: "p", environmentId: "e", serviceId: "s") }`,
+    `query { bucketS3Credentials(bucketId: "b", environmentId: "e", projectId: "p") { region } }`,
+    `query { ${environment} { config(decryptVariables: true) } }`,
+    `query($d: Boolean = true) { ${environment} { config(decryptVariables: $d) } }`,
+    `query { ${environment} { ...F } } fragment F on Environment { x: config(decryptVariables: true) }`,
+    `query { deploymentSnapshot(deploymentId: "d") { variables } }`,
+    `query { environmentStagedChanges(environmentId: "e") { patch(decryptVariables: true) } }`,
+    `query { integrations(projectId: "p") { edges { node { config } } } }`,
+    `query { me { providerAuths { edges { node { metadata } } } } }`,
+    `query { notificationRules(workspaceId: "w") { channels { config } } }`,
+    `query { projectInvitation(code: "c") { ... on InviteCode { code } } }`,
+    `subscription { environmentStagedPatch(environmentId: "e") { patch(decryptVariables: true) } }`,
+    `mutation { environmentRename(id: "e", input: {name: "x"}) { config(decryptVariables: true) } }`,
+  ])('%s: escalate', async (query) => {
+    expect(kindsOf(await send({ query }))).toEqual(['escalate'])
+  })
+
+  test.each([
+    `query { ${environment} { config(decryptVariables: false) } }`,
+    `query($d: Boolean) { ${environment} { config(decryptVariables: $d) } }`,
+    `query { ${environment} { config(decryptVariables: true) @skip(if: true) id } }`,
+    `query { ${environment} { variables { edges { node { name isSealed references } } } } }`,
+    `query { projectTokens(projectId: "p") { edges { node { name displayToken } } } }`,
+  ])('%s: read', async (query) => {
+    expect(kindsOf(await send({ query }))).toEqual(['read'])
+  })
+})
+
 suite('requests', () => {
   const query = '{ me { id } }'
 
@@ -213,6 +245,12 @@ suite('requests', () => {
     ['a name of an operation that is no text', `{"query":"{ me { id } }","operationName":1}`],
     ['nothing but a hash', `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"x"}}}`],
     ['a batch holding null', '[null]'],
+    ['a key twice', `{"query":"{ me { id } }","query":"{ me { id } }"}`],
+    ['a key twice in another case', `{"query":"{ me { id } }","variables":{"a":1,"A":2}}`],
+    ['a key twice in another width', `{"query":"{ me { id } }","variables":{"a":1,"\uFF41":2}}`],
+    ['the id of a stored document beside a query', `{"query":"{ me { id } }","documentId":"x"}`],
+    ['extensions beside a query', `{"query":"{ me { id } }","extensions":{"persistedQuery":{"version":1}}}`],
+    ['query in another case only', `{"Query":"{ me { id } }"}`],
   ])('JSON with %s: unknown', async (_, body) => {
     expect(kindsOf(await send(body))).toEqual(['unknown'])
   })

@@ -64,8 +64,6 @@ export function readValue(node: ValueNode, variables: Variables): Json | undefin
       return node.values.map((item) => readValue(item, variables) ?? null)
     case Kind.OBJECT:
       return readObject(node.fields.map((field) => ({ name: field.name.value, value: readValue(field.value, variables) })))
-    default:
-      return node satisfies never
   }
 }
 

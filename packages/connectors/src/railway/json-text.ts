@@ -41,7 +41,7 @@ export function parseJson(text: string): Json {
 }
 
 /** What a reader that ignores case or width takes for the same key. */
-export function foldKey(key: string): string {
+function foldKey(key: string): string {
   return key.normalize('NFKC').toUpperCase().toLowerCase()
 }
 

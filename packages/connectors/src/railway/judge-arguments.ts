@@ -55,7 +55,7 @@ function judgeSchedule(given: Given): Finding {
   return isList(kinds) && kinds.length === 0 ? escalates('turns all backups of a volume off') : nothing
 }
 
-function judgeService(given: Given): Finding {
+function judgeServiceCreate(given: Given): Finding {
   const name = input(given, 'name')
   const own = new Set(typeof name === 'string' ? [name] : [])
   const findings = [findForeignReference(JSON.stringify(input(given, 'variables') ?? null), own)]
@@ -108,7 +108,7 @@ const judges: ReadonlyMap<string, Judge> = new Map<string, Judge>([
   ['sandboxCreate', judgeSandbox],
   ['sandboxExec', judgeExecution],
   ['sandboxTemplateBuild', judgeSandbox],
-  ['serviceCreate', judgeService],
+  ['serviceCreate', judgeServiceCreate],
   ['serviceInstanceUpdate', (given, ask) => judgeInstance(given.get('input'), ask)],
   [
     'setServiceUnderAttackMode',

@@ -23,8 +23,8 @@ const ask: Describers = { describe: () => Promise.resolve([]) }
 /** What the reference runs without validating first: servers that validate run less. Null when it runs nothing at all. */
 function runReference(query: string, variables: { readonly [key: string]: unknown }, operationName: string | null): Set<string> {
   const ran = new Set<string>()
-  const note = (field: string) => (given: { readonly [key: string]: unknown }) => {
-    ran.add(`railway.${field} ${String(given['volumeId'] ?? given['id'] ?? '')}`.trim())
+  const note = (field: string) => (given: { readonly volumeId?: string; readonly id?: string }) => {
+    ran.add(`railway.${field} ${given.volumeId ?? given.id ?? ''}`.trim())
     return {}
   }
   const rootValue = Object.fromEntries(

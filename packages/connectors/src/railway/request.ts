@@ -44,7 +44,7 @@ const turningHeaders: ReadonlySet<string> = new Set([
   'x-rewrite-url',
   'upgrade',
 ])
-const jsonType = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?$/i
+const jsonType = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[ \t]*)?$/i
 
 /** The GraphQL requests in an HTTP request to the API, or why there is no telling. */
 export function readRequest(decoded: Json): Reading {

@@ -106,7 +106,8 @@ function readGuard(text: string): Guard {
   const named = annotations?.['obligation']
   if (named === undefined || named === null) return { id, why, obligation: null }
   const obligation = obligations.find((name) => name === named)
-  if (obligation === undefined) throw new Error(`policy: guard ${id} has the obligation "${named}", which is none of ${obligations.join(', ')}`)
+  if (obligation === undefined)
+    throw new Error(`policy: guard ${id} has the obligation "${named}", which is none of ${obligations.join(', ')}`)
   return { id, why, obligation }
 }
 
@@ -127,14 +128,20 @@ function evaluate(hash: string, known: ReadonlySet<string>, guards: ReadonlyMap<
   const scope = authorize(`${hash}:scope:${request.agent}`, request)
   const guard = authorize(`${hash}:guards`, request)
   const errors = [...scope.errors, ...guard.errors].sort()
-  const forbidding = guard.decision === 'deny' ? guard.reasons.map((id) => guards.get(id) ?? { id, why: 'A guard that is not known.', obligation: null }) : []
+  const forbidding =
+    guard.decision === 'deny'
+      ? guard.reasons.map((id) => guards.get(id) ?? { id, why: 'A guard that is not known.', obligation: null })
+      : []
   // Cedar gives the reasons in random order.
   forbidding.sort((left, right) => (left.id < right.id ? -1 : 1))
   if (guard.decision === 'deny' && forbidding.length === 0) errors.push('the guards denied without a reason')
   return { inScope: scope.decision === 'allow', forbidding, errors }
 }
 
-function authorize(policySet: string, request: PolicyRequest): { decision: 'allow' | 'deny'; reasons: string[]; errors: string[] } {
+function authorize(
+  policySet: string,
+  request: PolicyRequest,
+): { decision: 'allow' | 'deny'; reasons: string[]; errors: string[] } {
   const environment = { type: 'Environment', id: request.environment }
   const upstream = { type: 'Upstream', id: request.upstream }
   const owner = { type: 'Owner', id: request.owner }
@@ -157,5 +164,9 @@ function authorize(policySet: string, request: PolicyRequest): { decision: 'allo
   })
   if (answer.type === 'failure') return { decision: 'deny', reasons: [], errors: answer.errors.map(({ message }) => message) }
   const { decision, diagnostics } = answer.response
-  return { decision, reasons: [...diagnostics.reason], errors: diagnostics.errors.map(({ policyId, error }) => `${policyId}: ${error.message}`) }
+  return {
+    decision,
+    reasons: [...diagnostics.reason],
+    errors: diagnostics.errors.map(({ policyId, error }) => `${policyId}: ${error.message}`),
+  }
 }

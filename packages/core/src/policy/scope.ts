@@ -19,13 +19,15 @@ const wordPattern = /^[A-Za-z0-9_.-]{1,128}\*?$/
 export function parseScope(text: string): Scope | string {
   const words = text.trim().split(/\s+/)
   const [verb, upstream] = words
-  if (verb === undefined || upstream === undefined || words.length !== 2) return `"${text}" is not of the form "VERB UPSTREAM", for instance "read orders-db"`
+  if (verb === undefined || upstream === undefined || words.length !== 2)
+    return `"${text}" is not of the form "VERB UPSTREAM", for instance "read orders-db"`
   if (!wordPattern.test(upstream) || upstream.includes('*')) return `"${upstream}" is no name of an upstream`
   if (verb === 'any') return { kinds: impactKinds, action: null, upstream }
   if (verb === 'write') return { kinds: ['read', 'write'], action: null, upstream }
   const kind = impactKinds.find((name) => name === verb)
   if (kind !== undefined) return { kinds: [kind], action: null, upstream }
-  if (!verb.includes('.') || !wordPattern.test(verb)) return `"${verb}" is none of ${impactKinds.join(', ')}, any, and no action such as postgres.drop_table`
+  if (!verb.includes('.') || !wordPattern.test(verb))
+    return `"${verb}" is none of ${impactKinds.join(', ')}, any, and no action such as postgres.drop_table`
   return { kinds: [], action: verb, upstream }
 }
 
@@ -46,5 +48,7 @@ function compileOne(agent: string, scope: Scope, index: number): string {
 
 /** True when the scope has nothing but reads on this upstream, so that the server can be told to be read-only too. */
 export function isReadOnly(scopes: readonly Scope[], upstream: string): boolean {
-  return scopes.filter((scope) => scope.upstream === upstream).every((scope) => scope.action === null && scope.kinds.every((kind) => kind === 'read'))
+  return scopes
+    .filter((scope) => scope.upstream === upstream)
+    .every((scope) => scope.action === null && scope.kinds.every((kind) => kind === 'read'))
 }

@@ -61,27 +61,40 @@ export function openRequests(database: DatabaseSync): Requests {
     settle: async (grantId) => {
       database.prepare('UPDATE grants SET settled = 1 WHERE id = ?').run(grantId)
     },
-    waitForVerdict: (id, timeoutMs, signal) =>
-      new Promise((resolve) => {
-        const settle = (): void => {
-          clearTimeout(timer)
-          signal.removeEventListener('abort', settle)
-          const listeners = waiting.get(id)
-          listeners?.delete(check)
-          if (listeners?.size === 0) waiting.delete(id)
-          resolve(get(id))
-        }
-        const check = (): void => {
-          if (get(id)?.state !== 'pending') settle()
-        }
-        const timer = setTimeout(settle, timeoutMs)
-        signal.addEventListener('abort', settle, { once: true })
-        const listeners = waiting.get(id) ?? new Set()
-        waiting.set(id, listeners.add(check))
-        if (signal.aborted) settle()
-        else check()
-      }),
+    waitForVerdict: (id, timeoutMs, signal) => waitForVerdict({ waiting, get }, id, timeoutMs, signal),
   }
+}
+
+interface Waiting {
+  readonly waiting: Map<string, Set<() => void>>
+  readonly get: (id: string) => AccessRequest | null
+}
+
+function waitForVerdict(
+  { waiting, get }: Waiting,
+  id: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<AccessRequest | null> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', settle)
+      const listeners = waiting.get(id)
+      listeners?.delete(check)
+      if (listeners?.size === 0) waiting.delete(id)
+      resolve(get(id))
+    }
+    const check = (): void => {
+      if (get(id)?.state !== 'pending') settle()
+    }
+    const timer = setTimeout(settle, timeoutMs)
+    signal.addEventListener('abort', settle, { once: true })
+    const listeners = waiting.get(id) ?? new Set()
+    waiting.set(id, listeners.add(check))
+    if (signal.aborted) settle()
+    else check()
+  })
 }
 
 function withApprovals(database: DatabaseSync, row: unknown, id: string): AccessRequest {

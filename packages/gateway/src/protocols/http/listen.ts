@@ -7,7 +7,7 @@ import { Door } from './door.ts'
 import { exchange, writeRefusal, type Passage } from './exchange.ts'
 import { Interception } from './interception.ts'
 import { readConnect, readProxyTarget, readTunnelTarget } from './proxy-target.ts'
-import { challenge, rawProblem } from './raw-answer.ts'
+import { challenge, endWith, rawProblem } from './raw-answer.ts'
 import { AlarmingRefusal, refuse, refusedBy } from './refusal.ts'
 import { withDefaults, type FullSettings, type HttpSettings } from './settings.ts'
 import { Tunnels, ungoverned, type Tunnel } from './tunnel.ts'
@@ -39,6 +39,8 @@ const proveYourself = new SallyportError(
   'Use the name of the agent as user and a handle in force as password: HTTPS_PROXY=http://AGENT:HANDLE@HOST:PORT.',
 )
 
+const nestedTunnel = refuse('not_supported', 'A tunnel leads to one host.', 'Connect to the other host by itself.')
+
 class Reception {
   /** What clients connect to. */
   readonly front: Server
@@ -63,7 +65,7 @@ class Reception {
     this.#inner = this.#makeServer((request, response) => this.#tunnelled(request, response))
     this.front.prependListener('connection', (socket: Socket) => this.#receive(socket))
     this.front.on('connect', (request, socket, head) => void this.#connect(request, socket, head))
-    this.#inner.on('connect', (_request, socket: Duplex) => socket.end(rawProblem(refuse('not_supported', 'A tunnel leads to one host.', 'Connect to the other host by itself.'))))
+    this.#inner.on('connect', (_request, socket: Duplex) => endWith(socket, rawProblem(nestedTunnel)))
   }
 
   #makeServer(serve: (request: IncomingMessage, response: ServerResponse) => void): Server {
@@ -109,12 +111,12 @@ class Reception {
       const client = this.#clientOf(socket)
       const origin = readConnect(request)
       const admission = await this.#door.admit(request.headers['proxy-authorization'], client.peer, client.address)
-      if (admission.kind !== 'admitted') return void socket.end(rawProblem(proveYourself))
+      if (admission.kind !== 'admitted') return endWith(socket, rawProblem(proveYourself))
       if (head.length > 0) socket.unshift(head)
       await this.#tunnels.open(client, admission.handle, origin)
     } catch (error) {
       this.#noteRefusal(socket, error)
-      socket.end(rawProblem(error))
+      endWith(socket, rawProblem(error))
     }
   }
 
@@ -179,8 +181,7 @@ class Reception {
         ? refuse('too_large', `The headers are larger than ${headBytesMax} bytes.`, 'Send fewer or shorter ones.')
         : refuse('protocol_violation', `This is no HTTP/1.1 request (${typeof code === 'string' ? code : 'unknown'}).`, 'Send a well-formed one.')
     this.#noteRefusal(socket, refusal)
-    socket.end(rawProblem(refusal))
-    socket.destroySoon?.()
+    endWith(socket, rawProblem(refusal))
   }
 
   #noteRefusal(socket: Duplex, error: unknown): void {

@@ -125,7 +125,7 @@ const harmlessNames = /(page|next|previous|continuation|cursor|sync|marker|pagin
 export function isSecretName(name: string): boolean {
   if (name.length > 128) return false
   const spread = name.replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2').toLowerCase()
-  const parts = spread.match(words) ?? []
+  const parts: readonly string[] = spread.match(words) ?? []
   if (parts.length === 0) return false
   const joined = parts.join('')
   if (secretNames.has(joined)) return true

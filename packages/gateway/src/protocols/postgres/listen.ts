@@ -13,7 +13,7 @@ export const postgresProtocol: Protocol<PostgresUpstreams, PostgresSettings> = {
 /** How often half messages are looked for, milliseconds. */
 const sweepMs = 1_000
 /** A message begun and not continued for so long ends its session. */
-const halfMessageMs = 9_000
+const halfMessageMs = 8_000
 
 async function listen(gate: Gate, upstreams: PostgresUpstreams, settings: PostgresSettings): Promise<Listener> {
   const reception = new Reception(gate, upstreams, withDefaults(settings))

@@ -5,7 +5,7 @@ export interface PostgresSettings {
   readonly port: number
   /** How long a statement that waits for people holds its client before it is refused with the request's id. Default 20,000. */
   readonly waitMs?: number
-  /** Start-up and authentication together with opening the upstream. Default 10,000. */
+  /** Start-up and authentication together with opening the upstream. Default 9,000: nobody is suffered for 10 s. */
   readonly startupTimeoutMs?: number
   /** Longest message of a client. Default 16 MiB. */
   readonly messageBytesMax?: number
@@ -16,7 +16,7 @@ export interface PostgresSettings {
 export type FullSettings = Required<PostgresSettings>
 
 export function withDefaults(settings: PostgresSettings): FullSettings {
-  return { waitMs: 20_000, startupTimeoutMs: 10_000, messageBytesMax: 16 * 1024 * 1024, connectionsMax: 500, ...settings }
+  return { waitMs: 20_000, startupTimeoutMs: 9_000, messageBytesMax: 16 * 1024 * 1024, connectionsMax: 500, ...settings }
 }
 
 /** What a session's parts share. */
