@@ -17,7 +17,9 @@ export async function decideOnPage(person: BrowserPerson, gate: TestGate, reques
   expect(await page.textContent('pre')).toBe(text)
   const answered = page.waitForResponse((response) => response.request().method() === 'POST' && /\/(verdict|challenge)$/.test(response.url()) && (response.url().endsWith('/verdict') || response.status() !== 200))
   await page.click(`button[value=${verdict}]`)
-  const { status } = { status: (await answered).status() }
-  if (status === 200) await expect.poll(() => page.textContent('#state')).not.toContain('waits')
-  return status === 200 ? ((await page.textContent('#state')) ?? '') : `refused with ${status}`
+  const status = (await answered).status()
+  if (status !== 200) return `refused with ${status}`
+  const state = page.locator('#state', { hasText: /approved|rejected|may run/ })
+  await state.waitFor()
+  return (await state.textContent()) ?? ''
 }

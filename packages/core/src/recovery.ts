@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Approval } from './access-request.ts'
 import type { Json } from './canonical.ts'
-import type { Event } from './event.ts'
+import type { Event, EventType } from './event.ts'
 import { applyVerdict, type VerdictPorts } from './verdict.ts'
 
 /** What a start found of the run before it, and did about it. */
@@ -27,7 +27,10 @@ const approvalData: z.ZodType<Approval> = z.object({
   reason: z.string(),
 })
 const verdictData = z.object({ request: z.string(), approval: approvalData })
-const intentData = z.object({ intent: z.string(), grant: z.string().nullish() })
+const intentData = z.object({ intent: z.string(), grant: z.string().nullish(), request: z.string().nullish() })
+const endData = z.object({ request: z.string() })
+/** After one of these no verdict before it counts any more. */
+const ends: readonly EventType[] = ['request.rejected', 'request.cancelled', 'request.expired', 'grant.void']
 
 /**
  * Brings store and log together after a crash (DESIGN §3, clear): consumed without intent is given back, intent without outcome is `unknown`.
@@ -37,15 +40,18 @@ export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>)
   const open = new Map<string, Event>()
   const intents = new Set<string>()
   const grants = new Map<string, string>()
+  const over = new Set<string>()
   const verdicts: { request: string; approval: Approval }[] = []
   for await (const event of events) {
     if (event.type === 'intent') {
-      const { intent, grant } = intentData.parse(event.data)
+      const { intent, grant, request } = intentData.parse(event.data)
+      if (request) over.add(request)
       intents.add(intent)
       if (grant) grants.set(grant, intent)
       open.set(intent, event)
     }
     if (event.type === 'outcome') open.delete(intentData.parse(event.data).intent)
+    if (ends.includes(event.type)) over.add(endData.parse(event.data).request)
     if (event.type === 'verdict') verdicts.push(verdictData.parse(event.data))
   }
   await useUp(ports, grants)
@@ -65,7 +71,7 @@ export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>)
       },
     })
   }
-  return { unknown, givenBack, applied: await applyAgain(ports, verdicts) }
+  return { unknown, givenBack, applied: await applyAgain(ports, verdicts, over) }
 }
 
 /** A store from an older disk image must not bring used approvals back: the log says they were used. */
@@ -98,6 +104,7 @@ async function applyAgain(
 ): Promise<readonly string[]> {
   const applied: string[] = []
   for (const { request: id, approval } of verdicts) {
+    if (over.has(id)) continue
     const request = await ports.requests.get(id)
     if (request === null || request.state !== 'pending') continue
     const result = await applyVerdict(ports, request, approval)

@@ -12,14 +12,34 @@ export interface ConfigMistake {
   readonly hint: string
 }
 
-export interface UpstreamConfig {
+interface AnyUpstreamConfig {
   readonly name: string
-  readonly protocol: 'postgres'
   readonly environment: Environment
   /** References (`file:`, `env:`, `exec:`), never the secrets themselves. */
   readonly use: string
   readonly protect: string
 }
+
+export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
+  readonly protocol: 'postgres'
+}
+
+export interface HttpUpstreamConfig extends AnyUpstreamConfig {
+  readonly protocol: 'http'
+  readonly connector: string
+  readonly hosts: readonly string[]
+  /** A header with `{secret}` in its value. */
+  readonly credential: string
+  readonly graphql: readonly string[]
+  /** Where its hosts really are, for stand-ins. */
+  readonly dial: { readonly host: string; readonly port: number } | null
+  /** PEM file of the authorities that may vouch for it. */
+  readonly authorities: string | null
+  /** What lies on things of this upstream: by type and id, the name of another upstream. */
+  readonly tied: { readonly [type: string]: { readonly [id: string]: string } }
+}
+
+export type UpstreamConfig = PostgresUpstreamConfig | HttpUpstreamConfig
 
 export interface AgentConfig {
   readonly name: string
@@ -35,6 +55,8 @@ export interface Config {
   readonly mode: 'solo' | 'team'
   readonly listen: {
     readonly postgres: { readonly host: string; readonly port: number }
+    /** Null: no HTTP upstream is configured, so nothing listens for agents' HTTP. */
+    readonly http: { readonly host: string; readonly port: number } | null
     readonly control: { readonly host: string; readonly port: number }
   }
   readonly upstreams: readonly UpstreamConfig[]
@@ -88,6 +110,31 @@ const scope = z.string().transform((text, context) => {
 
 const name = z.string().regex(namePattern, 'a name is letters, digits, "_", "." and "-", at most 63')
 
+const anyUpstream = {
+  environment: z
+    .enum(['production', 'staging', 'development'], { error: 'environment is production, staging or development' })
+    .default('production'),
+  use: reference,
+  protect: reference.optional(),
+}
+
+const postgresUpstream = z.strictObject({ protocol: z.literal('postgres'), ...anyUpstream })
+
+const httpUpstream = z.strictObject({
+  protocol: z.literal('http'),
+  ...anyUpstream,
+  connector: z.string(),
+  hosts: z.array(z.string()).min(1, 'an http upstream has at least one host'),
+  credential: z
+    .string()
+    .regex(/^[A-Za-z0-9-]+: .*\{secret\}/, 'a credential is a header such as "authorization: Bearer {secret}"')
+    .default('authorization: Bearer {secret}'),
+  graphql: z.array(z.string().startsWith('/')).default([]),
+  dial: address.nullable().default(null),
+  authorities: z.string().nullable().default(null),
+  tied: z.record(z.string(), z.record(z.string(), z.string())).default({}),
+})
+
 const schema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
   mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
@@ -95,19 +142,13 @@ const schema = z.strictObject({
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),
+      http: address.nullable().default(null),
       control: address.default({ host: 'localhost', port: 6480 }),
     })
     .prefault({}),
   upstreams: z.record(
     name,
-    z.strictObject({
-      protocol: z.literal('postgres', { error: 'protocol is postgres' }),
-      environment: z
-        .enum(['production', 'staging', 'development'], { error: 'environment is production, staging or development' })
-        .default('production'),
-      use: reference,
-      protect: reference.optional(),
-    }),
+    z.discriminatedUnion('protocol', [postgresUpstream, httpUpstream], { error: 'protocol is postgres or http' }),
     { error: 'upstreams is a map of names' },
   ),
   agents: z.record(
@@ -190,11 +231,12 @@ function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
 }
 
 function buildConfig(data: z.infer<typeof schema>, path: string): Config {
+  const hasHttp = Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
   return {
     path: resolve(path),
     directory: dirname(resolve(path)),
     mode: data.mode,
-    listen: data.listen,
+    listen: { ...data.listen, http: hasHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
     upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
       ...upstream,
       name,
@@ -222,6 +264,14 @@ function checkNames(
   place: (at: readonly PropertyKey[]) => { line: number; column: number },
 ): readonly ConfigMistake[] {
   const known = config.upstreams.map(({ name }) => name)
+  return [...checkTied(config, known, place), ...checkScopes(config, known, place)]
+}
+
+function checkScopes(
+  config: Config,
+  known: readonly string[],
+  place: (at: readonly PropertyKey[]) => { line: number; column: number },
+): readonly ConfigMistake[] {
   return config.agents.flatMap((agent) =>
     agent.scopes.flatMap((scope, index) => {
       if (known.includes(scope.upstream)) return []
@@ -229,6 +279,24 @@ function checkNames(
       return [{ ...place(['agents', agent.name, 'may', index]), what, hint: `upstreams are: ${known.join(', ') || 'none yet'}` }]
     }),
   )
+}
+
+/** A volume tied to a database that is not there would be deleted without a copy of what lies on it. */
+function checkTied(
+  config: Config,
+  known: readonly string[],
+  place: (at: readonly PropertyKey[]) => { line: number; column: number },
+): readonly ConfigMistake[] {
+  return config.upstreams.flatMap((upstream) => {
+    if (upstream.protocol !== 'http') return []
+    return Object.entries(upstream.tied).flatMap(([type, byId]) =>
+      Object.entries(byId).flatMap(([id, name]) => {
+        if (known.includes(name)) return []
+        const what = `${type} ${id} is tied to "${name}", but no upstream is called that`
+        return [{ ...place(['upstreams', upstream.name, 'tied', type, id]), what, hint: `upstreams are: ${known.join(', ')}` }]
+      }),
+    )
+  })
 }
 
 function explainIssue(

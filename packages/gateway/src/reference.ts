@@ -23,7 +23,8 @@ export async function resolveReference(reference: string, directory: string): Pr
     case 'exec':
       return clean(await runCommand(rest, directory), reference)
     default:
-      throw unusable(reference, 'is no reference this version knows')
+      // Not quoted: whoever mistook it may have written the credential itself there.
+      throw unusable('of an unknown kind', 'is none of file:PATH, env:NAME and exec:COMMAND')
   }
 }
 

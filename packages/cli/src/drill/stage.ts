@@ -58,11 +58,10 @@ export async function openStage(directory: string, nowMs: () => number): Promise
     const servers = await startPlaygroundServers(directory)
     started.push(servers.production.child, servers.staging.child)
     await makeDatabases(servers, directory, new Date(Math.floor(nowMs() / dayMs) * dayMs))
-    const relay = await startNode(directory, 'relay', [relayProgram, String(servers.production.port)])
-    started.push(relay)
-    const ports = relayReady.parse(relay.ready)
-    // The gate reaches production by the relay only.
-    writeCredentials({ production: { port: ports.port }, staging: servers.staging }, directory)
+    const relays = { production: await startRelay(directory, servers.production), staging: await startRelay(directory, servers.staging) }
+    started.push(relays.production.child, relays.staging.child)
+    // The gate reaches its upstreams by the relays only.
+    writeCredentials(relays, directory)
     const vault = await startVault(directory)
     started.push(vault)
     const gate = await startGate(directory)
@@ -81,7 +80,7 @@ export async function openStage(directory: string, nowMs: () => number): Promise
     await ada.enrol(ready.enrolmentUrl)
     const bob = new VirtualPerson('bob', ready.controlUrl)
     await bob.enrol(await ada.invite())
-    return assemble({ directory, servers, control, ada, bob, gate, ready, countPort: ports.countPort, stop })
+    return assemble({ directory, servers, control, ada, bob, gate, ready, countPorts: [relays.production.countPort, relays.staging.countPort], stop })
   } catch (error) {
     await stop()
     throw error
@@ -96,11 +95,11 @@ interface Parts {
   readonly bob: VirtualPerson
   readonly gate: Child
   readonly ready: z.infer<typeof gateReady>
-  readonly countPort: number
+  readonly countPorts: readonly number[]
   readonly stop: () => Promise<void>
 }
 
-function assemble({ directory, servers, control, ada, bob, gate, ready, countPort, stop }: Parts): Stage {
+function assemble({ directory, servers, control, ada, bob, gate, ready, countPorts, stop }: Parts): Stage {
   const client = findAgentClient()
   const at = ready.postgresAddress.lastIndexOf(':')
   const place = { host: ready.postgresAddress.slice(0, at), port: Number(ready.postgresAddress.slice(at + 1)) }
@@ -121,7 +120,7 @@ function assemble({ directory, servers, control, ada, bob, gate, ready, countPor
     stop,
     runAs: async (agent, database, sql) => client.run(await addressOf(agent, database), sql),
     askServer: (sql, database = 'production') => askServer(servers[database], sql, database),
-    relayCounts: async () => countsShape.parse(await (await fetch(`http://127.0.0.1:${countPort}/`)).json()),
+    relayCounts: () => sumCounts(countPorts),
     waiting: async () => {
       const { requests } = await control.get('/api/v1/requests', listShape)
       const [newest] = requests
@@ -131,6 +130,28 @@ function assemble({ directory, servers, control, ada, bob, gate, ready, countPor
     },
     logSize: async () => (await control.get('/api/v1/status', z.object({ logSize: z.number() }))).logSize,
     stopGate: () => gate.stop(),
+  }
+}
+
+interface Relay {
+  readonly child: Child
+  readonly port: number
+  readonly countPort: number
+}
+
+async function startRelay(directory: string, { name, port }: PlaygroundServer): Promise<Relay> {
+  const child = await startNode(directory, `relay-${name}`, [relayProgram, String(port)])
+  return { child, ...relayReady.parse(child.ready) }
+}
+
+/** What all relays let through together. */
+async function sumCounts(countPorts: readonly number[]): Promise<z.infer<typeof countsShape>> {
+  const counts = await Promise.all(
+    countPorts.map(async (port) => countsShape.parse(await (await fetch(`http://127.0.0.1:${port}/`)).json())),
+  )
+  return {
+    toServerBytes: counts.reduce((sum, { toServerBytes }) => sum + toServerBytes, 0),
+    lastToServerAtMs: Math.max(...counts.map(({ lastToServerAtMs }) => lastToServerAtMs)),
   }
 }
 

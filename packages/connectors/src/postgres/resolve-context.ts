@@ -78,13 +78,12 @@ function shownTargets(operation: Operation): OperationContext['targets'] {
 const relationTypes = new Set(['table', 'view', 'materialized_view', 'foreign_table', 'sequence', 'index', 'schema'])
 
 /**
- * Whether the condition looks at nothing but the row itself: then a row that is locked goes on to be named. A sub-query can't be written without
- * one of these words; a text or a name that holds one only makes the locks stronger.
+ * Whether the condition looks at nothing but the row itself: then a row that is locked goes on to be named. A second table needs a comma, a
+ * sub-query one of these words; a text or a name that holds one only makes the locks stronger.
  */
 export function isRowwise({ preimage, relations }: OperationContext): boolean {
-  return (
-    relations?.length === 1 && !/\b(?:select|table|values|with)\b/i.test(`${preimage?.from ?? 'select'} ${preimage?.where ?? ''}`)
-  )
+  if (preimage === null || relations?.length !== 1 || preimage.from.includes(',')) return false
+  return !/\b(?:select|table|values|with)\b/i.test(preimage.where ?? '')
 }
 
 /** The tables that the whole statement reads or changes. Null when one can't be told. */

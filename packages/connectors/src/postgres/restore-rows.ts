@@ -28,6 +28,8 @@ export async function loadRows(
   if (scratch.bytesSha256 !== table.partSha256 || !equalChecksums(scratch.checksum, table)) {
     throw refused(`the rows of ${table.shape.label} in the vault are not those that were sealed`)
   }
+  // Without figures the server takes a scratch table for large, and reads all of the other one.
+  await protect.query(`ANALYZE ${scratch.name}`)
   return { table, current, scratch: scratch.name }
 }
 
@@ -47,8 +49,14 @@ function usableKey(item: Loaded): readonly string[] | null {
   return key !== null && key.every((column) => columns.includes(column)) ? key : null
 }
 
-function sameKey(key: readonly string[]): string {
-  return `${rowImage(key, 's')} = ${rowImage(key, 'r')}`
+/**
+ * The image decides; equality of the server's own types comes before it, so that an index finds the rows. Equal images are equal values, and a
+ * type's name has a dot when it is not the server's own: its `=` may be in a schema that is not looked in.
+ */
+function sameKey({ table }: Loaded, key: readonly string[]): string {
+  const own = key.filter((column) => table.shape.columns.find(({ name }) => name === column)?.type.includes('.') === false)
+  const equal = own.map((column) => `s.${quoteIdentifier(column)} = r.${quoteIdentifier(column)}`)
+  return [...equal, `${rowImage(key, 's')} = ${rowImage(key, 'r')}`].join(' AND ')
 }
 
 async function countOf(protect: SqlChannel, sql: string, values: readonly (string | null)[] = []): Promise<number> {
@@ -65,11 +73,11 @@ export async function checkRows(protect: SqlChannel, item: Loaded): Promise<read
   const { undo, shape, writer } = table
   const target = `ONLY ${tableName(shape)} r`
   const columns = comparable(item)
-  const joined = `FROM ${scratch} s JOIN ${target} ON ${sameKey(key)} WHERE ${rowImage(columns, 's')} <> ${rowImage(columns, 'r')}`
+  const joined = `FROM ${scratch} s JOIN ${target} ON ${sameKey(item, key)} WHERE ${rowImage(columns, 's')} <> ${rowImage(columns, 'r')}`
   const different = await countOf(protect, `SELECT count(*)::text ${joined}`)
   const missing = await countOf(
     protect,
-    `SELECT count(*)::text FROM ${scratch} s WHERE NOT EXISTS (SELECT FROM ${target} WHERE ${sameKey(key)})`,
+    `SELECT count(*)::text FROM ${scratch} s WHERE NOT EXISTS (SELECT FROM ${target} WHERE ${sameKey(item, key)})`,
   )
   const notes: string[] = []
   if (different > 0 && undo.onDifferent === 'refuse')
@@ -144,13 +152,13 @@ export async function putBackRows(protect: SqlChannel, item: Loaded): Promise<nu
   }
   let rows = 0
   if (undo.insertMissing) {
-    rows += await written(protect, `${into} ${scratch} s WHERE NOT EXISTS (SELECT FROM ONLY ${target} r WHERE ${sameKey(key)})`)
+    rows += await written(protect, `${into} ${scratch} s WHERE NOT EXISTS (SELECT FROM ONLY ${target} r WHERE ${sameKey(item, key)})`)
   }
   const back = undo.onDifferent === 'writer' ? settable(table) : undo.onDifferent === 'nulls' ? undo.nullColumns : []
   if (back.length > 0) {
     const set = back.map((column) => `${quoteIdentifier(column)} = s.${quoteIdentifier(column)}`).join(', ')
     const differs = `${rowImage(comparable(item), 's')} <> ${rowImage(comparable(item), 'r')}`
-    rows += await written(protect, `UPDATE ONLY ${target} r SET ${set} FROM ${scratch} s WHERE ${sameKey(key)} AND ${differs}`)
+    rows += await written(protect, `UPDATE ONLY ${target} r SET ${set} FROM ${scratch} s WHERE ${sameKey(item, key)} AND ${differs}`)
   }
   return rows
 }
@@ -172,7 +180,7 @@ export async function fillGap(protect: SqlChannel, item: Loaded, gap: Gap): Prom
   const target = tableName(table.shape)
   const set = names.map((name) => `${quoteIdentifier(name)} = s.${quoteIdentifier(name)}`).join(', ')
   const key = usableKey(item)
-  if (key !== null) return written(protect, `UPDATE ONLY ${target} r SET ${set} FROM ${scratch} s WHERE ${sameKey(key)}`)
+  if (key !== null) return written(protect, `UPDATE ONLY ${target} r SET ${set} FROM ${scratch} s WHERE ${sameKey(item, key)}`)
   // Equal rows are interchangeable: the n-th of them gets the values of the n-th.
   const columns = comparable(item)
   const number = (alias: string): string => `row_number() OVER (PARTITION BY ${rowImage(columns, alias)})`
@@ -191,7 +199,7 @@ export async function verifyRows(protect: SqlChannel, item: Loaded): Promise<boo
   if (current === null) return equalChecksums(await checksumRows(protect, target, table.columns), table)
   const { key } = table
   if (key !== null) {
-    const source = `(SELECT r.* FROM ${target} WHERE EXISTS (SELECT FROM ${scratch} s WHERE ${sameKey(key)})) r`
+    const source = `(SELECT r.* FROM ${scratch} s JOIN ${target} ON ${sameKey(item, key)}) r`
     return equalChecksums(await checksumRows(protect, source, table.columns), table)
   }
   if (table.mode === 'whole') return equalChecksums(await checksumRows(protect, target, table.columns), table)

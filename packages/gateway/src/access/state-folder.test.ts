@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -55,8 +55,17 @@ test.each(names)('does not start on a %s that others can read, and does not quot
 
 test('never overwrites what is there', () => {
   openStateFolder(directory)
-  writeFileSync(join(directory, 'operator.token'), 'mine')
-  expect(openStateFolder(directory).operatorToken).toBe('mine')
+  const mine = '5'.repeat(64)
+  writeFileSync(join(directory, 'operator.token'), mine)
+  expect(openStateFolder(directory).operatorToken).toBe(mine)
+})
+
+test('a start that was cut off while it made them leaves no half file under its name', () => {
+  openStateFolder(directory)
+  rmSync(join(directory, 'operator.token'))
+  writeFileSync(join(directory, 'operator.token.next'), 'half')
+  expect(openStateFolder(directory).operatorToken).toMatch(/^[0-9a-f]{64}$/)
+  expect(readdirSync(directory).toSorted()).toEqual(names.toSorted())
 })
 
 test.each(['salt.key', 'log.key'])('does not start on a %s that a crash or a hand cut short', (name) => {

@@ -1,4 +1,16 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, chmodSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { SallyportError } from '@sallyport/core'
@@ -21,31 +33,21 @@ export function openStateFolder(directory: string): StateFolder {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   // Others may at most pass through: the vault's own user has its folder in here.
   if ((statSync(directory).mode & 0o066) !== 0) chmodSync(directory, 0o700)
+  const key = (name: string): string => keep(directory, name, /^[0-9a-f]{64}$/, () => randomBytes(32).toString('hex'))
   return {
     directory,
-    saltKey: Buffer.from(
-      keep(join(directory, 'salt.key'), () => randomBytes(32).toString('hex')),
-      'hex',
-    ),
-    operatorToken: keep(join(directory, 'operator.token'), () => randomBytes(32).toString('hex')),
-    logSeed: Buffer.from(
-      keep(join(directory, 'log.key'), () => randomBytes(32).toString('hex')),
-      'hex',
-    ),
-    origin: keep(join(directory, 'log.origin'), () => `sallyport/${randomBytes(8).toString('hex')}`),
+    saltKey: Buffer.from(key('salt.key'), 'hex'),
+    operatorToken: key('operator.token'),
+    logSeed: Buffer.from(key('log.key'), 'hex'),
+    origin: keep(directory, 'log.origin', /^sallyport\/[0-9a-f]{16}$/, () => `sallyport/${randomBytes(8).toString('hex')}`),
   }
 }
 
 /** Reads a secret file, or makes it: whole and durable, readable by its owner alone, never overwritten. */
-function keep(path: string, make: () => string): string {
+function keep(directory: string, name: string, pattern: RegExp, make: () => string): string {
+  const path = join(directory, name)
   if (!existsSync(path)) {
-    const file = openSync(path, 'wx', 0o600)
-    try {
-      writeSync(file, make())
-      fsyncSync(file)
-    } finally {
-      closeSync(file)
-    }
+    makeWhole(directory, path, make())
   }
   if ((statSync(path).mode & 0o077) !== 0) {
     throw new SallyportError(
@@ -55,5 +57,36 @@ function keep(path: string, make: () => string): string {
       `chmod 600 ${path}; if somebody may have read it, replace it.`,
     )
   }
-  return readFileSync(path, 'utf8')
+  const text = readFileSync(path, 'utf8').trim()
+  // An empty token would be everybody's, and half a key is another key.
+  if (!pattern.test(text)) {
+    throw new SallyportError(
+      'store_unavailable',
+      `${path} does not hold what belongs there.`,
+      'The gate did not start.',
+      'Put the file back from a copy; only if there never was one, remove it, and a new one is made.',
+    )
+  }
+  return text
+}
+
+/** Under its name it is there whole or not at all, whenever the power goes. */
+function makeWhole(directory: string, path: string, text: string): void {
+  const staged = `${path}.next`
+  rmSync(staged, { force: true })
+  const file = openSync(staged, 'wx', 0o600)
+  try {
+    writeSync(file, text)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  linkSync(staged, path)
+  rmSync(staged)
+  const folder = openSync(directory, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
 }
