@@ -147,9 +147,10 @@ export async function readAnswer(socket: Socket, bytes: string | Buffer): Promis
   return { status: Number(status), text, body: text.slice(text.indexOf('\r\n\r\n') + 4) }
 }
 
-function isWhole(text: string): boolean {
+function isWhole(all: string): boolean {
+  const text = all.replace(/^HTTP\/1\.1 1[^]*?\r\n\r\n/, '')
   const end = text.indexOf('\r\n\r\n')
-  if (end === -1 || /^HTTP\/1\.1 1/.test(text)) return false
+  if (end === -1) return false
   const length = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, end + 2))?.[1]
   if (length !== undefined) return text.length >= end + 4 + Number(length)
   return /\r\ntransfer-encoding: chunked/i.test(text.slice(0, end + 2)) && text.endsWith('0\r\n\r\n')

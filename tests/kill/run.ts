@@ -28,7 +28,6 @@ process.stdout.write(
       responseMs: spread(({ responseMs }) => responseMs),
       serverIdleMs: spread(({ serverIdleMs }) => serverIdleMs),
       failed,
-      each: runs.map(({ scope, lastByteMs, responseMs, bytesBefore }) => `${scope} ${lastByteMs.toFixed(1)} ${responseMs.toFixed(1)} ${bytesBefore}`),
     },
     null,
     2,

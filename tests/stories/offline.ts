@@ -18,7 +18,7 @@ export interface Assertion {
   readonly signature: string
 }
 
-/** WebAuthn §7.2 by hand, for ES256: the key that is enrolled signed exactly this challenge, on this page, with its person verified. */
+/** WebAuthn §7.2 by hand: the key that is enrolled signed exactly this challenge, on this page, with its person verified. */
 export function isSignedBy(publicKey: string, { clientDataJSON, authenticatorData, signature }: Assertion, challengeHex: string, origin: string): boolean {
   const clientData = Buffer.from(clientDataJSON, 'base64url')
   const data = Buffer.from(authenticatorData, 'base64url')
@@ -27,15 +27,24 @@ export function isSignedBy(publicKey: string, { clientDataJSON, authenticatorDat
   const fits = typeof said === 'object' && said !== null && Object.entries(expected).every(([name, value]) => Object.entries(said).some(([key, one]) => key === name && one === value))
   const flags = data[32] ?? 0
   const isVerified = (flags & 0x05) === 0x05 && data.subarray(0, 32).equals(sha256('localhost'))
-  return fits && isVerified && verify('sha256', Buffer.concat([data, sha256(clientData)]), readCoseKey(publicKey), Buffer.from(signature, 'base64url'))
+  const { hash, key } = readCoseKey(publicKey)
+  return fits && isVerified && verify(hash, Buffer.concat([data, sha256(clientData)]), key, Buffer.from(signature, 'base64url'))
 }
 
-/** COSE_Key of ES256 (RFC 9053 §7.1.1) in its one canonical form. */
-function readCoseKey(publicKey: string): ReturnType<typeof createPublicKey> {
+interface VerifyingKey {
+  readonly hash: 'sha256' | null
+  readonly key: ReturnType<typeof createPublicKey>
+}
+
+/** COSE_Key (RFC 9053 §7) of ES256 or EdDSA, each in its one canonical form: what software and browsers choose. */
+function readCoseKey(publicKey: string): VerifyingKey {
   const bytes = Buffer.from(publicKey, 'base64url')
-  if (bytes.length !== 77 || bytes.toString('hex', 0, 10) !== 'a5010203262001215820') throw new Error('not an ES256 key')
-  const [x, y] = [bytes.subarray(10, 42), bytes.subarray(45)].map((part) => part.toString('base64url'))
-  return createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: 'P-256', x, y } })
+  const part = (from: number): string => bytes.subarray(from, from + 32).toString('base64url')
+  if (bytes.length === 77 && bytes.toString('hex', 0, 10) === 'a5010203262001215820')
+    return { hash: 'sha256', key: createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: 'P-256', x: part(10), y: part(45) } }) }
+  if (bytes.length === 42 && bytes.toString('hex', 0, 10) === 'a4010103272006215820')
+    return { hash: null, key: createPublicKey({ format: 'jwk', key: { kty: 'OKP', crv: 'Ed25519', x: part(10) } }) }
+  throw new Error(`a key of another kind: ${bytes.toString('hex')}`)
 }
 
 /** RFC 6962 §2.1.1, as its recursive definition is read from the leaf up (RFC 9162 §2.1.3.2). */

@@ -98,9 +98,11 @@ async function giveBack(ports: VerdictPorts, intents: ReadonlySet<string>): Prom
   return back
 }
 
+/** A store from an older disk image may still wait for what was approved and run, or ended, long ago: the log says so, and no new grant is made. */
 async function applyAgain(
   ports: VerdictPorts,
   verdicts: readonly { request: string; approval: Approval }[],
+  over: ReadonlySet<string>,
 ): Promise<readonly string[]> {
   const applied: string[] = []
   for (const { request: id, approval } of verdicts) {

@@ -1,4 +1,5 @@
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { connectors, makeDescribers, warmConnectors } from '@sallyport/connectors'
@@ -23,18 +24,20 @@ import {
   type Upstream,
   type VerdictPorts,
 } from '@sallyport/core'
+import { openAuthority } from './authority/index.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { judgePosture } from './access/posture.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo } from './access/undo.ts'
-import type { Config } from './config.ts'
+import type { Config, PostgresUpstreamConfig, UpstreamConfig } from './config.ts'
 import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
+import { httpProtocol } from './protocols/http/index.ts'
 import { resolveReference } from './reference.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
@@ -44,6 +47,7 @@ import { openMeta, type MetaStore } from './store/meta.ts'
 import { openPeople } from './store/people.ts'
 import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams, type PostgresUpstreamSettings } from './upstreams/postgres/index.ts'
+import { openHttpUpstreams, type HttpUpstreamSettings } from './upstreams/http/index.ts'
 import { openVault, type VaultClient } from './vault/vault-client.ts'
 
 const windowMs = 3_600_000
@@ -89,7 +93,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { config, folder, database, vault, log, requests } = base
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const upstreams = openPostgresUpstreams(await resolveUpstreams(config), killSwitch)
+  const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
+  const apis = openHttpUpstreams(await resolveHttp(config), killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const ports = makePorts(base, killSwitch, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
@@ -115,10 +120,15 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
   controlUrl = people.url
-  let listener: Listener
+  const listeners: Listener[] = []
   try {
-    listener = await postgresProtocol.listen(gate, upstreams, { ...config.listen.postgres, waitMs: config.waitMs })
+    listeners.push(await postgresProtocol.listen(gate, upstreams, { ...config.listen.postgres, waitMs: config.waitMs }))
+    if (config.listen.http !== null) {
+      const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
+      listeners.push(await httpProtocol.listen(gate, apis, { ...config.listen.http, certificates, waitMs: config.waitMs }))
+    }
   } catch (error) {
+    await closeAll(listeners)
     await people.close()
     await log.close()
     throw error
@@ -126,11 +136,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
-    postgresAddress: `${listener.address.host}:${listener.address.port}`,
+    postgresAddress: addressOf(listeners[0]) ?? '',
+    httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
     close: async () => {
       sessions.endMatching('all', '', 'the gate is stopping')
-      await listener.close()
+      await closeAll(listeners)
+      apis.close()
       await people.close()
       await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
       await log.close()
@@ -138,6 +150,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       database.close()
     },
   }
+}
+
+async function closeAll(listeners: readonly Listener[]): Promise<void> {
+  await Promise.all(listeners.map((listener) => listener.close()))
+}
+
+function addressOf(listener: Listener | undefined): string | null {
+  return listener === undefined ? null : `${listener.address.host}:${listener.address.port}`
 }
 
 async function openFoundations(options: GateOptions): Promise<Foundations> {
@@ -224,9 +244,34 @@ function scopeOf(config: Config, agentName: string, upstream: string): { readonl
   return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
 }
 
-async function resolveUpstreams(config: Config): Promise<readonly PostgresUpstreamSettings[]> {
+function isPostgres(upstream: UpstreamConfig): upstream is PostgresUpstreamConfig {
+  return upstream.protocol === 'postgres'
+}
+
+async function resolveHttp(config: Config): Promise<readonly HttpUpstreamSettings[]> {
   return Promise.all(
-    config.upstreams.map(async ({ name, environment, use, protect }) => ({
+    config.upstreams
+      .filter((upstream) => upstream.protocol === 'http')
+      .map(async (upstream) => ({
+        name: upstream.name,
+        environment: upstream.environment,
+        connector: upstream.connector,
+        hosts: upstream.hosts,
+        credential: upstream.credential,
+        graphqlPaths: upstream.graphql,
+        useSecret: await resolveReference(upstream.use, config.directory),
+        protectSecret: await resolveReference(upstream.protect, config.directory),
+        ...(upstream.dial === null ? {} : { dial: upstream.dial }),
+        ...(upstream.authorities === null
+          ? {}
+          : { authorities: readFileSync(resolve(config.directory, upstream.authorities), 'utf8') }),
+      })),
+  )
+}
+
+async function resolvePostgres(config: Config): Promise<readonly PostgresUpstreamSettings[]> {
+  return Promise.all(
+    config.upstreams.filter(isPostgres).map(async ({ name, environment, use, protect }) => ({
       name,
       environment,
       useUrl: await resolveReference(use, config.directory),

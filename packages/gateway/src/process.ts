@@ -20,6 +20,8 @@ export interface GateOptions {
 export interface RunningGate {
   readonly controlUrl: string
   readonly postgresAddress: string
+  /** Where agents' HTTP goes; null when no HTTP upstream is configured. */
+  readonly httpAddress: string | null
   readonly enrolmentUrl: string | null
   close(): Promise<void>
 }
@@ -92,9 +94,8 @@ export async function runProcess(
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
   if (values['exit-with-parent']) process.stdin.resume().once('end', stop).once('close', stop)
-  process.stdout.write(
-    `${JSON.stringify({ ready: true, controlUrl: gate.controlUrl, postgresAddress: gate.postgresAddress, enrolmentUrl: gate.enrolmentUrl })}\n`,
-  )
+  const { controlUrl, postgresAddress, httpAddress, enrolmentUrl } = gate
+  process.stdout.write(`${JSON.stringify({ ready: true, controlUrl, postgresAddress, httpAddress, enrolmentUrl })}\n`)
 }
 
 /** What a process says that could not start, without a stack and without a secret. */

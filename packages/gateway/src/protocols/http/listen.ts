@@ -42,10 +42,8 @@ const proveYourself = new SallyportError(
 const nestedTunnel = refuse('not_supported', 'A tunnel leads to one host.', 'Connect to the other host by itself.')
 
 class Reception {
-  /** What clients connect to. */
+  /** What clients connect to; their requests inside intercepted tunnels come to it too. */
   readonly front: Server
-  /** What they speak inside an intercepted tunnel. */
-  readonly #inner: Server
   readonly #gate: Gate
   readonly #upstreams: HttpUpstreams
   readonly #settings: FullSettings
@@ -61,16 +59,8 @@ class Reception {
     this.#door = new Door(gate)
     const interception = new Interception(settings.certificates, settings.headersTimeoutMs)
     this.#tunnels = new Tunnels({ gate, upstreams, settings, interception, enter: (tunnel, socket) => this.#enter(tunnel, socket) })
-    this.front = this.#makeServer((request, response) => this.#proxied(request, response))
-    this.#inner = this.#makeServer((request, response) => this.#tunnelled(request, response))
-    this.front.prependListener('connection', (socket: Socket) => this.#receive(socket))
-    this.front.on('connect', (request, socket, head) => void this.#connect(request, socket, head))
-    this.#inner.on('connect', (_request, socket: Duplex) => endWith(socket, rawProblem(nestedTunnel)))
-  }
-
-  #makeServer(serve: (request: IncomingMessage, response: ServerResponse) => void): Server {
-    const { headersTimeoutMs, requestTimeoutMs, idleTimeoutMs } = this.#settings
-    const server = createServer({
+    const { headersTimeoutMs, requestTimeoutMs, idleTimeoutMs } = settings
+    this.front = createServer({
       maxHeaderSize: headBytesMax,
       headersTimeout: headersTimeoutMs,
       requestTimeout: requestTimeoutMs,
@@ -80,14 +70,17 @@ class Reception {
       insecureHTTPParser: false,
       rejectNonStandardBodyWrites: false,
     })
-    server.on('request', serve)
-    server.on('checkContinue', serve)
-    server.on('checkExpectation', serve)
-    server.on('clientError', (error: Error, socket) => this.#unreadable(error, socket))
-    return server
+    const serve = (request: IncomingMessage, response: ServerResponse): void => this.#serve(request, response)
+    this.front.prependListener('connection', (socket: Socket) => this.#receive(socket))
+    this.front.on('connect', (request, socket, head) => void this.#connect(request, socket, head))
+    this.front.on('request', serve)
+    this.front.on('checkContinue', serve)
+    this.front.on('checkExpectation', serve)
+    this.front.on('clientError', (error: Error, socket) => this.#unreadable(error, socket))
   }
 
   #receive(socket: Socket): void {
+    if (this.#tunnelOf.has(socket)) return
     const client = new ClientConnection(socket, this.#gate)
     socket.on('error', () => undefined)
     if (this.#clients.size >= this.#settings.connectionsMax) {
@@ -107,6 +100,7 @@ class Reception {
   /** CONNECT: who asks, which host, and then TLS as that host. */
   async #connect(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => undefined)
+    if (this.#tunnelOf.has(socket)) return endWith(socket, rawProblem(nestedTunnel))
     try {
       const client = this.#clientOf(socket)
       const origin = readConnect(request)
@@ -123,12 +117,16 @@ class Reception {
   #enter(tunnel: Tunnel, socket: Socket): void {
     this.#tunnelOf.set(socket, tunnel)
     socket.on('error', () => undefined)
-    this.#inner.emit('connection', socket)
+    this.front.emit('connection', socket)
   }
 
-  #tunnelled(request: IncomingMessage, response: ServerResponse): void {
+  #serve(request: IncomingMessage, response: ServerResponse): void {
     const tunnel = this.#tunnelOf.get(request.socket)
-    if (tunnel === undefined) return void request.socket.destroy()
+    if (tunnel === undefined) this.#proxied(request, response)
+    else this.#tunnelled(tunnel, request, response)
+  }
+
+  #tunnelled(tunnel: Tunnel, request: IncomingMessage, response: ServerResponse): void {
     tunnel.client.inTurn(async () => {
       try {
         const target = readTunnelTarget(request, tunnel.origin)
@@ -198,8 +196,6 @@ class Reception {
     const clients = [...this.#clients.values()]
     for (const client of clients) client.end('The gate is stopping.')
     this.front.closeAllConnections()
-    this.#inner.closeAllConnections()
-    this.#inner.close()
     await closed
     await Promise.all(clients.map((client) => client.closed))
   }
