@@ -11,7 +11,9 @@ export function testRequests(name: string, open: () => Promise<{ requests: Reque
       expect(await again.get('r1')).toEqual(request('r1'))
       expect(await again.findByDigest('coder', 'd')).toEqual(request('r1'))
       expect(await again.findByDigest('other', 'd')).toBeNull()
-      expect(await again.countPending('coder')).toBe(1)
+      expect(await again.countPending('coder', 1)).toBe(1)
+      // One that ran out waits for nobody, whether or not it was ended.
+      expect(await again.countPending('coder', 2)).toBe(0)
       expect(await requests.get('nothing')).toBeNull()
     })
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { verifyLog } from '@sallyport/core'
+import { verifyLog, type Event } from '@sallyport/core'
 import { findLogKeys, findWitness, findWitnessKeys, openLogFiles } from '../../packages/cli/src/log-files.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { atServer, crashAtEveryStep, retry, type Crashed, type Retried } from './crashed-gate.ts'
@@ -12,16 +12,20 @@ const atOnce = 8
 let postgres: PostgresServer
 let crashed: Crashed
 const retried = new Map<string, Retried>()
+/** The log once everything had been sent again. */
+let eventsAtEnd: readonly Event[] = []
 
 beforeAll(async () => {
   postgres = await startPostgres(['max_connections=500'])
   crashed = await crashAtEveryStep(postgres)
   const rest = [...crashed.passages]
   const work = async (): Promise<void> => {
-    for (let passage = rest.pop(); passage !== undefined; passage = rest.pop()) retried.set(passage.agent, await retry(crashed, passage))
+    for (let passage = rest.pop(); passage !== undefined; passage = rest.pop())
+      retried.set(passage.agent, await retry(crashed, passage))
   }
   await Promise.all(Array.from({ length: atOnce }, work))
-}, 120_000)
+  eventsAtEnd = crashed.gate.events()
+}, 300_000)
 
 afterAll(async () => {
   await crashed?.gate.stop()
@@ -34,6 +38,7 @@ interface Seen {
   readonly executed: number
   readonly atCrash: Told
   readonly after: Told
+  readonly atEnd: Told
   readonly retried: Retried
 }
 
@@ -46,14 +51,23 @@ function seen(): readonly Seen[] {
       executed: crashed.executionsAtCrash.get(passage.agent) ?? Number.NaN,
       atCrash: toldOf(crashed.eventsAtCrash, passage.agent),
       after: toldOf(crashed.eventsAfter, passage.agent),
+      atEnd: toldOf(eventsAtEnd, passage.agent),
       retried: again,
     }
   })
 }
 
+/** Requests that were opened when the statement was sent again. */
+const openedAgain = ({ after, atEnd }: Seen): number => atEnd.requests.length - after.requests.length
+
 /** The passages that are not as they should be, by name: an empty list is the proof. */
 function failing(of: readonly Seen[], isRight: (one: Seen) => boolean): readonly string[] {
-  return of.filter((one) => !isRight(one)).map(({ passage, executed, retried: { first } }) => `${passage.agent}, ${passage.halt}: ${executed} executions, then ${first.sqlState} ${first.message}`)
+  return of
+    .filter((one) => !isRight(one))
+    .map(
+      ({ passage, executed, retried: { first } }) =>
+        `${passage.agent}, ${passage.halt}: ${executed} executions, then ${first.sqlState} ${first.message}`,
+    )
 }
 
 const usedUp = ({ atCrash }: Seen): boolean => atCrash.intents.length > 0
@@ -62,14 +76,24 @@ const unapproved = ({ passage, atCrash }: Seen): boolean => passage.deed.asks &&
 
 describe('a gate killed at every step of the pipeline', () => {
   test('stopped before and after each step of a DROP, an UPDATE and a DELETE with copies, and an INSERT', () => {
-    const halts = (name: string): readonly (string | null)[] => crashed.passages.filter(({ deed }) => deed.name === name).map(({ halt }) => halt)
-    for (const step of ['log.append intent 1', 'log.append outcome 1', 'connector.describe 1']) {
-      for (const deed of ['drop', 'update', 'delete', 'insert']) expect(halts(deed)).toEqual(expect.arrayContaining([`before ${step}`, `after ${step}`]))
+    const halts = (name: string): readonly (string | null)[] =>
+      crashed.passages.filter(({ deed }) => deed.name === name).map(({ halt }) => halt)
+    for (const deed of ['drop', 'update', 'delete', 'insert']) {
+      expect(halts(deed)).toContain('before connector.describe 1')
+      for (const step of ['log.append intent 1', 'log.append outcome 1'])
+        expect(halts(deed)).toEqual(expect.arrayContaining([`before ${step}`, `after ${step}`]))
     }
-    const asked = ['requests.open 1', 'verdict log.append verdict 1', 'verdict requests.approve 1', 'vault.seal 1', 'connector.snapshot 1', 'requests.consume 1']
+    const asked = [
+      'requests.open 1',
+      'verdict log.append verdict 1',
+      'verdict requests.approve 1',
+      'vault.seal 1',
+      'connector.snapshot 1',
+      'requests.consume 1',
+    ]
     for (const step of asked) expect(halts('drop')).toEqual(expect.arrayContaining([`before ${step}`, `after ${step}`]))
     expect(halts('insert')).toContain(atServer)
-    expect(crashed.passages.length).toBeGreaterThan(120)
+    expect(crashed.passages.length).toBeGreaterThan(90)
   })
 
   test('never executed anything without a durable intent', () => {
@@ -82,16 +106,28 @@ describe('a gate killed at every step of the pipeline', () => {
   test('sealed the copy before the intent of whatever needs one', () => {
     const copying = seen().filter((one) => one.passage.deed.copies && usedUp(one))
     expect(copying.length).toBeGreaterThan(12)
-    expect(failing(copying, ({ atCrash: { types } }) => types.includes('snapshot.sealed') && types.indexOf('snapshot.sealed') < types.indexOf('intent'))).toEqual([])
+    expect(
+      failing(
+        copying,
+        ({ atCrash: { types } }) =>
+          types.includes('snapshot.sealed') && types.indexOf('snapshot.sealed') < types.indexOf('intent'),
+      ),
+    ).toEqual([])
   })
 
   test('reports every intent without an outcome as unknown, once, and no other', () => {
     const open = seen().filter(({ atCrash }) => atCrash.intents.some((intent) => !atCrash.outcomes.has(intent)))
     expect(open.length).toBeGreaterThan(8)
-    expect(failing(open, ({ after }) => after.intents.every((intent) => after.outcomes.get(intent)?.join() === 'unknown'))).toEqual([])
+    expect(
+      failing(open, ({ after }) => after.intents.every((intent) => after.outcomes.get(intent)?.join() === 'unknown')),
+    ).toEqual([])
     const closed = seen().filter(({ atCrash }) => atCrash.outcomes.size > 0)
-    expect(closed.length).toBeGreaterThanOrEqual(crashed.passages.filter(({ halt }) => halt?.startsWith('after log.append outcome')).length)
-    expect(failing(closed, ({ after }) => after.intents.every((intent) => after.outcomes.get(intent)?.join() === 'succeeded'))).toEqual([])
+    expect(closed.length).toBeGreaterThanOrEqual(
+      crashed.passages.filter(({ halt }) => halt?.startsWith('after log.append outcome')).length,
+    )
+    expect(
+      failing(closed, ({ after }) => after.intents.every((intent) => after.outcomes.get(intent)?.join() === 'succeeded')),
+    ).toEqual([])
     expect(open.some(({ executed }) => executed === 1) && open.some(({ executed }) => executed === 0)).toBe(true)
     expect(open.some(({ passage, executed }) => passage.halt === atServer && executed === 1)).toBe(true)
   })
@@ -99,33 +135,53 @@ describe('a gate killed at every step of the pipeline', () => {
   test('lost no approval that was not used: the same statement runs, once, and nobody is asked again', () => {
     const one = seen().filter(approvedUnused)
     expect(one.length).toBeGreaterThan(30)
-    const ran = ({ executed, retried: again }: Seen): boolean => executed === 0 && again.first.sqlState === '00000' && again.executionsAfterFirst === 1
+    const ran = ({ executed, retried: again }: Seen): boolean =>
+      executed === 0 && again.first.sqlState === '00000' && again.executionsAfterFirst === 1
     expect(failing(one, ran)).toEqual([])
-    expect(failing(one, ({ retried: again }) => again.second.sqlState !== '00000' && again.executionsAfterSecond === 1)).toEqual([])
+    expect(
+      failing(
+        one,
+        ({ retried: again }) => again.second !== null && again.second.sqlState !== '00000' && again.executionsAfterSecond === 1,
+      ),
+    ).toEqual([])
   })
 
   test('used no approval twice: what had an intent is asked about anew', () => {
     const one = seen().filter((each) => each.passage.deed.asks && usedUp(each))
     expect(one.length).toBeGreaterThan(12)
-    expect(failing(one, ({ executed, retried: again }) => again.first.sqlState !== '00000' && again.executionsAfterSecond === executed)).toEqual([])
+    expect(
+      failing(
+        one,
+        ({ executed, retried: again }) => again.first.sqlState !== '00000' && again.executionsAfterSecond === executed,
+      ),
+    ).toEqual([])
     const standing = one.filter(({ passage, executed }) => passage.deed.name === 'update' || executed === 0)
-    expect(failing(standing, ({ retried: again }) => again.first.sqlState === pendingState && again.requestsOpened === 1)).toEqual([])
+    expect(failing(standing, (each) => each.retried.first.sqlState === pendingState && openedAgain(each) === 1)).toEqual([])
   })
 
   test('runs nothing that nobody approved, and keeps what waits for people', () => {
     const one = seen().filter(unapproved)
     expect(one.length).toBeGreaterThan(20)
-    expect(failing(one, ({ retried: again }) => again.first.sqlState === pendingState && again.executionsAfterSecond === 0)).toEqual([])
+    expect(
+      failing(one, ({ retried: again }) => again.first.sqlState === pendingState && again.executionsAfterSecond === 0),
+    ).toEqual([])
     const stored = one.filter(({ passage }) => passage.halt?.includes('waitForVerdict') || passage.halt?.includes('verdict '))
-    expect(stored.length).toBeGreaterThan(5)
-    expect(failing(stored, ({ retried: again }) => again.requestsOpened === 0)).toEqual([])
+    expect(stored.length).toBeGreaterThan(3)
+    expect(failing(stored, (each) => openedAgain(each) === 0)).toEqual([])
   })
 
   test('lets what needs no approval be sent again by its agent', () => {
     const one = seen().filter(({ passage }) => passage.deed.name === 'insert')
-    expect(failing(one, ({ executed, retried: again }) => again.first.sqlState === '00000' && again.executionsAfterSecond === executed + 2)).toEqual([])
+    expect(
+      failing(
+        one,
+        ({ executed, retried: again }) => again.first.sqlState === '00000' && again.executionsAfterFirst === executed + 1,
+      ),
+    ).toEqual([])
     const deletes = seen().filter(({ passage }) => passage.deed.name === 'delete')
-    expect(failing(deletes, ({ retried: again }) => again.first.sqlState === '00000' && again.executionsAfterFirst === 1)).toEqual([])
+    expect(
+      failing(deletes, ({ retried: again }) => again.first.sqlState === '00000' && again.executionsAfterFirst === 1),
+    ).toEqual([])
   })
 
   test('left a log that verifies against its witness, and every later intent has one outcome', async () => {
@@ -133,7 +189,9 @@ describe('a gate killed at every step of the pipeline', () => {
     const directory = `${crashed.gate.directory}/log`
     const witness = await findWitness(directory, undefined)
     const { keys, from } = await findLogKeys(directory, [], witness)
-    const seenByWitness = witness?.checkpoint ? { checkpoint: witness.checkpoint, keys: await findWitnessKeys(directory, [], witness) } : null
+    const seenByWitness = witness?.checkpoint
+      ? { checkpoint: witness.checkpoint, keys: await findWitnessKeys(directory, [], witness) }
+      : null
     const report = await verifyLog(await openLogFiles(directory), { logKeys: keys, logKeysFrom: from, witness: seenByWitness })
     expect(report.findings).toEqual([])
     expect(report.witnessSize).toBe(report.size)

@@ -7,14 +7,14 @@ import type { Event } from '@sallyport/core'
 import type { HttpAnswer, HttpPerson } from '../fakes/http-person.ts'
 import { arrange, startGate, type AgentConnection, type Ran, type TestGate } from '../servers/gate.ts'
 import type { PostgresServer } from '../servers/postgres.ts'
-import { agentOf, countExecutions, deeds, passageOf, rowsWithoutPrompt, toldOf, type Passage } from './passage.ts'
+import { agentOf, countExecutions, deeds, passageOf, rowsWithoutPrompt, type Passage } from './passage.ts'
 
 const program = fileURLToPath(new URL('../fakes/halting-gate.ts', import.meta.url))
 /** More than there are steps; a deed with more fails loudly. */
 const agentsPerDeed = 80
 /** One signed-in browser may sign so often a minute; then the person opens another. */
 const verdictsPerBrowser = 25
-const waitMaxMs = 40_000
+const waitMaxMs = 120_000
 export const atServer = 'while it runs at the server'
 
 /** What was found after a gate was killed with every passage halted at its own step, and after a normal gate started on what was left. */
@@ -37,7 +37,9 @@ export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashe
   const numbers = Array.from({ length: agentsPerDeed }, (_, index) => index)
   const agents = Object.fromEntries(
     // An owner each: the budget of rows without a prompt is shared by an owner's agents.
-    deeds.flatMap((deed) => numbers.map((number) => [agentOf(deed, number), { owner: `owner-of-${agentOf(deed, number)}`, may: ['any orders-db'] }])),
+    deeds.flatMap((deed) =>
+      numbers.map((number) => [agentOf(deed, number), { owner: `owner-of-${agentOf(deed, number)}`, may: ['any orders-db'] }]),
+    ),
   )
   const gate = await startGate({ postgres, agents, limits: { rowsWithoutPrompt }, gatewayProgram: program, wait: '60s' })
   const people = new Approvers(gate, await gate.person('bob'))
@@ -46,12 +48,22 @@ export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashe
   const passages: Passage[] = []
   for (const { deed, agent } of scouts) {
     const halts = stepsOf(gate, agent)
-    if (halts.length >= agentsPerDeed) throw new Error(`${deed.name} has ${halts.length} steps, and there are ${agentsPerDeed} agents`)
-    for (const [index, halt] of halts.entries()) passages.push(passageOf(deed, index + 1, halt, await gate.issue(agentOf(deed, index + 1))))
+    if (halts.length >= agentsPerDeed)
+      throw new Error(`${deed.name} has ${halts.length} steps, and there are ${agentsPerDeed} agents`)
+    for (const [index, halt] of halts.entries())
+      passages.push(passageOf(deed, index + 1, halt, await gate.issue(agentOf(deed, index + 1))))
   }
   const release = await sendIntoLock(gate, postgres, passages)
-  writeFileSync(join(gate.directory, 'halts.json'), JSON.stringify(Object.fromEntries(passages.map(({ agent, halt }) => [agent, halt]))))
-  await runAll(gate, postgres, passages.filter(({ halt }) => halt !== atServer), people)
+  writeFileSync(
+    join(gate.directory, 'halts.json'),
+    JSON.stringify(Object.fromEntries(passages.map(({ agent, halt }) => [agent, halt]))),
+  )
+  await runAll(
+    gate,
+    postgres,
+    passages.filter(({ halt }) => halt !== atServer),
+    people,
+  )
   await gate.crash()
   await release()
   await waitUntilServerIsQuiet(postgres)
@@ -107,8 +119,11 @@ function haltedIn(gate: TestGate, pattern: RegExp): ReadonlySet<string> {
   return new Set(traceOf(gate).flatMap(([agent, step]) => (pattern.test(step) ? [agent] : [])))
 }
 
+/** What these methods do cannot be seen afterwards: halted after one of them, a gate leaves what it leaves before the next step. */
+const looks = /^after .*\.(describe|resolve|get|findByDigest|findGrant|countPending|waitForVerdict|spent) /
+
 function stepsOf(gate: TestGate, agent: string): readonly string[] {
-  return traceOf(gate).flatMap(([who, step]) => (who === agent ? [step] : []))
+  return traceOf(gate).flatMap(([who, step]) => (who === agent && !looks.test(step) ? [step] : []))
 }
 
 /** Starts every passage's statement; resolves when each has halted, or ended if it halts nowhere. */
@@ -131,7 +146,8 @@ async function runAll(gate: TestGate, postgres: PostgresServer, passages: readon
     const missing = passages.filter(({ agent }) => !done.has(agent))
     if (missing.length === 0) break
     if (ended.length > 0) throw new Error(`refused: ${ended.join('; ')}`)
-    if (Date.now() > deadline) throw new Error(`never came there: ${missing.map(({ agent, halt }) => `${agent} ${halt ?? 'to its end'}`).join('; ')}`)
+    if (Date.now() > deadline)
+      throw new Error(`never came there: ${missing.map(({ agent, halt }) => `${agent} ${halt ?? 'to its end'}`).join('; ')}`)
     await people.approveWhatWaits()
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
@@ -185,24 +201,22 @@ async function waitFor(what: string, isDone: () => Promise<boolean>): Promise<vo
   }
 }
 
-/** What came of sending the same statement again, twice, with nobody approving anything any more. */
+/** What came of sending the same statement again, with nobody approving anything any more; and once more, where an approval could serve twice. */
 export interface Retried {
   readonly first: Ran
-  readonly second: Ran
   readonly executionsAfterFirst: number
+  readonly second: Ran | null
   readonly executionsAfterSecond: number
-  readonly requestsOpened: number
 }
 
 export async function retry({ gate, postgres }: Crashed, passage: Passage): Promise<Retried> {
   const { agent, handle, deed, table } = passage
-  const opened = (): number => toldOf(gate.events(), agent).requests.length
-  const openedBefore = opened()
   const connection = await gate.connect(agent, { handle })
   const first = await connection.run(deed.statement(table))
   const executionsAfterFirst = await countExecutions(postgres, passage)
-  const second = await connection.run(deed.statement(table))
-  const executionsAfterSecond = await countExecutions(postgres, passage)
+  const ranByApproval = deed.asks && first.sqlState === '00000'
+  const second = ranByApproval ? await connection.run(deed.statement(table)) : null
+  const executionsAfterSecond = ranByApproval ? await countExecutions(postgres, passage) : executionsAfterFirst
   await connection.close()
-  return { first, second, executionsAfterFirst, executionsAfterSecond, requestsOpened: opened() - openedBefore }
+  return { first, second, executionsAfterFirst, executionsAfterSecond }
 }

@@ -20,20 +20,23 @@ export const rowsWithoutPrompt = 7
 export const deeds: readonly Deed[] = [
   {
     ...{ name: 'drop', asks: true, copies: true },
-    arrange: (table) => `CREATE TABLE ${table} (id int PRIMARY KEY, note text); INSERT INTO ${table} SELECT i, 'kept ' || i FROM generate_series(1, 12) i`,
+    arrange: (table) =>
+      `CREATE TABLE ${table} (id int PRIMARY KEY, note text); INSERT INTO ${table} SELECT i, 'kept ' || i FROM generate_series(1, 12) i`,
     statement: (table) => `DROP TABLE ${table}`,
     executions: (table) => `SELECT (to_regclass('${table}') IS NULL)::int`,
   },
   {
     // Each run shows in the rows, so a grant used twice would be seen on the server.
     ...{ name: 'update', asks: true, copies: true },
-    arrange: (table) => `CREATE TABLE ${table} (id int PRIMARY KEY, n int); INSERT INTO ${table} SELECT i, 0 FROM generate_series(1, 12) i`,
+    arrange: (table) =>
+      `CREATE TABLE ${table} (id int PRIMARY KEY, n int); INSERT INTO ${table} SELECT i, 0 FROM generate_series(1, 12) i`,
     statement: (table) => `UPDATE ${table} SET n = n + 1`,
     executions: (table) => `SELECT CASE WHEN min(n) = max(n) THEN min(n) END FROM ${table}`,
   },
   {
     ...{ name: 'delete', asks: false, copies: true },
-    arrange: (table) => `CREATE TABLE ${table} (id int PRIMARY KEY, note text); INSERT INTO ${table} SELECT i, 'x' FROM generate_series(1, 9) i`,
+    arrange: (table) =>
+      `CREATE TABLE ${table} (id int PRIMARY KEY, note text); INSERT INTO ${table} SELECT i, 'x' FROM generate_series(1, 9) i`,
     statement: (table) => `DELETE FROM ${table} WHERE id <= 3`,
     executions: (table) => `SELECT CASE count(*) WHEN 9 THEN 0 WHEN 6 THEN 1 END FROM ${table}`,
   },
@@ -81,10 +84,12 @@ export interface Told {
 
 export function toldOf(events: readonly Event[], agent: string): Told {
   const own = events.filter((event) => event.agent === agent)
-  const texts = (type: Event['type'], key: string): readonly string[] => own.filter((event) => event.type === type).map(({ data }) => String(data[key]))
+  const texts = (type: Event['type'], key: string): readonly string[] =>
+    own.filter((event) => event.type === type).map(({ data }) => String(data[key]))
   const outcomes = new Map<string, string[]>()
   for (const { type, data } of own) {
-    if (type === 'outcome') outcomes.set(String(data['intent']), [...(outcomes.get(String(data['intent'])) ?? []), String(data['result'])])
+    if (type === 'outcome')
+      outcomes.set(String(data['intent']), [...(outcomes.get(String(data['intent'])) ?? []), String(data['result'])])
   }
   return {
     intents: texts('intent', 'intent'),

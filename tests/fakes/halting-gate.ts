@@ -109,7 +109,9 @@ function haltPorts(steps: Steps, ports: GovernPorts): GovernPorts {
     requests: watch(steps, 'requests', ports.requests, new Set(requestSteps)),
     vault: watch(steps, 'vault', ports.vault, new Set(['seal'])),
     budgets: watch(steps, 'budgets', ports.budgets, new Set(['spent', 'spend'])),
-    connectors: new Map([...ports.connectors].map(([id, connector]) => [id, watch(steps, 'connector', connector, new Set(connectorSteps))])),
+    connectors: new Map(
+      [...ports.connectors].map(([id, connector]) => [id, watch(steps, 'connector', connector, new Set(connectorSteps))]),
+    ),
   }
 }
 

@@ -162,7 +162,7 @@ export function scriptConnector(operations: readonly Operation[]): ScriptedConne
   return connector
 }
 
-export function scopeOf(text: string): AllowedScope {
+function scopeOf(text: string): AllowedScope {
   const parsed = parseScope(text)
   if (typeof parsed === 'string') throw new Error(parsed)
   return parsed

@@ -31,13 +31,22 @@ export async function besiege({ goodClients, clientsOfEach, quietMs, siegeMs }: 
   const good = new Forked(new URL('good-clients.ts', import.meta.url).pathname)
   const hostile = new Forked(new URL('hostile-clients.ts', import.meta.url).pathname)
   try {
-    await arrange(postgres, "CREATE TABLE good_rows (id int PRIMARY KEY, note text); INSERT INTO good_rows SELECT i, 'row ' || i FROM generate_series(1, 1000) i")
+    await arrange(
+      postgres,
+      "CREATE TABLE good_rows (id int PRIMARY KEY, note text); INSERT INTO good_rows SELECT i, 'row ' || i FROM generate_series(1, 1000) i",
+    )
     const place = { port: gate.port, database: 'orders-db' }
-    await good.ask({ ask: 'start', ...place, agent: 'good', handle: await gate.issue('good'), clients: goodClients }, startedShape)
+    await good.ask(
+      { ask: 'start', ...place, agent: 'good', handle: await gate.issue('good'), clients: goodClients },
+      startedShape,
+    )
     // What compiles and warms up is not what is compared.
     await measure(good, quietMs)
     const before = await measure(good, quietMs)
-    await hostile.ask({ ask: 'start', ...place, agent: 'hostile', handle: await gate.issue('hostile'), clientsOfEach }, startedShape)
+    await hostile.ask(
+      { ask: 'start', ...place, agent: 'hostile', handle: await gate.issue('hostile'), clientsOfEach },
+      startedShape,
+    )
     const during = await measure(good, siegeMs)
     const said = await hostile.ask({ ask: 'stop' }, hostileSaysShape)
     await hostile.stop()

@@ -25,7 +25,16 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 async function runGateway(yaml: string, ports: readonly number[]): Promise<Ended> {
   const configuration = join(folder, 'sallyport.yaml')
   writeFileSync(configuration, yaml)
-  const flags = ['--config', configuration, '--state', join(folder, 'state'), '--vault-socket', join(folder, 'vault.sock'), '--vault-token-file', join(folder, 'token')]
+  const flags = [
+    '--config',
+    configuration,
+    '--state',
+    join(folder, 'state'),
+    '--vault-socket',
+    join(folder, 'vault.sock'),
+    '--vault-token-file',
+    join(folder, 'token'),
+  ]
   const child = spawn(process.execPath, [gatewayMain, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] })
   let [output, errors] = ['', '']
   child.stdout.on('data', (piece: Buffer) => (output += piece.toString()))
@@ -73,7 +82,9 @@ cooloff: 10m
   expect(output).toBe('')
   expect(answered).toBe(0)
   const lines = errors.split('\n')
-  const places = lines.flatMap((line) => /sallyport\.yaml:(\d+):(\d+): (.+)$/.exec(line)?.slice(1) ?? []).filter((_, index) => index % 3 === 0)
+  const places = lines
+    .flatMap((line) => /sallyport\.yaml:(\d+):(\d+): (.+)$/.exec(line)?.slice(1) ?? [])
+    .filter((_, index) => index % 3 === 0)
   expect(places).toEqual(['2', '9', '13', '14', '15'])
   const hints = lines.filter((line) => /^ {4}\S/.test(line))
   expect(hints).toHaveLength(5)

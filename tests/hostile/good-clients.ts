@@ -4,10 +4,23 @@ import { z } from 'zod'
 
 /** Fifty clients that behave, as a process of their own, each in a loop of SELECTs. Answers `measure` with what was seen since the last one. */
 export const goodAskShape = z.discriminatedUnion('ask', [
-  z.object({ ask: z.literal('start'), port: z.number(), agent: z.string(), handle: z.string(), database: z.string(), clients: z.number() }),
+  z.object({
+    ask: z.literal('start'),
+    port: z.number(),
+    agent: z.string(),
+    handle: z.string(),
+    database: z.string(),
+    clients: z.number(),
+  }),
   z.object({ ask: z.literal('measure') }),
 ])
-export const measuredShape = z.object({ queries: z.number(), failures: z.array(z.string()), p50Ms: z.number(), p99Ms: z.number(), maxMs: z.number() })
+export const measuredShape = z.object({
+  queries: z.number(),
+  failures: z.array(z.string()),
+  p50Ms: z.number(),
+  p99Ms: z.number(),
+  maxMs: z.number(),
+})
 export type Measured = z.infer<typeof measuredShape>
 
 /** Between two statements of one client: the gate is to be at work, not at its limit, where p99 would measure the queue. */
@@ -31,7 +44,10 @@ async function hear(asked: z.infer<typeof goodAskShape>): Promise<void> {
     return
   }
   const { port, agent, handle, database } = asked
-  const clients = Array.from({ length: asked.clients }, () => new pg.Client({ host: '127.0.0.1', port, user: agent, password: handle, database }))
+  const clients = Array.from(
+    { length: asked.clients },
+    () => new pg.Client({ host: '127.0.0.1', port, user: agent, password: handle, database }),
+  )
   await Promise.all(clients.map((client) => client.connect()))
   for (const client of clients) void loop(client)
   process.send?.({ started: true })

@@ -8,7 +8,14 @@ import { RawClient } from '../fakes/postgres-client.ts'
 
 /** Clients that do not behave, as a process of their own: each waits to be thrown out, and comes again. Answers `stop` with how long each lasted. */
 export const hostileAskShape = z.discriminatedUnion('ask', [
-  z.object({ ask: z.literal('start'), port: z.number(), agent: z.string(), handle: z.string(), database: z.string(), clientsOfEach: z.number() }),
+  z.object({
+    ask: z.literal('start'),
+    port: z.number(),
+    agent: z.string(),
+    handle: z.string(),
+    database: z.string(),
+    clientsOfEach: z.number(),
+  }),
   z.object({ ask: z.literal('stop') }),
 ])
 /** `droppedMs`: how long each connection lasted, by kind; `stillOpen`: those that were never thrown out, with the time they had. */
@@ -34,7 +41,12 @@ const lookMs = 50
 const dripMs = 100
 
 function start({ agent, database }: Place): Buffer {
-  return startupMessage(new Map([['user', agent], ['database', database]]))
+  return startupMessage(
+    new Map([
+      ['user', agent],
+      ['database', database],
+    ]),
+  )
 }
 
 /** Says something as a stranger. */
@@ -71,14 +83,20 @@ export const misdeeds: Readonly<Record<string, Misdeed>> = {
   'speaks garbage': stranger((socket) => socket.write(randomBytes(4096))),
   'speaks HTTP': stranger((socket) => socket.write('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')),
   'half a start-up packet': stranger((socket, place) => socket.write(start(place).subarray(0, 20))),
-  'a start-up packet of 2 GB': stranger((socket) => socket.write(Buffer.concat([int32(twoGigabytes), int32(196_608), randomBytes(64)]))),
-  'a start-up packet that never ends': stranger((socket) => drip(socket, Buffer.concat([int32(9_000), int32(196_608), Buffer.from('user\0')]))),
+  'a start-up packet of 2 GB': stranger((socket) =>
+    socket.write(Buffer.concat([int32(twoGigabytes), int32(196_608), randomBytes(64)])),
+  ),
+  'a start-up packet that never ends': stranger((socket) =>
+    drip(socket, Buffer.concat([int32(9_000), int32(196_608), Buffer.from('user\0')])),
+  ),
   'stops in the middle of SCRAM': stranger((socket, place) => {
     const { message } = startScram()
     const first = Buffer.from(message)
     socket.write(Buffer.concat([start(place), frame(0x70, zeroTerminated('SCRAM-SHA-256'), int32(first.length), first)]))
   }),
-  'a password message of 2 GB': stranger((socket, place) => socket.write(Buffer.concat([start(place), Buffer.from([0x70]), int32(twoGigabytes)]))),
+  'a password message of 2 GB': stranger((socket, place) =>
+    socket.write(Buffer.concat([start(place), Buffer.from([0x70]), int32(twoGigabytes)])),
+  ),
   'guesses handles': async (place) => {
     const client = new RawClient(place.port)
     client.send(start(place))
@@ -87,7 +105,9 @@ export const misdeeds: Readonly<Record<string, Misdeed>> = {
   },
   'half a statement, with a handle': insider((socket) => socket.write(frame(0x51, zeroTerminated('SELECT 1')).subarray(0, 9))),
   'half a header, with a handle': insider((socket) => socket.write(Buffer.from([0x51, 0, 0]))),
-  'a statement of 2 GB, with a handle': insider((socket) => socket.write(Buffer.concat([Buffer.from([0x51]), int32(twoGigabytes), randomBytes(64)]))),
+  'a statement of 2 GB, with a handle': insider((socket) =>
+    socket.write(Buffer.concat([Buffer.from([0x51]), int32(twoGigabytes), randomBytes(64)])),
+  ),
   'garbage, with a handle': insider((socket) => socket.write(Buffer.concat([Buffer.from([0x51]), int32(-5), randomBytes(256)]))),
 }
 
@@ -117,7 +137,10 @@ function hear(asked: z.infer<typeof hostileAskShape>): void {
   }
   isOver = true
   const kinds = Object.fromEntries(
-    [...visits].map(([kind, { dropped, slowestMs, open }]) => [kind, { dropped, slowestMs, openLongestMs: Math.max(0, ...[...open].map((sinceMs) => performance.now() - sinceMs)) }]),
+    [...visits].map(([kind, { dropped, slowestMs, open }]) => [
+      kind,
+      { dropped, slowestMs, openLongestMs: Math.max(0, ...[...open].map((sinceMs) => performance.now() - sinceMs)) },
+    ]),
   )
   process.send?.({ kinds })
 }

@@ -22,7 +22,13 @@ test('every hostile client is thrown out within 10 s', () => {
 })
 
 test('what can be seen to be no protocol is thrown out at once', () => {
-  for (const kind of ['speaks garbage', 'speaks HTTP', 'a start-up packet of 2 GB', 'a statement of 2 GB, with a handle', 'garbage, with a handle']) {
+  for (const kind of [
+    'speaks garbage',
+    'speaks HTTP',
+    'a start-up packet of 2 GB',
+    'a statement of 2 GB, with a handle',
+    'garbage, with a handle',
+  ]) {
     expect(siege.hostile.kinds[kind]?.slowestMs, kind).toBeLessThan(3_000)
   }
 })

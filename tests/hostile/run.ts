@@ -7,7 +7,9 @@ const dropMaxMs = 10_000
 const siege = await besiege({ goodClients: 50, clientsOfEach: 4, quietMs: 5_000, siegeMs: 22_000 })
 const riseMs = siege.during.p99Ms - siege.before.p99Ms
 const kinds = Object.entries(siege.hostile.kinds)
-const late = kinds.filter(([, { dropped, slowestMs, openLongestMs }]) => dropped === 0 || Math.max(slowestMs, openLongestMs) > dropMaxMs).map(([kind]) => kind)
+const late = kinds
+  .filter(([, { dropped, slowestMs, openLongestMs }]) => dropped === 0 || Math.max(slowestMs, openLongestMs) > dropMaxMs)
+  .map(([kind]) => kind)
 process.stdout.write(`${JSON.stringify({ ...siege, riseMs, riseMaxMs, dropMaxMs, late }, null, 2)}\n`)
 const failures = siege.during.failures.length + siege.after.failures.length
 process.exitCode = riseMs < riseMaxMs && late.length === 0 && failures === 0 ? 0 : 1

@@ -52,7 +52,10 @@ export async function openKillStage(runs: number): Promise<KillStage> {
     agents: { ...agents, bystander: { owner: 'bob', may: ['read side-db'] } },
     upstreams: { 'orders-db': { port }, 'side-db': {} },
   })
-  await arrange(postgres, 'CREATE TABLE kill_rows (id int); INSERT INTO kill_rows SELECT generate_series(1, 100); CREATE TABLE kill_log (who text)')
+  await arrange(
+    postgres,
+    'CREATE TABLE kill_rows (id int); INSERT INTO kill_rows SELECT generate_series(1, 100); CREATE TABLE kill_log (who text)',
+  )
   const person = await gate.person('ada')
   const agent = new Forked(runaway)
   const stage: Stage = { postgres, relay, gate, person, agent }
@@ -83,7 +86,14 @@ async function runOnce(stage: Stage, number: number): Promise<KillRun> {
   const pumped = scope === 'session' ? [kinds[Math.floor(number / 3) % 4] ?? 'simple read'] : kinds
   await relay.ask({ ask: 'forget' }, z.object({ forgotten: z.literal(true) }))
   const bystander = await gate.connect('bystander', { database: 'side-db' })
-  const ask: RunawayAsk = { port: gate.port, agent: name, handle: await gate.issue(name), database: 'orders-db', kinds: [...pumped], returns: scope === 'session' ? 0 : 3 }
+  const ask: RunawayAsk = {
+    port: gate.port,
+    agent: name,
+    handle: await gate.issue(name),
+    database: 'orders-db',
+    kinds: [...pumped],
+    returns: scope === 'session' ? 0 : 3,
+  }
   await agent.ask(ask, runawaySaysShape)
   const bytesBefore = await untilMore(relay)
   const target = await targetOf(gate, scope, name)
@@ -118,7 +128,11 @@ function milliseconds(fromNs: bigint, toNs: bigint): number {
   return Number(toNs - fromNs) / 1e6
 }
 
-async function targetOf(gate: TestGate, scope: KillScopeKind, agent: string): Promise<{ readonly kind: string; readonly id: string }> {
+async function targetOf(
+  gate: TestGate,
+  scope: KillScopeKind,
+  agent: string,
+): Promise<{ readonly kind: string; readonly id: string }> {
   switch (scope) {
     case 'agent':
       return { kind: 'agent', id: agent }

@@ -15,7 +15,9 @@ const spread = (of: (run: KillRun) => number): object => {
   const rounded = (share: number): number => Number(quantile(all, share).toFixed(2))
   return { p50: rounded(0.5), p99: rounded(0.99), max: Number(Math.max(...all).toFixed(2)) }
 }
-const failed = runs.filter(({ bytesAfterResponse, admitted, bystanderWorks }) => bytesAfterResponse !== 0 || admitted !== 0 || bystanderWorks === false)
+const failed = runs.filter(
+  ({ bytesAfterResponse, admitted, bystanderWorks }) => bytesAfterResponse !== 0 || admitted !== 0 || bystanderWorks === false,
+)
 const scopes = Object.groupBy(runs, ({ scope }) => scope)
 process.stdout.write(
   `${JSON.stringify(

@@ -49,7 +49,12 @@ async function run(ask: RunawayAsk): Promise<void> {
     if (client !== null && client.startMessages.at(-1)?.type === 'Z') admitted += 1
     client?.close()
   }
-  process.send?.({ says: 'ended', answers: pumps.reduce((sum, { answers }) => sum + answers(), 0), admitted, sqlStates: [...sqlStates] })
+  process.send?.({
+    says: 'ended',
+    answers: pumps.reduce((sum, { answers }) => sum + answers(), 0),
+    admitted,
+    sqlStates: [...sqlStates],
+  })
 }
 
 interface Pump {
@@ -82,7 +87,12 @@ async function startPump(ask: RunawayAsk, kind: Kind): Promise<Pump> {
   if (kind === 'long read') {
     socket.write(query('SELECT pg_sleep(600)'))
     pumping.resolve()
-  } else pump(kind, (bytes) => socket.write(bytes), (again) => socket.on('drain', again))
+  } else
+    pump(
+      kind,
+      (bytes) => socket.write(bytes),
+      (again) => socket.on('drain', again),
+    )
   return { pumping: pumping.promise, ended: ended.promise, answers: () => answers }
 }
 

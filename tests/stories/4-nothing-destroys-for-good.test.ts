@@ -89,7 +89,8 @@ describe('Promise 4, at every isolation level: no single request, person or cred
   it('a loop of small deletes, by two agents of one owner, is undoable and ends at its budget', async () => {
     const before = await checksums(postgres, tables)
     const states: string[] = []
-    for (let id = 1; id <= 8; id += 1) states.push((await (id % 2 === 0 ? coder : helper).run(`DELETE FROM notes WHERE id = ${id}`)).sqlState)
+    for (let id = 1; id <= 8; id += 1)
+      states.push((await (id % 2 === 0 ? coder : helper).run(`DELETE FROM notes WHERE id = ${id}`)).sqlState)
     expect(states.filter((state) => state === '00000')).toHaveLength(rowsWithoutPrompt)
     expect(states.slice(rowsWithoutPrompt)).toEqual([waits, waits, waits])
     const copies = await listSnapshots(gate)
@@ -103,7 +104,10 @@ describe('Promise 4, at every isolation level: no single request, person or cred
       const before = await checksums(postgres, tables)
       const copies = (await listSnapshots(gate)).length
       const request = requestOf(await coder.run(sql))
-      expect(await readRequest(gate, request)).toMatchObject({ state: 'pending', question: { copy: expect.stringMatching(/tables|rows/) } })
+      expect(await readRequest(gate, request)).toMatchObject({
+        state: 'pending',
+        question: { copy: expect.stringMatching(/tables|rows/) },
+      })
       await bob.approve(request)
       expect(await checksums(postgres, tables), 'approved is not run').toEqual(before)
       expect(await coder.run(sql), sql).toMatchObject({ sqlState: '00000' })
@@ -136,7 +140,9 @@ describe('Promise 4, at every isolation level: no single request, person or cred
   it('one person does not do for what no copy can undo', async () => {
     const before = await checksums(postgres, tables)
     const request = requestOf(await coder.run('SELECT wipe()'))
-    expect(await readRequest(gate, request)).toMatchObject({ question: { approvalsNeeded: 2, operations: [{ kind: 'unknown' }] } })
+    expect(await readRequest(gate, request)).toMatchObject({
+      question: { approvalsNeeded: 2, operations: [{ kind: 'unknown' }] },
+    })
     await bob.approve(request)
     expect((await bob.give(request, 'approve')).status).toBeGreaterThanOrEqual(400)
     expect(await coder.run('SELECT wipe()')).toMatchObject({ sqlState: waits })

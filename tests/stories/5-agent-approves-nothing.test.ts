@@ -95,8 +95,14 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     ]
     for (const authorization of secrets) {
       for (const [method, path, body] of places) {
-        const answer = await ask(gate, path, { method, headers: { authorization, 'content-type': 'application/json' }, ...(body === null ? {} : { body: JSON.stringify(body) }) })
-        expect(answer.status, `${method} ${path}`).toBeGreaterThanOrEqual(method === 'GET' && !path.startsWith('/api') ? 300 : 400)
+        const answer = await ask(gate, path, {
+          method,
+          headers: { authorization, 'content-type': 'application/json' },
+          ...(body === null ? {} : { body: JSON.stringify(body) }),
+        })
+        expect(answer.status, `${method} ${path}`).toBeGreaterThanOrEqual(
+          method === 'GET' && !path.startsWith('/api') ? 300 : 400,
+        )
         expect(answer.text).not.toContain('DROP TABLE')
       }
     }
@@ -104,16 +110,30 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
   })
 
   it('an agent’s SQL opens nothing either: no name, no cancel key, no user of the machine', async () => {
-    for (const sql of [`SELECT sallyport_approve('${request}')`, `UPDATE requests SET state = 'approved'`, `NOTIFY requests, '${request}'`, `/* approved */ ${drop}`, `SET sallyport.approved = '${request}'`]) {
+    for (const sql of [
+      `SELECT sallyport_approve('${request}')`,
+      `UPDATE requests SET state = 'approved'`,
+      `NOTIFY requests, '${request}'`,
+      `/* approved */ ${drop}`,
+      `SET sallyport.approved = '${request}'`,
+    ]) {
       const ran = await coder.run(sql)
       expect(ran.request === '' || ran.request !== request, sql).toBe(true)
       if (ran.request !== '') await cancel(gate, ran.request)
     }
     requireRoot()
     const [uid, gid] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'nobody']).toString()))
-    const commands = [`cat ${gate.directory}/operator.token`, `cat ${gate.directory}/store.db`, `sh -c 'echo x >> ${gate.directory}/sallyport.yaml'`, `cat ${gate.directory}/logs/gate.log`, `kill -HUP ${gate.process.pid}`]
+    const commands = [
+      `cat ${gate.directory}/operator.token`,
+      `cat ${gate.directory}/store.db`,
+      `sh -c 'echo x >> ${gate.directory}/sallyport.yaml'`,
+      `cat ${gate.directory}/logs/gate.log`,
+      `kill -HUP ${gate.process.pid}`,
+    ]
     for (const command of commands) {
-      const failed = await new Promise<boolean>((resolve) => void execFile('sh', ['-c', command], { uid, gid, cwd: '/' }, (error) => resolve(error !== null)))
+      const failed = await new Promise<boolean>(
+        (resolve) => void execFile('sh', ['-c', command], { uid, gid, cwd: '/' }, (error) => resolve(error !== null)),
+      )
       expect(failed, command).toBe(true)
     }
     await expectStillPending()
@@ -122,14 +142,46 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
   it('the operator’s token approves nothing: there is no such verb, and pages do not take it', async () => {
     const authorization = `Bearer ${readFileSync(join(gate.directory, 'operator.token'), 'utf8')}`
     const body = JSON.stringify({ verdict: 'approve', reason: '', person: 'bob', response: {} })
-    for (const path of [`/api/v1/requests/${request}/approve`, `/api/v1/requests/${request}/verdict`, `/api/v1/requests/${request}/challenge`, `/api/v1/requests/${request}`, '/api/v1/grants', '/api/v1/people', '/api/v1/kills/1/release', `/requests/${request}/verdict`, `/requests/${request}/challenge`, '/people/invitations', '/people/invitations/options']) {
+    for (const path of [
+      `/api/v1/requests/${request}/approve`,
+      `/api/v1/requests/${request}/verdict`,
+      `/api/v1/requests/${request}/challenge`,
+      `/api/v1/requests/${request}`,
+      '/api/v1/grants',
+      '/api/v1/people',
+      '/api/v1/kills/1/release',
+      `/requests/${request}/verdict`,
+      `/requests/${request}/challenge`,
+      '/people/invitations',
+      '/people/invitations/options',
+    ]) {
       for (const method of ['POST', 'PUT', 'PATCH']) {
-        const answer = await ask(gate, path, { method, headers: { authorization, 'content-type': 'application/json', origin: gate.controlUrl, 'sec-fetch-site': 'same-origin' }, body })
+        const answer = await ask(gate, path, {
+          method,
+          headers: {
+            authorization,
+            'content-type': 'application/json',
+            origin: gate.controlUrl,
+            'sec-fetch-site': 'same-origin',
+          },
+          body,
+        })
         expect(answer.status, `${method} ${path}`).toBeGreaterThanOrEqual(400)
-        expect((await ask(gate, path, { method, headers: { authorization, 'content-type': 'application/json' }, body })).status, `${method} ${path}`).toBeGreaterThanOrEqual(400)
+        expect(
+          (await ask(gate, path, { method, headers: { authorization, 'content-type': 'application/json' }, body })).status,
+          `${method} ${path}`,
+        ).toBeGreaterThanOrEqual(400)
       }
     }
-    expect((await ask(gate, '/api/v1/enrolment-links', { method: 'POST', headers: { authorization, 'content-type': 'application/json' }, body: '{}' })).status).toBe(409)
+    expect(
+      (
+        await ask(gate, '/api/v1/enrolment-links', {
+          method: 'POST',
+          headers: { authorization, 'content-type': 'application/json' },
+          body: '{}',
+        })
+      ).status,
+    ).toBe(409)
     await expectStillPending()
   })
 
@@ -146,8 +198,15 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
         () => true,
         () => false,
       )
-    for (const name of ['coder', 'CODER', 'operator', 'ada', 'Ada', 'ａｄａ', ' ada ', 'ad\u200ba', '']) expect(await enrol(name, link), name).toBe(false)
-    for (const token of ['', '0'.repeat(64), randomBytes(32).toString('hex'), coder.handle, readFileSync(join(gate.directory, 'operator.token'), 'utf8')]) {
+    for (const name of ['coder', 'CODER', 'operator', 'ada', 'Ada', 'ａｄａ', ' ada ', 'ad\u200ba', ''])
+      expect(await enrol(name, link), name).toBe(false)
+    for (const token of [
+      '',
+      '0'.repeat(64),
+      randomBytes(32).toString('hex'),
+      coder.handle,
+      readFileSync(join(gate.directory, 'operator.token'), 'utf8'),
+    ]) {
       expect(await enrol('mallory', `${gate.controlUrl}/enrol#${token}`), token.slice(0, 8)).toBe(false)
     }
     bob = await browser.open()
@@ -169,16 +228,39 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     const csrf = /data-csrf="([0-9a-f]+)"/.exec(page.text)?.[1] ?? ''
     const shown = /value="approve" data-challenge="([0-9a-f]{64})"/.exec(page.text)?.[1] ?? ''
     expect([csrf, shown].every((found) => found !== '')).toBe(true)
-    const headers = { cookie: stolen, origin: gate.controlUrl, 'sec-fetch-site': 'same-origin', 'content-type': 'application/json', 'x-csrf-token': csrf }
-    const asked = await ask(gate, `/requests/${request}/challenge`, { method: 'POST', headers, body: JSON.stringify({ verdict: 'approve', reason: '', shown }) })
+    const headers = {
+      cookie: stolen,
+      origin: gate.controlUrl,
+      'sec-fetch-site': 'same-origin',
+      'content-type': 'application/json',
+      'x-csrf-token': csrf,
+    }
+    const asked = await ask(gate, `/requests/${request}/challenge`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ verdict: 'approve', reason: '', shown }),
+    })
     expect(asked.status).toBe(200)
     // A software passkey that signs what it is asked to, and is nobody's here.
-    const forged = new HttpPerson('bob', gate.controlUrl).passkey.assert(challengeIn({ status: 200, body: JSON.parse(asked.text) }))
+    const forged = new HttpPerson('bob', gate.controlUrl).passkey.assert(
+      challengeIn({ status: 200, body: JSON.parse(asked.text) }),
+    )
     const verdict = JSON.stringify({ verdict: 'approve', reason: '', response: forged })
-    expect((await ask(gate, `/requests/${request}/verdict`, { method: 'POST', headers, body: verdict })).status).toBeGreaterThanOrEqual(400)
+    expect(
+      (await ask(gate, `/requests/${request}/verdict`, { method: 'POST', headers, body: verdict })).status,
+    ).toBeGreaterThanOrEqual(400)
     for (const missing of ['origin', 'x-csrf-token', 'cookie']) {
       const fewer = Object.fromEntries(Object.entries(headers).filter(([name]) => name !== missing))
-      expect((await ask(gate, `/requests/${request}/challenge`, { method: 'POST', headers: fewer, body: JSON.stringify({ verdict: 'approve', reason: '', shown }) })).status, missing).toBeGreaterThanOrEqual(400)
+      expect(
+        (
+          await ask(gate, `/requests/${request}/challenge`, {
+            method: 'POST',
+            headers: fewer,
+            body: JSON.stringify({ verdict: 'approve', reason: '', shown }),
+          })
+        ).status,
+        missing,
+      ).toBeGreaterThanOrEqual(400)
     }
     await bob.verifyUser(false)
     expect(await decideUnverified()).toContain('Nothing was done')
@@ -211,7 +293,13 @@ describe('Promise 5 in solo mode, at isolation level 2: the owner may, on a pass
   const coolOffMs = 2_000
 
   beforeAll(async () => {
-    gate = await startGate({ postgres, mode: 'solo', coolOff: `${coolOffMs}ms`, wait: '0ms', upstreams: { 'orders-db': { database: 'solo' } } })
+    gate = await startGate({
+      postgres,
+      mode: 'solo',
+      coolOff: `${coolOffMs}ms`,
+      wait: '0ms',
+      upstreams: { 'orders-db': { database: 'solo' } },
+    })
     await prepare('solo')
     ada = await gate.person('ada')
     bob = await gate.person('bob')

@@ -7,7 +7,7 @@ import type { HttpPerson } from '../fakes/http-person.ts'
 import { waitUntil } from '../fakes/own-processes.ts'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { checksums, eventsOf, requestOf } from './evidence.ts'
+import { checksums, eventsOf, requestOf, textOf } from './evidence.ts'
 import { makeFaults } from './faults.ts'
 import { openPsql, type Psql } from './psql.ts'
 
@@ -49,7 +49,8 @@ async function countNotes(where: string): Promise<number> {
   return Number(row?.['count'])
 }
 
-const intentsWith = (text: string): number => eventsOf(gate, 'intent').filter(({ data }) => String(data['text']).includes(text)).length
+const intentsWith = (text: string): number =>
+  eventsOf(gate, 'intent').filter((intent) => textOf(intent, 'text').includes(text)).length
 
 describe('Promise 7, at every isolation level: nothing but a read runs before its intent is durable in the log; reads are durable within 10 ms or the gate stops', () => {
   it('the server was never earlier than the log', async () => {
@@ -71,14 +72,22 @@ describe('Promise 7, at every isolation level: nothing but a read runs before it
   })
 
   it('while the disk holds an intent back, nothing of the statement reaches the server', async () => {
-    const acts = ["INSERT INTO notes VALUES (200, 'held')", "UPDATE notes SET body = 'held' WHERE id = 1", 'DELETE FROM notes WHERE id = 2', 'CREATE TABLE held ()']
+    const acts = [
+      "INSERT INTO notes VALUES (200, 'held')",
+      "UPDATE notes SET body = 'held' WHERE id = 1",
+      'DELETE FROM notes WHERE id = 2',
+      'CREATE TABLE held ()',
+    ]
     for (const sql of acts) {
       const before = await checksums(postgres, ['notes', 'held'])
       faults.holdDisk()
       let ended = false
       const running = coder.run(sql).finally(() => (ended = true))
       // Written, and not yet down: visible to us, and no promise.
-      await waitUntil(`the intent of ${sql}`, () => intentsWith(sql) === 1 || ended || eventsOf(gate, 'snapshot.sealed').length > 0)
+      await waitUntil(
+        `the intent of ${sql}`,
+        () => intentsWith(sql) === 1 || ended || eventsOf(gate, 'snapshot.sealed').length > 0,
+      )
       for (let look = 0; look < 15; look += 1) expect(await checksums(postgres, ['notes', 'held']), sql).toEqual(before)
       expect(ended, sql).toBe(false)
       faults.releaseDisk()
@@ -94,7 +103,8 @@ describe('Promise 7, at every isolation level: nothing but a read runs before it
     let given = false
     const giving = bob.give(request, 'approve').finally(() => (given = true))
     await waitUntil('the verdict', () => eventsOf(gate, 'verdict').length === 1 || given)
-    const state = async (): Promise<string> => (await gate.get(`/api/v1/requests/${request}`, z.object({ state: z.string() }))).state
+    const state = async (): Promise<string> =>
+      (await gate.get(`/api/v1/requests/${request}`, z.object({ state: z.string() }))).state
     for (let look = 0; look < 15; look += 1) expect(await state()).toBe('pending')
     expect(given).toBe(false)
     faults.releaseDisk()
@@ -105,9 +115,9 @@ describe('Promise 7, at every isolation level: nothing but a read runs before it
 
   it('reads go on for 10 ms at most over a disk that has stopped, and go on again after it', async () => {
     const answeredAtMs: number[] = []
-    let stop = false
+    const stop = new AbortController()
     const reading = (async () => {
-      for (let id = 0; !stop; id += 1) {
+      for (let id = 0; !stop.signal.aborted; id += 1) {
         const ran = await coder.run(`SELECT count(*) FROM notes WHERE id > ${id % 100}`)
         if (ran.sqlState === '00000') answeredAtMs.push(performance.now())
       }
@@ -122,7 +132,7 @@ describe('Promise 7, at every isolation level: nothing but a read runs before it
     const answered = answeredAtMs.length
     faults.releaseDisk()
     await waitUntil('reads to go on', () => answeredAtMs.length > answered + 20)
-    stop = true
+    stop.abort()
     await reading
   })
 
@@ -130,9 +140,16 @@ describe('Promise 7, at every isolation level: nothing but a read runs before it
     const { size, path } = await fillLog()
     const before = await checksums(postgres, ['notes', 'seen'])
     limitFiles(size)
-    const acts = ["INSERT INTO notes VALUES (300, 'lost')", 'DELETE FROM notes', 'DELETE FROM notes WHERE id = 3', 'DROP TABLE seen', 'SELECT wipe()']
+    const acts = [
+      "INSERT INTO notes VALUES (300, 'lost')",
+      'DELETE FROM notes',
+      'DELETE FROM notes WHERE id = 3',
+      'DROP TABLE seen',
+      'SELECT wipe()',
+    ]
     for (const sql of acts) expect(await coder.run(sql), sql).toMatchObject({ sqlState: '58000' })
-    for (const sql of ['SELECT count(*) FROM notes', 'SELECT 1', 'BEGIN']) expect((await coder.run(sql)).sqlState, sql).toMatch(/58000|08006/)
+    for (const sql of ['SELECT count(*) FROM notes', 'SELECT 1', 'BEGIN'])
+      expect((await coder.run(sql)).sqlState, sql).toMatch(/58000|08006/)
     expect((await psql.run('SELECT 1')).sqlState).toMatch(/58000|08006/)
     expect(statSync(path).size).toBeLessThanOrEqual(size)
     // Room again: what failed once is not trusted again.
@@ -169,13 +186,20 @@ function newestSegment(): { readonly path: string; readonly size: number } {
 /** Makes the log's file the largest that the gate has, so that a limit on files meets the log alone. */
 async function fillLog(): Promise<{ readonly path: string; readonly size: number }> {
   const filler = 'x'.repeat(30_000)
-  const largest = (): number => Math.max(...['store.db', 'store.db-wal'].map((name) => statSync(join(gate.directory, name), { throwIfNoEntry: false })?.size ?? 0))
-  while (newestSegment().size < largest() + 256 * 1024) expect(await coder.run(`SELECT 1 /* ${filler} */`)).toMatchObject({ sqlState: '00000' })
+  const largest = (): number =>
+    Math.max(
+      ...['store.db', 'store.db-wal'].map((name) => statSync(join(gate.directory, name), { throwIfNoEntry: false })?.size ?? 0),
+    )
+  while (newestSegment().size < largest() + 256 * 1024)
+    expect(await coder.run(`SELECT 1 /* ${filler} */`)).toMatchObject({ sqlState: '00000' })
   await waitUntil('reads to be down', () => eventsOf(gate, 'statement').length > 0)
   return newestSegment()
 }
 
+/** Of util-linux, which every Debian has. */
+const limiter = 'prlimit'
+
 /** The kernel lets no file of the gate's grow past `bytes`, as on a full disk. */
 function limitFiles(bytes: number | null): void {
-  execFileSync('prlimit', ['--pid', String(gate.process.pid), `--fsize=${bytes ?? 'unlimited'}:unlimited`])
+  execFileSync(limiter, ['--pid', String(gate.process.pid), `--fsize=${bytes ?? 'unlimited'}:unlimited`])
 }

@@ -27,13 +27,16 @@ let before: Readonly<Record<string, string>>
 beforeAll(async () => {
   postgres = await startPostgres()
   gate = await startGate({ postgres, wait: '0ms' })
-  await arrange(postgres, "CREATE TABLE notes (id int PRIMARY KEY, body text); INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(1, 5000) n")
+  await arrange(
+    postgres,
+    "CREATE TABLE notes (id int PRIMARY KEY, body text); INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(1, 5000) n",
+  )
   before = await checksums(postgres, ['notes'])
   await gate.person('ada')
   bob = await gate.person('bob')
   coder = await openPsql(gate, 'coder')
   await bob.approve(requestOf(await coder.run('DROP TABLE notes')))
-  expect(await coder.run('DROP TABLE notes')).toMatchObject({ sqlState: '00000' })
+  await coder.run('DROP TABLE notes')
   copy = (await listSnapshots(gate))[0]?.id ?? ''
 })
 
@@ -51,7 +54,13 @@ interface Answer {
 function askVault(method: string, path: string, body?: string | Buffer): Promise<Answer> {
   const token = readFileSync(join(gate.directory, 'vault.token'), 'utf8').trim()
   return new Promise((resolve, reject) => {
-    const sent = httpRequest({ socketPath: join(gate.directory, 'run', 'vault.sock'), method, path, headers: { authorization: `Bearer ${token}` }, agent: false })
+    const sent = httpRequest({
+      socketPath: join(gate.directory, 'run', 'vault.sock'),
+      method,
+      path,
+      headers: { authorization: `Bearer ${token}` },
+      agent: false,
+    })
     sent.once('error', reject)
     sent.once('response', (response) => {
       let text = ''
@@ -65,8 +74,14 @@ function askVault(method: string, path: string, body?: string | Buffer): Promise
 /** Name and SHA-256 of everything that makes up copies. Nothing of it may change or go; more may come. */
 function inventory(): ReadonlyMap<string, string> {
   const folder = join(gate.directory, 'vault')
-  const files = ['chunks', 'manifests', 'retention'].flatMap((part) => readdirSync(join(folder, part), { recursive: true, withFileTypes: true }))
-  return new Map(files.filter((file) => file.isFile()).map((file) => [join(file.parentPath, file.name), sha256Hex(readFileSync(join(file.parentPath, file.name)))]))
+  const files = ['chunks', 'manifests', 'retention'].flatMap((part) =>
+    readdirSync(join(folder, part), { recursive: true, withFileTypes: true }),
+  )
+  return new Map(
+    files
+      .filter((file) => file.isFile())
+      .map((file) => [join(file.parentPath, file.name), sha256Hex(readFileSync(join(file.parentPath, file.name)))]),
+  )
 }
 
 function expectAllThere(earlier: ReadonlyMap<string, string>): void {
@@ -78,19 +93,49 @@ const verifyShape = z.object({ ok: z.boolean(), snapshots: z.number(), damage: z
 
 function verifyVault(folder = join(gate.directory, 'vault')): Promise<z.infer<typeof verifyShape>> {
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [vaultMain, 'verify', folder], (_error, out, errors) => (out === '' ? reject(new Error(errors)) : resolve(verifyShape.parse(JSON.parse(out)))))
+    execFile(process.execPath, [vaultMain, 'verify', folder], (_error, out, errors) =>
+      out === '' ? reject(new Error(errors)) : resolve(verifyShape.parse(JSON.parse(out))),
+    )
   })
 }
 
 describe('Promise 8, at isolation level 2: no credential that Sallyport holds can delete or overwrite a copy in the vault before its retention ends', () => {
   it('not with the gate’s credential, by any verb on any path', async () => {
+    expect(await checksums(postgres, ['notes'])).toEqual({ notes: 'not there' })
+    expect(copy).toMatch(/^[0-9a-f]{64}$/)
     const earlier = inventory()
     expect(earlier.size).toBeGreaterThan(1)
-    const paths = [`/v1/snapshots/${copy}`, `/v1/snapshots/${copy}/part?name=data`, `/v1/snapshots/${copy}/retention`, '/v1/snapshots', '/v1/seals', '/v1/newest', '/v1/witness', '/v1/health', '/', '*']
-    for (const method of ['DELETE', 'PUT', 'PATCH', 'MOVE', 'COPY', 'PURGE', 'LOCK', 'UNLOCK', 'MKCOL', 'PROPPATCH', 'OPTIONS', 'LINK', 'UNLINK']) {
+    const paths = [
+      `/v1/snapshots/${copy}`,
+      `/v1/snapshots/${copy}/part?name=data`,
+      `/v1/snapshots/${copy}/retention`,
+      '/v1/snapshots',
+      '/v1/seals',
+      '/v1/newest',
+      '/v1/witness',
+      '/v1/health',
+      '/',
+      '*',
+    ]
+    for (const method of [
+      'DELETE',
+      'PUT',
+      'PATCH',
+      'MOVE',
+      'COPY',
+      'PURGE',
+      'LOCK',
+      'UNLOCK',
+      'MKCOL',
+      'PROPPATCH',
+      'OPTIONS',
+      'LINK',
+      'UNLINK',
+    ]) {
       for (const path of paths) expect((await askVault(method, path)).status, `${method} ${path}`).toBeGreaterThanOrEqual(400)
     }
-    for (const path of paths.filter((path) => !/seals|retention/.test(path))) expect((await askVault('POST', path, '{}')).status, path).toBeGreaterThanOrEqual(400)
+    for (const path of paths.filter((path) => !/seals|retention/.test(path)))
+      expect((await askVault('POST', path, '{}')).status, path).toBeGreaterThanOrEqual(400)
     expectAllThere(earlier)
   })
 
@@ -98,9 +143,24 @@ describe('Promise 8, at isolation level 2: no credential that Sallyport holds ca
     const earlier = inventory()
     const [file = ''] = earlier.keys()
     const inside = file.slice(join(gate.directory, 'vault').length + 1)
-    const begun = await askVault('POST', '/v1/seals', JSON.stringify({ upstream: 'orders-db', upstreamIdentity: 'x', digest: 'd', retainMs: 1_000 }))
+    const begun = await askVault(
+      'POST',
+      '/v1/seals',
+      JSON.stringify({ upstream: 'orders-db', upstreamIdentity: 'x', digest: 'd', retainMs: 1_000 }),
+    )
     const seal = /[0-9a-f]{32}/.exec(begun.text)?.[0] ?? ''
-    for (const name of [inside, `../../${inside}`, `../../../${inside}`, `/${file}`, `..\\..\\${inside}`, `a/../../../${inside}`, `%2e%2e/%2e%2e/${inside}`, '.', '..', `${inside}\0`]) {
+    for (const name of [
+      inside,
+      `../../${inside}`,
+      `../../../${inside}`,
+      `/${file}`,
+      `..\\..\\${inside}`,
+      `a/../../../${inside}`,
+      `%2e%2e/%2e%2e/${inside}`,
+      '.',
+      '..',
+      `${inside}\0`,
+    ]) {
       const put = await askVault('PUT', `/v1/seals/${seal}/part?name=${encodeURIComponent(name)}`, 'overwritten')
       if (name !== inside) expect(put.status, name).toBe(name.startsWith('%2e') ? 201 : 400)
     }
@@ -117,7 +177,12 @@ describe('Promise 8, at isolation level 2: no credential that Sallyport holds ca
     const finished = await askVault('POST', `/v1/seals/${seal}/finish`, content)
     expect(finished.status).toBe(201)
     const sealed = /"id":"([0-9a-f]{64})"/.exec(finished.text)?.[1] ?? ''
-    for (const [method, path, body] of [['PUT', `/v1/seals/${seal}/part?name=rows`, 'third'], ['PUT', `/v1/seals/${seal}/part?name=more`, 'third'], ['POST', `/v1/seals/${seal}/finish`, content], ['POST', `/v1/seals/${seal}/give-up`, '']] as const) {
+    for (const [method, path, body] of [
+      ['PUT', `/v1/seals/${seal}/part?name=rows`, 'third'],
+      ['PUT', `/v1/seals/${seal}/part?name=more`, 'third'],
+      ['POST', `/v1/seals/${seal}/finish`, content],
+      ['POST', `/v1/seals/${seal}/give-up`, ''],
+    ] as const) {
       expect((await askVault(method, path, body)).status, `${method} ${path}`).toBeGreaterThanOrEqual(400)
     }
     expect((await askVault('GET', `/v1/snapshots/${sealed}/part?name=rows`)).text).toBe('first')
@@ -125,28 +190,52 @@ describe('Promise 8, at isolation level 2: no credential that Sallyport holds ca
   })
 
   it('not by making its retention end, whatever the number', async () => {
-    const retainUntilMs = async (): Promise<number> => (await listSnapshots(gate)).find(({ id }) => id === copy)?.retainUntilMs ?? 0
+    const retainUntilMs = async (): Promise<number> =>
+      (await listSnapshots(gate)).find(({ id }) => id === copy)?.retainUntilMs ?? 0
     const until = await retainUntilMs()
     expect(until).toBeGreaterThan(Date.now() + 23 * 3_600_000)
     for (const value of [0, 1, Date.now(), until - 1, until, -1, '0', null, Number.MAX_SAFE_INTEGER]) {
-      expect((await askVault('POST', `/v1/snapshots/${copy}/retention`, JSON.stringify({ retainUntilMs: value }))).status, String(value)).toBeGreaterThanOrEqual(400)
+      expect(
+        (await askVault('POST', `/v1/snapshots/${copy}/retention`, JSON.stringify({ retainUntilMs: value }))).status,
+        String(value),
+      ).toBeGreaterThanOrEqual(400)
     }
     expect(await retainUntilMs()).toBe(until)
-    expect((await askVault('POST', `/v1/snapshots/${copy}/retention`, JSON.stringify({ retainUntilMs: until + 60_000 }))).status).toBe(200)
-    expect((await askVault('POST', `/v1/snapshots/${copy}/retention`, JSON.stringify({ retainUntilMs: until + 30_000 }))).status).toBeGreaterThanOrEqual(400)
+    expect(
+      (await askVault('POST', `/v1/snapshots/${copy}/retention`, JSON.stringify({ retainUntilMs: until + 60_000 }))).status,
+    ).toBe(200)
+    expect(
+      (await askVault('POST', `/v1/snapshots/${copy}/retention`, JSON.stringify({ retainUntilMs: until + 30_000 }))).status,
+    ).toBeGreaterThanOrEqual(400)
     expect(await retainUntilMs()).toBe(until + 60_000)
   })
 
   it('not by pushing it out with others, nor by taking the witness back', async () => {
     const earlier = inventory()
     for (let turn = 0; turn < 40; turn += 1) {
-      const begun = await askVault('POST', '/v1/seals', JSON.stringify({ upstream: 'orders-db', upstreamIdentity: 'x', digest: 'd', retainMs: 0 }))
+      const begun = await askVault(
+        'POST',
+        '/v1/seals',
+        JSON.stringify({ upstream: 'orders-db', upstreamIdentity: 'x', digest: 'd', retainMs: 0 }),
+      )
       const seal = /[0-9a-f]{32}/.exec(begun.text)?.[0] ?? ''
       await askVault('PUT', `/v1/seals/${seal}/part?name=rows`, Buffer.alloc(20_000, turn))
-      expect((await askVault('POST', `/v1/seals/${seal}/finish`, JSON.stringify({ kind: 'rows', rows: 1, bytes: 1, checksums: {}, manifest: {} }))).status).toBe(201)
+      expect(
+        (
+          await askVault(
+            'POST',
+            `/v1/seals/${seal}/finish`,
+            JSON.stringify({ kind: 'rows', rows: 1, bytes: 1, checksums: {}, manifest: {} }),
+          )
+        ).status,
+      ).toBe(201)
     }
     const witnessed = (await askVault('GET', '/v1/witness')).text
-    for (const [path, body] of [['/v1/witness/log', 'other+00000000+AAAA'], ['/v1/witness/add-checkpoint', 'old 0\n\nother\n0\nAAAA\n'], ['/v1/witness/add-checkpoint', '']] as const) {
+    for (const [path, body] of [
+      ['/v1/witness/log', 'other+00000000+AAAA'],
+      ['/v1/witness/add-checkpoint', 'old 0\n\nother\n0\nAAAA\n'],
+      ['/v1/witness/add-checkpoint', ''],
+    ] as const) {
       expect((await askVault('POST', path, body)).status, path).toBeGreaterThanOrEqual(400)
     }
     expect((await askVault('GET', '/v1/witness')).text).toBe(witnessed)
@@ -159,13 +248,19 @@ describe('Promise 8, at isolation level 2: no credential that Sallyport holds ca
     const earlier = inventory()
     const authorization = `Bearer ${readFileSync(join(gate.directory, 'operator.token'), 'utf8')}`
     for (const method of ['DELETE', 'PUT', 'PATCH', 'POST']) {
-      const answer = await fetch(new URL(`/api/v1/snapshots/${copy}`, gate.controlUrl), { method, headers: { authorization, 'content-type': 'application/json' }, ...(method === 'DELETE' ? {} : { body: '{}' }) })
+      const answer = await fetch(new URL(`/api/v1/snapshots/${copy}`, gate.controlUrl), {
+        method,
+        headers: { authorization, 'content-type': 'application/json' },
+        ...(method === 'DELETE' ? {} : { body: '{}' }),
+      })
       expect(answer.status, method).toBeGreaterThanOrEqual(400)
     }
     expect((await bob.post(`/snapshots/${copy}/delete`, {})).status).toBeGreaterThanOrEqual(400)
     // What the roles of the upstream may do on the machine of the server, if they were let: nothing.
     for (const role of ['app_use', 'app_protect']) {
-      await expect(postgres.query(`SET ROLE ${role}; COPY (SELECT 1) TO PROGRAM 'rm -rf ${gate.directory}/vault'`)).rejects.toThrow()
+      await expect(
+        postgres.query(`SET ROLE ${role}; COPY (SELECT 1) TO PROGRAM 'rm -rf ${gate.directory}/vault'`),
+      ).rejects.toThrow(/permission denied/)
     }
     expectAllThere(earlier)
   })
@@ -175,15 +270,33 @@ describe('Promise 8, at isolation level 2: no credential that Sallyport holds ca
     const [vaultUser, gateUser] = ['nobody', 'daemon'] as const
     const root = mkdtempSync(join(tmpdir(), 'sp-vault-'))
     chmodSync(root, 0o755)
-    const flags = [`--dir=${join(root, 'vault')}`, `--socket=${join(root, 'run', 'vault.sock')}`, `--token-file=${join(root, 'vault.token')}`, `--user=${vaultUser}`, `--gate-user=${gateUser}`, '--while-stdin-open']
+    const flags = [
+      `--dir=${join(root, 'vault')}`,
+      `--socket=${join(root, 'run', 'vault.sock')}`,
+      `--token-file=${join(root, 'vault.token')}`,
+      `--user=${vaultUser}`,
+      `--gate-user=${gateUser}`,
+      '--while-stdin-open',
+    ]
     const child = spawn(process.execPath, [vaultMain, 'serve', ...flags], { stdio: ['pipe', 'pipe', 'inherit'], cwd: '/' })
     try {
       await once(createInterface(child.stdout), 'line')
       expect(statSync(join(root, 'vault')).uid).toBe(Number(execFileSync('id', ['-u', vaultUser]).toString()))
       const [uid, gid] = ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, gateUser]).toString()))
-      const commands = [`ls ${root}/vault`, `rm -rf ${root}/vault`, `mv ${root}/vault ${root}/gone`, `chmod 0777 ${root}/vault`, `cp ${root}/vault.token ${root}/vault/manifests/x`, `cat ${root}/vault/key`, `kill ${child.pid}`, `ln ${root}/vault/key /tmp/key-of-vault`]
+      const commands = [
+        `ls ${root}/vault`,
+        `rm -rf ${root}/vault`,
+        `mv ${root}/vault ${root}/gone`,
+        `chmod 0777 ${root}/vault`,
+        `cp ${root}/vault.token ${root}/vault/manifests/x`,
+        `cat ${root}/vault/key`,
+        `kill ${child.pid}`,
+        `ln ${root}/vault/key /tmp/key-of-vault`,
+      ]
       for (const command of commands) {
-        const failed = await new Promise<boolean>((resolve) => void execFile('sh', ['-c', command], { uid, gid, cwd: '/' }, (error) => resolve(error !== null)))
+        const failed = await new Promise<boolean>(
+          (resolve) => void execFile('sh', ['-c', command], { uid, gid, cwd: '/' }, (error) => resolve(error !== null)),
+        )
         expect(failed, command).toBe(true)
       }
       // And the gate's user is the one whom the door is open to.

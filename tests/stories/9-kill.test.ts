@@ -7,7 +7,7 @@ import type { HttpPerson } from '../fakes/http-person.ts'
 import { waitUntil } from '../fakes/own-processes.ts'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { checksums, eventsOf } from './evidence.ts'
+import { checksums, eventsOf, textOf } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
 
 let postgres: PostgresServer
@@ -74,7 +74,8 @@ function runAway(what: string, connection: AgentConnection, next: (turn: number)
 async function runEverything(agent: string): Promise<readonly Running[]> {
   const open = (): Promise<AgentConnection> => gate.connect(agent)
   const transaction = await open()
-  for (const sql of ['BEGIN', "INSERT INTO marks (what) VALUES ('uncommitted')"]) expect(await transaction.run(sql)).toMatchObject({ sqlState: '00000' })
+  for (const sql of ['BEGIN', "INSERT INTO marks (what) VALUES ('uncommitted')"])
+    expect(await transaction.run(sql)).toMatchObject({ sqlState: '00000' })
   const running = [
     runAway('reads', await open(), (turn) => [`SELECT count(*) FROM notes WHERE id > ${turn % 900}`]),
     runAway('prepared reads', await open(), (turn) => ['SELECT body FROM notes WHERE id = $1', [turn % 900]]),
@@ -84,14 +85,20 @@ async function runEverything(agent: string): Promise<readonly Running[]> {
     runAway('a long read', await open(), () => ['SELECT pg_sleep(600)']),
     runAway('a wait for people', await open(), () => ['DELETE FROM notes']),
   ]
-  await waitUntil('all of them to run', () => running.slice(0, 4).every((one) => one.answered() > 20) && eventsOf(gate, 'request.opened').length > 0)
+  await waitUntil(
+    'all of them to run',
+    () => running.slice(0, 4).every((one) => one.answered() > 20) && eventsOf(gate, 'request.opened').length > 0,
+  )
   return running
 }
 
 const killedShape = z.object({ kill: z.object({ id: z.string() }), sessionsEnded: z.number() })
 
 /** Kills, and gives the moment at which the acknowledgement had been read. */
-async function kill(kind: string, id: string): Promise<{ readonly atNs: bigint; readonly id: string; readonly sessionsEnded: number }> {
+async function kill(
+  kind: string,
+  id: string,
+): Promise<{ readonly atNs: bigint; readonly id: string; readonly sessionsEnded: number }> {
   const killed = await gate.post('/api/v1/kill', { kind, id, reason: 'story' }, killedShape)
   return { atNs: process.hrtime.bigint(), id: killed.kill.id, sessionsEnded: killed.sessionsEnded }
 }
@@ -113,7 +120,7 @@ describe('Promise 9, at every isolation level: after a kill is acknowledged no g
       for (let turn = 0; turn < 3; turn += 1) expect(await admitted('runaway', one)).toBe(false)
     }
     const [asked] = eventsOf(gate, 'request.opened')
-    await bob.give(String(asked?.data['request']), 'approve')
+    await bob.give(textOf(asked, 'request'), 'approve')
     expect(await admitted('runaway', handle)).toBe(false)
     const after = await count(killed.atNs)
     expect(after).toMatchObject({ bytesAfter: 0, open: 0 })
@@ -126,8 +133,10 @@ describe('Promise 9, at every isolation level: after a kill is acknowledged no g
 
   it('what was in flight is reported, and as unknown where nobody can tell', async () => {
     await waitUntil('an outcome of each intent', () => eventsOf(gate, 'outcome').length === eventsOf(gate, 'intent').length)
-    const writes = eventsOf(gate, 'intent').filter(({ data }) => String(data['text']).includes("'committed'"))
-    const results = eventsOf(gate, 'outcome').filter(({ data }) => writes.some((intent) => intent.data['intent'] === data['intent'])).map(({ data }) => String(data['result']))
+    const writes = eventsOf(gate, 'intent').filter((intent) => textOf(intent, 'text').includes("'committed'"))
+    const results = eventsOf(gate, 'outcome')
+      .filter(({ data }) => writes.some((intent) => intent.data['intent'] === data['intent']))
+      .map((outcome) => textOf(outcome, 'result'))
     expect(results).toHaveLength(writes.length)
     const [row] = await postgres.query("SELECT count(*)::int AS count FROM marks WHERE what = 'committed'")
     const committed = Number(row?.['count'])
@@ -157,7 +166,10 @@ describe('Promise 9, at every isolation level: after a kill is acknowledged no g
     const [first, second] = [await gate.connect('neighbour'), await gate.connect('neighbour')]
     const running = runAway('first', first, (turn) => [`SELECT count(*) FROM notes WHERE id > ${turn % 900}`])
     await waitUntil('reads', () => running.answered() > 20)
-    const { sessions } = await gate.get('/api/v1/sessions', z.object({ sessions: z.array(z.object({ id: z.string(), openedAtMs: z.number() })) }))
+    const { sessions } = await gate.get(
+      '/api/v1/sessions',
+      z.object({ sessions: z.array(z.object({ id: z.string(), openedAtMs: z.number() })) }),
+    )
     const [eldest] = sessions.toSorted((left, right) => left.openedAtMs - right.openedAtMs)
     const one = await kill('session', eldest?.id ?? '')
     expect(await running.ended).toMatch(/57P01|08006/)
@@ -172,7 +184,10 @@ describe('Promise 9, at every isolation level: after a kill is acknowledged no g
   })
 
   it('only a person’s passkey releases it, and what was ended stays ended', async () => {
-    const { kills } = await gate.get('/api/v1/kills', z.object({ kills: z.array(z.object({ id: z.string(), scope: z.object({ kind: z.string() }) })) }))
+    const { kills } = await gate.get(
+      '/api/v1/kills',
+      z.object({ kills: z.array(z.object({ id: z.string(), scope: z.object({ kind: z.string() }) })) }),
+    )
     expect(kills.map(({ scope }) => scope.kind).toSorted()).toEqual(['agent', 'all', 'session'])
     for (const { id } of kills) await expect(gate.post(`/api/v1/kills/${id}/release`, {}, z.unknown())).rejects.toThrow(/40[345]/)
     const old = bystander.handle
@@ -201,7 +216,7 @@ async function admitted(agent: string, handle: string, database = 'orders-db'): 
 
 async function waitUntilServerIdle(): Promise<void> {
   const busy = "SELECT 1 FROM pg_stat_activity WHERE usename IN ('app_use', 'app_protect')"
-  for (const deadlineMs = Date.now() + 20_000; (await postgres.query(busy)).length > 0; ) {
+  for (const deadlineMs = Date.now() + 20_000; (await postgres.query(busy)).length > 0;) {
     if (Date.now() > deadlineMs) throw new Error('the server still runs something of the gate’s')
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

@@ -5,7 +5,11 @@ import type { TestGate } from '../servers/gate.ts'
 import type { PostgresServer } from '../servers/postgres.ts'
 
 /** What the server itself says of tables, asked around the gate: counts and checksums over all rows, in an order that depends on them alone. */
-export async function checksums(postgres: PostgresServer, tables: readonly string[], database?: string): Promise<Readonly<Record<string, string>>> {
+export async function checksums(
+  postgres: PostgresServer,
+  tables: readonly string[],
+  database?: string,
+): Promise<Readonly<Record<string, string>>> {
   const found: Record<string, string> = {}
   for (const table of tables) found[table] = await checksum(postgres, table, database)
   return found
@@ -20,7 +24,9 @@ async function checksum(postgres: PostgresServer, table: string, database?: stri
 }
 
 const snapshotsShape = z.object({
-  snapshots: z.array(z.object({ id: z.string(), kind: z.string(), rows: z.number(), madeAtMs: z.number(), retainUntilMs: z.number() })),
+  snapshots: z.array(
+    z.object({ id: z.string(), kind: z.string(), rows: z.number(), madeAtMs: z.number(), retainUntilMs: z.number() }),
+  ),
 })
 export type ListedSnapshot = z.infer<typeof snapshotsShape>['snapshots'][number]
 
@@ -61,6 +67,12 @@ export function eventsOf(gate: TestGate, type: Event['type']): readonly Event[] 
   return gate.events().filter((event) => event.type === type)
 }
 
+/** A text field of an event; empty when it has none of that name. */
+export function textOf(event: Event | undefined, field: string): string {
+  const value = event?.data[field]
+  return typeof value === 'string' ? value : ''
+}
+
 /** SQLSTATE of a statement that waits for people. */
 export const waits = 'SP001'
 
@@ -74,7 +86,11 @@ export function requestOf(ran: { readonly sqlState: string; readonly request: st
 const refusals = new Set([waits, '42501', '0A000', '54000'])
 
 /** That it was refused or waits. Gives the kinds that people were told, and withdraws the question, so that no flood of them ends the test. */
-export async function kindsAsked(gate: TestGate, sql: string, ran: { readonly sqlState: string; readonly request: string; readonly message: string }): Promise<readonly string[]> {
+export async function kindsAsked(
+  gate: TestGate,
+  sql: string,
+  ran: { readonly sqlState: string; readonly request: string; readonly message: string },
+): Promise<readonly string[]> {
   expect(refusals.has(ran.sqlState), `${sql}: ${ran.sqlState} ${ran.message}`).toBe(true)
   if (ran.sqlState !== waits) return []
   const { question } = await readRequest(gate, ran.request)

@@ -1,6 +1,15 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { decodeSegment, encodeGroup, encodeSegmentHeader, leafHash, noteSigner, segmentName, signCheckpoint, TileTree } from '@sallyport/core'
+import {
+  decodeSegment,
+  encodeGroup,
+  encodeSegmentHeader,
+  leafHash,
+  noteSigner,
+  segmentName,
+  signCheckpoint,
+  TileTree,
+} from '@sallyport/core'
 
 type Entries = readonly Buffer[]
 type Change = (entries: Entries) => Entries
@@ -9,15 +18,19 @@ type Change = (entries: Entries) => Entries
 export interface Forgery {
   readonly what: string
   /** @param log the log's folder @param state the gate's, with its key */
-  make(log: string, state: string): void
+  readonly make: (log: string, state: string) => void
 }
 
 function segments(log: string): readonly string[] {
   return readdirSync(join(log, 'entries')).toSorted()
 }
 
-export function readEntries(log: string): Entries {
-  return segments(log).flatMap((name) => decodeSegment(readFileSync(join(log, 'entries', name))).groups.flatMap(({ entries }) => entries.map((entry) => Buffer.from(entry))))
+function readEntries(log: string): Entries {
+  return segments(log).flatMap((name) =>
+    decodeSegment(readFileSync(join(log, 'entries', name))).groups.flatMap(({ entries }) =>
+      entries.map((entry) => Buffer.from(entry)),
+    ),
+  )
 }
 
 function rewrite(log: string, change: Change): Entries {
@@ -33,7 +46,10 @@ function rewriteSigned(log: string, state: string, change: Change): void {
   for (const name of ['tile', 'witnessed']) rmSync(join(log, name), { recursive: true, force: true })
   const tree = new TileTree()
   for (const entry of entries) tree.append(leafHash(entry))
-  const signer = noteSigner(readFileSync(join(state, 'log.origin'), 'utf8'), Buffer.from(readFileSync(join(state, 'log.key'), 'utf8'), 'hex'))
+  const signer = noteSigner(
+    readFileSync(join(state, 'log.origin'), 'utf8'),
+    Buffer.from(readFileSync(join(state, 'log.key'), 'utf8'), 'hex'),
+  )
   writeFileSync(join(log, 'checkpoint'), signCheckpoint({ origin: signer.key.name, size: tree.size, root: tree.root() }, signer))
 }
 
@@ -43,17 +59,24 @@ function indexOf(entries: Entries, text: string): number {
   return index
 }
 
-const replaceIn = (text: string, from: string, to: string): Change => (entries) => {
-  const at = indexOf(entries, text)
-  return entries.map((entry, index) => (index === at ? Buffer.from(entry.toString('utf8').replace(from, to)) : entry))
-}
+const replaceIn =
+  (text: string, from: string, to: string): Change =>
+  (entries) => {
+    const at = indexOf(entries, text)
+    return entries.map((entry, index) => (index === at ? Buffer.from(entry.toString('utf8').replace(from, to)) : entry))
+  }
 
 const withoutVerdict: Change = (entries) => entries.toSpliced(indexOf(entries, '"type":"verdict"'), 1)
 const reordered: Change = (entries) => {
   const at = indexOf(entries, '"type":"snapshot.sealed"')
   return entries.toSpliced(at, 2, ...entries.slice(at, at + 2).toReversed())
 }
-const slippedIn: Change = (entries) => entries.toSpliced(indexOf(entries, '"type":"intent"'), 0, ...entries.slice(indexOf(entries, '"type":"verdict"'), indexOf(entries, '"type":"verdict"') + 1))
+const slippedIn: Change = (entries) =>
+  entries.toSpliced(
+    indexOf(entries, '"type":"intent"'),
+    0,
+    ...entries.slice(indexOf(entries, '"type":"verdict"'), indexOf(entries, '"type":"verdict"') + 1),
+  )
 const otherPerson = replaceIn('"type":"verdict"', '"person":"bob"', '"person":"ada"')
 const otherText = replaceIn('"type":"intent"', 'DROP TABLE', 'SHOW TABLE')
 const cut: Change = (entries) => entries.slice(0, -4)

@@ -19,12 +19,20 @@ export interface Assertion {
 }
 
 /** WebAuthn §7.2 by hand: the key that is enrolled signed exactly this challenge, on this page, with its person verified. */
-export function isSignedBy(publicKey: string, { clientDataJSON, authenticatorData, signature }: Assertion, challengeHex: string, origin: string): boolean {
+export function isSignedBy(
+  publicKey: string,
+  { clientDataJSON, authenticatorData, signature }: Assertion,
+  challengeHex: string,
+  origin: string,
+): boolean {
   const clientData = Buffer.from(clientDataJSON, 'base64url')
   const data = Buffer.from(authenticatorData, 'base64url')
   const said: unknown = JSON.parse(clientData.toString('utf8'))
   const expected = { type: 'webauthn.get', challenge: Buffer.from(challengeHex, 'hex').toString('base64url'), origin }
-  const fits = typeof said === 'object' && said !== null && Object.entries(expected).every(([name, value]) => Object.entries(said).some(([key, one]) => key === name && one === value))
+  const fits =
+    typeof said === 'object' &&
+    said !== null &&
+    Object.entries(expected).every(([name, value]) => Object.entries(said).some(([key, one]) => key === name && one === value))
   const flags = data[32] ?? 0
   const isVerified = (flags & 0x05) === 0x05 && data.subarray(0, 32).equals(sha256('localhost'))
   const { hash, key } = readCoseKey(publicKey)

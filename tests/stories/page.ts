@@ -11,11 +11,22 @@ export async function enrolOnPage(person: BrowserPerson, link: string, name: str
 }
 
 /** Reads the request's page, expects that it shows exactly this text, and presses a button of it. Gives what the page says then. */
-export async function decideOnPage(person: BrowserPerson, gate: TestGate, request: string, verdict: 'approve' | 'reject', text: string): Promise<string> {
+export async function decideOnPage(
+  person: BrowserPerson,
+  gate: TestGate,
+  request: string,
+  verdict: 'approve' | 'reject',
+  text: string,
+): Promise<string> {
   const { page } = person
   await page.goto(`${gate.controlUrl}/requests/${request}`)
   expect(await page.textContent('pre')).toBe(text)
-  const answered = page.waitForResponse((response) => response.request().method() === 'POST' && /\/(verdict|challenge)$/.test(response.url()) && (response.url().endsWith('/verdict') || response.status() !== 200))
+  const answered = page.waitForResponse(
+    (response) =>
+      response.request().method() === 'POST' &&
+      /\/(verdict|challenge)$/.test(response.url()) &&
+      (response.url().endsWith('/verdict') || response.status() !== 200),
+  )
   await page.click(`button[value=${verdict}]`)
   const status = (await answered).status()
   if (status !== 200) return `refused with ${status}`

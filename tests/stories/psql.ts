@@ -78,7 +78,13 @@ function readRan(code: number | null, out: string, said: string): PsqlRan {
     message: failed?.[2] ?? (code === 0 ? '' : said.trim()),
     hint: /HINT: +(.*)/.exec(said)?.[1] ?? '',
     request: [...said.matchAll(/Request ([0-9a-f]{32})/g)].at(-1)?.[1] ?? '',
-    rows: out === '' ? [] : out.replace(/\n$/, '').split('\n').map((line) => line.split('\u001f')),
+    rows:
+      out === ''
+        ? []
+        : out
+            .replace(/\n$/, '')
+            .split('\n')
+            .map((line) => line.split('\u001f')),
     said: `${out}${said}`,
   }
 }

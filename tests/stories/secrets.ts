@@ -20,7 +20,7 @@ export function formsOf(secret: string, user: string): readonly string[] {
     encodeURIComponent(secret),
     JSON.stringify(secret).slice(1, -1),
     bytes.toString('utf16le'),
-    [...secret].toReversed().join(''),
+    Buffer.from(bytes.toReversed()).toString('latin1'),
     createHash('md5').update(`${secret}${user}`).digest('hex'),
     createHash('sha256').update(secret).digest('hex'),
   ]

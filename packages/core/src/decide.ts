@@ -43,10 +43,19 @@ export type Decision = Permit | Deny
 
 const largestCount = Number.MAX_SAFE_INTEGER
 
-/** Case and compatibility forms don't make a second person of an owner. */
+/**
+ * Case, compatibility forms, marks, punctuation and what is not shown don't make a second person of anybody. Upper case first: sharp s, final
+ * sigma and the dotless i have no other way to meet.
+ */
+export function foldPerson(name: string): string {
+  const cased = name.normalize('NFKD').toUpperCase().toLowerCase().normalize('NFKD')
+  const letters = cased.replaceAll(/[^\p{L}\p{N}]/gu, '')
+  // A name of signs alone is told apart by its signs.
+  return letters === '' ? cased.trim() : letters.replaceAll('ς', 'σ')
+}
+
 export function isSamePerson(left: string, right: string): boolean {
-  const fold = (name: string): string => name.normalize('NFKC').trim().toLowerCase()
-  return fold(left) === fold(right)
+  return foldPerson(left) === foldPerson(right)
 }
 
 /** The verdicts that count: an agent's owner counts in solo mode only. Each person once. */

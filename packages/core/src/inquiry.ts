@@ -23,7 +23,7 @@ export async function findOrOpen(
   const nowMs = clock.nowMs()
   if (found !== null && (await isCurrent(ports, passage, found, operations, nowMs))) return found
   const settings = ports.settings()
-  if ((await requests.countPending(session.subject.agent)) >= settings.pendingMax) {
+  if ((await requests.countPending(session.subject.agent, nowMs)) >= settings.pendingMax) {
     throw new SallyportError(
       'limit_exceeded',
       `This agent has ${settings.pendingMax} requests waiting for people already.`,

@@ -7,7 +7,7 @@ import type { ResolvedOperation } from './operation.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import { holdsSecret } from './question.ts'
 
-/** Statement text on the log is bounded; its digest is always whole. */
+/** Statement text on the log is bounded, in bytes as written there; its digest is always whole. */
 const textOnLogMax = 12_288
 
 /** One request on its way through the pipeline. */
@@ -36,7 +36,21 @@ export function textForLog(passage: Passage, operations: readonly ResolvedOperat
   const { text } = passage.asked
   if (holdsSecret(operations)) return '(withheld: it may hold a secret; bytesSha256 stands for it)'
   const whole = text.toWellFormed()
-  return whole.length <= textOnLogMax
+  const kept = cutToBytes(whole)
+  return kept.length === whole.length
     ? whole
-    : `${whole.slice(0, textOnLogMax)}… (${whole.length} characters in all; bytesSha256 covers the whole)`
+    : `${kept}… (${whole.length} characters in all; bytesSha256 covers the whole)`
+}
+
+/** As long as it is on the log: a control character takes six bytes there, and an event that does not fit would leave no mark at all. */
+function cutToBytes(text: string): string {
+  if (text.length * 6 <= textOnLogMax) return text
+  let bytes = 0
+  let length = 0
+  for (const character of text) {
+    bytes += Buffer.byteLength(JSON.stringify(character)) - 2
+    if (bytes > textOnLogMax) break
+    length += character.length
+  }
+  return text.slice(0, length)
 }

@@ -48,8 +48,8 @@ export interface Requests {
   list(): Promise<readonly AccessRequest[]>
   /** Adds a verdict to a pending request; false when it is no longer pending or this person has one already. */
   addApproval(id: string, approval: Approval): Promise<boolean>
-  /** How many requests of this agent are pending. */
-  countPending(agent: string): Promise<number>
+  /** How many requests of this agent are pending and have not run out at `nowMs`. */
+  countPending(agent: string, nowMs: number): Promise<number>
   /** pending|approved → ended, and its open grant void in the same transaction. False when it was in none of `from`, or its grant was consumed. */
   end(id: string, from: readonly AccessRequest['state'][], to: 'rejected' | 'expired' | 'cancelled', by: string): Promise<boolean>
   /** pending → approved, and its one-use grant in the same transaction. False when it was not pending. */

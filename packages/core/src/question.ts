@@ -55,7 +55,7 @@ function describeAsked(operation: ResolvedOperation): AskedOperation {
 }
 
 /** What was measured + 10 %, at least 10 more (DESIGN §6). Null when nothing was counted. */
-export function boundRows(operations: readonly ResolvedOperation[]): number | null {
+function boundRows(operations: readonly ResolvedOperation[]): number | null {
   const rows = countRows(operations)
   if (rows === null || !operations.some((operation) => operation.copy.kind !== 'none')) return null
   return rows + Math.max(10, Math.ceil(rows / 10))

@@ -25,8 +25,22 @@ let bench: Bench
 /** One run of a gate on the bench's store: its ports may be worse than the bench's. */
 function ask(ports: GovernPorts = bench.ports): Promise<Cleared | Refusal> {
   const asked: Asked = {
-    ...{ session: bench.session, upstream: bench.upstream, connector: 'fake', decoded: null, text: 'DROP TABLE orders', key: null },
-    payload: { protocol: 'fake', upstream: 'orders-db', upstreamIdentity: 'system:1', bytesSha256: 'b'.repeat(64), bindValues: [], settings: {} },
+    ...{
+      session: bench.session,
+      upstream: bench.upstream,
+      connector: 'fake',
+      decoded: null,
+      text: 'DROP TABLE orders',
+      key: null,
+    },
+    payload: {
+      protocol: 'fake',
+      upstream: 'orders-db',
+      upstreamIdentity: 'system:1',
+      bytesSha256: 'b'.repeat(64),
+      bindValues: [],
+      settings: {},
+    },
   }
   const attendance: Attendance = { pending: () => undefined, waitMs: 0, signal: new AbortController().signal }
   return createGovern(ports).ask(asked, attendance)
@@ -35,7 +49,11 @@ function ask(ports: GovernPorts = bench.ports): Promise<Cleared | Refusal> {
 const grantMs = 900_000
 
 function verdictPorts(requests: Requests = bench.ports.requests, log = bench.log): VerdictPorts {
-  return { ...{ clock: bench.clock, random: bench.ports.random, log, requests, grantMs }, policyHash: () => bench.ports.policy().hash, mode: () => bench.settings.mode }
+  return {
+    ...{ clock: bench.clock, random: bench.ports.random, log, requests, grantMs },
+    policyHash: () => bench.ports.policy().hash,
+    mode: () => bench.settings.mode,
+  }
 }
 
 /** The next start of a gate, on a log that says this. */
@@ -67,11 +85,21 @@ function crashAt(method: 'consume' | 'approve' | 'addApproval', when: 'before' |
   }
   switch (method) {
     case 'consume':
-      return { ...requests, consume: async (grant, intent) => (when === 'before' ? crash() : (await requests.consume(grant, intent), crash())) }
+      return {
+        ...requests,
+        consume: async (grant, intent) => (when === 'before' ? crash() : (await requests.consume(grant, intent), crash())),
+      }
     case 'approve':
-      return { ...requests, approve: async (id, notBeforeMs, grant) => (when === 'before' ? crash() : (await requests.approve(id, notBeforeMs, grant), crash())) }
+      return {
+        ...requests,
+        approve: async (id, notBeforeMs, grant) =>
+          when === 'before' ? crash() : (await requests.approve(id, notBeforeMs, grant), crash()),
+      }
     case 'addApproval':
-      return { ...requests, addApproval: async (id, approval) => (when === 'before' ? crash() : (await requests.addApproval(id, approval), crash())) }
+      return {
+        ...requests,
+        addApproval: async (id, approval) => (when === 'before' ? crash() : (await requests.addApproval(id, approval), crash())),
+      }
   }
 }
 
@@ -85,7 +113,12 @@ test('a run that ended well leaves nothing to do', async () => {
   await openAndApprove()
   const cleared = await ask()
   if (cleared.outcome !== 'cleared') throw new Error(cleared.message)
-  expect(await restart([...bench.log.events, { type: 'outcome', atMs: 0, data: { intent: cleared.clearance.intent, result: 'succeeded' } }])).toEqual({ unknown: [], givenBack: [], applied: [] })
+  expect(
+    await restart([
+      ...bench.log.events,
+      { type: 'outcome', atMs: 0, data: { intent: cleared.clearance.intent, result: 'succeeded' } },
+    ]),
+  ).toEqual({ unknown: [], givenBack: [], applied: [] })
 })
 
 describe('an approval', () => {
@@ -132,7 +165,10 @@ describe('an approval', () => {
     if (consumed === undefined) throw new Error('nothing was consumed')
     // The store as it was before the run, beside the log as it is now.
     await bench.ports.requests.giveBack(consumed.id)
-    const { givenBack } = await restart([...bench.log.events, { type: 'outcome', atMs: 0, data: { intent: cleared.clearance.intent, result: 'succeeded' } }])
+    const { givenBack } = await restart([
+      ...bench.log.events,
+      { type: 'outcome', atMs: 0, data: { intent: cleared.clearance.intent, result: 'succeeded' } },
+    ])
     expect(givenBack).toEqual([])
     expect(await ask()).toMatchObject({ outcome: 'refused', code: 'approval_required' })
   })
@@ -180,7 +216,9 @@ describe('a verdict that is on the log', () => {
 
   test.each(halves)('counts although the gate died at %s, %s it', async (method, when) => {
     const request = await openRequest()
-    await expect(giveVerdict(verdictPorts(crashAt(method, when)), request.id, approvalOf(request, 'bob'))).rejects.toThrow('power cut')
+    await expect(giveVerdict(verdictPorts(crashAt(method, when)), request.id, approvalOf(request, 'bob'))).rejects.toThrow(
+      'power cut',
+    )
     const { applied } = await restart()
     expect(applied).toEqual(method === 'approve' && when === 'after' ? [] : [request.id])
     expect(await ask()).toMatchObject({ outcome: 'cleared' })
@@ -188,7 +226,9 @@ describe('a verdict that is on the log', () => {
 
   test('is applied once, however often the gate starts', async () => {
     const request = await openRequest()
-    await expect(giveVerdict(verdictPorts(crashAt('addApproval', 'before')), request.id, approvalOf(request, 'bob'))).rejects.toThrow()
+    await expect(
+      giveVerdict(verdictPorts(crashAt('addApproval', 'before')), request.id, approvalOf(request, 'bob')),
+    ).rejects.toThrow()
     const events = [...bench.log.events]
     expect((await restart(events)).applied).toHaveLength(1)
     expect((await restart(events)).applied).toHaveLength(0)
@@ -226,7 +266,9 @@ test('writes that needed nobody are unknown too, each by its own intent', async 
   await ask()
   const { unknown } = await restart()
   expect(new Set(unknown).size).toBe(2)
-  expect(bench.log.events.filter(({ data }) => data['result'] === 'unknown').map(({ session, agent }) => [session, agent])).toEqual([
+  expect(
+    bench.log.events.filter(({ data }) => data['result'] === 'unknown').map(({ session, agent }) => [session, agent]),
+  ).toEqual([
     ['session-1', 'coder'],
     ['session-1', 'coder'],
   ])

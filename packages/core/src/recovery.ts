@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import type { Approval } from './access-request.ts'
+import type { AccessRequest, Approval } from './access-request.ts'
 import type { Json } from './canonical.ts'
 import type { Event, EventType } from './event.ts'
-import { applyVerdict, type VerdictPorts } from './verdict.ts'
+import { applyVerdict, findFault, type VerdictPorts } from './verdict.ts'
 
 /** What a start found of the run before it, and did about it. */
 export interface Recovery {
@@ -109,8 +109,17 @@ async function applyAgain(
     if (over.has(id)) continue
     const request = await ports.requests.get(id)
     if (request === null || request.state !== 'pending') continue
+    if (!isStillGood(ports, request, approval)) continue
     const result = await applyVerdict(ports, request, approval)
     if (result.result === 'recorded') applied.push(id)
   }
   return applied
+}
+
+/** Time went by, and policy, mode or people may be others now. What the store has of this very verdict already is no second one. */
+function isStillGood(ports: VerdictPorts, request: AccessRequest, approval: Approval): boolean {
+  const others = request.approvals.filter(
+    ({ challenge, credentialId }) => challenge !== approval.challenge || credentialId !== approval.credentialId,
+  )
+  return findFault(ports, { ...request, approvals: others }, approval) === null
 }

@@ -108,7 +108,12 @@ async function finishApproval(ports: VerdictPorts, request: AccessRequest, appro
   return { result: 'recorded', state: 'approved', approvalsMissing: 0, notBeforeMs }
 }
 
-function findFault(ports: VerdictPorts, request: AccessRequest | null, approval: Approval): string | null {
+/** Why this verdict on this request does not count now; null when it does. Asked when it is given, and again when a restart finds it on the log. */
+export function findFault(
+  ports: Pick<VerdictPorts, 'clock' | 'policyHash' | 'mode'>,
+  request: AccessRequest | null,
+  approval: Approval,
+): string | null {
   if (request === null) return 'There is no such request.'
   if (request.state !== 'pending' && !(approval.verdict === 'reject' && request.state === 'approved'))
     return `The request is ${request.state}.`

@@ -341,7 +341,7 @@ function bindControl({ base, entrance, verdicts, undo, isolationLevel }: Bound):
       const kill = killSwitch.inForce().find(({ id }) => String(id) === killId)
       if (kill === undefined) return false
       const { person, credentialId, challenge, statement, evidence } = signed
-      return killSwitch.release(kill.kind, kill.name, { person, credentialId, challenge, statement, evidence })
+      return killSwitch.release(kill.kind, kill.name, { person, credentialId, challenge, statement, evidence }, kill.id)
     },
     kills: async () => kills(),
     sessions: async () => sessions.list(),
@@ -354,8 +354,7 @@ function bindControl({ base, entrance, verdicts, undo, isolationLevel }: Bound):
       return { id: handle.id, handle: secret, expiresAtMs: handle.expiresAtMs }
     },
     revokeHandle: async (id, by) => {
-      const ended = await handles.revoke(id, by)
-      sessions.endByHandles(ended, 'the handle was revoked')
+      const ended = await handles.revoke(id, by, (ids) => void sessions.endByHandles(ids, 'the handle was revoked'))
       return ended.length > 0
     },
     guardSentence: (id) => guards.get(id) ?? null,

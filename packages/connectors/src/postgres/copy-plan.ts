@@ -42,6 +42,13 @@ export interface Walk {
   readonly follow: readonly ForeignKeyAction[]
   /** Tables that the condition reads besides the target: held still, lest it means other rows when the statement runs. */
   readonly sources: readonly { readonly oid: string; readonly schema: string; readonly name: string }[]
+  /** Rows that triggers add elsewhere: at most one each, for each row of `table` that goes or changes. */
+  readonly adds: readonly {
+    readonly table: string
+    readonly event: 'delete' | 'update'
+    readonly trigger: string
+    readonly label: string
+  }[]
 }
 
 export const foreignKeySchema = z.object({
@@ -237,6 +244,11 @@ export function digestPlan(plan: Plan): string {
     walk:
       plan.walk === null
         ? null
-        : [plan.walk.target, plan.walk.follow.map((key) => ({ ...key })), plan.walk.sources.map(({ oid }) => oid)],
+        : [
+            plan.walk.target,
+            plan.walk.follow.map((key) => ({ ...key })),
+            plan.walk.sources.map(({ oid }) => oid),
+            plan.walk.adds.map((one) => ({ ...one })),
+          ],
   })
 }

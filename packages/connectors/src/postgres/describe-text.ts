@@ -1,6 +1,7 @@
 import type { Operation } from '@sallyport/core'
 import { makeOperation, type Batch, type Context, type Handler, type Parser } from './statement-context.ts'
 import { handlers } from './statement-handlers.ts'
+import { hidesBehindSecret, markSecret } from './statement-secret.ts'
 import { asTree, child, integer, list, named, type Named } from './parser-tree.ts'
 
 /** Bytes of UTF-8. Longer texts are unknown without being parsed: the parser's memory grows with some hundred times the text. */
@@ -37,8 +38,12 @@ export function describeSql(sql: string, parser: Parser): readonly Operation[] {
     describeText,
   }
   const operations = describeText(sql, context)
-  return operations.length <= operationsMax ? operations : [unreadable('does more things than this gate reads in one text')]
+  if (operations.length > operationsMax) return [unreadable('does more things than this gate reads in one text')]
+  return hidesBehindSecret(operations) ? [...operations, hidden] : operations
 }
+
+/** People can't read a text that is withheld, so nothing may ride along in it. */
+const hidden = unreadable('sets a credential together with other things, which nobody could read then: send the credential’s statement alone')
 
 /** What no server would read as we do. */
 export function refuse(sql: string): Operation | null {
@@ -57,7 +62,7 @@ function describeNode(node: Named, context: Context): readonly Operation[] {
         context,
       ),
     ]
-  return handler(node.body, context)
+  return markSecret(node, handler(node.body, context))
 }
 
 function describeText(sql: string, outer: Context): readonly Operation[] {

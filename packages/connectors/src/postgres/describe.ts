@@ -34,7 +34,9 @@ export async function describe(decoded: Json): Promise<readonly Operation[]> {
   const { sql, bindValues } = parsed.data
   const operations = await describeText(sql)
   // The verdict is on the text alone, and remembered by it.
-  return bindValues === undefined ? operations : operations.map((operation) => ({ ...operation, context: { ...operation.context, bindValues } }))
+  return bindValues === undefined
+    ? operations
+    : operations.map((operation) => ({ ...operation, context: { ...operation.context, bindValues } }))
 }
 
 async function describeText(sql: string): Promise<readonly Operation[]> {

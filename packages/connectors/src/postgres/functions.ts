@@ -23,8 +23,8 @@ export interface Judgement extends FunctionImpact {
   readonly origin: 'builtin' | 'extension' | 'foreign'
   /** SQL that the call runs, to be described as well. */
   readonly runs: readonly string[]
-  /** Relations that the call reads, named by text. */
-  readonly reads: readonly string[]
+  /** Relations that the call reads, named by text: the parts of each name. */
+  readonly reads: readonly (readonly string[])[]
 }
 
 /** Where the functions of extensions live when nobody moved them. */
@@ -92,7 +92,7 @@ function isPlainExtensionFunction(name: string): boolean {
   return steadyExtensionFunctions.has(name) || harmlessExtensionFunctions.has(name) || sqlArguments.has(name)
 }
 
-type Builtin = FunctionImpact & { readonly reads?: readonly string[] }
+type Builtin = FunctionImpact & { readonly reads?: readonly (readonly string[])[] }
 
 function judgeBuiltin(name: string, call: Tree): Builtin | null {
   if (name === 'set_config') return judgeSetConfig(list(call, 'args'))
@@ -141,7 +141,17 @@ function judgeRelationText(name: string, values: readonly Json[]): Builtin {
       ? { kind: 'escalate', reversible: true, why: 'reads a schema that holds secrets' }
       : { kind: 'read', reversible: true, why: 'reads a schema' }
   }
-  return { kind: 'read', reversible: true, why: 'reads a relation', reads: [target] }
+  const parts = relationParts(target)
+  if (parts === null) return { kind: 'unknown', reversible: false, why: 'reads a relation by a name that the text does not show' }
+  return { kind: 'read', reversible: true, why: 'reads a relation', reads: [parts] }
+}
+
+/** The text of a regclass as the server reads it. Null for an oid, for blanks between the parts, and for whatever else names a table in disguise. */
+function relationParts(text: string): readonly string[] | null {
+  if (!/^(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)(?:\.(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)){0,2}$/.test(text)) return null
+  return [...text.matchAll(/"((?:[^"]|"")+)"|([A-Za-z_][A-Za-z0-9_$]*)/g)].map(
+    ([, quoted, bare]) => quoted?.replaceAll('""', '"') ?? bare?.toLowerCase() ?? '',
+  )
 }
 
 /** Adds the SQL texts a call runs; a text that is not a constant makes the call unknown. */

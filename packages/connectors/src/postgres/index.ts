@@ -6,7 +6,7 @@ export const postgres: Connector = {
   id: 'postgres',
   protocol: 'postgres',
   describe,
-  resolve: async (operations, upstream) => (await import('./resolve.ts')).resolve(operations, upstream),
+  resolve: async (operations, upstream) => (await import('./reach-resolve.ts')).resolveReached(operations, upstream),
   snapshot: async (operations, upstream, seal) => (await import('./snapshot.ts')).snapshot(operations, upstream, seal),
   count: async (upstream) => (await import('./count.ts')).count(upstream),
   restore: async (snapshot, upstream, report) => (await import('./restore.ts')).restore(snapshot, upstream, report),
@@ -14,5 +14,5 @@ export const postgres: Connector = {
 
 /** Starts the parser and loads every step, so that the first request does not wait for them. */
 export async function warm(): Promise<void> {
-  await Promise.all([warmParser(), import('./resolve.ts'), import('./snapshot.ts'), import('./count.ts'), import('./restore.ts')])
+  await Promise.all([warmParser(), import('./reach-resolve.ts'), import('./snapshot.ts'), import('./count.ts'), import('./restore.ts')])
 }

@@ -7,7 +7,7 @@ import { digestPlan, emptyPlan, tableLocks, type Plan, type Planned, type Refuse
 import { readContext, readSourceNames, type OperationContext } from './resolve-context.ts'
 import { readRights, resolveNamespaces, resolveRelations, type Relation, type SessionRights } from './resolve-name.ts'
 import { planOperation } from './resolve-plan.ts'
-import { losingVerb, type LosingVerb } from './resolve-verb.ts'
+import { losingVerb, type Losing, type LosingVerb } from './resolve-verb.ts'
 
 /** An operation with its names looked up in the agent's own session. */
 export interface Looked {
@@ -81,8 +81,9 @@ export async function planLooked(
   const alone = isAlone(operation, operations)
   const sources = byRows ? await lookUpSources(session, context, relations[0]) : null
   const rightsOf = (oids: readonly string[]): Promise<readonly SessionRights[]> => readRights(session, oids)
+  const findTables: Losing['findTables'] = (names) => resolveRelations(session, names)
   const planned = await attempt(protect, () =>
-    planOperation(protect, { verb, context, relations, namespaces, rightsOf, alone, sources, byRows }),
+    planOperation(protect, { verb, context, relations, namespaces, rightsOf, findTables, alone, sources, byRows }),
   )
   if (!planned.ok) return { ok: false, reason: `the catalogs could not be read (${planned.why})`, remedy: 'Try again later.' }
   return planned.out.ok ? checkRights(session, planned.out.plan) : planned.out

@@ -108,9 +108,15 @@ export function measureWalk(plan: Plan, walked: Walked): Scope {
     rows: walked.changes,
     bytes: counts.reduce((sum, { shape, rows }) => sum + shareOfBytes(shape, rows), 0),
     tables: counts.map(({ shape }) => shape.label),
-    dependants: walked.reached.map(({ key, rows }) => sayAction(key, rows)),
-    exact: true,
+    dependants: [...walked.reached.map(({ key, rows }) => sayAction(key, rows)), ...walked.added.map(sayAdded)],
+    // What triggers add under a condition is an upper bound.
+    exact: walked.added.length === 0,
   }
+}
+
+function sayAdded({ label, trigger, rows }: Walked['added'][number]): string {
+  const counted = `${rows.toLocaleString('en-US')} ${rows === 1 ? 'row' : 'rows'}`
+  return `${label}: up to ${counted} are added by trigger ${trigger}, and stay after an undo`
 }
 
 function countTables(plan: Plan, walked: Walked): readonly { readonly shape: TableShape; readonly rows: number }[] {

@@ -1,6 +1,6 @@
 import type { Operation } from '@sallyport/core'
 import type { OperationContext } from './resolve-context.ts'
-import type { Relation, SessionRights } from './resolve-name.ts'
+import type { Relation, SessionRights, WrittenName } from './resolve-name.ts'
 
 /** Ways to lose data that a surgical copy can undo. */
 export type LosingVerb = 'drop_table' | 'drop_schema' | 'alter_table' | 'truncate' | 'delete' | 'update'
@@ -28,6 +28,8 @@ export interface Losing {
   readonly namespaces: readonly string[]
   /** What the agent's role may do with tables, asked in its own session. */
   readonly rightsOf: (oids: readonly string[]) => Promise<readonly SessionRights[]>
+  /** Names as the agent's own session takes them, in order. */
+  readonly findTables: (names: readonly WrittenName[]) => Promise<readonly (Relation | null)[]>
   /** No other operation of the request changes anything: only then is the row set at copy time the one the statement will meet. */
   readonly alone: boolean
   /** Tables that the condition reads besides the target; null when they can't be told or held still. */

@@ -152,13 +152,19 @@ export async function putBackRows(protect: SqlChannel, item: Loaded): Promise<nu
   }
   let rows = 0
   if (undo.insertMissing) {
-    rows += await written(protect, `${into} ${scratch} s WHERE NOT EXISTS (SELECT FROM ONLY ${target} r WHERE ${sameKey(item, key)})`)
+    rows += await written(
+      protect,
+      `${into} ${scratch} s WHERE NOT EXISTS (SELECT FROM ONLY ${target} r WHERE ${sameKey(item, key)})`,
+    )
   }
   const back = undo.onDifferent === 'writer' ? settable(table) : undo.onDifferent === 'nulls' ? undo.nullColumns : []
   if (back.length > 0) {
     const set = back.map((column) => `${quoteIdentifier(column)} = s.${quoteIdentifier(column)}`).join(', ')
     const differs = `${rowImage(comparable(item), 's')} <> ${rowImage(comparable(item), 'r')}`
-    rows += await written(protect, `UPDATE ONLY ${target} r SET ${set} FROM ${scratch} s WHERE ${sameKey(item, key)} AND ${differs}`)
+    rows += await written(
+      protect,
+      `UPDATE ONLY ${target} r SET ${set} FROM ${scratch} s WHERE ${sameKey(item, key)} AND ${differs}`,
+    )
   }
   return rows
 }

@@ -21,15 +21,21 @@ export async function planDelete(protect: SqlChannel, losing: Losing): Promise<P
   const { shapes } = copied
   const fired = await readFired(
     protect,
+    losing.findTables,
     shapes.map((shape) => ({ shape, events: eventsOf(shape, reach) })),
   )
   const odd = shapes.map((shape) => whyNotFollowed(shape, reach, fired)).find((why) => why !== null)
   if (odd) return { ok: false, ...odd }
-  const skips = [...fired.values()].some((one) => one.ok && one.skips)
-  const byRows = await holdRows(losing, shapes, [...reach.changed.keys()], skips || countsTwice(reach))
+  const read = [...fired.values()].flatMap((one) => (one.ok ? [one] : []))
+  const adds = read.flatMap((one) => one.adds)
+  const slack = read.some(({ skips }) => skips) || adds.length > 0 || countsTwice(reach)
+  const byRows = await holdRows(losing, shapes, [...reach.changed.keys()], slack)
   if (byRows !== null) {
     const tables = shapes.map((shape) => ({ ...planTable(shape, 'rows', undoOfRows(shape, reach)), ...byRows(shape.oid) }))
-    return { ok: true, plan: { ...emptyPlan, tables, dependants: reach.words, walk: walkOf(losing, target.oid, reach.follow) } }
+    return {
+      ok: true,
+      plan: { ...emptyPlan, tables, dependants: reach.words, walk: walkOf(losing, target.oid, reach.follow, adds) },
+    }
   }
   return planWhole(shapes, reach, fired)
 }
@@ -65,8 +71,8 @@ function undoOfRows({ oid }: TableShape, { gone, changed }: Reach): Undo {
   return { insertMissing: gone.has(oid), onDifferent: changed.has(oid) ? 'writer' : 'refuse', nullColumns: [] }
 }
 
-function walkOf({ sources }: Losing, target: string, follow: Walk['follow']): Walk {
-  return { target, follow, sources: (sources ?? []).map(({ oid, schema, name }) => ({ oid, schema, name })) }
+function walkOf({ sources }: Losing, target: string, follow: Walk['follow'], adds: Walk['adds']): Walk {
+  return { target, follow, adds, sources: (sources ?? []).map(({ oid, schema, name }) => ({ oid, schema, name })) }
 }
 
 /** Whole tables, where rows can't be followed. What was written since can't be told from what this statement wrote, but for NULLs. */
@@ -134,7 +140,7 @@ export async function planUpdate(protect: SqlChannel, losing: Losing): Promise<P
   if (written === null || written.some((column) => key.includes(column))) {
     return refuse(`it may change the key of ${shape.label} (${key.join(', ')})`, remedies.ordinary)
   }
-  const fired = (await readFired(protect, [{ shape, events: ['update'] }])).get(shape.oid)
+  const fired = (await readFired(protect, losing.findTables, [{ shape, events: ['update'] }])).get(shape.oid)
   if (fired?.ok !== true) return refuse(fired?.why ?? 'its triggers can not be read', remedies.trigger)
   const assigned = [...written, ...fired.assigned]
   const follower = (await readForeignKeyActions(protect, [target.oid])).find(
@@ -143,8 +149,8 @@ export async function planUpdate(protect: SqlChannel, losing: Losing): Promise<P
   )
   if (follower) return refuse(`${follower.label} would follow by foreign key ${follower.name}`, remedies.ordinary)
   const undo: Undo = { insertMissing: false, onDifferent: 'writer', nullColumns: [] }
-  const byRows = await holdRows(losing, [shape], [shape.oid], fired.skips)
+  const byRows = await holdRows(losing, [shape], [shape.oid], fired.skips || fired.adds.length > 0)
   if (byRows === null) return { ok: true, plan: { ...emptyPlan, tables: [planTable(shape, 'whole', undo)] } }
   const table = { ...planTable(shape, 'rows', undo), ...byRows(shape.oid) }
-  return { ok: true, plan: { ...emptyPlan, tables: [table], walk: walkOf(losing, shape.oid, []) } }
+  return { ok: true, plan: { ...emptyPlan, tables: [table], walk: walkOf(losing, shape.oid, [], fired.adds) } }
 }

@@ -34,6 +34,25 @@ describe('a trigger body that only touches its row', () => {
     expect(readTriggerBody(wrap(statements))).toMatchObject({ ok: true, assigned, skips })
   })
 
+  it.each([
+    ['a row', 'INSERT INTO audit VALUES (OLD.id, now()); RETURN OLD;', [{ schema: null, name: 'audit' }]],
+    [
+      'columns',
+      `INSERT INTO log."Audit" (id, "at", doc) VALUES (OLD.id, DEFAULT, to_jsonb(OLD)); RETURN OLD;`,
+      [{ schema: 'log', name: 'Audit' }],
+    ],
+    [
+      'a copy of the row',
+      'INSERT INTO h SELECT OLD.*, CURRENT_USER; INSERT INTO h SELECT NEW.*; RETURN NULL;',
+      [
+        { schema: null, name: 'h' },
+        { schema: null, name: 'h' },
+      ],
+    ],
+  ])('adds %s', (_, statements, inserts) => {
+    expect(readTriggerBody(wrap(statements))).toMatchObject({ ok: true, inserts })
+  })
+
   it('names all that it calls', () => {
     expect(readTriggerBody(wrap(`NEW.a := pg_catalog.lower(f(g(NEW.b)))::citext <=> 'x'; RETURN NEW;`))).toMatchObject({
       names: { functions: ['lower', 'f', 'g'], types: ['citext'], operators: ['<=>'] },
@@ -43,7 +62,14 @@ describe('a trigger body that only touches its row', () => {
 
 describe('a trigger body that may reach further', () => {
   it.each([
-    ['rows of others', `INSERT INTO audit VALUES (OLD.id); RETURN OLD;`],
+    ['rows of others', `DELETE FROM audit WHERE id = OLD.id; RETURN OLD;`],
+    ['rows that are there', `INSERT INTO audit VALUES (OLD.id) ON CONFLICT (id) DO UPDATE SET n = 0; RETURN OLD;`],
+    ['rows out of a table', `INSERT INTO audit SELECT id FROM orders; RETURN OLD;`],
+    ['rows out of a query', `INSERT INTO audit VALUES ((SELECT effect())); RETURN OLD;`],
+    ['rows out of TABLE', `INSERT INTO audit TABLE orders; RETURN OLD;`],
+    ['rows that it returns', `INSERT INTO audit VALUES (1) RETURNING id INTO NEW.id; RETURN NEW;`],
+    ['rows of its default', `INSERT INTO audit DEFAULT VALUES; RETURN OLD;`],
+    ['rows of another database', `INSERT INTO a.b.c VALUES (1); RETURN OLD;`],
     ['rows of its own table', `UPDATE orders SET n = 0; RETURN NEW;`],
     ['TRUNCATE, which resets the count', 'TRUNCATE t.audit; RETURN OLD;'],
     ['DDL', 'DROP TABLE t.other; RETURN OLD;'],

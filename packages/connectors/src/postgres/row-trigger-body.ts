@@ -1,7 +1,7 @@
 /**
- * Reads the body of a PL/pgSQL trigger far more strictly than the server would run it: assignments to columns of NEW, IF, RAISE, NULL and RETURN,
- * over expressions that hold no query. What is read whole has no effect but on the very row the trigger runs for, so long as the names it calls
- * by are the server's own (row-trigger.ts asks). What changes other rows, tells others, or runs text is not read: rows that come and go unseen
+ * Reads the body of a PL/pgSQL trigger far more strictly than the server would run it: assignments to columns of NEW, IF, RAISE, NULL, RETURN, and
+ * INSERT of one row, over expressions that hold no query. What is read whole has no effect but on the very row the trigger runs for and the rows
+ * it adds, so long as the names it calls by are the server's own (row-trigger.ts asks). What changes other rows, tells others, or runs text is not read: rows that come and go unseen
  * (TRUNCATE, DDL, dblink, NOTIFY, large objects) are counted by nobody.
  */
 export type TriggerBody =
@@ -11,6 +11,8 @@ export type TriggerBody =
       readonly assigned: readonly string[]
       /** It may leave the row as it is: RETURN NULL. */
       readonly skips: boolean
+      /** Tables that it may add a row to, once for each INSERT in it. */
+      readonly inserts: readonly { readonly schema: string | null; readonly name: string }[]
       readonly names: Names
     }
   | { readonly ok: false; readonly why: string }
@@ -64,6 +66,7 @@ const plainWords = new Set(
     /\s+/,
   ),
 )
+const insertWords = new Set([...plainWords, 'default'])
 /** Written like functions, and part of the grammar. */
 const grammarCalls = new Set([
   'coalesce',
@@ -100,6 +103,7 @@ class Reader {
   readonly #functions = new Set<string>()
   readonly #types = new Set<string>()
   readonly #operators = new Set<string>()
+  readonly #inserts: { readonly schema: string | null; readonly name: string }[] = []
   #at = 0
   #skips = false
 
@@ -113,7 +117,7 @@ class Reader {
     this.#take('end')
     if (this.#is(';')) this.#at += 1
     if (this.#at !== this.#tokens.length) throw new Unread('it goes on after its end')
-    return { ok: true, assigned: [...this.#assigned], skips: this.#skips, names: this.#names() }
+    return { ok: true, assigned: [...this.#assigned], skips: this.#skips, inserts: this.#inserts, names: this.#names() }
   }
 
   condition(): Names {
@@ -154,6 +158,7 @@ class Reader {
     if (this.#is('new')) return this.#assignment()
     if (this.#is('if')) return this.#if(depth)
     if (this.#is('return')) return this.#return()
+    if (this.#is('insert')) return this.#insert()
     if (this.#is('raise')) {
       this.#at += 1
       this.#expression([';'], new Set([...plainWords, ...raiseWords]))
@@ -174,6 +179,40 @@ class Reader {
     this.#assigned.add(column.text)
     this.#expression([';'], plainWords)
     this.#take(';')
+  }
+
+  /** INSERT INTO table (columns) VALUES (…), or SELECT … of no table. */
+  #insert(): void {
+    this.#at += 1
+    this.#take('into')
+    const first = this.#name()
+    const second = this.#is('.') ? this.#afterDot() : null
+    this.#inserts.push(second === null ? { schema: null, name: first } : { schema: first, name: second })
+    if (this.#is('(')) {
+      this.#at += 1
+      this.#name()
+      while (this.#is(',')) {
+        this.#at += 1
+        this.#name()
+      }
+      this.#take(')')
+    }
+    if (!this.#is('values') && !this.#is('select')) throw new Unread(`it holds ${this.#shown()}`)
+    this.#at += 1
+    this.#expression([';'], insertWords)
+    this.#take(';')
+  }
+
+  #afterDot(): string {
+    this.#at += 1
+    return this.#name()
+  }
+
+  #name(): string {
+    const token = this.#peek()
+    if (token?.kind !== 'word' && token?.kind !== 'name') throw new Unread(`it holds ${this.#shown()}`)
+    this.#at += 1
+    return token.text
   }
 
   #if(depth: number): void {
@@ -285,6 +324,13 @@ function attempt<Out>(source: string, read: (reader: Reader) => Out): Out | { re
     if (error instanceof Unread) return { ok: false, why: error.message }
     throw error
   }
+}
+
+/** The default of a column, as the server prints it. */
+export function readDefault(
+  text: string,
+): { readonly ok: true; readonly names: Names } | { readonly ok: false; readonly why: string } {
+  return attempt(text, (reader) => ({ ok: true, names: reader.condition() }) as const)
 }
 
 export function readTriggerBody(source: string): TriggerBody {

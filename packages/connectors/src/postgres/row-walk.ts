@@ -13,8 +13,10 @@ const stepsMax = 1_000
 export interface Walked {
   /** Address by table oid, each row once. */
   readonly rows: ReadonlyMap<string, readonly string[]>
-  /** As the server will count them: a row set to NULL and then deleted, or set by two foreign keys, twice. */
+  /** As the server will count them: a row set to NULL and then deleted, or set by two foreign keys, twice; what triggers add, too. */
   readonly changes: number
+  /** What triggers add, at most. */
+  readonly added: readonly { readonly label: string; readonly trigger: string; readonly rows: number }[]
   /** What each foreign key reaches. */
   readonly reached: readonly { readonly key: ForeignKeyAction; readonly rows: number }[]
 }
@@ -64,7 +66,18 @@ export async function walkRows(plan: Plan, context: OperationContext, ask: Ask, 
       steps.push({ oid: key.table, addresses: fresh })
     }
   }
+  const updated = (oid: string): number =>
+    walk.follow.length === 0 && oid === walk.target
+      ? first.length
+      : [...reached].reduce((sum, [key, rows]) => sum + (key.table === oid && key.onDelete !== 'c' ? rows : 0), 0)
+  const added = walk.adds.map(({ table, event, label, trigger }) => ({
+    label,
+    trigger,
+    rows: event === 'delete' ? (gone.get(table)?.size ?? 0) : updated(table),
+  }))
+  changes += added.reduce((sum, { rows }) => sum + rows, 0)
   return {
+    added: added.filter(({ rows }) => rows > 0),
     rows: new Map([...found].map(([oid, addresses]) => [oid, [...addresses]])),
     changes,
     reached: [...reached].map(([key, rows]) => ({ key, rows })).filter(({ rows }) => rows > 0),

@@ -73,10 +73,22 @@ function isConstantTarget(value: Json | undefined, variables: ReadonlySet<string
   // unnest of a parameter gives the rows the client sent, no more
   const node = named(value)
   if (node?.type === 'FuncCall' && nameParts(node.body, 'funcname')?.at(-1) === 'unnest')
-    return list(node.body, 'args').every((item) => isConstant(item, variables))
-  if (node?.type === 'FuncCall' && nameParts(node.body, 'funcname')?.at(-1)?.startsWith('generate_')) return false
+    return list(node.body, 'args').every(isListed)
+  // a function that computes only may still give any number of rows
+  if (node?.type === 'FuncCall' && !singleRowFunctions.has(nameParts(node.body, 'funcname')?.at(-1) ?? '')) return false
   if (node?.type === 'A_Const') return true
   return isConstant(value, variables)
+}
+
+/** Functions of which a bounded SELECT may have more than their result of one row. */
+const singleRowFunctions = new Set('now lower upper coalesce gen_random_uuid uuidv4 uuidv7 to_jsonb to_json jsonb_build_object'.split(' '))
+
+/** A value written out or sent as a parameter, not computed: `array_positions(array_fill(…))` lists every number there is. */
+function isListed(value: Json): boolean {
+  const node = named(value)
+  if (node?.type === 'TypeCast') return isListed(node.body['arg'] ?? null)
+  if (node?.type === 'A_ArrayExpr') return list(node.body, 'elements').every(isListed)
+  return node?.type === 'ParamRef' || node?.type === 'A_Const'
 }
 
 function isLimitOne(select: Tree): boolean {

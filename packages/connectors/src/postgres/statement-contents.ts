@@ -23,6 +23,10 @@ export interface Contents {
   readonly statements: { readonly node: Named; readonly ctes: ReadonlyMap<string, Tree> }[]
   /** Operators written with a schema of somebody's own. */
   readonly operators: string[]
+  /** Operators written plainly: the search path decides which one is meant. */
+  readonly operatorNames: Set<string>
+  /** What stands behind a dot: a column, or a function of one argument written as one. */
+  readonly fields: Set<string>
   /** SELECT … INTO. */
   readonly into: Tree[]
   /** FOR UPDATE and its kin. */
@@ -43,7 +47,7 @@ export function toRelation(node: Tree): Relation {
 
 /** Walks everything below `body` but the fields in `skip`. */
 export function collect(body: Tree, ctes: Ctes, skip: readonly string[] = []): Contents {
-  const contents: Contents = { relations: [], calls: [], statements: [], operators: [], into: [], locks: false, stranger: null }
+  const contents: Contents = { relations: [], calls: [], statements: [], operators: [], operatorNames: new Set(), fields: new Set(), into: [], locks: false, stranger: null }
   const kept = skip.length === 0 ? body : Object.fromEntries(Object.entries(body).filter(([key]) => !skip.includes(key)))
   visit(kept, ctes, contents)
   return contents
@@ -116,6 +120,8 @@ function note(tree: Tree, ctes: Ctes, contents: Contents): void {
     if (called && called.length > 0) contents.calls.push({ parts: called, node: tree })
   }
   if (Array.isArray(tree['method'])) contents.calls.push({ parts: nameParts(tree, 'method') ?? ['?'], node: {} })
+  if (Array.isArray(tree['fields'])) noteFields(tree, 'fields', contents)
+  if (Array.isArray(tree['indirection'])) noteFields(tree, 'indirection', contents)
   if (tree['intoClause'] !== undefined) {
     const into = child(tree, 'intoClause')
     if (into) contents.into.push(into)
@@ -128,6 +134,17 @@ function note(tree: Tree, ctes: Ctes, contents: Contents): void {
 
 function noteOperator(tree: Tree, key: string, contents: Contents): void {
   const parts = nameParts(tree, key)
+  if (parts?.length === 1) contents.operatorNames.add(parts[0] ?? '')
   if (!parts || parts.length < 2 || (parts.length === 2 && parts[0] === 'pg_catalog')) return
   contents.operators.push(`operator(${parts.slice(0, -1).join('.')}.${parts.at(-1) ?? ''})`)
+}
+
+/** The first part of a column's name is never a function; the others can be. */
+function noteFields(tree: Tree, key: string, contents: Contents): void {
+  const parts = listOf(tree[key] ?? null)
+  for (const part of key === 'fields' ? parts.slice(1) : parts) {
+    const node = asTree(part)
+    const inner = node ? child(node, 'String') : null
+    if (inner) contents.fields.add(text(inner, 'sval'))
+  }
 }

@@ -75,6 +75,8 @@ export interface Draft {
   readonly functions?: readonly string[]
   readonly extensionFunctions?: readonly string[]
   readonly builtins?: readonly string[]
+  readonly operators?: readonly string[]
+  readonly fields?: readonly string[]
   readonly rememberable?: boolean
   readonly transactionControl?: boolean
   readonly runsInTransaction?: boolean
@@ -93,6 +95,15 @@ function isFoldable({ action, extra }: Draft): boolean {
   return action === 'insert' || (action === 'update' && Array.isArray(equality) && equality.length > 0)
 }
 
+const ownSchemas = /^(?:pg_catalog|information_schema)\./
+
+/** Whether a read names anything that may run code which only the catalog shows: a view, an overload, an operator, a function behind a dot. */
+function isProvisional({ kind, extensionFunctions = [], relations = [], builtins = [], operators = [], fields = [] }: Draft): boolean {
+  if (extensionFunctions.length > 0) return true
+  if (kind !== 'read') return false
+  return relations.some((name) => !ownSchemas.test(name)) || builtins.length + operators.length + fields.length > 0
+}
+
 export function makeOperation(draft: Draft, context: Pick<Context, 'statementIndex'>): Operation {
   const reversible = draft.reversible ?? !(draft.kind === 'destroy' || draft.kind === 'unknown')
   return {
@@ -109,8 +120,10 @@ export function makeOperation(draft: Draft, context: Pick<Context, 'statementInd
       functions: draft.functions ?? [],
       extensionFunctions: draft.extensionFunctions ?? [],
       // Says to the pipeline: only the catalog can confirm this.
-      provisional: (draft.extensionFunctions ?? []).length > 0,
+      provisional: isProvisional(draft),
       builtins: draft.builtins ?? [],
+      operators: draft.operators ?? [],
+      fields: draft.fields ?? [],
       relations: draft.relations ?? [],
       foldable: isFoldable(draft),
       cascade: draft.cascade ?? false,

@@ -80,8 +80,11 @@ export const describeInsert: Handler = (body, context) => {
       context,
     )
   }
+  const select = named(body['selectStmt'])
+  const isListed = select === null || isBoundedSelect(select.body, context.variables)
+  const extra = { ...base.extra, unbounded: !isListed && !isTemporary(relation, context) }
   return conclude(
-    { ...base, action: 'upsert', kind: 'write', why: 'adds rows, or changes the rows that have the same key' },
+    { ...base, action: 'upsert', kind: 'write', why: 'adds rows, or changes the rows that have the same key', extra },
     contents,
     context,
   )
@@ -166,12 +169,23 @@ export const describeMerge: Handler = (body, context) => {
       action: 'merge',
       resources: [tableResource(relation)],
       relations: [relation.shown],
-      extra: { target: targetOf(target) },
+      extra: { target: targetOf(target), unbounded: !isTemporary(relation, context) && overwritesByQuery(body, target, context) },
       ...verdict,
     },
     contents,
     context,
   )
+}
+
+/** Whether rows that a query chooses are overwritten: the key joins each to one, and the query may give all of them. */
+function overwritesByQuery(body: Tree, target: Tree, context: Context): boolean {
+  const clauses = bodies(body, 'mergeWhenClauses', 'MergeWhenClause')
+  if (!clauses.some((clause) => text(clause, 'commandType') === 'CMD_UPDATE')) return false
+  const source = named(body['sourceRelation'])
+  if (source?.type !== 'RangeSubselect') return true
+  const query = named(source.body['subquery'])
+  const isListed = query?.type === 'SelectStmt' && isBoundedSelect(query.body, context.variables)
+  return !isListed || !findKey(target, [source], body['joinCondition'], ctesOf(body, context.ctes), context.variables).keyed
 }
 
 function judgeMerge(body: Tree, target: Tree, relation: Relation, context: Context): Pick<Draft, 'kind' | 'why' | 'reversible'> {

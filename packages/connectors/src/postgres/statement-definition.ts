@@ -1,15 +1,53 @@
-import type { Operation, Resource } from '@sallyport/core'
+import type { Json, Operation, Resource } from '@sallyport/core'
 import { makeOperation, type Context, type Draft, type Handler } from './statement-context.ts'
 import { collect, toRelation } from './statement-contents.ts'
 import { describeInto, tableResource } from './statement-data.ts'
 import { objectWord } from './statement-drop.ts'
 import { conclude } from './statement-verdict.ts'
-import { bodies, child, list, named, nameParts, nodes, stringsOf, text, type Tree } from './parser-tree.ts'
+import { asTree, bodies, child, list, named, nameParts, nodes, stringsOf, text, type Tree } from './parser-tree.ts'
 import { quoteIdentifier, quoteName } from './parser-quote.ts'
 
 /** What a definition holds is kept for later: calls in it are listed, and judged when they are made. */
 function define(draft: Draft, body: Tree, context: Context, skip: readonly string[] = []): readonly Operation[] {
   return conclude(draft, collect(body, context.ctes, skip), { ...context, mode: context.mode === 'plan' ? 'plan' : 'define' })
+}
+
+/** Parameters of any kind: what a function that runs text is given when an operator calls it. */
+const anyArguments = { args: Array.from({ length: 4 }, (_, index) => ({ ParamRef: { number: index + 1 } })) }
+
+/**
+ * A definition that lends a function another name or calls it by itself: an operator, an aggregate, a cast, an operator class. What uses it names no
+ * function, so the function is judged here as if it were called.
+ */
+function defineOver(draft: Draft, body: Tree, context: Context): readonly Operation[] {
+  const contents = collect(body, context.ctes)
+  for (const parts of functionsNamedIn(body)) contents.calls.push({ parts, node: anyArguments })
+  return conclude(draft, contents, { ...context, mode: context.mode === 'plan' ? 'plan' : 'define' })
+}
+
+/** The grammar reads the name of a function in `FUNCTION = name` as a type, and in WITH FUNCTION and OPERATOR CLASS as an object. */
+function functionsNamedIn(value: Json): readonly (readonly string[])[] {
+  if (Array.isArray(value)) return value.flatMap((item: Json) => functionsNamedIn(item))
+  const tree = asTree(value)
+  if (!tree) return []
+  const own = text(tree, 'defname') === '' ? null : functionOption(tree)
+  const object = nameParts(tree, 'objname')
+  const found = [...(own ? [own] : []), ...(object ? [object] : [])].filter((parts) => parts.every((part) => /\w/.test(part)))
+  return [...found, ...Object.values(tree).flatMap((inner) => (typeof inner === 'object' ? functionsNamedIn(inner) : []))]
+}
+
+function functionOption(option: Tree): readonly string[] | null {
+  const given = named(option['arg'])
+  const parts = given?.type === 'TypeName' ? nameParts(given.body, 'names') : given?.type === 'List' ? stringsOf(list(given.body, 'items')) : null
+  return parts && typeOptions.has(text(option, 'defname')) ? null : parts
+}
+
+/** Options of CREATE OPERATOR, AGGREGATE and TYPE that name a type, or another operator. */
+const typeOptions = new Set('leftarg rightarg stype mstype basetype like element subtype commutator negator sortop'.split(' '))
+
+/** CREATE CAST and CREATE OPERATOR CLASS. */
+export function definitionOver(action: string, why: string, nameOf: (body: Tree) => Resource): Handler {
+  return (body, context) => defineOver({ action, kind: 'write', why, resources: [nameOf(body)] }, body, context)
 }
 
 export const describeCreateTable: Handler = (body, context) => {
@@ -149,7 +187,7 @@ export function sequenceChange(action: 'create_sequence' | 'alter_sequence'): Ha
 export const describeDefine: Handler = (body, context) => {
   const word = objectWord(text(body, 'kind'))
   const resources = [{ type: word, name: quoteName(nameParts(body, 'defnames') ?? []) }]
-  return define({ action: `create_${word}`, kind: 'write', why: 'creates a definition', resources }, body, context)
+  return defineOver({ action: `create_${word}`, kind: 'write', why: 'creates a definition', resources }, body, context)
 }
 
 export const describeCompositeType: Handler = (body, context) =>
@@ -226,6 +264,7 @@ export const describeRename: Handler = (body, context) => {
         kind,
         why: `renames ${from} to ${quoteIdentifier(text(body, 'newname'))}; what uses the old name breaks`,
         resources,
+        extra: { newName: text(body, 'newname') },
       },
       context,
     ),

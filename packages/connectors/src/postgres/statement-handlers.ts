@@ -9,7 +9,7 @@ import * as routine from './statement-routine.ts'
 import * as server from './statement-server.ts'
 import * as session from './statement-session.ts'
 
-const { called, objectChange, simpleDefinition } = definition
+const { called, definitionOver, objectChange, simpleDefinition } = definition
 const { grave, heavy, roleChange } = rights
 const keeps = 'changes a definition; nothing is lost'
 
@@ -47,7 +47,7 @@ export const handlers: { readonly [Name in StatementName]: Handler } = {
   AlterFunctionStmt: routine.describeAlterFunction,
   AlterObjectDependsStmt: objectChange('alter_depends', 'write', keeps),
   AlterObjectSchemaStmt: objectChange('set_schema', 'write', 'moves it to another schema; what uses the old name breaks'),
-  AlterOpFamilyStmt: simpleDefinition('alter_operator_family', keeps, called('operator_family', 'opfamilyname')),
+  AlterOpFamilyStmt: definitionOver('alter_operator_family', keeps, called('operator_family', 'opfamilyname')),
   AlterOperatorStmt: simpleDefinition('alter_operator', keeps, () => ({ type: 'operator', name: '' })),
   AlterOwnerStmt: objectChange('alter_owner', 'escalate', 'gives it to another owner, with all rights'),
   AlterPolicyStmt: grave('alter_policy', 'changes which rows a role may see', { nameOf: called('policy', 'policy_name') }),
@@ -86,8 +86,8 @@ export const handlers: { readonly [Name in StatementName]: Handler } = {
   ConstraintsSetStmt: session.describeConstraintsSet,
   CopyStmt: data.describeCopy,
   CreateAmStmt: grave('create_access_method', 'adds code to the server', { nameOf: called('access_method', 'amname') }),
-  CreateCastStmt: simpleDefinition('create_cast', 'creates a conversion', () => ({ type: 'cast', name: '' })),
-  CreateConversionStmt: simpleDefinition('create_conversion', 'creates a conversion', called('conversion', 'conversion_name')),
+  CreateCastStmt: definitionOver('create_cast', 'creates a conversion', () => ({ type: 'cast', name: '' })),
+  CreateConversionStmt: definitionOver('create_conversion', 'creates a conversion', called('conversion', 'conversion_name')),
   CreateDomainStmt: simpleDefinition('create_domain', 'creates a domain', called('domain', 'domainname')),
   CreateEnumStmt: simpleDefinition('create_type', 'creates a type', called('type', 'typeName')),
   CreateEventTrigStmt: grave('create_event_trigger', 'hooks into every later definition by anybody', {
@@ -104,7 +104,7 @@ export const handlers: { readonly [Name in StatementName]: Handler } = {
     nameOf: called('server', 'servername'),
   }),
   CreateFunctionStmt: routine.describeCreateFunction,
-  CreateOpClassStmt: simpleDefinition(
+  CreateOpClassStmt: definitionOver(
     'create_operator_class',
     'creates an operator class',
     called('operator_class', 'opclassname'),
@@ -122,7 +122,7 @@ export const handlers: { readonly [Name in StatementName]: Handler } = {
     () => true,
     called('publication', 'pubname'),
   ),
-  CreateRangeStmt: simpleDefinition('create_type', 'creates a type', called('type', 'typeName')),
+  CreateRangeStmt: definitionOver('create_type', 'creates a type', called('type', 'typeName')),
   CreateRoleStmt: roleChange('create'),
   CreateSchemaStmt: definition.describeCreateSchema,
   CreateSeqStmt: definition.sequenceChange('create_sequence'),

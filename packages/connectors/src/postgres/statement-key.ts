@@ -6,7 +6,10 @@ import { asTree, child, flag, list, nameParts, named, nodes, text, type Named, t
 export interface KeyFacts {
   /** A plausible key limits the rows, perhaps through a join. */
   readonly keyed: boolean
-  /** Columns of the target compared by = to constants or parameters in the top-level AND. */
+  /**
+   * Columns of the target compared, as they are, by = to one constant or parameter in the top-level AND: with a unique index on them, one row.
+   * Not what is cast, folded or collated first (`id::bool = true` holds for nearly every row), nor what is compared to a list.
+   */
   readonly keyEquality: readonly string[]
 }
 
@@ -21,6 +24,8 @@ interface Column {
   /** Null: cannot be told from the text. */
   readonly alias: string | null
   readonly name: string
+  /** Compared as it is, to one value. */
+  readonly exact: boolean
 }
 
 interface Question {
@@ -52,7 +57,7 @@ export function findKey(
   const bound = conjuncts.flatMap((conjunct) => bindings(conjunct, question))
   const pairs = conjuncts.flatMap((conjunct) => columnPair(conjunct, question))
   const limited = spread(question, bound, pairs)
-  const keyEquality = [...new Set(bound.filter((column) => column.alias === targetAlias).map((column) => column.name))]
+  const keyEquality = [...new Set(bound.filter((column) => column.exact && column.alias === targetAlias).map((column) => column.name))]
   return { keyed: limited.has(targetAlias), keyEquality }
 }
 
@@ -138,11 +143,11 @@ function flattenAnd(condition: Json): readonly Json[] {
 
 function columnOf(value: Json | undefined, question: Question): Column | null {
   const node = named(value)
-  if (node?.type === 'TypeCast' || node?.type === 'CollateClause') return columnOf(node.body['arg'], question)
+  if (node?.type === 'TypeCast' || node?.type === 'CollateClause') return inexact(columnOf(node.body['arg'], question))
   if (node?.type === 'FuncCall') {
     const parts = nameParts(node.body, 'funcname') ?? []
     const isFolding = parts.length === 1 && (parts[0] === 'lower' || parts[0] === 'upper')
-    return isFolding ? columnOf(list(node.body, 'args')[0], question) : null
+    return isFolding ? inexact(columnOf(list(node.body, 'args')[0], question)) : null
   }
   if (node?.type !== 'ColumnRef') return null
   const parts = nameParts(node.body, 'fields')
@@ -151,9 +156,13 @@ function columnOf(value: Json | undefined, question: Question): Column | null {
   if (parts.length === 1)
     return question.variables.has(name) && question.sources.size > 1
       ? null
-      : { alias: question.sources.size === 1 ? question.targetAlias : null, name }
+      : { alias: question.sources.size === 1 ? question.targetAlias : null, name, exact: true }
   const alias = parts.at(-2) ?? ''
-  return question.sources.has(alias) ? { alias, name } : null
+  return question.sources.has(alias) ? { alias, name, exact: true } : null
+}
+
+function inexact(column: Column | null): Column | null {
+  return column === null ? null : { ...column, exact: false }
 }
 
 function isEquality(expression: Tree, kind: string): boolean {
@@ -171,7 +180,8 @@ function bindings(condition: Json, question: Question): readonly Column[] {
   if (isEquality(body, 'AEXPR_OP') || isEquality(body, 'AEXPR_NOT_DISTINCT')) {
     return [...equalTo(body['lexpr'], body['rexpr'], question), ...equalTo(body['rexpr'], body['lexpr'], question)]
   }
-  if (isEquality(body, 'AEXPR_IN') || isEquality(body, 'AEXPR_OP_ANY')) return equalTo(body['lexpr'], body['rexpr'], question)
+  if (isEquality(body, 'AEXPR_IN') || isEquality(body, 'AEXPR_OP_ANY'))
+    return equalTo(body['lexpr'], body['rexpr'], question).map((column) => ({ ...column, exact: false }))
   return []
 }
 
@@ -199,7 +209,7 @@ function bindingsOfSubLink(link: Tree, question: Question): readonly Column[] {
   const column = columnOf(link['testexpr'], question)
   const query = named(link['subselect'])
   if (!column || query?.type !== 'SelectStmt' || !isIndependent(link, column, question)) return []
-  return isBounded(query.body, question.ctes, question.variables) ? [column] : []
+  return isBounded(query.body, question.ctes, question.variables) ? [{ ...column, exact: false }] : []
 }
 
 /**
@@ -239,9 +249,9 @@ function referencesIn(value: Json): readonly (readonly string[])[] {
 function bindingsOfOr(arms: readonly Json[], question: Question): readonly Column[] {
   const perArm = arms.map((arm) => flattenAnd(arm).flatMap((conjunct) => bindings(conjunct, question)))
   const [first = []] = perArm
-  return first.filter((column) =>
-    perArm.every((columns) => columns.some((other) => other.alias === column.alias && other.name === column.name)),
-  )
+  return first
+    .filter((column) => perArm.every((columns) => columns.some((other) => other.alias === column.alias && other.name === column.name)))
+    .map((column) => ({ ...column, exact: false }))
 }
 
 function columnPair(condition: Json, question: Question): readonly (readonly [Column, Column])[] {

@@ -116,11 +116,15 @@ export const describeCreateFunction: Handler = (body, context) => {
       : 'defines a routine'
   const functions = [...new Set(defined.flatMap((operation) => strings(operation.context['functions'])))]
   const defaults = collect({ parameters: body['parameters'] ?? null }, context.ctes)
-  return conclude({ action, kind, reversible: kind !== 'unknown', why, resources, functions }, defaults, {
+  const overwrites = defined.some(({ action: inside }) => overwriting.has(inside))
+  return conclude({ action, kind, reversible: kind !== 'unknown', why, resources, functions, extra: { overwrites } }, defaults, {
     ...context,
     mode: context.mode === 'plan' ? 'plan' : 'define',
   })
 }
+
+/** Writes that only a look at the real keys tells from the loss of a whole table. */
+const overwriting = new Set(['postgres.update', 'postgres.upsert', 'postgres.merge'])
 
 /** Overloads add up: which one a call means, only the server knows. */
 function remember(parts: readonly string[], body: Tree, run: readonly Operation[], context: Context): void {

@@ -70,7 +70,7 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
     if (judgement.kind === 'unknown' && judgement.origin !== 'foreign') unreadable.push(judgement.why)
     else if (judgement.kind !== 'read' && judgement.origin !== 'foreign') more.push(callOperation(judgement, context))
     for (const sql of judgement.runs) more.push(...context.describeText(sql, inner(context)))
-    reads.push(...judgement.reads.map(relationOfText))
+    reads.push(...judgement.reads.map(relationOf))
   }
   if (context.mode !== 'plan') more.push(...secretReads(reads, draft.action, context))
   for (const { node, ctes } of contents.statements) more.push(...context.describeNode(node, { ...inner(context), ctes }))
@@ -81,6 +81,8 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
       functions: [...new Set(functions)],
       extensionFunctions: [...new Set(extensionFunctions)],
       builtins: [...builtins],
+      operators: [...contents.operatorNames],
+      fields: [...contents.fields],
       relations: [...new Set([...(draft.relations ?? []), ...reads.map((relation) => relation.shown)])],
       changesSession,
       rememberable: draft.rememberable === true && !isForgetful && !changesSession,
@@ -154,10 +156,9 @@ function secretReads(reads: readonly Relation[], action: string, context: Contex
   ]
 }
 
-function relationOfText(name: string): Relation {
-  const parts = name.split('.').map((part) => part.replace(/^"(.*)"$/, '$1').toLowerCase())
+function relationOf(parts: readonly string[]): Relation {
   const schema = parts.at(-2) ?? null
-  const last = parts.at(-1) ?? name
+  const last = parts.at(-1) ?? ''
   return { schema, name: last, shown: quoteName([schema, last]) }
 }
 

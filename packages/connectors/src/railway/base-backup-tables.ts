@@ -11,6 +11,8 @@ export interface VolumeTable {
   readonly columns: readonly string[]
   /** A materialized view cannot be locked; what refreshes it meanwhile is found by comparing. */
   readonly lockable: boolean
+  /** More rows than hashes fit in one value of PostgreSQL's. */
+  readonly large: boolean
 }
 
 export interface TableSum {
@@ -18,15 +20,19 @@ export interface TableSum {
   readonly sha256: string
 }
 
-export const volumeTableSchema = z.object({ label: z.string().min(3), columns: z.array(z.string()), lockable: z.boolean() })
+export const volumeTableSchema = z.object({ label: z.string().min(3), columns: z.array(z.string()), lockable: z.boolean(), large: z.boolean() })
 const nameSchema = z.array(z.string())
+
+/** A hash has 32 bytes. The estimate may be old, so the file's size counts too: a row has at least 28 bytes of it. */
+const largeRows = 10_000_000
+const largeBytes = 2 ** 30
 
 /**
  * Every table that stores rows of its own, parts of partitioned tables and filled materialized views included. Not the temporary ones of other
  * sessions, which no copy can hold. Generated columns that are not stored are computed from the others, and stay out.
  */
 const tablesSql = `SELECT pg_catalog.json_build_object('label', pg_catalog.format('%I.%I', n.nspname, c.relname),
-    'lockable', c.relkind = 'r', 'columns',
+    'lockable', c.relkind = 'r', 'large', c.reltuples > ${largeRows} OR pg_catalog.pg_relation_size(c.oid) > ${largeBytes}, 'columns',
     COALESCE((SELECT pg_catalog.json_agg(pg_catalog.quote_ident(a.attname) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
       WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'), '[]'::pg_catalog.json))::pg_catalog.text
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -78,30 +84,25 @@ export async function countRows(ask: Ask, { label }: VolumeTable): Promise<numbe
 }
 
 /**
- * A checksum over a multiset of rows that needs no order, no key and no memory: the SHA-256 of each row's binary image is cut into four numbers
- * of 63 bits, and each of the four is summed up. Equal sums mean equal rows, each as often as before, as far as chance goes: this compares a copy
- * with its original, where nobody chooses the rows to fit.
+ * A checksum over a multiset of rows: SHA-256 over the sorted SHA-256 of each row's binary image. It needs no key and no order that a type might
+ * lack. Hashes are gathered in one value, which may have 1 GiB: those of a large table in 256 values, by their first byte.
  */
-export async function sumTable(ask: Ask, { label, columns }: VolumeTable): Promise<TableSum> {
+export async function sumTable(ask: Ask, { label, columns, large }: VolumeTable): Promise<TableSum> {
   const image = `pg_catalog.record_send(ROW(${columns.map((column) => `r.${column}`).join(', ')}))`
-  const lane = (at: number): string =>
-    `pg_catalog.sum((('x' || pg_catalog.substr(d.h, ${at * 16 + 1}, 16))::pg_catalog.bit(64) & B'0${'1'.repeat(63)}')::pg_catalog.int8::pg_catalog.numeric)`
-  const lanes = [0, 1, 2, 3].map((at) => `COALESCE(${lane(at)}, 0)::pg_catalog.text`)
-  const rows = await ask(`SELECT s.n::pg_catalog.text, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(
-      pg_catalog.concat_ws(' ', s.n, s.a, s.b, s.c, s.d), 'UTF8')), 'hex')
-    FROM (SELECT pg_catalog.count(*) AS n, ${lanes.map((sql, at) => `${sql} AS ${'abcd'.charAt(at)}`).join(', ')}
-      FROM (SELECT pg_catalog.encode(pg_catalog.sha256(${image}), 'hex') AS h FROM ONLY ${label} r) d) s`)
+  const hashes = `(SELECT pg_catalog.sha256(${image}) AS h FROM ONLY ${label} r) d`
+  const gather = (value: string, order: string): string =>
+    `pg_catalog.sha256(COALESCE(pg_catalog.string_agg(${value}, ''::pg_catalog.bytea ORDER BY ${order}), ''::pg_catalog.bytea))`
+  const source = large
+    ? `(SELECT pg_catalog.count(*) AS n, pg_catalog.get_byte(d.h, 0) AS bucket, ${gather('d.h', 'd.h')} AS h FROM ${hashes} GROUP BY 2) d`
+    : `(SELECT pg_catalog.count(*) AS n, 0 AS bucket, ${gather('d.h', 'd.h')} AS h FROM ${hashes}) d`
+  const rows = await ask(
+    `SELECT COALESCE(pg_catalog.sum(d.n), 0)::pg_catalog.text, pg_catalog.encode(${gather('d.h', 'd.bucket')}, 'hex') FROM ${source}`,
+  )
   const [count, sha256] = rows[0] ?? []
-  return {
-    rows: z.coerce.number().int().min(0).parse(count),
-    sha256: z
-      .string()
-      .regex(/^[0-9a-f]{64}$/)
-      .parse(sha256),
-  }
+  return { rows: z.coerce.number().int().min(0).parse(count), sha256: z.string().regex(/^[0-9a-f]{64}$/).parse(sha256) }
 }
 
-/** Sums of all tables, and together: what a copy must show again. */
+/** Of all tables: what a copy must show again. */
 export async function sumTables(ask: Ask, tables: readonly VolumeTable[]): Promise<ReadonlyMap<string, TableSum>> {
   const sums = new Map<string, TableSum>()
   for (const table of tables) sums.set(table.label, await sumTable(ask, table))

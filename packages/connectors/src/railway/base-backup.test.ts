@@ -280,3 +280,37 @@ describe('snapshot', () => {
     expect(existsSync(join(folders, 'ran'))).toBe(false)
   })
 })
+
+describe('sums', () => {
+  test('of a table whose hashes fit in one value and in many: each tells every row from every other, and one from two', async () => {
+    const { sumTable } = await import('./base-backup-tables.ts')
+    const ask = async (sql: string): Promise<readonly (readonly (string | null)[])[]> => access.protect.query(sql)
+    await server.query(`CREATE TABLE measured (a int, b text); INSERT INTO measured VALUES (1, 'x'), (1, 'x'), (2, NULL)`, [], 'shop')
+    const sums = new Set<string>()
+    const note = async (sql: string): Promise<void> => {
+      await server.query(sql, [], 'shop')
+      for (const large of [false, true]) {
+        const { sha256 } = await sumTable(ask, { label: 'public.measured', columns: ['a', 'b'], lockable: true, large })
+        sums.add(`${large} ${sha256}`)
+      }
+    }
+    const changes = [
+      'SELECT 1',
+      `UPDATE measured SET a = 3 WHERE a = 2`,
+      `DELETE FROM measured WHERE a = 3`,
+      `DELETE FROM measured WHERE ctid = (SELECT max(ctid) FROM measured)`,
+      `INSERT INTO measured VALUES (1, 'x'), (1, 'x')`,
+      `UPDATE measured SET b = '' WHERE ctid = (SELECT max(ctid) FROM measured)`,
+      'TRUNCATE measured',
+    ]
+    for (const change of changes) await note(change)
+    expect(sums.size).toBe(changes.length * 2)
+    await server.query(`INSERT INTO measured SELECT i, i FROM generate_series(1, 5000) i`, [], 'shop')
+    const table = { label: 'public.measured', columns: ['a', 'b'], lockable: true, large: true }
+    const first = await sumTable(ask, table)
+    await server.query(`CREATE TABLE other AS SELECT * FROM measured ORDER BY random()`, [], 'shop')
+    expect(await sumTable(ask, { ...table, label: 'public.other' })).toEqual(first)
+    expect(first.rows).toBe(5000)
+    await server.query('DROP TABLE measured, other', [], 'shop')
+  })
+})

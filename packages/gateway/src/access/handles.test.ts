@@ -26,7 +26,12 @@ describe('issuing', () => {
   test('gives the secret once; store and log have only what verifies it', async () => {
     const { handle, secret } = await desk.issue('coder', null, 'operator')
     expect(secret).toMatch(/^sp_[A-Za-z0-9_-]{43}$/)
-    expect(handle).toMatchObject({ agent: 'coder', owner: 'ada', expiresAtMs: clock.nowMs() + hourMs, secretSha256: createHash('sha256').update(secret).digest('hex') })
+    expect(handle).toMatchObject({
+      agent: 'coder',
+      owner: 'ada',
+      expiresAtMs: clock.nowMs() + hourMs,
+      secretSha256: createHash('sha256').update(secret).digest('hex'),
+    })
     expect(JSON.stringify([store.find(handle.id), log.events])).not.toContain(secret.slice(3))
     expect(log.types()).toEqual(['handle.issued'])
   })
@@ -37,7 +42,8 @@ describe('issuing', () => {
   })
 
   test('not for an agent that nobody configured, nor for a name from the prototype of an object', async () => {
-    for (const name of ['stranger', 'toString', '']) await expect(desk.issue(name, null, 'operator')).rejects.toMatchObject({ code: 'not_in_scope' })
+    for (const name of ['stranger', 'toString', ''])
+      await expect(desk.issue(name, null, 'operator')).rejects.toMatchObject({ code: 'not_in_scope' })
     expect(log.events).toEqual([])
   })
 
@@ -77,7 +83,10 @@ describe('the door', () => {
     expect(desk.scramParameters('coder')).toEqual(known)
     expect(desk.scramParameters('nobody')).toEqual(unknown)
     expect(unknown.salt).not.toBe(known.salt)
-    expect([known, unknown].map(({ salt, iterations }) => [Buffer.from(salt, 'base64').length, iterations])).toEqual([[16, scramIterations], [16, scramIterations]])
+    expect([known, unknown].map(({ salt, iterations }) => [Buffer.from(salt, 'base64').length, iterations])).toEqual([
+      [16, scramIterations],
+      [16, scramIterations],
+    ])
     expect((await desk.issue('coder', null, 'operator')).handle.scram).toMatchObject(known)
   })
 
@@ -120,7 +129,10 @@ test('a SCRAM verifier is that of RFC 5802, and another secret makes another', (
   const clientKey = createHmac('sha256', salted).update('Client Key').digest()
   expect(storedKey).toBe(createHash('sha256').update(clientKey).digest('base64'))
   // RFC 7677 §3: the server's signature of its example, made with this key.
-  const message = 'n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0'
-  expect(createHmac('sha256', Buffer.from(serverKey, 'base64')).update(message).digest('base64')).toBe('6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=')
+  const message =
+    'n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0'
+  expect(createHmac('sha256', Buffer.from(serverKey, 'base64')).update(message).digest('base64')).toBe(
+    '6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=',
+  )
   expect(makeScramVerifier('pencils', salt).storedKey).not.toBe(storedKey)
 })

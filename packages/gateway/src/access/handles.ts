@@ -18,8 +18,8 @@ export interface ConfiguredAgent {
 export interface HandleDesk extends Handles {
   /** A new handle for a configured agent. The secret is in the answer and nowhere else. */
   issue(agent: string, ttlMs: number | null, by: string): Promise<{ readonly handle: Handle; readonly secret: string }>
-  /** Ends a handle and all that were narrowed from it. Returns the ids that ended. */
-  revoke(id: string, by: string): Promise<readonly string[]>
+  /** Ends a handle and all that were narrowed from it. Returns the ids that ended; `ended` gets them first, whether or not the log can have it. */
+  revoke(id: string, by: string, ended?: (ids: readonly string[]) => void): Promise<readonly string[]>
 }
 
 const candidatesMax = 64
@@ -76,10 +76,12 @@ export function openHandleDesk(
       store.insert(handle)
       return { handle, secret }
     },
-    revoke: async (id, by) => {
-      const ended = store.revoke(id, clock.nowMs())
-      for (const handle of ended) await log.append({ type: 'handle.revoked', atMs: clock.nowMs(), data: { handle, by } })
-      return ended
+    revoke: async (id, by, ended) => {
+      const ids = store.revoke(id, clock.nowMs())
+      // What narrows waits for nothing: with a log that fails, the sessions have to end all the same.
+      ended?.(ids)
+      for (const handle of ids) await log.append({ type: 'handle.revoked', atMs: clock.nowMs(), data: { handle, by } })
+      return ids
     },
   }
 }

@@ -112,7 +112,10 @@ test('a kill that cannot be written down stops all the same, and says that it wi
   const failing = new LocalKillSwitch(full, log, new FakeClock())
   let ended = 0
   const stoppable: Stoppable = { endSessions: () => (ended += 1), revokeHandles: () => 0 }
-  await expect(failing.kill('agent', 'coder', 'enough', 'operator', stoppable)).rejects.toMatchObject({ code: 'store_unavailable', notDone: expect.stringContaining('restart') })
+  await expect(failing.kill('agent', 'coder', 'enough', 'operator', stoppable)).rejects.toMatchObject({
+    code: 'store_unavailable',
+    notDone: expect.stringContaining('restart'),
+  })
   expect(failing.stopped(...who)).toBe('enough')
   expect(ended).toBe(1)
 })

@@ -15,9 +15,12 @@ export interface Kill {
 /** What the switch needs of the store: kills outlive a restart. */
 export interface KillStorage {
   add(kill: Omit<Kill, 'id'>): Kill
-  release(kind: KillKind, name: string, nowMs: number): number
+  /** Releases those of this scope whose id is at most `upToId`. */
+  release(kind: KillKind, name: string, nowMs: number, upToId: number): number
   inForce(): readonly Kill[]
   voidGrants(kind: KillKind, name: string): number
+  /** Ends the questions that are open: half an approval from before a kill must not be completed after it. */
+  cancelRequests(kind: KillKind, name: string): number
 }
 
 export interface Killed {
@@ -44,6 +47,9 @@ export class LocalKillSwitch implements KillSwitch {
   readonly #store: KillStorage
   readonly #log: Log
   readonly #clock: Clock
+  /** Pulled, but not in the store: shown all the same, so that a person can release them. Their ids are negative and grow. */
+  #unwritten: readonly Kill[] = []
+  #unwrittenId = Number.MIN_SAFE_INTEGER
   #epoch = 0
 
   constructor(store: KillStorage, log: Log, clock: Clock) {
@@ -78,7 +84,7 @@ export class LocalKillSwitch implements KillSwitch {
   }
 
   inForce(): readonly Kill[] {
-    return this.#store.inForce()
+    return [...this.#store.inForce(), ...this.#unwritten]
   }
 
   /** Stops first, writes down after. Resolves when it is durable; rejects, still stopped, when it could not be written down. */
@@ -91,13 +97,15 @@ export class LocalKillSwitch implements KillSwitch {
     const haltMs = performance.now() - startedMs
     const atMs = this.#clock.nowMs()
     try {
-      const kill = this.#store.add({ kind, name, reason, by, atMs })
+      const kill = this.#write({ kind, name, reason, by, atMs })
       const handlesRevoked = what.revokeHandles(kind, name)
       const grantsVoided = this.#store.voidGrants(kind, name)
+      const requestsCancelled = this.#store.cancelRequests(kind, name)
+      const counts = { sessions, handlesRevoked, grantsVoided, requestsCancelled }
       await this.#log.append({
         type: 'kill',
         atMs,
-        data: { kind, name, reason, by, sessions, handlesRevoked, grantsVoided, haltMicroseconds: Math.round(haltMs * 1000) },
+        data: { kind, name, reason, by, ...counts, haltMicroseconds: Math.round(haltMs * 1000) },
       })
       return { kill, sessions, handlesRevoked, grantsVoided, haltMs }
     } catch (error) {
@@ -111,13 +119,30 @@ export class LocalKillSwitch implements KillSwitch {
     }
   }
 
-  /** Only after a person's passkey said so; the caller has verified it. */
-  async release(kind: KillKind, name: string, signed: Json): Promise<boolean> {
+  #write(kill: Omit<Kill, 'id'>): Kill {
+    try {
+      return this.#store.add(kill)
+    } catch (error) {
+      this.#unwritten = [...this.#unwritten, { ...kill, id: this.#unwrittenId++ }]
+      throw error
+    }
+  }
+
+  /**
+   * Only after a person's passkey said so; the caller has verified it. What was pulled on the same scope after the kill that the person saw
+   * (`upToId`) stays in force.
+   */
+  async release(kind: KillKind, name: string, signed: Json, upToId = Number.MAX_SAFE_INTEGER): Promise<boolean> {
     const key = keyOf(kind, name)
     await this.#log.append({ type: 'release', atMs: this.#clock.nowMs(), data: { kind, name, signed } })
-    const released = this.#store.release(kind, name, this.#clock.nowMs())
+    const isMeant = (kill: Kill): boolean => keyOf(kill.kind, kill.name) === key && kill.id <= upToId
+    const unwritten = this.#unwritten.filter(isMeant).length
+    const released = unwritten + this.#store.release(kind, name, this.#clock.nowMs(), upToId)
+    this.#unwritten = this.#unwritten.filter((kill) => !isMeant(kill))
     this.#bump(key)
-    this.#stops.delete(key)
+    const left = this.inForce().findLast((kill) => keyOf(kill.kind, kill.name) === key)
+    if (left === undefined) this.#stops.delete(key)
+    else this.#stops.set(key, left.reason)
     return released > 0
   }
 

@@ -5,7 +5,15 @@ import { SessionRegistry, type SessionPorts } from './sessions.ts'
 
 const clock = new FakeClock()
 const handle: Handle = {
-  ...{ id: 'handle-1', agent: 'coder', owner: 'ada', parent: null, issuedAtMs: 0, expiresAtMs: clock.nowMs() + 3_600_000, revokedAtMs: null },
+  ...{
+    id: 'handle-1',
+    agent: 'coder',
+    owner: 'ada',
+    parent: null,
+    issuedAtMs: 0,
+    expiresAtMs: clock.nowMs() + 3_600_000,
+    revokedAtMs: null,
+  },
   scram: { salt: '', iterations: 1, storedKey: '', serverKey: '' },
   secretSha256: '',
 }
@@ -18,12 +26,14 @@ let sessions: SessionRegistry
 beforeEach(() => {
   log = new MemoryLog()
   killSwitch = new FakeKillSwitch()
-  const scope: SessionPorts['scope'] = (agent, upstream) => (agent === 'coder' && upstream === 'orders-db' ? { readOnly: true } : null)
+  const scope: SessionPorts['scope'] = (agent, upstream) =>
+    agent === 'coder' && upstream === 'orders-db' ? { readOnly: true } : null
   ports = { log, clock, random: sequentialRandomness(), killSwitch, scope }
   sessions = new SessionRegistry(ports)
 })
 
-const open = (over: Partial<Handle> = {}, upstream = 'orders-db'): ReturnType<SessionRegistry['open']> => sessions.open({ ...handle, ...over }, 'postgres', upstream, 'peer')
+const open = (over: Partial<Handle> = {}, upstream = 'orders-db'): ReturnType<SessionRegistry['open']> =>
+  sessions.open({ ...handle, ...over }, 'postgres', upstream, 'peer')
 
 test('a session is on the log when it opens and when it closes, once', async () => {
   const { session, signal, readOnly } = await open()

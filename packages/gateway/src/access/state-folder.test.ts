@@ -28,7 +28,9 @@ test('finds the same again, and another folder has others', () => {
   const first = openStateFolder(directory)
   expect(openStateFolder(directory)).toEqual(first)
   const other = openStateFolder(join(root, 'other'))
-  expect(new Set([first.operatorToken, other.operatorToken, first.logSeed.toString('hex'), other.logSeed.toString('hex')]).size).toBe(4)
+  expect(
+    new Set([first.operatorToken, other.operatorToken, first.logSeed.toString('hex'), other.logSeed.toString('hex')]).size,
+  ).toBe(4)
 })
 
 test('closes a folder that others can list or write to', () => {
@@ -50,7 +52,13 @@ test.each(names)('does not start on a %s that others can read, and does not quot
   const path = join(directory, name)
   chmodSync(path, 0o640)
   const secret = readFileSync(path, 'utf8')
-  expect(() => openStateFolder(directory)).toThrow(expect.objectContaining({ code: 'store_unavailable', next: expect.not.stringContaining(secret), message: expect.not.stringContaining(secret) }))
+  expect(() => openStateFolder(directory)).toThrow(
+    expect.objectContaining({
+      code: 'store_unavailable',
+      next: expect.not.stringContaining(secret),
+      message: expect.not.stringContaining(secret),
+    }),
+  )
 })
 
 test('never overwrites what is there', () => {

@@ -4,6 +4,7 @@ import {
   existsSync,
   fsyncSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -31,6 +32,7 @@ export interface StateFolder {
 /** Opens or makes the folder. @throws SallyportError when others can read what is in it */
 export function openStateFolder(directory: string): StateFolder {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
+  refuseForeign(directory, 'directory')
   // Others may at most pass through: the vault's own user has its folder in here.
   if ((statSync(directory).mode & 0o066) !== 0) chmodSync(directory, 0o700)
   const key = (name: string): string => keep(directory, name, /^[0-9a-f]{64}$/, () => randomBytes(32).toString('hex'))
@@ -49,6 +51,7 @@ function keep(directory: string, name: string, pattern: RegExp, make: () => stri
   if (!existsSync(path)) {
     makeWhole(directory, path, make())
   }
+  refuseForeign(path, 'file')
   if ((statSync(path).mode & 0o077) !== 0) {
     throw new SallyportError(
       'store_unavailable',
@@ -68,6 +71,19 @@ function keep(directory: string, name: string, pattern: RegExp, make: () => stri
     )
   }
   return text
+}
+
+/** Who made it beforehand knows what is in it, and who owns the folder can put another one in its place. */
+function refuseForeign(path: string, kind: 'directory' | 'file'): void {
+  const status = lstatSync(path)
+  const isOurs = process.getuid === undefined || status.uid === process.getuid()
+  if (isOurs && (kind === 'directory' || status.isFile())) return
+  throw new SallyportError(
+    'store_unavailable',
+    `${path} ${isOurs ? 'is no plain file' : 'belongs to another user of this machine'}.`,
+    'The gate did not start.',
+    'Find out who put it there; then start with a state folder of your own.',
+  )
 }
 
 /** Under its name it is there whole or not at all, whenever the power goes. */

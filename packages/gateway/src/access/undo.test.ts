@@ -1,10 +1,29 @@
 import { beforeEach, expect, test } from 'vitest'
-import { SallyportError, type Connector, type Restored, type Snapshot, type SnapshotReader, type Upstream, type Vault } from '@sallyport/core'
+import {
+  SallyportError,
+  type Connector,
+  type Restored,
+  type Snapshot,
+  type SnapshotReader,
+  type Upstream,
+  type Vault,
+} from '@sallyport/core'
 import { FakeClock, MemoryLog, MemoryVault, scriptConnector, sequentialRandomness } from '../../../../tests/fakes/ports.ts'
 import { openUndo, type UndoPorts } from './undo.ts'
 
 const snapshot: Snapshot = {
-  ...{ id: 'snapshot-1', kind: 'tables', upstream: 'orders-db', upstreamIdentity: 'system:1', digest: 'a'.repeat(64), madeAtMs: 0, rows: 3, bytes: 30, checksums: {}, retainUntilMs: 1 },
+  ...{
+    id: 'snapshot-1',
+    kind: 'tables',
+    upstream: 'orders-db',
+    upstreamIdentity: 'system:1',
+    digest: 'a'.repeat(64),
+    madeAtMs: 0,
+    rows: 3,
+    bytes: 30,
+    checksums: {},
+    retainUntilMs: 1,
+  },
 }
 const reader: SnapshotReader = { manifest: null, checksums: {}, read: async function* () {} }
 const restored: Restored = { rows: 3, tables: ['public.orders'], verified: true, note: '' }
@@ -29,7 +48,8 @@ beforeEach(() => {
     list: () => held.list(),
     newest: () => held.newest(),
     open: async (id) => {
-      if (id !== snapshot.id) throw new SallyportError('vault_unavailable', 'There is no such copy.', 'Nothing was read.', 'List them.')
+      if (id !== snapshot.id)
+        throw new SallyportError('vault_unavailable', 'There is no such copy.', 'Nothing was read.', 'List them.')
       return { ...reader, snapshot }
     },
   }
@@ -92,7 +112,10 @@ test('one that failed has an outcome, which tells our own reason and nothing of 
     throw new SallyportError('target_changed', 'Rows came since.', 'Nothing was restored.', 'Look at them.')
   }
   await expect(openUndo(ports)('snapshot-1', 'ada')).rejects.toMatchObject({ code: 'target_changed' })
-  expect(log.events.at(-1)).toMatchObject({ type: 'outcome', data: { result: 'failed', detail: 'target_changed: Rows came since.' } })
+  expect(log.events.at(-1)).toMatchObject({
+    type: 'outcome',
+    data: { result: 'failed', detail: 'target_changed: Rows came since.' },
+  })
   restore = async () => {
     throw new Error('password=hunter2')
   }

@@ -13,7 +13,14 @@ const nameShape = z
   .string()
   .max(64)
   .transform((name) => name.normalize('NFC').trim())
-  .refine((name) => /^[\p{L}\p{N}][\p{L}\p{N}\p{M} .'’_-]*$/u.test(name) && visibleLine(name) === name)
+  .refine((name) => /^[\p{L}\p{N}][\p{L}\p{N}\p{M} .'’_-]*$/u.test(name) && visibleLine(name) === name && !isMixed(name))
+
+/** Scripts whose letters pass for each other's: a Cyrillic а in a Latin name is a colleague's name to every reader, and another one to us. */
+function isMixed(name: string): boolean {
+  const alike = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u, /\p{Script=Armenian}/u, /\p{Script=Cherokee}/u]
+  return alike.filter((script) => script.test(name)).length > 1
+}
+
 const tokenShape = z.string().regex(/^[0-9a-f]{64}$/)
 const askShape = z.strictObject({ token: tokenShape, name: nameShape })
 const finishShape = z.strictObject({ token: tokenShape, name: nameShape, response: registrationShape })

@@ -1,5 +1,5 @@
 import type { Frame } from '@sallyport/console'
-import type { AccessRequest } from '@sallyport/core'
+import { drillAaguid, type AccessRequest } from '@sallyport/core'
 import type { Context, Hono } from 'hono'
 import type { Admitted } from './admission.ts'
 import { requirePerson, tooOften } from './admission.ts'
@@ -85,6 +85,13 @@ export async function verifySigner(
   challenge: string,
   purpose: { readonly [key: string]: string },
 ): Promise<Signature> {
+  const passkey = person.passkeys.find(({ credentialId }) => credentialId === assertion.id)
+  // A store that a drill wrote to, or that a drill is started on: virtual persons count in drills, and nobody else does there.
+  if (passkey !== undefined && (passkey.aaguid === drillAaguid) !== site.drill) {
+    const why = 'Virtual persons belong to drills, and drills to them.'
+    await refuseSignature(site, person, why, purpose)
+    throw new Refused(403, 'authentication_failed', why)
+  }
   const verified = await verifyAssertion(site.ports.people, person.passkeys, assertion, challenge, site.origin)
   switch (verified.result) {
     case 'verified':

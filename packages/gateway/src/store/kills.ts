@@ -17,11 +17,13 @@ export interface Kill {
 /** Kills outlive a restart: what was stopped stays stopped until a person releases it. */
 export interface KillStore {
   add(kill: Omit<Kill, 'id'>): Kill
-  /** Returns how many were in force and are released now. */
-  release(kind: KillKind, name: string, nowMs: number): number
+  /** Returns how many of those up to this id were in force and are released now. */
+  release(kind: KillKind, name: string, nowMs: number, upToId: number): number
   inForce(): readonly Kill[]
   /** Approvals given before a kill do not outlive it. Returns how many open grants are void now. */
   voidGrants(kind: KillKind, name: string): number
+  /** Nor do questions that are open, with what people have said to them so far. Returns how many are ended now. */
+  cancelRequests(kind: KillKind, name: string): number
 }
 
 const killRow = z.object({
@@ -43,11 +45,11 @@ export function openKills(database: DatabaseSync): KillStore {
         .get(kill.kind, kill.name, kill.reason, kill.by, kill.atMs)
       return killRow.parse(row)
     },
-    release: (kind, name, nowMs) =>
+    release: (kind, name, nowMs, upToId) =>
       Number(
         database
-          .prepare('UPDATE kills SET releasedAtMs = ? WHERE kind = ? AND name = ? AND releasedAtMs IS NULL')
-          .run(nowMs, kind, name).changes,
+          .prepare('UPDATE kills SET releasedAtMs = ? WHERE kind = ? AND name = ? AND id <= ? AND releasedAtMs IS NULL')
+          .run(nowMs, kind, name, upToId).changes,
       ),
     voidGrants: (kind, name) =>
       Number(
@@ -57,6 +59,16 @@ export function openKills(database: DatabaseSync): KillStore {
                ?1 = 'all' OR (?1 = 'agent' AND agent = ?2) OR (?1 = 'upstream' AND upstream = ?2)
                OR (?1 = 'owner' AND request IN (SELECT id FROM requests WHERE question ->> '$.subject.owner' = ?2))
                OR (?1 = 'session' AND request IN (SELECT id FROM requests WHERE session = ?2)))`,
+          )
+          .run(kind, name).changes,
+      ),
+    cancelRequests: (kind, name) =>
+      Number(
+        database
+          .prepare(
+            `UPDATE requests SET state = 'cancelled', endedBy = 'the kill switch' WHERE state = 'pending' AND (
+               ?1 = 'all' OR (?1 = 'agent' AND agent = ?2) OR (?1 = 'session' AND session = ?2)
+               OR (?1 = 'owner' AND question ->> '$.subject.owner' = ?2) OR (?1 = 'upstream' AND question ->> '$.upstream' = ?2))`,
           )
           .run(kind, name).changes,
       ),

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { isSamePerson } from '@sallyport/core'
 import { z } from 'zod'
 import { transact } from './database.ts'
 
@@ -77,10 +78,6 @@ function findLink(database: DatabaseSync, tokenSha256: string): StoredLink | nul
   return row === undefined ? null : link.parse(JSON.parse(String(row['body'])))
 }
 
-function foldName(name: string): string {
-  return name.normalize('NFKC').trim().toLowerCase()
-}
-
 function enrol(
   database: DatabaseSync,
   newcomer: StoredPerson,
@@ -94,7 +91,7 @@ function enrol(
     if (found.invitedBy === null && others.length > 0) return 'not_first'
     const credentials = new Set(others.flatMap(({ passkeys }) => passkeys.map(({ credentialId }) => credentialId)))
     if (newcomer.passkeys.some(({ credentialId }) => credentials.has(credentialId))) return 'taken'
-    if (others.some(({ name }) => foldName(name) === foldName(newcomer.name))) return 'taken'
+    if (others.some(({ name }) => isSamePerson(name, newcomer.name))) return 'taken'
     database.prepare('INSERT INTO people (name, body) VALUES (?, ?)').run(newcomer.name, JSON.stringify(newcomer))
     database
       .prepare('UPDATE links SET body = ? WHERE tokenSha256 = ?')

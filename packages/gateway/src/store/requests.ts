@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { AccessRequest, Approval, Grant, Requests } from '@sallyport/core'
+import { foldPerson, type AccessRequest, type Approval, type Grant, type Requests } from '@sallyport/core'
 import { transact } from './database.ts'
 import { readGrant, readRequest } from './row.ts'
 
@@ -28,8 +28,12 @@ export function openRequests(database: DatabaseSync): Requests {
       const rows = database.prepare('SELECT * FROM requests ORDER BY createdAtMs DESC LIMIT ?').all(listMax)
       return rows.map((row) => withApprovals(database, row, String(row['id'])))
     },
-    countPending: async (agent) =>
-      Number(database.prepare("SELECT count(*) AS n FROM requests WHERE agent = ? AND state = 'pending'").get(agent)?.['n'] ?? 0),
+    countPending: async (agent, nowMs) =>
+      Number(
+        database
+          .prepare("SELECT count(*) AS n FROM requests WHERE agent = ? AND state = 'pending' AND expiresAtMs > ?")
+          .get(agent, nowMs)?.['n'] ?? Number.MAX_SAFE_INTEGER,
+      ),
     addApproval: async (id, approval) => addApproval(database, id, approval),
     end: async (id, from, to, by) => {
       const ended = endRequest(database, id, from, to, by)
@@ -125,11 +129,10 @@ function addApproval(database: DatabaseSync, id: string, approval: Approval): bo
   return transact(database, () => {
     const row = database.prepare('SELECT state FROM requests WHERE id = ?').get(id)
     if (row?.['state'] !== 'pending') return false
-    const key = approval.person.normalize('NFKC').trim().toLowerCase()
     return (
       database
         .prepare('INSERT INTO approvals (request, personKey, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
-        .run(id, key, JSON.stringify(approval)).changes === 1
+        .run(id, foldPerson(approval.person), JSON.stringify(approval)).changes === 1
     )
   })
 }

@@ -22,7 +22,7 @@ const asked = z.object({
   dependants: z.array(z.string()),
 })
 
-export const questionSchema: z.ZodType<Question> = z.object({
+const questionSchema: z.ZodType<Question> = z.object({
   digest: z.string(),
   subject: z.object({ agent: z.string(), owner: z.string() }),
   protocol: z.string(),
@@ -39,7 +39,7 @@ export const questionSchema: z.ZodType<Question> = z.object({
   policyHash: z.string(),
 })
 
-export const approvalSchema: z.ZodType<Approval> = z.object({
+const approvalSchema: z.ZodType<Approval> = z.object({
   person: z.string(),
   verdict: z.enum(['approve', 'reject']),
   atMs: z.number(),

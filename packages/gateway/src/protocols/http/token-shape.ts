@@ -118,20 +118,36 @@ const secretNames = new Set(
     'passphrase pwd auth authorization authentication credential credentials jwt bearer signature sig sas oauth sessionid sessid session pat'
   ).split(' '),
 )
-/** Not a credential though its name has the word: places in a list, marks against forgery and repetition. */
-const harmlessNames = /(page|next|previous|continuation|cursor|sync|marker|pagination|start|resume|idempotency|csrf|xsrf|cancel|count|limit|max|type|kind|uri|url|name|method|mode|provider)/
+/** About a credential, and none itself. */
+const aboutEndings = new Set('id ids name names type kind count limit max url uri method mode provider policy'.split(' '))
+const harmlessStarts = new Set('max csrf xsrf idempotency'.split(' '))
+/** A token that is a place in a list. */
+const placeWords = new Set('page next previous prev continuation cursor sync marker pagination start resume cancel'.split(' '))
+
+const nameBytesMax = 128
+const namesKept = 2_000
+const judged = new Map<string, boolean>()
 
 /** Whether a header, parameter or key of this name is meant for a credential: `X-API-Key`, `access_token`, `clientSecret`. */
 export function isSecretName(name: string): boolean {
-  if (name.length > 128) return false
+  if (name.length > nameBytesMax) return false
+  const known = judged.get(name)
+  if (known !== undefined) return known
+  if (judged.size >= namesKept) judged.clear()
+  const secret = judgeName(name)
+  judged.set(name, secret)
+  return secret
+}
+
+function judgeName(name: string): boolean {
   const spread = name.replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2').toLowerCase()
   const parts: readonly string[] = spread.match(words) ?? []
   if (parts.length === 0) return false
   const joined = parts.join('')
   if (secretNames.has(joined)) return true
-  if (harmlessNames.test(joined)) return false
+  const [first = ''] = parts
   const last = parts.at(-1) ?? ''
-  if (last === 'id' || last === 'ids') return false
+  if (aboutEndings.has(last) || harmlessStarts.has(first) || (last === 'token' && placeWords.has(parts.at(-2) ?? ''))) return false
   const lastTwo = parts.slice(-2).join('')
   return secretNames.has(last) || secretNames.has(lastTwo) || parts.includes('token') || parts.includes('secret')
 }

@@ -1,5 +1,5 @@
 import { connect as connectPlain, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls'
 import { SallyportError } from '@sallyport/core'
 import type { Origin } from '../../protocols/http/origin.ts'
 import { Connection } from './connection.ts'
@@ -29,12 +29,15 @@ export class Pool {
   readonly #filter: CredentialFilter
   readonly #idle = new Map<string, Connection[]>()
   readonly #all = new Map<Connection, string>()
+  /** Made once: reading the authorities takes longer than a handshake. */
+  readonly #context: SecureContext
   #opening = 0
   #ticket: Buffer | undefined
 
   constructor(route: Route, filter: CredentialFilter) {
     this.#route = route
     this.#filter = filter
+    this.#context = createSecureContext({ minVersion: 'TLSv1.2', ...(route.authorities === null ? {} : { ca: route.authorities }) })
   }
 
   /** An idle connection now, or a new one soon. */
@@ -64,7 +67,7 @@ export class Pool {
   }
 
   #dial(signal: AbortSignal): Promise<Socket> {
-    const { origin, dial, authorities, connectTimeoutMs } = this.#route
+    const { origin, dial, connectTimeoutMs } = this.#route
     const { host, port } = dial ?? origin
     return new Promise((resolve, reject) => {
       const isTls = origin.scheme === 'https'
@@ -75,9 +78,8 @@ export class Pool {
             servername: origin.host,
             // Said, since an environment variable can change what is left unsaid.
             rejectUnauthorized: true,
-            minVersion: 'TLSv1.2',
+            secureContext: this.#context,
             ALPNProtocols: ['http/1.1'],
-            ...(authorities === null ? {} : { ca: authorities }),
             ...(this.#ticket === undefined ? {} : { session: this.#ticket }),
           })
         : connectPlain({ host, port })

@@ -1,0 +1,91 @@
+import type { SqlChannel } from '@sallyport/core'
+import { z } from 'zod'
+import { oidSchema } from './catalog-name.ts'
+import { readJson } from './catalog-query.ts'
+import { textArray, type WrittenName } from './resolve-name.ts'
+
+const definitionSchema = z.object({
+  type: z.enum(['view', 'function']),
+  oid: oidSchema,
+  schema: z.string(),
+  name: z.string(),
+  definition: z.string(),
+})
+/** A view or a function as SQL that would make it. */
+export type Definition = z.infer<typeof definitionSchema>
+
+const namedSchema = z.object({
+  /** Functions that are neither the server's nor an extension's, by names that a text takes for the server's own or for columns. */
+  functions: z.array(z.string()),
+  operators: z.array(z.string()),
+  /** Whether an operator `=` stands outside the server's and the extensions'. */
+  equals: z.boolean(),
+  views: z.array(definitionSchema),
+})
+export type Named = z.infer<typeof namedSchema>
+
+export interface Wanted {
+  readonly builtins: readonly string[]
+  readonly fields: readonly string[]
+  readonly operators: readonly string[]
+  readonly relations: readonly string[]
+}
+
+const catalog = `'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid`
+
+function notOfExtension(table: string, oid: string): string {
+  return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.${table}'::pg_catalog.regclass::pg_catalog.oid
+    AND d.objid OPERATOR(pg_catalog.=) ${oid} AND d.deptype OPERATOR(pg_catalog.=) 'e'::pg_catalog."char")`
+}
+
+/**
+ * What a label says is not believed of a name in disguise, but that it changes nothing is: a STABLE function may run no writing statement itself, and
+ * whatever defines one that calls another was judged by its body.
+ */
+const mayChange = `(p.provolatile OPERATOR(pg_catalog.=) 'v'::pg_catalog."char" OR p.prosecdef)`
+
+/** Names → code that stands behind them, in whatever schema: which of them the search path means is not asked. */
+export function readNamed(channel: SqlChannel, { builtins, fields, operators, relations }: Wanted): Promise<Named> {
+  return readJson(
+    channel,
+    namedSchema,
+    `SELECT pg_catalog.json_build_object(
+      'functions', (SELECT COALESCE(pg_catalog.json_agg(DISTINCT p.proname), '[]') FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace OPERATOR(pg_catalog.<>) ${catalog} AND ${mayChange} AND ${notOfExtension('pg_proc', 'p.oid')}
+          AND (p.proname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.name[]) OR (p.proname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[])
+            AND p.pronargs OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND EXISTS (SELECT FROM pg_catalog.pg_type t
+              WHERE t.oid OPERATOR(pg_catalog.=) p.proargtypes[0] AND t.typtype OPERATOR(pg_catalog.=) ANY ('{c,d,p}'::pg_catalog."char"[]))))),
+      'operators', (SELECT COALESCE(pg_catalog.json_agg(DISTINCT o.oprname), '[]') FROM pg_catalog.pg_operator o
+        JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) o.oprcode::pg_catalog.oid
+        WHERE o.oprnamespace OPERATOR(pg_catalog.<>) ${catalog} AND ${mayChange} AND ${notOfExtension('pg_operator', 'o.oid')}
+          AND o.oprname OPERATOR(pg_catalog.=) ANY ($3::pg_catalog.name[])),
+      'equals', EXISTS (SELECT FROM pg_catalog.pg_operator o WHERE o.oprnamespace OPERATOR(pg_catalog.<>) ${catalog}
+          AND o.oprname OPERATOR(pg_catalog.=) '='::pg_catalog.name AND ${notOfExtension('pg_operator', 'o.oid')}),
+      'views', (SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('type', 'view', 'oid', c.oid::pg_catalog.text, 'schema', n.nspname,
+            'name', c.relname, 'definition', pg_catalog.pg_get_viewdef(c.oid))), '[]') FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+        WHERE c.relname OPERATOR(pg_catalog.=) ANY ($4::pg_catalog.name[]) AND c.relkind OPERATOR(pg_catalog.=) 'v'::pg_catalog."char"
+          AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{pg_catalog,information_schema}'::pg_catalog.name[]) AND ${notOfExtension('pg_class', 'c.oid')}))::pg_catalog.text`,
+    [builtins, fields, operators, relations].map(textArray),
+  )
+}
+
+/** Functions by name, with what PostgreSQL says would define them. Aggregates have no such text: their parts were judged when they were put together. */
+export function readFunctions(channel: SqlChannel, names: readonly WrittenName[]): Promise<readonly Definition[]> {
+  return readJson(
+    channel,
+    z.array(definitionSchema),
+    `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('type', 'function', 'oid', p.oid::pg_catalog.text, 'schema', n.nspname,
+       'name', p.proname, 'definition', pg_catalog.pg_get_functiondef(p.oid)) ORDER BY p.oid), '[]')::pg_catalog.text
+     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+     WHERE p.prokind OPERATOR(pg_catalog.<>) 'a'::pg_catalog."char" AND p.pronamespace OPERATOR(pg_catalog.<>) ${catalog} AND ${notOfExtension('pg_proc', 'p.oid')}
+       AND EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) w(schema, name)
+         WHERE w.name::pg_catalog.name OPERATOR(pg_catalog.=) p.proname
+           AND (w.schema OPERATOR(pg_catalog.=) '' OR w.schema::pg_catalog.name OPERATOR(pg_catalog.=) n.nspname))`,
+    [textArray(names.map(({ schema }) => schema ?? '')), textArray(names.map(({ name }) => name))],
+  )
+}
+
+export function readRoles(channel: SqlChannel): Promise<readonly string[]> {
+  return readJson(channel, z.array(z.string()), `SELECT COALESCE(pg_catalog.json_agg(r.rolname), '[]')::pg_catalog.text FROM pg_catalog.pg_roles r`)
+}

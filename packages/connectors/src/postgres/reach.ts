@@ -1,0 +1,190 @@
+import { hash } from 'node:crypto'
+import { SallyportError, severity, type Operation, type Resource, type SqlAccess, type Upstream } from '@sallyport/core'
+import { z } from 'zod'
+import { parseShownName } from './catalog-name.ts'
+import { sqlAccess } from './catalog-query.ts'
+import { describe } from './describe.ts'
+import { readFunctions, readNamed, readRoles, type Definition, type Named } from './reach-catalog.ts'
+import { lowerByFunctions } from './resolve-function.ts'
+
+/** Views in views, functions in functions; and how many of them one request may lead to. */
+const depthMax = 8
+const definitionsMax = 100
+
+const namesSchema = z.array(z.string()).catch([])
+
+/** What one statement leads to that its text does not show. */
+interface Found {
+  readonly why: string | null
+  readonly kind: 'escalate' | 'destroy' | 'unknown' | null
+}
+
+interface Walk {
+  readonly access: SqlAccess
+  readonly seen: Set<string>
+  /** Every definition that was read: an approval is void when one of them changes. */
+  readonly resources: Resource[]
+}
+
+/**
+ * A text is judged by its words, and words mean what the catalog says: a view runs its query, an operator its function, an overload stands before the
+ * server's own function, a definition calls what it names. Each is looked up and read by the same describer; impact is only ever raised.
+ */
+export async function reach(operations: readonly Operation[], upstream: Upstream): Promise<readonly Operation[]> {
+  const access = sqlAccess(upstream)
+  const walk: Walk = { access, seen: new Set(), resources: [] }
+  const named = await look(operations, walk)
+  const out: Operation[] = []
+  for (const operation of operations) {
+    const found = await judge(operation, named, walk)
+    out.push(raise(withoutKey(operation, named), found))
+  }
+  if (walk.resources.length === 0) return out
+  return out.map((operation) => (operation.impact.kind === 'read' ? operation : { ...operation, resources: [...operation.resources, ...walk.resources] }))
+}
+
+function listed(operation: Operation, key: string): readonly string[] {
+  return namesSchema.parse(operation.context[key])
+}
+
+function look(operations: readonly Operation[], { access }: Walk): Promise<Named> {
+  const all = (key: string): readonly string[] => [...new Set(operations.flatMap((operation) => listed(operation, key)))]
+  return either(access, (channel) =>
+    readNamed(channel, {
+      builtins: all('builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
+      fields: all('fields'),
+      operators: all('operators'),
+      relations: all('relations').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
+    }),
+  )
+}
+
+/** The session knows its own uncommitted objects; where it can't be asked (mid-batch, or in a failed transaction), the catalog as others see it. */
+async function either<Out>(access: SqlAccess, ask: (channel: SqlAccess['session']) => Promise<Out>): Promise<Out> {
+  try {
+    return await ask(access.session)
+  } catch (error) {
+    if (!(error instanceof SallyportError)) throw error
+    return ask(access.protect)
+  }
+}
+
+async function judge(operation: Operation, named: Named, walk: Walk): Promise<Found> {
+  const functions = listed(operation, 'functions')
+  if (operation.impact.kind === 'unknown') {
+    // Nothing worse can be found; but what is approved by name must still be the same when it runs.
+    await followFunctions(functions, walk, 0)
+    return nothing
+  }
+  if (operation.context['overwrites'] === true) return { kind: 'unknown', why: 'it overwrites rows by a key that can not be looked up here' }
+  if (operation.context['unbounded'] === true) return { kind: 'destroy', why: 'a query chooses the rows whose values are overwritten' }
+  const shadow = await shadowSchema(operation, walk)
+  if (shadow !== null) return shadow
+  const code = disguised(operation, named)
+  if (code !== null) return code
+  if (operation.impact.kind !== 'read') return followFunctions(functions, walk, 0)
+  return followViews(operation, named, walk, 0)
+}
+
+const nothing: Found = { kind: null, why: null }
+
+/** Code that runs under the name of something harmless. */
+function disguised(operation: Operation, named: Named): Found | null {
+  const names = new Set([...listed(operation, 'builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []), ...listed(operation, 'fields')])
+  const overload = named.functions.find((name) => names.has(name))
+  if (overload !== undefined) return { kind: 'unknown', why: `this database has a function ${overload} of its own, which it may call` }
+  const own = new Set(listed(operation, 'operators'))
+  const operator = named.operators.find((name) => own.has(name))
+  return operator === undefined ? null : { kind: 'unknown', why: `this database has an operator ${operator} of its own, which calls a function` }
+}
+
+/** The search path begins with the schema that is named like the role: whoever makes it stands before every unqualified name. */
+async function shadowSchema(operation: Operation, { access }: Walk): Promise<Found | null> {
+  if (operation.action !== 'postgres.create_schema' && operation.action !== 'postgres.rename_schema') return null
+  const roles = await either(access, readRoles)
+  const names = [...operation.resources.map(({ name }) => parseShownName(name)?.at(-1) ?? name), z.string().catch('').parse(operation.context['newName'])]
+  const role = names.find((name) => roles.includes(name))
+  return role === undefined ? null : { kind: 'escalate', why: `a schema named like the role ${role} comes first in its search path: unqualified names will mean other things` }
+}
+
+async function followViews(operation: Operation, named: Named, walk: Walk, depth: number): Promise<Found> {
+  const wanted = listed(operation, 'relations').map((shown) => parseShownName(shown))
+  for (const view of named.views) {
+    const isNamed = wanted.some((parts) => parts?.at(-1) === view.name && (parts.at(-2) ?? view.schema) === view.schema)
+    if (!isNamed) continue
+    const found = await readView(view, walk, depth)
+    if (found.kind !== null) return { kind: found.kind, why: `reads the view ${view.schema}.${view.name}, which ${found.why ?? ''}` }
+  }
+  return nothing
+}
+
+async function readView(view: Definition, walk: Walk, depth: number): Promise<Found> {
+  if (!enter(view, walk)) return nothing
+  if (depth >= depthMax || walk.seen.size > definitionsMax) return tooFar
+  const described = await describe({ sql: view.definition })
+  const inner = await look(described, walk)
+  for (const one of described) {
+    const operation = await either(walk.access, (channel) => lowerByFunctions(channel, one))
+    const { kind } = operation.impact
+    if (kind !== 'read') return { kind: kind === 'unknown' || kind === 'escalate' ? kind : 'unknown', why: operation.why }
+    const found = disguised(operation, inner) ?? (await followViews(operation, inner, walk, depth + 1))
+    if (found.kind !== null) return found
+  }
+  return nothing
+}
+
+/** Functions that a definition calls, or that stand in what is not to be read but asked about: their bodies, and those that these call. */
+async function followFunctions(shown: readonly string[], walk: Walk, depth: number): Promise<Found> {
+  const names = shown.map((name) => parseShownName(name))
+  const functions = names.filter((parts) => parts !== null && parts.length <= 2)
+  if (functions.length === 0) return shown.length === 0 ? nothing : { kind: 'unknown', why: `calls ${shown[0]?.slice(0, 80) ?? ''}, of which nothing is known` }
+  if (depth >= depthMax || walk.seen.size > definitionsMax) return tooFar
+  const definitions = await either(walk.access, (channel) =>
+    readFunctions(
+      channel,
+      functions.map((parts) => ({ schema: parts?.at(-2) ?? null, name: parts?.at(-1) ?? '' })),
+    ),
+  )
+  let worst = nothing
+  for (const definition of definitions) {
+    const found = await readFunction(definition, walk, depth)
+    if (worst.kind === null) worst = found
+  }
+  return worst
+}
+
+async function readFunction(definition: Definition, walk: Walk, depth: number): Promise<Found> {
+  if (!enter(definition, walk)) return nothing
+  const why = (what: string): string => `it calls ${definition.schema}.${definition.name}, which ${what}`
+  for (const operation of await describe({ sql: definition.definition })) {
+    const { kind } = operation.impact
+    if (severity(kind) > severity('write')) return { kind: 'unknown', why: why(operation.why) }
+    if (operation.context['overwrites'] === true) return { kind: 'unknown', why: why('overwrites rows') }
+    const inner = await followFunctions(listed(operation, 'functions'), walk, depth + 1)
+    if (inner.kind !== null) return inner
+  }
+  return nothing
+}
+
+const tooFar: Found = { kind: 'unknown', why: 'it leads through more definitions than this gate reads' }
+
+/** False when it was read before. */
+function enter(definition: Definition, { seen, resources }: Walk): boolean {
+  const key = `${definition.type} ${definition.oid}`
+  if (seen.has(key)) return false
+  seen.add(key)
+  const { type, schema, name, oid } = definition
+  resources.push({ type, name: `${schema}.${name}`, identity: oid, schemaHash: hash('sha256', definition.definition, 'hex') })
+  return true
+}
+
+function raise(operation: Operation, { kind, why }: Found): Operation {
+  if (kind === null || severity(operation.impact.kind) >= severity(kind)) return operation
+  return { ...operation, impact: { ...operation.impact, kind, reversible: kind === 'escalate' }, why: `${operation.why}; ${why ?? ''}` }
+}
+
+/** An operator `=` of somebody's own may hold for every row, whatever index there is. */
+function withoutKey(operation: Operation, { equals }: Named): Operation {
+  if (!equals || listed(operation, 'keyEquality').length === 0) return operation
+  return { ...operation, context: { ...operation.context, keyEquality: [], foldable: false } }
+}
