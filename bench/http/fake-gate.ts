@@ -7,7 +7,13 @@ import { FakeGate } from '../../tests/fakes/govern.ts'
 
 /** The protocol alone, with a govern that clears at once: the floor of the gate's own cost. Prints port, agent, handle and authority. */
 const { values } = parseArgs({
-  options: { port: { type: 'string' }, host: { type: 'string' }, folder: { type: 'string' }, trust: { type: 'string' }, recall: { type: 'boolean', default: false } },
+  options: {
+    port: { type: 'string' },
+    host: { type: 'string' },
+    folder: { type: 'string' },
+    trust: { type: 'string' },
+    recall: { type: 'boolean', default: false },
+  },
 })
 const fake = new FakeGate({ decide: () => ({ kind: 'read' }), recall: values.recall ? 'reads' : 'never', forgetful: true })
 const handle = fake.issue('bench')

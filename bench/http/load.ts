@@ -73,7 +73,12 @@ function ask(socket: TLSSocket, host: string): Promise<void> {
 
 async function open(path: Path, host: string): Promise<TLSSocket> {
   const under = path.connect === null ? null : await openTunnel(path, path.connect)
-  const socket = connect({ ...(under === null ? { host: '127.0.0.1', port: path.port } : { socket: under }), servername: host, ca: path.authority, ALPNProtocols: ['http/1.1'] })
+  const socket = connect({
+    ...(under === null ? { host: '127.0.0.1', port: path.port } : { socket: under }),
+    servername: host,
+    ca: path.authority,
+    ALPNProtocols: ['http/1.1'],
+  })
   socket.setNoDelay(true)
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', () => resolve())

@@ -8,7 +8,9 @@ import { openAuthority } from '../../packages/gateway/src/authority/index.ts'
  * Interception written by hand, with nothing in it but itself: CONNECT, TLS ended, one header added, an own keep-alive pool upstream, the answer
  * passed on. It trusts every byte. What any interception in this runtime costs before it does anything.
  */
-const { values } = parseArgs({ options: { port: { type: 'string' }, host: { type: 'string' }, folder: { type: 'string' }, trust: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { port: { type: 'string' }, host: { type: 'string' }, folder: { type: 'string' }, trust: { type: 'string' } },
+})
 const host = values.host ?? ''
 const authority = await openAuthority(values.folder ?? '', { nowMs: () => Date.now() })
 const leaf = await authority.issue(host)
@@ -58,6 +60,11 @@ const front = createServer({ noDelay: true }, (socket: Socket) => {
 })
 front.listen(0, '127.0.0.1', () => {
   const address = front.address()
-  console.log(JSON.stringify({ port: typeof address === 'object' && address !== null ? address.port : 0, authority: authority.certificate }))
+  console.log(
+    JSON.stringify({
+      port: typeof address === 'object' && address !== null ? address.port : 0,
+      authority: authority.certificate,
+    }),
+  )
 })
 process.once('SIGTERM', () => process.exit(0))

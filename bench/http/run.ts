@@ -27,7 +27,10 @@ const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-http-'))
 const trust = join(folder, 'world.pem')
 const started: ChildProcess[] = []
 
-async function startProcess(script: string, ...args: readonly string[]): Promise<z.infer<typeof ready> & { readonly pid: number | null }> {
+async function startProcess(
+  script: string,
+  ...args: readonly string[]
+): Promise<z.infer<typeof ready> & { readonly pid: number | null }> {
   const child = spawn(process.execPath, [script, '--host', host, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   started.push(child)
   const line = await new Promise<string>((resolve, reject) => {
@@ -38,7 +41,10 @@ async function startProcess(script: string, ...args: readonly string[]): Promise
 }
 
 function connectHead(agent: string | undefined, handle: string | undefined): string {
-  const basic = agent === undefined || handle === undefined ? '' : `Proxy-Authorization: Basic ${Buffer.from(`${agent}:${handle}`).toString('base64')}\r\n`
+  const basic =
+    agent === undefined || handle === undefined
+      ? ''
+      : `Proxy-Authorization: Basic ${Buffer.from(`${agent}:${handle}`).toString('base64')}\r\n`
   return `CONNECT ${host}:443 HTTP/1.1\r\nHost: ${host}:443\r\n${basic}\r\n`
 }
 
@@ -78,7 +84,13 @@ async function measure(round: number, mode: string, path: Path, seconds: number)
   const load = mode === 'keep-alive' ? loadKept : loadNew
   const done = await load(path, host, Number(values.connections), seconds)
   const used = cpuSeconds(path.pid) - before
-  return { round, mode, path: path.name, perSecond: done.requests / done.seconds, cpuMicroseconds: path.pid === null ? null : (used * 1e6) / done.requests }
+  return {
+    round,
+    mode,
+    path: path.name,
+    perSecond: done.requests / done.seconds,
+    cpuMicroseconds: path.pid === null ? null : (used * 1e6) / done.requests,
+  }
 }
 
 function median(numbers: readonly number[]): number {
@@ -88,13 +100,16 @@ function median(numbers: readonly number[]): number {
 
 function report(cells: readonly Cell[], paths: readonly Path[]): void {
   for (const [mode, found] of Map.groupBy(cells, (cell) => cell.mode)) {
-    const of = (name: string, value: (cell: Cell) => number): number => median(found.filter(({ path }) => path === name).map(value))
+    const of = (name: string, value: (cell: Cell) => number): number =>
+      median(found.filter(({ path }) => path === name).map(value))
     const direct = of('direct', (cell) => cell.perSecond)
     console.log(`\n${mode}, ${values.connections} connections, median of ${values.rounds}`)
     for (const { name, pid } of paths) {
       const perSecond = of(name, (cell) => cell.perSecond)
       const cpu = pid === null ? '' : `, ${of(name, (cell) => cell.cpuMicroseconds ?? 0).toFixed(0)} µs CPU a request`
-      console.log(`  ${name.padEnd(16)} ${perSecond.toFixed(0).padStart(7)}/s   ${(perSecond / direct).toFixed(2)} of direct${cpu}`)
+      console.log(
+        `  ${name.padEnd(16)} ${perSecond.toFixed(0).padStart(7)}/s   ${(perSecond / direct).toFixed(2)} of direct${cpu}`,
+      )
     }
   }
 }
@@ -108,7 +123,8 @@ try {
   for (let round = 1; round <= Number(values.rounds); round += 1)
     for (const mode of modes) for (const path of paths) cells.push(await measure(round, mode, path, Number(values.seconds)))
   report(cells, paths)
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ command: process.argv.slice(1), cells }, null, 1)}\n`)
+  if (values.json !== undefined)
+    writeFileSync(values.json, `${JSON.stringify({ command: process.argv.slice(1), cells }, null, 1)}\n`)
 } finally {
   for (const child of started) child.kill('SIGTERM')
   rmSync(folder, { recursive: true, force: true })

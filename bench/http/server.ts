@@ -21,6 +21,11 @@ const server = createServer({ key: leaf.key, cert: leaf.certificate }, (socket) 
 })
 server.listen(0, '127.0.0.1', () => {
   const address = server.address()
-  console.log(JSON.stringify({ port: typeof address === 'object' && address !== null ? address.port : 0, authority: authority.certificate }))
+  console.log(
+    JSON.stringify({
+      port: typeof address === 'object' && address !== null ? address.port : 0,
+      authority: authority.certificate,
+    }),
+  )
 })
 process.once('SIGTERM', () => process.exit(0))

@@ -65,7 +65,13 @@ export class Authority {
   readonly #leafKey: string
   readonly #leaves = new Map<string, Promise<IssuedLeaf>>()
 
-  private constructor(certificate: string, signingKey: webcrypto.CryptoKey, leafKeys: webcrypto.CryptoKeyPair, leafKey: string, time: AuthorityTime) {
+  private constructor(
+    certificate: string,
+    signingKey: webcrypto.CryptoKey,
+    leafKeys: webcrypto.CryptoKeyPair,
+    leafKey: string,
+    time: AuthorityTime,
+  ) {
     this.certificate = certificate
     this.#signer = new X509Certificate(certificate)
     this.#signingKey = signingKey
@@ -95,7 +101,12 @@ export class Authority {
     const nowMs = this.#time.nowMs()
     const untilMs = Math.min(nowMs + leafMs, this.#signer.notAfter.getTime())
     if (untilMs <= nowMs)
-      throw new SallyportError('internal', "The gate's certificate authority has expired.", 'The connection was not opened.', 'Restart the gate: it makes a new one.')
+      throw new SallyportError(
+        'internal',
+        "The gate's certificate authority has expired.",
+        'The connection was not opened.',
+        'Restart the gate: it makes a new one.',
+      )
     const certificate = await X509CertificateGenerator.create({
       serialNumber: makeSerial(),
       subject: 'CN=Sallyport intercepted host',

@@ -3,7 +3,17 @@ import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { basicOf, governedHost, otherHost, plainHost, readAnswer, realSecret, startHttpGate, type HttpGate, type RawAnswer } from '../../../../../tests/fakes/http-gate.ts'
+import {
+  basicOf,
+  governedHost,
+  otherHost,
+  plainHost,
+  readAnswer,
+  realSecret,
+  startHttpGate,
+  type HttpGate,
+  type RawAnswer,
+} from '../../../../../tests/fakes/http-gate.ts'
 import { jsonAnswer, type HttpStandIn } from '../../../../../tests/fakes/http-upstream.ts'
 
 /** Each attack ends in one of two ways: the upstream got exactly the bytes that were decided, or it got nothing. */
@@ -25,7 +35,10 @@ beforeEach(() => {
 const host = `Host: ${governedHost}\r\n`
 const json = 'Content-Type: application/json\r\n'
 const post = (headers: string, body: string | Buffer, target = '/graphql/v2'): Buffer =>
-  Buffer.concat([Buffer.from(`POST ${target} HTTP/1.1\r\n${host}${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n`, 'latin1'), Buffer.from(body)])
+  Buffer.concat([
+    Buffer.from(`POST ${target} HTTP/1.1\r\n${host}${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n`, 'latin1'),
+    Buffer.from(body),
+  ])
 
 function withoutCredential(bytes: Buffer): Buffer {
   const line = Buffer.from(`authorization: Bearer ${realSecret}\r\n`)
@@ -36,7 +49,10 @@ function withoutCredential(bytes: Buffer): Buffer {
 
 /** Every byte that arrived belongs to a request that was decided. */
 function expectDecidedOrNothing(standIn: HttpStandIn): void {
-  expect(Buffer.concat(standIn.bytes).equals(Buffer.concat(standIn.received.map(({ bytes }) => bytes))), 'nothing but whole requests').toBe(true)
+  expect(
+    Buffer.concat(standIn.bytes).equals(Buffer.concat(standIn.received.map(({ bytes }) => bytes))),
+    'nothing but whole requests',
+  ).toBe(true)
   const decided = gate.fake.asked.map(({ payload }) => payload.bytesSha256)
   for (const { bytes } of standIn.received) expect(decided).toContain(hash('sha256', withoutCredential(bytes), 'hex'))
 }
@@ -68,14 +84,38 @@ describe('inside a tunnel: refused, and nothing arrives', () => {
     ['Content-Length with a sign', 400, `POST /v1/x HTTP/1.1\r\n${host}Content-Length: +1\r\n\r\nx`],
     ['Content-Length in hex', 400, `POST /v1/x HTTP/1.1\r\n${host}Content-Length: 0x1\r\n\r\nx`],
     ['Content-Length with leading zeros', 400, `POST /v1/x HTTP/1.1\r\n${host}Content-Length: 01\r\n\r\nx`],
-    ['Content-Length and Transfer-Encoding', 400, `POST /v1/x HTTP/1.1\r\n${host}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
+    [
+      'Content-Length and Transfer-Encoding',
+      400,
+      `POST /v1/x HTTP/1.1\r\n${host}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
     ['Transfer-Encoding that is no chunked', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`],
-    ['Transfer-Encoding: identity, chunked', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n`],
+    [
+      'Transfer-Encoding: identity, chunked',
+      400,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n`,
+    ],
     ['Transfer-Encoding: gzip, chunked', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`],
-    ['Transfer-Encoding: chunked, identity', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n`],
-    ['Transfer-Encoding twice', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
-    ['Transfer-Encoding with a blank before the colon', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`],
-    ['Transfer-Encoding after a vertical tab', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n`],
+    [
+      'Transfer-Encoding: chunked, identity',
+      400,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n`,
+    ],
+    [
+      'Transfer-Encoding twice',
+      400,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    [
+      'Transfer-Encoding with a blank before the colon',
+      400,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`,
+    ],
+    [
+      'Transfer-Encoding after a vertical tab',
+      400,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n`,
+    ],
     ['a folded header', 400, get('X-Fold: a\r\n b\r\n')],
     ['a folded Transfer-Encoding', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n`],
     ['a zero byte in a header', 400, get('X-A: a\0b\r\n')],
@@ -91,7 +131,11 @@ describe('inside a tunnel: refused, and nothing arrives', () => {
     ['a Connection header that drops another', 400, get('Connection: close, content-type\r\n')],
     ['the same header twice', 400, get('Content-Type: a/b\r\nContent-Type: c/d\r\n')],
     ['101 headers', 413, get(Array.from({ length: 101 }, (_, index) => `X-${index}: 1\r\n`).join(''))],
-    ['3,000 headers, past what the parser keeps', 413, get(Array.from({ length: 3_000 }, (_, index) => `x${index}: 1\r\n`).join(''))],
+    [
+      '3,000 headers, past what the parser keeps',
+      413,
+      get(Array.from({ length: 3_000 }, (_, index) => `x${index}: 1\r\n`).join('')),
+    ],
     ['headers of 40 KiB', 413, get(`X-A: ${'a'.repeat(40_000)}\r\n`)],
     ['a path of 20 KiB', 413, get('', `/${'a'.repeat(20_000)}`)],
     ['dot segments', 400, get('', '/v1/../admin')],
@@ -109,7 +153,13 @@ describe('inside a tunnel: refused, and nothing arrives', () => {
     ['a method nobody knows', 400, `DESTROY /v1/x HTTP/1.1\r\n${host}\r\n`],
     ['PURGE', 501, `PURGE /v1/x HTTP/1.1\r\n${host}\r\n`],
     ['OPTIONS *', 400, `OPTIONS * HTTP/1.1\r\n${host}\r\n`],
-    ['WebSocket', 501, get('Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n')],
+    [
+      'WebSocket',
+      501,
+      get(
+        'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n',
+      ),
+    ],
     ['h2c', 501, get('Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n')],
     ['the HTTP/2 preface', 400, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
     ['HTTP/0.9, which has no end', 408, 'GET /v1/x\r\n'],
@@ -117,20 +167,48 @@ describe('inside a tunnel: refused, and nothing arrives', () => {
     ['HTTP/1.9', 400, `GET /v1/x HTTP/1.9\r\n${host}\r\n`],
     ['a strange expectation', 501, post('Expect: 200-ok\r\n', 'x')],
     ['trailers', 501, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Late: 1\r\n\r\n`],
-    ['an announced trailer', 501, `POST /v1/x HTTP/1.1\r\n${host}Trailer: X-Late\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`],
+    [
+      'an announced trailer',
+      501,
+      `POST /v1/x HTTP/1.1\r\n${host}Trailer: X-Late\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`,
+    ],
     ['a chunk size with a sign', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n+1\r\nx\r\n0\r\n\r\n`],
-    ['a chunk size past 2^64', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n10000000000000001\r\nx\r\n0\r\n\r\n`],
-    ['a chunk that is longer than it says', 400, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\nxGET / HTTP/1.1\r\n\r\n0\r\n\r\n`],
-    ['a chunk extension of 20 KiB', 413, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1;a=${'b'.repeat(20_000)}\r\nx\r\n0\r\n\r\n`],
+    [
+      'a chunk size past 2^64',
+      400,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n10000000000000001\r\nx\r\n0\r\n\r\n`,
+    ],
+    [
+      'a chunk that is longer than it says',
+      400,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\nxGET / HTTP/1.1\r\n\r\n0\r\n\r\n`,
+    ],
+    [
+      'a chunk extension of 20 KiB',
+      413,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1;a=${'b'.repeat(20_000)}\r\nx\r\n0\r\n\r\n`,
+    ],
     ['a body over the limit', 413, post('', 'x'.repeat(65_537))],
     ['a length over the limit, and no body', 413, `POST /v1/x HTTP/1.1\r\n${host}Content-Length: 99999999999\r\n\r\n`],
-    ['a chunked body over the limit', 413, `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n10001\r\n${'x'.repeat(65_537)}\r\n0\r\n\r\n`],
+    [
+      'a chunked body over the limit',
+      413,
+      `POST /v1/x HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n10001\r\n${'x'.repeat(65_537)}\r\n0\r\n\r\n`,
+    ],
     ['a gzip bomb', 413, post(`Content-Encoding: gzip\r\n`, gzipSync(Buffer.alloc(50_000_000)))],
     ['a brotli bomb', 413, post(`Content-Encoding: br\r\n`, brotliCompressSync(Buffer.alloc(5_000_000)))],
     ['a zstd bomb', 413, post(`Content-Encoding: zstd\r\n`, zstdCompressSync(Buffer.alloc(50_000_000)))],
     ['gzip in gzip', 422, post(`Content-Encoding: gzip, gzip\r\n`, gzipSync(gzipSync('{}')))],
-    ['gzip of several members', 422, post(`Content-Encoding: gzip\r\n`, Buffer.concat([gzipSync('{"query":'), gzipSync('"{ me }"}')]))],
-    ['gzip with something after it', 422, post(`Content-Encoding: gzip\r\n`, Buffer.concat([gzipSync('{}'), Buffer.from('{"query":"x"}')]))],
+    [
+      'gzip of several members',
+      422,
+      post(`Content-Encoding: gzip\r\n`, Buffer.concat([gzipSync('{"query":'), gzipSync('"{ me }"}')])),
+    ],
+    [
+      'gzip with something after it',
+      422,
+      post(`Content-Encoding: gzip\r\n`, Buffer.concat([gzipSync('{}'), Buffer.from('{"query":"x"}')])),
+    ],
     ['gzip cut short', 422, post(`Content-Encoding: gzip\r\n`, gzipSync('{"query":"{ me }"}').subarray(0, 20))],
     ['raw deflate', 422, post(`Content-Encoding: deflate\r\n`, deflateRawSync('{}'))],
     ['an encoding that is said and not there', 422, post(`Content-Encoding: gzip\r\n`, '{}')],
@@ -181,7 +259,12 @@ describe('on the proxy port: refused, and no connection is made', () => {
   ]
   test.each(attacks)('CONNECT to %s', async (_name, status, authority, said) => {
     const before = gate.standIn.connections
-    const answer = await gate.raw(Buffer.from(`CONNECT ${authority} HTTP/1.1\r\nHost: ${said ?? authority}\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`, 'latin1'))
+    const answer = await gate.raw(
+      Buffer.from(
+        `CONNECT ${authority} HTTP/1.1\r\nHost: ${said ?? authority}\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`,
+        'latin1',
+      ),
+    )
     expect(answer.status, answer.text.slice(0, 500)).toBe(status)
     expect(gate.standIn.connections).toBe(before)
     expectNoSecret(answer)
@@ -213,13 +296,19 @@ describe('on the proxy port: refused, and no connection is made', () => {
     ['another agent with this handle', ''],
   ])('Proxy-Authorization as %s', async (name, value) => {
     const credentials = name.startsWith('another') ? basicOf(gate.handle, 'somebody') : value.replace('HANDLE', gate.handle)
-    const answer = await gate.raw(`CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${credentials}\r\n\r\n`)
+    const answer = await gate.raw(
+      `CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${credentials}\r\n\r\n`,
+    )
     expect(answer.status).toBe(407)
     expect(gate.fake.door.join()).not.toContain(gate.handle)
   })
 
   test.each([
-    ['a length on CONNECT', `CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nContent-Length: 5\r\n\r\nhello`, 400],
+    [
+      'a length on CONNECT',
+      `CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nContent-Length: 5\r\n\r\nhello`,
+      400,
+    ],
     ['the HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
     ['TLS where plain text is spoken', Buffer.from('16030100c8010000c40303', 'hex'), 400],
     ['a PostgreSQL client', Buffer.from('0000000804d2162f', 'hex'), 400],
@@ -244,14 +333,21 @@ describe('in the handshake', () => {
     const open = async (): Promise<ReturnType<typeof connect>> => {
       const socket = connect({ host: '127.0.0.1', port: gate.port })
       socket.on('error', () => undefined)
-      socket.write(`CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`)
+      socket.write(
+        `CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`,
+      )
       await new Promise<void>((resolve) => socket.once('data', () => resolve()))
       return socket
     }
-    for (const options of [{ ALPNProtocols: ['h2'] }, { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT:@SECLEVEL=0' }] as const) {
+    for (const options of [
+      { ALPNProtocols: ['h2'] },
+      { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT:@SECLEVEL=0' },
+    ] as const) {
       const socket = await open()
       const secured = connectTls({ socket, servername: governedHost, ca: gate.authority, ...options })
-      await expect(new Promise((resolve, reject) => secured.once('secureConnect', resolve).once('error', reject))).rejects.toThrow(/alert|version|protocol/i)
+      await expect(
+        new Promise((resolve, reject) => secured.once('secureConnect', resolve).once('error', reject)),
+      ).rejects.toThrow(/alert|version|protocol/i)
     }
     expect((await readAnswer(await open(), `GET /v1/x HTTP/1.1\r\n${host}\r\n`)).text).not.toContain('HTTP/1.1 200')
     expect(gate.standIn.text()).toBe('')
@@ -259,7 +355,9 @@ describe('in the handshake', () => {
 
   test('a client without SNI is served as the host it connected to', async () => {
     const socket = connect({ host: '127.0.0.1', port: gate.port })
-    socket.write(`CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`)
+    socket.write(
+      `CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`,
+    )
     await new Promise<void>((resolve) => socket.once('data', () => resolve()))
     const secured = connectTls({ socket, ca: gate.authority, host: governedHost })
     expect((await readAnswer(secured, `GET /v1/x HTTP/1.1\r\n${host}\r\n`)).status).toBe(200)
@@ -274,9 +372,15 @@ describe('what goes through is what was decided', () => {
     ['a byte order mark', post(json, Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from('{"query":"{ me }"}')]))],
     ['UTF-16', post('Content-Type: application/json; charset=utf-16\r\n', Buffer.from('{"query":"{ me }"}', 'utf16le'))],
     ['broken UTF-8', post(json, Buffer.from([0x7b, 0xff, 0xfe, 0x7d]))],
-    ['a chunked body with extensions', `POST /graphql/v2 HTTP/1.1\r\n${host}${json}Transfer-Encoding: chunked\r\n\r\n2;a="b\\";c"\r\n{}\r\n0;d\r\n\r\n`],
+    [
+      'a chunked body with extensions',
+      `POST /graphql/v2 HTTP/1.1\r\n${host}${json}Transfer-Encoding: chunked\r\n\r\n2;a="b\\";c"\r\n{}\r\n0;d\r\n\r\n`,
+    ],
     ['chunks of one byte', `POST /graphql/v2 HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n`],
-    ['Transfer-Encoding in capitals', `POST /graphql/v2 HTTP/1.1\r\n${host}Transfer-Encoding: Chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`],
+    [
+      'Transfer-Encoding in capitals',
+      `POST /graphql/v2 HTTP/1.1\r\n${host}Transfer-Encoding: Chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`,
+    ],
     ['a GET with a body', `GET /graphql/v2 HTTP/1.1\r\n${host}Content-Length: 2\r\n\r\n{}`],
     ['Host in capitals', `GET /v1/x HTTP/1.1\r\nHOST: API.Cloud.Test\r\n\r\n`],
     ['Host with the port of the scheme', `GET /v1/x HTTP/1.1\r\nHost: ${governedHost}:443\r\n\r\n`],
@@ -295,7 +399,9 @@ describe('what goes through is what was decided', () => {
     expectDecidedOrNothing(gate.standIn)
     expectNoSecret(answer)
     expect(gate.standIn.text()).not.toContain(gate.handle)
-    expect(gate.standIn.received[0]?.headers.filter(([name]) => name === 'transfer-encoding' || name === 'connection')).toEqual([])
+    expect(gate.standIn.received[0]?.headers.filter(([name]) => name === 'transfer-encoding' || name === 'connection')).toEqual(
+      [],
+    )
   })
 
   test.each([
@@ -360,7 +466,9 @@ describe('slow and silent clients', () => {
   test('CONNECT and then silence: dropped', async () => {
     const socket = connect({ host: '127.0.0.1', port: gate.port })
     socket.on('error', () => undefined)
-    socket.write(`CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`)
+    socket.write(
+      `CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`,
+    )
     socket.resume()
     await new Promise((resolve) => socket.once('close', resolve))
     await gate.fake.until(() => gate.fake.sessionsOpen === 0)
@@ -372,7 +480,8 @@ describe('what an upstream says', () => {
   const get = `GET /v1/x HTTP/1.1\r\n${host}\r\n`
 
   test('a redirect is passed on and not followed', async () => {
-    gate.standIn.answer = () => `HTTP/1.1 307 Temporary Redirect\r\nlocation: http://${plainHost}/elsewhere\r\ncontent-length: 0\r\n\r\n`
+    gate.standIn.answer = () =>
+      `HTTP/1.1 307 Temporary Redirect\r\nlocation: http://${plainHost}/elsewhere\r\ncontent-length: 0\r\n\r\n`
     const answer = await gate.inside(post('', 'x'))
     expect(answer.status).toBe(307)
     expect(gate.standIn.received).toHaveLength(1)
@@ -412,7 +521,12 @@ describe('what an upstream says', () => {
     expect(answer.text.replaceAll(/\r\n[0-9a-f]+\r\n/g, '')).not.toContain(realSecret.slice(4, -4))
     gate.standIn.answer = () => (socket) => {
       const packed = gzipSync(`{"said":"${realSecret}"}`)
-      socket.write(Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: ${packed.length}\r\n\r\n`), packed]))
+      socket.write(
+        Buffer.concat([
+          Buffer.from(`HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: ${packed.length}\r\n\r\n`),
+          packed,
+        ]),
+      )
     }
     const opened = await gate.inside(get)
     expect(opened.text).toContain(`{"said":"${'*'.repeat(realSecret.length)}"}`)

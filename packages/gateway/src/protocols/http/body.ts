@@ -21,7 +21,8 @@ export async function readBody(request: IncomingMessage, bytes: number | null, b
     request.once('close', () => reject(brokenOff()))
     request.once('error', () => reject(brokenOff()))
   })
-  if (request.rawTrailers.length > 0) throw refuse('not_supported', 'Trailers are not carried.', 'Send all headers before the body.')
+  if (request.rawTrailers.length > 0)
+    throw refuse('not_supported', 'Trailers are not carried.', 'Send all headers before the body.')
   if (bytes !== null && bytes !== body.length) throw brokenOff()
   return body
 }
@@ -29,7 +30,11 @@ export async function readBody(request: IncomingMessage, bytes: number | null, b
 const empty = Buffer.alloc(0)
 
 function tooLarge(bytesMax: number): Error {
-  return refuse('too_large', `The body is larger than ${bytesMax} bytes, more than the gate reads before it decides.`, 'Send it in smaller requests.')
+  return refuse(
+    'too_large',
+    `The body is larger than ${bytesMax} bytes, more than the gate reads before it decides.`,
+    'Send it in smaller requests.',
+  )
 }
 
 function brokenOff(): Error {
@@ -40,7 +45,9 @@ const openGzip = promisify<Buffer, { maxOutputLength: number; info: true }, unkn
 const openDeflate = promisify<Buffer, { maxOutputLength: number; info: true }, unknown>(inflate)
 const openRaw = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflateRaw)
 const openBrotli = promisify<Buffer, { maxOutputLength: number; info: true }, unknown>(brotliDecompress)
-const openZstd = promisify<Buffer, { maxOutputLength: number; info: true; params: Record<number, number> }, unknown>(zstdDecompress)
+const openZstd = promisify<Buffer, { maxOutputLength: number; info: true; params: Record<number, number> }, unknown>(
+  zstdDecompress,
+)
 
 /** 8 MiB: the window that RFC 9659 allows for content. */
 const zstdWindowLogMax = 23
@@ -62,7 +69,10 @@ export async function openBody(body: Buffer, codings: readonly string[], bytesMa
       case 'br':
         return readOpened(await openBrotli(body, options), body)
       case 'zstd':
-        return readOpened(await openZstd(body, { ...options, params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLogMax } }), body)
+        return readOpened(
+          await openZstd(body, { ...options, params: { [constants.ZSTD_d_windowLogMax]: zstdWindowLogMax } }),
+          body,
+        )
       case 'deflate':
         return await checkDeflate(body, readOpened(await openDeflate(body, options), body))
       default:

@@ -45,7 +45,9 @@ export class ClientConnection {
     const known = this.#sessions.get(key)
     if (known !== undefined) return known
     if (this.#sessions.size >= sessionsMax)
-      return Promise.reject(refuse('limit_exceeded', `${sessionsMax} sessions are open on this connection.`, 'Open another connection.'))
+      return Promise.reject(
+        refuse('limit_exceeded', `${sessionsMax} sessions are open on this connection.`, 'Open another connection.'),
+      )
     const opening = this.#open(handle, upstream)
     this.#sessions.set(key, opening)
     opening.catch(() => this.#sessions.delete(key))

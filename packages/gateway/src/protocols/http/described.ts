@@ -19,7 +19,9 @@ export function describeToConnector(origin: Origin, message: Message, opened: Bu
   }
   const about = { method: message.method, url: urlOf(origin, message), headers }
   if (opened.length === 0 && nullBody.has(message.method)) return about
-  return isText(opened, contentType) ? { ...about, body: utf8.decode(opened) } : { ...about, bodyBase64: opened.toString('base64') }
+  return isText(opened, contentType)
+    ? { ...about, body: utf8.decode(opened) }
+    : { ...about, bodyBase64: opened.toString('base64') }
 }
 
 /** What a person is shown: the request line, the headers that were sent, the body as it reads. */

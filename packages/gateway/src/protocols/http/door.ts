@@ -27,7 +27,8 @@ export class Door {
     if (claimed === null) return this.#fail('', 'Proxy-Authorization is not Basic with an agent and a handle', peer, address)
     const sha256 = hash('sha256', claimed.secret, 'hex')
     let found: Handle | null = null
-    for (const handle of await this.#gate.handles.candidates(claimed.user)) if (isSameDigest(handle.secretSha256, sha256)) found = handle
+    for (const handle of await this.#gate.handles.candidates(claimed.user))
+      if (isSameDigest(handle.secretSha256, sha256)) found = handle
     if (found === null) return this.#fail(claimed.user, 'the secret fits no handle in force', peer, address)
     this.#failures.delete(`${address} ${claimed.user}`)
     return { kind: 'admitted', handle: found }
@@ -62,7 +63,9 @@ export function readBasic(credentials: string): { readonly user: string; readonl
   const at = text.indexOf(':')
   const user = text.slice(0, at)
   const secret = text.slice(at + 1)
-  return at < 1 || Buffer.byteLength(user) > agentBytesMax || secret === '' || secret.length > secretBytesMax ? null : { user, secret }
+  return at < 1 || Buffer.byteLength(user) > agentBytesMax || secret === '' || secret.length > secretBytesMax
+    ? null
+    : { user, secret }
 }
 
 /** Whether this text is the secret of that handle. */

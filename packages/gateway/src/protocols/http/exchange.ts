@@ -25,7 +25,12 @@ export interface Passage {
 }
 
 /** One request of an agent and its answer: decode, ask govern, forward, or refuse in the client's words. */
-export async function exchange(passage: Passage, request: IncomingMessage, response: ServerResponse, target: string): Promise<void> {
+export async function exchange(
+  passage: Passage,
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: string,
+): Promise<void> {
   try {
     const head = readHead(request, passage.origin, target)
     checkCredentials(passage, head)
@@ -83,9 +88,13 @@ async function forward(passage: Passage, head: RequestHead, message: Message, re
 async function run(passage: Passage, cleared: Cleared, call: Call, response: ServerResponse): Promise<void> {
   const { gate, governed, client } = passage
   const isRead = cleared.kind === 'read'
-  const conclude = async (outcome: Outcome): Promise<void> => (isRead ? undefined : gate.govern.conclude(cleared.clearance, outcome))
+  const conclude = async (outcome: Outcome): Promise<void> =>
+    isRead ? undefined : gate.govern.conclude(cleared.clearance, outcome)
   const isGraphql = governed.graphqlPaths.has(pathOf(call.message.target))
-  const writer = new AnswerWriter(response, { method: call.message.method, keepBytes: isGraphql && !isRead ? graphqlAnswerBytesMax : 0 })
+  const writer = new AnswerWriter(response, {
+    method: call.message.method,
+    keepBytes: isGraphql && !isRead ? graphqlAnswerBytesMax : 0,
+  })
   try {
     if (client.gone.aborted) throw gone
     // What writes is read to its end though its client left: its outcome belongs on the log.
@@ -117,7 +126,10 @@ function refuseForeign({ origin, governed }: Passage, { place, shape, token }: F
     'foreign_credential',
     `This request carries a credential that Sallyport did not issue (${shape}, in ${place}).`,
     'Send it without one: the gate adds the real credential by itself. If you found this token somewhere, tell your owner where.',
-    { kind: 'foreign_credential', data: { place, shape, upstream: governed.upstream.name, host: origin.host, tokenSha256: digestToken(token) } },
+    {
+      kind: 'foreign_credential',
+      data: { place, shape, upstream: governed.upstream.name, host: origin.host, tokenSha256: digestToken(token) },
+    },
   )
 }
 
@@ -191,7 +203,12 @@ export function writeRefusal(response: ServerResponse, refused: Refused, isGraph
     return
   }
   const isRead = response.req.complete
-  const headers = { 'content-type': contentType, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store', ...(isRead ? {} : { connection: 'close' }) }
+  const headers = {
+    'content-type': contentType,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    ...(isRead ? {} : { connection: 'close' }),
+  }
   response.writeHead(status === 407 ? 403 : status, headers)
   response.end(body)
 }

@@ -50,7 +50,8 @@ function findInHeaders(headers: Headers): ForeignCredential | null {
   for (const [name, value] of headers) {
     const known = findKnownShape(value) ?? findKnownShape(decodePercent(value))
     if (known !== null) return { place: `header ${name.toLowerCase()}`, ...known }
-    if (isSecretName(name) && value.trim() !== '') return { place: `header ${name.toLowerCase()}`, shape: 'credential header', token: value }
+    if (isSecretName(name) && value.trim() !== '')
+      return { place: `header ${name.toLowerCase()}`, shape: 'credential header', token: value }
   }
   return null
 }
@@ -73,7 +74,8 @@ function findInParameters(text: string, where: string): ForeignCredential | null
     if (inValue !== null) return inValue
     const known = findKnownShape(name)
     if (known !== null) return { place: `${where} name`, ...known }
-    if (isSecretName(name) && isCredentialParameter(value)) return { place: `${where} ${name.slice(0, 64)}`, shape: 'credential parameter', token: value }
+    if (isSecretName(name) && isCredentialParameter(value))
+      return { place: `${where} ${name.slice(0, 64)}`, shape: 'credential parameter', token: value }
   }
   return null
 }
@@ -87,7 +89,8 @@ function findInBody(body: Buffer, contentType: string): ForeignCredential | null
   if (body.length === 0) return null
   // Without its zero bytes a token in UTF-16 is as readable as in any other encoding.
   const text = body.toString('latin1').replaceAll('\0', '')
-  if (/^application\/x-www-form-urlencoded\b/i.test(contentType)) return findInParameters(text, 'body') ?? findInText(text, '', 'body', nestingMax)
+  if (/^application\/x-www-form-urlencoded\b/i.test(contentType))
+    return findInParameters(text, 'body') ?? findInText(text, '', 'body', nestingMax)
   return findInText(text, '', 'body', nestingMax)
 }
 
@@ -95,7 +98,8 @@ function findInBody(body: Buffer, contentType: string): ForeignCredential | null
 function findInText(text: string, key: string, place: string, nesting: number): ForeignCredential | null {
   const known = findKnownShape(text)
   if (known !== null) return { place, ...known }
-  if (key !== '' && isSecretName(key) && looksRandom(text)) return { place: `${place} ${key.slice(0, 64)}`, shape: 'credential field', token: text }
+  if (key !== '' && isSecretName(key) && looksRandom(text))
+    return { place: `${place} ${key.slice(0, 64)}`, shape: 'credential field', token: text }
   if (nesting === 0 || !text.includes('"')) return null
   for (const found of readStrings(text)) {
     const inside = findInText(found.value, found.key, place, nesting - 1)
@@ -109,7 +113,8 @@ const argument = /(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,127})\s*:\s*"((?:[^"
 /** GraphQL writes `token: "…"` with a bare name. */
 function findInArguments(text: string, place: string): ForeignCredential | null {
   for (const [, name = '', value = ''] of text.matchAll(argument)) {
-    if (isSecretName(name) && looksRandom(value)) return { place: `${place} ${name.slice(0, 64)}`, shape: 'credential field', token: value }
+    if (isSecretName(name) && looksRandom(value))
+      return { place: `${place} ${name.slice(0, 64)}`, shape: 'credential field', token: value }
   }
   return null
 }

@@ -3,7 +3,15 @@ import { promisify } from 'node:util'
 import { ProxyAgent, request } from 'undici'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { refusal } from '../../../../../tests/fakes/govern.ts'
-import { basicOf, governedHost, plainHost, readAnswer, realSecret, startHttpGate, type HttpGate } from '../../../../../tests/fakes/http-gate.ts'
+import {
+  basicOf,
+  governedHost,
+  plainHost,
+  readAnswer,
+  realSecret,
+  startHttpGate,
+  type HttpGate,
+} from '../../../../../tests/fakes/http-gate.ts'
 import { jsonAnswer } from '../../../../../tests/fakes/http-upstream.ts'
 
 const run = promisify(execFile)
@@ -27,13 +35,25 @@ const graphql = `https://${governedHost}/graphql/v2`
 
 async function curl(...words: readonly string[]): Promise<{ status: number; body: string }> {
   const environment = { ...process.env, HTTPS_PROXY: gate.proxyUrl, https_proxy: gate.proxyUrl }
-  const { stdout } = await run('curl', ['-sS', '--max-time', '20', '--cacert', gate.authorityFile, '-w', '\n%{http_code}', ...words], { env: environment })
+  const { stdout } = await run(
+    'curl',
+    ['-sS', '--max-time', '20', '--cacert', gate.authorityFile, '-w', '\n%{http_code}', ...words],
+    { env: environment },
+  )
   const at = stdout.lastIndexOf('\n')
   return { status: Number(stdout.slice(at + 1)), body: stdout.slice(0, at) }
 }
 
 test('curl through HTTPS_PROXY: decided, forwarded with the real credential, answered', async () => {
-  const { status, body } = await curl('-X', 'POST', '-H', 'content-type: application/json', '-d', '{"query":"{ me { id } }"}', graphql)
+  const { status, body } = await curl(
+    '-X',
+    'POST',
+    '-H',
+    'content-type: application/json',
+    '-d',
+    '{"query":"{ me { id } }"}',
+    graphql,
+  )
   expect({ status, body }).toEqual({ status: 200, body: '{"data":{"ok":true}}' })
   const [received] = gate.standIn.received
   expect(received?.body.toString()).toBe('{"query":"{ me { id } }"}')
@@ -57,7 +77,9 @@ test('undici through a ProxyAgent, many requests on one connection', async () =>
 })
 
 test('what is decided is what arrives: the digest is over the bytes that the upstream got, but for the credential', async () => {
-  await gate.inside(`POST /v1/things?a=b HTTP/1.1\r\nHost: ${governedHost}\r\nX-Extra: 1\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello`)
+  await gate.inside(
+    `POST /v1/things?a=b HTTP/1.1\r\nHost: ${governedHost}\r\nX-Extra: 1\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello`,
+  )
   const [received] = gate.standIn.received
   const without = received?.bytes.toString('latin1').replace(`authorization: Bearer ${realSecret}\r\n`, '') ?? ''
   const { hash } = await import('node:crypto')
@@ -89,43 +111,96 @@ test('a remembered read is not asked about again, and goes through', async () =>
 })
 
 test('what waits answers in GraphQL words on a GraphQL path, and as a problem elsewhere', async () => {
-  const waiting = refusal({ code: 'approval_required', message: 'A volume would be deleted.', requestId: 'r1', requestUrl: 'http://localhost/requests/r1', next: 'Ask again later.' })
+  const waiting = refusal({
+    code: 'approval_required',
+    message: 'A volume would be deleted.',
+    requestId: 'r1',
+    requestUrl: 'http://localhost/requests/r1',
+    next: 'Ask again later.',
+  })
   gate.fake.decide = () => ({ refused: waiting })
-  const asked = await curl('-X', 'POST', '-H', 'content-type: application/json', '-d', '{"query":"mutation { volumeDelete(volumeId: 1) }"}', graphql)
+  const asked = await curl(
+    '-X',
+    'POST',
+    '-H',
+    'content-type: application/json',
+    '-d',
+    '{"query":"mutation { volumeDelete(volumeId: 1) }"}',
+    graphql,
+  )
   expect(asked.status).toBe(200)
-  expect(JSON.parse(asked.body)).toMatchObject({ errors: [{ extensions: { code: 'APPROVAL_REQUIRED', status: 'pending', requestId: 'r1', url: 'http://localhost/requests/r1', next: 'Ask again later.' } }] })
+  expect(JSON.parse(asked.body)).toMatchObject({
+    errors: [
+      {
+        extensions: {
+          code: 'APPROVAL_REQUIRED',
+          status: 'pending',
+          requestId: 'r1',
+          url: 'http://localhost/requests/r1',
+          next: 'Ask again later.',
+        },
+      },
+    ],
+  })
   const elsewhere = await curl(`https://${governedHost}/v1/x`)
   expect(elsewhere.status).toBe(403)
-  expect(JSON.parse(elsewhere.body)).toMatchObject({ status: 'pending', code: 'approval_required', requestId: 'r1', url: 'http://localhost/requests/r1' })
+  expect(JSON.parse(elsewhere.body)).toMatchObject({
+    status: 'pending',
+    code: 'approval_required',
+    requestId: 'r1',
+    url: 'http://localhost/requests/r1',
+  })
   expect(gate.standIn.text()).toBe('')
 })
 
 test("the agent's own handle as bearer is replaced", async () => {
   const { status } = await curl('-H', `Authorization: Bearer ${gate.handle}`, `https://${governedHost}/v1/x`)
   expect(status).toBe(200)
-  expect(gate.standIn.received[0]?.headers.filter(([name]) => name === 'authorization')).toEqual([['authorization', `Bearer ${realSecret}`]])
+  expect(gate.standIn.received[0]?.headers.filter(([name]) => name === 'authorization')).toEqual([
+    ['authorization', `Bearer ${realSecret}`],
+  ])
   expect(gate.standIn.text()).not.toContain(gate.handle)
 })
 
 test('a stray token in Authorization: refused, nothing forwarded, an alarm', async () => {
-  const { status, body } = await curl('-X', 'POST', '-H', 'Authorization: Bearer 7b3f1a52-9c1d-4f8a-8f0e-2d6c5b4a3918', '-d', '{}', graphql)
+  const { status, body } = await curl(
+    '-X',
+    'POST',
+    '-H',
+    'Authorization: Bearer 7b3f1a52-9c1d-4f8a-8f0e-2d6c5b4a3918',
+    '-d',
+    '{}',
+    graphql,
+  )
   expect(status).toBe(403)
   expect(JSON.parse(body)).toMatchObject({ code: 'foreign_credential' })
   expect(gate.standIn.text()).toBe('')
   expect(gate.fake.asked).toHaveLength(0)
-  expect(gate.fake.alarms).toMatchObject([{ kind: 'foreign_credential', agent: 'robot', data: { place: 'header authorization', upstream: 'cloud', host: governedHost } }])
+  expect(gate.fake.alarms).toMatchObject([
+    {
+      kind: 'foreign_credential',
+      agent: 'robot',
+      data: { place: 'header authorization', upstream: 'cloud', host: governedHost },
+    },
+  ])
   expect(JSON.stringify(gate.fake.alarms)).not.toContain('7b3f1a52')
 })
 
 test('plain HTTP in absolute form to a governed host', async () => {
-  const { status } = await gate.raw(`GET http://${plainHost}/v1/x HTTP/1.1\r\nHost: ${plainHost}\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`)
+  const { status } = await gate.raw(
+    `GET http://${plainHost}/v1/x HTTP/1.1\r\nHost: ${plainHost}\r\nProxy-Authorization: ${gate.basic}\r\n\r\n`,
+  )
   expect(status).toBe(200)
   expect(gate.plain.received[0]?.target).toBe('/v1/x')
 })
 
 test('without a handle: 407; with a wrong one: 407, and noted without the secret', async () => {
-  expect((await gate.raw(`CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\n\r\n`)).text).toMatch(/^HTTP\/1\.1 407.*proxy-authenticate: Basic/s)
-  const wrong = await gate.raw(`CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${basicOf('not-the-handle')}\r\n\r\n`)
+  expect((await gate.raw(`CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\n\r\n`)).text).toMatch(
+    /^HTTP\/1\.1 407.*proxy-authenticate: Basic/s,
+  )
+  const wrong = await gate.raw(
+    `CONNECT ${governedHost}:443 HTTP/1.1\r\nHost: ${governedHost}:443\r\nProxy-Authorization: ${basicOf('not-the-handle')}\r\n\r\n`,
+  )
   expect(wrong.status).toBe(407)
   expect(gate.fake.door.at(-1)).toContain('fits no handle')
   expect(gate.fake.door.join()).not.toContain('not-the-handle')
@@ -134,7 +209,11 @@ test('without a handle: 407; with a wrong one: 407, and noted without the secret
 test.each([
   [200, { data: { x: 1 } }, { result: 'succeeded', detail: 'HTTP 200' }],
   [200, { errors: [{ message: 'no' }], data: null }, { result: 'failed', detail: 'HTTP 200 with GraphQL errors' }],
-  [200, { errors: [{ message: 'no' }], data: { a: true, b: null } }, { result: 'unknown', detail: 'HTTP 200 with GraphQL errors beside data' }],
+  [
+    200,
+    { errors: [{ message: 'no' }], data: { a: true, b: null } },
+    { result: 'unknown', detail: 'HTTP 200 with GraphQL errors beside data' },
+  ],
   [404, {}, { result: 'failed', detail: 'HTTP 404' }],
   [503, {}, { result: 'unknown', detail: 'HTTP 503' }],
   [307, {}, { result: 'failed', detail: 'HTTP 307' }],

@@ -79,7 +79,8 @@ export class Interception {
     const intercepted = this.#expected.get(keyOf(socket))
     const { servername } = socket
     if (intercepted === undefined) return void socket.destroy()
-    if (typeof servername !== 'string' || servername === '' || servername.toLowerCase() === origin.host) return intercepted.secured(socket)
+    if (typeof servername !== 'string' || servername === '' || servername.toLowerCase() === origin.host)
+      return intercepted.secured(socket)
     socket.destroy()
     return intercepted.disagreed(disagreement('SNI', servername, origin))
   }

@@ -58,7 +58,13 @@ class Reception {
     this.#settings = settings
     this.#door = new Door(gate)
     const interception = new Interception(settings.certificates, settings.headersTimeoutMs)
-    this.#tunnels = new Tunnels({ gate, upstreams, settings, interception, enter: (tunnel, socket) => this.#enter(tunnel, socket) })
+    this.#tunnels = new Tunnels({
+      gate,
+      upstreams,
+      settings,
+      interception,
+      enter: (tunnel, socket) => this.#enter(tunnel, socket),
+    })
     const { headersTimeoutMs, requestTimeoutMs, idleTimeoutMs } = settings
     this.front = createServer({
       maxHeaderSize: headBytesMax,
@@ -93,7 +99,13 @@ class Reception {
 
   #clientOf(socket: Duplex): ClientConnection {
     const client = this.#clients.get(socket) ?? this.#tunnelOf.get(socket)?.client
-    if (client === undefined) throw new SallyportError('internal', 'A request of no known client.', 'Nothing was sent upstream.', 'Report this: it is a defect of the gate.')
+    if (client === undefined)
+      throw new SallyportError(
+        'internal',
+        'A request of no known client.',
+        'Nothing was sent upstream.',
+        'Report this: it is a defect of the gate.',
+      )
     return client
   }
 
@@ -152,7 +164,11 @@ class Reception {
     })
   }
 
-  async #admit(client: ClientConnection, request: IncomingMessage, response: ServerResponse): Promise<{ passage: Passage; target: string } | null> {
+  async #admit(
+    client: ClientConnection,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<{ passage: Passage; target: string } | null> {
     const { origin, target } = readProxyTarget(request)
     const admission = await this.#door.admit(request.headers['proxy-authorization'], client.peer, client.address)
     if (admission.kind !== 'admitted') {
@@ -177,7 +193,11 @@ class Reception {
       ? refuse('too_slow', 'The request did not arrive in time.', 'Send it in one go.')
       : large
         ? refuse('too_large', `The headers are larger than ${headBytesMax} bytes.`, 'Send fewer or shorter ones.')
-        : refuse('protocol_violation', `This is no HTTP/1.1 request (${typeof code === 'string' ? code : 'unknown'}).`, 'Send a well-formed one.')
+        : refuse(
+            'protocol_violation',
+            `This is no HTTP/1.1 request (${typeof code === 'string' ? code : 'unknown'}).`,
+            'Send a well-formed one.',
+          )
     this.#noteRefusal(socket, refusal)
     endWith(socket, rawProblem(refusal))
   }
@@ -188,7 +208,12 @@ class Reception {
     const client = this.#clients.get(socket) ?? tunnel?.client
     client?.refused(tunnel?.handle.agent ?? '', code, message)
     if (error instanceof AlarmingRefusal)
-      this.#gate.alarm({ kind: error.alarm.kind, session: tunnel?.open.session.id ?? '', agent: tunnel?.handle.agent ?? '', data: error.alarm.data })
+      this.#gate.alarm({
+        kind: error.alarm.kind,
+        session: tunnel?.open.session.id ?? '',
+        agent: tunnel?.handle.agent ?? '',
+        data: error.alarm.data,
+      })
   }
 
   async close(): Promise<void> {

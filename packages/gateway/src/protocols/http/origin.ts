@@ -7,7 +7,8 @@ export interface Origin {
 }
 
 const hostBytesMax = 253
-const authorityPattern = /^([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*)(?::([1-9][0-9]{0,4}))?$/i
+const authorityPattern =
+  /^([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*)(?::([1-9][0-9]{0,4}))?$/i
 
 /**
  * Reads `host` or `host:port` (RFC 9110 §7.2). Only names of letters, digits and hyphens: no user information, no percent-encoding, no brackets,

@@ -6,7 +6,8 @@ import { AlarmingRefusal, refuse } from './refusal.ts'
 /** `CONNECT host:port`, and a Host header that says the same. */
 export function readConnect(request: IncomingMessage): Origin {
   const url = request.url ?? ''
-  if (request.httpVersion !== '1.1') throw refuse('not_supported', `HTTP/${request.httpVersion.slice(0, 8)} is not carried.`, 'Use HTTP/1.1.')
+  if (request.httpVersion !== '1.1')
+    throw refuse('not_supported', `HTTP/${request.httpVersion.slice(0, 8)} is not carried.`, 'Use HTTP/1.1.')
   if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined)
     throw refuse('protocol_violation', 'CONNECT has no body.', 'Send CONNECT without a length.')
   const origin = /:\d+$/.test(url) ? readAuthority(url, 'https') : null
@@ -28,7 +29,11 @@ export function readProxyTarget(request: IncomingMessage): { readonly origin: Or
       'Set HTTPS_PROXY (and HTTP_PROXY) to http://AGENT:HANDLE@HOST:PORT of this gate, and ask for the URL itself.',
     )
   if (found.origin.scheme === 'https')
-    throw refuse('not_supported', 'The gate takes https:// by CONNECT only.', 'Let your client connect through the proxy (HTTPS_PROXY).')
+    throw refuse(
+      'not_supported',
+      'The gate takes https:// by CONNECT only.',
+      'Let your client connect through the proxy (HTTPS_PROXY).',
+    )
   return found
 }
 

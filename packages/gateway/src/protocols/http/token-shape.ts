@@ -147,7 +147,8 @@ function judgeName(name: string): boolean {
   if (secretNames.has(joined)) return true
   const [first = ''] = parts
   const last = parts.at(-1) ?? ''
-  if (aboutEndings.has(last) || harmlessStarts.has(first) || (last === 'token' && placeWords.has(parts.at(-2) ?? ''))) return false
+  if (aboutEndings.has(last) || harmlessStarts.has(first) || (last === 'token' && placeWords.has(parts.at(-2) ?? '')))
+    return false
   const lastTwo = parts.slice(-2).join('')
   return secretNames.has(last) || secretNames.has(lastTwo) || parts.includes('token') || parts.includes('secret')
 }

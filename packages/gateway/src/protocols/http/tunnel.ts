@@ -49,7 +49,12 @@ export class Tunnels {
       failed: (why) => client.refused(handle.agent, 'protocol_violation', `TLS: ${why}`),
       disagreed: ({ alarm, code, message }) => {
         client.refused(handle.agent, code, message)
-        gate.alarm({ kind: alarm.kind, session: open.session.id, agent: handle.agent, data: { upstream: governed.upstream.name, ...alarm.data } })
+        gate.alarm({
+          kind: alarm.kind,
+          session: open.session.id,
+          agent: handle.agent,
+          data: { upstream: governed.upstream.name, ...alarm.data },
+        })
       },
     })
   }

@@ -132,7 +132,11 @@ export class AnswerParser {
     const all = (wanted: string): readonly string[] => headers.filter(([name]) => name === wanted).map(([, value]) => value)
     const codings = all('transfer-encoding')
     const lengths = all('content-length')
-    const options = all('connection').join(',').toLowerCase().split(',').map((option) => option.trim())
+    const options = all('connection')
+      .join(',')
+      .toLowerCase()
+      .split(',')
+      .map((option) => option.trim())
     this.#reusable = persistent && !options.includes('close')
     const bodiless = this.#method === 'HEAD' || status === 204 || status === 304
     this.#state = bodiless ? { kind: 'length', left: 0 } : framing(codings, lengths, persistent)
@@ -169,12 +173,23 @@ export class AnswerParser {
   }
 }
 
-const hopByHop = new Set(['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authentication-info', 'transfer-encoding', 'te', 'trailer', 'upgrade'])
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authentication-info',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+])
 
 function framing(codings: readonly string[], lengths: readonly string[], persistent: boolean): State {
   const [coding] = codings
   if (coding !== undefined) {
-    if (codings.length > 1 || lengths.length > 0 || coding.toLowerCase() !== 'chunked' || !persistent) throw new RangeError('a body whose length is said in two ways')
+    if (codings.length > 1 || lengths.length > 0 || coding.toLowerCase() !== 'chunked' || !persistent)
+      throw new RangeError('a body whose length is said in two ways')
     return { kind: 'chunk size' }
   }
   const [length] = lengths

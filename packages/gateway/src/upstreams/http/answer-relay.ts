@@ -39,12 +39,15 @@ export class AnswerRelay implements AnswerSink {
   }
 
   head(head: AnswerHead): void {
-    const headers = head.headers.filter(([name]) => !withheld.has(name)).map(([name, value]) => [this.#filter.text(name), this.#filter.text(value)] as const)
+    const headers = head.headers
+      .filter(([name]) => !withheld.has(name))
+      .map(([name, value]) => [this.#filter.text(name), this.#filter.text(value)] as const)
     const reason = this.#filter.text(head.reason)
     const codings = headers.filter(([name]) => name === 'content-encoding').flatMap(([, value]) => value.toLowerCase().split(','))
     const opened = codings.map((coding) => coding.trim()).filter((coding) => coding !== '' && coding !== 'identity')
     if (opened.length > 0 && !this.#isHead) this.#open(opened)
-    const kept = this.#opener === null ? headers : headers.filter(([name]) => name !== 'content-encoding' && name !== 'content-length')
+    const kept =
+      this.#opener === null ? headers : headers.filter(([name]) => name !== 'content-encoding' && name !== 'content-length')
     this.#listener.head({ status: head.status, reason, headers: kept })
   }
 

@@ -26,7 +26,9 @@ function writings(secret: string): readonly Buffer[] {
 
 /** The part of the secret's base64 that is the same whatever stands around it, when it begins at this offset of three. */
 function alignedBase64(bytes: Buffer, shift: number): string {
-  const encoded = Buffer.concat([Buffer.alloc(shift), bytes]).toString('base64').replaceAll('=', '')
+  const encoded = Buffer.concat([Buffer.alloc(shift), bytes])
+    .toString('base64')
+    .replaceAll('=', '')
   const from = shift === 0 ? 0 : shift + 1
   const loose = (bytes.length + shift) % 3
   return encoded.slice(from, loose === 0 ? undefined : -1)
@@ -45,13 +47,17 @@ export class CredentialFilter {
   }
 
   text(text: string): string {
-    return this.#texts.reduce((clean, needle) => (clean.includes(needle) ? clean.replaceAll(needle, '*'.repeat(needle.length)) : clean), text)
+    return this.#texts.reduce(
+      (clean, needle) => (clean.includes(needle) ? clean.replaceAll(needle, '*'.repeat(needle.length)) : clean),
+      text,
+    )
   }
 
   /** Masks in place, and says from where on a credential might have begun that is not whole yet; `bytes.length` for nowhere. */
   mask(bytes: Buffer): number {
     for (const needle of this.#needles) {
-      for (let at = bytes.indexOf(needle); at !== -1; at = bytes.indexOf(needle, at + needle.length)) bytes.fill(mask, at, at + needle.length)
+      for (let at = bytes.indexOf(needle); at !== -1; at = bytes.indexOf(needle, at + needle.length))
+        bytes.fill(mask, at, at + needle.length)
     }
     return this.#findHalf(bytes)
   }

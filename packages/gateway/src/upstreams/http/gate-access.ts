@@ -72,7 +72,14 @@ class Collected implements AnswerListener {
       return true
     }
     this.#abandon()
-    this.#reject(new SallyportError('too_large', `An answer of more than ${answerBytesMax} bytes.`, 'The gate could not look at the upstream.', 'Ask for less.'))
+    this.#reject(
+      new SallyportError(
+        'too_large',
+        `An answer of more than ${answerBytesMax} bytes.`,
+        'The gate could not look at the upstream.',
+        'Ask for less.',
+      ),
+    )
     return true
   }
 

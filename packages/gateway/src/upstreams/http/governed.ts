@@ -1,4 +1,13 @@
-import { SallyportError, spendClearance, type Clearance, type Environment, type HttpAccess, type KillSwitch, type Session, type Upstream } from '@sallyport/core'
+import {
+  SallyportError,
+  spendClearance,
+  type Clearance,
+  type Environment,
+  type HttpAccess,
+  type KillSwitch,
+  type Session,
+  type Upstream,
+} from '@sallyport/core'
 import type { Origin } from '../../protocols/http/origin.ts'
 import { digestMessage, renderHead } from '../../protocols/http/payload-digest.ts'
 import type { AnswerListener, Call, Flow, GovernedUpstream, Message } from '../../protocols/http/upstreams.ts'
@@ -39,7 +48,9 @@ export class GovernedHost implements GovernedUpstream {
   }
 
   send(clearance: Clearance, call: Call, listener: AnswerListener): Promise<Flow> {
-    return this.#exchange(call, listener, () => spendClearance(clearance, digestMessage(call.message), this.#killEpoch(call.session)))
+    return this.#exchange(call, listener, () =>
+      spendClearance(clearance, digestMessage(call.message), this.#killEpoch(call.session)),
+    )
   }
 
   forwardRead(call: Call, listener: AnswerListener): Promise<Flow> {
@@ -75,7 +86,10 @@ export class GovernedHost implements GovernedUpstream {
 }
 
 /** A line break or a second length in here would make two requests of one. The protocol has looked; this is the last place to. */
-export function checkMessage({ method, target, headers, body }: Message, { origin, credentialLine }: Pick<GovernedAbout, 'origin' | 'credentialLine'>): void {
+export function checkMessage(
+  { method, target, headers, body }: Message,
+  { origin, credentialLine }: Pick<GovernedAbout, 'origin' | 'credentialLine'>,
+): void {
   const credentialName = credentialLine.slice(0, credentialLine.indexOf(':')).toLowerCase()
   const names = headers.map(([name]) => name.toLowerCase())
   const lengths = headers.filter(([name]) => name.toLowerCase() === 'content-length')
@@ -95,9 +109,19 @@ export function checkMessage({ method, target, headers, body }: Message, { origi
 }
 
 function stopped(): SallyportError {
-  return new SallyportError('killed', 'This session was stopped.', 'Nothing was sent upstream.', 'Wait until a person releases it.')
+  return new SallyportError(
+    'killed',
+    'This session was stopped.',
+    'Nothing was sent upstream.',
+    'Wait until a person releases it.',
+  )
 }
 
 function lost(name: string): SallyportError {
-  return new SallyportError('upstream_unavailable', `The connection to ${name} was lost.`, 'Nothing was sent upstream.', 'Send the request again.')
+  return new SallyportError(
+    'upstream_unavailable',
+    `The connection to ${name} was lost.`,
+    'Nothing was sent upstream.',
+    'Send the request again.',
+  )
 }

@@ -44,12 +44,24 @@ export async function openTunnel(host: string, port: number, signal: AbortSignal
   const found = await lookup(host, { all: true }).catch(() => [])
   const [first] = found
   if (first === undefined || !found.every(({ address, family }) => isPublic(address, family)))
-    throw new SallyportError('not_in_scope', `${host} leads to no public address.`, 'No connection was made.', 'Name a host of the public internet.')
+    throw new SallyportError(
+      'not_in_scope',
+      `${host} leads to no public address.`,
+      'No connection was made.',
+      'Name a host of the public internet.',
+    )
   return new Promise((resolve, reject) => {
     const socket = connect({ host: first.address, port })
     const fail = (): void => {
       socket.destroy()
-      reject(new SallyportError('upstream_unavailable', `${host} could not be reached.`, 'No connection was made.', 'Try again later.'))
+      reject(
+        new SallyportError(
+          'upstream_unavailable',
+          `${host} could not be reached.`,
+          'No connection was made.',
+          'Try again later.',
+        ),
+      )
     }
     socket.setTimeout(connectTimeoutMs, fail)
     socket.once('error', fail)

@@ -37,7 +37,10 @@ export class Pool {
   constructor(route: Route, filter: CredentialFilter) {
     this.#route = route
     this.#filter = filter
-    this.#context = createSecureContext({ minVersion: 'TLSv1.2', ...(route.authorities === null ? {} : { ca: route.authorities }) })
+    this.#context = createSecureContext({
+      minVersion: 'TLSv1.2',
+      ...(route.authorities === null ? {} : { ca: route.authorities }),
+    })
   }
 
   /** An idle connection now, or a new one soon. */
@@ -58,7 +61,11 @@ export class Pool {
     this.#opening += 1
     try {
       const socket = await this.#dial(signal)
-      const connection = new Connection(socket, { idle: (self) => this.release(self), closed: (self) => this.#forget(self) }, this.#filter)
+      const connection = new Connection(
+        socket,
+        { idle: (self) => this.release(self), closed: (self) => this.#forget(self) },
+        this.#filter,
+      )
       this.#all.set(connection, subject)
       return connection
     } finally {

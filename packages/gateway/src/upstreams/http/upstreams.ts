@@ -64,19 +64,34 @@ export function openHttpUpstreams(list: readonly HttpUpstreamSettings[], killSwi
   }
 }
 
-function openHost(settings: HttpUpstreamSettings, origin: Origin, killSwitch: KillSwitch): { readonly host: GovernedHost; readonly pool: Pool } {
+function openHost(
+  settings: HttpUpstreamSettings,
+  origin: Origin,
+  killSwitch: KillSwitch,
+): { readonly host: GovernedHost; readonly pool: Pool } {
   const { name, environment, connector, useSecret, protectSecret } = settings
   for (const secret of [useSecret, protectSecret]) checkSecret(name, secret)
   const filter = new CredentialFilter([...new Set([useSecret, protectSecret])])
   const pool = new Pool(
-    { upstream: name, origin, dial: settings.dial ?? null, authorities: settings.authorities ?? null, connectTimeoutMs: settings.connectTimeoutMs ?? 8_000 },
+    {
+      upstream: name,
+      origin,
+      dial: settings.dial ?? null,
+      authorities: settings.authorities ?? null,
+      connectTimeoutMs: settings.connectTimeoutMs ?? 8_000,
+    },
     filter,
   )
   const protectLine = writeCredential(name, settings.credential, protectSecret)
   const access = openGateAccess({ name, origin, credentialLine: protectLine }, pool, settings.tied ?? (() => null))
   const about = {
     name,
-    identity: settings.identity ?? readOrigins(settings).map((each) => `${each.scheme}://${writeAuthority(each)}`).toSorted().join(' '),
+    identity:
+      settings.identity ??
+      readOrigins(settings)
+        .map((each) => `${each.scheme}://${writeAuthority(each)}`)
+        .toSorted()
+        .join(' '),
     environment,
     connector,
     origin,
@@ -104,7 +119,8 @@ function keyOf({ scheme, host, port }: Origin): string {
 /** Visible ASCII: whatever else is in a secret would be in a header. */
 function checkSecret(name: string, secret: string): void {
   if (!/^[\x21-\x7e]+$/.test(secret)) throw unusable(name, 'its secret holds a blank or another character that no header carries')
-  if (secret.length < secretBytesMin) throw unusable(name, `its secret is shorter than ${secretBytesMin} characters, too short to be found and removed in answers`)
+  if (secret.length < secretBytesMin)
+    throw unusable(name, `its secret is shorter than ${secretBytesMin} characters, too short to be found and removed in answers`)
 }
 
 const templatePattern = /^([A-Za-z][A-Za-z0-9-]{0,63}): ?([\x20-\x7e]*)$/
@@ -117,5 +133,10 @@ function writeCredential(name: string, template: string, secret: string): string
 }
 
 function unusable(name: string, why: string): SallyportError {
-  return new SallyportError('upstream_unavailable', `The upstream ${name} can't be used: ${why}.`, 'It was not opened.', 'Mend it in sallyport.yaml.')
+  return new SallyportError(
+    'upstream_unavailable',
+    `The upstream ${name} can't be used: ${why}.`,
+    'It was not opened.',
+    'Mend it in sallyport.yaml.',
+  )
 }
