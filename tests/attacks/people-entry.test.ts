@@ -42,9 +42,11 @@ describe('a colleague by look', () => {
 describe('the store of a drill under a live gate', () => {
   test('its virtual persons neither sign in nor approve, and the log has the try', async () => {
     const bench = makePeopleBench()
-    const drill = createControlApp(bench.ports, { port, operatorTokenSha256, drill: true })
-    const virtual = new Visit(drill)
-    expect((await virtual.enrol((await createFirstLink(drill.site)).url, 'eve', { aaguid: drillAaguid })).status).toBe(200)
+    const { visit: virtual } = await makeSignedIn(bench, 'eve')
+    const { people } = bench.ports
+    const list = async (): ReturnType<typeof people.list> =>
+      (await people.list()).map((person) => ({ ...person, passkeys: person.passkeys.map((passkey) => ({ ...passkey, aaguid: drillAaguid })) }))
+    Object.assign(bench.ports, { people: { ...people, list } })
     const live = makeSite(bench)
     const visit = new Visit(live)
     Object.assign(visit, { passkey: virtual.passkey })

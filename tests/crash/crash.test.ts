@@ -198,6 +198,7 @@ describe('a gate killed at every step of the pipeline', () => {
     const events = crashed.gate.events()
     const intents = events.filter(({ type }) => type === 'intent').map(({ data }) => data['intent'])
     const outcomes = events.filter(({ type }) => type === 'outcome').map(({ data }) => data['intent'])
-    expect(outcomes.toSorted()).toEqual(intents.toSorted())
+    expect(outcomes).toHaveLength(intents.length)
+    expect(new Set(outcomes)).toEqual(new Set(intents))
   })
 })

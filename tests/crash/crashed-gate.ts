@@ -173,13 +173,13 @@ class Approvers {
       this.#asked.add(id)
       if (this.#asked.size % verdictsPerBrowser === 0) await this.#person.signIn()
       // A verdict may halt too, and then never answers.
-      let answer: HttpAnswer | null = null
+      const answers: HttpAnswer[] = []
       void this.#person.give(id, 'approve').then(
-        (given) => (answer = given),
+        (given) => answers.push(given),
         () => undefined,
       )
       const deadline = Date.now() + waitMaxMs
-      while (answer === null && !haltedIn(this.#gate, isVerdictHalt).has(agent)) {
+      while (answers.length === 0 && !haltedIn(this.#gate, isVerdictHalt).has(agent)) {
         if (Date.now() > deadline) throw new Error(`the verdict on ${agent}'s request neither came through nor halted`)
         await new Promise((resolve) => setTimeout(resolve, 5))
       }

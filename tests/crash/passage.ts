@@ -1,4 +1,4 @@
-import type { Event } from '@sallyport/core'
+import type { Event, Json } from '@sallyport/core'
 import type { PostgresServer } from '../servers/postgres.ts'
 
 /** What an agent of this proof does, on a table of its own, and how often the server did it. */
@@ -19,7 +19,9 @@ export const rowsWithoutPrompt = 7
 
 export const deeds: readonly Deed[] = [
   {
-    ...{ name: 'drop', asks: true, copies: true },
+    name: 'drop',
+    asks: true,
+    copies: true,
     arrange: (table) =>
       `CREATE TABLE ${table} (id int PRIMARY KEY, note text); INSERT INTO ${table} SELECT i, 'kept ' || i FROM generate_series(1, 12) i`,
     statement: (table) => `DROP TABLE ${table}`,
@@ -27,21 +29,27 @@ export const deeds: readonly Deed[] = [
   },
   {
     // Each run shows in the rows, so a grant used twice would be seen on the server.
-    ...{ name: 'update', asks: true, copies: true },
+    name: 'update',
+    asks: true,
+    copies: true,
     arrange: (table) =>
       `CREATE TABLE ${table} (id int PRIMARY KEY, n int); INSERT INTO ${table} SELECT i, 0 FROM generate_series(1, 12) i`,
     statement: (table) => `UPDATE ${table} SET n = n + 1`,
     executions: (table) => `SELECT CASE WHEN min(n) = max(n) THEN min(n) END FROM ${table}`,
   },
   {
-    ...{ name: 'delete', asks: false, copies: true },
+    name: 'delete',
+    asks: false,
+    copies: true,
     arrange: (table) =>
       `CREATE TABLE ${table} (id int PRIMARY KEY, note text); INSERT INTO ${table} SELECT i, 'x' FROM generate_series(1, 9) i`,
     statement: (table) => `DELETE FROM ${table} WHERE id <= 3`,
     executions: (table) => `SELECT CASE count(*) WHEN 9 THEN 0 WHEN 6 THEN 1 END FROM ${table}`,
   },
   {
-    ...{ name: 'insert', asks: false, copies: false },
+    name: 'insert',
+    asks: false,
+    copies: false,
     arrange: (table) => `CREATE TABLE ${table} (id int GENERATED ALWAYS AS IDENTITY, note text)`,
     statement: (table) => `INSERT INTO ${table} (note) VALUES ('once')`,
     executions: (table) => `SELECT count(*) FROM ${table}`,
@@ -85,11 +93,11 @@ export interface Told {
 export function toldOf(events: readonly Event[], agent: string): Told {
   const own = events.filter((event) => event.agent === agent)
   const texts = (type: Event['type'], key: string): readonly string[] =>
-    own.filter((event) => event.type === type).map(({ data }) => String(data[key]))
+    own.filter((event) => event.type === type).map(({ data }) => textOf(data[key]))
   const outcomes = new Map<string, string[]>()
   for (const { type, data } of own) {
     if (type === 'outcome')
-      outcomes.set(String(data['intent']), [...(outcomes.get(String(data['intent'])) ?? []), String(data['result'])])
+      outcomes.set(textOf(data['intent']), [...(outcomes.get(textOf(data['intent'])) ?? []), textOf(data['result'])])
   }
   return {
     intents: texts('intent', 'intent'),
@@ -98,4 +106,8 @@ export function toldOf(events: readonly Event[], agent: string): Told {
     requests: texts('request.opened', 'request'),
     types: own.map(({ type }) => type),
   }
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : JSON.stringify(value ?? null)
 }

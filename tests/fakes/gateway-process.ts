@@ -17,6 +17,7 @@ const { values } = parseArgs({
     'vault-token-file': { type: 'string' },
     'isolation-level': { type: 'string' },
     'exit-with-parent': { type: 'boolean' },
+    'accept-configuration': { type: 'boolean' },
     check: { type: 'boolean' },
   },
 })

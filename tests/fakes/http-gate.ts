@@ -49,7 +49,11 @@ export interface RawAnswer {
   readonly body: string
 }
 
-export async function startHttpGate(options: FakeOptions = {}, settings: Partial<HttpSettings> = {}, upstream: Partial<HttpUpstreamSettings> = {}): Promise<HttpGate> {
+export async function startHttpGate(
+  options: FakeOptions = {},
+  settings: Partial<HttpSettings> = {},
+  upstream: Partial<HttpUpstreamSettings> = {},
+): Promise<HttpGate> {
   const folder = mkdtempSync(join(tmpdir(), 'sp-http-gate-'))
   const authority = await openAuthority(join(folder, 'gate'), { nowMs: () => Date.now() })
   const world = await openAuthority(join(folder, 'world'), { nowMs: () => Date.now() })
@@ -59,7 +63,13 @@ export async function startHttpGate(options: FakeOptions = {}, settings: Partial
   const [port, plainPort] = [await standIn.listen(), await plain.listen()]
   const fake = new FakeGate({ upstreams: ['cloud', 'plain', 'internet'], ...options })
   const handle = fake.issue('robot')
-  const common = { environment: 'production', connector: 'fake', credential: 'authorization: Bearer {secret}', useSecret: realSecret, protectSecret: realSecret } as const
+  const common = {
+    environment: 'production',
+    connector: 'fake',
+    credential: 'authorization: Bearer {secret}',
+    useSecret: realSecret,
+    protectSecret: realSecret,
+  } as const
   const upstreams = openHttpUpstreams(
     [
       {
@@ -75,11 +85,18 @@ export async function startHttpGate(options: FakeOptions = {}, settings: Partial
     ],
     fake.gate.killSwitch,
   )
-  const listener = await httpProtocol.listen(fake.gate, upstreams, { host: '127.0.0.1', port: 0, certificates: authority, waitMs: 1_000, ...settings })
+  const listener = await httpProtocol.listen(fake.gate, upstreams, {
+    host: '127.0.0.1',
+    port: 0,
+    certificates: authority,
+    waitMs: 1_000,
+    ...settings,
+  })
   const authorityFile = join(folder, 'ca.pem')
   writeFileSync(authorityFile, authority.certificate)
   const gatePort = listener.address.port
-  const tunnel = (inside: InsideOptions = {}): Promise<TLSSocket> => openTunnel(gatePort, authority.certificate, { handle, ...inside })
+  const tunnel = (inside: InsideOptions = {}): Promise<TLSSocket> =>
+    openTunnel(gatePort, authority.certificate, { handle, ...inside })
   return {
     fake,
     port: gatePort,
@@ -107,7 +124,11 @@ export function basicOf(handle: string, agent = 'robot'): string {
   return `Basic ${Buffer.from(`${agent}:${handle}`).toString('base64')}`
 }
 
-async function openTunnel(port: number, authority: string, options: InsideOptions & { readonly handle: string }): Promise<TLSSocket> {
+async function openTunnel(
+  port: number,
+  authority: string,
+  options: InsideOptions & { readonly handle: string },
+): Promise<TLSSocket> {
   const { host = governedHost, servername = host, handle } = options
   const socket = connect({ host: '127.0.0.1', port })
   socket.write(`CONNECT ${host}:443 HTTP/1.1\r\nhost: ${host}:443\r\nproxy-authorization: ${basicOf(handle)}\r\n\r\n`)
@@ -120,7 +141,13 @@ async function openTunnel(port: number, authority: string, options: InsideOption
     socket.destroy()
     throw new Error(answer)
   }
-  const secured = connectTls({ socket, servername, ca: authority, ALPNProtocols: ['http/1.1'], checkServerIdentity: () => undefined })
+  const secured = connectTls({
+    socket,
+    servername,
+    ca: authority,
+    ALPNProtocols: ['http/1.1'],
+    checkServerIdentity: () => undefined,
+  })
   await new Promise<void>((resolve, reject) => {
     secured.once('secureConnect', () => resolve())
     secured.once('error', reject)

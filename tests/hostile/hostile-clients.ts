@@ -119,7 +119,7 @@ interface Visits {
 }
 
 const visits = new Map<string, Visits>()
-let isOver = false
+const over = new AbortController()
 
 if (import.meta.main) {
   process.on('message', (message) => hear(hostileAskShape.parse(message)))
@@ -135,7 +135,7 @@ function hear(asked: z.infer<typeof hostileAskShape>): void {
     process.send?.({ started: true })
     return
   }
-  isOver = true
+  over.abort()
   const kinds = Object.fromEntries(
     [...visits].map(([kind, { dropped, slowestMs, open }]) => [
       kind,
@@ -147,7 +147,8 @@ function hear(asked: z.infer<typeof hostileAskShape>): void {
 
 async function comeAgain(kind: string, misdeed: Misdeed, place: Place): Promise<void> {
   const seen = visits.get(kind)
-  while (seen !== undefined && !isOver) {
+  if (seen === undefined) return
+  while (!over.signal.aborted) {
     const sinceMs = performance.now()
     seen.open.add(sinceMs)
     const socket = await misdeed(place)
@@ -158,6 +159,7 @@ async function comeAgain(kind: string, misdeed: Misdeed, place: Place): Promise<
     seen.open.delete(sinceMs)
     seen.dropped += 1
     seen.slowestMs = Math.max(seen.slowestMs, performance.now() - sinceMs)
-    while (performance.now() - sinceMs < visitMs && !isOver) await new Promise((resolve) => setTimeout(resolve, lookMs))
+    while (performance.now() - sinceMs < visitMs && !over.signal.aborted)
+      await new Promise((resolve) => setTimeout(resolve, lookMs))
   }
 }

@@ -113,7 +113,10 @@ async function runOnce(stage: Stage, number: number): Promise<KillRun> {
     if (released.status !== 200) throw new Error(`the kill was not released: ${JSON.stringify(released.body)}`)
   }
   return {
-    ...{ scope, pumped, serverIdleMs, bytesBefore },
+    scope,
+    pumped,
+    serverIdleMs,
+    bytesBefore,
     bytesAfterResponse: after.bytesAfter,
     lastByteMs: milliseconds(sentNs, BigInt(after.lastByteNs)),
     responseMs: milliseconds(sentNs, answeredNs),

@@ -51,7 +51,7 @@ async function run(ask: RunawayAsk): Promise<void> {
   }
   process.send?.({
     says: 'ended',
-    answers: pumps.reduce((sum, { answers }) => sum + answers(), 0),
+    answers: pumps.reduce((sum, each) => sum + each.answers(), 0),
     admitted,
     sqlStates: [...sqlStates],
   })

@@ -156,7 +156,12 @@ function startProcess(
   environment: Readonly<Record<string, string>>,
 ): Promise<Child> {
   return startChild({
-    ...{ name, args, readyTimeoutMs, stopTimeoutMs, command: process.execPath, logFile: join(directory, 'logs', `${name}.log`) },
+    name,
+    args,
+    readyTimeoutMs,
+    stopTimeoutMs,
+    command: process.execPath,
+    logFile: join(directory, 'logs', `${name}.log`),
     env: { PATH: process.env['PATH'] ?? '', ...environment },
   })
 }
@@ -231,6 +236,8 @@ class RunningTestGate implements TestGate {
       `--state=${this.directory}`,
       ...socket,
       '--exit-with-parent',
+      // A test that changes its configuration is the operator; what happens without this: tests/attacks/people-configuration.test.ts.
+      '--accept-configuration',
       ...(this.#settings.gatewayFlags ?? []),
     ]
     this.#process = await startProcess(this.directory, 'gate', args, this.#settings.environment ?? {})

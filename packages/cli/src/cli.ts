@@ -37,6 +37,12 @@ export const commandTable: readonly Entry[] = [
     load: () => import('./commands/doctor.ts'),
   },
   {
+    name: 'scan',
+    group: start,
+    summary: 'find credentials that lie in a workspace, or plant a canary',
+    load: () => import('./commands/scan.ts'),
+  },
+  {
     name: 'run',
     group: give,
     summary: 'run a command with a handle of its own instead of a credential',

@@ -19,6 +19,7 @@ export interface GateSettings {
   readonly stateDirectory: string
   /** Absolute. Null: a playground. */
   readonly configuration: string | null
+  readonly acceptConfiguration: boolean
   readonly programs: Programs
   /** Asked once the folders are as they will be: how far agents stand from this gate. */
   readonly judgeIsolation: () => Isolation
@@ -191,7 +192,7 @@ function startVault({ stateDirectory, programs, signal }: GateSettings, place: M
 }
 
 function startGateway(
-  { stateDirectory, programs, signal }: GateSettings,
+  { stateDirectory, programs, signal, acceptConfiguration, configuration: given }: GateSettings,
   configuration: string,
   place: MeetingPlace,
   isolationLevel: IsolationLevel,
@@ -206,6 +207,8 @@ function startGateway(
       `--vault-socket=${place.socket}`,
       `--vault-token-file=${place.tokenFile}`,
       `--isolation-level=${isolationLevel}`,
+      // A playground's configuration is our own.
+      ...(acceptConfiguration || given === null ? ['--accept-configuration'] : []),
       '--exit-with-parent',
     ],
     // `env:` references are read from it.

@@ -17,6 +17,8 @@ export interface UpSettings {
   readonly configuration: string | null
   readonly stateDirectory: string
   readonly json: boolean
+  /** What the configuration gives beyond the one that ran last is wanted. */
+  readonly acceptConfiguration?: boolean
   /** The user that agents run as; null: taken to be whoever starts the gate. */
   readonly agentUser: string | null
   readonly programs: Programs
@@ -50,6 +52,7 @@ export async function runUp(settings: UpSettings): Promise<ExitCode> {
     gate = await startGate({
       stateDirectory,
       configuration,
+      acceptConfiguration: settings.acceptConfiguration === true,
       programs,
       judgeIsolation: examine,
       nowMs,

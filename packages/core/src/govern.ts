@@ -186,12 +186,15 @@ class Pipeline implements Govern {
     let snapshot: Snapshot | null = null
     if (permit.obligations.includes('snapshot')) {
       snapshot = await protect(this.#ports, passage, operations, digest, grant)
-      const again = decide(operations, asked.session.subject, await this.#facts(passage, operations, grant, true), passage.policy)
+      const { owner } = asked.session.subject
+      // Spent first, then looked at again: of two that ask at once, neither can see the budget as it was before the other.
+      const own = permit.promptless ? snapshot.rows : 0
+      if (permit.promptless) await this.#ports.budgets.spend(owner, asked.upstream.name, own)
+      const facts = await this.#facts(passage, operations, grant, true)
+      const again = decide(operations, asked.session.subject, { ...facts, rowsSpent: Math.max(0, facts.rowsSpent - own) }, passage.policy)
       if (again.outcome === 'deny') return await this.#deny(passage, operations, digest, again)
     }
     const rowsMax = boundRowsChanged(operations, snapshot, grant, permit)
-    if (permit.promptless && snapshot !== null)
-      await this.#ports.budgets.spend(asked.session.subject.owner, asked.upstream.name, snapshot.rows)
     const rowsBefore = rowsMax === null ? null : await countBefore(passage)
     this.#rememberWrite(passage, operations, rowsMax)
     return await this.#clear(passage, operations, digest, { grant, snapshot, rowsMax, rowsBefore })

@@ -25,14 +25,12 @@ let bench: Bench
 /** One run of a gate on the bench's store: its ports may be worse than the bench's. */
 function ask(ports: GovernPorts = bench.ports): Promise<Cleared | Refusal> {
   const asked: Asked = {
-    ...{
-      session: bench.session,
-      upstream: bench.upstream,
-      connector: 'fake',
-      decoded: null,
-      text: 'DROP TABLE orders',
-      key: null,
-    },
+    session: bench.session,
+    upstream: bench.upstream,
+    connector: 'fake',
+    decoded: null,
+    text: 'DROP TABLE orders',
+    key: null,
     payload: {
       protocol: 'fake',
       upstream: 'orders-db',
@@ -50,7 +48,11 @@ const grantMs = 900_000
 
 function verdictPorts(requests: Requests = bench.ports.requests, log = bench.log): VerdictPorts {
   return {
-    ...{ clock: bench.clock, random: bench.ports.random, log, requests, grantMs },
+    clock: bench.clock,
+    random: bench.ports.random,
+    log,
+    requests,
+    grantMs,
     policyHash: () => bench.ports.policy().hash,
     mode: () => bench.settings.mode,
   }
@@ -228,7 +230,7 @@ describe('a verdict that is on the log', () => {
     const request = await openRequest()
     await expect(
       giveVerdict(verdictPorts(crashAt('addApproval', 'before')), request.id, approvalOf(request, 'bob')),
-    ).rejects.toThrow()
+    ).rejects.toThrow('power cut')
     const events = [...bench.log.events]
     expect((await restart(events)).applied).toHaveLength(1)
     expect((await restart(events)).applied).toHaveLength(0)
@@ -238,7 +240,7 @@ describe('a verdict that is on the log', () => {
   test('a rejection ends the request', async () => {
     const request = await openRequest()
     const dying = verdictPorts({ ...bench.ports.requests, end: async () => Promise.reject(new Error('power cut')) })
-    await expect(giveVerdict(dying, request.id, approvalOf(request, 'bob', 'reject'))).rejects.toThrow()
+    await expect(giveVerdict(dying, request.id, approvalOf(request, 'bob', 'reject'))).rejects.toThrow('power cut')
     await restart()
     expect((await bench.ports.requests.get(request.id))?.state).toBe('rejected')
   })
@@ -287,6 +289,6 @@ test('a start whose own findings cannot be written down does not go on', async (
 })
 
 test('a log that does not say what it should stops the start', async () => {
-  await expect(restart([{ type: 'intent', atMs: 0, data: {} }])).rejects.toThrow()
-  await expect(restart([{ type: 'verdict', atMs: 0, data: { request: 1 } }])).rejects.toThrow()
+  await expect(restart([{ type: 'intent', atMs: 0, data: {} }])).rejects.toThrow('intent')
+  await expect(restart([{ type: 'verdict', atMs: 0, data: { request: 1 } }])).rejects.toThrow('request')
 })

@@ -44,11 +44,13 @@ import { openDatabase } from './store/database.ts'
 import { openHandles } from './store/handles.ts'
 import { openKills } from './store/kills.ts'
 import { openMeta, type MetaStore } from './store/meta.ts'
+import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
 import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams, type PostgresUpstreamSettings } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type HttpUpstreamSettings } from './upstreams/http/index.ts'
 import { openVault, type VaultClient } from './vault/vault-client.ts'
+import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
 const windowMs = 3_600_000
 const grantMs = 900_000
@@ -165,6 +167,8 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const folder = openStateFolder(options.stateDirectory)
   const database = openDatabase(join(folder.directory, 'store.db'))
   const meta = openMeta(database)
+  const accepted = acceptedOf(config)
+  const widened = admitConfiguration(meta.get('configuration'), accepted, options.acceptConfiguration === true)
   const vault = await openPinnedVault(options, meta)
   const signer = noteSigner(folder.origin, folder.logSeed)
   const directory = join(folder.directory, 'log')
@@ -172,13 +176,14 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const policy = makePolicy(config)
   await warmConnectors()
   const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
-  await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, report)
+  await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
   await log.append({
     type: 'configuration.applied',
     atMs: clock.nowMs(),
-    data: { policyHash: policy.hash, mode: config.mode, guards },
+    data: { policyHash: policy.hash, mode: config.mode, guards, widened },
   })
+  meta.set('configuration', JSON.stringify(accepted))
   return base
 }
 
@@ -232,10 +237,11 @@ async function openPinnedVault(options: GateOptions, meta: MetaStore): Promise<V
 }
 
 function makePolicy(config: Config): PolicyEngine {
-  return createPolicyEngine(
+  const engine = createPolicyEngine(
     config.agents.map(({ name, scopes }) => ({ agent: name, scopes })),
     config.guards,
   )
+  return { ...engine, hash: hashDecisive(engine.hash, acceptedOf(config)) }
 }
 
 function scopeOf(config: Config, agentName: string, upstream: string): { readonly readOnly: boolean } | null {

@@ -10,6 +10,8 @@ export interface GateOptions {
   readonly vaultTokenFile: string
   /** How far agents stand from this gate, as whoever started it found (DESIGN §6). */
   readonly isolationLevel: 0 | 1 | 2 | 3
+  /** Whoever starts it says so: what the configuration gives beyond the one that ran last is wanted (DESIGN §6). */
+  readonly acceptConfiguration?: boolean
   /** A gate of a drill: enrols virtual persons, and nobody else. */
   readonly drill: boolean
   /** Lets a test stand between the pipeline and its ports. Nothing that ships gives one. */
@@ -31,7 +33,7 @@ const exitCodes = { failed: 1, usage: 2 } as const
 
 function explainUsage(): void {
   process.stderr.write(
-    'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--exit-with-parent]\n       gateway --check --config FILE\n',
+    'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--accept-configuration] [--exit-with-parent]\n       gateway --check --config FILE\n',
   )
   process.exitCode = exitCodes.usage
 }
@@ -62,6 +64,7 @@ export async function runProcess(
       'isolation-level': { type: 'string', default: '0' },
       'exit-with-parent': { type: 'boolean', default: false },
       drill: { type: 'boolean', default: false },
+      'accept-configuration': { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
     },
   })
@@ -79,6 +82,7 @@ export async function runProcess(
     vaultTokenFile,
     isolationLevel,
     drill: values.drill,
+    acceptConfiguration: values['accept-configuration'],
     report,
   })
   let closing: Promise<void> | null = null

@@ -7,6 +7,7 @@ const optionsShape = z.object({
   config: z.string().optional(),
   state: z.string(),
   agentUser: z.string().optional(),
+  acceptConfiguration: z.boolean().default(false),
   json: z.boolean().default(false),
 })
 
@@ -19,13 +20,15 @@ export function makeCommand(): Command {
     .option('--config <file>', 'the configuration (default: sallyport.yaml here, else a playground)')
     .addOption(stateOption())
     .option('--agent-user <name>', 'the system’s user that agents run as, to judge the isolation level by (default: you)')
+    .option('--accept-configuration', 'take over what the configuration gives beyond the one that ran last; without it, such a one does not start')
     .option('--json', 'one JSON line when ready instead of the text')
     .action(async (given: unknown) => {
-      const { config, state, agentUser, json } = optionsShape.parse(given)
+      const { config, state, agentUser, acceptConfiguration, json } = optionsShape.parse(given)
       process.exitCode = await runUp({
         configuration: config ?? null,
         stateDirectory: state,
         json,
+        acceptConfiguration,
         agentUser: agentUser ?? null,
         programs: shippedPrograms,
         nowMs: Date.now,

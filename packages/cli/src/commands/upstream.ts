@@ -54,7 +54,7 @@ async function addUpstream(name: string, options: z.infer<typeof optionsShape>):
   process.stdout.write(describeCredential(use, 'use'))
   if (protect !== use) process.stdout.write(describeCredential(protect, 'protect'))
   process.stdout.write(
-    `Added ${name} to ${options.config}. No agent may do anything there yet; a running gate takes it up when it is started again.\n`,
+    `Added ${name} to ${options.config}. No agent may do anything there yet; a running gate takes it up when it is started again, once with --accept-configuration.\n`,
   )
   process.stdout.write(`Next: sallyport agent add NAME --owner YOU --may 'read ${name}'\n`)
 }

@@ -58,7 +58,10 @@ export async function openStage(directory: string, nowMs: () => number): Promise
     const servers = await startPlaygroundServers(directory)
     started.push(servers.production.child, servers.staging.child)
     await makeDatabases(servers, directory, new Date(Math.floor(nowMs() / dayMs) * dayMs))
-    const relays = { production: await startRelay(directory, servers.production), staging: await startRelay(directory, servers.staging) }
+    const relays = {
+      production: await startRelay(directory, servers.production),
+      staging: await startRelay(directory, servers.staging),
+    }
     started.push(relays.production.child, relays.staging.child)
     // The gate reaches its upstreams by the relays only.
     writeCredentials(relays, directory)
@@ -80,7 +83,17 @@ export async function openStage(directory: string, nowMs: () => number): Promise
     await ada.enrol(ready.enrolmentUrl)
     const bob = new VirtualPerson('bob', ready.controlUrl)
     await bob.enrol(await ada.invite())
-    return assemble({ directory, servers, control, ada, bob, gate, ready, countPorts: [relays.production.countPort, relays.staging.countPort], stop })
+    return assemble({
+      directory,
+      servers,
+      control,
+      ada,
+      bob,
+      gate,
+      ready,
+      countPorts: [relays.production.countPort, relays.staging.countPort],
+      stop,
+    })
   } catch (error) {
     await stop()
     throw error

@@ -15,9 +15,8 @@ const definitionSchema = z.object({
 export type Definition = z.infer<typeof definitionSchema>
 
 const namedSchema = z.object({
-  /** Functions that are neither the server's nor an extension's, by names that a text takes for the server's own or for columns. */
-  functions: z.array(z.string()),
-  operators: z.array(z.string()),
+  /** Functions that are neither the server's nor an extension's, behind operators and names that a text takes for the server's own or for columns. */
+  hidden: z.array(z.object({ as: z.enum(['function', 'operator']), name: z.string(), schema: z.string(), calls: z.string() })),
   /** Whether an operator `=` stands outside the server's and the extensions'. */
   equals: z.boolean(),
   views: z.array(definitionSchema),
@@ -50,15 +49,18 @@ export function readNamed(channel: SqlChannel, { builtins, fields, operators, re
     channel,
     namedSchema,
     `SELECT pg_catalog.json_build_object(
-      'functions', (SELECT COALESCE(pg_catalog.json_agg(DISTINCT p.proname), '[]') FROM pg_catalog.pg_proc p
+      'hidden', (SELECT COALESCE(pg_catalog.json_agg(h), '[]') FROM (
+        SELECT 'function' AS as, p.proname AS name, n.nspname AS schema, p.proname AS calls FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
         WHERE p.pronamespace OPERATOR(pg_catalog.<>) ${catalog} AND ${mayChange} AND ${notOfExtension('pg_proc', 'p.oid')}
           AND (p.proname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.name[]) OR (p.proname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[])
             AND p.pronargs OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND EXISTS (SELECT FROM pg_catalog.pg_type t
-              WHERE t.oid OPERATOR(pg_catalog.=) p.proargtypes[0] AND t.typtype OPERATOR(pg_catalog.=) ANY ('{c,d,p}'::pg_catalog."char"[]))))),
-      'operators', (SELECT COALESCE(pg_catalog.json_agg(DISTINCT o.oprname), '[]') FROM pg_catalog.pg_operator o
+              WHERE t.oid OPERATOR(pg_catalog.=) p.proargtypes[0] AND t.typtype OPERATOR(pg_catalog.=) ANY ('{c,d,p}'::pg_catalog."char"[]))))
+        UNION SELECT 'operator', o.oprname, n.nspname, p.proname FROM pg_catalog.pg_operator o
         JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) o.oprcode::pg_catalog.oid
+        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
         WHERE o.oprnamespace OPERATOR(pg_catalog.<>) ${catalog} AND ${mayChange} AND ${notOfExtension('pg_operator', 'o.oid')}
-          AND o.oprname OPERATOR(pg_catalog.=) ANY ($3::pg_catalog.name[])),
+          AND o.oprname OPERATOR(pg_catalog.=) ANY ($3::pg_catalog.name[])) h),
       'equals', EXISTS (SELECT FROM pg_catalog.pg_operator o WHERE o.oprnamespace OPERATOR(pg_catalog.<>) ${catalog}
           AND o.oprname OPERATOR(pg_catalog.=) '='::pg_catalog.name AND ${notOfExtension('pg_operator', 'o.oid')}),
       'views', (SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('type', 'view', 'oid', c.oid::pg_catalog.text, 'schema', n.nspname,

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { parseShownName } from './catalog-name.ts'
 import { sqlAccess } from './catalog-query.ts'
 import { describe } from './describe.ts'
+import { quoteName } from './parser-quote.ts'
 import { readFunctions, readNamed, readRoles, type Definition, type Named } from './reach-catalog.ts'
 import { lowerByFunctions } from './resolve-function.ts'
 
@@ -54,7 +55,7 @@ function look(operations: readonly Operation[], { access }: Walk): Promise<Named
       builtins: all('builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
       fields: all('fields'),
       operators: all('operators'),
-      relations: all('relations').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
+      relations: [...all('relations'), ...operations.flatMap(movedViews)].flatMap((name) => parseShownName(name)?.at(-1) ?? []),
     }),
   )
 }
@@ -80,22 +81,21 @@ async function judge(operation: Operation, named: Named, walk: Walk): Promise<Fo
   if (operation.context['unbounded'] === true) return { kind: 'destroy', why: 'a query chooses the rows whose values are overwritten' }
   const shadow = await shadowSchema(operation, walk)
   if (shadow !== null) return shadow
-  const code = disguised(operation, named)
-  if (code !== null) return code
-  if (operation.impact.kind !== 'read') return followFunctions(functions, walk, 0)
-  return followViews(operation, named, walk, 0)
+  const code = await disguised(operation, named, walk, 0)
+  if (code.kind !== null) return code
+  const moved = /^postgres\.(?:rename|set_schema)_(?:function|procedure|routine|aggregate)$/.test(operation.action)
+  const called = await followFunctions(moved ? operation.resources.map(({ name }) => name) : functions, walk, 0)
+  return called.kind === null ? followViews(operation, named, walk, 0) : called
 }
 
 const nothing: Found = { kind: null, why: null }
 
-/** Code that runs under the name of something harmless. */
-function disguised(operation: Operation, named: Named): Found | null {
+/** Code that runs under the name of something harmless: an overload of the server's function, a function written as a column, an operator. */
+async function disguised(operation: Operation, named: Named, walk: Walk, depth: number): Promise<Found> {
   const names = new Set([...listed(operation, 'builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []), ...listed(operation, 'fields')])
-  const overload = named.functions.find((name) => names.has(name))
-  if (overload !== undefined) return { kind: 'unknown', why: `this database has a function ${overload} of its own, which it may call` }
-  const own = new Set(listed(operation, 'operators'))
-  const operator = named.operators.find((name) => own.has(name))
-  return operator === undefined ? null : { kind: 'unknown', why: `this database has an operator ${operator} of its own, which calls a function` }
+  const operators = new Set(listed(operation, 'operators'))
+  const hidden = named.hidden.filter(({ as, name }) => (as === 'operator' ? operators.has(name) : names.has(name)))
+  return followFunctions([...new Set(hidden.map((one) => quoteName([one.schema, one.calls])))], walk, depth)
 }
 
 /** The search path begins with the schema that is named like the role: whoever makes it stands before every unqualified name. */
@@ -107,8 +107,13 @@ async function shadowSchema(operation: Operation, { access }: Walk): Promise<Fou
   return role === undefined ? null : { kind: 'escalate', why: `a schema named like the role ${role} comes first in its search path: unqualified names will mean other things` }
 }
 
+/** A view under another name is what others read by that name from now on: bodies of functions find relations when they run. */
+function movedViews({ action, resources }: Operation): readonly string[] {
+  return /^postgres\.(?:rename|set_schema)_(?:view|table)$/.test(action) ? resources.map(({ name }) => name) : []
+}
+
 async function followViews(operation: Operation, named: Named, walk: Walk, depth: number): Promise<Found> {
-  const wanted = listed(operation, 'relations').map((shown) => parseShownName(shown))
+  const wanted = [...listed(operation, 'relations'), ...movedViews(operation)].map((shown) => parseShownName(shown))
   for (const view of named.views) {
     const isNamed = wanted.some((parts) => parts?.at(-1) === view.name && (parts.at(-2) ?? view.schema) === view.schema)
     if (!isNamed) continue
@@ -127,8 +132,9 @@ async function readView(view: Definition, walk: Walk, depth: number): Promise<Fo
     const operation = await either(walk.access, (channel) => lowerByFunctions(channel, one))
     const { kind } = operation.impact
     if (kind !== 'read') return { kind: kind === 'unknown' || kind === 'escalate' ? kind : 'unknown', why: operation.why }
-    const found = disguised(operation, inner) ?? (await followViews(operation, inner, walk, depth + 1))
-    if (found.kind !== null) return found
+    const found = await disguised(operation, inner, walk, depth + 1)
+    const led = found.kind === null ? await followViews(operation, inner, walk, depth + 1) : found
+    if (led.kind !== null) return led
   }
   return nothing
 }
@@ -162,6 +168,10 @@ async function readFunction(definition: Definition, walk: Walk, depth: number): 
     if (operation.context['overwrites'] === true) return { kind: 'unknown', why: why('overwrites rows') }
     const inner = await followFunctions(listed(operation, 'functions'), walk, depth + 1)
     if (inner.kind !== null) return inner
+    const named = await look([operation], walk)
+    const hidden = await disguised(operation, named, walk, depth + 1)
+    const led = hidden.kind === null ? await followViews(operation, named, walk, depth + 1) : hidden
+    if (led.kind !== null) return { ...led, why: why(led.why ?? '') }
   }
   return nothing
 }

@@ -10,13 +10,16 @@ import { snapshot } from './snapshot.ts'
 
 let server: PostgresServer
 let access: RealAccess
+let writer: RealAccess
 
 beforeAll(async () => {
   server = await startPostgres()
   await server.query('CREATE DATABASE trial')
   access = await openAccess(server.url('trial'), server.url('trial'))
+  writer = await openAccess(server.url('trial'), server.url('trial'))
 }, 60_000)
 afterAll(async () => {
+  await writer[Symbol.asyncDispose]()
   await access[Symbol.asyncDispose]()
   await server.stop()
   await closeParsers()
@@ -28,6 +31,7 @@ async function setUp(sql: string): Promise<void> {
 
 async function fresh(sql: string): Promise<void> {
   await access.release()
+  await writer.session.query('ROLLBACK')
   await setUp(`DROP SCHEMA IF EXISTS t CASCADE; CREATE SCHEMA t`)
   await setUp(sql)
 }
@@ -164,7 +168,6 @@ describe('a DELETE and what goes with it', () => {
 describe('what comes in between', () => {
   it('a child cannot: it waits for the parent, and finds it gone', async () => {
     await fresh(shop)
-    await using writer = await openAccess(server.url('trial'), server.url('trial'))
     const sealed = await seal('DELETE FROM t.orders WHERE id = 7')
     const late = writer.session.query('INSERT INTO t.payments VALUES (1000, 7)').then(
       () => 'written',
@@ -180,7 +183,6 @@ describe('what comes in between', () => {
 
   it('a child that is not committed when the copy begins is waited for, and copied', async () => {
     await fresh(shop)
-    await using writer = await openAccess(server.url('trial'), server.url('trial'))
     const resolved = await look('DELETE FROM t.orders WHERE id = 7')
     await writer.session.query('BEGIN')
     await writer.session.query('INSERT INTO t.payments VALUES (1000, 7)')
@@ -196,7 +198,6 @@ describe('what comes in between', () => {
 
   it('rows that are being changed when the copy begins are waited for, and copied as they are then', async () => {
     await fresh(shop)
-    await using writer = await openAccess(server.url('trial'), server.url('trial'))
     const sql = 'DELETE FROM t.orders WHERE id IN (7, 8) AND customer > 5'
     const resolved = await look(sql)
     await writer.session.query('BEGIN')
@@ -218,7 +219,6 @@ describe('what comes in between', () => {
 
   it('another row that the condition names makes it more than was copied: rolled back', async () => {
     await fresh(shop)
-    await using writer = await openAccess(server.url('trial'), server.url('trial'))
     const sql = 'DELETE FROM t.orders WHERE id BETWEEN 7 AND 8 OR id > 200'
     const sealed = await seal(sql)
     expect(sealed.content.rows).toBe(12)
@@ -242,7 +242,6 @@ describe('what comes in between', () => {
     ],
   ])('a condition that reads %s: no writer comes in, lest one row take the place of another', async (_, sql, write) => {
     await fresh(`${shop}; CREATE TABLE t.chosen (id int); INSERT INTO t.chosen VALUES (7)`)
-    await using writer = await openAccess(server.url('trial'), server.url('trial'))
     const sealed = await seal(sql)
     expect(sealed.resolved.copy).toEqual({ kind: 'rows', rowsEstimate: 6 })
     const swap = writer.session.query(write)
@@ -256,7 +255,6 @@ describe('what comes in between', () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, code text UNIQUE); INSERT INTO t.a SELECT g, 'k' || g FROM generate_series(1, 9) g;
       CREATE TABLE t.d (id int PRIMARY KEY, code text REFERENCES t.a (code) ON DELETE CASCADE, a int REFERENCES t.a ON DELETE SET NULL);
       INSERT INTO t.d SELECT g, 'k' || g, g FROM generate_series(1, 9) g`)
-    await using writer = await openAccess(server.url('trial'), server.url('trial'))
     const sql = 'DELETE FROM t.a WHERE id = 1 OR id > 9'
     const sealed = await seal(sql)
     expect(sealed.content.rows).toBe(3)

@@ -24,7 +24,7 @@ export interface Walked {
 type Ask = (sql: string, values: readonly (string | null)[]) => Promise<readonly SqlRow[]>
 
 /** Why the rows can't be followed, in words. */
-export class TooFar extends Error {}
+class TooFar extends Error {}
 
 /**
  * From the rows that the statement's own condition names along the foreign keys that act when they go. With `lock`, each row is locked as it is

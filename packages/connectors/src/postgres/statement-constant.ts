@@ -1,6 +1,6 @@
 import type { Json } from '@sallyport/core'
 import { steadyBuiltins, volatileBuiltins } from './functions-catalog.ts'
-import { child, list, nameParts, named, nodes, text, type Tree } from './parser-tree.ts'
+import { asTree, child, list, nameParts, named, nodes, text, type Tree } from './parser-tree.ts'
 
 /** Volatile functions that yet give one value for a whole statement. */
 const oneValueFunctions = new Set(['currval', 'lastval'])
@@ -75,9 +75,17 @@ function isConstantTarget(value: Json | undefined, variables: ReadonlySet<string
   if (node?.type === 'FuncCall' && nameParts(node.body, 'funcname')?.at(-1) === 'unnest')
     return list(node.body, 'args').every(isListed)
   // a function that computes only may still give any number of rows
-  if (node?.type === 'FuncCall' && !singleRowFunctions.has(nameParts(node.body, 'funcname')?.at(-1) ?? '')) return false
+  if (!callsOnlySingleRow(value ?? null)) return false
   if (node?.type === 'A_Const') return true
   return isConstant(value, variables)
+}
+
+function callsOnlySingleRow(value: Json): boolean {
+  if (Array.isArray(value)) return value.every((item: Json) => callsOnlySingleRow(item))
+  const tree = asTree(value)
+  if (!tree) return true
+  if (tree['funcname'] !== undefined && !singleRowFunctions.has(nameParts(tree, 'funcname')?.at(-1) ?? '')) return false
+  return Object.values(tree).every((inner) => typeof inner !== 'object' || callsOnlySingleRow(inner))
 }
 
 /** Functions of which a bounded SELECT may have more than their result of one row. */

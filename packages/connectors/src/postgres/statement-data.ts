@@ -152,9 +152,9 @@ function judgeChange(
   return { kind: 'destroy', why: `overwrites values in ${relation.shown} with no key that limits the rows` }
 }
 
-/** Whether the rows come out of a sub-query or a cursor: in a loop these give other rows each time round. */
+/** Whether the rows come out of a sub-query, a cursor or a function (`currval`, `current_setting`): in a loop these give other rows each time round. */
 function picksAnew(body: Tree): boolean {
-  return /"(SubLink|CurrentOfExpr|RangeSubselect|withClause)":/.test(JSON.stringify(body))
+  return /"(SubLink|CurrentOfExpr|RangeSubselect|withClause|FuncCall|SQLValueFunction)":/.test(JSON.stringify({ ...body, targetList: null }))
 }
 
 export const describeMerge: Handler = (body, context) => {

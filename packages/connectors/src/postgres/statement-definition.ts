@@ -187,6 +187,10 @@ export function sequenceChange(action: 'create_sequence' | 'alter_sequence'): Ha
 export const describeDefine: Handler = (body, context) => {
   const word = objectWord(text(body, 'kind'))
   const resources = [{ type: word, name: quoteName(nameParts(body, 'defnames') ?? []) }]
+  if (word === 'operator' && nameParts(body, 'defnames')?.at(-1) === '=') {
+    const why = 'creates an operator =: what equality means, and how many rows a key finds, is no longer what the text says'
+    return defineOver({ action: 'create_operator', kind: 'escalate', why, resources }, body, context)
+  }
   return defineOver({ action: `create_${word}`, kind: 'write', why: 'creates a definition', resources }, body, context)
 }
 

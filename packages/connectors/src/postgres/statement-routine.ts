@@ -114,10 +114,12 @@ export const describeCreateFunction: Handler = (body, context) => {
     : kind === 'escalate'
       ? "defines a routine that runs with its owner's rights, or under other settings"
       : 'defines a routine'
-  const functions = [...new Set(defined.flatMap((operation) => strings(operation.context['functions'])))]
+  const [functions = [], relations = [], builtins = [], operators = [], fields = []] = ledTo.map((key) => [
+    ...new Set(defined.flatMap((operation) => strings(operation.context[key]))),
+  ])
   const defaults = collect({ parameters: body['parameters'] ?? null }, context.ctes)
   const overwrites = defined.some(({ action: inside }) => overwriting.has(inside))
-  return conclude({ action, kind, reversible: kind !== 'unknown', why, resources, functions, extra: { overwrites } }, defaults, {
+  return conclude({ action, kind, reversible: kind !== 'unknown', why, resources, functions, relations, builtins, operators, fields, extra: { overwrites } }, defaults, {
     ...context,
     mode: context.mode === 'plan' ? 'plan' : 'define',
   })
@@ -142,13 +144,19 @@ function remember(parts: readonly string[], body: Tree, run: readonly Operation[
   })
 }
 
+/** What a statement may lead to beyond its text, and so a routine that holds it. */
+const ledTo = ['functions', 'relations', 'builtins', 'operators', 'fields'] as const
+
 /** Operations that one routine is remembered by. Routines that call each other would multiply them without end. */
 const operationsMax = 200
 
 function distinct(operations: readonly Operation[], context: Context): readonly Operation[] {
   const kept = [
     ...new Map(
-      operations.map((operation) => [JSON.stringify([operation.action, operation.resources, operation.impact]), operation]),
+      operations.map((operation) => [
+        JSON.stringify([operation.action, operation.resources, operation.impact, ...ledTo.map((key) => operation.context[key] ?? null)]),
+        operation,
+      ]),
     ).values(),
   ]
   if (kept.length <= operationsMax) return kept

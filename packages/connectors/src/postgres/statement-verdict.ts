@@ -38,7 +38,7 @@ function isSecretRelation({ schema, name }: Relation): boolean {
 export function conclude(draft: Draft, contents: Contents, context: Context): readonly Operation[] {
   const functions: string[] = [...(draft.functions ?? []), ...contents.operators]
   const extensionFunctions: string[] = []
-  const builtins = new Set<string>()
+  const builtins = new Set<string>(draft.builtins ?? [])
   const more: Operation[] = []
   const reads: Relation[] = [...contents.relations]
   const unreadable: string[] = []
@@ -81,8 +81,8 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
       functions: [...new Set(functions)],
       extensionFunctions: [...new Set(extensionFunctions)],
       builtins: [...builtins],
-      operators: [...contents.operatorNames],
-      fields: [...contents.fields],
+      operators: [...new Set([...(draft.operators ?? []), ...contents.operatorNames])],
+      fields: [...new Set([...(draft.fields ?? []), ...contents.fields])],
       relations: [...new Set([...(draft.relations ?? []), ...reads.map((relation) => relation.shown)])],
       changesSession,
       rememberable: draft.rememberable === true && !isForgetful && !changesSession,

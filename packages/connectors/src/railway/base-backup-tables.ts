@@ -20,7 +20,12 @@ export interface TableSum {
   readonly sha256: string
 }
 
-export const volumeTableSchema = z.object({ label: z.string().min(3), columns: z.array(z.string()), lockable: z.boolean(), large: z.boolean() })
+export const volumeTableSchema = z.object({
+  label: z.string().min(3),
+  columns: z.array(z.string()),
+  lockable: z.boolean(),
+  large: z.boolean(),
+})
 const nameSchema = z.array(z.string())
 
 /** A hash has 32 bytes. The estimate may be old, so the file's size counts too: a row has at least 28 bytes of it. */
@@ -99,7 +104,13 @@ export async function sumTable(ask: Ask, { label, columns, large }: VolumeTable)
     `SELECT COALESCE(pg_catalog.sum(d.n), 0)::pg_catalog.text, pg_catalog.encode(${gather('d.h', 'd.bucket')}, 'hex') FROM ${source}`,
   )
   const [count, sha256] = rows[0] ?? []
-  return { rows: z.coerce.number().int().min(0).parse(count), sha256: z.string().regex(/^[0-9a-f]{64}$/).parse(sha256) }
+  return {
+    rows: z.coerce.number().int().min(0).parse(count),
+    sha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .parse(sha256),
+  }
 }
 
 /** Of all tables: what a copy must show again. */

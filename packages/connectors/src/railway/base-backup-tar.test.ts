@@ -73,8 +73,20 @@ describe('unpackTar', () => {
     ['is a device', [{ path: 'device', type: '3' }]],
     ['is a GNU long name', [{ path: 'name', type: 'L', content: 'x' }]],
     ['is a pax header', [{ path: 'name', type: 'x', content: 'x' }]],
-    ['is there twice', [{ path: 'twice', content: 'a' }, { path: 'twice', content: 'b' }]],
-    ['is a file and then a folder', [{ path: 'both', content: 'a' }, { path: 'both/in', content: 'b' }]],
+    [
+      'is there twice',
+      [
+        { path: 'twice', content: 'a' },
+        { path: 'twice', content: 'b' },
+      ],
+    ],
+    [
+      'is a file and then a folder',
+      [
+        { path: 'both', content: 'a' },
+        { path: 'both/in', content: 'b' },
+      ],
+    ],
     ['has a size that is none', [{ path: 'size', size: '9999999999z\0' }]],
     ['has a negative size', [{ path: 'size', size: '-0000000001\0' }]],
     ['has a size in base 256', [{ path: 'size', size: '\x80\0\0\0\0\0\0\0\0\0\0\0' }]],

@@ -192,7 +192,10 @@ describe('snapshot', () => {
       changed.write('note 29999', at)
       return changed
     }
-    await expect(copy(seal)).rejects.toMatchObject({ code: 'copy_failed', message: expect.stringContaining('table public.orders has other rows') })
+    await expect(copy(seal)).rejects.toMatchObject({
+      code: 'copy_failed',
+      message: expect.stringContaining('table public.orders has other rows'),
+    })
     expect(scratchFolders()).toEqual([])
   })
 
@@ -285,7 +288,11 @@ describe('sums', () => {
   test('of a table whose hashes fit in one value and in many: each tells every row from every other, and one from two', async () => {
     const { sumTable } = await import('./base-backup-tables.ts')
     const ask = async (sql: string): Promise<readonly (readonly (string | null)[])[]> => access.protect.query(sql)
-    await server.query(`CREATE TABLE measured (a int, b text); INSERT INTO measured VALUES (1, 'x'), (1, 'x'), (2, NULL)`, [], 'shop')
+    await server.query(
+      `CREATE TABLE measured (a int, b text); INSERT INTO measured VALUES (1, 'x'), (1, 'x'), (2, NULL)`,
+      [],
+      'shop',
+    )
     const sums = new Set<string>()
     const note = async (sql: string): Promise<void> => {
       await server.query(sql, [], 'shop')

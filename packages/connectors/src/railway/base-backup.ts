@@ -1,7 +1,15 @@
 import { SallyportError, type Seal, type SqlAccess, type Upstream } from '@sallyport/core'
 import type { VolumeCopy } from './base-backup-manifest.ts'
 import { inOwnTransaction, readServer, readSystemIdentifier, sqlAccessOf } from './base-backup-source.ts'
-import { listOtherDatabases, listStrangeTypes, listTables, sumTables, type Ask, type TableSum, type VolumeTable } from './base-backup-tables.ts'
+import {
+  listOtherDatabases,
+  listStrangeTypes,
+  listTables,
+  sumTables,
+  type Ask,
+  type TableSum,
+  type VolumeTable,
+} from './base-backup-tables.ts'
 import { unpackTar } from './base-backup-tar.ts'
 import { makeScratchPlace, removeScratch, startScratchServer, type ScratchPlace } from './scratch-server.ts'
 
@@ -93,7 +101,8 @@ export async function compareCopy(copy: VolumeCopy, place: ScratchPlace, remove:
   const scratch = await startScratchServer({ place, superuser, database, remove })
   try {
     const strangers = await listStrangeTypes(scratch.ask)
-    if (strangers.length > 0) throw copyFailed(`type ${strangers[0] ?? ''} runs code of its own when it is read, which the gate does not`)
+    if (strangers.length > 0)
+      throw copyFailed(`type ${strangers[0] ?? ''} runs code of its own when it is read, which the gate does not`)
     const tables = await listTables(scratch.ask)
     if (!sameLabels(tables, copy.tables)) throw copyFailed('the copy, started as a server, has other tables than the original')
     if (copy.systemIdentifier !== null) {

@@ -136,6 +136,6 @@ test('sessions that cannot be ended leave the agent stopped', async () => {
     },
     revokeHandles: () => 0,
   }
-  await expect(killSwitch.kill('agent', 'coder', 'enough', 'operator', broken)).rejects.toThrow()
+  await expect(killSwitch.kill('agent', 'coder', 'enough', 'operator', broken)).rejects.toThrow('a listener failed')
   expect(killSwitch.stopped(...who)).toBe('enough')
 })

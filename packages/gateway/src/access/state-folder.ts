@@ -75,7 +75,7 @@ function keep(directory: string, name: string, pattern: RegExp, make: () => stri
 
 /** Who made it beforehand knows what is in it, and who owns the folder can put another one in its place. */
 function refuseForeign(path: string, kind: 'directory' | 'file'): void {
-  const status = lstatSync(path)
+  const status = kind === 'directory' ? statSync(path) : lstatSync(path)
   const isOurs = process.getuid === undefined || status.uid === process.getuid()
   if (isOurs && (kind === 'directory' || status.isFile())) return
   throw new SallyportError(

@@ -12,18 +12,16 @@ import { FakeClock, MemoryLog, MemoryVault, scriptConnector, sequentialRandomnes
 import { openUndo, type UndoPorts } from './undo.ts'
 
 const snapshot: Snapshot = {
-  ...{
-    id: 'snapshot-1',
-    kind: 'tables',
-    upstream: 'orders-db',
-    upstreamIdentity: 'system:1',
-    digest: 'a'.repeat(64),
-    madeAtMs: 0,
-    rows: 3,
-    bytes: 30,
-    checksums: {},
-    retainUntilMs: 1,
-  },
+  id: 'snapshot-1',
+  kind: 'tables',
+  upstream: 'orders-db',
+  upstreamIdentity: 'system:1',
+  digest: 'a'.repeat(64),
+  madeAtMs: 0,
+  rows: 3,
+  bytes: 30,
+  checksums: {},
+  retainUntilMs: 1,
 }
 const reader: SnapshotReader = { manifest: null, checksums: {}, read: async function* () {} }
 const restored: Restored = { rows: 3, tables: ['public.orders'], verified: true, note: '' }
@@ -54,7 +52,10 @@ beforeEach(() => {
     },
   }
   ports = {
-    ...{ log, vault, clock: new FakeClock(), random: sequentialRandomness() },
+    log,
+    vault,
+    clock: new FakeClock(),
+    random: sequentialRandomness(),
     withUpstream: async (name, work) => {
       events.push(`open ${name}`)
       try {
@@ -101,8 +102,7 @@ test('never a copy that the vault does not have', async () => {
 })
 
 test('a connector that cannot put back says so', async () => {
-  const { restore: _, ...cannot } = { ...scriptConnector([]), restore }
-  const without: UndoPorts = { ...ports, withUpstream: (_name, work) => work(upstream, cannot) }
+  const without: UndoPorts = { ...ports, withUpstream: (_name, work) => work(upstream, scriptConnector([])) }
   await expect(openUndo(without)('snapshot-1', 'ada')).rejects.toMatchObject({ code: 'not_supported' })
   expect(log.events).toEqual([])
 })
@@ -119,7 +119,7 @@ test('one that failed has an outcome, which tells our own reason and nothing of 
   restore = async () => {
     throw new Error('password=hunter2')
   }
-  await expect(openUndo(ports)('snapshot-1', 'ada')).rejects.toThrow()
+  await expect(openUndo(ports)('snapshot-1', 'ada')).rejects.toThrow('hunter2')
   expect(log.events.at(-1)?.data['detail']).toBe('internal')
   expect(JSON.stringify(log.events)).not.toContain('hunter2')
 })

@@ -1,4 +1,5 @@
 import { recover, SallyportError, type Event, type VerdictPorts } from '@sallyport/core'
+import { z } from 'zod'
 import type { FileLog, LoggedEvent } from './file-log.ts'
 
 /** Small facts that outlive a run: here, from where on the log has not been looked at by a recovery. */
@@ -7,24 +8,90 @@ export interface RunMemory {
   set(name: string, value: string): void
 }
 
+/** What the log says was taken away, for a store that may not have it: the store's folder keeps it. */
+export interface Narrowing {
+  kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): void
+  revokeHandle(id: string, nowMs: number): void
+  freeze(reason: string, nowMs: number): void
+}
+
 const readBatch = 1_000
+const killKind = z.enum(['session', 'agent', 'owner', 'upstream', 'all'])
+type KillKind = z.infer<typeof killKind>
+const killData = z.object({ kind: killKind, name: z.string(), reason: z.string().default(''), by: z.string().default('') })
+const revokedData = z.object({ handle: z.string() })
 
 /** Store and log agree again before anything listens. */
 export async function recoverRun(
   verdicts: VerdictPorts,
   log: FileLog,
   meta: RunMemory,
+  narrowing: Narrowing,
   report: (problem: string) => void,
 ): Promise<void> {
-  const from = Number(meta.get('recoverFrom') ?? 0)
-  const found = await recover(verdicts, readEvents(log, from, log.size()))
+  const known = Number(meta.get('recoverFrom') ?? -1)
+  const from = Math.max(0, known)
+  // A start that was cut off before it could remember itself is no later run of another store.
+  const seen = new Seen(known, Number(meta.get('startingAt') ?? -1))
+  const found = await recover(verdicts, seen.watch(readEvents(log, from, log.size())))
   for (const intent of found.unknown) report(`intent ${intent} has no outcome: it may have run; look at the upstream`)
+  const nowMs = verdicts.clock.nowMs()
+  seen.apply(narrowing, nowMs)
+  if (seen.laterRuns > 0) {
+    const why = `the store is older than the log: ${seen.laterRuns} later ${seen.laterRuns === 1 ? 'run' : 'runs'} of this gate are not in it`
+    report(`${why}; everything is stopped until a person releases it`)
+    await log.append({ type: 'alarm', atMs: nowMs, data: { kind: 'old_store', why } })
+    narrowing.freeze(why, nowMs)
+  }
+  meta.set('startingAt', String(log.size()))
   const started = await log.append({
     type: 'gate.started',
     atMs: verdicts.clock.nowMs(),
     data: { unknown: found.unknown, givenBack: found.givenBack, applied: found.applied },
   })
   meta.set('recoverFrom', String(started))
+}
+
+/** What passed by on the log since the start that the store remembers, besides what recovery itself looks at. */
+class Seen {
+  /** Where on the log the last start that the store remembers stands; -1: it remembers none. */
+  readonly #known: number
+  readonly #startingAt: number
+  readonly #kills = new Map<string, { readonly data: z.infer<typeof killData>; readonly atMs: number }>()
+  readonly #revoked: string[] = []
+  laterRuns = 0
+
+  constructor(known: number, startingAt: number) {
+    this.#known = known
+    this.#startingAt = startingAt
+  }
+
+  async *watch(events: AsyncIterable<Event>): AsyncGenerator<Event> {
+    let index = Math.max(0, this.#known)
+    for await (const event of events) {
+      this.#note(event, index)
+      index += 1
+      yield event
+    }
+  }
+
+  #note({ type, data, atMs }: Event, index: number): void {
+    if (type === 'gate.started' && index > this.#known && !this.#wasCutOff(index)) this.laterRuns += 1
+    if (type === 'handle.revoked') this.#revoked.push(revokedData.parse(data).handle)
+    if (type !== 'kill' && type !== 'release') return
+    const stop = killData.parse(data)
+    if (type === 'kill') this.#kills.set(`${stop.kind} ${stop.name}`, { data: stop, atMs })
+    else this.#kills.delete(`${stop.kind} ${stop.name}`)
+  }
+
+  #wasCutOff(index: number): boolean {
+    return this.#startingAt > this.#known && index >= this.#startingAt
+  }
+
+  apply(narrowing: Narrowing, nowMs: number): void {
+    for (const { data, atMs } of this.#kills.values()) narrowing.kill(data.kind, data.name, data.reason, data.by, atMs)
+    for (const handle of this.#revoked) narrowing.revokeHandle(handle, nowMs)
+  }
 }
 
 async function* readEvents(log: FileLog, from: number, to: number): AsyncGenerator<Event, void> {

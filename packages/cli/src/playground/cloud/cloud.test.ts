@@ -67,7 +67,13 @@ interface Sent {
   readonly type?: string
 }
 
-function send({ body = '', bearer = token('domains'), method = 'POST', path = '/graphql/v2', type = 'application/json' }: Sent): Promise<{
+function send({
+  body = '',
+  bearer = token('domains'),
+  method = 'POST',
+  path = '/graphql/v2',
+  type = 'application/json',
+}: Sent): Promise<{
   readonly status: number
   readonly json: unknown
 }> {
@@ -132,7 +138,13 @@ describe('what it answers', () => {
   })
 
   test('unknown fields, wrong types and arguments, unreadable requests: errors, and nothing done', async () => {
-    for (const query of ['{ volume(id: "x") { name } }', 'mutation { volumeDelete }', 'mutation { volumeDelete(volumeId: 1) }', '{', '']) {
+    for (const query of [
+      '{ volume(id: "x") { name } }',
+      'mutation { volumeDelete }',
+      'mutation { volumeDelete(volumeId: 1) }',
+      '{',
+      '',
+    ]) {
       const { status, json } = await send({ body: JSON.stringify({ query }) })
       expect(status).toBe(400)
       expect(json).toMatchObject({ errors: [{}] })
@@ -147,7 +159,11 @@ describe('what it answers', () => {
 
   test('domains and variables, which is what the stray token was made for', async () => {
     const ids = z
-      .object({ project: z.object({ id: z.string() }), environments: z.record(z.string(), z.string()), services: z.record(z.string(), z.string()) })
+      .object({
+        project: z.object({ id: z.string() }),
+        environments: z.record(z.string(), z.string()),
+        services: z.record(z.string(), z.string()),
+      })
       .parse(JSON.parse(readFileSync(join(state, 'cloud', 'account.json'), 'utf8')))
     const input = {
       domain: 'shop.example',
@@ -155,10 +171,15 @@ describe('what it answers', () => {
       environmentId: ids.environments['staging'],
       serviceId: ids.services['staging'],
     }
-    const created = await ask(`mutation ($input: CustomDomainCreateInput!) { customDomainCreate(input: $input) { id domain } }`, { input })
-    const id = z.object({ data: z.object({ customDomainCreate: z.object({ id: z.string() }) }) }).parse(created).data.customDomainCreate.id
+    const created = await ask(`mutation ($input: CustomDomainCreateInput!) { customDomainCreate(input: $input) { id domain } }`, {
+      input,
+    })
+    const id = z.object({ data: z.object({ customDomainCreate: z.object({ id: z.string() }) }) }).parse(created).data
+      .customDomainCreate.id
     expect(await ask(`mutation { customDomainDelete(id: "${id}") }`)).toEqual({ data: { customDomainDelete: true } })
-    expect(await ask(`mutation { customDomainDelete(id: "${id}") }`)).toMatchObject({ errors: [{ message: 'CustomDomain not found' }] })
+    expect(await ask(`mutation { customDomainDelete(id: "${id}") }`)).toMatchObject({
+      errors: [{ message: 'CustomDomain not found' }],
+    })
     const { domain: _, ...place } = input
     const set = await ask(`mutation ($input: VariableUpsertInput!) { variableUpsert(input: $input) }`, {
       input: { ...place, name: 'PORT', value: '1' },
@@ -182,7 +203,10 @@ describe('what it keeps', () => {
         socket.write(raw.slice(0, 30))
         setImmediate(() => socket.write(raw.slice(30)))
       })
-      socket.resume().once('close', () => resolve()).once('error', reject)
+      socket
+        .resume()
+        .once('close', () => resolve())
+        .once('error', reject)
     })
     const kept = evidence().filter(({ base64 }) => Buffer.from(base64 ?? '', 'base64').toString() === raw)
     expect(kept).toMatchObject([{ kind: 'request', sha256: createHash('sha256').update(raw).digest('hex') }])
@@ -197,7 +221,15 @@ describe('what it keeps', () => {
       socket.on('error', () => undefined)
       socket.resume().once('close', () => resolve())
     })
-    expect(evidence().some(({ kind, base64 }) => kind === 'rest' && Buffer.from(base64 ?? '', 'base64').toString().startsWith('no HTTP'))).toBe(true)
+    expect(
+      evidence().some(
+        ({ kind, base64 }) =>
+          kind === 'rest' &&
+          Buffer.from(base64 ?? '', 'base64')
+            .toString()
+            .startsWith('no HTTP'),
+      ),
+    ).toBe(true)
   })
 })
 

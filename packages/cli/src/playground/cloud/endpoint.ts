@@ -1,6 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
-import { execute, GraphQLError, OperationTypeNode, parse, validate, getOperationAST, type DocumentNode, type GraphQLSchema } from 'graphql'
+import {
+  execute,
+  GraphQLError,
+  OperationTypeNode,
+  parse,
+  validate,
+  getOperationAST,
+  type DocumentNode,
+  type GraphQLSchema,
+} from 'graphql'
 import { z } from 'zod'
 import type { Evidence } from './evidence.ts'
 import type { ServerIdentity } from './certificate.ts'
@@ -36,11 +45,14 @@ export function makeEndpoint(identity: ServerIdentity, parts: EndpointParts): { 
       response.end()
     })
   })
-  const tls = createTlsServer({ key: identity.key, cert: identity.certificate, ALPNProtocols: ['http/1.1'] }, (socket: TLSSocket) => {
-    socket.on('error', () => undefined)
-    http.emit('connection', socket)
-    cuts.set(socket, parts.evidence.watch(socket))
-  })
+  const tls = createTlsServer(
+    { key: identity.key, cert: identity.certificate, ALPNProtocols: ['http/1.1'] },
+    (socket: TLSSocket) => {
+      socket.on('error', () => undefined)
+      http.emit('connection', socket)
+      cuts.set(socket, parts.evidence.watch(socket))
+    },
+  )
   tls.on('tlsClientError', (_, socket) => socket.destroy())
   return { tls, http }
 }

@@ -146,7 +146,7 @@ interface Judged {
 }
 
 /** What came of it, as far as the answer says. */
-export function judgeOutcome({ status, whole, body }: Judged, isGraphql: boolean): Outcome {
+function judgeOutcome({ status, whole, body }: Judged, isGraphql: boolean): Outcome {
   if (status === 0) return { result: 'unknown', detail: 'The connection broke after the request was sent.' }
   if (status >= 500) return { result: 'unknown', detail: `HTTP ${status}` }
   if (status >= 400 || status === 307 || status === 308) return { result: 'failed', detail: `HTTP ${status}` }

@@ -22,9 +22,10 @@ beforeEach(() => {
 const github = `ghp_${'A1b2C3d4E5f6G7h8I9j0'.repeat(2).slice(0, 36)}`
 const uuid = '7b3f1a52-9c1d-4f8a-8f0e-2d6c5b4a3918'
 const hex = 'f00dfeedc0ffee0123456789abcdef0123456789'
-const stripe = `sk_live_${'4eC39HqLyjWDarjtT1zdp7dc'}`
+const stripe = ['sk', 'live', '4eC39HqLyjWDarjtT1zdp7dc'].join('_')
 const jwt = `${Buffer.from('{"alg":"HS256"}').toString('base64url')}.${Buffer.from('{"sub":"1","name":"x"}').toString('base64url')}.c2lnbmF0dXJl`
-const database = `postgres://admin:${'hunter2hunter2'}@db.internal:5432/orders`
+const password = 'hunter2hunter2'
+const database = `postgres://admin:${password}@db.internal:5432/orders`
 const json = 'Content-Type: application/json\r\n'
 
 const request = (headers: string, body: string | Buffer = '', target = '/graphql/v2'): Buffer =>

@@ -18,7 +18,7 @@ export const httpProtocol: Protocol<HttpUpstreams, HttpSettings> = { id: 'http',
 
 const headBytesMax = 32 * 1024
 
-export async function listen(gate: Gate, upstreams: HttpUpstreams, given: HttpSettings): Promise<Listener> {
+async function listen(gate: Gate, upstreams: HttpUpstreams, given: HttpSettings): Promise<Listener> {
   const settings = withDefaults(given)
   const reception = new Reception(gate, upstreams, settings)
   const { front } = reception

@@ -21,7 +21,7 @@ export function refuse(code: ErrorCode, what: string, next: string): SallyportEr
 }
 
 /** The HTTP status of each code. None that clients retry by themselves, but where trying again is right. */
-export function statusOf(code: ErrorCode): number {
+function statusOf(code: ErrorCode): number {
   switch (code) {
     case 'authentication_failed':
       return 407

@@ -91,6 +91,8 @@ export class UnitRunner {
     const digest = digestUnit(wanted.unit)
     if (digest === null) return notSupported('What was decided about this portal is no longer valid.', 'Bind it again.')
     const verdict = await this.#parts.gate.govern.ask(this.#asked(wanted, digest), this.#attendance())
+    // What was looked up on the gate's own connection must not stay open as a transaction.
+    await this.#line.backend.protect.end(false).catch(() => undefined)
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
     if (verdict.outcome === 'refused') return verdict
     if (verdict.kind === 'read') return null
@@ -313,7 +315,7 @@ export class UnitRunner {
     const line = this.#line
     if (line.ended !== null) return
     line.statements.forgetPortals()
-    if (cleared.kind !== 'read' && !/^\s*(set|reset)\b/i.test(wanted.text)) this.#meaning.separate()
+    if (cleared.kind !== 'read' && !/^\s*(set|reset)\b[^;]*;?\s*$/i.test(wanted.text)) this.#meaning.separate()
     this.stale = true
     this.careful = true
     if (line.isFailed || line.executes > 0) return

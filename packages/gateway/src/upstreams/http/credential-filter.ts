@@ -19,9 +19,17 @@ function writings(secret: string): readonly Buffer[] {
     ...base64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_')),
     secret.toLowerCase(),
     secret.toUpperCase(),
-    [...secret].toReversed().join(''),
+    Buffer.from(bytes).reverse().toString('latin1'),
+    everyByte(bytes, '%'),
+    everyByte(bytes, '%').toUpperCase(),
+    everyByte(bytes, '\\u00'),
   ]
   return [...new Set(found)].filter((text) => text.length >= secretBytesMin).map((text) => Buffer.from(text, 'utf8'))
+}
+
+/** A secret is ASCII, so that each of its bytes is a character. */
+function everyByte(bytes: Buffer, mark: string): string {
+  return bytes.toString('hex').replaceAll(/../g, (hex) => `${mark}${hex}`)
 }
 
 /** The part of the secret's base64 that is the same whatever stands around it, when it begins at this offset of three. */

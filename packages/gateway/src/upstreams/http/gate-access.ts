@@ -32,11 +32,11 @@ export function openGateAccess(
         body: body === null ? Buffer.alloc(0) : Buffer.from(body),
       }
       checkMessage(message, about)
-      const timeout = AbortSignal.timeout(answerTimeoutMs)
-      const connection = await pool.acquire(ownSubject, timeout)
+      const deadline = AbortSignal.timeout(answerTimeoutMs)
+      const connection = await pool.acquire(ownSubject, deadline)
       const collected = new Collected()
       const head = `${renderHead(message)}${about.credentialLine}\r\n\r\n`
-      const flow = connection.exchange({ method, head, body: message.body, signal: timeout, answerTimeoutMs }, collected)
+      const flow = connection.exchange({ method, head, body: message.body, signal: deadline, answerTimeoutMs }, collected)
       return collected.answer(() => flow.abandon())
     },
   }

@@ -12,7 +12,7 @@ import type { Origin } from '../../protocols/http/origin.ts'
 import { digestMessage, renderHead } from '../../protocols/http/payload-digest.ts'
 import type { AnswerListener, Call, Flow, GovernedUpstream, Message } from '../../protocols/http/upstreams.ts'
 import type { Connection } from './connection.ts'
-import { Pool } from './pool.ts'
+import type { Pool } from './pool.ts'
 
 /** One governed host, with all that reaching it takes. Holds the credential. */
 export interface GovernedAbout {

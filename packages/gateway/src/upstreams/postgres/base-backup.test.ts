@@ -16,7 +16,9 @@ let server: PostgresServer
 beforeAll(async () => {
   server = await startPostgres()
   await server.query(`CREATE TABLE kept AS SELECT i, md5(i::text) FROM generate_series(1, 50000) i`)
-  await server.query(`CREATE ROLE keeper LOGIN REPLICATION PASSWORD 'keeper-password'; CREATE ROLE plain LOGIN PASSWORD 'plain-password'`)
+  await server.query(
+    `CREATE ROLE keeper LOGIN REPLICATION PASSWORD 'keeper-password'; CREATE ROLE plain LOGIN PASSWORD 'plain-password'`,
+  )
 })
 afterAll(() => server.stop())
 
@@ -25,7 +27,10 @@ function urlOf(role: string): string {
 }
 
 async function open(protectUrl: string): Promise<{ readonly access: SqlAccess; close(): void }> {
-  const upstreams = openPostgresUpstreams([{ name: 'shop', environment: 'production', useUrl: protectUrl, protectUrl }], killSwitch)
+  const upstreams = openPostgresUpstreams(
+    [{ name: 'shop', environment: 'production', useUrl: protectUrl, protectUrl }],
+    killSwitch,
+  )
   const { upstream, close } = await upstreams.openProtected('shop')
   if (upstream.access.kind !== 'sql') throw new Error('not a SQL access')
   return { access: upstream.access, close }
@@ -37,7 +42,8 @@ async function collect(access: SqlAccess): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-const walsenders = async (): Promise<unknown> => (await server.query('SELECT count(*)::int AS n FROM pg_stat_replication'))[0]?.['n']
+const walsenders = async (): Promise<unknown> =>
+  (await server.query('SELECT count(*)::int AS n FROM pg_stat_replication'))[0]?.['n']
 
 async function waitForNoWalsender(): Promise<void> {
   const deadlineMs = Date.now() + 5_000
@@ -53,7 +59,9 @@ describe('against PostgreSQL', () => {
     const folder = mkdtempSync(join(tmpdir(), 'sallyport-tar-test-'))
     try {
       writeFileSync(join(folder, 'base.tar'), await collect(access))
-      const names = execFileSync('tar', ['tf', join(folder, 'base.tar')]).toString().split('\n')
+      const names = execFileSync('tar', ['tf', join(folder, 'base.tar')])
+        .toString()
+        .split('\n')
       for (const name of ['PG_VERSION', 'backup_label', 'global/pg_control', 'postgresql.conf']) expect(names).toContain(name)
       expect(names.some((name) => /^pg_wal\/[0-9A-F]{24}$/.test(name))).toBe(true)
       expect(names).not.toContain('tablespace_map')
@@ -76,7 +84,10 @@ describe('against PostgreSQL', () => {
 
   test('a role that may not replicate gets nothing, and no password is in the error', async () => {
     const { access, close } = await open(urlOf('plain'))
-    await expect(collect(access)).rejects.toMatchObject({ code: 'upstream_unavailable', message: expect.stringContaining('42501') })
+    await expect(collect(access)).rejects.toMatchObject({
+      code: 'upstream_unavailable',
+      message: expect.stringContaining('42501'),
+    })
     await expect(collect(access)).rejects.not.toMatchObject({ message: expect.stringContaining('plain-password') })
     close()
   })
@@ -169,7 +180,11 @@ describe('against something that is no PostgreSQL', () => {
     ['sends a length of 2 GiB', Buffer.from([wire.copyData, 0x7f, 0xff, 0xff, 0xff]), false],
     ['sends a negative length', Buffer.from([wire.copyData, 0xff, 0xff, 0xff, 0xff]), false],
     ['sends two archives', Buffer.concat([archive, data, archive, data, complete, readyForQuery(0x49)]), false],
-    ['sends an archive of a tablespace', Buffer.concat([frame(wire.copyData, Buffer.from('n16384.tar\0/elsewhere\0')), data]), false],
+    [
+      'sends an archive of a tablespace',
+      Buffer.concat([frame(wire.copyData, Buffer.from('n16384.tar\0/elsewhere\0')), data]),
+      false,
+    ],
     ['sends an error', frame(wire.error, Buffer.from('SERROR\0C58P01\0Mno such file\0\0')), false],
   ])('one that %s gives no backup', async (_, bytes, end) => {
     const answer = (socket: Socket): void => void (end ? socket.end(bytes) : socket.write(bytes))

@@ -76,7 +76,13 @@ async function openProtected(known: ReadonlyMap<string, Known>, name: string): P
     name,
     identity,
     environment: found.settings.environment,
-    access: { kind: 'sql', session: channel, protect: channel, hold, baseBackup: () => streamBaseBackup(backupSource(found, identity)) },
+    access: {
+      kind: 'sql',
+      session: channel,
+      protect: channel,
+      hold,
+      baseBackup: () => streamBaseBackup(backupSource(found, identity)),
+    },
   }
   return { upstream, end: (commit) => protect.end(commit), close: () => protect.close() }
 }

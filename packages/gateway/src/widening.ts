@@ -1,0 +1,116 @@
+import { canonicalJson, digestJson, SallyportError, type Json } from '@sallyport/core'
+import { z } from 'zod'
+import type { Config } from './config.ts'
+
+/**
+ * What of a configuration gives power (DESIGN §6: widening needs a person; the file on disk only proposes). Kept in the store as accepted, so
+ * that a file which somebody else widened meanwhile does not take effect by a restart.
+ */
+const acceptedShape = z.strictObject({
+  v: z.literal(1),
+  mode: z.enum(['solo', 'team']),
+  coolOffMs: z.number(),
+  rowsWithoutPrompt: z.number(),
+  retainMs: z.number(),
+  requestMs: z.number(),
+  guards: z.string(),
+  acceptRisk: z.array(z.string()),
+  /** Hosts that agents' listeners are bound to. */
+  hosts: z.array(z.string()),
+  /** By name: the environment, and everything else of it as canonical JSON. */
+  upstreams: z.record(z.string(), z.strictObject({ environment: z.string(), rest: z.string() })),
+  agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
+})
+export type Accepted = z.infer<typeof acceptedShape>
+
+export function acceptedOf(config: Config): Accepted {
+  const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs, guards, acceptRisk, listen } = config
+  const upstreams = config.upstreams.map(({ name, environment, ...rest }) => [name, { environment, rest: canonicalJson(toJson(rest)) }])
+  const agents = config.agents.map(({ name, owner, handleMs, scopes }) => [
+    name,
+    { owner, handleMs, scopes: scopes.map((scope) => canonicalJson(toJson(scope))) },
+  ])
+  return acceptedShape.parse({
+    v: 1,
+    ...{ mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs, guards, acceptRisk },
+    hosts: [listen.postgres.host, ...(listen.http === null ? [] : [listen.http.host])],
+    upstreams: Object.fromEntries(upstreams),
+    agents: Object.fromEntries(agents),
+  })
+}
+
+const json: z.ZodType<Json> = z.json()
+
+function toJson(value: unknown): Json {
+  return json.parse(JSON.parse(JSON.stringify(value)))
+}
+
+/** A policy's hash over everything that decides, not over guards and scope alone: a change of it voids what people approved. */
+export function hashDecisive(policyHash: string, accepted: Accepted): string {
+  return digestJson({ policy: policyHash, accepted: toJson(accepted) })
+}
+
+/** What of `after` goes beyond `before`, a line each, sorted. Empty: it only narrows, or is the same. */
+export function findWidenings(before: Accepted, after: Accepted): readonly string[] {
+  const found: string[] = []
+  if (before.mode === 'team' && after.mode === 'solo') found.push('mode: team became solo, so owners approve alone')
+  if (after.coolOffMs < before.coolOffMs) found.push(`coolOff: from ${before.coolOffMs} ms to ${after.coolOffMs} ms`)
+  if (after.rowsWithoutPrompt > before.rowsWithoutPrompt)
+    found.push(`limits.rowsWithoutPrompt: from ${before.rowsWithoutPrompt} to ${after.rowsWithoutPrompt}`)
+  if (after.retainMs < before.retainMs) found.push('retention: copies are kept for less long')
+  if (after.requestMs > before.requestMs) found.push('expiry: questions stay open for longer')
+  if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
+  for (const risk of after.acceptRisk) if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${risk.slice(0, 64)} was added`)
+  for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
+  for (const [name, upstream] of Object.entries(after.upstreams)) {
+    const known = entryOf(before.upstreams, name)
+    if (known === null) found.push(`upstreams: ${name} was added`)
+    else if (known.rest !== upstream.rest) found.push(`upstreams: ${name} leads elsewhere, or with other credentials`)
+    if (known !== null && known.environment !== upstream.environment && upstream.environment !== 'production')
+      found.push(`upstreams: ${name} became ${upstream.environment}, where fewer guards hold`)
+  }
+  for (const [name, agent] of Object.entries(after.agents)) {
+    const known = entryOf(before.agents, name)
+    if (known === null) {
+      found.push(`agents: ${name} was added`)
+      continue
+    }
+    if (known.owner !== agent.owner) found.push(`agents: ${name} has another owner, so others may approve what it asks`)
+    if (agent.handleMs > known.handleMs) found.push(`agents: handles of ${name} live longer`)
+    if (agent.scopes.some((scope) => !known.scopes.includes(scope))) found.push(`agents: ${name} may do more`)
+  }
+  return found.toSorted()
+}
+
+function entryOf<Entry>(entries: Readonly<Record<string, Entry>>, name: string): Entry | null {
+  return Object.hasOwn(entries, name) ? (entries[name] ?? null) : null
+}
+
+/** Lines of one event on the log, and of one refusal. */
+const linesMax = 50
+
+/**
+ * The widenings that whoever starts the gate has accepted. @throws SallyportError `refused_by_guard` when there are some and nobody said so
+ * @param stored what was accepted last, as JSON; null at the first start, where the whole configuration is the operator's
+ */
+export function admitConfiguration(stored: string | null, after: Accepted, isAccepted: boolean): readonly string[] {
+  if (stored === null) return []
+  const before = readAccepted(stored)
+  const found = before === null ? ['what was accepted last cannot be read'] : findWidenings(before, after)
+  const widenings = found.slice(0, linesMax)
+  if (widenings.length === 0 || isAccepted) return widenings
+  throw new SallyportError(
+    'refused_by_guard',
+    `The configuration gives more than what this gate last ran with:\n${widenings.map((line) => `  - ${line}`).join('\n')}\n`,
+    'Nothing is listening; an agent that can write that file may have done it.',
+    'If you want this, start once with --accept-configuration; if not, put the file back.',
+  )
+}
+
+function readAccepted(text: string): Accepted | null {
+  try {
+    return acceptedShape.parse(JSON.parse(text))
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,117 @@
+import { execFile } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseConfig } from '../../packages/gateway/src/config.ts'
+import { acceptedOf, admitConfiguration, findWidenings, hashDecisive, type Accepted } from '../../packages/gateway/src/widening.ts'
+import { gatewayMain, startGate, type TestGate } from '../servers/gate.ts'
+import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+
+const base = {
+  version: 1,
+  mode: 'team',
+  coolOff: '15m',
+  retention: '7d',
+  expiry: '1h',
+  limits: { rowsWithoutPrompt: 100 },
+  accept_risk: [] as readonly string[],
+  guards: '',
+  listen: { postgres: '127.0.0.1:6432' },
+  upstreams: { 'orders-db': { protocol: 'postgres', environment: 'production', use: 'file:use', protect: 'file:protect' } },
+  agents: { coder: { owner: 'ada', may: ['read orders-db', 'write orders-db'], handles: { ttl: '8h' } } },
+}
+
+function accepted(changes: object = {}): Accepted {
+  const read = parseConfig(JSON.stringify({ ...base, ...changes }), '/etc/sallyport.yaml')
+  if (!read.ok) throw new Error(JSON.stringify(read.mistakes))
+  return acceptedOf(read.config)
+}
+
+const orders = base.upstreams['orders-db']
+const { coder } = base.agents
+
+describe('what goes beyond the configuration that ran last', () => {
+  test.each([
+    ['solo instead of team', { mode: 'solo' }, /solo/],
+    ['a shorter cool-off', { coolOff: '0s' }, /coolOff/],
+    ['more rows without a prompt', { limits: { rowsWithoutPrompt: 101 } }, /rowsWithoutPrompt/],
+    ['a shorter retention', { retention: '1d' }, /retention/],
+    ['questions that stay open', { expiry: '30d' }, /expiry/],
+    ['other guards', { guards: '// nothing' }, /guards/],
+    ['an accepted risk', { accept_risk: ['level-0'] }, /accept_risk/],
+    ['a listener for everybody', { listen: { postgres: '0.0.0.0:6432' } }, /0\.0\.0\.0/],
+    ['another upstream', { upstreams: { ...base.upstreams, other: orders } }, /other was added/],
+    ['production called staging', { upstreams: { 'orders-db': { ...orders, environment: 'staging' } } }, /staging/],
+    ['a credential by command', { upstreams: { 'orders-db': { ...orders, use: 'exec:id' } } }, /elsewhere/],
+    ['another agent', { agents: { ...base.agents, other: coder } }, /other was added/],
+    ['an agent called as an object’s own', { agents: { ...base.agents, constructor: coder } }, /constructor was added/],
+    ['another owner', { agents: { coder: { ...coder, owner: 'eve' } } }, /owner/],
+    ['longer handles', { agents: { coder: { ...coder, handles: { ttl: '9h' } } } }, /longer/],
+    ['more scope', { agents: { coder: { ...coder, may: [...coder.may, 'any orders-db'] } } }, /may do more/],
+  ])('%s', (_what, changes, line) => {
+    const after = accepted(changes)
+    expect(findWidenings(accepted(), after)).toEqual([expect.stringMatching(line)])
+    expect(() => admitConfiguration(JSON.stringify(accepted()), after, false)).toThrow(expect.objectContaining({ code: 'refused_by_guard', message: expect.stringMatching(line) }))
+    expect(admitConfiguration(JSON.stringify(accepted()), after, true)).toHaveLength(1)
+    // And whatever people approved before it is void.
+    expect(hashDecisive('p', after)).not.toBe(hashDecisive('p', accepted()))
+  })
+
+  test.each([
+    ['nothing', {}],
+    ['team instead of solo would be', { coolOff: '1h' }],
+    ['fewer rows', { limits: { rowsWithoutPrompt: 0 } }],
+    ['less scope', { agents: { coder: { ...coder, may: ['read orders-db'] } } }],
+    ['no agent', { agents: {} }],
+    ['another wait', { wait: '1s' }],
+  ])('%s is no widening', (_what, changes) => {
+    expect(findWidenings(accepted(), accepted(changes))).toEqual([])
+  })
+
+  test('a first start accepts what it is given; a memory that cannot be read accepts nothing', () => {
+    expect(admitConfiguration(null, accepted(), false)).toEqual([])
+    for (const broken of ['', '{}', 'null', '{"v":2}']) expect(() => admitConfiguration(broken, accepted(), false)).toThrow()
+  })
+
+  test('narrowing, accepted, is the new measure: the old width is a widening then', () => {
+    const narrow = accepted({ agents: { coder: { ...coder, may: ['read orders-db'] } } })
+    expect(findWidenings(narrow, accepted())).toHaveLength(1)
+  })
+})
+
+describe('a running set-up whose file somebody widens', () => {
+  let postgres: PostgresServer
+  let gate: TestGate
+  beforeAll(async () => {
+    postgres = await startPostgres()
+    gate = await startGate({ postgres, agents: { coder: { owner: 'ada', may: ['read orders-db'] } } })
+  })
+  afterAll(async () => {
+    await gate.stop()
+    await postgres.stop()
+  })
+
+  function startAsWritten(): Promise<{ readonly code: number | null; readonly errors: string }> {
+    const at = (...names: string[]): string => join(gate.directory, ...names)
+    const flags = [`--config=${gate.configuration}`, `--state=${gate.directory}`, `--vault-socket=${at('run', 'vault.sock')}`, `--vault-token-file=${at('vault.token')}`]
+    return new Promise((resolve) => {
+      const child = execFile(process.execPath, [gatewayMain, ...flags], (_error, _stdout, errors) => resolve({ code: child.exitCode, errors }))
+    })
+  }
+
+  test('it does not start, says what and why, and starts with the old file', async () => {
+    const written = readFileSync(gate.configuration, 'utf8')
+    await gate.halt()
+    writeFileSync(gate.configuration, written.replace('"read orders-db"', '"any orders-db"').replace('"team"', '"solo"'))
+    const { code, errors } = await startAsWritten()
+    expect(code).toBe(1)
+    expect(errors).toMatch(/solo[\s\S]*--accept-configuration|may do more[\s\S]*--accept-configuration/)
+    expect(errors).toContain('agents: coder may do more')
+    writeFileSync(gate.configuration, written)
+    await gate.start()
+    const agent = await gate.connect('coder')
+    expect((await agent.run('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+    await agent.close()
+    expect(gate.events().filter(({ type }) => type === 'configuration.applied').at(-1)?.data['widened']).toEqual([])
+  })
+})
