@@ -3,7 +3,13 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseConfig } from '../../packages/gateway/src/config.ts'
-import { acceptedOf, admitConfiguration, findWidenings, hashDecisive, type Accepted } from '../../packages/gateway/src/widening.ts'
+import {
+  acceptedOf,
+  admitConfiguration,
+  findWidenings,
+  hashDecisive,
+  type Accepted,
+} from '../../packages/gateway/src/widening.ts'
 import { gatewayMain, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 
@@ -39,7 +45,7 @@ describe('what goes beyond the configuration that ran last', () => {
     ['questions that stay open', { expiry: '30d' }, /expiry/],
     ['other guards', { guards: '// nothing' }, /guards/],
     ['an accepted risk', { accept_risk: ['level-0'] }, /accept_risk/],
-    ['a listener for everybody', { listen: { postgres: '0.0.0.0:6432' } }, /0\.0\.0\.0/],
+    ['another listener', { listen: { postgres: '127.0.0.2:6432' } }, /127\.0\.0\.2/],
     ['another upstream', { upstreams: { ...base.upstreams, other: orders } }, /other was added/],
     ['production called staging', { upstreams: { 'orders-db': { ...orders, environment: 'staging' } } }, /staging/],
     ['a credential by command', { upstreams: { 'orders-db': { ...orders, use: 'exec:id' } } }, /elsewhere/],
@@ -51,7 +57,9 @@ describe('what goes beyond the configuration that ran last', () => {
   ])('%s', (_what, changes, line) => {
     const after = accepted(changes)
     expect(findWidenings(accepted(), after)).toEqual([expect.stringMatching(line)])
-    expect(() => admitConfiguration(JSON.stringify(accepted()), after, false)).toThrow(expect.objectContaining({ code: 'refused_by_guard', message: expect.stringMatching(line) }))
+    expect(() => admitConfiguration(JSON.stringify(accepted()), after, false)).toThrow(
+      expect.objectContaining({ code: 'refused_by_guard', message: expect.stringMatching(line) }),
+    )
     expect(admitConfiguration(JSON.stringify(accepted()), after, true)).toHaveLength(1)
     // And whatever people approved before it is void.
     expect(hashDecisive('p', after)).not.toBe(hashDecisive('p', accepted()))
@@ -79,6 +87,14 @@ describe('what goes beyond the configuration that ran last', () => {
   })
 })
 
+test.each(['0.0.0.0:6432', '10.0.0.7:6432', '127x0x0x1:6432', '1270.0.0.1:6432'])(
+  'agents are not heard on %s, where handles would travel in the clear',
+  (address) => {
+    for (const listen of [{ postgres: address }, { control: address }])
+      expect(parseConfig(JSON.stringify({ ...base, listen }), '/etc/sallyport.yaml').ok).toBe(false)
+  },
+)
+
 describe('a running set-up whose file somebody widens', () => {
   let postgres: PostgresServer
   let gate: TestGate
@@ -93,11 +109,28 @@ describe('a running set-up whose file somebody widens', () => {
 
   function startAsWritten(): Promise<{ readonly code: number | null; readonly errors: string }> {
     const at = (...names: string[]): string => join(gate.directory, ...names)
-    const flags = [`--config=${gate.configuration}`, `--state=${gate.directory}`, `--vault-socket=${at('run', 'vault.sock')}`, `--vault-token-file=${at('vault.token')}`]
+    const flags = [
+      `--config=${gate.configuration}`,
+      `--state=${gate.directory}`,
+      `--vault-socket=${at('run', 'vault.sock')}`,
+      `--vault-token-file=${at('vault.token')}`,
+    ]
     return new Promise((resolve) => {
-      const child = execFile(process.execPath, [gatewayMain, ...flags], (_error, _stdout, errors) => resolve({ code: child.exitCode, errors }))
+      const child = execFile(process.execPath, [gatewayMain, ...flags], (_error, _stdout, errors) =>
+        resolve({ code: child.exitCode, errors }),
+      )
     })
   }
+
+  test('a mistake in the file cannot move the cursor of whoever reads it', async () => {
+    const file = join(gate.directory, 'hostile.yaml')
+    writeFileSync(file, 'version: 1\n"\\e[2J\\e[31mfine": 1\n')
+    const errors = await new Promise<string>((resolve) => {
+      execFile(process.execPath, [gatewayMain, '--check', `--config=${file}`], (_error, _stdout, said) => resolve(said))
+    })
+    expect(errors).toContain('fine')
+    expect(errors).not.toContain(String.fromCharCode(27))
+  })
 
   test('it does not start, says what and why, and starts with the old file', async () => {
     const written = readFileSync(gate.configuration, 'utf8')
@@ -112,6 +145,11 @@ describe('a running set-up whose file somebody widens', () => {
     const agent = await gate.connect('coder')
     expect((await agent.run('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
     await agent.close()
-    expect(gate.events().filter(({ type }) => type === 'configuration.applied').at(-1)?.data['widened']).toEqual([])
+    expect(
+      gate
+        .events()
+        .filter(({ type }) => type === 'configuration.applied')
+        .at(-1)?.data['widened'],
+    ).toEqual([])
   })
 })

@@ -45,7 +45,10 @@ describe('the store of a drill under a live gate', () => {
     const { visit: virtual } = await makeSignedIn(bench, 'eve')
     const { people } = bench.ports
     const list = async (): ReturnType<typeof people.list> =>
-      (await people.list()).map((person) => ({ ...person, passkeys: person.passkeys.map((passkey) => ({ ...passkey, aaguid: drillAaguid })) }))
+      (await people.list()).map((person) => ({
+        ...person,
+        passkeys: person.passkeys.map((passkey) => ({ ...passkey, aaguid: drillAaguid })),
+      }))
     Object.assign(bench.ports, { people: { ...people, list } })
     const live = makeSite(bench)
     const visit = new Visit(live)
@@ -65,7 +68,13 @@ describe('the store of a drill under a live gate', () => {
 
 test('revoking a handle ends its sessions also when the log cannot have it', async () => {
   const log = new MemoryLog()
-  const desk = openHandleDesk(openHandles(openDatabase(':memory:')), log, new FakeClock(), Buffer.alloc(32), () => new Map([['coder', { owner: 'ada', handleMs: 1000 }]]))
+  const desk = openHandleDesk(
+    openHandles(openDatabase(':memory:')),
+    log,
+    new FakeClock(),
+    Buffer.alloc(32),
+    () => new Map([['coder', { owner: 'ada', handleMs: 1000 }]]),
+  )
   const { handle } = await desk.issue('coder', null, 'operator')
   log.failing = true
   const ended: string[] = []

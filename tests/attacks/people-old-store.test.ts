@@ -30,7 +30,9 @@ function copyStore(from: string, to: string): void {
 
 const killed = z.looseObject({ acknowledgedMs: z.number() })
 const issued = z.object({ id: z.string(), handle: z.string() })
-const kills = z.object({ kills: z.array(z.object({ scope: z.object({ kind: z.string(), id: z.string() }), reason: z.string(), by: z.string() })) })
+const kills = z.object({
+  kills: z.array(z.object({ scope: z.object({ kind: z.string(), id: z.string() }), reason: z.string(), by: z.string() })),
+})
 
 test('a store from earlier in the same run brings back no agent that was stopped and no handle that was ended', async () => {
   const image = join(gate.directory, 'image-1')
@@ -68,7 +70,11 @@ test('a store from before an earlier run stops everything until a person looks',
   copyStore(image, gate.directory)
   await gate.start()
   const { kills: inForce } = await gate.get('/api/v1/kills', kills)
-  expect(inForce).toContainEqual({ scope: { kind: 'all', id: '*' }, reason: expect.stringContaining('older than the log'), by: 'the gate' })
+  expect(inForce).toContainEqual({
+    scope: { kind: 'all', id: '*' },
+    reason: expect.stringContaining('older than the log'),
+    by: 'the gate',
+  })
   await expect(gate.connect('other', { handle })).rejects.toThrow(/authentication failed/)
   await expect(gate.connect('other')).rejects.toThrow(/kill switch/)
   expect(gate.events().filter(({ type, data }) => type === 'alarm' && data['kind'] === 'old_store')).toHaveLength(1)

@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { challengeOf, countApprovers, createGovern, giveVerdict, isSamePerson, recover, type Event, type VerdictPorts } from '@sallyport/core'
+import {
+  challengeOf,
+  countApprovers,
+  createGovern,
+  giveVerdict,
+  isSamePerson,
+  recover,
+  type Event,
+  type VerdictPorts,
+} from '@sallyport/core'
 import { attend, askFor, dropBench, unnamed } from './people-bench.ts'
 import { approvalOf, type Bench } from '../fakes/ports.ts'
 
@@ -77,7 +86,9 @@ describe('a verdict that a crash cut in half', () => {
     const bench = dropBench()
     const id = await verdictWithoutStore(bench, 'bob')
     const forged = bench.log.events.map((event) =>
-      event.type === 'verdict' ? { ...event, data: { ...event.data, approval: { ...Object(event.data['approval']), challenge: '0'.repeat(64) } } } : event,
+      event.type === 'verdict'
+        ? { ...event, data: { ...event.data, approval: { ...Object(event.data['approval']), challenge: '0'.repeat(64) } } }
+        : event,
     )
     await recover(verdictPorts(bench), replay(forged))
     expect((await bench.ports.requests.get(id))?.state).toBe('pending')

@@ -103,7 +103,7 @@ const stopTimeoutMs = 10_000
 const rolePassword = 'test-role'
 
 /** The roles of a real set-up, once a server: agents' statements run as `app_use`, copies are made as `app_protect`. Neither is a superuser. */
-export async function makeRoles(postgres: PostgresServer, database = 'postgres'): Promise<void> {
+async function makeRoles(postgres: PostgresServer, database = 'postgres'): Promise<void> {
   const made = await postgres.query("SELECT 1 FROM pg_roles WHERE rolname = 'app_use'")
   if (made.length === 0) {
     await postgres.query(`CREATE ROLE app_use LOGIN PASSWORD '${rolePassword}'`)

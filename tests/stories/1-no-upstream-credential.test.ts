@@ -3,17 +3,19 @@ import { randomBytes } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { writeRun } from '../../packages/cli/src/state-directory.ts'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { requireRoot } from '../fakes/own-processes.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { findFreePort, startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { kindsAsked, waits } from './evidence.ts'
+import { kindsAsked, patience, waits } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
 import { findSecrets, formsOf } from './secrets.ts'
 import { openTap, type Tap } from './tap.ts'
+
+vi.setConfig(patience)
 
 const cli = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
 let postgres: PostgresServer

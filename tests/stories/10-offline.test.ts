@@ -3,16 +3,18 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { startBrowser } from '../fakes/browser.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres } from '../servers/postgres.ts'
-import { listSnapshots, requestOf, undo } from './evidence.ts'
+import { listSnapshots, patience, requestOf, undo } from './evidence.ts'
 import { forgeries } from './log-forgery.ts'
 import { canonical, isIncluded, isSignedBy, sha256 } from './offline.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql } from './psql.ts'
+
+vi.setConfig(patience)
 
 const cli = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
 const vaultMain = fileURLToPath(new URL('../../packages/vault/src/main.ts', import.meta.url))

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import {
   frame,
@@ -13,8 +13,10 @@ import {
 import { functionCall, RawClient } from '../fakes/postgres-client.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { cancel, checksums, eventsOf, kindsAsked, readRequest, textOf, waits } from './evidence.ts'
+import { cancel, checksums, eventsOf, kindsAsked, patience, readRequest, textOf, waits } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
+
+vi.setConfig(patience)
 
 const cli = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
 let postgres: PostgresServer

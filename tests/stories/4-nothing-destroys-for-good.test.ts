@@ -1,9 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { checksums, eventsOf, kindsAsked, listSnapshots, readRequest, requestOf, undo, waits } from './evidence.ts'
+import { checksums, eventsOf, kindsAsked, listSnapshots, patience, readRequest, requestOf, undo, waits } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
+
+vi.setConfig(patience)
 
 let postgres: PostgresServer
 let gate: TestGate

@@ -2,16 +2,18 @@ import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { startBrowser, type BrowserPerson, type TestBrowser } from '../fakes/browser.ts'
 import { challengeIn, HttpPerson } from '../fakes/http-person.ts'
 import { requireRoot } from '../fakes/own-processes.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { cancel, checksums, eventsOf, readRequest, requestOf, waits } from './evidence.ts'
+import { cancel, checksums, eventsOf, patience, readRequest, requestOf, waits } from './evidence.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql, type Psql } from './psql.ts'
+
+vi.setConfig(patience)
 
 let postgres: PostgresServer
 let browser: TestBrowser

@@ -1,14 +1,16 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { startBrowser, type BrowserPerson, type TestBrowser } from '../fakes/browser.ts'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { cancel, checksums, eventsOf, readRequest, requestOf, textOf, waits } from './evidence.ts'
+import { cancel, checksums, eventsOf, patience, readRequest, requestOf, textOf, waits } from './evidence.ts'
 import { makeFaults } from './faults.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql, type Psql } from './psql.ts'
+
+vi.setConfig(patience)
 
 const faults = makeFaults()
 let postgres: PostgresServer

@@ -1,15 +1,17 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { waitUntil } from '../fakes/own-processes.ts'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { checksums, eventsOf, requestOf, textOf } from './evidence.ts'
+import { checksums, eventsOf, patience, requestOf, textOf } from './evidence.ts'
 import { makeFaults } from './faults.ts'
 import { openPsql, type Psql } from './psql.ts'
+
+vi.setConfig(patience)
 
 const faults = makeFaults()
 let postgres: PostgresServer

@@ -6,15 +6,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { sha256Hex } from '@sallyport/core'
 import { requireRoot } from '../fakes/own-processes.ts'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { checksums, listSnapshots, requestOf, undo } from './evidence.ts'
+import { checksums, listSnapshots, patience, requestOf, undo } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
+
+vi.setConfig(patience)
 
 const vaultMain = fileURLToPath(new URL('../../packages/vault/src/main.ts', import.meta.url))
 let postgres: PostgresServer

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { relayCountsShape, type RelayCounts } from '../fakes/counting-relay.ts'
 import { Forked } from '../fakes/forked.ts'
@@ -7,8 +7,10 @@ import type { HttpPerson } from '../fakes/http-person.ts'
 import { waitUntil } from '../fakes/own-processes.ts'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { checksums, eventsOf, textOf } from './evidence.ts'
+import { checksums, eventsOf, patience, textOf } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
+
+vi.setConfig(patience)
 
 let postgres: PostgresServer
 let relay: Forked

@@ -79,38 +79,48 @@ async function checksums(): Promise<unknown> {
   }
 }
 
+interface Tied {
+  readonly upstream: Upstream
+  end(commit: boolean): Promise<void>
+  close(): void
+}
+
+function openTied(): Promise<Tied> {
+  const settings = {
+    name: 'production',
+    environment: 'production' as const,
+    useUrl: secret('production.use'),
+    protectUrl: secret('production.protect'),
+  }
+  return openPostgresUpstreams([settings], killSwitch).openProtected('production')
+}
+
+/** The cloud as the gate sees it: asked with its own token, and its volume tied to the database. */
+function cloudUpstream(tied: Upstream): Upstream {
+  const access: HttpAccess = {
+    kind: 'http',
+    ask: (method, path, _, body) => ask(method, path, body, secret('cloud.gate.token')),
+    tied: (type, id) => (type === 'volume' && id === playground.cloud.ids.volumes.production ? tied : null),
+  }
+  return { name: 'railway', identity: 'account', environment: 'production', access }
+}
+
+function describeDeletion(volume: string): ReturnType<typeof describeRequest> {
+  const body = JSON.stringify({ query: `mutation { volumeDelete(volumeId: "${volume}") }` })
+  const url = 'https://backboard.railway.com/graphql/v2'
+  return describeRequest(
+    { method: 'POST', url, headers: { 'content-type': 'application/json' }, body },
+    { describe: async () => [] },
+  )
+}
+
 test('a token for domains deletes the database; what the gate copied before brings every row back', async () => {
   const volume = playground.cloud.ids.volumes.production
   const data = join(state, 'playground', 'data')
   const before = await checksums()
-  const upstreams = openPostgresUpstreams(
-    [
-      {
-        name: 'production',
-        environment: 'production',
-        useUrl: secret('production.use'),
-        protectUrl: secret('production.protect'),
-      },
-    ],
-    killSwitch,
-  )
-  const tied = await upstreams.openProtected('production')
-  const access: HttpAccess = {
-    kind: 'http',
-    ask: (method, path, _, body) => ask(method, path, body, secret('cloud.gate.token')),
-    tied: (type, id) => (type === 'volume' && id === volume ? tied.upstream : null),
-  }
-  const upstream: Upstream = { name: 'railway', identity: 'account', environment: 'production', access }
-  const body = JSON.stringify({ query: `mutation { volumeDelete(volumeId: "${volume}") }` })
-  const described = await describeRequest(
-    {
-      method: 'POST',
-      url: 'https://backboard.railway.com/graphql/v2',
-      headers: { 'content-type': 'application/json' },
-      body,
-    },
-    { describe: async () => [] },
-  )
+  const tied = await openTied()
+  const upstream = cloudUpstream(tied.upstream)
+  const described = await describeDeletion(volume)
   expect(described).toMatchObject([{ action: 'railway.volumeDelete', resources: [{ type: 'volume', name: volume }] }])
 
   const resolved = await resolve(described, upstream)

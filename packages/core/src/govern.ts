@@ -191,7 +191,12 @@ class Pipeline implements Govern {
       const own = permit.promptless ? snapshot.rows : 0
       if (permit.promptless) await this.#ports.budgets.spend(owner, asked.upstream.name, own)
       const facts = await this.#facts(passage, operations, grant, true)
-      const again = decide(operations, asked.session.subject, { ...facts, rowsSpent: Math.max(0, facts.rowsSpent - own) }, passage.policy)
+      const again = decide(
+        operations,
+        asked.session.subject,
+        { ...facts, rowsSpent: Math.max(0, facts.rowsSpent - own) },
+        passage.policy,
+      )
       if (again.outcome === 'deny') return await this.#deny(passage, operations, digest, again)
     }
     const rowsMax = boundRowsChanged(operations, snapshot, grant, permit)

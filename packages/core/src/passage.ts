@@ -37,9 +37,7 @@ export function textForLog(passage: Passage, operations: readonly ResolvedOperat
   if (holdsSecret(operations)) return '(withheld: it may hold a secret; bytesSha256 stands for it)'
   const whole = text.toWellFormed()
   const kept = cutToBytes(whole)
-  return kept.length === whole.length
-    ? whole
-    : `${kept}… (${whole.length} characters in all; bytesSha256 covers the whole)`
+  return kept.length === whole.length ? whole : `${kept}… (${whole.length} characters in all; bytesSha256 covers the whole)`
 }
 
 /** As long as it is on the log: a control character takes six bytes there, and an event that does not fit would leave no mark at all. */

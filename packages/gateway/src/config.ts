@@ -86,13 +86,19 @@ const duration = z
     return Number(count) * (unitMs[unit ?? ''] ?? Number.NaN)
   })
 
-const address = z
-  .string()
-  .regex(/^(127\.0\.0\.1|localhost|\[::1\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/, 'an address is written like 127.0.0.1:6432')
-  .transform((text) => {
-    const at = text.lastIndexOf(':')
-    return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
-  })
+const addressPattern = /^(127\.0\.0\.1|localhost|\[::1\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/
+const addressText = z.string().regex(addressPattern, 'an address is written like 127.0.0.1:6432')
+
+function splitAddress(text: string): { readonly host: string; readonly port: number } {
+  const at = text.lastIndexOf(':')
+  return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
+}
+
+const address = addressText.transform(splitAddress)
+/** A handle, and all that is read with it, would cross the network in the clear (DESIGN §6: off loopback only over TLS). */
+const ownAddress = addressText
+  .regex(/^(127\.|localhost:|\[::1\]:)/, 'only this machine’s own addresses: this version has no TLS towards agents and people')
+  .transform(splitAddress)
 
 const reference = z
   .string()
@@ -141,9 +147,9 @@ const schema = z.strictObject({
   people: z.array(z.string()).default([]),
   listen: z
     .strictObject({
-      postgres: address.default({ host: '127.0.0.1', port: 6432 }),
-      http: address.nullable().default(null),
-      control: address.default({ host: 'localhost', port: 6480 }),
+      postgres: ownAddress.default({ host: '127.0.0.1', port: 6432 }),
+      http: ownAddress.nullable().default(null),
+      control: ownAddress.default({ host: 'localhost', port: 6480 }),
     })
     .prefault({}),
   upstreams: z.record(

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { SallyportError, type GovernPorts } from '@sallyport/core'
+import { SallyportError, visibleLine, type GovernPorts } from '@sallyport/core'
 import { readConfig, type Config } from './config.ts'
 
 export interface GateOptions {
@@ -29,6 +29,8 @@ export interface RunningGate {
 }
 
 const levels = [0, 1, 2, 3] as const
+/** Mistakes of a configuration that are printed. */
+const mistakesMax = 100
 const exitCodes = { failed: 1, usage: 2 } as const
 
 function explainUsage(): void {
@@ -42,9 +44,11 @@ function explainUsage(): void {
 function loadConfig(path: string): Config | null {
   const read = readConfig(path)
   if (read.ok) return read.config
-  for (const { line, column, what, hint } of read.mistakes) {
-    process.stderr.write(`${path}:${line}:${column}: ${what}\n    ${hint}\n`)
+  for (const { line, column, what, hint } of read.mistakes.slice(0, mistakesMax)) {
+    // Keys of the file are quoted, and whoever wrote them need not be whoever reads this.
+    process.stderr.write(`${path}:${line}:${column}: ${visibleLine(what)}\n    ${visibleLine(hint)}\n`)
   }
+  if (read.mistakes.length > mistakesMax) process.stderr.write(`and ${read.mistakes.length - mistakesMax} more\n`)
   process.exitCode = exitCodes.usage
   return null
 }

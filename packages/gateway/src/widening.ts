@@ -1,4 +1,4 @@
-import { canonicalJson, digestJson, SallyportError, type Json } from '@sallyport/core'
+import { canonicalJson, digestJson, SallyportError, visibleLine, type Json } from '@sallyport/core'
 import { z } from 'zod'
 import type { Config } from './config.ts'
 
@@ -25,7 +25,10 @@ export type Accepted = z.infer<typeof acceptedShape>
 
 export function acceptedOf(config: Config): Accepted {
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs, guards, acceptRisk, listen } = config
-  const upstreams = config.upstreams.map(({ name, environment, ...rest }) => [name, { environment, rest: canonicalJson(toJson(rest)) }])
+  const upstreams = config.upstreams.map(({ name, environment, ...rest }) => [
+    name,
+    { environment, rest: canonicalJson(toJson(rest)) },
+  ])
   const agents = config.agents.map(({ name, owner, handleMs, scopes }) => [
     name,
     { owner, handleMs, scopes: scopes.map((scope) => canonicalJson(toJson(scope))) },
@@ -60,7 +63,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   if (after.retainMs < before.retainMs) found.push('retention: copies are kept for less long')
   if (after.requestMs > before.requestMs) found.push('expiry: questions stay open for longer')
   if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
-  for (const risk of after.acceptRisk) if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${risk.slice(0, 64)} was added`)
+  for (const risk of after.acceptRisk)
+    if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
   for (const [name, upstream] of Object.entries(after.upstreams)) {
     const known = entryOf(before.upstreams, name)

@@ -119,7 +119,7 @@ const cases: readonly Case[] = [
   },
   { kind: 'connection string', secret: `redis://:${letters(20)}@cache.shop.example:6379`, host: 'cache.shop.example' },
   { kind: 'credential in a URL', secret: `https://keeper:${letters(20)}@git.shop.example/repo.git`, host: 'git.shop.example' },
-  { kind: 'private key', secret: String(privateKey).trim() },
+  { kind: 'private key', secret: privateKey.trim() },
   { kind: 'jwt', secret: jwt({ iss: 'supabase', role: 'service_role' }), host: 'supabase.co' },
 ]
 

@@ -89,5 +89,9 @@ export function readFunctions(channel: SqlChannel, names: readonly WrittenName[]
 }
 
 export function readRoles(channel: SqlChannel): Promise<readonly string[]> {
-  return readJson(channel, z.array(z.string()), `SELECT COALESCE(pg_catalog.json_agg(r.rolname), '[]')::pg_catalog.text FROM pg_catalog.pg_roles r`)
+  return readJson(
+    channel,
+    z.array(z.string()),
+    `SELECT COALESCE(pg_catalog.json_agg(r.rolname), '[]')::pg_catalog.text FROM pg_catalog.pg_roles r`,
+  )
 }

@@ -3,10 +3,14 @@ import { reach } from './reach.ts'
 import { resolve } from './resolve.ts'
 
 /** What the text leads to first, then what its names are. A read that leads nowhere else is done: it loses nothing and needs no copy. */
-export async function resolveReached(operations: readonly Operation[], upstream: Upstream): Promise<readonly ResolvedOperation[]> {
+export async function resolveReached(
+  operations: readonly Operation[],
+  upstream: Upstream,
+): Promise<readonly ResolvedOperation[]> {
   const reached = await reach(operations, upstream)
   const isPlain = reached.every(
-    ({ impact, context }) => impact.kind === 'read' && Array.isArray(context['extensionFunctions']) && context['extensionFunctions'].length === 0,
+    ({ impact, context }) =>
+      impact.kind === 'read' && Array.isArray(context['extensionFunctions']) && context['extensionFunctions'].length === 0,
   )
   return isPlain ? reached.map((operation) => ({ ...operation, copy: { kind: 'none' } })) : resolve(reached, upstream)
 }

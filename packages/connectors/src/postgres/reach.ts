@@ -41,7 +41,9 @@ export async function reach(operations: readonly Operation[], upstream: Upstream
     out.push(raise(withoutKey(operation, named), found))
   }
   if (walk.resources.length === 0) return out
-  return out.map((operation) => (operation.impact.kind === 'read' ? operation : { ...operation, resources: [...operation.resources, ...walk.resources] }))
+  return out.map((operation) =>
+    operation.impact.kind === 'read' ? operation : { ...operation, resources: [...operation.resources, ...walk.resources] },
+  )
 }
 
 function listed(operation: Operation, key: string): readonly string[] {
@@ -77,8 +79,10 @@ async function judge(operation: Operation, named: Named, walk: Walk): Promise<Fo
     await followFunctions(functions, walk, 0)
     return nothing
   }
-  if (operation.context['overwrites'] === true) return { kind: 'unknown', why: 'it overwrites rows by a key that can not be looked up here' }
-  if (operation.context['unbounded'] === true) return { kind: 'destroy', why: 'a query chooses the rows whose values are overwritten' }
+  if (operation.context['overwrites'] === true)
+    return { kind: 'unknown', why: 'it overwrites rows by a key that can not be looked up here' }
+  if (operation.context['unbounded'] === true)
+    return { kind: 'destroy', why: 'a query chooses the rows whose values are overwritten' }
   const shadow = await shadowSchema(operation, walk)
   if (shadow !== null) return shadow
   const code = await disguised(operation, named, walk, 0)
@@ -92,7 +96,10 @@ const nothing: Found = { kind: null, why: null }
 
 /** Code that runs under the name of something harmless: an overload of the server's function, a function written as a column, an operator. */
 async function disguised(operation: Operation, named: Named, walk: Walk, depth: number): Promise<Found> {
-  const names = new Set([...listed(operation, 'builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []), ...listed(operation, 'fields')])
+  const names = new Set([
+    ...listed(operation, 'builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
+    ...listed(operation, 'fields'),
+  ])
   const operators = new Set(listed(operation, 'operators'))
   const hidden = named.hidden.filter(({ as, name }) => (as === 'operator' ? operators.has(name) : names.has(name)))
   return followFunctions([...new Set(hidden.map((one) => quoteName([one.schema, one.calls])))], walk, depth)
@@ -102,9 +109,17 @@ async function disguised(operation: Operation, named: Named, walk: Walk, depth: 
 async function shadowSchema(operation: Operation, { access }: Walk): Promise<Found | null> {
   if (operation.action !== 'postgres.create_schema' && operation.action !== 'postgres.rename_schema') return null
   const roles = await either(access, readRoles)
-  const names = [...operation.resources.map(({ name }) => parseShownName(name)?.at(-1) ?? name), z.string().catch('').parse(operation.context['newName'])]
+  const names = [
+    ...operation.resources.map(({ name }) => parseShownName(name)?.at(-1) ?? name),
+    z.string().catch('').parse(operation.context['newName']),
+  ]
   const role = names.find((name) => roles.includes(name))
-  return role === undefined ? null : { kind: 'escalate', why: `a schema named like the role ${role} comes first in its search path: unqualified names will mean other things` }
+  return role === undefined
+    ? null
+    : {
+        kind: 'escalate',
+        why: `a schema named like the role ${role} comes first in its search path: unqualified names will mean other things`,
+      }
 }
 
 /** A view under another name is what others read by that name from now on: bodies of functions find relations when they run. */
@@ -118,7 +133,8 @@ async function followViews(operation: Operation, named: Named, walk: Walk, depth
     const isNamed = wanted.some((parts) => parts?.at(-1) === view.name && (parts.at(-2) ?? view.schema) === view.schema)
     if (!isNamed) continue
     const found = await readView(view, walk, depth)
-    if (found.kind !== null) return { kind: found.kind, why: `reads the view ${view.schema}.${view.name}, which ${found.why ?? ''}` }
+    if (found.kind !== null)
+      return { kind: found.kind, why: `reads the view ${view.schema}.${view.name}, which ${found.why ?? ''}` }
   }
   return nothing
 }
@@ -143,7 +159,10 @@ async function readView(view: Definition, walk: Walk, depth: number): Promise<Fo
 async function followFunctions(shown: readonly string[], walk: Walk, depth: number): Promise<Found> {
   const names = shown.map((name) => parseShownName(name))
   const functions = names.filter((parts) => parts !== null && parts.length <= 2)
-  if (functions.length === 0) return shown.length === 0 ? nothing : { kind: 'unknown', why: `calls ${shown[0]?.slice(0, 80) ?? ''}, of which nothing is known` }
+  if (functions.length === 0)
+    return shown.length === 0
+      ? nothing
+      : { kind: 'unknown', why: `calls ${shown[0]?.slice(0, 80) ?? ''}, of which nothing is known` }
   if (depth >= depthMax || walk.seen.size > definitionsMax) return tooFar
   const definitions = await either(walk.access, (channel) =>
     readFunctions(
@@ -190,7 +209,11 @@ function enter(definition: Definition, { seen, resources }: Walk): boolean {
 
 function raise(operation: Operation, { kind, why }: Found): Operation {
   if (kind === null || severity(operation.impact.kind) >= severity(kind)) return operation
-  return { ...operation, impact: { ...operation.impact, kind, reversible: kind === 'escalate' }, why: `${operation.why}; ${why ?? ''}` }
+  return {
+    ...operation,
+    impact: { ...operation.impact, kind, reversible: kind === 'escalate' },
+    why: `${operation.why}; ${why ?? ''}`,
+  }
 }
 
 /** An operator `=` of somebody's own may hold for every row, whatever index there is. */

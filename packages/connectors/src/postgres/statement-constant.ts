@@ -89,7 +89,9 @@ function callsOnlySingleRow(value: Json): boolean {
 }
 
 /** Functions of which a bounded SELECT may have more than their result of one row. */
-const singleRowFunctions = new Set('now lower upper coalesce gen_random_uuid uuidv4 uuidv7 to_jsonb to_json jsonb_build_object'.split(' '))
+const singleRowFunctions = new Set(
+  'now lower upper coalesce gen_random_uuid uuidv4 uuidv7 to_jsonb to_json jsonb_build_object'.split(' '),
+)
 
 /** A value written out or sent as a parameter, not computed: `array_positions(array_fill(…))` lists every number there is. */
 function isListed(value: Json): boolean {

@@ -47,7 +47,17 @@ export function toRelation(node: Tree): Relation {
 
 /** Walks everything below `body` but the fields in `skip`. */
 export function collect(body: Tree, ctes: Ctes, skip: readonly string[] = []): Contents {
-  const contents: Contents = { relations: [], calls: [], statements: [], operators: [], operatorNames: new Set(), fields: new Set(), into: [], locks: false, stranger: null }
+  const contents: Contents = {
+    relations: [],
+    calls: [],
+    statements: [],
+    operators: [],
+    operatorNames: new Set(),
+    fields: new Set(),
+    into: [],
+    locks: false,
+    stranger: null,
+  }
   const kept = skip.length === 0 ? body : Object.fromEntries(Object.entries(body).filter(([key]) => !skip.includes(key)))
   visit(kept, ctes, contents)
   return contents

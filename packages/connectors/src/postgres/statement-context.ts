@@ -98,7 +98,14 @@ function isFoldable({ action, extra }: Draft): boolean {
 const ownSchemas = /^(?:pg_catalog|information_schema)\./
 
 /** Whether a read names anything that may run code which only the catalog shows: a view, an overload, an operator, a function behind a dot. */
-function isProvisional({ kind, extensionFunctions = [], relations = [], builtins = [], operators = [], fields = [] }: Draft): boolean {
+function isProvisional({
+  kind,
+  extensionFunctions = [],
+  relations = [],
+  builtins = [],
+  operators = [],
+  fields = [],
+}: Draft): boolean {
   if (extensionFunctions.length > 0) return true
   if (kind !== 'read') return false
   return relations.some((name) => !ownSchemas.test(name)) || builtins.length + operators.length + fields.length > 0

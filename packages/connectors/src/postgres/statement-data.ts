@@ -123,7 +123,8 @@ function describeChange(verb: 'delete' | 'update', body: Tree, context: Context)
     extra: {
       target: targetOf(target),
       keyed: key.keyed,
-      keyEquality: key.keyEquality,
+      // A key that moves from round to round of a loop finds one row each time, and all of them in the end.
+      keyEquality: context.isRepeated && picksAnew(body) ? [] : key.keyEquality,
       where: preimage?.where ?? null,
       preimage: preimage ? { ...preimage } : null,
       assigned: verb === 'update' ? bodies(body, 'targetList', 'ResTarget').map((assignment) => text(assignment, 'name')) : [],
@@ -154,7 +155,9 @@ function judgeChange(
 
 /** Whether the rows come out of a sub-query, a cursor or a function (`currval`, `current_setting`): in a loop these give other rows each time round. */
 function picksAnew(body: Tree): boolean {
-  return /"(SubLink|CurrentOfExpr|RangeSubselect|withClause|FuncCall|SQLValueFunction)":/.test(JSON.stringify({ ...body, targetList: null }))
+  return /"(SubLink|CurrentOfExpr|RangeSubselect|withClause|FuncCall|SQLValueFunction)":/.test(
+    JSON.stringify({ ...body, targetList: null }),
+  )
 }
 
 export const describeMerge: Handler = (body, context) => {

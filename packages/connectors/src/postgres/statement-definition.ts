@@ -38,7 +38,12 @@ function functionsNamedIn(value: Json): readonly (readonly string[])[] {
 
 function functionOption(option: Tree): readonly string[] | null {
   const given = named(option['arg'])
-  const parts = given?.type === 'TypeName' ? nameParts(given.body, 'names') : given?.type === 'List' ? stringsOf(list(given.body, 'items')) : null
+  const parts =
+    given?.type === 'TypeName'
+      ? nameParts(given.body, 'names')
+      : given?.type === 'List'
+        ? stringsOf(list(given.body, 'items'))
+        : null
   return parts && typeOptions.has(text(option, 'defname')) ? null : parts
 }
 

@@ -57,7 +57,9 @@ export function findKey(
   const bound = conjuncts.flatMap((conjunct) => bindings(conjunct, question))
   const pairs = conjuncts.flatMap((conjunct) => columnPair(conjunct, question))
   const limited = spread(question, bound, pairs)
-  const keyEquality = [...new Set(bound.filter((column) => column.exact && column.alias === targetAlias).map((column) => column.name))]
+  const keyEquality = [
+    ...new Set(bound.filter((column) => column.exact && column.alias === targetAlias).map((column) => column.name)),
+  ]
   return { keyed: limited.has(targetAlias), keyEquality }
 }
 
@@ -250,7 +252,9 @@ function bindingsOfOr(arms: readonly Json[], question: Question): readonly Colum
   const perArm = arms.map((arm) => flattenAnd(arm).flatMap((conjunct) => bindings(conjunct, question)))
   const [first = []] = perArm
   return first
-    .filter((column) => perArm.every((columns) => columns.some((other) => other.alias === column.alias && other.name === column.name)))
+    .filter((column) =>
+      perArm.every((columns) => columns.some((other) => other.alias === column.alias && other.name === column.name)),
+    )
     .map((column) => ({ ...column, exact: false }))
 }
 

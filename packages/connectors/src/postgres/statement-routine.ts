@@ -119,10 +119,26 @@ export const describeCreateFunction: Handler = (body, context) => {
   ])
   const defaults = collect({ parameters: body['parameters'] ?? null }, context.ctes)
   const overwrites = defined.some(({ action: inside }) => overwriting.has(inside))
-  return conclude({ action, kind, reversible: kind !== 'unknown', why, resources, functions, relations, builtins, operators, fields, extra: { overwrites } }, defaults, {
-    ...context,
-    mode: context.mode === 'plan' ? 'plan' : 'define',
-  })
+  return conclude(
+    {
+      action,
+      kind,
+      reversible: kind !== 'unknown',
+      why,
+      resources,
+      functions,
+      relations,
+      builtins,
+      operators,
+      fields,
+      extra: { overwrites },
+    },
+    defaults,
+    {
+      ...context,
+      mode: context.mode === 'plan' ? 'plan' : 'define',
+    },
+  )
 }
 
 /** Writes that only a look at the real keys tells from the loss of a whole table. */
@@ -154,7 +170,12 @@ function distinct(operations: readonly Operation[], context: Context): readonly 
   const kept = [
     ...new Map(
       operations.map((operation) => [
-        JSON.stringify([operation.action, operation.resources, operation.impact, ...ledTo.map((key) => operation.context[key] ?? null)]),
+        JSON.stringify([
+          operation.action,
+          operation.resources,
+          operation.impact,
+          ...ledTo.map((key) => operation.context[key] ?? null),
+        ]),
         operation,
       ]),
     ).values(),

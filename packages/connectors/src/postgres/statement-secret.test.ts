@@ -42,7 +42,7 @@ test.each([
   "DROP TABLE orders -- PASSWORD 'hunter2'",
   "SELECT 'ALTER ROLE app PASSWORD ''x'''",
   // People have to read what else these do.
-  "COPY t FROM PROGRAM 'curl -H \"Authorization: Bearer hunter2\" far'",
+  'COPY t FROM PROGRAM \'curl -H "Authorization: Bearer hunter2" far\'',
   "SELECT dblink('host=far password=hunter2', 'DROP TABLE orders')",
 ])('%s is shown', async (sql) => {
   expect(marks(await describe({ sql }))).not.toContain(true)
@@ -57,9 +57,10 @@ test.each([
   expect(kinds(operations)).toContain('unknown')
 })
 
-test.each(["ALTER ROLE app PASSWORD 'x'", "BEGIN; ALTER ROLE app PASSWORD 'x'; COMMIT", "ALTER ROLE a PASSWORD 'x'; ALTER ROLE b PASSWORD 'y'"])(
-  'a credential alone is no unknown: %s',
-  async (sql) => {
-    expect(kinds(await describe({ sql }))).not.toContain('unknown')
-  },
-)
+test.each([
+  "ALTER ROLE app PASSWORD 'x'",
+  "BEGIN; ALTER ROLE app PASSWORD 'x'; COMMIT",
+  "ALTER ROLE a PASSWORD 'x'; ALTER ROLE b PASSWORD 'y'",
+])('a credential alone is no unknown: %s', async (sql) => {
+  expect(kinds(await describe({ sql }))).not.toContain('unknown')
+})

@@ -1,7 +1,8 @@
 import type { Operation } from '@sallyport/core'
 import { bodies, child, list, named, optionText, text, type Named, type Tree } from './parser-tree.ts'
 
-const secretName = /(^|[._])(pass(word|wd|phrase)?|secret|token|credentials?|jwt|((api|access|private|secret|encryption)_?key))($|[._])/i
+const secretName =
+  /(^|[._])(pass(word|wd|phrase)?|secret|token|credentials?|jwt|((api|access|private|secret|encryption)_?key))($|[._])/i
 const conninfoWithSecret = /(^|[\s'])(password|sslpassword)\s*=|^[a-z]+:\/\/[^/@\s]*:[^/@\s]+@/i
 
 /**

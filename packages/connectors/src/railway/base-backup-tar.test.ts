@@ -95,7 +95,7 @@ describe('unpackTar', () => {
     ['holds a control character', [{ path: 'a\nb', content: 'x' }]],
   ])('refuses an entry that %s, and writes nothing outside', async (_, entries) => {
     const tar = Buffer.concat([...entries.map(entry), end])
-    await expect(unpackTar(pieces(tar), out, null)).rejects.toThrow()
+    await expect(unpackTar(pieces(tar), out, null)).rejects.toThrow(/base backup|EEXIST|ENOTDIR|file already exists/)
     expect(readdirSync(folder)).toEqual(['out'])
     expect(existsSync('/tmp/escaped')).toBe(false)
   })
@@ -106,7 +106,7 @@ describe('unpackTar', () => {
     changed.write('PG_VERSIOM', 0)
     const damaged = [changed, good.subarray(0, 700), good.subarray(0, 514), good.subarray(0, 100), Buffer.alloc(0), end]
     for (const bytes of [...damaged, Buffer.concat([good, Buffer.from('more')])]) {
-      await expect(unpackTar(pieces(bytes), out, null)).rejects.toThrow()
+      await expect(unpackTar(pieces(bytes), out, null)).rejects.toThrow('base backup')
       rmSync(join(out, 'PG_VERSION'), { force: true })
     }
     await expect(unpackTar(pieces(good), out, null)).resolves.toEqual({ files: 1, bytes: 3 })

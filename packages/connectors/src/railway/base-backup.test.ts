@@ -137,10 +137,9 @@ describe('resolve', () => {
   })
 
   test('unlogged tables, a role that may not replicate, no way to take a backup: impossible, with what to do', async () => {
-    const { baseBackup: _, ...without } = { ...sqlOf(access), baseBackup }
     const http = tie(sqlOf(access))
     if (http.access.kind !== 'http') throw new Error('not HTTP')
-    const noWay: Upstream = { name: 'production', identity: '7:1', environment: 'production', access: without }
+    const noWay: Upstream = { name: 'production', identity: '7:1', environment: 'production', access: sqlOf(access) }
     const [first] = await resolve([deletion], { ...http, access: { ...http.access, tied: () => noWay } })
     expect(first?.copy).toMatchObject({ kind: 'impossible', reason: expect.stringContaining('base backup') })
     await server.query('CREATE UNLOGGED TABLE sessions AS SELECT 1 AS id', [], 'shop')

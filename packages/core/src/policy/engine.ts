@@ -49,6 +49,9 @@ export interface Verdict {
   readonly errors: readonly string[]
 }
 
+/** Verdicts remembered by everything they depend on: the engine never changes, and neither does what it says of one request. */
+const verdictsMax = 4_096
+
 export interface AgentScope {
   readonly agent: string
   readonly scopes: readonly Scope[]
@@ -80,10 +83,19 @@ export function createPolicyEngine(agents: readonly AgentScope[], extraGuards = 
   preparse(`${hash}:guards`, guardSet)
   for (const { agent, text } of scopeTexts) preparse(`${hash}:scope:${agent}`, text)
   const known = new Set(agents.map(({ agent }) => agent))
+  const verdicts = new Map<string, Verdict>()
   return {
     hash,
     guards: [...guards.values()],
-    evaluate: (request) => evaluate(hash, known, guards, request),
+    evaluate: (request) => {
+      const key = JSON.stringify(request)
+      const remembered = verdicts.get(key)
+      if (remembered !== undefined) return remembered
+      const verdict = evaluate(hash, known, guards, request)
+      if (verdicts.size >= verdictsMax) verdicts.clear()
+      verdicts.set(key, verdict)
+      return verdict
+    },
   }
 }
 

@@ -55,7 +55,7 @@ export async function startCloud(
   const child = await startChild({
     name: 'playground cloud',
     command: process.execPath,
-    args: [fileURLToPath(new URL('./main.ts', import.meta.url)), `--state=${stateDirectory}`, ...preferred],
+    args: [fileURLToPath(new URL('./main.ts', import.meta.url)), `--playground=${stateDirectory}`, ...preferred],
     env: { PATH: process.env['PATH'] ?? '' },
     logFile: join(stateDirectory, 'logs', 'playground-cloud.log'),
     readyTimeoutMs,

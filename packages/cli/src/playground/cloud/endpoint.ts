@@ -92,7 +92,7 @@ function readGiven(request: IncomingMessage, body: Buffer): Item | Item[] | null
 async function run({ schema, answers }: EndpointParts, item: Item): Promise<Record<string, unknown>> {
   let document: DocumentNode
   try {
-    document = parse(item.query, { maxTokens: tokensMax })
+    document = parse(item.query, { maxLexicalTokens: tokensMax })
   } catch (error) {
     return { errors: [error instanceof GraphQLError ? error.toJSON() : { message: 'The query can not be read' }] }
   }

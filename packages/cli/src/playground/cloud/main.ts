@@ -8,12 +8,12 @@ import { Evidence } from './evidence.ts'
 import { makeSchema } from './schema.ts'
 
 /**
- * The stand-in for a cloud provider's API: a process of its own, started as `main.ts --state DIR [--port N]`. It holds the volumes on which
+ * The stand-in for a cloud provider's API: a process of its own, started as `main.ts --playground DIR [--port N]`. It holds the volumes on which
  * the playground's databases lie, and deletes them when it is told to by whoever has a token. Prints `{"ready":true,"port":N}` once.
  */
-const { values } = parseArgs({ options: { state: { type: 'string' }, port: { type: 'string' } } })
-const { state, port: preferred } = values
-if (state === undefined) throw new Error('cloud: --state is needed')
+const { values } = parseArgs({ options: { playground: { type: 'string' }, port: { type: 'string' } } })
+const { playground: state, port: preferred } = values
+if (state === undefined) throw new Error('cloud: --playground is needed')
 
 const nowMs = (): number => Date.now()
 openAccount(state, nowMs())
@@ -25,7 +25,7 @@ const { tls, http } = makeEndpoint(await makeServerIdentity(state, nowMs()), {
   evidence,
 })
 const port = await choosePort(preferred === undefined ? null : Number(preferred))
-tls.once('error', (error) => {
+tls.once('error', (error: Error) => {
   process.stderr.write(`${error.message}\n`)
   process.exit(1)
 })

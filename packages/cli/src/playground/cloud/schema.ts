@@ -10,8 +10,7 @@ type ${owner}ConnectionEdge { cursor: String! node: ${node}! }`
 
 const page = 'after: String, before: String, first: Int, last: Int'
 
-export function makeSchema(): GraphQLSchema {
-  return buildSchema(`
+const text = `
 scalar DateTime
 scalar EnvironmentVariables
 
@@ -87,5 +86,8 @@ ${connection('ProjectVolumes', 'Volume')}
 ${connection('EnvironmentVolumeInstances', 'VolumeInstance')}
 ${connection('VolumeVolumeInstances', 'VolumeInstance')}
 ${connection('ServiceDeployments', 'Deployment')}
-`)
+`
+
+export function makeSchema(): GraphQLSchema {
+  return buildSchema(text)
 }

@@ -14,12 +14,16 @@ export async function deleteVolume(stateDirectory: string, id: string): Promise<
   const name = nameOf(volumes, id)
   const volume = name === null ? undefined : volumes[name]
   if (name === null || volume === undefined) return false
-  const { [name]: _, ...left } = volumes
   // First, so that whoever watches the server knows why it ends.
-  writeVolumes(stateDirectory, left)
+  writeVolumes(stateDirectory, { ...volumes, [name]: undefined })
   const data = join(volume.folder, 'data')
-  if (volume.guardianPid !== null) await endServer(volume.guardianPid, data)
-  await waitForLeftover(volume.folder, data)
+  try {
+    if (volume.guardianPid !== null) await endServer(volume.guardianPid, data)
+    await waitForLeftover(volume.folder, data)
+  } catch (error) {
+    writeVolumes(stateDirectory, volumes)
+    throw error
+  }
   // A name of its own first: an end in the middle must not leave half a data directory that looks like one.
   if (existsSync(data)) {
     const doomed = join(volume.folder, `deleted-${id}`)

@@ -26,14 +26,15 @@ function urlOf(role: string): string {
   return `postgres://${role}:${role}-password@127.0.0.1:${server.port}/postgres`
 }
 
-async function open(protectUrl: string): Promise<{ readonly access: SqlAccess; close(): void }> {
+async function open(protectUrl: string): Promise<{ readonly access: SqlAccess; readonly close: () => void }> {
   const upstreams = openPostgresUpstreams(
     [{ name: 'shop', environment: 'production', useUrl: protectUrl, protectUrl }],
     killSwitch,
   )
-  const { upstream, close } = await upstreams.openProtected('shop')
+  const opened = await upstreams.openProtected('shop')
+  const { upstream } = opened
   if (upstream.access.kind !== 'sql') throw new Error('not a SQL access')
-  return { access: upstream.access, close }
+  return { access: upstream.access, close: () => opened.close() }
 }
 
 async function collect(access: SqlAccess): Promise<Buffer> {

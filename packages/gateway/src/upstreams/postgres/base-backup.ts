@@ -23,7 +23,7 @@ const majorMin = 15
 const command = `BASE_BACKUP (LABEL 'sallyport', CHECKPOINT 'fast', WAL true, WAIT false, PROGRESS false, MANIFEST 'no', TABLESPACE_MAP false)`
 
 /** First byte of a CopyData message of a backup (PostgreSQL documentation, "Streaming Replication Protocol"). */
-const piece = { archive: 0x6e, data: 0x64, progress: 0x70, manifest: 0x6d } as const
+const piece = { archive: 0x6e, data: 0x64 } as const
 
 /**
  * The whole server as one tar file, WAL included, over the replication protocol: no program is needed, and nothing is written here.
@@ -96,21 +96,16 @@ async function* readArchive(name: string, messages: AsyncGenerator<Buffer>): Asy
   let copied = false
   for (;;) {
     const message = await nextMessage(name, messages)
-    switch (message[0]) {
-      case server.copyData:
-        if (message[headerBytes] === piece.archive) archives += 1
-        if (archives > 1 || (message[headerBytes] === piece.archive && readTablespace(message) !== '')) throw hasTablespaces(name)
-        if (message[headerBytes] === piece.data) yield message.subarray(headerBytes + 1)
-        break
-      case server.commandComplete:
-        copied ||= archives === 1
-        break
-      case server.ready:
-        if (!copied) throw failed(name, 'it ended without having sent everything')
-        return
-      default:
-        break
-    }
+    const type = message[0]
+    const of = message[headerBytes]
+    if (type === server.copyData && of === piece.archive) archives += 1
+    if (archives > 1 || (type === server.copyData && of === piece.archive && readTablespace(message) !== ''))
+      throw hasTablespaces(name)
+    if (type === server.copyData && of === piece.data) yield message.subarray(headerBytes + 1)
+    if (type === server.commandComplete) copied ||= archives === 1
+    if (type !== server.ready) continue
+    if (!copied) throw failed(name, 'it ended without having sent everything')
+    return
   }
 }
 
