@@ -28,6 +28,10 @@ let before: Readonly<Record<string, string>>
 /** Every one of these would empty the canary, if it ran. */
 const unread = [
   'SELECT wipe()',
+  'SELECT * FROM nice',
+  'SELECT o.wiper FROM others o',
+  'SELECT upper(name) FROM others',
+  'SELECT 1 <<< 2',
   'SELECT public.wipe()',
   'SELECT "wipe"()',
   'SELECT U&"\\0077ipe"()',
@@ -78,6 +82,11 @@ beforeAll(async () => {
        CREATE FUNCTION wipe() RETURNS bigint LANGUAGE sql AS 'WITH gone AS (DELETE FROM canary RETURNING 1) SELECT count(*) FROM gone';
        CREATE FUNCTION wipe_two(int, int) RETURNS boolean LANGUAGE sql AS 'SELECT wipe() >= 0';
        CREATE OPERATOR public.<<< (leftarg = int, rightarg = int, procedure = wipe_two);
+       CREATE TABLE others (id int PRIMARY KEY, name varchar);
+       INSERT INTO others VALUES (1, 'x');
+       CREATE VIEW nice AS SELECT wipe() AS wiped;
+       CREATE FUNCTION wiper(others) RETURNS bigint LANGUAGE sql AS 'SELECT wipe()';
+       CREATE FUNCTION upper(varchar) RETURNS text LANGUAGE sql AS 'SELECT wipe()::text';
        CREATE PROCEDURE wipe_all() LANGUAGE sql AS 'DELETE FROM canary';
        INSERT INTO canary SELECT n, 'bird ' || n FROM generate_series(1, 30) n`,
       database,

@@ -2,7 +2,18 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { checksums, eventsOf, kindsAsked, listSnapshots, patience, readRequest, requestOf, undo, waits } from './evidence.ts'
+import {
+  cancel,
+  checksums,
+  eventsOf,
+  kindsAsked,
+  listSnapshots,
+  patience,
+  readRequest,
+  requestOf,
+  undo,
+  waits,
+} from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
 
 vi.setConfig(patience)
@@ -40,7 +51,11 @@ beforeAll(async () => {
      INSERT INTO lines SELECT n, 1 + n % 400, 'line ' || n FROM generate_series(1, 1200) n;
      INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(1, 30) n;
      INSERT INTO parted SELECT n, 'north' FROM generate_series(1, 20) n;
-     CREATE FUNCTION wipe() RETURNS bigint LANGUAGE sql AS 'WITH gone AS (DELETE FROM notes RETURNING 1) SELECT count(*) FROM gone'`,
+     CREATE FUNCTION wipe() RETURNS bigint LANGUAGE sql AS 'WITH gone AS (DELETE FROM notes RETURNING 1) SELECT count(*) FROM gone';
+     CREATE FUNCTION wipe_after() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM wipe(); RETURN NULL; END';
+     CREATE FUNCTION wipe_same(int, int) RETURNS boolean LANGUAGE sql AS 'SELECT wipe() >= 0';
+     CREATE TABLE armed (id int);
+     CREATE TRIGGER armed AFTER INSERT ON armed EXECUTE FUNCTION wipe_after()`,
   )
   await gate.person('ada')
   bob = await gate.person('bob')
@@ -86,6 +101,31 @@ describe('Promise 4, at every isolation level: no single request, person or cred
     }
     expect(await checksums(postgres, tables)).toEqual(before)
     expect(await listSnapshots(gate)).toEqual([])
+  })
+
+  it('nor does a harmless request after another that armed it', async () => {
+    const before = await checksums(postgres, tables)
+    const steps = [
+      ['INSERT INTO armed VALUES (1)'],
+      ['CREATE TABLE one (x bigint DEFAULT wipe())', 'INSERT INTO one DEFAULT VALUES'],
+      ['CREATE TABLE two (x int CHECK (wipe() >= 0))', 'INSERT INTO two VALUES (1)'],
+      ['CREATE DOMAIN three AS int CHECK (wipe() >= 0)', 'SELECT 1::three'],
+      ['CREATE OPERATOR === (leftarg = int, rightarg = int, procedure = wipe_same)', 'SELECT * FROM customers WHERE id === 1'],
+      [
+        'CREATE TABLE four (x int)',
+        'CREATE TRIGGER four AFTER INSERT ON four EXECUTE FUNCTION wipe_after()',
+        'INSERT INTO four VALUES (1)',
+      ],
+      ['CREATE VIEW five AS SELECT wipe()', 'SELECT * FROM five'],
+      ['ALTER TABLE armed ADD COLUMN more bigint DEFAULT wipe()'],
+    ]
+    for (const step of steps) {
+      for (const sql of step) {
+        const ran = await coder.run(sql)
+        if (ran.request !== '') await cancel(gate, ran.request)
+        expect(await checksums(postgres, tables), sql).toEqual(before)
+      }
+    }
   })
 
   it('a loop of small deletes, by two agents of one owner, is undoable and ends at its budget', async () => {

@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
@@ -277,6 +277,26 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     expect(await checksums(postgres, tables)).toEqual({ ...before, notes: 'not there' })
     expect(eventsOf(gate, 'verdict').map(({ data }) => JSON.stringify(data).includes('"person":"bob"'))).toEqual([true])
     expect([...ada.complaints, ...bob.complaints]).toEqual([])
+  })
+
+  it('widening is such an operation: a file that gives more than before starts nothing', async () => {
+    const file = z.looseObject({ mode: z.string(), agents: z.looseObject({}) })
+    const kept = readFileSync(gate.configuration, 'utf8')
+    const configuration = file.parse(JSON.parse(kept))
+    const wider = [
+      { ...configuration, mode: 'solo' },
+      { ...configuration, agents: { ...configuration.agents, other: { owner: 'ada', may: ['any orders-db'] } } },
+      { ...configuration, agents: { coder: { owner: 'mallory', may: ['any orders-db'] } } },
+      { ...configuration, limits: { rowsWithoutPrompt: 1_000_000 } },
+    ]
+    await gate.halt()
+    for (const one of wider) {
+      writeFileSync(gate.configuration, JSON.stringify(one))
+      await expect(gate.start(), JSON.stringify(one)).rejects.toThrow(/gives more/)
+    }
+    writeFileSync(gate.configuration, kept)
+    await gate.start()
+    expect(await coder.run('SELECT 1')).toMatchObject({ sqlState: '00000' })
   })
 
   async function decideUnverified(): Promise<string> {
