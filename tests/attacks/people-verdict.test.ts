@@ -160,3 +160,25 @@ describe('text that grows on the log', () => {
     expect(JSON.stringify(denied)).toContain('DROP TABLE orders')
   })
 })
+
+test('a kill that lands while the intent becomes durable leaves an outcome: nothing ran', async () => {
+  const bench = dropBench()
+  bench.settings.mode = 'solo'
+  bench.settings.coolOffMs = 0
+  const govern = createGovern(bench.ports)
+  await govern.ask(askFor(bench), attend())
+  const [request] = bench.opened
+  if (request === undefined) throw new Error('no request')
+  await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob'))
+  const append = bench.log.append.bind(bench.log)
+  bench.log.append = async (event) => {
+    const index = await append(event)
+    if (event.type === 'intent') bench.killSwitch.pull('enough')
+    return index
+  }
+  expect(await govern.ask(askFor(bench), attend())).toMatchObject({ outcome: 'refused', code: 'killed' })
+  const [intent] = bench.log.events.filter(({ type }) => type === 'intent')
+  const [outcome] = bench.log.events.filter(({ type }) => type === 'outcome')
+  expect(intent).toBeDefined()
+  expect(outcome?.data).toMatchObject({ intent: intent?.data['intent'], result: 'failed' })
+})

@@ -13,11 +13,11 @@ export interface VaultUnderTest {
 const day = 86_400_000
 const about = { upstream: 'orders-db', upstreamIdentity: 'system:1/database:2', digest: 'a'.repeat(64), retainMs: 7 * day }
 
-export async function* pieces(...all: readonly (Uint8Array | string)[]): AsyncGenerator<Uint8Array, void, undefined> {
+async function* pieces(...all: readonly (Uint8Array | string)[]): AsyncGenerator<Uint8Array, void, undefined> {
   for (const piece of all) yield typeof piece === 'string' ? Buffer.from(piece) : piece
 }
 
-export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = []
   for await (const piece of source) all.push(piece)
   return Buffer.concat(all)

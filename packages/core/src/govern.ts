@@ -2,7 +2,8 @@ import type { AccessRequest } from './access-request.ts'
 import type { Asked, Attendance, Cleared, Govern, Outcome, Refusal } from './asked.ts'
 import { type Clearance, makeClearance } from './clearance.ts'
 import type { Upstream } from './connector.ts'
-import { decide, type DecisionFacts, type Deny, type Permit } from './decide.ts'
+import { decide, type Deny, type Permit } from './decide.ts'
+import { gatherFacts } from './decision-facts.ts'
 import { SallyportError } from './error.ts'
 import type { GovernPorts } from './govern-ports.ts'
 import type { Grant } from './grant.ts'
@@ -88,13 +89,18 @@ class Pipeline implements Govern {
       const operations = remembered ?? (await this.#resolve(passage, described))
       const { asked, policy } = passage
       const digest = digestRequest(asked.session.subject, asked.payload, operations)
-      const facts = await this.#facts(passage, operations, null, false)
+      const facts = await gatherFacts(this.#ports, passage, operations, null, false)
       const decision = decide(operations, asked.session.subject, facts, policy)
       if (decision.outcome === 'permit') return await this.#proceed(passage, operations, digest, decision, null)
       if (decision.requestable === null) return await this.#deny(passage, operations, digest, decision)
       const grant = await findUsableGrant(this.#ports, passage, operations, digest)
       if (grant !== null) {
-        const granted = decide(operations, asked.session.subject, await this.#facts(passage, operations, grant, false), policy)
+        const granted = decide(
+          operations,
+          asked.session.subject,
+          await gatherFacts(this.#ports, passage, operations, grant, false),
+          policy,
+        )
         if (granted.outcome === 'permit') return await this.#proceed(passage, operations, digest, granted, grant)
         await voidGrant(this.#ports, passage, grant, 'it no longer satisfies the guards')
       }
@@ -149,30 +155,6 @@ class Pipeline implements Govern {
     }))
   }
 
-  async #facts(
-    passage: Passage,
-    operations: readonly ResolvedOperation[],
-    grant: Grant | null,
-    copyProven: boolean,
-  ): Promise<DecisionFacts> {
-    const { asked } = passage
-    const settings = this.#ports.settings()
-    const counted = operations.some(({ copy }) => copy.kind === 'rows')
-    return {
-      upstream: asked.upstream.name,
-      environment: asked.upstream.environment,
-      mode: settings.mode,
-      approvers: grant?.approvers ?? [],
-      delayed: grant !== null && grant.notBeforeMs <= this.#ports.clock.nowMs(),
-      copyProven,
-      rowsSpent: counted
-        ? await this.#ports.budgets.spent(asked.session.subject.owner, asked.upstream.name, settings.windowMs)
-        : 0,
-      rowsWithoutPrompt: settings.rowsWithoutPrompt,
-      coolOffMs: settings.coolOffMs,
-    }
-  }
-
   /** protect → decide again → clear. */
   async #proceed(
     passage: Passage,
@@ -190,7 +172,7 @@ class Pipeline implements Govern {
       // Spent first, then looked at again: of two that ask at once, neither can see the budget as it was before the other.
       const own = permit.promptless ? snapshot.rows : 0
       if (permit.promptless) await this.#ports.budgets.spend(owner, asked.upstream.name, own)
-      const facts = await this.#facts(passage, operations, grant, true)
+      const facts = await gatherFacts(this.#ports, passage, operations, grant, true)
       const again = decide(
         operations,
         asked.session.subject,
@@ -236,7 +218,7 @@ class Pipeline implements Govern {
       rowsMax: what.rowsMax,
       policyHash: passage.policy.hash,
     })
-    this.#checkKill(passage)
+    await this.#checkKillAfter(passage, intent, what.snapshot)
     const clearance = makeClearance({
       digest,
       bytesSha256: asked.payload.bytesSha256,
@@ -392,6 +374,17 @@ class Pipeline implements Govern {
       requestId: request.id,
       requestUrl: url,
       guards: denial.reasons.map(({ id }) => id),
+    }
+  }
+
+  /** A kill that came while the intent became durable: nothing was sent, and the log says so. */
+  async #checkKillAfter(passage: Passage, intent: string, snapshot: Snapshot | null): Promise<void> {
+    try {
+      this.#checkKill(passage)
+    } catch (error) {
+      const detail = 'stopped by the kill switch before anything was sent'
+      await noteEvent(this.#ports, passage, 'outcome', { intent, result: 'failed', snapshot: snapshot?.id ?? null, detail })
+      throw error
     }
   }
 

@@ -20,7 +20,10 @@ export function makeCommand(): Command {
     .option('--config <file>', 'the configuration (default: sallyport.yaml here, else a playground)')
     .addOption(stateOption())
     .option('--agent-user <name>', 'the system’s user that agents run as, to judge the isolation level by (default: you)')
-    .option('--accept-configuration', 'take over what the configuration gives beyond the one that ran last; without it, such a one does not start')
+    .option(
+      '--accept-configuration',
+      'take over what the configuration gives beyond the one that ran last; without it, such a one does not start',
+    )
     .option('--json', 'one JSON line when ready instead of the text')
     .action(async (given: unknown) => {
       const { config, state, agentUser, acceptConfiguration, json } = optionsShape.parse(given)

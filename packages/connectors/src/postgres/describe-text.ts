@@ -43,7 +43,9 @@ export function describeSql(sql: string, parser: Parser): readonly Operation[] {
 }
 
 /** People can't read a text that is withheld, so nothing may ride along in it. */
-const hidden = unreadable('sets a credential together with other things, which nobody could read then: send the credential’s statement alone')
+const hidden = unreadable(
+  'sets a credential together with other things, which nobody could read then: send the credential’s statement alone',
+)
 
 /** What no server would read as we do. */
 export function refuse(sql: string): Operation | null {

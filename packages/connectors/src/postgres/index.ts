@@ -14,5 +14,11 @@ export const postgres: Connector = {
 
 /** Starts the parser and loads every step, so that the first request does not wait for them. */
 export async function warm(): Promise<void> {
-  await Promise.all([warmParser(), import('./reach-resolve.ts'), import('./snapshot.ts'), import('./count.ts'), import('./restore.ts')])
+  await Promise.all([
+    warmParser(),
+    import('./reach-resolve.ts'),
+    import('./snapshot.ts'),
+    import('./count.ts'),
+    import('./restore.ts'),
+  ])
 }
