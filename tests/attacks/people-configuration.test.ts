@@ -20,7 +20,7 @@ const base = {
   retention: '7d',
   expiry: '1h',
   limits: { rowsWithoutPrompt: 100 },
-  accept_risk: [] as readonly string[],
+  accept_risk: new Array<string>(),
   guards: '',
   listen: { postgres: '127.0.0.1:6432' },
   upstreams: { 'orders-db': { protocol: 'postgres', environment: 'production', use: 'file:use', protect: 'file:protect' } },
@@ -78,7 +78,7 @@ describe('what goes beyond the configuration that ran last', () => {
 
   test('a first start accepts what it is given; a memory that cannot be read accepts nothing', () => {
     expect(admitConfiguration(null, accepted(), false)).toEqual([])
-    for (const broken of ['', '{}', 'null', '{"v":2}']) expect(() => admitConfiguration(broken, accepted(), false)).toThrow()
+    for (const broken of ['', '{}', 'null', '{"v":2}']) expect(() => admitConfiguration(broken, accepted(), false)).toThrow(/\S/)
   })
 
   test('narrowing, accepted, is the new measure: the old width is a widening then', () => {

@@ -170,7 +170,6 @@ describe('Promise 1, at isolation level 2: Sallyport never gives an agent an ups
       'SELECT subconninfo FROM pg_subscription',
       'SELECT * FROM pg_hba_file_rules',
       'SHOW primary_conninfo',
-      "SELECT current_setting('primary_conninfo')",
       "SELECT pg_read_file('pg_hba.conf')",
       "SELECT pg_read_binary_file('global/1260')",
       "COPY notes FROM '/etc/passwd'",

@@ -119,13 +119,18 @@ describe('Promise 4, at every isolation level: no single request, person or cred
       ['CREATE VIEW five AS SELECT wipe()', 'SELECT * FROM five'],
       ['ALTER TABLE armed ADD COLUMN more bigint DEFAULT wipe()'],
     ]
+    const fired: string[] = []
     for (const step of steps) {
       for (const sql of step) {
         const ran = await coder.run(sql)
         if (ran.request !== '') await cancel(gate, ran.request)
-        expect(await checksums(postgres, tables), sql).toEqual(before)
+        if ((await checksums(postgres, ['notes']))['notes'] === before['notes']) continue
+        fired.push(sql)
+        await arrange(postgres, "INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(1, 30) n")
       }
     }
+    expect(fired).toEqual([])
+    expect(await checksums(postgres, tables)).toEqual(before)
   })
 
   it('a loop of small deletes, by two agents of one owner, is undoable and ends at its budget', async () => {

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { startBrowser, type BrowserPerson, type TestBrowser } from '../fakes/browser.ts'
 import { challengeIn, HttpPerson } from '../fakes/http-person.ts'
 import { requireRoot } from '../fakes/own-processes.ts'
-import { arrange, startGate, type TestGate } from '../servers/gate.ts'
+import { arrange, gatewayMain, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { cancel, checksums, eventsOf, patience, readRequest, requestOf, waits } from './evidence.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
@@ -38,6 +38,23 @@ function prepare(database: string): Promise<void> {
      CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 2000)`,
     database,
   )
+}
+
+/** What a gate says that is started on this state without anybody's word for what is new in its file. */
+function startAsItIs({ directory, configuration }: TestGate): Promise<string> {
+  const flags = [
+    `--config=${configuration}`,
+    `--state=${directory}`,
+    `--vault-socket=${join(directory, 'run', 'vault.sock')}`,
+    `--vault-token-file=${join(directory, 'vault.token')}`,
+    '--exit-with-parent',
+  ]
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [gatewayMain, ...flags], (error, _out, said) =>
+      resolve(error === null ? 'it started' : said),
+    )
+    child.stdin?.end()
+  })
 }
 
 interface Answer {
@@ -292,7 +309,7 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     await gate.halt()
     for (const one of wider) {
       writeFileSync(gate.configuration, JSON.stringify(one))
-      await expect(gate.start(), JSON.stringify(one)).rejects.toThrow(/gives more/)
+      expect(await startAsItIs(gate), JSON.stringify(one)).toMatch(/gives more than what this gate last ran with/)
     }
     writeFileSync(gate.configuration, kept)
     await gate.start()

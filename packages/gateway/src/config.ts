@@ -35,8 +35,6 @@ export interface HttpUpstreamConfig extends AnyUpstreamConfig {
   readonly dial: { readonly host: string; readonly port: number } | null
   /** PEM file of the authorities that may vouch for it. */
   readonly authorities: string | null
-  /** What lies on things of this upstream: by type and id, the name of another upstream. */
-  readonly tied: { readonly [type: string]: { readonly [id: string]: string } }
 }
 
 export type UpstreamConfig = PostgresUpstreamConfig | HttpUpstreamConfig
@@ -138,7 +136,6 @@ const httpUpstream = z.strictObject({
   graphql: z.array(z.string().startsWith('/')).default([]),
   dial: address.nullable().default(null),
   authorities: z.string().nullable().default(null),
-  tied: z.record(z.string(), z.record(z.string(), z.string())).default({}),
 })
 
 const schema = z.strictObject({
@@ -270,7 +267,7 @@ function checkNames(
   place: (at: readonly PropertyKey[]) => { line: number; column: number },
 ): readonly ConfigMistake[] {
   const known = config.upstreams.map(({ name }) => name)
-  return [...checkTied(config, known, place), ...checkScopes(config, known, place)]
+  return checkScopes(config, known, place)
 }
 
 function checkScopes(
@@ -285,24 +282,6 @@ function checkScopes(
       return [{ ...place(['agents', agent.name, 'may', index]), what, hint: `upstreams are: ${known.join(', ') || 'none yet'}` }]
     }),
   )
-}
-
-/** A volume tied to a database that is not there would be deleted without a copy of what lies on it. */
-function checkTied(
-  config: Config,
-  known: readonly string[],
-  place: (at: readonly PropertyKey[]) => { line: number; column: number },
-): readonly ConfigMistake[] {
-  return config.upstreams.flatMap((upstream) => {
-    if (upstream.protocol !== 'http') return []
-    return Object.entries(upstream.tied).flatMap(([type, byId]) =>
-      Object.entries(byId).flatMap(([id, name]) => {
-        if (known.includes(name)) return []
-        const what = `${type} ${id} is tied to "${name}", but no upstream is called that`
-        return [{ ...place(['upstreams', upstream.name, 'tied', type, id]), what, hint: `upstreams are: ${known.join(', ')}` }]
-      }),
-    )
-  })
 }
 
 function explainIssue(

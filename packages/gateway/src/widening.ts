@@ -25,17 +25,24 @@ export type Accepted = z.infer<typeof acceptedShape>
 
 export function acceptedOf(config: Config): Accepted {
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs, guards, acceptRisk, listen } = config
-  const upstreams = config.upstreams.map(({ name, environment, ...rest }) => [
-    name,
-    { environment, rest: canonicalJson(toJson(rest)) },
-  ])
-  const agents = config.agents.map(({ name, owner, handleMs, scopes }) => [
-    name,
-    { owner, handleMs, scopes: scopes.map((scope) => canonicalJson(toJson(scope))) },
-  ])
+  const upstreams = new Map(
+    config.upstreams.map(({ name, environment, ...rest }) => [name, { environment, rest: canonicalJson(toJson(rest)) }]),
+  )
+  const agents = new Map(
+    config.agents.map(({ name, owner, handleMs, scopes }) => [
+      name,
+      { owner, handleMs, scopes: scopes.map((scope) => canonicalJson(toJson(scope))) },
+    ]),
+  )
   return acceptedShape.parse({
     v: 1,
-    ...{ mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs, guards, acceptRisk },
+    mode,
+    coolOffMs,
+    rowsWithoutPrompt,
+    retainMs,
+    requestMs,
+    guards,
+    acceptRisk,
     hosts: [listen.postgres.host, ...(listen.http === null ? [] : [listen.http.host])],
     upstreams: Object.fromEntries(upstreams),
     agents: Object.fromEntries(agents),

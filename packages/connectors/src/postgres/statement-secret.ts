@@ -9,7 +9,7 @@ const conninfoWithSecret = /(^|[\s'])(password|sslpassword)\s*=|^[a-z]+:\/\/[^/@
  * Whether a statement sets a credential by its text: the text then stays off the log, and people approve it without reading it (DESIGN §6).
  * Only what is nothing but that. A call of dblink or a COPY … PROGRAM can hold a password too, but what else it does people have to read.
  */
-export function setsSecret({ type, body }: Named): boolean {
+function setsSecret({ type, body }: Named): boolean {
   switch (type) {
     case 'CreateRoleStmt':
     case 'AlterRoleStmt':

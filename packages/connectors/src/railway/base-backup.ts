@@ -132,7 +132,7 @@ function sameLabels(left: readonly VolumeTable[], right: readonly VolumeTable[])
   return left.map(line).join('\n') === right.map(line).join('\n')
 }
 
-export function copyFailed(why: string, cause?: unknown): SallyportError {
+function copyFailed(why: string, cause?: unknown): SallyportError {
   return new SallyportError(
     'copy_failed',
     `No proven copy of the volume's database could be made: ${why}.`,

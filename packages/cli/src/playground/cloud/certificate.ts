@@ -26,7 +26,7 @@ const authorityDays = 3_650
 const leafDays = 30
 const dayMs = 86_400_000
 /** What the stand-in may be called. All of them are this machine, whoever resolves them. */
-export const cloudNames = ['localhost', 'cloud.localhost'] as const
+const cloudNames = ['localhost', 'cloud.localhost'] as const
 
 /** The certificate that clients of the stand-in trust: of an authority of its own, which nothing else knows. */
 export function authorityFile(stateDirectory: string): string {
