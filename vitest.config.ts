@@ -5,11 +5,13 @@ export default defineConfig({
     include: ['packages/**/*.test.ts', 'tests/**/*.test.ts', 'tools/**/*.test.ts'],
     // A process for each file: a crash, a leak or a changed global stays where it happened.
     pool: 'forks',
-    // Tests mostly wait for real servers; more files at once than processors shorten the whole.
-    maxWorkers: 3,
+    // As many files as processors: the default leaves one for the runner, which has little to do.
+    maxWorkers: 2,
     // A focused test would hide all others.
     allowOnly: false,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Real servers on a busy machine: what is waited for may take long, and is never slept for.
+    expect: { poll: { timeout: 20_000 } },
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 })

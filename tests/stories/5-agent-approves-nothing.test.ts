@@ -319,7 +319,8 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
   async function decideUnverified(): Promise<string> {
     await bob.page.goto(`${gate.controlUrl}/requests/${request}`)
     await bob.page.click('button[value=approve]')
-    await expect.poll(() => bob.page.textContent('form [role=status]')).not.toBe('')
+    // The page first says that it waits for the passkey.
+    await expect.poll(() => bob.page.textContent('form [role=status]')).toContain('Nothing was done')
     return (await bob.page.textContent('form [role=status]')) ?? ''
   }
 })
