@@ -100,7 +100,7 @@ function cloudUpstream(tied: Upstream): Upstream {
   const access: HttpAccess = {
     kind: 'http',
     ask: (method, path, _, body) => ask(method, path, body, secret('cloud.gate.token')),
-    tied: (type, id) => (type === 'volume' && id === playground.cloud.ids.volumes.production ? tied : null),
+    tied: async (type, id) => (type === 'volume' && id === playground.cloud.ids.volumes.production ? tied : null),
   }
   return { name: 'railway', identity: 'account', environment: 'production', access }
 }

@@ -46,8 +46,11 @@ export interface HttpAccess {
     headers: { readonly [name: string]: string },
     body: Uint8Array | null,
   ): Promise<{ readonly status: number; readonly body: Uint8Array }>
-  /** Ways into other upstreams that configuration ties to things of this one: a volume to the database that lies on it. Null: not tied. */
-  tied(type: string, id: string): Upstream | null
+  /**
+   * Ways into other upstreams that configuration ties to things of this one: a volume to the database that lies on it. Null: not tied.
+   * Within one request it is the same way each time, and locks taken on it hold until that request was answered or refused.
+   */
+  tied(type: string, id: string): Promise<Upstream | null>
 }
 
 /** For what needs no way in: `explain` works with no gate and no upstream. */

@@ -35,6 +35,8 @@ export interface HttpUpstreamConfig extends AnyUpstreamConfig {
   readonly dial: { readonly host: string; readonly port: number } | null
   /** PEM file of the authorities that may vouch for it. */
   readonly authorities: string | null
+  /** Kind of thing → its id → the upstream that lies on it: a volume carries a database. */
+  readonly tied: { readonly [type: string]: { readonly [id: string]: string } }
 }
 
 export type UpstreamConfig = PostgresUpstreamConfig | HttpUpstreamConfig
@@ -136,6 +138,13 @@ const httpUpstream = z.strictObject({
   graphql: z.array(z.string().startsWith('/')).default([]),
   dial: address.nullable().default(null),
   authorities: z.string().nullable().default(null),
+  tied: z
+    .strictObject({
+      volume: z
+        .record(z.string().regex(/^[A-Za-z0-9_-]{1,128}$/, 'a volume is named by its id, never by its name'), name)
+        .default({}),
+    })
+    .prefault({}),
 })
 
 const schema = z.strictObject({
@@ -267,7 +276,27 @@ function checkNames(
   place: (at: readonly PropertyKey[]) => { line: number; column: number },
 ): readonly ConfigMistake[] {
   const known = config.upstreams.map(({ name }) => name)
-  return checkScopes(config, known, place)
+  return [...checkScopes(config, known, place), ...checkTies(config, place)]
+}
+
+/** A volume tied to nothing that can be copied would let itself be deleted without its copy. */
+function checkTies(
+  config: Config,
+  place: (at: readonly PropertyKey[]) => { line: number; column: number },
+): readonly ConfigMistake[] {
+  const databases = config.upstreams.filter(({ protocol }) => protocol === 'postgres').map(({ name }) => name)
+  return config.upstreams.flatMap((upstream) =>
+    upstream.protocol !== 'http'
+      ? []
+      : Object.entries(upstream.tied).flatMap(([type, ties]) =>
+          Object.entries(ties).flatMap(([id, name]) => {
+            if (databases.includes(name)) return []
+            const what = `${type} ${id} is tied to "${name}", but no postgres upstream is called that`
+            const hint = `postgres upstreams are: ${databases.join(', ') || 'none yet'}`
+            return [{ ...place(['upstreams', upstream.name, 'tied', type, id]), what, hint }]
+          }),
+        ),
+  )
 }
 
 function checkScopes(

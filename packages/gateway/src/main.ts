@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { connectors, makeDescribers, warmConnectors } from '@sallyport/connectors'
@@ -16,6 +15,7 @@ import {
   type Connector,
   type Gate,
   type GovernPorts,
+  type KillSwitch,
   type Listener,
   type Log,
   type PolicyEngine,
@@ -31,30 +31,33 @@ import { judgePosture } from './access/posture.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo } from './access/undo.ts'
-import type { Config, PostgresUpstreamConfig, UpstreamConfig } from './config.ts'
+import type { Config } from './config.ts'
 import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import { httpProtocol } from './protocols/http/index.ts'
-import { resolveReference } from './reference.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
+import { openDeferrals } from './store/deferrals.ts'
 import { openHandles } from './store/handles.ts'
 import { openKills } from './store/kills.ts'
 import { openMeta, type MetaStore } from './store/meta.ts'
 import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
 import { openRequests } from './store/requests.ts'
-import { openPostgresUpstreams, type PostgresUpstreamSettings } from './upstreams/postgres/index.ts'
-import { openHttpUpstreams, type HttpUpstreamSettings } from './upstreams/http/index.ts'
+import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
+import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
+import { findTie, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import { openVault, type VaultClient } from './vault/vault-client.ts'
 import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
 const windowMs = 3_600_000
 const grantMs = 900_000
 const pendingMax = 20
+/** How often the gate looks for what it is to run itself. */
+const dueEveryMs = 500
 
 const clock: Clock = {
   nowMs: () => Date.now(),
@@ -96,7 +99,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
   const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
-  const apis = openHttpUpstreams(await resolveHttp(config), killSwitch)
+  const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const ports = makePorts(base, killSwitch, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
@@ -113,7 +116,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     random,
     log,
     vault,
-    withUpstream: (name, work) => withUpstream(upstreams, ports.connectors, name, work),
+    withUpstream: (name, work) => withUpstream({ config, upstreams, apis, connectors: ports.connectors }, name, work),
   })
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const control = bindControl({ base, entrance, verdicts, undo, isolationLevel: options.isolationLevel })
@@ -127,7 +130,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     listeners.push(await postgresProtocol.listen(gate, upstreams, { ...config.listen.postgres, waitMs: config.waitMs }))
     if (config.listen.http !== null) {
       const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
-      listeners.push(await httpProtocol.listen(gate, apis, { ...config.listen.http, certificates, waitMs: config.waitMs }))
+      const deferrals = { store: openDeferrals(database, clock), nowMs: () => clock.nowMs(), everyMs: dueEveryMs }
+      const settings = { ...config.listen.http, certificates, waitMs: config.waitMs, deferrals }
+      listeners.push(await httpProtocol.listen(gate, apis, settings))
     }
   } catch (error) {
     await closeAll(listeners)
@@ -250,42 +255,6 @@ function scopeOf(config: Config, agentName: string, upstream: string): { readonl
   return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
 }
 
-function isPostgres(upstream: UpstreamConfig): upstream is PostgresUpstreamConfig {
-  return upstream.protocol === 'postgres'
-}
-
-async function resolveHttp(config: Config): Promise<readonly HttpUpstreamSettings[]> {
-  return Promise.all(
-    config.upstreams
-      .filter((upstream) => upstream.protocol === 'http')
-      .map(async (upstream) => ({
-        name: upstream.name,
-        environment: upstream.environment,
-        connector: upstream.connector,
-        hosts: upstream.hosts,
-        credential: upstream.credential,
-        graphqlPaths: upstream.graphql,
-        useSecret: await resolveReference(upstream.use, config.directory),
-        protectSecret: await resolveReference(upstream.protect, config.directory),
-        ...(upstream.dial === null ? {} : { dial: upstream.dial }),
-        ...(upstream.authorities === null
-          ? {}
-          : { authorities: readFileSync(resolve(config.directory, upstream.authorities), 'utf8') }),
-      })),
-  )
-}
-
-async function resolvePostgres(config: Config): Promise<readonly PostgresUpstreamSettings[]> {
-  return Promise.all(
-    config.upstreams.filter(isPostgres).map(async ({ name, environment, use, protect }) => ({
-      name,
-      environment,
-      useUrl: await resolveReference(use, config.directory),
-      protectUrl: await resolveReference(protect, config.directory),
-    })),
-  )
-}
-
 function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string, why: string): void {
   const data = { protocol, peer, why: why.slice(0, 300).toWellFormed(), claimed: agent.slice(0, 128).toWellFormed() }
   void log.append({ type: 'door.refused', atMs: clock.nowMs(), data }).catch(() => undefined)
@@ -295,31 +264,59 @@ function noteAlarm(log: FileLog, { kind, session, agent, data }: Parameters<Gate
   void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { ...data, kind } }).catch(() => undefined)
 }
 
+async function openApis(config: Config, databases: PostgresUpstreams, killSwitch: KillSwitch): Promise<OpenHttpUpstreams> {
+  const settings = (await resolveHttp(config)).map((secrets) => ({
+    ...secrets,
+    tied: (type: string, id: string) => {
+      const name = findTie(config, secrets.name, type, id)
+      return name === null ? null : databases.openProtected(name)
+    },
+  }))
+  return openHttpUpstreams(settings, killSwitch)
+}
+
+interface Reachable {
+  readonly config: Config
+  readonly upstreams: PostgresUpstreams
+  readonly apis: OpenHttpUpstreams
+  readonly connectors: ReadonlyMap<string, Connector>
+}
+
+/** A way into the upstream of that name, whatever it speaks, for as long as `work` takes. */
 async function withUpstream<Result>(
-  upstreams: PostgresUpstreams,
-  connectorsById: ReadonlyMap<string, Connector>,
+  { config, upstreams, apis, connectors }: Reachable,
   name: string,
   work: (upstream: Upstream, connector: Connector) => Promise<Result>,
 ): Promise<Result> {
-  const connector = connectorsById.get('postgres')
-  if (connector === undefined)
-    throw new SallyportError(
-      'internal',
-      'There is no connector for this upstream.',
-      'Nothing was done.',
-      'Report this: it is a defect of the gate.',
-    )
-  const upstream = await upstreams.openProtected(name)
+  const configured = config.upstreams.find((upstream) => upstream.name === name)
+  if (configured?.protocol === 'http') {
+    const governed = apis.named(name)
+    const way = governed.enter()
+    return work(way.upstream, findConnector(connectors, governed.connector)).finally(() => way.leave())
+  }
+  const connector = findConnector(connectors, 'postgres')
+  const opened = await upstreams.openProtected(name)
   try {
-    const result = await work(upstream.upstream, connector)
-    await upstream.end(true)
+    const result = await work(opened.upstream, connector)
+    await opened.end(true)
     return result
   } catch (error) {
-    await upstream.end(false)
+    await opened.end(false)
     throw error
   } finally {
-    upstream.close()
+    opened.close()
   }
+}
+
+function findConnector(connectors: ReadonlyMap<string, Connector>, id: string): Connector {
+  const connector = connectors.get(id)
+  if (connector !== undefined) return connector
+  throw new SallyportError(
+    'internal',
+    `There is no connector called ${id}.`,
+    'Nothing was done.',
+    'Report this: it is a defect of the gate.',
+  )
 }
 
 interface Bound {

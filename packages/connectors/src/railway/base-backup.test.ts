@@ -91,7 +91,7 @@ function tie(sql: SqlAccess, changes: Partial<SqlAccess> = {}): Upstream {
   const http: HttpAccess = {
     kind: 'http',
     ask: async () => ({ status: 401, body: Buffer.from('{"errors":[{"message":"Not Authorized"}]}') }),
-    tied: (type, id) => (type === 'volume' && id === volume ? tied : null),
+    tied: async (type, id) => (type === 'volume' && id === volume ? tied : null),
   }
   return { name: 'railway', identity: 'account', environment: 'production', access: http }
 }
@@ -140,7 +140,7 @@ describe('resolve', () => {
     const http = tie(sqlOf(access))
     if (http.access.kind !== 'http') throw new Error('not HTTP')
     const noWay: Upstream = { name: 'production', identity: '7:1', environment: 'production', access: sqlOf(access) }
-    const [first] = await resolve([deletion], { ...http, access: { ...http.access, tied: () => noWay } })
+    const [first] = await resolve([deletion], { ...http, access: { ...http.access, tied: async () => noWay } })
     expect(first?.copy).toMatchObject({ kind: 'impossible', reason: expect.stringContaining('base backup') })
     await server.query('CREATE UNLOGGED TABLE sessions AS SELECT 1 AS id', [], 'shop')
     const [second] = await resolve([deletion], tie(sqlOf(access)))

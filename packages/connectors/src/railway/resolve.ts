@@ -58,7 +58,7 @@ async function resolveVolume(given: Operation, upstream: Upstream): Promise<Reso
     return { ...operation, copy: { kind: 'impossible', reason, remedy: 'Ask through a running gate.' } }
   }
   const facts = await askVolume(upstream.access, volume, graphqlPath).catch(() => null)
-  const tied = upstream.access.tied('volume', volume)
+  const tied = await upstream.access.tied('volume', volume)
   const content = tied === null ? null : await look(tied)
   const name = facts === null ? volume : visibleLine(`${facts.name} (${volume})`).slice(0, 200)
   return {

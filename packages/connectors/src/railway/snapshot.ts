@@ -22,7 +22,7 @@ export async function snapshot(
   const access = httpAccess(upstream)
   const copies: VolumeCopy[] = []
   for (const volume of volumes) {
-    const tied = access.tied('volume', volume)
+    const tied = await access.tied('volume', volume)
     if (tied === null) throw impossible(`volume ${volume} is tied to no database`)
     copies.push(await copyVolume(volume, tied, seal))
   }

@@ -32,6 +32,11 @@ const migrations: readonly string[] = [
   CREATE TABLE people (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
   CREATE TABLE links (tokenSha256 TEXT PRIMARY KEY, expiresAtMs INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE deferrals (
+    request TEXT PRIMARY KEY REFERENCES requests (id), handle TEXT NOT NULL, upstream TEXT NOT NULL, about TEXT NOT NULL, body BLOB NOT NULL
+  ) STRICT;
+  `,
 ]
 
 /**

@@ -109,3 +109,38 @@ export function readHandle(row: unknown): Handle {
   const { scram: text, ...rest } = handleRow.parse(row)
   return { ...rest, scram: scram.parse(JSON.parse(text)) }
 }
+
+const deferralRow = z.object({
+  request: z.string(),
+  handle: z.string(),
+  upstream: z.string(),
+  about: z.string(),
+  body: z.instanceof(Uint8Array),
+})
+const deferralAbout = z.object({
+  origin: z.object({ scheme: z.enum(['http', 'https']), host: z.string(), port: z.number() }),
+  method: z.string(),
+  target: z.string(),
+  headers: z.array(z.tuple([z.string(), z.string()])),
+  contentType: z.string(),
+  contentCodings: z.array(z.string()),
+})
+
+/** An HTTP request that waits for its time, as it would be forwarded. */
+export type DeferralRow = Omit<z.infer<typeof deferralRow>, 'about' | 'body'> &
+  Pick<z.infer<typeof deferralAbout>, 'origin' | 'contentType'> & {
+    readonly contentCodings: readonly string[]
+    readonly message: {
+      readonly method: string
+      readonly target: string
+      readonly headers: readonly (readonly [string, string])[]
+      readonly body: Buffer
+    }
+  }
+
+export function readDeferral(row: unknown): DeferralRow {
+  const { request, handle, upstream, about, body } = deferralRow.parse(row)
+  const { origin, method, target, headers, contentType, contentCodings } = deferralAbout.parse(JSON.parse(about))
+  const message = { method, target, headers, body: Buffer.from(body) }
+  return { request, handle, upstream, origin, message, contentType, contentCodings }
+}

@@ -1,17 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Asked, Cleared, Gate, Handle, OpenSession, Outcome } from '@sallyport/core'
+import type { Cleared, Gate, Handle, OpenSession, Outcome, Refusal } from '@sallyport/core'
 import { AnswerWriter } from './answer-writer.ts'
+import { isGraphqlTarget, keyOf, makeAsked } from './asked.ts'
 import { openBody, readBody } from './body.ts'
 import type { ClientConnection } from './client-connection.ts'
-import { describeForPeople, describeToConnector } from './described.ts'
+import { deferralBytesMax } from './deferral.ts'
+import type { DueRuns } from './due-runs.ts'
 import { findInCredentialHeaders, findInForwarded, type ForeignCredential } from './foreign-credential.ts'
-import { writeAuthority, type Origin } from './origin.ts'
+import { graphqlAnswerBytesMax, judgeOutcome } from './judged-outcome.ts'
+import type { WholeAnswer } from './kept-answer.ts'
+import type { Origin } from './origin.ts'
 import { digestMessage } from './payload-digest.ts'
 import { AlarmingRefusal, refusedBy, renderGraphqlErrors, renderProblem, type Refused } from './refusal.ts'
 import { digestToken } from './token-digest.ts'
 import { readHead, type RequestHead } from './request-head.ts'
 import type { FullSettings } from './settings.ts'
-import type { Call, GovernedUpstream, Message } from './upstreams.ts'
+import type { Call, GovernedUpstream, Message, WayIn } from './upstreams.ts'
 
 /** Who asks what of whom: everything about a request but itself. */
 export interface Passage {
@@ -22,6 +26,8 @@ export interface Passage {
   readonly open: OpenSession
   readonly governed: GovernedUpstream
   readonly origin: Origin
+  /** Null: this gate defers nothing. */
+  readonly dueRuns: DueRuns | null
 }
 
 /** One request of an agent and its answer: decode, ask govern, forward, or refuse in the client's words. */
@@ -53,8 +59,7 @@ async function forward(passage: Passage, head: RequestHead, message: Message, re
   const { gate, open, governed, client } = passage
   const sha256 = digestMessage(message)
   const call: Call = { session: open.session, message, signal: open.signal }
-  const key = `http ${governed.upstream.name} ${sha256}`
-  if (gate.govern.recall(open.session, key)) {
+  if (gate.govern.recall(open.session, keyOf(governed, sha256))) {
     // Exactly these bytes were searched for foreign credentials before they were decided.
     const writer = new AnswerWriter(response, { method: message.method, keepBytes: 0 })
     writer.flow(await governed.forwardRead(call, writer), client.gone, 'abandon')
@@ -63,26 +68,72 @@ async function forward(passage: Passage, head: RequestHead, message: Message, re
   const opened = await openBody(message.body, head.contentCodings, passage.settings.bodyBytesMax)
   const foreign = findInForwarded(message.target, head.forwarded, opened, head.contentType)
   if (foreign !== null) throw refuseForeign(passage, foreign)
-  const decoded = describeToConnector(passage.origin, message, opened, head.contentType)
-  const asked: Asked = {
-    session: open.session,
-    upstream: governed.upstream,
-    connector: governed.connector,
-    decoded,
-    payload: {
-      protocol: 'http',
-      upstream: governed.upstream.name,
-      upstreamIdentity: governed.upstream.identity,
-      bytesSha256: sha256,
-      bindValues: [],
-      settings: { origin: `${passage.origin.scheme}://${writeAuthority(passage.origin)}` },
-    },
-    text: describeForPeople(passage.origin, message, opened),
-    key,
+  const kept = await passage.dueRuns?.take(open.session.subject.agent, governed, sha256)
+  if (kept) return writeKept(response, kept)
+  const way = governed.enter()
+  try {
+    await attend(passage, head, { call, sha256, opened, way }, response)
+  } finally {
+    await way.leave()
   }
-  const verdict = await gate.govern.ask(asked, { pending: () => undefined, waitMs: passage.settings.waitMs, signal: client.gone })
-  if (verdict.outcome === 'refused') return answerRefused(passage, response, verdict, message.target)
-  await run(passage, verdict, call, response)
+}
+
+interface Attended {
+  readonly call: Call
+  readonly sha256: string
+  readonly opened: Buffer
+  readonly way: WayIn
+}
+
+async function attend(
+  passage: Passage,
+  head: RequestHead,
+  { call, sha256, opened, way }: Attended,
+  response: ServerResponse,
+): Promise<void> {
+  const { gate, open, governed, origin, client, settings } = passage
+  const { message } = call
+  const { contentType } = head
+  const asked = makeAsked({
+    session: open.session,
+    governed,
+    upstream: way.upstream,
+    origin,
+    message,
+    sha256,
+    opened,
+    contentType,
+  })
+  const verdict = await gate.govern.ask(asked, {
+    // People take their time: nothing is locked meanwhile.
+    pending: () => void way.rest(),
+    waitMs: settings.waitMs,
+    signal: client.gone,
+  })
+  if (verdict.outcome === 'cleared') return run(passage, verdict, call, response)
+  answerRefused(passage, response, await defer(passage, head, message, verdict), message.target)
+}
+
+/** What waits for people is kept, where they will give it a delay: then the gate itself sends it when that is over. */
+async function defer(passage: Passage, head: RequestHead, message: Message, refusal: Refusal): Promise<Refusal> {
+  const { handle, governed, origin, settings } = passage
+  const { requestId, requestUrl } = refusal
+  if (settings.deferrals === null || refusal.code !== 'approval_required' || requestId === undefined) return refusal
+  if (message.body.length > deferralBytesMax) return refusal
+  const { contentType, contentCodings } = head
+  const kept = await settings.deferrals.store
+    .keep({ request: requestId, handle: handle.id, upstream: governed.name, origin, message, contentType, contentCodings })
+    // Nothing is lost by it: the agent sends it again, as it is told to.
+    .catch(() => false)
+  if (!kept) return refusal
+  const next = `People are asked at ${requestUrl ?? 'the gate'} (request ${requestId}). Once it is approved a delay begins, in which anybody can cancel; then the gate sends it by itself. Send exactly the same again after that, with the same agent, to get its answer.`
+  return { ...refusal, next }
+}
+
+function writeKept(response: ServerResponse, { head, body }: WholeAnswer): void {
+  response.sendDate = false
+  response.writeHead(head.status, head.reason, [...head.headers.flat(), 'sallyport-ran', 'when-due'])
+  response.end(body)
 }
 
 async function run(passage: Passage, cleared: Cleared, call: Call, response: ServerResponse): Promise<void> {
@@ -90,7 +141,7 @@ async function run(passage: Passage, cleared: Cleared, call: Call, response: Ser
   const isRead = cleared.kind === 'read'
   const conclude = async (outcome: Outcome): Promise<void> =>
     isRead ? undefined : gate.govern.conclude(cleared.clearance, outcome)
-  const isGraphql = governed.graphqlPaths.has(pathOf(call.message.target))
+  const isGraphql = isGraphqlTarget(governed, call.message.target)
   const writer = new AnswerWriter(response, {
     method: call.message.method,
     keepBytes: isGraphql && !isRead ? graphqlAnswerBytesMax : 0,
@@ -108,13 +159,6 @@ async function run(passage: Passage, cleared: Cleared, call: Call, response: Ser
 }
 
 const gone = new Error('the client went away before its request was sent')
-/** Of a GraphQL answer, to see whether it has errors. */
-const graphqlAnswerBytesMax = 1024 * 1024
-
-function pathOf(target: string): string {
-  return target.split('?', 1)[0] ?? ''
-}
-
 function checkCredentials(passage: Passage, head: RequestHead): void {
   const foreign = findInCredentialHeaders(head.credentials, passage.handle)
   if (foreign !== null) throw refuseForeign(passage, foreign)
@@ -128,70 +172,20 @@ function refuseForeign({ origin, governed }: Passage, { place, shape, token }: F
     'Send it without one: the gate adds the real credential by itself. If you found this token somewhere, tell your owner where.',
     {
       kind: 'foreign_credential',
-      data: { place, shape, upstream: governed.upstream.name, host: origin.host, tokenSha256: digestToken(token) },
+      data: { place, shape, upstream: governed.name, host: origin.host, tokenSha256: digestToken(token) },
     },
   )
 }
 
 function ring({ gate, open, governed }: Passage, { alarm }: AlarmingRefusal): void {
   const { id, subject } = open.session
-  gate.alarm({ kind: alarm.kind, session: id, agent: subject.agent, data: { upstream: governed.upstream.name, ...alarm.data } })
-}
-
-interface Judged {
-  readonly status: number
-  readonly whole: boolean
-  /** Null when it was not kept or is longer than is kept. */
-  readonly body: Buffer | null
-}
-
-/** What came of it, as far as the answer says. */
-function judgeOutcome({ status, whole, body }: Judged, isGraphql: boolean): Outcome {
-  if (status === 0) return { result: 'unknown', detail: 'The connection broke after the request was sent.' }
-  if (status >= 500) return { result: 'unknown', detail: `HTTP ${status}` }
-  if (status >= 400 || status === 307 || status === 308) return { result: 'failed', detail: `HTTP ${status}` }
-  if (status >= 300) return { result: 'unknown', detail: `HTTP ${status}` }
-  if (!whole) return { result: 'unknown', detail: `HTTP ${status}, and its answer broke off` }
-  return isGraphql ? judgeGraphql(status, body) : { result: 'succeeded', detail: `HTTP ${status}` }
-}
-
-/** GraphQL says what failed in a 200. With data beside the errors, some of it ran. */
-function judgeGraphql(status: number, body: Buffer | null): Outcome {
-  const answer = body === null ? undefined : parseJson(body)
-  if (answer === undefined) return { result: 'unknown', detail: `HTTP ${status}, and its answer could not be read` }
-  const parts: readonly unknown[] = Array.isArray(answer) ? answer : [answer]
-  const failed = parts.filter(hasErrors)
-  if (failed.length === 0) return { result: 'succeeded', detail: `HTTP ${status}` }
-  const partly = failed.length < parts.length || failed.some(hasData)
-  return partly
-    ? { result: 'unknown', detail: `HTTP ${status} with GraphQL errors beside data` }
-    : { result: 'failed', detail: `HTTP ${status} with GraphQL errors` }
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    const parsed: unknown = JSON.parse(body.toString('utf8'))
-    return parsed
-  } catch {
-    return undefined
-  }
-}
-
-function hasErrors(part: unknown): boolean {
-  if (typeof part !== 'object' || part === null) return true
-  const errors: unknown = Reflect.get(part, 'errors')
-  return errors !== undefined && errors !== null && !(Array.isArray(errors) && errors.length === 0)
-}
-
-function hasData(part: unknown): boolean {
-  const data: unknown = typeof part === 'object' && part !== null ? Reflect.get(part, 'data') : null
-  return typeof data === 'object' && data !== null && Object.values(data).some((value) => value !== null)
+  gate.alarm({ kind: alarm.kind, session: id, agent: subject.agent, data: { upstream: governed.name, ...alarm.data } })
 }
 
 /** Refuses in the client's own words. */
 function answerRefused(passage: Passage, response: ServerResponse, refused: Refused, target: string): void {
   const isOfGovern = refused.requestId !== undefined || refused.guards !== undefined
-  const isGraphql = isOfGovern && passage.governed.graphqlPaths.has(pathOf(target))
+  const isGraphql = isOfGovern && isGraphqlTarget(passage.governed, target)
   writeRefusal(response, refused, isGraphql)
 }
 

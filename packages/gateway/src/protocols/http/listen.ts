@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { SallyportError, type Gate, type Listener, type Protocol } from '@sallyport/core'
 import { ClientConnection } from './client-connection.ts'
 import { Door } from './door.ts'
+import { DueRuns } from './due-runs.ts'
 import { exchange, writeRefusal, type Passage } from './exchange.ts'
 import { Interception } from './interception.ts'
 import { readConnect, readProxyTarget, readTunnelTarget } from './proxy-target.ts'
@@ -29,6 +30,7 @@ async function listen(gate: Gate, upstreams: HttpUpstreams, given: HttpSettings)
   const address = front.address()
   if (address === null || typeof address === 'string')
     throw new SallyportError('internal', 'The listener has no address.', 'Nothing is listening.', 'Give a host and a port.')
+  reception.dueRuns?.start()
   return { address: { host: address.address, port: address.port }, close: () => reception.close() }
 }
 
@@ -44,6 +46,8 @@ const nestedTunnel = refuse('not_supported', 'A tunnel leads to one host.', 'Con
 class Reception {
   /** What clients connect to; their requests inside intercepted tunnels come to it too. */
   readonly front: Server
+  /** What the gate sends by itself; null where it defers nothing. */
+  readonly dueRuns: DueRuns | null
   readonly #gate: Gate
   readonly #upstreams: HttpUpstreams
   readonly #settings: FullSettings
@@ -57,6 +61,8 @@ class Reception {
     this.#upstreams = upstreams
     this.#settings = settings
     this.#door = new Door(gate)
+    const { deferrals, bodyBytesMax } = settings
+    this.dueRuns = deferrals === null ? null : new DueRuns({ gate, upstreams, settings: deferrals, bodyBytesMax })
     const interception = new Interception(settings.certificates, settings.headersTimeoutMs)
     this.#tunnels = new Tunnels({
       gate,
@@ -142,7 +148,8 @@ class Reception {
     tunnel.client.inTurn(async () => {
       try {
         const target = readTunnelTarget(request, tunnel.origin)
-        await exchange({ gate: this.#gate, settings: this.#settings, ...tunnel }, request, response, target)
+        const passage = { gate: this.#gate, settings: this.#settings, dueRuns: this.dueRuns, ...tunnel }
+        await exchange(passage, request, response, target)
       } catch (error) {
         this.#noteRefusal(request.socket, error)
         writeRefusal(response, refusedBy(error), false)
@@ -179,8 +186,9 @@ class Reception {
     const { handle } = admission
     const governed = this.#upstreams.find(origin)
     if (governed === null) throw ungoverned(origin)
-    const open = await client.session(handle, governed.upstream.name)
-    return { passage: { gate: this.#gate, settings: this.#settings, client, handle, open, governed, origin }, target }
+    const open = await client.session(handle, governed.name)
+    const passage = { gate: this.#gate, settings: this.#settings, dueRuns: this.dueRuns, client, handle, open, governed, origin }
+    return { passage, target }
   }
 
   /** Bytes that are no HTTP: the connection ends, since nobody knows where the next request would begin. */
@@ -222,6 +230,7 @@ class Reception {
     for (const client of clients) client.end('The gate is stopping.')
     this.front.closeAllConnections()
     await closed
+    await this.dueRuns?.close()
     await Promise.all(clients.map((client) => client.closed))
   }
 }

@@ -1,3 +1,5 @@
+import type { DeferralSettings } from './deferral.ts'
+
 /** What a client sees of the gate instead of the host it wanted. */
 export interface Leaf {
   /** PEM. */
@@ -23,6 +25,8 @@ export interface HttpSettings {
   readonly unmatched?: { readonly kind: 'refuse' } | { readonly kind: 'tunnel'; readonly upstream: string }
   /** How long a request that waits for people holds its client before it is refused with the request's id. Default 20,000. */
   readonly waitMs?: number
+  /** Where what waits with a delay is kept until the gate runs it. Default null: its agents send it again. */
+  readonly deferrals?: DeferralSettings | null
   /** Largest request body, as sent and as opened. Default 1 MiB. */
   readonly bodyBytesMax?: number
   /** Clients at once, authenticated or not. Default 500. */
@@ -41,6 +45,7 @@ export function withDefaults(settings: HttpSettings): FullSettings {
   return {
     unmatched: { kind: 'refuse' },
     waitMs: 20_000,
+    deferrals: null,
     bodyBytesMax: 1024 * 1024,
     connectionsMax: 500,
     headersTimeoutMs: 10_000,

@@ -39,7 +39,7 @@ export class Tunnels {
     const { upstreams, interception, gate, enter } = this.#parts
     const governed = upstreams.find(origin)
     if (governed === null) return this.#openUnmatched(client, handle, origin)
-    const open = await client.session(handle, governed.upstream.name)
+    const open = await client.session(handle, governed.name)
     const terminator = await interception.prepare(origin)
     if (client.gone.aborted) return
     const tunnel = { client, handle, open, governed, origin }
@@ -53,7 +53,7 @@ export class Tunnels {
           kind: alarm.kind,
           session: open.session.id,
           agent: handle.agent,
-          data: { upstream: governed.upstream.name, ...alarm.data },
+          data: { upstream: governed.name, ...alarm.data },
         })
       },
     })

@@ -10,8 +10,19 @@ export interface HttpUpstreams {
   tunnel(host: string, port: number, signal: AbortSignal): Promise<Duplex>
 }
 
-export interface GovernedUpstream {
+/** One request's way to look at the upstream and to copy what lies on it. */
+export interface WayIn {
   readonly upstream: Upstream
+  /** Lets go of every lock that looking took: people take their time. Looking again takes new ones. Never rejects. */
+  rest(): Promise<void>
+  /** The request was answered or refused: whatever was opened for it is closed. Never rejects. */
+  leave(): Promise<void>
+}
+
+export interface GovernedUpstream {
+  readonly name: string
+  readonly identity: string
+  enter(): WayIn
   /** The connector that describes its requests. */
   readonly connector: string
   /** Paths that speak GraphQL: their clients are refused in GraphQL's words. */

@@ -1,4 +1,4 @@
-import { SallyportError, type HttpAccess, type Upstream } from '@sallyport/core'
+import { SallyportError, type HttpAccess } from '@sallyport/core'
 import { writeAuthority } from '../../protocols/http/origin.ts'
 import { renderHead } from '../../protocols/http/payload-digest.ts'
 import type { AnswerListener, Message } from '../../protocols/http/upstreams.ts'
@@ -14,11 +14,9 @@ const ownSubject = ' gate'
 export function openGateAccess(
   about: Pick<GovernedAbout, 'name' | 'origin'> & { readonly credentialLine: string },
   pool: Pool,
-  tied: (type: string, id: string) => Upstream | null,
-): HttpAccess {
+): Omit<HttpAccess, 'tied'> {
   return {
     kind: 'http',
-    tied,
     ask: async (method, path, headers, body) => {
       const message: Message = {
         method,

@@ -6,13 +6,13 @@ import {
   type HttpAccess,
   type KillSwitch,
   type Session,
-  type Upstream,
 } from '@sallyport/core'
 import type { Origin } from '../../protocols/http/origin.ts'
 import { digestMessage, renderHead } from '../../protocols/http/payload-digest.ts'
-import type { AnswerListener, Call, Flow, GovernedUpstream, Message } from '../../protocols/http/upstreams.ts'
+import type { AnswerListener, Call, Flow, GovernedUpstream, Message, WayIn } from '../../protocols/http/upstreams.ts'
 import type { Connection } from './connection.ts'
 import type { Pool } from './pool.ts'
+import { Ties, type OpenTie } from './ties.ts'
 
 /** One governed host, with all that reaching it takes. Holds the credential. */
 export interface GovernedAbout {
@@ -25,12 +25,14 @@ export interface GovernedAbout {
   /** `name: value` with the secret in it, as added to the head. */
   readonly credentialLine: string
   readonly answerTimeoutMs: number
-  readonly access: HttpAccess
+  readonly access: Omit<HttpAccess, 'tied'>
+  readonly openTie: OpenTie
 }
 
 /** The last place that a request passes before it is the upstream's. */
 export class GovernedHost implements GovernedUpstream {
-  readonly upstream: Upstream
+  readonly name: string
+  readonly identity: string
   readonly connector: string
   readonly graphqlPaths: ReadonlySet<string>
   readonly #about: GovernedAbout
@@ -43,8 +45,18 @@ export class GovernedHost implements GovernedUpstream {
     this.#killSwitch = killSwitch
     this.connector = about.connector
     this.graphqlPaths = about.graphqlPaths
-    const { name, identity, environment, access } = about
-    this.upstream = { name, identity, environment, access }
+    this.name = about.name
+    this.identity = about.identity
+  }
+
+  enter(): WayIn {
+    const { name, identity, environment, access, openTie } = this.#about
+    const ties = new Ties(openTie)
+    return {
+      upstream: { name, identity, environment, access: { ...access, tied: (type, id) => ties.find(type, id) } },
+      rest: () => ties.rest(),
+      leave: () => ties.leave(),
+    }
   }
 
   send(clearance: Clearance, call: Call, listener: AnswerListener): Promise<Flow> {

@@ -1,1 +1,1 @@
-export { openHttpUpstreams, type HttpUpstreamSettings } from './upstreams.ts'
+export { openHttpUpstreams, type HttpUpstreamSettings, type OpenHttpUpstreams } from './upstreams.ts'

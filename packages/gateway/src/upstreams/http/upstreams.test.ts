@@ -161,7 +161,7 @@ describe("the gate's own questions, and settings", () => {
 
   test('ask: with the protect credential, which is not in the answer; no redirect is followed', async () => {
     const upstreams = openHttpUpstreams([settings()], killSwitch)
-    const access = upstreams.find({ scheme: 'http', host: 'api.cloud.test', port: 80 })?.upstream.access
+    const access = upstreams.find({ scheme: 'http', host: 'api.cloud.test', port: 80 })?.enter().upstream.access
     if (access?.kind !== 'http') throw new Error('no access')
     standIn.answer = ({ headers, body }) =>
       jsonAnswer(
@@ -187,7 +187,7 @@ describe("the gate's own questions, and settings", () => {
 
   test('ask: what is too large or breaks off is an error', async () => {
     const upstreams = openHttpUpstreams([settings()], killSwitch)
-    const access = upstreams.find({ scheme: 'http', host: 'api.cloud.test', port: 80 })?.upstream.access
+    const access = upstreams.find({ scheme: 'http', host: 'api.cloud.test', port: 80 })?.enter().upstream.access
     if (access?.kind !== 'http') throw new Error('no access')
     standIn.answer = () => `HTTP/1.1 200 OK\r\ncontent-length: 5000000\r\n\r\n${'x'.repeat(5_000_000)}`
     await expect(access.ask('GET', '/x', {}, null)).rejects.toMatchObject({ code: 'too_large' })

@@ -1,11 +1,12 @@
-import { SallyportError, type Environment, type KillSwitch, type Upstream } from '@sallyport/core'
+import { SallyportError, type Environment, type KillSwitch } from '@sallyport/core'
 import { defaultPort, readAuthority, writeAuthority, type Origin } from '../../protocols/http/origin.ts'
-import type { HttpUpstreams } from '../../protocols/http/upstreams.ts'
+import type { GovernedUpstream, HttpUpstreams } from '../../protocols/http/upstreams.ts'
 import { CredentialFilter, secretBytesMin } from './credential-filter.ts'
 import { openGateAccess } from './gate-access.ts'
 import { GovernedHost } from './governed.ts'
 import { openTunnel } from './open-tunnel.ts'
 import { Pool } from './pool.ts'
+import type { OpenTie } from './ties.ts'
 
 /** One HTTP API behind the gate. The secrets come from memory, never from argv. */
 export interface HttpUpstreamSettings {
@@ -31,7 +32,7 @@ export interface HttpUpstreamSettings {
   /** PEM of the authorities that may vouch for it, instead of the system's. */
   readonly authorities?: string
   /** Ways into other upstreams that lie on things of this one. */
-  readonly tied?: (type: string, id: string) => Upstream | null
+  readonly tied?: OpenTie
   /** Default 8,000. */
   readonly connectTimeoutMs?: number
   /** Longest silence of the upstream while it owes an answer. Default 60,000. */
@@ -39,6 +40,8 @@ export interface HttpUpstreamSettings {
 }
 
 export interface OpenHttpUpstreams extends HttpUpstreams {
+  /** @throws SallyportError when none is called so */
+  named(name: string): GovernedUpstream
   close(): void
 }
 
@@ -57,6 +60,11 @@ export function openHttpUpstreams(list: readonly HttpUpstreamSettings[], killSwi
   }
   return {
     find: (origin) => hosts.get(keyOf(origin)) ?? null,
+    named: (name) => {
+      const found = [...hosts.values()].find((host) => host.name === name)
+      if (found === undefined) throw unusable(name, 'it is not configured')
+      return found
+    },
     tunnel: openTunnel,
     close: () => {
       for (const pool of pools) pool.close()
@@ -83,7 +91,7 @@ function openHost(
     filter,
   )
   const protectLine = writeCredential(name, settings.credential, protectSecret)
-  const access = openGateAccess({ name, origin, credentialLine: protectLine }, pool, settings.tied ?? (() => null))
+  const access = openGateAccess({ name, origin, credentialLine: protectLine }, pool)
   const about = {
     name,
     identity:
@@ -99,6 +107,7 @@ function openHost(
     credentialLine: writeCredential(name, settings.credential, useSecret),
     answerTimeoutMs: settings.answerTimeoutMs ?? 60_000,
     access,
+    openTie: settings.tied ?? ((): null => null),
   }
   return { host: new GovernedHost(about, pool, killSwitch), pool }
 }

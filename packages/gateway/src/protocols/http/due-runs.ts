@@ -1,0 +1,154 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Cleared, Gate, OpenSession } from '@sallyport/core'
+import { makeAsked, isGraphqlTarget } from './asked.ts'
+import { openBody } from './body.ts'
+import type { Deferral, DeferralSettings, Due } from './deferral.ts'
+import { graphqlAnswerBytesMax, judgeOutcome } from './judged-outcome.ts'
+import { KeptAnswer, type WholeAnswer } from './kept-answer.ts'
+import { digestMessage } from './payload-digest.ts'
+import { refusedBy } from './refusal.ts'
+import type { GovernedUpstream, HttpUpstreams, WayIn } from './upstreams.ts'
+
+/** What the session of such a run has for a peer. */
+const ownPeer = 'the gate, when its delay was over'
+/** How long an answer waits for the agent that asked. */
+const answerMs = 900_000
+const answersMax = 64
+
+export interface DueRunParts {
+  readonly gate: Gate
+  readonly upstreams: HttpUpstreams
+  readonly settings: DeferralSettings
+  readonly bodyBytesMax: number
+}
+
+/**
+ * Sends what people approved with a delay, when the delay is over: under the subject that asked, decided anew, its approval used once. Each is
+ * tried once; what fails then is for the agent to send again.
+ */
+export class DueRuns {
+  readonly #parts: DueRunParts
+  readonly #answers = new Map<string, Promise<WholeAnswer | null>>()
+  readonly #stopped = new AbortController()
+  #looking: Promise<void> = Promise.resolve()
+
+  constructor(parts: DueRunParts) {
+    this.#parts = parts
+  }
+
+  start(): void {
+    this.#looking = this.#look()
+  }
+
+  /** The answer to exactly this request of this agent, if the gate ran it: given once. Waits for one that is running. */
+  async take(agent: string, governed: GovernedUpstream, sha256: string): Promise<WholeAnswer | null> {
+    const key = answerKey(agent, governed.name, sha256)
+    const answer = this.#answers.get(key)
+    if (answer === undefined) return null
+    const whole = await answer
+    return this.#answers.delete(key) ? whole : null
+  }
+
+  async close(): Promise<void> {
+    this.#stopped.abort()
+    await this.#looking
+  }
+
+  async #look(): Promise<void> {
+    const { store, nowMs, everyMs } = this.#parts.settings
+    const { signal } = this.#stopped
+    while (!signal.aborted) {
+      // A store that fails now may not at the next look; until then nothing runs.
+      const due = await store.due(nowMs()).catch(() => [])
+      for (const one of due) if (!signal.aborted) await this.#runOne(one)
+      await sleep(everyMs, undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  async #runOne({ deferral, agent, handle }: Due): Promise<void> {
+    const { gate, upstreams, settings } = this.#parts
+    try {
+      // Before it is tried: whatever happens now, the gate does not try twice.
+      await settings.store.drop(deferral.request)
+      const governed = upstreams.find(deferral.origin)
+      if (handle === null || governed === null || governed.name !== deferral.upstream)
+        throw new Error(handle === null ? 'its handle is no longer in force' : 'its upstream is no longer configured')
+      const open = await gate.sessions.open(handle, 'http', governed.name, ownPeer)
+      const running = this.#attend(deferral, governed, open)
+      this.#keep(answerKey(agent, governed.name, digestMessage(deferral.message)), running)
+      await running
+    } catch (error) {
+      const why = error instanceof Error ? error.message : 'unknown'
+      gate.refusedAtDoor('http', ownPeer, agent, `request ${deferral.request} was approved, and not run when due: ${why}`)
+    }
+  }
+
+  async #attend(deferral: Deferral, governed: GovernedUpstream, open: OpenSession): Promise<WholeAnswer | null> {
+    const way = governed.enter()
+    try {
+      return await this.#ask(deferral, governed, open, way)
+    } finally {
+      await way.leave()
+      await this.#parts.gate.sessions.close(open.session.id, 'what was due has been tried').catch(() => undefined)
+    }
+  }
+
+  async #ask(deferral: Deferral, governed: GovernedUpstream, open: OpenSession, way: WayIn): Promise<WholeAnswer | null> {
+    const { gate, bodyBytesMax } = this.#parts
+    const { message, origin, contentType } = deferral
+    const opened = await openBody(message.body, deferral.contentCodings, bodyBytesMax)
+    const asked = makeAsked({
+      session: open.session,
+      governed,
+      upstream: way.upstream,
+      origin,
+      message,
+      sha256: digestMessage(message),
+      opened,
+      contentType,
+    })
+    const verdict = await gate.govern.ask(asked, { pending: () => undefined, waitMs: 0, signal: open.signal })
+    if (verdict.outcome === 'refused') {
+      gate.refusedAtDoor('http', ownPeer, open.session.subject.agent, `${verdict.code}: ${verdict.message}`)
+      return null
+    }
+    return this.#send(deferral, governed, open, verdict)
+  }
+
+  async #send(
+    { message }: Deferral,
+    governed: GovernedUpstream,
+    { session, signal }: OpenSession,
+    { clearance }: Cleared,
+  ): Promise<WholeAnswer | null> {
+    const { govern } = this.#parts.gate
+    const answer = new KeptAnswer(graphqlAnswerBytesMax)
+    try {
+      answer.flow(await governed.send(clearance, { session, message, signal }, answer))
+    } catch (error) {
+      await govern.conclude(clearance, { result: 'failed', detail: `Nothing was sent: ${refusedBy(error).code}` })
+      return null
+    }
+    const answered = await answer.answered
+    await govern.conclude(clearance, judgeOutcome(answered, isGraphqlTarget(governed, message.target)))
+    return answer.whole()
+  }
+
+  #keep(key: string, answer: Promise<WholeAnswer | null>): void {
+    this.#answers.set(key, answer)
+    const oldest = this.#answers.size > answersMax ? this.#answers.keys().next().value : undefined
+    if (oldest !== undefined) this.#answers.delete(oldest)
+    const forget = (): void => {
+      if (this.#answers.get(key) === answer) this.#answers.delete(key)
+    }
+    setTimeout(forget, answerMs).unref()
+    answer.then(
+      (whole) => (whole === null ? forget() : undefined),
+      () => forget(),
+    )
+  }
+}
+
+function answerKey(agent: string, upstream: string, sha256: string): string {
+  return JSON.stringify([agent, upstream, sha256])
+}

@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Config, HttpUpstreamConfig, PostgresUpstreamConfig, UpstreamConfig } from './config.ts'
+import { resolveReference } from './reference.ts'
+
+/** A PostgreSQL upstream with its credentials, in memory only. */
+export interface PostgresUpstreamSecrets extends Pick<PostgresUpstreamConfig, 'name' | 'environment'> {
+  readonly useUrl: string
+  readonly protectUrl: string
+}
+
+export interface HttpUpstreamSecrets extends Pick<
+  HttpUpstreamConfig,
+  'name' | 'environment' | 'connector' | 'hosts' | 'credential'
+> {
+  readonly graphqlPaths: readonly string[]
+  readonly useSecret: string
+  readonly protectSecret: string
+  readonly dial?: { readonly host: string; readonly port: number }
+  readonly authorities?: string
+}
+
+/** @throws SallyportError for a reference that resolves to nothing */
+export function resolvePostgres(config: Config): Promise<readonly PostgresUpstreamSecrets[]> {
+  return Promise.all(
+    config.upstreams.filter(isPostgres).map(async ({ name, environment, use, protect }) => ({
+      name,
+      environment,
+      useUrl: await resolveReference(use, config.directory),
+      protectUrl: await resolveReference(protect, config.directory),
+    })),
+  )
+}
+
+/** @throws SallyportError for a reference that resolves to nothing; Error for a file of authorities that can't be read */
+export function resolveHttp(config: Config): Promise<readonly HttpUpstreamSecrets[]> {
+  return Promise.all(
+    config.upstreams.filter(isHttp).map(async (upstream) => ({
+      name: upstream.name,
+      environment: upstream.environment,
+      connector: upstream.connector,
+      hosts: upstream.hosts,
+      credential: upstream.credential,
+      graphqlPaths: upstream.graphql,
+      useSecret: await resolveReference(upstream.use, config.directory),
+      protectSecret: await resolveReference(upstream.protect, config.directory),
+      ...(upstream.dial === null ? {} : { dial: upstream.dial }),
+      ...(upstream.authorities === null
+        ? {}
+        : { authorities: readFileSync(resolve(config.directory, upstream.authorities), 'utf8') }),
+    })),
+  )
+}
+
+/** The upstream that lies on this thing of that one, by name; null when configuration ties nothing to it. */
+export function findTie(config: Config, upstream: string, type: string, id: string): string | null {
+  const found = config.upstreams.filter(isHttp).find(({ name }) => name === upstream)
+  const ties = found !== undefined && Object.hasOwn(found.tied, type) ? found.tied[type] : undefined
+  return ties !== undefined && Object.hasOwn(ties, id) ? (ties[id] ?? null) : null
+}
+
+function isPostgres(upstream: UpstreamConfig): upstream is PostgresUpstreamConfig {
+  return upstream.protocol === 'postgres'
+}
+
+function isHttp(upstream: UpstreamConfig): upstream is HttpUpstreamConfig {
+  return upstream.protocol === 'http'
+}
