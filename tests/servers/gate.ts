@@ -6,7 +6,7 @@ import pg from 'pg'
 import { z } from 'zod'
 import { decodeEntry, decodeSegment, type Event } from '@sallyport/core'
 import { startChild, type Child } from '../../packages/cli/src/process-child.ts'
-import { HttpPerson } from '../fakes/http-person.ts'
+import { makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
 import type { PostgresServer } from './postgres.ts'
 
 /** A real vault and a real gate as processes of their own, on a state made for one test and thrown away after it. */
@@ -17,6 +17,8 @@ export interface TestGate {
   readonly host: '127.0.0.1'
   /** Where agents connect, and where people and the operator do; the same over restarts. */
   readonly port: number
+  /** Where agents' HTTP goes; 0 where the gate has no HTTP upstream. */
+  readonly httpPort: number
   readonly controlUrl: string
   /** The gate's process as it is now: another one after `start`. */
   readonly process: Child
@@ -84,6 +86,8 @@ export interface TestGateSettings {
   /** Default: `orders-db`, production. */
   readonly upstreams?: Readonly<Record<string, UpstreamSettings>>
   readonly limits?: { readonly rowsWithoutPrompt: number }
+  /** Further upstreams as they stand in sallyport.yaml. */
+  readonly apis?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
@@ -96,7 +100,12 @@ export interface TestGateSettings {
 
 export const gatewayMain = fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url))
 const vaultMain = fileURLToPath(new URL('../../packages/vault/src/main.ts', import.meta.url))
-const readyShape = z.object({ controlUrl: z.url(), postgresAddress: z.string(), enrolmentUrl: z.string().nullable() })
+const readyShape = z.object({
+  controlUrl: z.url(),
+  postgresAddress: z.string(),
+  httpAddress: z.string().nullable(),
+  enrolmentUrl: z.string().nullable(),
+})
 const requestsShape = z.object({ requests: z.array(z.object({ id: z.string(), agent: z.string(), state: z.string() })) })
 const readyTimeoutMs = 30_000
 const stopTimeoutMs = 10_000
@@ -172,6 +181,7 @@ class RunningTestGate implements TestGate {
   readonly host = '127.0.0.1'
   readonly vault: Child
   port = 0
+  httpPort = 0
   controlUrl = ''
   readonly #settings: TestGateSettings
   #process: Child | null = null
@@ -205,17 +215,25 @@ class RunningTestGate implements TestGate {
       agents = { coder: { owner: 'ada', may: ['any orders-db'] } },
       upstreams = { 'orders-db': {} },
       limits = {},
+      apis = {},
     } = this.#settings
     const written = {
       version: 1,
       mode,
-      listen: { postgres: `127.0.0.1:${postgresPort}`, control: `localhost:${controlPort}` },
-      upstreams: Object.fromEntries(
-        Object.entries(upstreams).map(([name, { environment = 'production' }]) => [
-          name,
-          { protocol: 'postgres', environment, use: `file:secrets/${name}.use`, protect: `file:secrets/${name}.protect` },
-        ]),
-      ),
+      listen: {
+        postgres: `127.0.0.1:${postgresPort}`,
+        control: `localhost:${controlPort}`,
+        ...(Object.keys(apis).length === 0 ? {} : { http: `127.0.0.1:${this.httpPort}` }),
+      },
+      upstreams: {
+        ...Object.fromEntries(
+          Object.entries(upstreams).map(([name, { environment = 'production' }]) => [
+            name,
+            { protocol: 'postgres', environment, use: `file:secrets/${name}.use`, protect: `file:secrets/${name}.protect` },
+          ]),
+        ),
+        ...apis,
+      },
       agents,
       limits,
       coolOff: this.#settings.coolOff ?? '0s',
@@ -243,6 +261,7 @@ class RunningTestGate implements TestGate {
     this.#process = await startProcess(this.directory, 'gate', args, this.#settings.environment ?? {})
     const ready = readyShape.parse(this.#process.ready)
     this.port = Number(ready.postgresAddress.split(':').at(-1))
+    this.httpPort = Number(ready.httpAddress?.split(':').at(-1) ?? 0)
     this.controlUrl = ready.controlUrl
     this.#enrolmentUrl = ready.enrolmentUrl
   }
@@ -279,7 +298,7 @@ class RunningTestGate implements TestGate {
     const [first] = this.#people
     const link = first === undefined ? this.#enrolmentUrl : await first.invite()
     if (link === null) throw new Error('somebody whom this test does not know is enrolled already')
-    const person = new HttpPerson(name, this.controlUrl)
+    const person = makeHttpPerson(name, this.controlUrl)
     await person.enrol(link)
     this.#people.push(person)
     return person

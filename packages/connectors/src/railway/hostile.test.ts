@@ -157,7 +157,7 @@ suite('hostile requests', () => {
     await fc.assert(
       fc.asyncProperty(section, mark, fc.dictionary(name, harmless, { maxKeys: 4 }), async (key, marked, others) => {
         const query = 'mutation($p: EnvironmentConfig) { environmentPatchCommit(environmentId: "e", patch: $p) }'
-        const gone = await send({ query, variables: { p: { [key]: { ...others, 'gone-1': marked } } } })
+        const gone = await send({ query, variables: { p: { [key]: { ...others, 'gone-and-longer': marked } } } })
         expect(gone[0]?.impact).toEqual({ kind: 'destroy', reversible: false })
         expect(isMild(await send({ query, variables: { p: { [key]: others } } }))).toBe(true)
       }),

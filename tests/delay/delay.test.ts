@@ -1,0 +1,249 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ProxyAgent, request } from 'undici'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { z } from 'zod'
+import { openAuthority } from '../../packages/gateway/src/authority/index.ts'
+import type { HttpPerson } from '../fakes/http-person.ts'
+import { HttpStandIn, jsonAnswer, type ReceivedRequest } from '../fakes/http-upstream.ts'
+import { arrange, startGate, type TestGate } from '../servers/gate.ts'
+import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { cancel, eventsOf, patience, readRequest, textOf } from '../stories/evidence.ts'
+
+vi.setConfig(patience)
+
+/** What people approve with a delay: cancelled by anybody, else run by the gate itself when due, decided anew (DESIGN §3, delay). */
+
+const host = 'backboard.railway.com'
+const volume = 'volume-1'
+const realToken = 'real-token-of-the-account-1234567890'
+const coolOffMs = 1_500
+
+let folder: string
+let postgres: PostgresServer
+let standIn: HttpStandIn
+let gate: TestGate
+let ada: HttpPerson
+/** What the stand-in does when the volume is to be deleted. */
+let whenDeleted: () => Promise<void>
+/** Every byte that arrived, over all tests. */
+const arrived: string[] = []
+
+const volumes = {
+  data: {
+    projects: {
+      edges: [
+        { node: { name: 'shop', volumes: { edges: [{ node: { id: volume, name: 'data', volumeInstances: { edges: [] } } }] } } },
+      ],
+    },
+  },
+}
+
+function isDeletion({ body }: ReceivedRequest): boolean {
+  return body.includes('volumeDelete')
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'sp-delay-'))
+  const world = await openAuthority(join(folder, 'world'), { nowMs: () => Date.now() })
+  standIn = new HttpStandIn(await world.issue(host))
+  writeFileSync(join(folder, 'world.pem'), world.certificate)
+  writeFileSync(join(folder, 'token'), `${realToken}\n`, { mode: 0o600 })
+  postgres = await startPostgres()
+  gate = await startGate({
+    postgres,
+    mode: 'solo',
+    coolOff: `${coolOffMs}ms`,
+    wait: '0ms',
+    agents: { coder: { owner: 'ada', may: ['any cloud'] } },
+    apis: {
+      cloud: {
+        protocol: 'http',
+        connector: 'railway',
+        environment: 'production',
+        hosts: [host],
+        graphql: ['/graphql/v2'],
+        use: `file:${join(folder, 'token')}`,
+        dial: `127.0.0.1:${await standIn.listen()}`,
+        authorities: join(folder, 'world.pem'),
+        tied: { volume: { [volume]: 'orders-db' } },
+      },
+    },
+  })
+  await arrange(
+    postgres,
+    `CREATE TABLE orders (id int PRIMARY KEY, what text); INSERT INTO orders SELECT n, 'order ' || n FROM generate_series(1, 500) n`,
+  )
+  ada = await gate.person('ada')
+})
+
+afterAll(async () => {
+  await gate?.stop()
+  await standIn?.stop()
+  await postgres?.stop()
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
+})
+
+beforeEach(() => {
+  arrived.push(standIn.text())
+  standIn.reset()
+  whenDeleted = async () => undefined
+  standIn.answer = (received) => {
+    if (!isDeletion(received)) return jsonAnswer(volumes)
+    return (socket) => {
+      void whenDeleted().then(() => socket.write(jsonAnswer({ data: { volumeDelete: true } })))
+    }
+  }
+})
+
+const answerShape = z.object({
+  data: z.unknown().optional(),
+  errors: z
+    .array(
+      z.object({
+        message: z.string(),
+        extensions: z.object({ code: z.string(), status: z.string(), requestId: z.string().optional(), next: z.string() }),
+      }),
+    )
+    .optional(),
+})
+type Answer = z.infer<typeof answerShape> & { readonly ranWhenDue: boolean }
+
+async function ask(handle: string, query: string): Promise<Answer> {
+  const agent = new ProxyAgent({
+    uri: `http://coder:${handle}@127.0.0.1:${gate.httpPort}`,
+    requestTls: { ca: readFileSync(join(gate.directory, 'authority', 'ca.pem'), 'utf8') },
+  })
+  try {
+    const answer = await request(`https://${host}/graphql/v2`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query }),
+      dispatcher: agent,
+    })
+    const ranWhenDue = answer.headers['sallyport-ran'] === 'when-due'
+    return { ...answerShape.parse(await answer.body.json()), ranWhenDue }
+  } finally {
+    await agent.close()
+  }
+}
+
+/** Each its own text, so that no test finds the question of another. */
+let count = 0
+function deletion(): string {
+  count += 1
+  return `mutation Number${count} { volumeDelete(volumeId: "${volume}") }`
+}
+
+function requestOf(answer: Answer): string {
+  const [error] = answer.errors ?? []
+  expect(error?.extensions, error?.message).toMatchObject({ code: 'APPROVAL_REQUIRED', status: 'pending' })
+  return error?.extensions.requestId ?? ''
+}
+
+async function approved(handle: string, query: string): Promise<string> {
+  const id = requestOf(await ask(handle, query))
+  await ada.approve(id)
+  return id
+}
+
+const deletions = (): number => standIn.received.filter(isDeletion).length
+
+async function waitForDoorNote(id: string): Promise<string> {
+  const find = (): string | undefined =>
+    eventsOf(gate, 'door.refused')
+      .map((event) => textOf(event, 'why'))
+      .find((why) => why.includes(id))
+  await vi.waitFor(() => expect(find()).toBeDefined(), { timeout: 20_000, interval: 50 })
+  return find() ?? ''
+}
+
+describe('a delayed approval', () => {
+  it('is asked in the words of what lies on the volume, and the client is told that the gate will run it', async () => {
+    const answer = await ask(await gate.issue('coder'), deletion())
+    const id = requestOf(answer)
+    expect(answer.errors?.[0]?.extensions.next).toContain('then the gate sends it by itself')
+    const shown = await readRequest(gate, id)
+    expect(shown.question).toMatchObject({ delayMs: coolOffMs, approvalsNeeded: 1, copy: 'tables' })
+    expect(JSON.stringify(shown)).toContain('500')
+    expect(deletions()).toBe(0)
+  })
+
+  it('cancelled during its delay, it never runs', async () => {
+    const id = await approved(await gate.issue('coder'), deletion())
+    expect(await cancel(gate, id)).toBe(true)
+    const other = await approved(await gate.issue('coder'), deletion())
+    // The other one was approved later and is due later: when it has run, the cancelled one has had its time.
+    await standIn.until(() => deletions() > 0)
+    expect(standIn.received.filter(isDeletion).map(({ body }) => body.toString())).toHaveLength(1)
+    expect(eventsOf(gate, 'intent').map((event) => event.data['request'])).toContain(other)
+    expect(eventsOf(gate, 'intent').map((event) => event.data['request'])).not.toContain(id)
+  })
+
+  it('not cancelled, the gate copies, proves and sends it once, under locks that hold until the answer; the agent gets the answer once', async () => {
+    const handle = await gate.issue('coder')
+    const query = deletion()
+    let locked: unknown = null
+    whenDeleted = async () => {
+      locked = await postgres.query(
+        "SELECT mode FROM pg_locks WHERE relation = 'orders'::regclass AND granted AND mode = 'ShareLock'",
+      )
+    }
+    const id = await approved(handle, query)
+    await standIn.until(() => deletions() === 1)
+    const again = await ask(handle, query)
+    expect(locked).toEqual([{ mode: 'ShareLock' }])
+    const intent = eventsOf(gate, 'intent').find((event) => event.data['request'] === id)
+    expect(eventsOf(gate, 'snapshot.sealed').map((event) => event.data['snapshot'])).toContain(intent?.data['snapshot'])
+    expect(again).toMatchObject({ data: { volumeDelete: true }, ranWhenDue: true })
+    expect(deletions()).toBe(1)
+    // Its answer was given: exactly the same once more is another question.
+    expect(requestOf(await ask(handle, query))).not.toBe(id)
+    expect(deletions()).toBe(1)
+    await vi.waitFor(async () =>
+      expect(
+        await postgres.query("SELECT 1 FROM pg_locks WHERE relation = 'orders'::regclass AND pid <> pg_backend_pid()"),
+      ).toEqual([]),
+    )
+  })
+
+  it('survives a crash of the gate during its delay', async () => {
+    const id = await approved(await gate.issue('coder'), deletion())
+    await gate.crash()
+    await gate.start()
+    await ada.signIn()
+    await standIn.until(() => deletions() === 1)
+    expect(eventsOf(gate, 'intent').filter((event) => event.data['request'] === id)).toHaveLength(1)
+  })
+
+  it('runs for nobody whose handle was revoked, and nothing of a killed agent', async () => {
+    const killed = await gate.issue('coder')
+    const id = await approved(killed, deletion())
+    const kill = await gate.post(
+      '/api/v1/kill',
+      { scope: { kind: 'agent', id: 'coder' }, reason: 'a test' },
+      z.object({ kill: z.object({ id: z.string() }) }),
+    )
+    expect(await waitForDoorNote(id)).toContain('its handle is no longer in force')
+    expect(deletions()).toBe(0)
+    await ada.release(kill.kill.id)
+  })
+
+  it('is decided anew when due: what now lies elsewhere, or can no longer be copied, is not sent', async () => {
+    const id = await approved(await gate.issue('coder'), deletion())
+    await arrange(postgres, 'CREATE UNLOGGED TABLE fleeting (id int)')
+    const find = (): readonly unknown[] =>
+      eventsOf(gate, 'door.refused').filter((event) => textOf(event, 'peer').includes('the gate'))
+    const before = find().length
+    await vi.waitFor(() => expect(find().length).toBeGreaterThan(before), { timeout: 20_000, interval: 50 })
+    expect(deletions()).toBe(0)
+    expect(eventsOf(gate, 'intent').filter((event) => event.data['request'] === id)).toHaveLength(0)
+    await arrange(postgres, 'DROP TABLE fleeting')
+  })
+})
+
+it('the real token is in nothing that the log keeps or the client saw', () => {
+  expect(JSON.stringify(gate.events())).not.toContain(realToken)
+  expect(arrived.join('')).toContain(`Bearer ${realToken}`)
+})
