@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { startBrowser, type BrowserPerson, type TestBrowser } from '../fakes/browser.ts'
-import { challengeIn, HttpPerson } from '../fakes/http-person.ts'
+import { challengeIn } from '../../packages/cli/src/drill/person.ts'
+import { makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
 import { requireRoot } from '../fakes/own-processes.ts'
 import { arrange, gatewayMain, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
@@ -213,7 +214,7 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     }
     const link = await invited()
     const enrol = async (name: string, to: string): Promise<boolean> =>
-      new HttpPerson(name, gate.controlUrl).enrol(to).then(
+      makeHttpPerson(name, gate.controlUrl).enrol(to).then(
         () => true,
         () => false,
       )
@@ -261,7 +262,7 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     })
     expect(asked.status).toBe(200)
     // A software passkey that signs what it is asked to, and is nobody's here.
-    const forged = new HttpPerson('bob', gate.controlUrl).passkey.assert(
+    const forged = makeHttpPerson('bob', gate.controlUrl).passkey.assert(
       challengeIn({ status: 200, body: JSON.parse(asked.text) }),
     )
     const verdict = JSON.stringify({ verdict: 'approve', reason: '', response: forged })

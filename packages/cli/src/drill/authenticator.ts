@@ -1,11 +1,10 @@
 import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto'
 import { drillAaguid } from '@sallyport/core'
 
-export interface RegistrationAnswer {
+interface RegistrationAnswer {
   readonly id: string
   readonly rawId: string
   readonly type: 'public-key'
-  readonly clientExtensionResults: Record<string, never>
   readonly response: {
     readonly clientDataJSON: string
     readonly attestationObject: string
@@ -13,16 +12,14 @@ export interface RegistrationAnswer {
   }
 }
 
-export interface AssertionAnswer {
+interface AssertionAnswer {
   readonly id: string
   readonly rawId: string
   readonly type: 'public-key'
-  readonly clientExtensionResults: Record<string, never>
   readonly response: {
     readonly clientDataJSON: string
     readonly authenticatorData: string
     readonly signature: string
-    readonly userHandle: string
   }
 }
 
@@ -38,7 +35,6 @@ export class DrillAuthenticator {
   readonly #origin: string
   readonly #relyingParty: string
   readonly id = randomBytes(32)
-  #userHandle = ''
 
   constructor(origin: string, relyingParty: string) {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -50,9 +46,8 @@ export class DrillAuthenticator {
     this.#relyingParty = relyingParty
   }
 
-  /** @param challenge base64url, as in the options @param userHandle base64url */
-  register(challenge: string, userHandle: string): RegistrationAnswer {
-    this.#userHandle = userHandle
+  /** @param challenge base64url, as in the options */
+  register(challenge: string): RegistrationAnswer {
     const length = Buffer.alloc(2)
     length.writeUInt16BE(this.id.length)
     const data = Buffer.concat([
@@ -76,7 +71,6 @@ export class DrillAuthenticator {
       id: this.id.toString('base64url'),
       rawId: this.id.toString('base64url'),
       type: 'public-key',
-      clientExtensionResults: {},
       response: {
         clientDataJSON: this.#clientData('webauthn.create', challenge),
         attestationObject: attestationObject.toString('base64url'),
@@ -95,12 +89,10 @@ export class DrillAuthenticator {
       id: this.id.toString('base64url'),
       rawId: this.id.toString('base64url'),
       type: 'public-key',
-      clientExtensionResults: {},
       response: {
         clientDataJSON,
         authenticatorData: authenticatorData.toString('base64url'),
         signature: signature.toString('base64url'),
-        userHandle: this.#userHandle,
       },
     }
   }

@@ -1,7 +1,5 @@
-import { challengeOf, type AccessRequest } from '@sallyport/core'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from '../failure.ts'
-import { DrillAuthenticator, type AssertionAnswer } from './authenticator.ts'
 
 /** What a person's browser got for an answer. */
 export interface Answered {
@@ -9,59 +7,109 @@ export interface Answered {
   readonly body: unknown
 }
 
-const optionsShape = z.object({ publicKey: z.object({ challenge: z.string(), user: z.object({ id: z.string() }).optional() }) })
-const invitationShape = z.object({ result: z.url() })
+/** A passkey in software. Its counter is given, since one that signs twice at once must not be ahead of itself. */
+export interface PersonPasskey {
+  /** @param challenge base64url, as in the options */
+  register(challenge: string): object
+  assert(challenge: string, how: { readonly counter: number }): object
+}
 
-/** A person of a drill, with a browser in a few lines: keeps cookies, reads the page's token, posts as our own pages do. */
-export class VirtualPerson {
+type Verdict = 'approve' | 'reject'
+
+const optionsShape = z.object({ publicKey: z.object({ challenge: z.string() }) })
+const invitationShape = z.object({ result: z.url() })
+/** How long a live view may take to show something. */
+const followTimeoutMs = 15_000
+
+/** A person with a browser in a few lines, over real HTTP: keeps cookies, reads the pages' token and marks, posts as our own pages do. */
+export class VirtualPerson<Passkey extends PersonPasskey = PersonPasskey> {
   readonly name: string
+  readonly passkey: Passkey
   readonly #origin: string
-  readonly #authenticator: DrillAuthenticator
   readonly #cookies = new Map<string, string>()
   #csrf = ''
 
-  constructor(name: string, origin: string) {
+  /** @param origin the address of the people's pages; it must stay the same over restarts of the gate */
+  constructor(name: string, origin: string, passkey: Passkey) {
     this.name = name
     this.#origin = origin
-    this.#authenticator = new DrillAuthenticator(origin, 'localhost')
+    this.passkey = passkey
   }
 
   /** Enrols by a one-time link. */
   async enrol(link: string): Promise<void> {
     const token = new URL(link).hash.slice(1)
-    await this.#open('/enrol')
-    const { publicKey } = optionsShape.parse(expectOk(await this.post('/enrol/options', { token, name: this.name })))
-    const response = trim(this.#authenticator.register(publicKey.challenge, publicKey.user?.id ?? ''))
-    expectOk(await this.post('/enrol', { token, name: this.name, response }))
-    await this.#open('/requests')
+    await this.read('/enrol')
+    const challenge = challengeIn(await this.post('/enrol/options', { token, name: this.name }))
+    expectOk(await this.post('/enrol', { token, name: this.name, response: this.passkey.register(challenge) }))
+    await this.read('/requests')
+  }
+
+  /** Signs in again: after a restart of the gate, or in a browser that forgot its cookies. */
+  async signIn(): Promise<void> {
+    this.#cookies.clear()
+    await this.read('/sign-in')
+    const challenge = challengeIn(await this.post('/sign-in/options', { next: '/requests' }))
+    expectOk(await this.post('/sign-in', { next: '/requests', response: this.sign(challenge) }))
+    await this.read('/requests')
   }
 
   /** Invites another person; the link. */
   async invite(): Promise<string> {
-    const { publicKey } = optionsShape.parse(expectOk(await this.post('/people/invitations/options', {})))
-    return invitationShape.parse(expectOk(await this.post('/people/invitations', { response: this.sign(publicKey.challenge) })))
-      .result
+    const challenge = challengeIn(await this.post('/people/invitations/options', {}))
+    const made = await this.post('/people/invitations', { response: this.sign(challenge) })
+    return invitationShape.parse(expectOk(made)).result
   }
 
-  /** Reads the request's page, then gives a verdict on it. */
-  async give(request: AccessRequest, verdict: 'approve' | 'reject'): Promise<Answered> {
-    const asked = await this.ask(request, verdict)
+  /** Opens the request's page, signs what it shows, and hands the signature over. */
+  async give(requestId: string, verdict: Verdict, reason = ''): Promise<Answered> {
+    const asked = await this.ask(requestId, verdict, { reason })
     if (asked.status !== 200) return asked
-    return this.answer(request.id, verdict, this.sign(optionsShape.parse(asked.body).publicKey.challenge))
+    return this.answer(requestId, verdict, this.sign(challengeIn(asked)), reason)
   }
 
-  async ask(request: AccessRequest, verdict: 'approve' | 'reject'): Promise<Answered> {
-    await this.#open(`/requests/${request.id}`)
-    return this.post(`/requests/${request.id}/challenge`, { verdict, reason: '', shown: challengeOf(request, verdict) })
+  /** As `give`, and throws unless the verdict was recorded. */
+  async approve(requestId: string): Promise<void> {
+    expectOk(await this.give(requestId, 'approve'))
   }
 
-  answer(requestId: string, verdict: 'approve' | 'reject', response: unknown): Promise<Answered> {
-    return this.post(`/requests/${requestId}/verdict`, { verdict, reason: 'drill', response })
+  /** What the request's page would have signed for this verdict, hex. Empty when it asks for none. */
+  async shownFor(requestId: string, verdict: Verdict): Promise<string> {
+    const page = await this.read(`/requests/${requestId}`)
+    return new RegExp(`value="${verdict}" data-challenge="([0-9a-f]{64})"`).exec(page)?.[1] ?? ''
   }
 
-  /** Signs a challenge, base64url, whatever it is over: an attacker's drill needs that too. */
-  sign(challenge: string): unknown {
-    return trim(this.#authenticator.assert(challenge))
+  /** The first half of a verdict: asks for the challenge that the page shows, or that it is said to have shown. */
+  async ask(
+    requestId: string,
+    verdict: Verdict,
+    { reason = '', shown }: { readonly reason?: string; readonly shown?: string } = {},
+  ): Promise<Answered> {
+    const seen = await this.shownFor(requestId, verdict)
+    return this.post(`/requests/${requestId}/challenge`, { verdict, reason, shown: shown ?? seen })
+  }
+
+  /** The second half: hands over a signature, whatever it is over. */
+  answer(requestId: string, verdict: Verdict, response: unknown, reason = ''): Promise<Answered> {
+    return this.post(`/requests/${requestId}/verdict`, { verdict, reason, response })
+  }
+
+  /** Signs any challenge, base64url, whatever it is over: an attacker needs that too. Its counter stays at 0, as a synced passkey's does. */
+  sign(challenge: string): object {
+    return this.passkey.assert(challenge, { counter: 0 })
+  }
+
+  /** Stops what is approved and has not run. */
+  cancel(requestId: string): Promise<Answered> {
+    return this.post(`/requests/${requestId}/cancel`, {})
+  }
+
+  /** Releases a kill by passkey. */
+  async release(killId: string): Promise<Answered> {
+    await this.read('/live')
+    const asked = await this.post(`/kills/${killId}/challenge`, {})
+    if (asked.status !== 200) return asked
+    return this.post(`/kills/${killId}/release`, { response: this.sign(challengeIn(asked)) })
   }
 
   async post(path: string, body: unknown): Promise<Answered> {
@@ -80,14 +128,30 @@ export class VirtualPerson {
 
   /** The text of a page. */
   async read(path: string): Promise<string> {
-    return this.#open(path)
-  }
-
-  async #open(path: string): Promise<string> {
     const response = await this.#send(path, { headers: { accept: 'text/html' } })
     const page = await response.text()
     this.#csrf = /data-csrf="([0-9a-f]+)"/.exec(page)?.[1] ?? this.#csrf
     return page
+  }
+
+  /** Watches the live view's stream until it shows what is looked for. False: it did not in time. */
+  async follow(path: string, isThere: (text: string) => boolean): Promise<boolean> {
+    const response = await this.#send(path, { signal: AbortSignal.timeout(followTimeoutMs) })
+    const reader: ReadableStreamDefaultReader<Uint8Array> | undefined = response.body?.getReader()
+    if (reader === undefined) return false
+    const decoder = new TextDecoder()
+    let text = ''
+    try {
+      for (let step = await reader.read(); !step.done; step = await reader.read()) {
+        text += decoder.decode(step.value, { stream: true })
+        if (isThere(text)) return true
+      }
+      return false
+    } catch {
+      return false
+    } finally {
+      await reader.cancel().catch(() => undefined)
+    }
   }
 
   async #send(path: string, init: RequestInit): Promise<Response> {
@@ -103,10 +167,9 @@ export class VirtualPerson {
   }
 }
 
-/** Without what the people's listener does not want to hear. */
-function trim(answer: AssertionAnswer | ReturnType<DrillAuthenticator['register']>): unknown {
-  const { id, rawId, type, response } = answer
-  return { id, rawId, type, response }
+/** The challenge, base64url, of an answer that asks for a signature. Throws with what was answered instead. */
+export function challengeIn(answered: Answered): string {
+  return optionsShape.parse(expectOk(answered)).publicKey.challenge
 }
 
 function expectOk(answered: Answered): unknown {
@@ -115,8 +178,8 @@ function expectOk(answered: Answered): unknown {
     exitCodes.failed,
     'drill_failed',
     `The people's listener answered ${answered.status}: ${JSON.stringify(answered.body).slice(0, 300)}`,
-    'The drill did not go on.',
-    'This is a defect of the gate, or of the drill.',
+    'What was to be done on its pages was not done.',
+    'This is a defect of the gate, or of whoever plays the person.',
   )
 }
 

@@ -1,266 +1,264 @@
-import { mkdirSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { z } from 'zod'
-import type { AccessRequest } from '@sallyport/core'
 import { connectControl, type ControlClient } from '../control-client.ts'
 import { issuedShape, paths } from '../control-api.ts'
+import { startCloud, type PlaygroundCloud } from '../playground/cloud/cloud.ts'
 import { makeDatabases, writeCredentials } from '../playground/databases.ts'
 import { choosePort } from '../playground/port.ts'
-import { startPlaygroundServers, type PlaygroundServer, type PlaygroundServers } from '../playground/server.ts'
-import { startChild, type Child } from '../process-child.ts'
-import { makePrivateFolder, writePrivateFile, writeRun } from '../state-directory.ts'
+import {
+  putBackData,
+  startPlaygroundServer,
+  startPlaygroundServers,
+  type DatabaseName,
+  type PlaygroundServer,
+  type PlaygroundServers,
+} from '../playground/server.ts'
+import type { Child } from '../process-child.ts'
+import { agentAuthorityFile, makePrivateFolder, writePrivateFile, writeRun } from '../state-directory.ts'
 import { findAgentClient, type AgentAddress, type AgentClient, type Ran } from './agent-client.ts'
+import { DrillAuthenticator } from './authenticator.ts'
+import { describeDrill, type DrillPorts } from './configuration.ts'
+import { findHttpAgent, type HttpAgent, type ProxyAddress } from './http-agent.ts'
 import { VirtualPerson } from './person.ts'
-import { accessRequestShape } from './request-shape.ts'
+import { configurationFile, startGate, startRelay, startVault, sumCounts, type Relay, type RelayCounts } from './processes.ts'
 
-/** A gate of the drill's own, with everything around it: database, relay, vault, people. Nothing of a live gate is touched. */
-export interface Stage {
-  readonly directory: string
-  readonly client: AgentClient
-  readonly control: ControlClient
-  readonly server: PlaygroundServer
-  readonly ada: VirtualPerson
-  readonly bob: VirtualPerson
-  /** Runs SQL as an agent, through the gate, with a handle issued for it now. */
-  runAs(agent: 'stray' | 'coder', database: 'production' | 'staging', sql: string): Promise<Ran>
-  addressOf(agent: 'stray' | 'coder', database: 'production' | 'staging'): Promise<AgentAddress>
-  /** Runs SQL as the server's superuser, around gate and relay: evidence. */
-  askServer(sql: string, database?: 'production' | 'staging'): Promise<readonly (readonly string[])[]>
-  /** What the relay between gate and server counted. */
-  relayCounts(): Promise<{ readonly toServerBytes: number; readonly lastToServerAtMs: number }>
-  request(id: string): Promise<AccessRequest>
-  /** The newest request that waits for people. */
-  waiting(): Promise<AccessRequest | null>
-  logSize(): Promise<number>
-  /** Stops the gate, and only it; log and vault stay readable. */
-  stopGate(): Promise<void>
-  stop(): Promise<void>
-}
+type AgentName = 'stray' | 'coder'
 
-const gatewayProgram = fileURLToPath(new URL('../../../gateway/src/main.ts', import.meta.url))
-const vaultProgram = fileURLToPath(new URL('../../../vault/src/main.ts', import.meta.url))
-const relayProgram = fileURLToPath(new URL('./relay.ts', import.meta.url))
-const relayReady = z.object({ port: z.number(), countPort: z.number() })
-const gateReady = z.object({ controlUrl: z.url(), postgresAddress: z.string(), enrolmentUrl: z.string() })
-const countsShape = z.object({ toServerBytes: z.number(), lastToServerAtMs: z.number() })
+const requestShape = z.object({
+  id: z.string(),
+  state: z.string(),
+  notBeforeMs: z.number().nullable(),
+  approvals: z.array(z.object({ person: z.string() })),
+  question: z.object({
+    approvalsNeeded: z.number(),
+    delayMs: z.number(),
+    operations: z.array(
+      z.object({ action: z.string(), why: z.string(), rows: z.number().nullable(), dependants: z.array(z.string()) }),
+    ),
+  }),
+})
+/** An access request, as far as a drill looks at it. */
+export type ShownRequest = z.infer<typeof requestShape>
+
+const eventShape = z.object({ index: z.number(), type: z.string(), atMs: z.number(), data: z.record(z.string(), z.unknown()) })
+export type LoggedEvent = z.infer<typeof eventShape>
+
+const gateReady = z.object({ controlUrl: z.url(), postgresAddress: z.string(), enrolmentUrl: z.string().nullable() })
 const listShape = z.object({ requests: z.array(z.object({ id: z.string(), state: z.string(), createdAtMs: z.number() })) })
 const dayMs = 86_400_000
+
+/** A gate of the drill's own, with everything around it: databases, relays, a cloud, a vault, people. Nothing of a live gate is touched. */
+export class Stage {
+  readonly directory: string
+  readonly client: AgentClient = findAgentClient()
+  readonly httpAgent: HttpAgent = findHttpAgent()
+  readonly cloud: PlaygroundCloud
+  readonly control: ControlClient
+  readonly ada: VirtualPerson
+  readonly bob: VirtualPerson
+  readonly #ports: DrillPorts
+  readonly #relays: readonly Relay[]
+  readonly #started: Child[]
+  #servers: PlaygroundServers
+  #gate: Child
+
+  constructor(parts: StageParts, people: { readonly ada: VirtualPerson; readonly bob: VirtualPerson }, control: ControlClient) {
+    this.directory = parts.directory
+    this.cloud = parts.cloud
+    this.ada = people.ada
+    this.bob = people.bob
+    this.control = control
+    this.#ports = parts.ports
+    this.#relays = parts.relays
+    this.#started = parts.started
+    this.#servers = parts.servers
+    this.#gate = parts.gate
+  }
+
+  /** Where production lies; its data directory is `data` in it. */
+  get volumeFolder(): string {
+    return this.#servers.production.folder
+  }
+
+  async addressOf(agent: AgentName, database: DatabaseName): Promise<AgentAddress> {
+    return { host: '127.0.0.1', port: this.#ports.postgres, agent, handle: await this.#issue(agent), database }
+  }
+
+  /** Runs SQL as an agent, through the gate, with a handle issued for it now. */
+  async runAs(agent: AgentName, database: DatabaseName, sql: string): Promise<Ran> {
+    return this.client.run(await this.addressOf(agent, database), sql)
+  }
+
+  /** The way to the cloud's API for an agent: a proxy, and a handle issued now. */
+  async proxyOf(agent: AgentName): Promise<ProxyAddress> {
+    const authorityFile = agentAuthorityFile(this.directory)
+    return { host: '127.0.0.1', port: this.#ports.http, agent, handle: await this.#issue(agent), authorityFile }
+  }
+
+  async #issue(agent: AgentName): Promise<string> {
+    return (await this.control.post(paths.handles, { agent, ttlMs: 600_000 }, issuedShape)).handle
+  }
+
+  /** Runs SQL as the server's superuser, around gate and relay: evidence. */
+  async askServer(sql: string, database: DatabaseName = 'production'): Promise<readonly (readonly string[])[]> {
+    const { port, superuserPassword: password } = this.#servers[database]
+    const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database })
+    client.on('error', () => undefined)
+    await client.connect()
+    try {
+      const result = await client.query({ text: sql, rowMode: 'array' })
+      return result.rows.map((row: unknown[]) => row.map(String))
+    } finally {
+      await client.end()
+    }
+  }
+
+  /** What the relays between gate and servers counted. */
+  relayCounts(): Promise<RelayCounts> {
+    return sumCounts(this.#relays)
+  }
+
+  request(id: string): Promise<ShownRequest> {
+    return this.control.get(`/api/v1/requests/${id}`, requestShape)
+  }
+
+  /** The newest request that waits for people. */
+  async waiting(): Promise<ShownRequest | null> {
+    const { requests } = await this.control.get('/api/v1/requests', listShape)
+    const [newest] = requests
+      .filter(({ state }) => state === 'pending')
+      .toSorted((left, right) => right.createdAtMs - left.createdAtMs)
+    return newest === undefined ? null : this.request(newest.id)
+  }
+
+  async logSize(): Promise<number> {
+    return (await this.control.get('/api/v1/status', z.object({ logSize: z.number() }))).logSize
+  }
+
+  /** Events from this place on the log on: at most the newest hundred. */
+  async eventsFrom(index: number): Promise<readonly LoggedEvent[]> {
+    const events: LoggedEvent[] = []
+    for await (const event of this.control.stream(`/api/v1/events?after=${Math.max(0, index - 1)}`, eventShape)) events.push(event)
+    return events.filter((event) => event.index >= index)
+  }
+
+  /** What a person does with a restored data directory: puts it where production was, and starts a server on it. */
+  async putBackProduction(data: string): Promise<void> {
+    putBackData(this.directory, 'production', data)
+    rmSync(dirname(dirname(data)), { recursive: true, force: true })
+    const production = await startPlaygroundServer(this.directory, 'production')
+    this.#started.push(production.child)
+    if (production.port !== this.#servers.production.port) throw new Error('the port of production was taken meanwhile')
+    this.#servers = { ...this.#servers, production }
+  }
+
+  /** Starts the gate again on the same state, in team mode: narrower, so nobody has to accept it. */
+  async becomeTeam(): Promise<void> {
+    await this.#gate.stop()
+    writePrivateFile(configurationFile(this.directory), describeDrill('team', this.#ports, this.cloud))
+    this.#gate = await startGate(this.directory)
+    this.#started.push(this.#gate)
+  }
+
+  /** Stops the gate, and only it; log and vault stay readable. */
+  stopGate(): Promise<void> {
+    return this.#gate.stop()
+  }
+
+  stop(): Promise<void> {
+    return stopAll(this.#started)
+  }
+}
+
+interface StageParts {
+  readonly directory: string
+  readonly ports: DrillPorts
+  readonly servers: PlaygroundServers
+  readonly cloud: PlaygroundCloud
+  readonly relays: readonly Relay[]
+  readonly gate: Child
+  readonly started: Child[]
+}
 
 export async function openStage(directory: string, nowMs: () => number): Promise<Stage> {
   makePrivateFolder(directory)
   const started: Child[] = []
-  const stop = async (): Promise<void> => {
-    for (const child of started.toReversed()) await child.stop()
+  const keep = (child: Child): Child => {
+    started.push(child)
+    return child
   }
   try {
-    const servers = await startPlaygroundServers(directory)
-    started.push(servers.production.child, servers.staging.child)
+    const [servers, vault] = await bothOrStop(startPlaygroundServers(directory), startVault(directory), keep)
+    keep(vault)
+    const production = await startRelay(directory, servers.production)
+    const staging = await startRelay(directory, servers.staging)
+    const cloud = await startCloud(directory, servers, nowMs())
+    for (const child of [production.child, staging.child, cloud.child]) keep(child)
     await makeDatabases(servers, directory, new Date(Math.floor(nowMs() / dayMs) * dayMs))
-    const relays = {
-      production: await startRelay(directory, servers.production),
-      staging: await startRelay(directory, servers.staging),
-    }
-    started.push(relays.production.child, relays.staging.child)
     // The gate reaches its upstreams by the relays only.
-    writeCredentials(relays, directory)
-    const vault = await startVault(directory)
-    started.push(vault)
-    const gate = await startGate(directory)
-    started.push(gate)
-    const ready = gateReady.parse(gate.ready)
-    writeRun(directory, {
-      ...ready,
-      cliPid: process.pid,
-      gatewayPid: gate.pid,
-      vaultPid: vault.pid,
-      configuration: join(directory, 'sallyport.yaml'),
-      startedAtMs: nowMs(),
-    })
-    const control = await connectControl(directory)
-    const ada = new VirtualPerson('ada', ready.controlUrl)
-    await ada.enrol(ready.enrolmentUrl)
-    const bob = new VirtualPerson('bob', ready.controlUrl)
-    await bob.enrol(await ada.invite())
-    return assemble({
-      directory,
-      servers,
-      control,
-      ada,
-      bob,
-      gate,
-      ready,
-      countPorts: [relays.production.countPort, relays.staging.countPort],
-      stop,
-    })
+    writeCredentials({ production, staging }, directory)
+    const ports: DrillPorts = {
+      postgres: await choosePort(0),
+      http: await choosePort(0),
+      control: await choosePort(0, ['127.0.0.1', '::1']),
+    }
+    writePrivateFile(configurationFile(directory), describeDrill('solo', ports, cloud))
+    const gate = keep(await startGate(directory))
+    return await enrolPeople(
+      { directory, ports, servers, cloud, relays: [production, staging], gate, started },
+      vault.pid,
+      nowMs(),
+    )
   } catch (error) {
-    await stop()
+    await stopAll(started)
     throw error
   }
 }
 
-interface Parts {
-  readonly directory: string
-  readonly servers: PlaygroundServers
-  readonly control: ControlClient
-  readonly ada: VirtualPerson
-  readonly bob: VirtualPerson
-  readonly gate: Child
-  readonly ready: z.infer<typeof gateReady>
-  readonly countPorts: readonly number[]
-  readonly stop: () => Promise<void>
+/** Servers and vault do not need each other; when one fails, the other is stopped with the rest. */
+async function bothOrStop(
+  servers: Promise<PlaygroundServers>,
+  vault: Promise<Child>,
+  keep: (child: Child) => void,
+): Promise<[PlaygroundServers, Child]> {
+  const [first, second] = await Promise.allSettled([servers, vault])
+  if (first.status === 'fulfilled') for (const server of serversOf(first.value)) keep(server.child)
+  if (second.status === 'fulfilled') keep(second.value)
+  if (first.status === 'rejected') throw first.reason
+  if (second.status === 'rejected') throw second.reason
+  return [first.value, second.value]
 }
 
-function assemble({ directory, servers, control, ada, bob, gate, ready, countPorts, stop }: Parts): Stage {
-  const client = findAgentClient()
-  const at = ready.postgresAddress.lastIndexOf(':')
-  const place = { host: ready.postgresAddress.slice(0, at), port: Number(ready.postgresAddress.slice(at + 1)) }
-  const addressOf: Stage['addressOf'] = async (agent, database) => {
-    const issued = await control.post(paths.handles, { agent, ttlMs: 600_000 }, issuedShape)
-    return { ...place, agent, handle: issued.handle, database }
-  }
-  const request: Stage['request'] = (id) => control.get(`/api/v1/requests/${id}`, accessRequestShape)
-  return {
-    directory,
-    client,
-    control,
-    server: servers.production,
-    ada,
-    bob,
-    addressOf,
-    request,
-    stop,
-    runAs: async (agent, database, sql) => client.run(await addressOf(agent, database), sql),
-    askServer: (sql, database = 'production') => askServer(servers[database], sql, database),
-    relayCounts: () => sumCounts(countPorts),
-    waiting: async () => {
-      const { requests } = await control.get('/api/v1/requests', listShape)
-      const [newest] = requests
-        .filter(({ state }) => state === 'pending')
-        .toSorted((left, right) => right.createdAtMs - left.createdAtMs)
-      return newest === undefined ? null : request(newest.id)
-    },
-    logSize: async () => (await control.get('/api/v1/status', z.object({ logSize: z.number() }))).logSize,
-    stopGate: () => gate.stop(),
-  }
+function serversOf({ production, staging }: PlaygroundServers): readonly PlaygroundServer[] {
+  return [production, staging]
 }
 
-interface Relay {
-  readonly child: Child
-  readonly port: number
-  readonly countPort: number
-}
-
-async function startRelay(directory: string, { name, port }: PlaygroundServer): Promise<Relay> {
-  const child = await startNode(directory, `relay-${name}`, [relayProgram, String(port)])
-  return { child, ...relayReady.parse(child.ready) }
-}
-
-/** What all relays let through together. */
-async function sumCounts(countPorts: readonly number[]): Promise<z.infer<typeof countsShape>> {
-  const counts = await Promise.all(
-    countPorts.map(async (port) => countsShape.parse(await (await fetch(`http://127.0.0.1:${port}/`)).json())),
-  )
-  return {
-    toServerBytes: counts.reduce((sum, { toServerBytes }) => sum + toServerBytes, 0),
-    lastToServerAtMs: Math.max(...counts.map(({ lastToServerAtMs }) => lastToServerAtMs)),
-  }
-}
-
-async function askServer(server: PlaygroundServer, sql: string, database: string): Promise<readonly (readonly string[])[]> {
-  const client = new pg.Client({
-    host: '127.0.0.1',
-    port: server.port,
-    user: 'postgres',
-    password: server.superuserPassword,
-    database,
+async function enrolPeople(parts: StageParts, vaultPid: number, startedAtMs: number): Promise<Stage> {
+  const { directory, gate } = parts
+  const { controlUrl, postgresAddress, enrolmentUrl } = gateReady.parse(gate.ready)
+  writeRun(directory, {
+    controlUrl,
+    postgresAddress,
+    cliPid: process.pid,
+    gatewayPid: gate.pid,
+    vaultPid,
+    configuration: join(directory, 'sallyport.yaml'),
+    startedAtMs,
   })
-  await client.connect()
-  try {
-    const result = await client.query({ text: sql, rowMode: 'array' })
-    return result.rows.map((row: unknown[]) => row.map(String))
-  } finally {
-    await client.end()
-  }
+  const ada = makePerson('ada', controlUrl)
+  await ada.enrol(enrolmentUrl ?? '')
+  const bob = makePerson('bob', controlUrl)
+  await bob.enrol(await ada.invite())
+  return new Stage(parts, { ada, bob }, await connectControl(directory))
 }
 
-function startNode(directory: string, name: string, args: readonly string[]): Promise<Child> {
-  return startChild({
-    name,
-    command: process.execPath,
-    args,
-    env: { PATH: process.env['PATH'] ?? '' },
-    logFile: join(directory, 'logs', `${name}.log`),
-    readyTimeoutMs: 20_000,
-    stopTimeoutMs: 8_000,
-  })
+function makePerson(name: string, origin: string): VirtualPerson {
+  return new VirtualPerson(name, origin, new DrillAuthenticator(origin, 'localhost'))
 }
 
-function startVault(directory: string): Promise<Child> {
-  mkdirSync(join(directory, 'run'), { recursive: true, mode: 0o700 })
-  const flags = [
-    '--dir',
-    join(directory, 'vault'),
-    '--socket',
-    socketPath(directory),
-    '--token-file',
-    join(directory, 'vault.token'),
-    '--while-stdin-open',
-  ]
-  return startNode(directory, 'vault', [vaultProgram, 'serve', ...flags])
-}
-
-function socketPath(directory: string): string {
-  return join(directory, 'run', 'vault.sock')
-}
-
-async function startGate(directory: string): Promise<Child> {
-  const postgresPort = await choosePort(0)
-  const controlPort = await choosePort(0, ['127.0.0.1', '::1'])
-  writePrivateFile(join(directory, 'sallyport.yaml'), describeDrill(postgresPort, controlPort))
-  const flags = [
-    '--config',
-    join(directory, 'sallyport.yaml'),
-    '--state',
-    directory,
-    '--vault-socket',
-    socketPath(directory),
-    '--vault-token-file',
-    join(directory, 'vault.token'),
-  ]
-  return startNode(directory, 'gate', [gatewayProgram, ...flags, '--drill', '--exit-with-parent'])
-}
-
-/** `stray` is bound to staging; `coder` may do anything, and only guards stand before it. Team mode: the owner never alone. */
-function describeDrill(postgresPort: number, controlPort: number): string {
-  return `version: 1
-mode: team
-listen:
-  postgres: 127.0.0.1:${postgresPort}
-  control: localhost:${controlPort}
-upstreams:
-  production:
-    protocol: postgres
-    environment: production
-    use: file:secrets/production.use
-    protect: file:secrets/production.protect
-  staging:
-    protocol: postgres
-    environment: staging
-    use: file:secrets/staging.use
-    protect: file:secrets/staging.protect
-agents:
-  stray:
-    owner: ada
-    may: [any staging]
-  coder:
-    owner: ada
-    may: [any staging, any production]
-limits:
-  rowsWithoutPrompt: 50
-wait: 300ms
-expiry: 12s
-retention: 1d
-`
+/** Last started, first stopped: nothing may write to what is gone. */
+async function stopAll(started: readonly Child[]): Promise<void> {
+  for (const child of started.toReversed()) await child.stop()
 }

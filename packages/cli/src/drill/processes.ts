@@ -1,0 +1,86 @@
+import { mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { PlaygroundServer } from '../playground/server.ts'
+import { startChild, type Child } from '../process-child.ts'
+
+/** The processes of a drill: as `up` starts them, but for the relays between gate and servers. */
+
+const gatewayProgram = fileURLToPath(new URL('../../../gateway/src/main.ts', import.meta.url))
+const vaultProgram = fileURLToPath(new URL('../../../vault/src/main.ts', import.meta.url))
+const relayProgram = fileURLToPath(new URL('./relay.ts', import.meta.url))
+const relayReady = z.object({ port: z.number(), countPort: z.number() })
+const countsShape = z.object({ toServerBytes: z.number(), lastToServerAtMs: z.number() })
+export type RelayCounts = z.infer<typeof countsShape>
+
+export interface Relay {
+  readonly child: Child
+  readonly port: number
+  readonly countPort: number
+}
+
+export async function startRelay(directory: string, { name, port }: PlaygroundServer): Promise<Relay> {
+  const child = await startNode(directory, `relay-${name}`, [relayProgram, String(port)])
+  return { child, ...relayReady.parse(child.ready) }
+}
+
+/** What all relays let through together. */
+export async function sumCounts(relays: readonly Relay[]): Promise<RelayCounts> {
+  const counts = await Promise.all(
+    relays.map(async ({ countPort }) => countsShape.parse(await (await fetch(`http://127.0.0.1:${countPort}/`)).json())),
+  )
+  return {
+    toServerBytes: counts.reduce((sum, { toServerBytes }) => sum + toServerBytes, 0),
+    lastToServerAtMs: Math.max(...counts.map(({ lastToServerAtMs }) => lastToServerAtMs)),
+  }
+}
+
+export function startVault(directory: string): Promise<Child> {
+  mkdirSync(join(directory, 'run'), { recursive: true, mode: 0o700 })
+  const flags = [
+    '--dir',
+    join(directory, 'vault'),
+    '--socket',
+    socketPath(directory),
+    '--token-file',
+    join(directory, 'vault.token'),
+    '--while-stdin-open',
+  ]
+  return startNode(directory, 'vault', [vaultProgram, 'serve', ...flags])
+}
+
+export function configurationFile(directory: string): string {
+  return join(directory, 'sallyport.yaml')
+}
+
+/** A gate that enrols virtual persons, and nobody else. */
+export function startGate(directory: string): Promise<Child> {
+  const flags = [
+    '--config',
+    configurationFile(directory),
+    '--state',
+    directory,
+    '--vault-socket',
+    socketPath(directory),
+    '--vault-token-file',
+    join(directory, 'vault.token'),
+  ]
+  return startNode(directory, 'gate', [gatewayProgram, ...flags, '--drill', '--exit-with-parent'])
+}
+
+function socketPath(directory: string): string {
+  return join(directory, 'run', 'vault.sock')
+}
+
+function startNode(directory: string, name: string, args: readonly string[]): Promise<Child> {
+  return startChild({
+    name,
+    command: process.execPath,
+    args,
+    env: { PATH: process.env['PATH'] ?? '' },
+    logFile: join(directory, 'logs', `${name}.log`),
+    readyTimeoutMs: 20_000,
+    stopTimeoutMs: 8_000,
+  })
+}
