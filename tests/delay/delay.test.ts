@@ -217,18 +217,36 @@ describe('a delayed approval', () => {
     expect(eventsOf(gate, 'intent').filter((event) => event.data['request'] === id)).toHaveLength(1)
   })
 
-  it('runs for nobody whose handle was revoked, and nothing of a killed agent', async () => {
-    const killed = await gate.issue('coder')
-    const id = await approved(killed, deletion())
-    const kill = await gate.post(
-      '/api/v1/kill',
-      { scope: { kind: 'agent', id: 'coder' }, reason: 'a test' },
-      z.object({ kill: z.object({ id: z.string() }) }),
+  it('runs for nobody whose handle was revoked', async () => {
+    const { id: handleId, handle } = await gate.post(
+      '/api/v1/handles',
+      { agent: 'coder' },
+      z.object({ id: z.string(), handle: z.string() }),
     )
+    const id = await approved(handle, deletion())
+    await gate.post(`/api/v1/handles/${handleId}/revoke`, {}, z.unknown())
     expect(await waitForDoorNote(id)).toContain('its handle is no longer in force')
     expect(deletions()).toBe(0)
-    await ada.release(kill.kill.id)
   })
+
+  it.each(['agent', 'session', 'upstream'])(
+    'nothing runs that was approved before a kill by %s, released or not',
+    async (kind) => {
+      const id = await approved(await gate.issue('coder'), deletion())
+      const { session } = await gate.get(`/api/v1/requests/${id}`, z.object({ session: z.string() }))
+      const name = { agent: 'coder', session, upstream: 'cloud' }[kind]
+      await gate.post('/api/v1/kill', { kind, id: name, reason: 'a test' }, z.unknown())
+      const { kills } = await gate.get('/api/v1/kills', z.object({ kills: z.array(z.object({ id: z.string() })) }))
+      for (const kill of kills) await ada.release(kill.id)
+      // Approved later, due later: when it has run, the killed one has had its time.
+      const other = await approved(await gate.issue('coder'), deletion())
+      await standIn.until(() => deletions() > 0)
+      const ran = eventsOf(gate, 'intent').map((event) => event.data['request'])
+      expect(ran).toContain(other)
+      expect(ran).not.toContain(id)
+      expect(deletions()).toBe(1)
+    },
+  )
 
   it('is decided anew when due: what now lies elsewhere, or can no longer be copied, is not sent', async () => {
     const id = await approved(await gate.issue('coder'), deletion())

@@ -6,12 +6,17 @@ import { readDeferral, readHandle, type DeferralRow } from './row.ts'
 /** Looked at in one go. */
 const dueMax = 100
 
+interface DueRow {
+  readonly deferral: DeferralRow
+  readonly agent: string
+  readonly session: string
+  readonly handle: Handle | null
+}
+
 export interface DeferralStore {
   /** False when its request carries no delay, or has ended. */
   keep(deferral: DeferralRow): Promise<boolean>
-  due(
-    nowMs: number,
-  ): Promise<readonly { readonly deferral: DeferralRow; readonly agent: string; readonly handle: Handle | null }[]>
+  due(nowMs: number): Promise<readonly DueRow[]>
   drop(request: string): Promise<void>
 }
 
@@ -26,7 +31,7 @@ export function openDeferrals(database: DatabaseSync, clock: Clock): DeferralSto
     due: async (nowMs) =>
       database
         .prepare(
-          `SELECT deferrals.*, requests.agent FROM deferrals JOIN requests ON requests.id = deferrals.request
+          `SELECT deferrals.*, requests.agent, requests.session FROM deferrals JOIN requests ON requests.id = deferrals.request
            JOIN grants ON grants.request = requests.id
            WHERE requests.state = 'approved' AND grants.state = 'open' AND grants.notBeforeMs <= ?1 AND grants.expiresAtMs > ?1
            ORDER BY grants.notBeforeMs LIMIT ?2`,
@@ -34,7 +39,12 @@ export function openDeferrals(database: DatabaseSync, clock: Clock): DeferralSto
         .all(nowMs, dueMax)
         .map((row) => {
           const deferral = readDeferral(row)
-          return { deferral, agent: String(row['agent']), handle: findHandle(deferral.handle, nowMs) }
+          return {
+            deferral,
+            agent: String(row['agent']),
+            session: String(row['session']),
+            handle: findHandle(deferral.handle, nowMs),
+          }
         }),
     drop: async (request) => {
       database.prepare('DELETE FROM deferrals WHERE request = ?').run(request)

@@ -19,6 +19,8 @@ export interface Deferral {
 export interface Due {
   readonly deferral: Deferral
   readonly agent: string
+  /** The session that asked: what was killed meanwhile stays stopped. */
+  readonly session: string
   /** Null: it expired or was revoked meanwhile. What nobody may send any more, the gate sends for nobody. */
   readonly handle: Handle | null
 }

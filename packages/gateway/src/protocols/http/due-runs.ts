@@ -65,7 +65,7 @@ export class DueRuns {
     }
   }
 
-  async #runOne({ deferral, agent, handle }: Due): Promise<void> {
+  async #runOne({ deferral, agent, session, handle }: Due): Promise<void> {
     const { gate, upstreams, settings } = this.#parts
     try {
       // Before it is tried: whatever happens now, the gate does not try twice.
@@ -73,6 +73,8 @@ export class DueRuns {
       const governed = upstreams.find(deferral.origin)
       if (handle === null || governed === null || governed.name !== deferral.upstream)
         throw new Error(handle === null ? 'its handle is no longer in force' : 'its upstream is no longer configured')
+      const stopped = gate.killSwitch.stopped(agent, handle.owner, session, governed.name)
+      if (stopped !== null) throw new Error(`stopped by the kill switch: ${stopped}`)
       const open = await gate.sessions.open(handle, 'http', governed.name, ownPeer)
       const running = this.#attend(deferral, governed, open)
       this.#keep(answerKey(agent, governed.name, digestMessage(deferral.message)), running)
