@@ -6,6 +6,7 @@ import pg from 'pg'
 import { z } from 'zod'
 import { decodeEntry, decodeSegment, type Event } from '@sallyport/core'
 import { startChild, type Child } from '../../packages/cli/src/process-child.ts'
+import { childEnvironment } from '../fakes/child-environment.ts'
 import { makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
 import type { PostgresServer } from './postgres.ts'
 
@@ -171,7 +172,7 @@ function startProcess(
     stopTimeoutMs,
     command: process.execPath,
     logFile: join(directory, 'logs', `${name}.log`),
-    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    env: { ...childEnvironment(), ...environment },
   })
 }
 
