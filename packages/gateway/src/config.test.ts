@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from './config.ts'
+import { findTie } from './upstream-settings.ts'
 
 const good = `version: 1
 mode: team
@@ -74,5 +75,45 @@ coolOff: soon
     expect(parseConfig('a: [1, 2', 'x').ok).toBe(false)
     expect(parseConfig('', 'x').ok).toBe(false)
     expect(parseConfig('version: 2', 'x').ok).toBe(false)
+  })
+
+  const withCloud = good.replace(
+    'agents:',
+    `  cloud:
+    protocol: http
+    connector: railway
+    hosts: [backboard.railway.com]
+    use: file:secrets/cloud
+    tied:
+      volume:
+        7f4c-1: orders-db
+agents:`,
+  )
+
+  it('ties a volume to the database on it', () => {
+    const result = parseConfig(withCloud, 'x')
+    if (!result.ok) throw new Error(JSON.stringify(result.mistakes))
+    expect(result.config.upstreams[1]).toMatchObject({ tied: { volume: { '7f4c-1': 'orders-db' } } })
+    expect(findTie(result.config, 'cloud', 'volume', '7f4c-1')).toBe('orders-db')
+    for (const [upstream, type, id] of [
+      ['orders-db', 'volume', '7f4c-1'],
+      ['cloud', 'project', '7f4c-1'],
+      ['cloud', 'volume', '7f4c-2'],
+      ['cloud', 'toString', '7f4c-1'],
+      ['cloud', 'volume', 'constructor'],
+    ] as const)
+      expect(findTie(result.config, upstream, type, id), `${upstream} ${type} ${id}`).toBe(null)
+  })
+
+  it.each([
+    ['a tie to nothing', withCloud.replace('7f4c-1: orders-db', '7f4c-1: order-db'), 14],
+    ['a tie to an API', withCloud.replace('7f4c-1: orders-db', '7f4c-1: cloud'), 14],
+    ['a volume by its name', withCloud.replace('7f4c-1:', '"my volume":'), 14],
+    ['a tie of another kind', withCloud.replace('volume:', 'disk:'), 13],
+    ['a connector that is not there', withCloud.replace('railway\n', 'fly\n'), 9],
+    ['a connector of another protocol', withCloud.replace('railway\n', 'postgres\n'), 9],
+  ])('refuses %s, and says where', (_name, text, line) => {
+    const result = parseConfig(text, 'x')
+    expect(result).toMatchObject({ ok: false, mistakes: [{ line }] })
   })
 })

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, isMap, isScalar, parseDocument, type Document } from 'yaml'
 import { z } from 'zod'
+import { connectors } from '@sallyport/connectors'
 import { parseScope, type AllowedScope, type Environment } from '@sallyport/core'
 
 /** One mistake in sallyport.yaml, said so that it can be mended at once. */
@@ -276,7 +277,19 @@ function checkNames(
   place: (at: readonly PropertyKey[]) => { line: number; column: number },
 ): readonly ConfigMistake[] {
   const known = config.upstreams.map(({ name }) => name)
-  return [...checkScopes(config, known, place), ...checkTies(config, place)]
+  return [...checkScopes(config, known, place), ...checkConnectors(config, place), ...checkTies(config, place)]
+}
+
+function checkConnectors(
+  config: Config,
+  place: (at: readonly PropertyKey[]) => { line: number; column: number },
+): readonly ConfigMistake[] {
+  const known = connectors.filter(({ protocol }) => protocol === 'http').map(({ id }) => id)
+  return config.upstreams.flatMap((upstream) => {
+    if (upstream.protocol !== 'http' || known.includes(upstream.connector)) return []
+    const what = `upstream "${upstream.name}" wants the connector "${upstream.connector}", which there is not`
+    return [{ ...place(['upstreams', upstream.name, 'connector']), what, hint: `connectors for http are: ${known.join(', ')}` }]
+  })
 }
 
 /** A volume tied to nothing that can be copied would let itself be deleted without its copy. */
