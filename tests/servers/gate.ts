@@ -21,6 +21,8 @@ export interface TestGate {
   /** Where agents' HTTP goes; 0 where the gate has no HTTP upstream. */
   readonly httpPort: number
   readonly controlUrl: string
+  /** The first person's one-time link; null once somebody is enrolled. */
+  readonly enrolmentUrl: string | null
   /** The gate's process as it is now: another one after `start`. */
   readonly process: Child
   readonly vault: Child
@@ -186,7 +188,7 @@ class RunningTestGate implements TestGate {
   controlUrl = ''
   readonly #settings: TestGateSettings
   #process: Child | null = null
-  #enrolmentUrl: string | null = null
+  enrolmentUrl: string | null = null
   #people: HttpPerson[] = []
 
   constructor(settings: TestGateSettings, directory: string, vault: Child) {
@@ -264,7 +266,7 @@ class RunningTestGate implements TestGate {
     this.port = Number(ready.postgresAddress.split(':').at(-1))
     this.httpPort = Number(ready.httpAddress?.split(':').at(-1) ?? 0)
     this.controlUrl = ready.controlUrl
-    this.#enrolmentUrl = ready.enrolmentUrl
+    this.enrolmentUrl = ready.enrolmentUrl
   }
 
   async crash(): Promise<void> {
@@ -297,7 +299,7 @@ class RunningTestGate implements TestGate {
 
   async person(name: string): Promise<HttpPerson> {
     const [first] = this.#people
-    const link = first === undefined ? this.#enrolmentUrl : await first.invite()
+    const link = first === undefined ? this.enrolmentUrl : await first.invite()
     if (link === null) throw new Error('somebody whom this test does not know is enrolled already')
     const person = makeHttpPerson(name, this.controlUrl)
     await person.enrol(link)

@@ -130,7 +130,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     listeners.push(await postgresProtocol.listen(gate, upstreams, { ...config.listen.postgres, waitMs: config.waitMs }))
     if (config.listen.http !== null) {
       const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
-      const deferrals = { store: openDeferrals(database, clock), nowMs: () => clock.nowMs(), everyMs: dueEveryMs }
+      const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
       const settings = { ...config.listen.http, certificates, waitMs: config.waitMs, deferrals }
       listeners.push(await httpProtocol.listen(gate, apis, settings))
     }
@@ -292,7 +292,11 @@ async function withUpstream<Result>(
   if (configured?.protocol === 'http') {
     const governed = apis.named(name)
     const way = governed.enter()
-    return work(way.upstream, findConnector(connectors, governed.connector)).finally(() => way.leave())
+    try {
+      return await work(way.upstream, findConnector(connectors, governed.connector))
+    } finally {
+      await way.leave()
+    }
   }
   const connector = findConnector(connectors, 'postgres')
   const opened = await upstreams.openProtected(name)
