@@ -81,7 +81,8 @@ export interface UpstreamSettings {
 }
 
 export interface TestGateSettings {
-  readonly postgres: PostgresServer
+  /** Null: no database at all, only `apis`. */
+  readonly postgres: PostgresServer | null
   /** Default `team`: the owner of an agent never approves alone. */
   readonly mode?: 'solo' | 'team'
   /** Default: `coder`, owned by ada, who may do anything on `orders-db`. */
@@ -134,10 +135,11 @@ export async function arrange(postgres: PostgresServer, sql: string, database?: 
 
 export async function startGate(settings: TestGateSettings): Promise<TestGate> {
   const directory = mkdtempSync(join(tmpdir(), 'sp-gate-'))
-  const upstreams = Object.entries(settings.upstreams ?? { 'orders-db': {} })
-  for (const [, { database }] of upstreams) await makeRoles(settings.postgres, database)
+  const { postgres } = settings
+  const upstreams = postgres === null ? [] : Object.entries(settings.upstreams ?? { 'orders-db': {} })
   mkdirSync(join(directory, 'secrets'), { mode: 0o700 })
-  for (const [name, { database = 'postgres', port = settings.postgres.port }] of upstreams) {
+  for (const [name, { database = 'postgres', port = postgres?.port }] of upstreams) {
+    if (postgres !== null) await makeRoles(postgres, database)
     for (const role of ['use', 'protect']) {
       const url = `postgres://app_${role}:${rolePassword}@127.0.0.1:${port}/${database}?sslmode=disable\n`
       writeFileSync(join(directory, 'secrets', `${name}.${role}`), url, { mode: 0o600 })
@@ -216,7 +218,7 @@ class RunningTestGate implements TestGate {
     const {
       mode = 'team',
       agents = { coder: { owner: 'ada', may: ['any orders-db'] } },
-      upstreams = { 'orders-db': {} },
+      upstreams = this.#settings.postgres === null ? {} : { 'orders-db': {} },
       limits = {},
       apis = {},
     } = this.#settings
