@@ -49,7 +49,7 @@ import { openPeople } from './store/people.ts'
 import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import { findTie, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import { openClientTls, findTie, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import { openVault, type VaultClient } from './vault/vault-client.ts'
 import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
@@ -127,12 +127,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   controlUrl = people.url
   const listeners: Listener[] = []
   try {
-    listeners.push(await postgresProtocol.listen(gate, upstreams, { ...config.listen.postgres, waitMs: config.waitMs }))
-    if (config.listen.http !== null) {
-      const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
+    const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
+    const { postgres, http } = config.listen
+    const tls = openClientTls(config, certificates)
+    listeners.push(await postgresProtocol.listen(gate, upstreams, { ...postgres, tls, waitMs: config.waitMs }))
+    if (http !== null) {
       const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
-      const settings = { ...config.listen.http, certificates, waitMs: config.waitMs, deferrals }
-      listeners.push(await httpProtocol.listen(gate, apis, settings))
+      listeners.push(await httpProtocol.listen(gate, apis, { ...http, certificates, waitMs: config.waitMs, deferrals }))
     }
   } catch (error) {
     await closeAll(listeners)
