@@ -25,6 +25,7 @@ import {
   type VerdictPorts,
 } from '@sallyport/core'
 import { openAuthority } from './authority/index.ts'
+import { openCanaries } from './access/canaries.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { judgePosture } from './access/posture.ts'
@@ -131,7 +132,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     if (config.listen.http !== null) {
       const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
       const deferrals = { store: openDeferrals(database, clock), nowMs: () => clock.nowMs(), everyMs: dueEveryMs }
-      const settings = { ...config.listen.http, certificates, waitMs: config.waitMs, deferrals }
+      const canaries = openCanaries(join(folder.directory, 'canaries.json'), options.report)
+      const settings = { ...config.listen.http, certificates, waitMs: config.waitMs, deferrals, canaries }
       listeners.push(await httpProtocol.listen(gate, apis, settings))
     }
   } catch (error) {

@@ -11,6 +11,7 @@ import { readConnect, readProxyTarget, readTunnelTarget } from './proxy-target.t
 import { challenge, endWith, rawProblem } from './raw-answer.ts'
 import { AlarmingRefusal, refuse, refusedBy } from './refusal.ts'
 import { withDefaults, type FullSettings, type HttpSettings } from './settings.ts'
+import { findCanaryAtDoor, louder } from './stray-credential.ts'
 import { Tunnels, ungoverned, type Tunnel } from './tunnel.ts'
 import type { HttpUpstreams } from './upstreams.ts'
 
@@ -123,6 +124,7 @@ class Reception {
       const client = this.#clientOf(socket)
       const origin = readConnect(request)
       const admission = await this.#door.admit(request.headers['proxy-authorization'], client.peer, client.address)
+      if (admission.kind === 'refused') this.#ringAtDoor(request)
       if (admission.kind !== 'admitted') return endWith(socket, rawProblem(proveYourself))
       if (head.length > 0) socket.unshift(head)
       await this.#tunnels.open(client, admission.handle, origin)
@@ -178,6 +180,7 @@ class Reception {
   ): Promise<{ passage: Passage; target: string } | null> {
     const { origin, target } = readProxyTarget(request)
     const admission = await this.#door.admit(request.headers['proxy-authorization'], client.peer, client.address)
+    if (admission.kind === 'refused') this.#ringAtDoor(request)
     if (admission.kind !== 'admitted') {
       response.writeHead(407, { 'proxy-authenticate': challenge, 'content-length': 0, connection: 'close' })
       response.end()
@@ -210,18 +213,20 @@ class Reception {
     endWith(socket, rawProblem(refusal))
   }
 
+  /** Whoever takes a planted token for a handle has found it, too. */
+  #ringAtDoor(request: IncomingMessage): void {
+    const alarm = findCanaryAtDoor(this.#settings.canaries, request.headers['proxy-authorization'] ?? '')
+    if (alarm !== null) this.#gate.alarm({ ...alarm, session: '', agent: '' })
+  }
+
   #noteRefusal(socket: Duplex, error: unknown): void {
     const { code, message } = refusedBy(error)
     const tunnel = this.#tunnelOf.get(socket)
     const client = this.#clients.get(socket) ?? tunnel?.client
     client?.refused(tunnel?.handle.agent ?? '', code, message)
-    if (error instanceof AlarmingRefusal)
-      this.#gate.alarm({
-        kind: error.alarm.kind,
-        session: tunnel?.open.session.id ?? '',
-        agent: tunnel?.handle.agent ?? '',
-        data: error.alarm.data,
-      })
+    if (!(error instanceof AlarmingRefusal)) return
+    const alarm = louder(this.#settings.canaries, error.alarm)
+    this.#gate.alarm({ ...alarm, session: tunnel?.open.session.id ?? '', agent: tunnel?.handle.agent ?? '' })
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Canaries } from './canary.ts'
 import type { DeferralSettings } from './deferral.ts'
 
 /** What a client sees of the gate instead of the host it wanted. */
@@ -27,6 +28,8 @@ export interface HttpSettings {
   readonly waitMs?: number
   /** Where what waits with a delay is kept until the gate runs it. Default null: its agents send it again. */
   readonly deferrals?: DeferralSettings | null
+  /** Planted tokens; using one rings louder than any other. Default null: none. */
+  readonly canaries?: Canaries | null
   /** Largest request body, as sent and as opened. Default 1 MiB. */
   readonly bodyBytesMax?: number
   /** Clients at once, authenticated or not. Default 500. */
@@ -46,6 +49,7 @@ export function withDefaults(settings: HttpSettings): FullSettings {
     unmatched: { kind: 'refuse' },
     waitMs: 20_000,
     deferrals: null,
+    canaries: null,
     bodyBytesMax: 1024 * 1024,
     connectionsMax: 500,
     headersTimeoutMs: 10_000,
