@@ -263,7 +263,7 @@ function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string
 }
 
 function noteAlarm(log: FileLog, { kind, session, agent, data }: Parameters<Gate['alarm']>[0]): void {
-  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { ...data, kind } }).catch(() => undefined)
+  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { kind, ...data } }).catch(() => undefined)
 }
 
 async function openApis(config: Config, databases: PostgresUpstreams, killSwitch: KillSwitch): Promise<OpenHttpUpstreams> {

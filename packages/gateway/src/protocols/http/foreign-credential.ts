@@ -123,7 +123,7 @@ function findInTexts(texts: readonly NamedText[], place: string): ForeignCredent
     const known = findKnownShape(text) ?? findScheme(text)
     if (known !== null) return { place, ...known }
     if (key !== '' && (isSecretName(key) || variables.has(key)) && looksRandom(text))
-      return { place: isSecretName(key) ? `${place} ${sayName(key)}` : place, shape: 'credential field', token: text }
+      return { place: sayPlace(place, isSecretName(key) ? key : ''), shape: 'credential field', token: text }
     const assigned = findAssigned(text, place)
     if (assigned !== null) return assigned
   }
@@ -158,10 +158,16 @@ function findAssigned(text: string, place: string): ForeignCredential | null {
     for (const [, name = '', value = ''] of text.matchAll(pattern)) {
       // Without quotes a word may be the name of a field or a type: those have no digits by chance.
       if (isSecretName(name) && looksRandom(value) && (pattern === quoted || /[0-9]/.test(value)))
-        return { place: `${place} ${sayName(name)}`, shape: 'credential field', token: value }
+        return { place: sayPlace(place, name), shape: 'credential field', token: value }
     }
   }
   return null
+}
+
+/** A parameter is its own place. */
+function sayPlace(place: string, name: string): string {
+  const said = sayName(name)
+  return name === '' || place.endsWith(` ${said}`) ? place : `${place} ${said}`
 }
 
 const nameCharactersMax = 64
