@@ -34,7 +34,10 @@ function list(kind: () => string, ways: Readonly<Record<string, Make>>): readonl
 
 const inHeader =
   (name: string, write: (token: string) => string = (token) => token): Make =>
-  (token) => ({ place: new RegExp(`^header ${name.toLowerCase()}( password)?$`), args: ['--header', `${name}: ${write(token)}`, cloudUrl] })
+  (token) => ({
+    place: new RegExp(`^header ${name.toLowerCase()}( password)?$`),
+    args: ['--header', `${name}: ${write(token)}`, cloudUrl],
+  })
 const inBody =
   (write: (token: string) => string | Buffer, headers: readonly string[] = json): Make =>
   (token) => ({ place: /^body/, args: [...headers, '--data-binary', '@BODY', cloudUrl], body: write(token) })
