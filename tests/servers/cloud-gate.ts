@@ -25,7 +25,7 @@ export interface CloudGate<StandIn extends CloudStandIn> {
   curl(handle: string, ...args: readonly string[]): Promise<Curled>
   /** Bytes inside an intercepted tunnel. */
   raw(handle: string, bytes: string | Buffer, port?: number): Promise<RawAnswer>
-  tunnel(handle: string, port?: number): Promise<TLSSocket>
+  tunnelAs(agent: string, handle: string): Promise<TLSSocket>
   /** Every file of the gate's state, but for those in which the operator put the credentials. */
   files(): readonly { readonly path: string; readonly bytes: Buffer }[]
   stop(): Promise<void>
@@ -73,16 +73,16 @@ export async function startCloudGate<StandIn extends CloudStandIn>(
   const gate = await startGate({ agents, wait: '0ms', ...settings, apis: { cloud } })
   const authorityFile = join(gate.directory, 'authority', 'ca.pem')
   const authority = readFileSync(authorityFile, 'utf8')
-  const tunnel = (handle: string, port = gate.httpPort): Promise<TLSSocket> =>
-    openTunnel(port, authority, { host: cloudHost, handle, agent: cloudAgent })
+  const tunnel = (agent: string, handle: string, port = gate.httpPort): Promise<TLSSocket> =>
+    openTunnel(port, authority, { host: cloudHost, handle, agent })
   return {
     gate,
     standIn,
     authority,
     authorityFile,
     curl: (handle, ...args) => runCurl(`http://${cloudAgent}:${handle}@127.0.0.1:${gate.httpPort}`, authorityFile, args),
-    raw: async (handle, bytes, port) => readAnswer(await tunnel(handle, port), bytes),
-    tunnel,
+    raw: async (handle, bytes, port) => readAnswer(await tunnel(cloudAgent, handle, port), bytes),
+    tunnelAs: (agent, handle) => tunnel(agent, handle),
     files: () => readState(gate.directory),
     stop: async () => {
       await gate.stop()
