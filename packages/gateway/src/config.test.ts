@@ -136,7 +136,6 @@ agents:`,
     const secure = parseConfig(listening('  postgres: 0.0.0.0:6432\n  tls: { name: gate.internal }\n'), 'x')
     expect(secure).toMatchObject({ ok: true, config: { listen: { tls: { name: 'gate.internal', files: null } } } })
     for (const listen of [
-      '  http: 0.0.0.0:6443\n  tls: { name: gate.internal }\n',
       '  control: 0.0.0.0:6480\n  tls: { name: gate.internal }\n',
       '  tls: { name: gate.internal, key: k.pem }\n',
       '  tls: { name: "*.internal" }\n',

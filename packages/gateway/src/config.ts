@@ -168,7 +168,7 @@ const schema = z.strictObject({
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),
-      http: ownAddress.nullable().default(null),
+      http: address.nullable().default(null),
       control: ownAddress.default({ host: 'localhost', port: 6480 }),
       tls: tls.nullable().default(null),
     })
@@ -298,9 +298,12 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
 
 /** A handle, and all that is read with it, would cross the network in the clear (DESIGN §6: off loopback only over TLS). */
 function checkListening({ listen }: Config, place: FindPlace): readonly ConfigMistake[] {
-  if (listen.tls !== null || ownHost.test(listen.postgres.host)) return []
   const hint = 'add listen.tls with the host name that clients connect to, or listen on 127.0.0.1'
-  return [{ ...place(['listen', 'postgres']), what: 'other machines are heard over TLS only', hint }]
+  return (['postgres', 'http'] as const).flatMap((name) => {
+    const host = listen[name]?.host
+    if (listen.tls !== null || host === undefined || ownHost.test(host)) return []
+    return [{ ...place(['listen', name]), what: 'other machines are heard over TLS only', hint }]
+  })
 }
 
 function checkConnectors(config: Config, place: FindPlace): readonly ConfigMistake[] {

@@ -25,6 +25,7 @@ import {
   type VerdictPorts,
 } from '@sallyport/core'
 import { openAuthority } from './authority/index.ts'
+import { openCanaries } from './access/canaries.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { judgePosture } from './access/posture.ts'
@@ -133,7 +134,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     listeners.push(await postgresProtocol.listen(gate, upstreams, { ...postgres, tls, waitMs: config.waitMs }))
     if (http !== null) {
       const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
-      listeners.push(await httpProtocol.listen(gate, apis, { ...http, certificates, waitMs: config.waitMs, deferrals }))
+      const canaries = openCanaries(join(folder.directory, 'canaries.json'), options.report)
+      const settings = { ...http, tls, certificates, waitMs: config.waitMs, deferrals, canaries }
+      listeners.push(await httpProtocol.listen(gate, apis, settings))
     }
   } catch (error) {
     await closeAll(listeners)
@@ -262,7 +265,7 @@ function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string
 }
 
 function noteAlarm(log: FileLog, { kind, session, agent, data }: Parameters<Gate['alarm']>[0]): void {
-  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { ...data, kind } }).catch(() => undefined)
+  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { kind, ...data } }).catch(() => undefined)
 }
 
 async function openApis(config: Config, databases: PostgresUpstreams, killSwitch: KillSwitch): Promise<OpenHttpUpstreams> {
