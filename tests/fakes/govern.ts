@@ -5,6 +5,7 @@ import {
   type Attendance,
   type Cleared,
   type Clearance,
+  type Considered,
   type Gate,
   type Handle,
   type ImpactKind,
@@ -74,6 +75,8 @@ export interface FakeOptions {
 /** A gate whose govern says what a test scripts, and remembers what it was asked. */
 export class FakeGate {
   readonly asked: Asked[] = []
+  /** What was prepared apart from being run. */
+  readonly considered: Asked[] = []
   readonly outcomes: { readonly text: string; readonly outcome: Outcome }[] = []
   readonly door: string[] = []
   readonly alarms: Parameters<Gate['alarm']>[0][] = []
@@ -97,6 +100,8 @@ export class FakeGate {
       govern: {
         ask: (asked, attendance) => this.#ask(asked, attendance),
         recall: (session, key) => this.#recall(session, key),
+        knows: (_session, key) => this.#knows(key),
+        consider: (asked) => this.#consider(asked),
         settle: (clearance) => Promise.resolve(this.#settle(clearance)),
         conclude: (clearance, outcome) => this.#conclude(clearance, outcome),
       },
@@ -201,9 +206,22 @@ export class FakeGate {
     return { outcome: 'cleared', kind: verdict.kind, clearance, operations: [], counted: verdict.counted ?? false }
   }
 
-  #recall(_session: Session, key: string): boolean {
+  /** Of what is prepared and not run: a verdict that counts rows, or does something meanwhile, needs more than this. */
+  #consider(asked: Asked): Promise<Considered | Refusal> {
+    if (this.#options.forgetful !== true) this.considered.push(asked)
+    const verdict = this.decide(asked)
+    const notYet = 'refused' in verdict ? verdict.refused.code === 'approval_required' : verdict.counted === true
+    if ('refused' in verdict && !notYet) return Promise.resolve(verdict.refused)
+    return Promise.resolve({ outcome: 'considered', may: notYet ? 'not_yet' : 'now' })
+  }
+
+  #knows(key: string): boolean {
     if (this.#killed !== null) throw new SallyportError('killed', this.#killed, 'Nothing was sent upstream.', 'Wait.')
-    const known = this.#options.recall === 'always' || (this.#options.recall !== 'never' && this.#keys.has(key))
+    return this.#options.recall === 'always' || (this.#options.recall !== 'never' && this.#keys.has(key))
+  }
+
+  #recall(_session: Session, key: string): boolean {
+    const known = this.#knows(key)
     if (known) this.recalled += 1
     return known
   }

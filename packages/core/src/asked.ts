@@ -59,9 +59,19 @@ export interface Cleared {
   readonly operations: readonly ResolvedOperation[]
   /**
    * True when the statement must run inside the transaction that `hold` made and `settle` must be asked before that transaction commits,
-   * because changed rows are counted.
+   * because changed rows are counted, or what names meant is looked at once more.
    */
   readonly counted: boolean
+}
+
+/** What is said of a text that is to be shown to the upstream and not run (Parse, Describe). */
+export interface Considered {
+  readonly outcome: 'considered'
+  /**
+   * `now`: it would run as it stands, and that is on the log. `not_yet`: people, or a copy, come first; until it was asked about and cleared,
+   * no byte of it may reach the upstream.
+   */
+  readonly may: 'now' | 'not_yet'
 }
 
 /** What came of a cleared request. */
@@ -79,9 +89,16 @@ export interface Govern {
    * Synchronous; counts the read on the log. Throws SallyportError when the log or the kill switch says stop.
    */
   recall(session: Session, key: string): boolean
+  /** What `recall` would say, of a text that is prepared and not run: nothing is counted as read. */
+  knows(session: Session, key: string): boolean
+  /**
+   * describe → resolve → decide, of a text that the upstream is to look at and not to run: opens no request, makes no copy, clears nothing.
+   * Never throws: what goes wrong, or may never run, is a refusal.
+   */
+  consider(asked: Asked): Promise<Considered | Refusal>
   /**
    * After a counted statement ran and before its transaction commits: null when the rows it changed, cascades and triggers included, are within
-   * bounds; else the refusal, and the protocol must roll back.
+   * bounds, and it ran on what was decided about; else the refusal, and the protocol must roll back.
    */
   settle(clearance: Clearance, upstream: Upstream): Promise<Refusal | null>
   /** Durable before it resolves. Every cleared request gets exactly one. */

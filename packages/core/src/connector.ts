@@ -117,6 +117,11 @@ export interface Connector {
   snapshot?(operations: readonly ResolvedOperation[], upstream: Upstream, seal: Seal): Promise<SnapshotContent>
   /** Rows changed so far by the session's open transaction, cascades and triggers included. Throws when they can't be counted. */
   count?(upstream: Upstream): Promise<number>
+  /**
+   * After a held statement ran and before its transaction commits: names still mean, and were, what `operations` say. What was dropped is
+   * gone, and it alone. No lock keeps a name, so another could have come first between the last look and the statement. Throws `target_changed`.
+   */
+  confirm?(operations: readonly ResolvedOperation[], upstream: Upstream): Promise<void>
   /** Puts a snapshot back in place (undo). Refuses, saying why, when that would overwrite what came since. */
   restore?(snapshot: SnapshotReader, upstream: Upstream, report: (progress: Progress) => void): Promise<Restored>
 }

@@ -1,7 +1,8 @@
-import type { Asked, Attendance, Cleared, Govern, Outcome, Refusal } from './asked.ts'
+import type { Asked, Attendance, Cleared, Considered, Govern, Outcome, Refusal } from './asked.ts'
 import { type Clearance, makeClearance } from './clearance.ts'
 import type { Upstream } from './connector.ts'
-import type { Deny, Permit } from './decide.ts'
+import type { Permit } from './decide.ts'
+import { deny, noteConsidered } from './decided.ts'
 import { gatherFacts } from './decision-facts.ts'
 import { SallyportError } from './error.ts'
 import type { GovernPorts } from './govern-ports.ts'
@@ -9,21 +10,21 @@ import type { Grant } from './grant.ts'
 import { findUsableGrant, voidGrant } from './grant-use.ts'
 import { worstKind } from './impact.ts'
 import { findOrOpen, waitForPeople } from './inquiry.ts'
-import { DecisionMemory, memoryEndsMs, PlainMemory, ReadMemory, type Basis } from './memory.ts'
+import { DecisionMemory, isPlain, memoryEndsMs, PlainMemory, ReadMemory, type Basis, type ReadEntry } from './memory.ts'
 import { digestRequest, type Operation, type ResolvedOperation } from './operation.ts'
 import { noteEvent, textForLog, type Passage } from './passage.ts'
-import { boundRowsChanged, countBefore, protect } from './protect.ts'
+import { boundRowsChanged, countBefore, protect, settleHeld, type HeldStatement } from './protect.ts'
 import { isPureRead, operationsJson, summarize } from './question.ts'
 import { killedError, noConnector, refuseEnded, refuseForError, refusePending } from './refusal.ts'
 import type { Session } from './session.ts'
 import type { Snapshot } from './snapshot.ts'
 
-interface InFlight {
-  readonly passage: Passage
-  readonly rowsBefore: number | null
-  readonly rowsMax: number | null
+interface InFlight extends HeldStatement {
   readonly snapshot: Snapshot | null
 }
+
+/** For what is only considered: nobody waits, and no people are told. */
+const unattended: Attendance = { waitMs: 0, signal: new AbortController().signal, pending: () => undefined }
 
 /** Makes the pipeline of DESIGN §3. All its branching is in this file. */
 export function createGovern(ports: GovernPorts): Govern {
@@ -41,16 +42,26 @@ class Pipeline implements Govern {
     this.#ports = ports
   }
 
-  recall(session: Session, key: string): boolean {
-    const { killSwitch, clock, policy, log } = this.#ports
-    const { agent, owner } = session.subject
+  knows(session: Session, key: string): boolean {
+    return this.#findRead(session, key) !== null
+  }
+
+  #findRead(session: Session, key: string): ReadEntry | null {
+    const { killSwitch, clock, policy } = this.#ports
     const basis = { policyHash: policy().hash, killEpoch: killSwitch.epoch() }
     const entry = this.#reads.find(session, key, basis, clock.nowMs())
-    if (entry === null) return false
+    if (entry === null) return null
+    const { agent, owner } = session.subject
     const stopped = killSwitch.stopped(agent, owner, session.id, session.upstream)
     if (stopped !== null) throw killedError(stopped)
+    return entry
+  }
+
+  recall(session: Session, key: string): boolean {
+    const entry = this.#findRead(session, key)
+    if (entry === null) return false
     try {
-      log.appendRead(session.id, agent, entry.statement)
+      this.#ports.log.appendRead(session.id, session.subject.agent, entry.statement)
     } catch {
       // The log is behind or failed: not the fast path's to judge. `ask` waits for the disk, or refuses.
       return false
@@ -60,19 +71,44 @@ class Pipeline implements Govern {
 
   async ask(asked: Asked, attendance: Attendance): Promise<Cleared | Refusal> {
     try {
-      const connector = this.#ports.connectors.get(asked.connector)
-      if (connector === undefined) throw noConnector(asked.connector)
-      const { session, upstream } = asked
-      const passage: Passage = {
-        asked,
-        attendance,
-        connector,
-        killEpoch: this.#ports.killSwitch.epochOf(session.subject.agent, session.subject.owner, session.id, upstream.name),
-        switchEpoch: this.#ports.killSwitch.epoch(),
-        policy: this.#ports.policy(),
-        deadlineMs: this.#ports.clock.nowMs() + attendance.waitMs,
-      }
-      return await this.#pass(passage)
+      return await this.#pass(this.#enter(asked, attendance))
+    } catch (error) {
+      return refuseForError(error)
+    }
+  }
+
+  #enter(asked: Asked, attendance: Attendance): Passage {
+    const { connectors, killSwitch, clock, policy } = this.#ports
+    const connector = connectors.get(asked.connector)
+    if (connector === undefined) throw noConnector(asked.connector)
+    const { session, upstream } = asked
+    return {
+      asked,
+      attendance,
+      connector,
+      killEpoch: killSwitch.epochOf(session.subject.agent, session.subject.owner, session.id, upstream.name),
+      switchEpoch: killSwitch.epoch(),
+      policy: policy(),
+      deadlineMs: clock.nowMs() + attendance.waitMs,
+    }
+  }
+
+  async consider(asked: Asked): Promise<Considered | Refusal> {
+    try {
+      const passage = this.#enter(asked, unattended)
+      this.#checkKill(passage)
+      const operations = this.#recallPlain(passage) ?? (await this.#lookUpOnce(passage))
+      const facts = await gatherFacts(this.#ports, passage, operations, null, false)
+      const decision = this.#decisions.decide(operations, asked.session.subject, facts, passage.policy)
+      const digest = digestRequest(asked.session.subject, asked.payload, operations)
+      if (decision.outcome === 'deny')
+        return decision.requestable === null
+          ? await deny(this.#ports, passage, operations, digest, decision)
+          : { outcome: 'considered', may: 'not_yet' }
+      if (decision.obligations.length > 0) return { outcome: 'considered', may: 'not_yet' }
+      if (!isPureRead(operations)) await noteConsidered(this.#ports, passage, operations, digest)
+      this.#checkKill(passage)
+      return { outcome: 'considered', may: 'now' }
     } catch (error) {
       return refuseForError(error)
     }
@@ -97,7 +133,7 @@ class Pipeline implements Govern {
         remembered = null
         continue
       }
-      if (decision.requestable === null) return await this.#deny(passage, operations, digest, decision)
+      if (decision.requestable === null) return await deny(this.#ports, passage, operations, digest, decision)
       const grant = await findUsableGrant(this.#ports, passage, operations, digest)
       if (grant !== null) {
         const granted = this.#decisions.decide(
@@ -198,7 +234,7 @@ class Pipeline implements Govern {
         { ...facts, rowsSpent: Math.max(0, facts.rowsSpent - own) },
         passage.policy,
       )
-      if (again.outcome === 'deny') return await this.#deny(passage, operations, digest, again)
+      if (again.outcome === 'deny') return await deny(this.#ports, passage, operations, digest, again)
     }
     const rowsMax = boundRowsChanged(operations, snapshot, grant, permit)
     const rowsBefore = rowsMax === null ? null : await countBefore(passage)
@@ -244,13 +280,14 @@ class Pipeline implements Govern {
       rowsMax: what.rowsMax,
       killEpoch: passage.killEpoch,
     })
-    this.#inFlight.set(clearance, { passage, rowsBefore: what.rowsBefore, rowsMax: what.rowsMax, snapshot: what.snapshot })
+    const { rowsBefore, rowsMax, snapshot } = what
+    this.#inFlight.set(clearance, { passage, operations, rowsBefore, rowsMax, snapshot })
     return {
       outcome: 'cleared',
       kind: worstKind(operations.map(({ impact }) => impact.kind)),
       clearance,
       operations,
-      counted: what.rowsBefore !== null,
+      counted: rowsBefore !== null || (snapshot !== null && passage.connector.confirm !== undefined),
     }
   }
 
@@ -294,17 +331,7 @@ class Pipeline implements Govern {
   /** What is plain is described and resolved once in a while; it is still decided, and on the log, each time. */
   #rememberPlain(passage: Passage, operations: readonly ResolvedOperation[]): void {
     const { asked } = passage
-    const isWrite = operations.every(
-      ({ impact, copy, context }) =>
-        impact.kind === 'write' && impact.reversible && copy.kind === 'none' && context['foldable'] === true,
-    )
-    const isRead =
-      asked.keyNamesCatalog === true &&
-      isPureRead(operations) &&
-      operations.every(({ context }) => context['rememberable'] === true)
-    if (!isWrite && !isRead) return
-    // A table of this very session's is another one, or none, in the next.
-    if (asked.keyNamesCatalog === true && operations.some(({ temporary }) => temporary === true)) return
+    if (!isPlain(asked, operations)) return
     const untilMs = memoryEndsMs(this.#ports, asked, 'write')
     this.#plain.keep(asked, { basis: basisOf(passage), untilMs, operations })
   }
@@ -319,16 +346,8 @@ class Pipeline implements Govern {
           'Nothing was committed.',
           'Report this: it is a defect of the gate.',
         )
-      const { rowsMax, rowsBefore, passage } = flight
-      if (rowsMax === null || rowsBefore === null || passage.connector.count === undefined) return null
-      const changed = (await passage.connector.count(upstream)) - rowsBefore
-      if (changed <= rowsMax) return null
-      throw new SallyportError(
-        'limit_exceeded',
-        `It changed ${changed} rows, more than the ${rowsMax} that were allowed and copied.`,
-        'It was rolled back.',
-        'Ask again: people will see the new number.',
-      )
+      await settleHeld(flight, upstream)
+      return null
     } catch (error) {
       return refuseForError(error)
     }
@@ -348,26 +367,6 @@ class Pipeline implements Govern {
       ...detail,
       ...rows,
     })
-  }
-
-  async #deny(passage: Passage, operations: readonly ResolvedOperation[], digest: string, denial: Deny): Promise<Refusal> {
-    await noteEvent(this.#ports, passage, 'decision', {
-      outcome: 'deny',
-      code: denial.code,
-      digest,
-      guards: denial.reasons.map(({ id }) => id),
-      why: denial.message,
-      text: textForLog(passage, operations),
-      operations: operationsJson(operations),
-    })
-    return {
-      outcome: 'refused',
-      code: denial.code,
-      message: denial.message,
-      notDone: 'Nothing was run.',
-      next: denial.next,
-      guards: denial.reasons.map(({ id }) => id),
-    }
   }
 
   /** A kill that came while the intent became durable: nothing was sent, and the log says so. */

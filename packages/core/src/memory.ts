@@ -3,7 +3,23 @@ import { decide, type Decision, type DecisionFacts } from './decide.ts'
 import type { ResolvedOperation, Subject } from './operation.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import type { Clock, Randomness } from './ports.ts'
+import { isPureRead } from './question.ts'
 import type { Session } from './session.ts'
+
+/** Whether what it was described and resolved to may be remembered: plain writes, and plain reads whose key names the catalog. */
+export function isPlain(asked: Asked, operations: readonly ResolvedOperation[]): boolean {
+  const isWrite = operations.every(
+    ({ impact, copy, context }) =>
+      impact.kind === 'write' && impact.reversible && copy.kind === 'none' && context['foldable'] === true,
+  )
+  const isRead =
+    asked.keyNamesCatalog === true &&
+    isPureRead(operations) &&
+    operations.every(({ context }) => context['rememberable'] === true)
+  if (!isWrite && !isRead) return false
+  // A table of this very session's is another one, or none, in the next.
+  return asked.keyNamesCatalog !== true || operations.every(({ temporary }) => temporary !== true)
+}
 
 /** What a remembered verdict depended on. When any of it differs, the verdict is gone. */
 export interface Basis {

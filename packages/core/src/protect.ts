@@ -1,4 +1,4 @@
-import type { SnapshotContent } from './connector.ts'
+import type { SnapshotContent, Upstream } from './connector.ts'
 import type { Permit } from './decide.ts'
 import { SallyportError } from './error.ts'
 import type { Grant } from './grant.ts'
@@ -87,4 +87,28 @@ export function boundRowsChanged(
   if (copied === null && allowed === null) return null
   if (!permit.promptless && copied === null) return allowed
   return Math.min(copied ?? Number.MAX_SAFE_INTEGER, allowed ?? Number.MAX_SAFE_INTEGER)
+}
+
+/** What a held statement was cleared with. */
+export interface HeldStatement {
+  readonly passage: Passage
+  readonly operations: readonly ResolvedOperation[]
+  readonly rowsBefore: number | null
+  readonly rowsMax: number | null
+}
+
+/** After a held statement ran, before its transaction commits. @throws SallyportError; then it must be rolled back */
+export async function settleHeld({ passage, operations, rowsBefore, rowsMax }: HeldStatement, upstream: Upstream): Promise<void> {
+  const { connector } = passage
+  if (rowsMax !== null && rowsBefore !== null && connector.count !== undefined) {
+    const changed = (await connector.count(upstream)) - rowsBefore
+    if (changed > rowsMax)
+      throw new SallyportError(
+        'limit_exceeded',
+        `It changed ${changed} rows, more than the ${rowsMax} that were allowed and copied.`,
+        'It was rolled back.',
+        'Ask again: people will see the new number.',
+      )
+  }
+  await connector.confirm?.(operations, upstream)
 }

@@ -131,7 +131,7 @@ export class AgentSession {
     if (boundary > 0) this.#forward(bytes.subarray(0, boundary))
     const rest = bytes.subarray(boundary, at)
     if (rest.length > 0) {
-      if (this.#line.executes > 0 || bytes[at] !== client.bind) this.#forward(rest)
+      if (this.#line.executes > 0 || (bytes[at] !== client.bind && bytes[at] !== client.parse)) this.#forward(rest)
       else this.#line.deferred = rest
     }
     this.#held = new Held(bytes.subarray(at), this.#messageBytesMax)

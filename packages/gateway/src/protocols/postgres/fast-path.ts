@@ -2,8 +2,7 @@ import type { Govern, Session } from '@sallyport/core'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
-import { bindKeptBytesMax, portalsMax, readBindNames, readParse, statementsMax, type Statement } from './statements.ts'
-import { isCopyIn } from './unit.ts'
+import { bindKeptBytesMax, portalsMax, readBindNames, readParse, statementsMax, type ParseParts, type Statement } from './statements.ts'
 import type { UnitRunner } from './unit-runner.ts'
 import { client, headerBytes, reservedPrefix } from './wire.ts'
 
@@ -43,6 +42,7 @@ export class FastPath {
       case client.parse:
         return this.#passesParse(bytes, at, next)
       case client.describe:
+        return this.#passesDescribe(bytes, at, next)
       case client.flush:
         line.touched = true
         return true
@@ -54,9 +54,13 @@ export class FastPath {
   }
 
   #recalls(key: string | null): boolean {
+    return this.#isRead(key, (known) => this.#govern.recall(this.#session, known))
+  }
+
+  #isRead(key: string | null, ask: (key: string) => boolean): boolean {
     if (key === null || this.#runner.careful || this.#runner.stale || this.#meaning.unsure) return false
     try {
-      return this.#govern.recall(this.#session, key)
+      return ask(key)
     } catch (error) {
       this.stop = error
       return false
@@ -78,23 +82,33 @@ export class FastPath {
     if (parts === null || parts.name.startsWith(reservedPrefix)) return false
     const line = this.#line
     if (line.statements.size >= statementsMax) return false
-    const first = (bytes[parts.sqlAt] ?? 0) | 0x20
-    const mayCopy = !(first >= 0x61 && first <= 0x7a) || first === 0x63
-    if (mayCopy && isCopyIn(bytes.toString('utf8', parts.sqlAt, parts.sqlEnd))) return false
+    const statement = this.makeStatement(parts, bytes, next, false)
+    // Parsing can run code (a domain's CHECK over a literal) and takes locks: only what is known to read is shown to the server at once.
+    if (!line.isSurelyFailed && !this.#isRead(statement.key, (key) => this.#govern.knows(this.#session, key))) return false
+    line.parsed(statement)
+    return true
+  }
+
+  makeStatement(parts: ParseParts, bytes: Buffer, next: number, withheld: boolean): Statement {
     const parsed = bytes.subarray(parts.sqlAt, next)
-    const statement: Statement = {
+    return {
       name: parts.name,
       // A name can live for long: its text must not keep a whole chunk alive.
       parsed: parts.name === '' ? parsed : Buffer.from(parsed),
       sqlBytes: parts.sqlEnd - parts.sqlAt,
-      batch: line.batch,
-      ordinal: line.parses,
+      batch: this.#line.batch,
+      ordinal: this.#line.parses,
+      withheld,
       key: this.#meaning.keys.write(bytes, parts.sqlAt, parts.sqlEnd),
       keyEpoch: this.#meaning.epoch,
     }
-    line.statements.parse(statement, line.flow.batchesDone)
-    line.parses += 1
-    line.touched = true
+  }
+
+  /** What the server holds in the place of a withheld statement has another description. */
+  #passesDescribe(bytes: Buffer, at: number, next: number): boolean {
+    const statement = bytes[at + headerBytes] === 0x53 ? bytes.toString('utf8', at + headerBytes + 1, next - 1) : null
+    if (statement !== null && this.#line.statements.get(statement)?.withheld === true) return false
+    this.#line.touched = true
     return true
   }
 
@@ -117,7 +131,7 @@ export class FastPath {
     if (names === null || names.portal.startsWith(reservedPrefix)) return false
     const line = this.#line
     const statement = line.statements.get(names.statement)
-    if (statement === undefined || !this.isSure(statement.batch) || line.statements.portalCount >= portalsMax) return false
+    if (statement === undefined || statement.withheld || !this.isSure(statement.batch) || line.statements.portalCount >= portalsMax) return false
     if (!this.#recalls(this.keyOf(statement))) return false
     const short = next - at <= bindKeptBytesMax
     const bind = !short ? null : names.portal === '' ? bytes.subarray(at, next) : Buffer.from(bytes.subarray(at, next))
@@ -140,6 +154,7 @@ export class FastPath {
     const name = bytes.toString('utf8', at + headerBytes + 1, next - 1)
     if (bytes[at + headerBytes] === 0x53) this.#line.statements.close(name)
     else this.#line.statements.closePortal(name)
+    this.#line.closes += 1
     this.#line.touched = true
     return true
   }

@@ -7,6 +7,7 @@ import {
   copyDataMessage,
   copyDoneMessage,
   copyFailMessage,
+  describeStatementMessage,
   executeMessage,
   flushMessage,
   headerBytes,
@@ -14,6 +15,7 @@ import {
   parseMessage,
   readErrorFields,
   readTagRows,
+  reparseMessage,
   server,
   syncMessage,
 } from './wire.ts'
@@ -59,6 +61,28 @@ export class GateChannel implements SqlChannel {
       await this.#line.enter()
       const answer = await this.#converse(sql, [])
       return answer.error === null ? { tag: answer.tag } : { error: answer.error }
+    })
+  }
+
+  /** What the server says of a statement given as Parse had it: its description as messages, or its error. */
+  describe(parsed: Buffer): Promise<{ readonly answer: Buffer } | { readonly error: Buffer }> {
+    return this.#inTurn(async () => {
+      await this.#line.enter()
+      const answer: Buffer[] = []
+      let error: Buffer | null = null
+      const done = new Promise<void>((resolve, reject) => {
+        this.#line.take((type, message) => {
+          if (type === server.error) error ??= Buffer.from(message)
+          else if (type === server.ready) this.#leave(resolve)
+          else if (type === client.terminate) this.#leave(() => reject(broken()))
+          else if (type === server.parameterDescription || type === server.rowDescription || type === server.noData)
+            answer.push(Buffer.from(message))
+        })
+      })
+      const name = this.#name
+      const words = [closeMessage('S', name), reparseMessage(name, parsed), describeStatementMessage(name), closeMessage('S', name)]
+      await Promise.all([done, this.#line.write(Buffer.concat([...words, syncMessage]), 1)])
+      return error === null ? { answer: Buffer.concat(answer) } : { error }
     })
   }
 

@@ -5,6 +5,7 @@ import { conclude, outcomeOf } from './record.ts'
 import { refusedBy, type Refused } from './refusal.ts'
 import { heldBytesMax, type Ran } from './server-flow.ts'
 import type { SessionParts } from './session-parts.ts'
+import { server } from './wire.ts'
 
 /** What happens between the end of a held statement and the client's answer: count, then commit or roll back. */
 export class HeldRun {
@@ -40,6 +41,8 @@ export class HeldRun {
     if (refused !== null) {
       await this.rollBack()
       await conclude(this.#parts, cleared, { result: 'failed', detail: `rolled back: ${refused.code}` })
+      // A Parse is not undone by the rollback: the client has to know that the statement is there.
+      for (const message of answer ?? []) if (message[0] === server.parseComplete) line.toClient(message)
       return refused
     }
     const ended = await this.#transaction.finish().catch(() => 'broken' as const)

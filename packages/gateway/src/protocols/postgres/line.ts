@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { SallyportError, type Clearance } from '@sallyport/core'
 import type { Conversable } from './gate-channel.ts'
 import { ServerFlow, type Taker } from './server-flow.ts'
-import { Statements } from './statements.ts'
+import { Statements, type Carried, type Statement } from './statements.ts'
 import type { Backend, Unit } from './upstreams.ts'
 import {
   errorResponse,
@@ -28,6 +28,8 @@ export class Line implements Conversable {
   touched = false
   parses = 0
   executes = 0
+  /** Closes of this batch, of the client's and of the gate's. */
+  closes = 0
   /** Messages of this batch that may pass and wait for the held one, to go in the same write. */
   deferred: Buffer | null = null
   /** Why it is over; after that nothing is written to either side. */
@@ -72,10 +74,27 @@ export class Line implements Conversable {
     if (bytes !== null) this.forward(bytes)
   }
 
-  send(clearance: Clearance, unit: Unit): void {
+  /** `carried` goes first, in the same write; what it parses is known from then on. */
+  send(clearance: Clearance, unit: Unit, carried: Carried | null): void {
     if (this.ended !== null) throw new SallyportError('killed', this.ended, 'Nothing was sent upstream.', 'Connect again.')
-    this.backend.send(clearance, unit, this.deferred)
+    const before = [this.deferred, carried?.bytes ?? null].filter((bytes) => bytes !== null)
+    this.backend.send(clearance, unit, before.length === 0 ? null : Buffer.concat(before))
     this.deferred = null
+    if (carried === null) return
+    const { statement, replaces } = carried
+    if (replaces) this.flow.swallow(this.batch, 'parse', this.parses)
+    if (replaces && statement.name !== '') {
+      this.flow.swallow(this.batch, 'close', this.closes)
+      this.closes += 1
+    }
+    this.parsed({ ...statement, batch: this.batch, ordinal: this.parses })
+  }
+
+  /** A Parse was written. */
+  parsed(statement: Statement): void {
+    this.statements.parse(statement, this.flow.batchesDone)
+    this.parses += 1
+    this.touched = true
   }
 
   /** A Sync or Query of the client was written, or will be answered by the gate. */
@@ -84,6 +103,7 @@ export class Line implements Conversable {
     this.touched = false
     this.parses = 0
     this.executes = 0
+    this.closes = 0
   }
 
   drained(): void {
@@ -192,5 +212,10 @@ export class Line implements Conversable {
 
   get isFailed(): boolean {
     return this.flow.status === failed
+  }
+
+  /** The transaction is failed, and nothing on its way could end it: the server looks at no statement but to say so, or to roll back. */
+  get isSurelyFailed(): boolean {
+    return this.isFailed && this.flow.outstanding === 0 && this.executes === 0
   }
 }

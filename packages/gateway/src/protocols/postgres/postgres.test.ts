@@ -53,7 +53,7 @@ test('node-postgres: simple, extended, named, cursor, errors', async () => {
     message: 'destroying waits for people',
     hint: 'Ask a person.',
   })
-  await expect(client.query('truncate t where $1', [1])).rejects.toMatchObject({ code: '42601' })
+  await expect(client.query('insert into t where $1', [1])).rejects.toMatchObject({ code: '42601' })
   await expect(client.query('select 1/0')).rejects.toMatchObject({ code: '22012' })
   expect(gate.fake.outcomes.map(({ outcome }) => outcome)).toEqual([
     { result: 'succeeded', rows: 2 },
@@ -62,6 +62,7 @@ test('node-postgres: simple, extended, named, cursor, errors', async () => {
     { result: 'succeeded', rows: 1 },
     { result: 'failed', detail: 'SQLSTATE 23505' },
     { result: 'succeeded', rows: 1 },
+    { result: 'failed', detail: 'SQLSTATE 42601' },
   ])
 })
 

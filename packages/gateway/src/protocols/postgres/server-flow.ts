@@ -48,6 +48,9 @@ export class ServerFlow {
   /** An error that names this token is the gate's own doing: not passed on. */
   swallowErrorNaming: string | null = null
   #parsesDone = 0
+  #closesDone = 0
+  /** Answers of the client's batches that are to messages of the gate's. */
+  #swallowed: { readonly batch: number; readonly kind: 'parse' | 'close'; readonly ordinal: number }[] = []
   #passing = 0
   #tail = new Tail()
   #watch: Watch | null = null
@@ -151,6 +154,11 @@ export class ServerFlow {
         break
       case server.parseComplete:
         this.#parsesDone += 1
+        if (this.#isSwallowed('parse', this.#parsesDone - 1)) return true
+        break
+      case server.closeComplete:
+        this.#closesDone += 1
+        if (this.#isSwallowed('close', this.#closesDone - 1)) return true
         break
       case server.error:
         if (this.#seeError(bytes, at, next)) return true
@@ -199,7 +207,19 @@ export class ServerFlow {
     this.batchesDone += 1
     this.errored = false
     this.#parsesDone = 0
+    this.#closesDone = 0
     this.completions = 0
+    if (this.#swallowed.length > 0) this.#swallowed = this.#swallowed.filter(({ batch }) => batch >= this.batchesDone)
+  }
+
+  /** The answer to that Parse or Close of that batch is not the client's. */
+  swallow(batch: number, kind: 'parse' | 'close', ordinal: number): void {
+    this.#swallowed.push({ batch, kind, ordinal })
+  }
+
+  #isSwallowed(kind: 'parse' | 'close', ordinal: number): boolean {
+    if (this.#swallowed.length === 0) return false
+    return this.#swallowed.some((one) => one.batch === this.batchesDone && one.kind === kind && one.ordinal === ordinal)
   }
 
   #seeCompletion(type: number, bytes: Buffer, at: number, next: number): void {

@@ -75,7 +75,7 @@ test('a refusal in a batch undoes what the batch did before it, and skips to Syn
     executeMessage(''),
     syncMessage,
   )
-  expect(await raw.answers()).toEqual(['1', '2', 'C INSERT 0 1', '1', 'E 42501', 'Z I'])
+  expect(await raw.answers()).toEqual(['1', '2', 'C INSERT 0 1', 'E 42501', 'Z I'])
   expect(await rows()).toBe(1)
   raw.close()
 })
@@ -99,6 +99,8 @@ test('nothing behind a held statement runs before it, or at all when it kills th
 })
 
 test('a second Parse of a taken name, refused by the server, does not change what the gate believes', async () => {
+  gate.fake.decide = (asked) =>
+    asked.text.startsWith('truncate') ? { refused: refusal({ code: 'approval_required' }) } : decideByFirstWord(asked)
   const raw = await gate.raw()
   raw.send(once('', 'select 1'))
   await raw.answers()
@@ -111,7 +113,7 @@ test('a second Parse of a taken name, refused by the server, does not change wha
     executeMessage(''),
     syncMessage,
   )
-  expect(await raw.answers(3)).toEqual(['1', 'Z I', 'E 42P05', 'Z I', 'E 42501', 'Z I'])
+  expect(await raw.answers(3)).toEqual(['1', 'Z I', 'E 42P05', 'Z I', 'E SP001', 'Z I'])
   raw.send(parseMessage('s', 'select 1'), bindMessage('', 's', []), executeMessage(''), syncMessage)
   expect(await raw.answers()).toEqual(['E 42P05', 'Z I'])
   expect(await rows()).toBe(1)
@@ -182,7 +184,7 @@ test('a statement bound in one batch and executed in the next is decided when it
   await raw.answers()
   raw.send(parseMessage('', 'insert into t values (5)'), bindMessage('', '', []), syncMessage, executeMessage(''), syncMessage)
   const answers = await raw.answers(2)
-  expect(answers).toEqual(['1', 'E 0A000', 'Z E', 'E 34000', 'Z E'])
+  expect(answers).toEqual(['E 0A000', 'Z E', 'E 34000', 'Z E'])
   raw.send(queryMessage('commit'))
   expect(await raw.answers()).toEqual(['C ROLLBACK', 'Z I'])
   expect(gate.fake.outcomes.map(({ outcome }) => outcome.result)).toEqual(['failed'])
@@ -255,7 +257,7 @@ test('function call, reserved names, malformed messages and hidden bytes are ref
   raw.send(parseMessage('sallyport_x', 'select 1'), syncMessage)
   expect(await raw.answers()).toEqual(['E 0A000', 'Z I'])
   raw.send(parseMessage('', 'select 1'), bindMessage('sallyport_x', '', []), syncMessage)
-  expect(await raw.answers()).toEqual(['1', 'E 0A000', 'Z I'])
+  expect(await raw.answers()).toEqual(['E 0A000', 'Z I'])
   raw.send(queryMessage('select 1\0; drop table t'))
   expect(await raw.answers()).toEqual(['E 08P01', 'Z I'])
   raw.send(frame(0x51, Buffer.from([0x73, 0xff, 0])))
@@ -282,7 +284,7 @@ test('a clearance for other bytes, or made before a kill, sends nothing', async 
   raw.send(queryMessage('insert into t values (1)'))
   expect(await raw.answers()).toEqual(['E XX000', 'Z I'])
   raw.send(once('', 'insert into t values (1)'))
-  expect(await raw.answers()).toEqual(['1', 'E XX000', 'Z I'])
+  expect(await raw.answers()).toEqual(['E XX000', 'Z I'])
   raw.close()
   expect(await rows()).toBe(1)
   expect(gate.fake.outcomes.map(({ outcome }) => outcome.result)).toEqual(['failed', 'failed'])
@@ -325,7 +327,7 @@ test('conversations of govern never reach the client, and clobber nothing of it'
     executeMessage(''),
     syncMessage,
   )
-  expect(await raw.answers()).toEqual(['1', '2', 'C UPDATE 1', '1', 'E 0A000', 'Z I'])
+  expect(await raw.answers()).toEqual(['1', '2', 'C UPDATE 1', 'E 0A000', 'Z I'])
   expect(await gate.server.query('select b from t')).toEqual([{ b: 'x' }])
   raw.close()
 })

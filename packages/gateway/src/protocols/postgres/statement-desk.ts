@@ -4,10 +4,20 @@ import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
 import { notSupported, refusedBy, reserved, unknownName, unreadable, type Refused } from './refusal.ts'
-import { portalsMax, readBindNames, readParse, statementsMax, type Portal } from './statements.ts'
+import { wantPrepared } from './preparation.ts'
+import {
+  portalsMax,
+  readBindNames,
+  readParse,
+  statementsMax,
+  type Carried,
+  type ParseParts,
+  type Portal,
+  type Statement,
+} from './statements.ts'
 import { readQueryText, wantBind, wantQuery } from './unit.ts'
 import type { UnitRunner } from './unit-runner.ts'
-import { client, headerBytes, reservedPrefix } from './wire.ts'
+import { client, closeMessage, headerBytes, parseMessage, reparseMessage, reservedPrefix } from './wire.ts'
 
 /** The client broke the protocol in a way after which its bytes can't be read any more. */
 class Violation extends RangeError {}
@@ -54,9 +64,11 @@ export class StatementDesk {
       case client.query:
         return this.#decideQuery(held, end, readOn)
       case client.parse:
-        return this.#refuse(this.#whyNotParse(held.bytes, end), held, end, readOn)
+        return this.#decideParse(held, end, readOn)
+      case client.describe:
+        return this.#decideDescribe(held, end, readOn)
       case client.bind:
-        return this.#decideBind(held, end, readOn)
+        return this.#decideBind(held, end, readOn, null)
       case client.execute:
         return this.#decideExecute(held, end, readOn)
       case client.functionCall:
@@ -94,9 +106,7 @@ export class StatementDesk {
     return this.#say(refused, held, simple, readOn)
   }
 
-  #whyNotParse(bytes: Buffer, end: number): Refused {
-    const parts = readParse(bytes, 0, end)
-    if (parts === null) return unreadable('The Parse message is malformed.')
+  #whyNotParse(parts: ParseParts): Refused | null {
     if (parts.name.startsWith(reservedPrefix)) return reserved(parts.name)
     if (this.#line.statements.size >= statementsMax) {
       return {
@@ -106,15 +116,64 @@ export class StatementDesk {
         next: 'Close statements that are no longer used.',
       }
     }
-    return notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
+    return null
   }
 
-  async #decideBind(held: Held, bindEnd: number, readOn: () => void): Promise<boolean> {
+  /**
+   * A Parse with its Bind behind it is decided with what is bound, and goes with it. One that stands alone is considered by its text: the server
+   * sees it now when it would run as it stands; else it gets an empty statement in its place, and the text goes with the first Bind that is cleared.
+   */
+  async #decideParse(held: Held, end: number, readOn: () => void): Promise<boolean> {
+    const line = this.#line
+    const parts = readParse(held.bytes, 0, end)
+    if (parts === null) return this.#refuse(unreadable('The Parse message is malformed.'), held, end, readOn)
+    const fault = this.#whyNotParse(parts)
+    if (fault !== null) return this.#refuse(fault, held, end, readOn)
+    // Nothing is answered before Sync or Flush, so whatever comes next may be waited for.
+    const next = await held.messageEnd(end, readOn)
+    const statement = this.#fast.makeStatement(parts, held.bytes, end, false)
+    if (held.bytes[end] === client.bind && readBindNames(held.bytes, end, next)?.statement === parts.name) {
+      const carried = { bytes: Buffer.from(held.bytes.subarray(0, end)), statement, replaces: false }
+      held.drop(end)
+      return this.#decideBind(held, next - end, readOn, carried)
+    }
+    const wanted = wantPrepared(statement, statement.key)
+    if (wanted === null) return this.#refuse(unreadable('The text is not UTF-8.'), held, end, readOn)
+    const said = await this.#runner.consider(wanted)
+    if (!('outcome' in said) || said.outcome === 'refused') return this.#refuse(said, held, end, readOn)
+    line.flushDeferred()
+    const withheld = said.may === 'not_yet'
+    line.forward(withheld ? parseMessage(parts.name, '') : held.bytes.subarray(0, end))
+    line.parsed({ ...statement, withheld, batch: line.batch, ordinal: line.parses })
+    held.drop(end)
+    return true
+  }
+
+  /** Of a statement that is withheld: the gate asks the server in the client's place, where that can run nothing. */
+  async #decideDescribe(held: Held, end: number, readOn: () => void): Promise<boolean> {
+    const line = this.#line
+    const name = held.bytes.toString('utf8', headerBytes + 1, end - 1)
+    const statement = line.statements.get(name)
+    if (statement === undefined) return this.#refuse(unknownName('prepared statement', name, '26000'), held, end, readOn)
+    if (!this.#fast.isSure(statement.batch)) {
+      line.flushDeferred()
+      await line.flow.quiet()
+      return true
+    }
+    const described = await this.#runner.preparation.describe(statement)
+    if (!Buffer.isBuffer(described)) return this.#refuse(described, held, end, readOn)
+    line.flow.inject(described)
+    line.touched = true
+    held.drop(end)
+    return true
+  }
+
+  async #decideBind(held: Held, bindEnd: number, readOn: () => void, carried: Carried | null): Promise<boolean> {
     const line = this.#line
     const names = readBindNames(held.bytes, 0, bindEnd)
     if (names === null) return this.#refuse(unreadable('The Bind message is malformed.'), held, bindEnd, readOn)
     if (names.portal.startsWith(reservedPrefix)) return this.#refuse(reserved(names.portal), held, bindEnd, readOn)
-    const before = line.statements.get(names.statement)
+    const before = carried?.statement ?? line.statements.get(names.statement)
     if (before !== undefined && !this.#fast.isSure(before.batch)) {
       // Its Parse is not answered yet: when it is, the walk decides anew.
       line.flushDeferred()
@@ -140,7 +199,16 @@ export class StatementDesk {
     }
     const end = await this.#unitEnd(held, bindEnd, names.portal, readOn)
     const key = this.#fast.keyOf(before)
-    const wanted = wantBind(held.bytes.subarray(0, end), bindEnd, names.valuesAt, names.portal, before, key, before.keyEpoch)
+    const wanted = wantBind(
+      held.bytes.subarray(0, end),
+      bindEnd,
+      names.valuesAt,
+      names.portal,
+      before,
+      key,
+      before.keyEpoch,
+      carried ?? carry(before),
+    )
     if (wanted === null)
       return this.#refuse(unreadable('The Bind message is malformed or the text is not UTF-8.'), held, end, readOn)
     const refused = await this.#runner.run(wanted, held, end)
@@ -199,7 +267,7 @@ export class StatementDesk {
       return notSupported('What was decided about this portal is no longer valid.', 'Bind it again.')
     const { bind, statement } = portal
     const key = this.#fast.keyOf(statement)
-    const wanted = wantBind(bind, bind.length, names.valuesAt, names.portal, statement, key, statement.keyEpoch)
+    const wanted = wantBind(bind, bind.length, names.valuesAt, names.portal, statement, key, statement.keyEpoch, null)
     if (wanted === null) return unreadable('The portal can no longer be read.')
     return this.#runner.askAgain(wanted)
   }
@@ -224,4 +292,13 @@ export class StatementDesk {
     this.#line.ready()
     return true
   }
+}
+
+/** What goes with the first cleared Bind of a withheld statement: its text, in the place of the empty one. */
+function carry(statement: Statement): Carried | null {
+  if (!statement.withheld) return null
+  const { name, parsed } = statement
+  const parse = reparseMessage(name, parsed)
+  const bytes = name === '' ? parse : Buffer.concat([closeMessage('S', name), parse])
+  return { bytes, statement: { ...statement, withheld: false }, replaces: true }
 }

@@ -9,6 +9,8 @@ export interface Statement {
   /** Batch (counted by ReadyForQuery) in which Parse was sent, and how many Parses that batch had before. */
   readonly batch: number
   readonly ordinal: number
+  /** The server holds an empty statement by this name: the text itself goes with the first Bind of it that is cleared. */
+  readonly withheld: boolean
   key: string | null
   /** The epoch of settings that `key` was made for. */
   keyEpoch: number
@@ -103,6 +105,15 @@ export class Statements {
   retain(names: ReadonlySet<string>): void {
     for (const name of this.#statements.keys()) if (!names.has(name)) this.#statements.delete(name)
   }
+}
+
+/** What must go to the server together with a cleared Bind, and not before: the Parse of its statement. */
+export interface Carried {
+  readonly bytes: Buffer
+  /** As it will be known once this is sent. */
+  readonly statement: Statement
+  /** The client has had the answer to its Parse already: these answers are the gate's. */
+  readonly replaces: boolean
 }
 
 export interface ParseParts {

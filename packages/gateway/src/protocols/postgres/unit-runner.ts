@@ -1,4 +1,4 @@
-import { SallyportError, type Asked, type Attendance, type Cleared, type Refusal, type Upstream } from '@sallyport/core'
+import { SallyportError, type Asked, type Attendance, type Cleared, type Considered, type Refusal, type Upstream } from '@sallyport/core'
 import { canChangeMeaning, mayEndTransaction } from './fold.ts'
 import { GateChannel } from './gate-channel.ts'
 import type { Held } from './held.ts'
@@ -7,11 +7,12 @@ import { HeldTransaction, mayRunHeld } from './held-transaction.ts'
 import type { Line } from './line.ts'
 import { namesCatalog, type Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
+import { Preparation } from './preparation.ts'
 import { notSupported, pendingState, refusalFields, refusedBy, type Refused } from './refusal.ts'
 import type { Ran } from './server-flow.ts'
 import { bindKeptBytesMax } from './statements.ts'
 import { digestUnit } from './payload-digest.ts'
-import { hasExecute, isCopyIn, type Wanted } from './unit.ts'
+import { countCloses, hasExecute, isCopyIn, type Wanted } from './unit.ts'
 import type { SessionParts } from './session-parts.ts'
 import { client, flushMessage } from './wire.ts'
 
@@ -24,6 +25,7 @@ export class UnitRunner {
   stale = false
   /** A statement is with the upstream, or waits for people: what a CancelRequest would stop. */
   state: 'none' | 'asking' | 'running' = 'none'
+  readonly preparation: Preparation
   #parts: SessionParts
   #line: Line
   #meaning: Meaning
@@ -45,6 +47,7 @@ export class UnitRunner {
     this.#meaning = meaning
     this.#channel = new GateChannel(line)
     this.#transaction = new HeldTransaction(line, this.#channel)
+    this.preparation = new Preparation(parts, line, this.#channel, this.#transaction)
     const backend = line.backend
     this.upstream = {
       name: parts.open.session.upstream,
@@ -84,6 +87,15 @@ export class UnitRunner {
       await this.#heldRun.rollBack()
       await this.#line.backend.protect.end(this.#succeeded && this.#line.ended === null).catch(() => undefined)
     }
+  }
+
+  /** Of a statement that is prepared apart from being bound. */
+  async consider(wanted: Wanted): Promise<Considered | Refusal | Refused> {
+    if (this.stale || this.#meaning.unsure) {
+      if (this.#line.executes > 0 || this.#line.isFailed) return { outcome: 'considered', may: 'not_yet' }
+      await this.refreshMeaning()
+    }
+    return this.preparation.consider(wanted, (prepared, bytesSha256) => this.#asked(prepared, bytesSha256))
   }
 
   /** A portal bound as a read goes on: null when it still is one. */
@@ -231,7 +243,7 @@ export class UnitRunner {
   }
 
   #sendRead(cleared: Cleared, wanted: Wanted, held: Held, end: number): void {
-    this.#line.send(cleared.clearance, wanted.unit)
+    this.#line.send(cleared.clearance, wanted.unit, wanted.carried)
     held.drop(end)
     this.dropped = true
     this.#sent(wanted, 'read', wanted.portal === null)
@@ -268,7 +280,7 @@ export class UnitRunner {
     if (isHeld) line.flow.holdBack()
     try {
       this.state = 'running'
-      line.send(cleared.clearance, { ...wanted.unit, bytes: tail.bytes })
+      line.send(cleared.clearance, { ...wanted.unit, bytes: tail.bytes }, wanted.carried)
     } catch (error) {
       line.flow.unwatch()
       line.flow.release()
@@ -277,6 +289,7 @@ export class UnitRunner {
     }
     held.drop(tail.end)
     this.dropped = true
+    line.closes += countCloses(tail.bytes)
     this.#tookSync = tail.ready && wanted.portal !== null
     if (isHeld) this.#sentHeld(wanted)
     else this.#sent(wanted, 'cleared', tail.ready)

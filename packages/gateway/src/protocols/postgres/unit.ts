@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Json } from '@sallyport/core'
 import { readPortalOfExecute } from './payload-digest.ts'
-import { bindValueText, readBindValues, readParameterTypes, type BindValue, type Statement } from './statements.ts'
+import { bindValueText, readBindValues, readParameterTypes, type BindValue, type Carried, type Statement } from './statements.ts'
 import type { Unit } from './upstreams.ts'
 import { client, headerBytes } from './wire.ts'
 
@@ -17,6 +17,8 @@ export interface Wanted {
   /** Portal that Bind makes; null for Query. */
   readonly portal: string | null
   readonly statement: Statement | null
+  /** What goes before it, once it is cleared. */
+  readonly carried: Carried | null
 }
 
 /** The text of a Query, or null when it holds a zero byte inside or is not UTF-8: the server would read another. */
@@ -37,6 +39,7 @@ export function wantQuery(message: Buffer, text: string, key: string | null, key
     decoded: { sql: text },
     portal: null,
     statement: null,
+    carried: null,
   }
 }
 
@@ -49,6 +52,7 @@ export function wantBind(
   statement: Statement,
   key: string | null,
   keyEpoch: number,
+  carried: Carried | null,
 ): Wanted | null {
   const sql = statement.parsed.subarray(0, statement.sqlBytes)
   const values = readBindValues(bytes.subarray(0, bindEnd), valuesAt, readParameterTypes(statement.parsed, statement.sqlBytes))
@@ -65,6 +69,7 @@ export function wantBind(
     decoded,
     portal,
     statement,
+    carried,
   }
 }
 
@@ -87,4 +92,11 @@ export function hasExecute({ unit, portal }: Wanted): boolean {
     at = end
   }
   return false
+}
+
+/** Closes among the messages of `bytes`. */
+export function countCloses(bytes: Buffer): number {
+  let closes = 0
+  for (let at = 0; at + headerBytes <= bytes.length; at += 1 + bytes.readInt32BE(at + 1)) if (bytes[at] === client.close) closes += 1
+  return closes
 }

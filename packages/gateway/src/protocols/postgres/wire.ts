@@ -32,6 +32,9 @@ export const server = {
   emptyQuery: 0x49,
   portalSuspended: 0x73,
   parseComplete: 0x31,
+  closeComplete: 0x33,
+  parameterDescription: 0x74,
+  noData: 0x6e,
   copyIn: 0x47,
   copyOut: 0x48,
   copyBoth: 0x57,
@@ -113,6 +116,10 @@ export const negotiateVersion = (unknownOptions: readonly string[]): Buffer =>
 export const queryMessage = (sql: string): Buffer => frame(client.query, zeroTerminated(sql))
 export const parseMessage = (name: string, sql: string): Buffer =>
   frame(client.parse, zeroTerminated(name), zeroTerminated(sql), int16(0))
+/** A Parse of a statement whose SQL and parameter types are given as they were sent. */
+export const reparseMessage = (name: string, parsed: Buffer): Buffer => frame(client.parse, zeroTerminated(name), parsed)
+export const describeStatementMessage = (name: string): Buffer =>
+  frame(client.describe, Buffer.from('S'), zeroTerminated(name))
 export const executeMessage = (portal: string): Buffer => frame(client.execute, zeroTerminated(portal), int32(0))
 export const closeMessage = (kind: 'S' | 'P', name: string): Buffer =>
   frame(client.close, Buffer.from(kind), zeroTerminated(name))

@@ -1,0 +1,98 @@
+import { hash } from 'node:crypto'
+import { isUtf8 } from 'node:buffer'
+import { SallyportError, type Asked, type Considered, type Refusal } from '@sallyport/core'
+import type { GateChannel } from './gate-channel.ts'
+import type { HeldTransaction } from './held-transaction.ts'
+import type { Line } from './line.ts'
+import { notSupported, refusedBy, unreadable, type Refused } from './refusal.ts'
+import type { SessionParts } from './session-parts.ts'
+import type { Statement } from './statements.ts'
+import type { Wanted } from './unit.ts'
+import { readErrorFields } from './wire.ts'
+
+/** A statement as it is asked about before anything is bound to it; null when its text is not UTF-8. */
+export function wantPrepared(statement: Statement, key: string | null): Wanted | null {
+  const sql = statement.parsed.subarray(0, statement.sqlBytes)
+  if (!isUtf8(sql)) return null
+  const text = sql.toString('utf8')
+  return {
+    unit: { bytes: statement.parsed, parsed: statement.parsed },
+    text,
+    key,
+    keyEpoch: statement.keyEpoch,
+    bindValues: [],
+    decoded: { sql: text },
+    portal: '',
+    statement,
+    carried: null,
+  }
+}
+
+/** What can be known of a statement that people have yet to decide about. */
+export class Preparation {
+  #parts: SessionParts
+  #line: Line
+  #channel: GateChannel
+  #transaction: HeldTransaction
+
+  constructor(parts: SessionParts, line: Line, channel: GateChannel, transaction: HeldTransaction) {
+    this.#parts = parts
+    this.#line = line
+    this.#channel = channel
+    this.#transaction = transaction
+  }
+
+  /** Whether its text may be shown to the server without being run. */
+  async consider(wanted: Wanted, ask: (wanted: Wanted, bytesSha256: string) => Asked): Promise<Considered | Refusal | Refused> {
+    const line = this.#line
+    const asked = ask(wanted, hash('sha256', wanted.unit.bytes, 'hex'))
+    const said = await this.#parts.gate.govern.consider(asked)
+    // What was looked up on the gate's own connection must not stay open as a transaction.
+    await line.backend.protect.end(false).catch(() => undefined)
+    if (line.ended !== null)
+      return { code: 'killed', message: line.ended, notDone: 'The statement was not prepared.', next: 'Connect again.' }
+    // In the middle of a batch nothing can be looked up: it stays undecided until it is bound.
+    if (said.outcome === 'refused' && said.code === 'not_supported') return { outcome: 'considered', may: 'not_yet' }
+    return said
+  }
+
+  /**
+   * ParameterDescription and RowDescription, or NoData, of a statement that is withheld. The server has to analyse it for that, and analysis runs
+   * the input functions of types over the string literals in the text: of a composite or an array over a domain that is the domain's CHECK, so any
+   * function. It folds and plans nothing, whatever a function's volatility: that comes with Bind. Without a string literal in the text there
+   * is nothing that analysis could run. The locks it takes go with the transaction it is in, which is rolled back.
+   */
+  async describe({ parsed, sqlBytes }: Statement): Promise<Buffer | Refused> {
+    const sql = parsed.subarray(0, sqlBytes).toString('utf8')
+    if (hasStringLiteral(sql))
+      return notSupported(
+        'Describing this statement could run something that is not decided yet.',
+        'Send its values as parameters, not as literals; or bind and execute it, and describe the portal.',
+      )
+    try {
+      await this.#transaction.hold('')
+      const described = await this.#channel.describe(parsed).finally(() => this.#transaction.rollBack())
+      return 'error' in described ? serverRefusal(described.error) : described.answer
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error
+      return refusedBy(error)
+    }
+  }
+}
+
+/** A quote, or a dollar that begins no parameter: `$1` is one, `$$` and `$tag$` begin a literal. In a comment or a name it counts too. */
+export function hasStringLiteral(sql: string): boolean {
+  return /'|\$(?!\d)/.test(sql)
+}
+
+/** The server's own error, told as the server's. */
+function serverRefusal(error: Buffer): Refused {
+  const fields = readErrorFields(error)
+  return {
+    code: 'upstream_failed',
+    sqlState: fields.get('C') ?? 'XX000',
+    message: fields.get('M') ?? 'The statement can not be described.',
+    notDone: fields.get('D') ?? 'It was not described.',
+    next: fields.get('H') ?? 'Mend the statement and prepare it again.',
+  }
+}
