@@ -159,7 +159,7 @@ export function canChangeMeaning(text: string, kind: string): boolean {
   if (kind === 'read') return false
   if (kind !== 'write' && kind !== 'destroy') return true
   return (
-    !/^\s*(insert|update|delete|merge|begin|start|commit|end|rollback|abort|savepoint|release)\b/i.test(text) ||
+    !/^\s*(insert|update|delete|merge|copy|begin|start|commit|end|rollback|abort|savepoint|release)\b/i.test(text) ||
     containsSetConfig(text)
   )
 }

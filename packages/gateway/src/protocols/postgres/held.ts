@@ -34,15 +34,43 @@ export class Held {
   add(chunk: Buffer): void {
     this.#more.push(chunk)
     this.#moreBytes += chunk.length
-    this.#rouse()
+    this.rouse()
   }
 
   end(): void {
     this.#gone = true
-    this.#rouse()
+    this.rouse()
   }
 
-  #rouse(): void {
+  /** Everything that has come, joined. */
+  present(): Buffer {
+    if (this.#moreBytes > 0) {
+      this.bytes = Buffer.concat([this.bytes, ...this.#more])
+      this.#more = []
+      this.#moreBytes = 0
+    }
+    return this.bytes
+  }
+
+  /** At most so many bytes off the head, as they have come. */
+  take(bytesMax: number): Buffer {
+    const taken = this.present().subarray(0, bytesMax)
+    this.bytes = this.bytes.subarray(taken.length)
+    return taken
+  }
+
+  /** Resolves when more has come, or whoever waits is roused. `onWait` is told that the client must be read on. */
+  async more(onWait: () => void): Promise<void> {
+    if (this.#gone) throw new ClientGone()
+    if (this.#moreBytes > 0) return
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      onWait()
+    })
+    if (this.#gone) throw new ClientGone()
+  }
+
+  rouse(): void {
     const wake = this.#wake
     this.#wake = null
     wake?.()

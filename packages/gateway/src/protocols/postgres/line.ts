@@ -17,6 +17,12 @@ import {
   type ErrorFields,
 } from './wire.ts'
 
+export interface Counters {
+  readonly parses: number
+  readonly executes: number
+  readonly closes: number
+}
+
 /** Client and backend joined: what has been written since the last Sync, what is owed, and how the gate gets a word in. */
 export class Line implements Conversable {
   readonly flow: ServerFlow
@@ -106,6 +112,26 @@ export class Line implements Conversable {
     this.closes = 0
   }
 
+  /** What has been counted of the batch being written. */
+  get counters(): Counters {
+    const { parses, executes, closes } = this
+    return { parses, executes, closes }
+  }
+
+  /** The Sync that ended the last batch was none: it goes on. */
+  reopenBatch({ parses, executes, closes }: Counters): void {
+    this.batch -= 1
+    this.touched = true
+    this.parses = parses
+    this.executes = executes
+    this.closes = closes
+  }
+
+  /** Resolves when the upstream takes more. */
+  room(): Promise<void> {
+    return new Promise((resolve) => this.#drains.push(resolve))
+  }
+
   drained(): void {
     const waiting = this.#drains
     this.#drains = []
@@ -170,7 +196,7 @@ export class Line implements Conversable {
     this.#assertOpen()
     this.flow.outstanding += readies
     if (this.backend.converse(bytes)) return
-    await new Promise<void>((resolve) => this.#drains.push(resolve))
+    await this.room()
   }
 
   take(taker: Taker | null): void {
@@ -212,6 +238,11 @@ export class Line implements Conversable {
 
   get isFailed(): boolean {
     return this.flow.status === failed
+  }
+
+  /** The batch being written has failed already: the server runs nothing more of it. */
+  get isSkipping(): boolean {
+    return this.flow.errored && this.flow.batchesDone === this.batch
   }
 
   /** The transaction is failed, and nothing on its way could end it: the server looks at no statement but to say so, or to roll back. */

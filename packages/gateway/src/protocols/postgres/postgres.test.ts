@@ -105,7 +105,7 @@ test('settings are read again after SET, and nothing remembered before holds', a
   expect(gate.fake.asked.at(-1)?.payload.settings).toMatchObject({ search_path: 's2, public' })
 })
 
-test('psql: notices, several statements, COPY TO STDOUT, COPY FROM STDIN refused, \\d', async () => {
+test('psql: notices, several statements, COPY TO STDOUT, \\d', async () => {
   await gate.server.query("insert into t values (1,'x')")
   const { stdout, stderr } = await run(
     'psql',
@@ -126,19 +126,6 @@ test('psql: notices, several statements, COPY TO STDOUT, COPY FROM STDIN refused
   expect(stdout).toContain('1\n2\n1\tx\n')
   expect(stdout).toContain('a|integer')
   expect(stderr).toContain('NOTICE:  hello')
-  await expect(run('psql', ['-X', '-c', 'copy t from stdin'], { env: gate.environment })).rejects.toMatchObject({
-    stderr: expect.stringContaining('COPY FROM STDIN is not carried'),
-  })
-})
-
-test('COPY FROM STDIN that no word check sees is stopped when the server asks for data', async () => {
-  gate.fake.decide = () => ({ kind: 'write' })
-  const raw = await gate.raw()
-  raw.send(queryMessage('copy t from/**/stdin'))
-  expect(await raw.answers()).toEqual(['E 0A000', 'Z I'])
-  raw.send(queryMessage('-- x\rcopy t from stdin'))
-  expect(await raw.answers()).toEqual(['E 57014', 'Z I'])
-  raw.close()
 })
 
 test('pgbench in all three modes', async () => {

@@ -12,6 +12,14 @@ export type Refused = Pick<Refusal, 'code' | 'message' | 'notDone' | 'next'> & {
 /** SQLSTATE of a statement that waits for people. Class SP is Sallyport's own. */
 export const pendingState = 'SP001'
 
+/** For the record: the client has been told of the error before it. */
+export const skipped: Refused = {
+  code: 'upstream_failed',
+  message: 'A message before it in the same batch failed.',
+  notDone: 'It was not run.',
+  next: 'Mend the earlier error and send Sync.',
+}
+
 /** The SQLSTATE a client sees for each code. */
 export function sqlStateOf(code: ErrorCode): string {
   switch (code) {

@@ -21,7 +21,7 @@ export type Ran =
 interface Watch {
   /** Executes sent earlier in the same batch whose completions come first. */
   skip: number
-  readonly until: 'ready' | 'completion'
+  until: 'ready' | 'completion'
   ran: Ran | null
   readonly resolve: (ran: Ran) => void
 }
@@ -47,6 +47,8 @@ export class ServerFlow {
   swallowReady = false
   /** An error that names this token is the gate's own doing: not passed on. */
   swallowErrorNaming: string | null = null
+  /** Called once when the server asks for the data of a copy that was cleared. Null: nothing is copied in now. */
+  copyAwaited: (() => void) | null = null
   #parsesDone = 0
   #closesDone = 0
   /** Answers of the client's batches that are to messages of the gate's. */
@@ -164,13 +166,33 @@ export class ServerFlow {
         if (this.#seeError(bytes, at, next)) return true
         break
       case server.copyIn:
+        if (this.copyAwaited !== null) return this.#beginCopy(this.copyAwaited)
+        this.#end.toServer(copyFailMessage('Sallyport was not asked about a COPY FROM STDIN'))
+        return true
       case server.copyBoth:
-        this.#end.toServer(copyFailMessage('Sallyport does not carry COPY FROM STDIN yet'))
+        this.#end.toServer(copyFailMessage('Sallyport carries no replication'))
         return true
       default:
         break
     }
     return this.#hold(bytes, at, next)
+  }
+
+  /** The client must know before it can send: what was held back comes out, and no answer was in it that depends on the rows. */
+  #beginCopy(begin: () => void): boolean {
+    this.copyAwaited = null
+    const held = this.#held ?? []
+    if (this.#held !== null) this.holdBack()
+    for (const message of held) this.#end.toClient(message)
+    begin()
+    return false
+  }
+
+  /** The Sync sent last is not answered: the server read it while copying. */
+  reopen(): void {
+    this.outstanding -= 1
+    this.swallowReady = false
+    if (this.#watch !== null) this.#watch.until = 'completion'
   }
 
   #seeParameter(bytes: Buffer, at: number, next: number): boolean {

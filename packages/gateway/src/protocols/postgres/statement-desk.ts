@@ -3,7 +3,7 @@ import type { Held } from './held.ts'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
-import { notSupported, refusedBy, reserved, unknownName, unreadable, type Refused } from './refusal.ts'
+import { notSupported, refusedBy, reserved, skipped, unknownName, unreadable, type Refused } from './refusal.ts'
 import { wantPrepared } from './preparation.ts'
 import {
   portalsMax,
@@ -55,6 +55,11 @@ export class StatementDesk {
       const stopped = refusedBy(this.#fast.stop)
       this.#fast.stop = null
       return this.#refuse(stopped, held, end, readOn)
+    }
+    // Whatever else it is, the server would skip it: nobody is asked about it.
+    if (this.#line.isSkipping && type !== client.terminate) {
+      if (type === client.query || type === client.functionCall) throw new Violation('a Query before Sync')
+      return this.#refuse(skipped, held, end, readOn)
     }
     switch (type) {
       case client.terminate:

@@ -1,4 +1,5 @@
 import { SallyportError, type Asked, type Attendance, type Cleared, type Considered, type Refusal, type Upstream } from '@sallyport/core'
+import { CopyIn } from './copy-in.ts'
 import { canChangeMeaning, mayEndTransaction } from './fold.ts'
 import { GateChannel } from './gate-channel.ts'
 import type { Held } from './held.ts'
@@ -8,11 +9,11 @@ import type { Line } from './line.ts'
 import { namesCatalog, type Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { Preparation } from './preparation.ts'
-import { notSupported, pendingState, refusalFields, refusedBy, type Refused } from './refusal.ts'
+import { notSupported, pendingState, refusalFields, refusedBy, skipped, type Refused } from './refusal.ts'
 import type { Ran } from './server-flow.ts'
 import { bindKeptBytesMax } from './statements.ts'
 import { digestUnit } from './payload-digest.ts'
-import { countCloses, hasExecute, isCopyIn, type Wanted } from './unit.ts'
+import { countCloses, hasExecute, type Wanted } from './unit.ts'
 import type { SessionParts } from './session-parts.ts'
 import { client, flushMessage } from './wire.ts'
 
@@ -32,6 +33,7 @@ export class UnitRunner {
   #channel: GateChannel
   #transaction: HeldTransaction
   #heldRun: HeldRun
+  #copies: CopyIn
   #waiting = new AbortController()
   #held: Held | null = null
   #wanted: Wanted | null = null
@@ -47,6 +49,7 @@ export class UnitRunner {
     this.#meaning = meaning
     this.#channel = new GateChannel(line)
     this.#transaction = new HeldTransaction(line, this.#channel)
+    this.#copies = new CopyIn(parts, line)
     this.preparation = new Preparation(parts, line, this.#channel, this.#transaction)
     const backend = line.backend
     this.upstream = {
@@ -113,7 +116,6 @@ export class UnitRunner {
   }
 
   async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
-    if (isCopyIn(wanted.text)) return notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
     const mayAsk = !this.#line.isFailed && this.#line.executes === 0
     if (this.stale && !this.#line.isFailed && !mayAsk)
       return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')
@@ -274,7 +276,12 @@ export class UnitRunner {
     changing: boolean,
   ): Promise<Refused | null> {
     const line = this.#line
+    const { batch } = line
     await line.flow.quiet()
+    if (line.isSkipping) {
+      if (cleared.kind !== 'read') await conclude(this.#parts, cleared, { result: 'failed', detail: `not sent: ${skipped.message}` })
+      return skipped
+    }
     const tail = wanted.portal === null ? { bytes: wanted.unit.bytes, end, ready: true } : this.#withSync(wanted, held, end)
     const ran = line.flow.watch(Math.max(0, line.executes - line.flow.completions), tail.ready ? 'ready' : 'completion')
     if (isHeld) line.flow.holdBack()
@@ -291,9 +298,13 @@ export class UnitRunner {
     this.dropped = true
     line.closes += countCloses(tail.bytes)
     this.#tookSync = tail.ready && wanted.portal !== null
+    const counters = { ...line.counters, executes: line.executes + 1 }
     if (isHeld) this.#sentHeld(wanted)
     else this.#sent(wanted, 'cleared', tail.ready)
-    const came = await ran
+    const protocol = wanted.portal === null ? 'simple' : 'extended'
+    const follow = { protocol, synced: tail.ready, isHeld, counters } as const
+    const came = await (cleared.kind === 'read' ? ran : this.#copies.follow(ran, held, follow))
+    if (line.batch === batch && !isHeld) this.#tookSync = false
     this.state = 'none'
     const portal = wanted.portal === null ? undefined : line.statements.portal(wanted.portal)
     if (came.result === 'completed' && portal?.kind === 'cleared') portal.suspended = came.suspended

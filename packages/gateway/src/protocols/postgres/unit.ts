@@ -77,11 +77,6 @@ function bindValueJson({ type, format, value }: BindValue): Json {
   return { type, format, value: value === null ? null : value.toString('base64') }
 }
 
-/** COPY … FROM STDIN, which this half does not carry. What slips past is stopped when the server asks for the data. */
-export function isCopyIn(text: string): boolean {
-  return /(?:^|;)(?:\s|--[^\n]*\n|\/\*.*?\*\/)*copy\b[\s\S]*?\bfrom\b[\s\S]*?\bstdin\b/i.test(text)
-}
-
 /** Whether the unit runs anything: a Bind may come alone. */
 export function hasExecute({ unit, portal }: Wanted): boolean {
   if (portal === null) return true

@@ -128,6 +128,13 @@ export const flushMessage = Buffer.from([client.flush, 0, 0, 0, 4])
 export const terminateMessage = Buffer.from([client.terminate, 0, 0, 0, 4])
 export const copyDoneMessage = Buffer.from([client.copyDone, 0, 0, 0, 4])
 export const copyFailMessage = (why: string): Buffer => frame(client.copyFail, zeroTerminated(why))
+/** Of a CopyData with so many bytes of data. */
+export function copyDataHeader(bytes: number): Buffer {
+  const head = Buffer.allocUnsafe(headerBytes)
+  head[0] = client.copyData
+  head.writeInt32BE(bytes + 4, 1)
+  return head
+}
 export const copyDataMessage = (bytes: Uint8Array): Buffer =>
   frame(client.copyData, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
 
