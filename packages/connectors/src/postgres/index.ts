@@ -9,6 +9,7 @@ export const postgres: Connector = {
   resolve: async (operations, upstream) => (await import('./reach-resolve.ts')).resolveReached(operations, upstream),
   snapshot: async (operations, upstream, seal) => (await import('./snapshot.ts')).snapshot(operations, upstream, seal),
   count: async (upstream) => (await import('./count.ts')).count(upstream),
+  confirm: async (operations, upstream) => (await import('./confirm.ts')).confirm(operations, upstream),
   restore: async (snapshot, upstream, report) => (await import('./restore.ts')).restore(snapshot, upstream, report),
 }
 
@@ -19,6 +20,7 @@ export async function warm(): Promise<void> {
     import('./reach-resolve.ts'),
     import('./snapshot.ts'),
     import('./count.ts'),
+    import('./confirm.ts'),
     import('./restore.ts'),
   ])
 }
