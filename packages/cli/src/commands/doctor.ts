@@ -3,7 +3,8 @@ import { Command } from 'commander'
 import { z } from 'zod'
 import { credentialFiles } from '../configuration-file.ts'
 import { connectControl } from '../control-client.ts'
-import { bad, examineConfiguration, examineModes, good, note, type Finding } from '../examination.ts'
+import { examineConfiguration, examineModes } from '../examination.ts'
+import { bad, good, note, type Finding } from '../finding.ts'
 import { exitCodes, toFailure } from '../failure.ts'
 import { judgeIsolation, levelWorth, readIsolationFacts, stateSecrets, type Isolation } from '../isolation.ts'
 import { isAlive, isClosedToUs, readRun, stateOption } from '../state-directory.ts'
@@ -68,7 +69,10 @@ async function examineGate(stateDirectory: string): Promise<Finding> {
   try {
     const control = await connectControl(stateDirectory)
     await control.get('/api/v1/status', z.unknown())
-    return good('gate', `The gate answers at ${control.run.controlUrl}; agents connect to ${control.run.postgresAddress}.`)
+    return good(
+      'gate',
+      `The gate answers at ${control.run.controlUrl}; agents connect to ${control.run.postgresAddress}${control.run.httpAddress === undefined ? '' : ` and ${control.run.httpAddress}`}.`,
+    )
   } catch (error) {
     const failure = toFailure(error)
     return bad('gate', failure.message, failure.next)
