@@ -70,10 +70,22 @@ const deploy: [string, Judge][] = [
     `cronSchedule drainingSeconds healthcheckPath healthcheckTimeout ipv6EgressEnabled overlapSeconds region requiredMountPath restartPolicyMaxRetries restartPolicyType runtime sleepApplication useLegacyStacker`,
   ),
 ]
+const planSettings = 'aptPkgs cacheDirectories dependsOn name nixLibs nixOverlays nixPkgs nixpkgsArchive onlyIncludeFiles paths'
+/** A plan of Nixpacks says what is run to build and to start: commands by other names. */
+const plan = object(
+  new Map<string, Judge>([
+    ['phases', map(object(new Map<string, Judge>([['cmds', judgeCommand], ...settings(planSettings)]), changed), changed)],
+    ['start', object(new Map<string, Judge>([['cmd', judgeCommand], ...settings('onlyIncludeFiles runImage user')]), changed)],
+    ['variables', (value) => judgeVariables(value)],
+    ...settings('buildImage providers'),
+  ]),
+  changed,
+)
 const build: [string, Judge][] = [
   ['buildCommand', judgeCommand],
+  ['nixpacksPlan', plan],
   ...settings(
-    'buildEnvironment builder dockerfilePath nixpacksConfigPath nixpacksPlan nixpacksVersion railpackVersion rootDirectory watchPatterns',
+    'buildEnvironment builder dockerfilePath nixpacksConfigPath nixpacksVersion railpackVersion rootDirectory watchPatterns',
   ),
 ]
 const domains = map(setting, removes('takes a domain away'))
