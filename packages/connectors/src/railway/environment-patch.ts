@@ -56,7 +56,14 @@ const regions = map(
   disrupts('takes the replicas of a region away'),
 )
 const source: Judge = (value) =>
-  value === null ? removes('disconnects a service from its source') : writes('deploys from another source')
+  isGone(value) ? removes('disconnects a service from its source') : writes('deploys from another source')
+
+/** Null, or an object that says nothing but null. */
+function isGone(value: Json): boolean {
+  if (!isObject(value)) return value === null
+  const held = Object.values(value)
+  return held.length > 0 && held.every((inner) => inner === null)
+}
 const registry: Judge = (value) => (value === null ? changed : escalates('sets the credential of a registry'))
 
 const deploy: [string, Judge][] = [

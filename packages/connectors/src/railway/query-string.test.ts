@@ -47,6 +47,7 @@ suite('a GET', () => {
     ['with a semicolon, which is an ampersand to some', `?query=${read};operationName=B`],
     ['with an escape in an escape', `?query=${encodeURIComponent(read)}`],
     ['with bytes that are not UTF-8', '?query=%7Bme%7Bid%7D%7D%ff'],
+    ['with a byte order mark', `?query=%EF%BB%BF${read}`],
     ['with half an escape', `?query=${read}%7`],
     ['with braces that are not escaped', '?query={me{id}}'],
     ['with variables that are no object', `?query=${read}&variables=%5B%5D`],

@@ -37,7 +37,9 @@ export function readQueryString(text: string): { readonly [key: string]: Json } 
 function unescape(value: string): string | null {
   if (/%25/.test(value)) return null
   try {
-    return decodeURIComponent(value.replaceAll('+', ' '))
+    const opened = decodeURIComponent(value.replaceAll('+', ' '))
+    // a byte order mark is skipped by one reader and refused by another
+    return opened.includes('\uFEFF') ? null : opened
   } catch {
     return null
   }
