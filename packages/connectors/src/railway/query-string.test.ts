@@ -46,6 +46,7 @@ suite('a GET', () => {
     ['with a value twice', `?query=${read}=x`],
     ['with a semicolon, which is an ampersand to some', `?query=${read};operationName=B`],
     ['with an escape in an escape', `?query=${encodeURIComponent(read)}`],
+    ['with an escape in an escape in a string', `?query=${encodeURIComponent('{ deployment(id: "a%22b") { id } }')}`],
     ['with bytes that are not UTF-8', '?query=%7Bme%7Bid%7D%7D%ff'],
     ['with a byte order mark', `?query=%EF%BB%BF${read}`],
     ['with half an escape', `?query=${read}%7`],
@@ -93,5 +94,27 @@ suite('a Host header', () => {
     ['backboard.railway.com', 'backboard.railway.com'],
   ])('%s: unknown', async (host) => {
     expect(kindsOf(await send(host))).toEqual(['unknown'])
+  })
+})
+
+suite('a header by which a server takes another request', () => {
+  test.each([
+    'X-HTTP-Method-Override',
+    'x-http-method',
+    'x-method-override',
+    'x-original-url',
+    'X-Original-Uri',
+    'x-original-method',
+    'x-rewrite-url',
+    'x-override-url',
+    'x-host',
+    'X-Forwarded-Host',
+    'forwarded',
+    'upgrade',
+  ])('%s: unknown, by POST and by GET', async (name) => {
+    const headers = { 'content-type': 'application/json', [name]: 'x' }
+    const body = JSON.stringify({ query: '{ me { id } }' })
+    expect(kindsOf(await describe({ method: 'POST', url: endpoint, headers, body }, ask))).toEqual(['unknown'])
+    expect(kindsOf(await describe({ method: 'GET', url: `${endpoint}?query=${read}`, headers }, ask))).toEqual(['unknown'])
   })
 })
