@@ -129,4 +129,17 @@ agents:`,
     )
     expect(parseConfig(complete, path)).toMatchObject({ ok: true })
   })
+
+  it('hears other machines over TLS only', () => {
+    const listening = (listen: string): string => `${good}listen:\n${listen}`
+    expect(parseConfig(listening('  postgres: 0.0.0.0:6432\n'), 'x')).toMatchObject({ ok: false, mistakes: [{ line: 13 }] })
+    const secure = parseConfig(listening('  postgres: 0.0.0.0:6432\n  tls: { name: gate.internal }\n'), 'x')
+    expect(secure).toMatchObject({ ok: true, config: { listen: { tls: { name: 'gate.internal', files: null } } } })
+    for (const listen of [
+      '  control: 0.0.0.0:6480\n  tls: { name: gate.internal }\n',
+      '  tls: { name: gate.internal, key: k.pem }\n',
+      '  tls: { name: "*.internal" }\n',
+    ])
+      expect(parseConfig(listening(listen), 'x').ok, listen).toBe(false)
+  })
 })
