@@ -9,7 +9,7 @@ import { readBody } from './body.ts'
 import { limits, rates } from './limits.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
-import { findRequest, readId, type Site, type SiteApp } from './site.ts'
+import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
 import { hashSecret, isEqualSecret } from './visitor.ts'
 
@@ -112,7 +112,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
   addEventRoute(app, site)
   app.get('/api/v1/status', async (context) =>
     context.json({
-      ...control.posture(),
+      ...(await postureNow(site.ports)),
       nowMs: clock.nowMs(),
       people: (await site.ports.people.list()).length,
       logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
@@ -172,7 +172,8 @@ export async function createFirstLink(
   }
   const token = random.hex(32)
   const expiresAtMs = clock.nowMs() + limits.linkMs
-  await links.create({ tokenSha256: hashSecret(token), invitedBy: null, createdAtMs: clock.nowMs(), expiresAtMs, usedAtMs: null })
+  const link = { tokenSha256: hashSecret(token), invitedBy: null, createdAtMs: clock.nowMs(), expiresAtMs }
+  await links.create({ ...link, usedAtMs: null, confirmation: null, withdrawnAtMs: null })
   return { url: `${site.origin}/enrol#${token}`, expiresAtMs }
 }
 
