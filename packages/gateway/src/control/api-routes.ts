@@ -9,6 +9,7 @@ import { readBody } from './body.ts'
 import { limits, rates } from './limits.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
+import { unknownOwners } from './second-person.ts'
 import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
 import { hashSecret, isEqualSecret } from './visitor.ts'
@@ -110,14 +111,16 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     return context.json({ url: link.url, expiresAtMs: link.expiresAtMs })
   })
   addEventRoute(app, site)
-  app.get('/api/v1/status', async (context) =>
-    context.json({
+  app.get('/api/v1/status', async (context) => {
+    const people = await site.ports.people.list()
+    return context.json({
       ...(await postureNow(site.ports)),
       nowMs: clock.nowMs(),
-      people: (await site.ports.people.list()).length,
+      people: people.length,
+      unknownOwners: unknownOwners(control, people),
       logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
-    }),
-  )
+    })
+  })
 }
 
 /** One JSON event a line: the newest, then with `follow=1` each as it happens. */

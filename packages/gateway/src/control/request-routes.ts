@@ -158,7 +158,7 @@ async function checkOwner(site: Site, person: Person, request: AccessRequest): P
     'refused_by_guard',
     why,
     'No verdict was given.',
-    'Enrol the owner under exactly that name, or name somebody who is enrolled as the owner in sallyport.yaml.',
+    'Enrol the owner under that name, or name somebody who is enrolled as the owner in sallyport.yaml.',
   )
 }
 

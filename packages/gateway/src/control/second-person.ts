@@ -25,16 +25,24 @@ export function isOwnerKnown(control: Control, owner: string, people: readonly P
   return control.posture().mode === 'solo' || people.some(({ name }) => isSamePerson(name, owner))
 }
 
-/** In team mode "not the owner" protects only when the owner is enrolled under the name that the configuration has. A sentence for each who is not. */
-export function ownerWarnings(control: Control, people: readonly Person[]): readonly string[] {
+/** Owners of the configuration whom the gate could not tell from an approver, with their agents: in team mode those who are not enrolled. */
+export function unknownOwners(
+  control: Control,
+  people: readonly Person[],
+): readonly { readonly owner: string; readonly agents: readonly string[] }[] {
   const unknown = control.owners().filter(({ owner }) => !isOwnerKnown(control, owner, people))
-  const owners = [...new Set(unknown.map(({ owner }) => owner))]
-  return owners.map((name) => {
-    const agents = unknown.filter(({ owner }) => owner === name).map(({ agent }) => agent)
-    const shown = agents.slice(0, agentsShown).join(', ')
-    const rest = agents.length > agentsShown ? ` and ${agents.length - agentsShown} more` : ''
-    return `${name} owns ${shown}${rest}, and nobody is enrolled under that name: anybody here could be that owner, so nobody can approve what these agents ask. Enrol the owner under exactly that name, or name somebody who is enrolled as the owner in sallyport.yaml.`
-  })
+  return [...new Set(unknown.map(({ owner }) => owner))].map((owner) => ({
+    owner,
+    agents: unknown.filter((one) => one.owner === owner).map(({ agent }) => agent),
+  }))
 }
 
 const agentsShown = 5
+
+/** A sentence for each owner who is not known. "Not the owner" protects only when the owner is enrolled under the name that the configuration has. */
+export function ownerWarnings(control: Control, people: readonly Person[]): readonly string[] {
+  return unknownOwners(control, people).map(({ owner, agents }) => {
+    const rest = agents.length > agentsShown ? ` and ${agents.length - agentsShown} more` : ''
+    return `${owner} owns ${agents.slice(0, agentsShown).join(', ')}${rest}, and nobody is enrolled under that name: the owner could be anybody here, so nobody can approve what these agents ask. Enrol the owner under that name, or name somebody who is enrolled as the owner in sallyport.yaml.`
+  })
+}
