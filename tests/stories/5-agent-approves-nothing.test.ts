@@ -179,10 +179,12 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     }
     const link = await invited()
     const enrol = async (name: string, to: string): Promise<boolean> =>
-      makeHttpPerson(name, gate.controlUrl).enrol(to).then(
-        () => true,
-        () => false,
-      )
+      makeHttpPerson(name, gate.controlUrl)
+        .enrol(to)
+        .then(
+          () => true,
+          () => false,
+        )
     for (const name of ['coder', 'CODER', 'operator', 'ada', 'Ada', 'ａｄａ', ' ada ', 'ad\u200ba', ''])
       expect(await enrol(name, link), name).toBe(false)
     for (const token of [

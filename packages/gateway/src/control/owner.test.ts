@@ -29,7 +29,8 @@ async function warnings(): Promise<readonly string[]> {
 test('an owner under another name does not approve what their own agent asks, nor does anybody until it is clear who the owner is', async () => {
   const request = await bench.ask()
   for (const visit of [lovelace, bob]) {
-    const said = await visit.verdict(request, 'approve')
+    // Before the passkey is asked for.
+    const said = await visit.challenge(request, 'approve')
     expect([said.status, said.text]).toEqual([403, expect.stringContaining(missing)])
     expect((await visit.get(`/requests/${request.id}`)).text).toContain('Until somebody is, nobody can approve; you can reject.')
   }
@@ -42,7 +43,10 @@ test('the second half alone is refused as well: what was asked for while the own
   const request = await bench.ask({ subject: { agent: 'coder', owner: 'Lovelace' } })
   const asked = await bob.challenge(request, 'approve')
   expect(asked.status).toBe(200)
-  bench.ports.people.list = ((list) => async () => (await list()).filter(({ name }) => name === 'bob'))(bench.ports.people.list)
+  bench.ports.people.list = (
+    (list) => async () =>
+      (await list()).filter(({ name }) => name === 'bob')
+  )(bench.ports.people.list)
   const { challenge } = z.object({ publicKey: z.object({ challenge: z.string() }) }).parse(asked.body).publicKey
   const response = bob.passkey.assert(challenge)
   const said = await bob.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response })

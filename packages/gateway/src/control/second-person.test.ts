@@ -165,7 +165,28 @@ describe('links made while there was nobody to ask', () => {
     expect(await links.confirm(invitationOf(other), 'bob', bench.clock.nowMs() + 60 * 60_000)).toBe('link_invalid')
     expect(await enrol(other, 'mallory', 'mallorys')).toBe('unconfirmed')
     expect(await links.confirm(invitationOf(other), 'bob', bench.clock.nowMs())).toBe('confirmed')
+    expect(await links.confirm(invitationOf(other), 'bob', bench.clock.nowMs())).toBe('already')
+    for (const person of ['ADA', 'a ghost']) {
+      const tokenSha256 = digestJson(person)
+      const written = { tokenSha256, invitedBy: 'ada', createdAtMs: 1, expiresAtMs: bench.clock.nowMs() + 60_000, usedAtMs: null }
+      await links.create({ ...written, confirmation: { person, atMs: 1 }, withdrawnAtMs: null })
+      const newcomer = { name: 'eve', userHandle: 'eve', enrolledAtMs: 1, passkeys: [] }
+      expect(await bench.ports.people.enrol(newcomer, tokenSha256, bench.clock.nowMs(), 2)).toBe('unconfirmed')
+    }
     expect(await enrol(other, 'mallory', 'mallorys')).toBe('enrolled')
+  })
+
+  test('what cannot take place asks for no passkey and is not on the log', async () => {
+    const [one, other] = [await invite(ada), await invite(ada)]
+    const finishes = [await beginEnrolment(one, 'bob'), await beginEnrolment(other, 'mallory')]
+    const statuses = []
+    for (const finish of finishes) statuses.push((await finish()).status)
+    expect(statuses).toEqual([200, 403])
+    expect(bench.log.ofType('person.enrolled').map(({ data }) => data['person'])).toEqual(['ada', 'bob'])
+    expect(bench.log.ofType('alarm')).toEqual([])
+    const visit = new Visit(site)
+    await visit.get('/enrol')
+    expect((await visit.post('/enrol/options', { token: new URL(other).hash.slice(1), name: 'mallory' })).status).toBe(403)
   })
 
   test('nor when made in solo mode, and the mode is team by the time they are used', async () => {
@@ -201,7 +222,12 @@ describe('an invitation with two people behind it', () => {
     for (const { data } of acts) {
       const by = enrolled.find(({ data: person }) => person['person'] === data['by'])?.data['publicKey']
       expect(await isSignedBy(String(by), data)).toBe(true)
-      expect(await isSignedBy(String(by), { ...data, statement: { ...z.record(z.string(), z.json()).parse(data['statement']), expiresAtMs: 1 } })).toBe(false)
+      expect(
+        await isSignedBy(String(by), {
+          ...data,
+          statement: { ...z.record(z.string(), z.json()).parse(data['statement']), expiresAtMs: 1 },
+        }),
+      ).toBe(false)
     }
     expect(acts[1]?.data['statement']).toMatchObject({ person: 'bob', invitedBy: 'ada', tokenSha256: invitationOf(link) })
   })

@@ -61,7 +61,12 @@ export function createVisitors(ports: Pick<ControlPorts, 'clock' | 'random' | 'p
     const brought = getCookie(context, strangerCookie)
     const secret = brought !== undefined && secretShape.test(brought) ? brought : ports.random.hex(32)
     if (secret !== brought)
-      setCookie(context, strangerCookie, secret, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: limits.confirmedLinkMs / 1000 })
+      setCookie(context, strangerCookie, secret, {
+        httpOnly: true,
+        sameSite: 'Strict',
+        path: '/',
+        maxAge: limits.confirmedLinkMs / 1000,
+      })
     const browser = `visit:${hashSecret(secret)}`
     return { kind: 'stranger', browser, csrf: csrfOf(browser) }
   }

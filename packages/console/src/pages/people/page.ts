@@ -84,11 +84,12 @@ function stateOf(line: InvitationLine): string {
 }
 
 function explain(line: InvitationLine): Markup {
-  if (line.confirmedBy !== null) return markup`Confirmed by ${showLine(line.confirmedBy)}: whoever opens the link first is enrolled.`
+  if (line.confirmedBy !== null)
+    return markup`Confirmed by ${showLine(line.confirmedBy)}: whoever opens the link first is enrolled.`
   if (!line.waits) return markup`Whoever opens the link first is enrolled.`
   return line.isOwn
     ? markup`It enrols nobody until somebody else who is enrolled confirms it here.`
-    : markup`Ask ${showLine(line.invitedBy)} who it is for. By confirming you vouch that whoever opens the link is another person than those listed here.`
+    : markup`Ask ${showLine(line.invitedBy)} who it is for. By confirming you vouch that it is for a person who is not listed here yet, under any name.`
 }
 
 function renderTerms(frame: Frame, view: PeopleView): Markup {
