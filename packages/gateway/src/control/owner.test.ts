@@ -43,10 +43,9 @@ test('the second half alone is refused as well: what was asked for while the own
   const request = await bench.ask({ subject: { agent: 'coder', owner: 'Lovelace' } })
   const asked = await bob.challenge(request, 'approve')
   expect(asked.status).toBe(200)
-  bench.ports.people.list = (
-    (list) => async () =>
-      (await list()).filter(({ name }) => name === 'bob')
-  )(bench.ports.people.list)
+  const { people } = bench.ports
+  const list = async (): ReturnType<typeof people.list> => (await people.list()).filter(({ name }) => name === 'bob')
+  Object.assign(bench.ports, { people: { ...people, list } })
   const { challenge } = z.object({ publicKey: z.object({ challenge: z.string() }) }).parse(asked.body).publicKey
   const response = bob.passkey.assert(challenge)
   const said = await bob.post(`/requests/${request.id}/verdict`, { verdict: 'approve', reason: '', response })
