@@ -124,14 +124,15 @@ export function basicOf(handle: string, agent = 'robot'): string {
   return `Basic ${Buffer.from(`${agent}:${handle}`).toString('base64')}`
 }
 
-async function openTunnel(
+/** A tunnel through the gate on this port, its TLS done. */
+export async function openTunnel(
   port: number,
   authority: string,
-  options: InsideOptions & { readonly handle: string },
+  options: InsideOptions & { readonly handle: string; readonly agent?: string },
 ): Promise<TLSSocket> {
-  const { host = governedHost, servername = host, handle } = options
+  const { host = governedHost, servername = host, handle, agent } = options
   const socket = connect({ host: '127.0.0.1', port })
-  socket.write(`CONNECT ${host}:443 HTTP/1.1\r\nhost: ${host}:443\r\nproxy-authorization: ${basicOf(handle)}\r\n\r\n`)
+  socket.write(`CONNECT ${host}:443 HTTP/1.1\r\nhost: ${host}:443\r\nproxy-authorization: ${basicOf(handle, agent)}\r\n\r\n`)
   const answer = await new Promise<string>((resolve, reject) => {
     socket.once('data', (chunk: Buffer) => resolve(chunk.toString('latin1')))
     socket.once('close', () => reject(new Error('the gate closed the connection')))

@@ -26,6 +26,8 @@ export class HttpStandIn {
   /** Everything that ever arrived, whether it is a request or not. */
   readonly bytes: Buffer[] = []
   connections = 0
+  /** 0 before `listen`. */
+  port = 0
   answer: (request: ReceivedRequest) => StandInAnswer = () => jsonAnswer({ data: { ok: true } })
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -40,6 +42,7 @@ export class HttpStandIn {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', () => resolve()))
     const address = this.#server.address()
     if (address === null || typeof address === 'string') throw new Error('the stand-in has no port')
+    this.port = address.port
     return address.port
   }
 
@@ -108,7 +111,7 @@ function readRequest(bytes: Buffer, connection: number): ReceivedRequest | null 
     return [each.slice(0, at).toLowerCase(), each.slice(at + 1).trim()]
   })
   const length = Number(headers.find(([name]) => name === 'content-length')?.[1] ?? 0)
-  if (bytes.length < end + 4 + length) return null
+  if (!Number.isSafeInteger(length) || bytes.length < end + 4 + length) return null
   const [method = '', target = ''] = line.split(' ')
   const whole = bytes.subarray(0, end + 4 + length)
   return { connection, method, target, headers, body: whole.subarray(end + 4), bytes: whole }

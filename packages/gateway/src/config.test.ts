@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from './config.ts'
 import { findTie } from './upstream-settings.ts'
@@ -115,5 +116,30 @@ agents:`,
   ])('refuses %s, and says where', (_name, text, line) => {
     const result = parseConfig(text, 'x')
     expect(result).toMatchObject({ ok: false, mistakes: [{ line }] })
+  })
+
+  it.each(['README.md', 'docs/how-to/cloud-api.md'])('reads what %s shows', (path) => {
+    const text = readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
+    const [, yaml = ''] = /```yaml\n([^]*?)```/.exec(text) ?? []
+    const whole = yaml.startsWith('version') ? yaml : `version: 1\n${yaml}`
+    // The README's example also speaks of a staging database that it leaves out.
+    const complete = whole.replace(
+      /^agents:/m,
+      '  staging:\n    protocol: postgres\n    environment: staging\n    use: file:x\nagents:',
+    )
+    expect(parseConfig(complete, path)).toMatchObject({ ok: true })
+  })
+
+  it('hears other machines over TLS only', () => {
+    const listening = (listen: string): string => `${good}listen:\n${listen}`
+    expect(parseConfig(listening('  postgres: 0.0.0.0:6432\n'), 'x')).toMatchObject({ ok: false, mistakes: [{ line: 13 }] })
+    const secure = parseConfig(listening('  postgres: 0.0.0.0:6432\n  tls: { name: gate.internal }\n'), 'x')
+    expect(secure).toMatchObject({ ok: true, config: { listen: { tls: { name: 'gate.internal', files: null } } } })
+    for (const listen of [
+      '  control: 0.0.0.0:6480\n  tls: { name: gate.internal }\n',
+      '  tls: { name: gate.internal, key: k.pem }\n',
+      '  tls: { name: "*.internal" }\n',
+    ])
+      expect(parseConfig(listening(listen), 'x').ok, listen).toBe(false)
   })
 })

@@ -25,6 +25,7 @@ import {
   type VerdictPorts,
 } from '@sallyport/core'
 import { openAuthority } from './authority/index.ts'
+import { openCanaries } from './access/canaries.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { judgePosture } from './access/posture.ts'
@@ -49,7 +50,7 @@ import { openPeople } from './store/people.ts'
 import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import { findTie, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import { openClientTls, findTie, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import { openVault, type VaultClient } from './vault/vault-client.ts'
 import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
@@ -127,11 +128,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   controlUrl = people.url
   const listeners: Listener[] = []
   try {
-    listeners.push(await postgresProtocol.listen(gate, upstreams, { ...config.listen.postgres, waitMs: config.waitMs }))
-    if (config.listen.http !== null) {
-      const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
+    const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
+    const { postgres, http } = config.listen
+    const tls = openClientTls(config, certificates)
+    listeners.push(await postgresProtocol.listen(gate, upstreams, { ...postgres, tls, waitMs: config.waitMs }))
+    if (http !== null) {
       const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
-      const settings = { ...config.listen.http, certificates, waitMs: config.waitMs, deferrals }
+      const canaries = openCanaries(join(folder.directory, 'canaries.json'), options.report)
+      const settings = { ...http, tls, certificates, waitMs: config.waitMs, deferrals, canaries }
       listeners.push(await httpProtocol.listen(gate, apis, settings))
     }
   } catch (error) {
@@ -262,7 +266,7 @@ function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string
 }
 
 function noteAlarm(log: FileLog, { kind, session, agent, data }: Parameters<Gate['alarm']>[0]): void {
-  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { ...data, kind } }).catch(() => undefined)
+  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { kind, ...data } }).catch(() => undefined)
 }
 
 async function openApis(config: Config, databases: PostgresUpstreams, killSwitch: KillSwitch): Promise<OpenHttpUpstreams> {

@@ -1,5 +1,6 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { Gate, Handle } from '@sallyport/core'
+import { hideTokens } from './token-shape.ts'
 
 const agentBytesMax = 128
 const secretBytesMax = 512
@@ -36,7 +37,8 @@ export class Door {
 
   async #fail(agent: string, why: string, peer: string, address: string): Promise<Admission> {
     const delayMs = this.#count(`${address} ${agent}`)
-    this.#gate.refusedAtDoor('http', peer, agent, why)
+    // What stands where a name belongs may be the token.
+    this.#gate.refusedAtDoor('http', peer, hideTokens(agent), why)
     await new Promise<void>((resolve) => setTimeout(resolve, delayMs))
     return { kind: 'refused' }
   }

@@ -6,15 +6,14 @@ import { openBody, readBody } from './body.ts'
 import type { ClientConnection } from './client-connection.ts'
 import { deferralBytesMax } from './deferral.ts'
 import type { DueRuns } from './due-runs.ts'
-import { findInCredentialHeaders, findInForwarded, type ForeignCredential } from './foreign-credential.ts'
 import { graphqlAnswerBytesMax, judgeOutcome } from './judged-outcome.ts'
 import type { WholeAnswer } from './kept-answer.ts'
 import type { Origin } from './origin.ts'
 import { digestMessage } from './payload-digest.ts'
 import { AlarmingRefusal, refusedBy, renderGraphqlErrors, renderProblem, type Refused } from './refusal.ts'
-import { digestToken } from './token-digest.ts'
 import { readHead, type RequestHead } from './request-head.ts'
 import type { FullSettings } from './settings.ts'
+import { checkCredentialHeaders, checkForwarded, findInUnread, type Searcher } from './stray-credential.ts'
 import type { Call, GovernedUpstream, Message, WayIn } from './upstreams.ts'
 
 /** Who asks what of whom: everything about a request but itself. */
@@ -38,15 +37,35 @@ export async function exchange(
   target: string,
 ): Promise<void> {
   try {
-    const head = readHead(request, passage.origin, target)
-    checkCredentials(passage, head)
-    if (request.headers.expect !== undefined && (head.bodyBytes ?? 0) <= passage.settings.bodyBytesMax) response.writeContinue()
-    const body = await readBody(request, head.bodyBytes, passage.settings.bodyBytesMax)
+    const { head, body } = await receive(passage, request, response, target)
     await forward(passage, head, makeMessage(head, body), response)
   } catch (error) {
     if (error instanceof AlarmingRefusal) ring(passage, error)
     answerRefused(passage, response, refusedBy(error), target)
   }
+}
+
+/** Reads it whole. What can't be carried for another reason is searched too: the alarm is for the attempt. */
+async function receive(
+  passage: Passage,
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: string,
+): Promise<{ readonly head: RequestHead; readonly body: Buffer }> {
+  const { bodyBytesMax } = passage.settings
+  try {
+    const head = readHead(request, passage.origin, target)
+    checkCredentialHeaders(searcherOf(passage), head.credentials)
+    if (request.headers.expect !== undefined && (head.bodyBytes ?? 0) <= bodyBytesMax) response.writeContinue()
+    return { head, body: await readBody(request, head.bodyBytes, bodyBytesMax) }
+  } catch (error) {
+    if (error instanceof AlarmingRefusal) throw error
+    throw findInUnread(searcherOf(passage), request, target) ?? error
+  }
+}
+
+function searcherOf({ handle, governed, origin, settings }: Passage): Searcher {
+  return { handle, origin, upstream: governed.name, canaries: settings.canaries }
 }
 
 function makeMessage(head: RequestHead, body: Buffer): Message {
@@ -66,8 +85,7 @@ async function forward(passage: Passage, head: RequestHead, message: Message, re
     return writer.finish(async () => Promise.resolve())
   }
   const opened = await openBody(message.body, head.contentCodings, passage.settings.bodyBytesMax)
-  const foreign = findInForwarded(message.target, head.forwarded, opened, head.contentType)
-  if (foreign !== null) throw refuseForeign(passage, foreign)
+  checkForwarded(searcherOf(passage), head, opened)
   const kept = await passage.dueRuns?.take(open.session.subject.agent, governed, sha256)
   if (kept) return writeKept(response, kept)
   const way = governed.enter()
@@ -159,23 +177,6 @@ async function run(passage: Passage, cleared: Cleared, call: Call, response: Ser
 }
 
 const gone = new Error('the client went away before its request was sent')
-function checkCredentials(passage: Passage, head: RequestHead): void {
-  const foreign = findInCredentialHeaders(head.credentials, passage.handle)
-  if (foreign !== null) throw refuseForeign(passage, foreign)
-}
-
-/** Promise 2. The alarm names the place and a digest by which the stray token can be found; the token itself goes nowhere. */
-function refuseForeign({ origin, governed }: Passage, { place, shape, token }: ForeignCredential): AlarmingRefusal {
-  return new AlarmingRefusal(
-    'foreign_credential',
-    `This request carries a credential that Sallyport did not issue (${shape}, in ${place}).`,
-    'Send it without one: the gate adds the real credential by itself. If you found this token somewhere, tell your owner where.',
-    {
-      kind: 'foreign_credential',
-      data: { place, shape, upstream: governed.name, host: origin.host, tokenSha256: digestToken(token) },
-    },
-  )
-}
 
 function ring({ gate, open, governed }: Passage, { alarm }: AlarmingRefusal): void {
   const { id, subject } = open.session

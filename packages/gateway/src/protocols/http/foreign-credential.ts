@@ -1,7 +1,8 @@
 import type { Handle } from '@sallyport/core'
 import { isHandle, readBasic } from './door.ts'
-import { readStrings } from './json-text.ts'
-import { findKnownShape, isSecretName, looksRandom } from './token-shape.ts'
+import { readParts } from './multipart.ts'
+import { decodePercent, readTexts, type NamedText } from './text-within.ts'
+import { findKnownShape, findScheme, hideTokens, isSecretName, looksRandom } from './token-shape.ts'
 
 /** A credential that Sallyport did not issue, where no credential belongs. `token` is for a digest only and goes nowhere else. */
 export interface ForeignCredential {
@@ -11,10 +12,7 @@ export interface ForeignCredential {
   readonly token: string
 }
 
-/** Texts inside texts (variables that hold JSON, a query that holds a literal) that are looked into. */
-const nestingMax = 3
-
-type Headers = readonly (readonly [string, string])[]
+export type Headers = readonly (readonly [string, string])[]
 
 /**
  * The headers in which clients authenticate. They are never forwarded: what is in them is the agent's own handle, which the gate replaces, or
@@ -41,27 +39,39 @@ function readCredentials(value: string): string {
   return /^(bearer|basic|token|apikey)$/i.test(bare) ? '' : bare
 }
 
-/** Everything that is forwarded. `path` and `query` as in the target; `body` opened. */
+/** Everything that is forwarded. `target` with its query; `body` opened. */
 export function findInForwarded(target: string, headers: Headers, body: Buffer, contentType: string): ForeignCredential | null {
   return findInHeaders(headers) ?? findInTarget(target) ?? findInBody(body, contentType)
 }
 
-function findInHeaders(headers: Headers): ForeignCredential | null {
+/** @param where what kind of header it is: a trailer is one that comes late */
+export function findInHeaders(headers: Headers, where = 'header'): ForeignCredential | null {
   for (const [name, value] of headers) {
-    const known = findKnownShape(value) ?? findKnownShape(decodePercent(value))
-    if (known !== null) return { place: `header ${name.toLowerCase()}`, ...known }
-    if (isSecretName(name) && value.trim() !== '')
-      return { place: `header ${name.toLowerCase()}`, shape: 'credential header', token: value }
+    const place = `${where} ${sayName(name.toLowerCase())}`
+    const inName = findKnownShape(name)
+    if (inName !== null) return { place, ...inName }
+    if (isSecretName(name) && value.trim() !== '') {
+      const known = findKnownShape(value) ?? findKnownShape(decodePercent(value))
+      return { place, shape: 'credential header', token: value, ...known }
+    }
+    const inValue = findInPercent(value, place)
+    if (inValue !== null) return inValue
   }
   return null
 }
 
-function findInTarget(target: string): ForeignCredential | null {
+export function findInTarget(target: string): ForeignCredential | null {
   const at = target.indexOf('?')
   const path = at === -1 ? target : target.slice(0, at)
-  const known = findKnownShape(path) ?? findKnownShape(decodePercent(path))
-  if (known !== null) return { place: 'path', ...known }
+  const inPath = findInPercent(path, 'path')
+  if (inPath !== null) return inPath
   return at === -1 ? null : findInParameters(target.slice(at + 1), 'query')
+}
+
+/** As it is, and as it reads when its percent-encoding is undone. */
+function findInPercent(text: string, place: string): ForeignCredential | null {
+  const decoded = decodePercent(text)
+  return findInText(text, '', place) ?? (decoded === text ? null : findInText(decoded, '', place))
 }
 
 /** `a=b&c=d`, or with semicolons. */
@@ -70,12 +80,12 @@ function findInParameters(text: string, where: string): ForeignCredential | null
     const at = part.indexOf('=')
     const name = decodePercent(at === -1 ? part : part.slice(0, at))
     const value = decodePercent(at === -1 ? '' : part.slice(at + 1))
-    const inValue = findInText(value, name, `${where} ${name.slice(0, 64)}`, nestingMax)
+    const place = `${where} ${sayName(name)}`
+    const inValue = findInText(value, name, place)
     if (inValue !== null) return inValue
-    const known = findKnownShape(name)
-    if (known !== null) return { place: `${where} name`, ...known }
-    if (isSecretName(name) && isCredentialParameter(value))
-      return { place: `${where} ${name.slice(0, 64)}`, shape: 'credential parameter', token: value }
+    const inName = findInText(name, '', `${where} name`)
+    if (inName !== null) return inName
+    if (isSecretName(name) && isCredentialParameter(value)) return { place, shape: 'credential parameter', token: value }
   }
   return null
 }
@@ -85,47 +95,85 @@ function isCredentialParameter(value: string): boolean {
   return looksRandom(value) || (value.length >= 8 && /[0-9]/.test(value) && /[A-Za-z]/.test(value))
 }
 
-function findInBody(body: Buffer, contentType: string): ForeignCredential | null {
-  if (body.length === 0) return null
+/** What a body says, under the names it says it under. */
+export function* readBodyTexts(body: Buffer, contentType: string): Generator<NamedText, void> {
+  if (body.length === 0) return
   // Without its zero bytes a token in UTF-16 is as readable as in any other encoding.
   const text = body.toString('latin1').replaceAll('\0', '')
-  if (/^application\/x-www-form-urlencoded\b/i.test(contentType))
-    return findInParameters(text, 'body') ?? findInText(text, '', 'body', nestingMax)
-  return findInText(text, '', 'body', nestingMax)
+  for (const part of readParts(text, contentType)) yield* readTexts(part.text, part.key)
+  yield* readTexts(text)
+}
+
+function findInBody(body: Buffer, contentType: string): ForeignCredential | null {
+  if (/^application\/x-www-form-urlencoded\b/i.test(contentType)) {
+    const found = findInParameters(body.toString('latin1').replaceAll('\0', ''), 'body')
+    if (found !== null) return found
+  }
+  return findInTexts([...readBodyTexts(body, contentType)], 'body')
 }
 
 /** A text and the texts in it. */
-function findInText(text: string, key: string, place: string, nesting: number): ForeignCredential | null {
-  const known = findKnownShape(text)
-  if (known !== null) return { place, ...known }
-  if (key !== '' && isSecretName(key) && looksRandom(text))
-    return { place: `${place} ${key.slice(0, 64)}`, shape: 'credential field', token: text }
-  if (nesting === 0 || !text.includes('"')) return null
-  for (const found of readStrings(text)) {
-    const inside = findInText(found.value, found.key, place, nesting - 1)
-    if (inside !== null) return inside
-  }
-  return findInArguments(text, place)
+function findInText(text: string, key: string, place: string): ForeignCredential | null {
+  return findInTexts([...readTexts(text, key)], place)
 }
 
-const argument = /(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,127})\s*:\s*"((?:[^"\\]|\\.){8,4096})"/g
-
-/** GraphQL writes `token: "…"` with a bare name. */
-function findInArguments(text: string, place: string): ForeignCredential | null {
-  for (const [, name = '', value = ''] of text.matchAll(argument)) {
-    if (isSecretName(name) && looksRandom(value))
-      return { place: `${place} ${name.slice(0, 64)}`, shape: 'credential field', token: value }
+function findInTexts(texts: readonly NamedText[], place: string): ForeignCredential | null {
+  const variables = new Set(texts.flatMap(({ text }) => readSecretVariables(text)))
+  for (const { key, text } of texts) {
+    const known = findKnownShape(text) ?? findScheme(text)
+    if (known !== null) return { place, ...known }
+    if (key !== '' && (isSecretName(key) || variables.has(key)) && looksRandom(text))
+      return { place: sayPlace(place, isSecretName(key) ? key : ''), shape: 'credential field', token: text }
+    const assigned = findAssigned(text, place)
+    if (assigned !== null) return assigned
   }
   return null
 }
 
-/** Twice, since what is decoded twice on the way is found twice-encoded here. What is no percent-encoding stays as it is. */
-function decodePercent(text: string): string {
-  if (!text.includes('%') && !text.includes('+')) return text
-  const once = decodeOnce(text.replaceAll('+', ' '))
-  return once.includes('%') ? decodeOnce(once) : once
+/** Blanks, commas and comments mean nothing between GraphQL's words. */
+const blank = '[\\s,]{0,64}(?:#[^\\n]{0,256}\\n[\\s,]{0,64}){0,4}'
+const passed = new RegExp(
+  `(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,127})${blank}:${blank}\\$([A-Za-z_][A-Za-z0-9_]{0,127})`,
+  'g',
+)
+
+/** Variables that a GraphQL document passes to an argument called `token` or the like, whatever they are called themselves. */
+function readSecretVariables(text: string): readonly string[] {
+  if (!text.includes('$')) return []
+  return [...text.matchAll(passed)].flatMap(([, name = '', variable = '']) => (isSecretName(name) ? [variable] : []))
 }
 
-function decodeOnce(text: string): string {
-  return text.replaceAll(/%([0-9a-fA-F]{2})/g, (_whole, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+/** GraphQL: `token: "…"`, `token: """…"""`, `$token: String = "…"`. */
+const quoted = new RegExp(
+  `(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,127})${blank}:${blank}(?:[\\[\\]A-Za-z0-9_!]{1,64}${blank}=${blank})?(?:"")?"((?:[^"\\\\]|\\\\.){8,4096})"`,
+  'g',
+)
+/** `TOKEN=…`, `token: …` in YAML, a query inside a text. */
+const bare =
+  /(?<![A-Za-z0-9_.%-])([A-Za-z_][A-Za-z0-9_.-]{0,127})[ \t]{0,4}[=:][ \t]{0,4}([A-Za-z0-9+/_.~-]{16,4096}={0,2})(?![A-Za-z0-9+/_.~({-])/g
+const element = /<([A-Za-z_][A-Za-z0-9_.-]{0,127})(?:\s[^<>]{0,256})?>\s{0,64}([^<>\s]{16,4096})\s{0,64}</g
+
+function findAssigned(text: string, place: string): ForeignCredential | null {
+  for (const pattern of text.includes('"') ? [quoted, bare, element] : [bare, element]) {
+    for (const [, name = '', value = ''] of text.matchAll(pattern)) {
+      // Without quotes a word may be the name of a field or a type: those have no digits by chance.
+      if (isSecretName(name) && looksRandom(value) && (pattern === quoted || /[0-9]/.test(value)))
+        return { place: sayPlace(place, name), shape: 'credential field', token: value }
+    }
+  }
+  return null
+}
+
+/** A parameter is its own place. */
+function sayPlace(place: string, name: string): string {
+  const said = sayName(name)
+  return name === '' || place.endsWith(` ${said}`) ? place : `${place} ${said}`
+}
+
+const nameCharactersMax = 64
+
+/** Names are the agent's too, and one may be a token. */
+export function sayName(name: string): string {
+  const cut = name.slice(0, nameCharactersMax)
+  return /^[\x21-\x7e]{1,64}$/.test(cut) ? hideTokens(cut) : '(a name)'
 }

@@ -51,7 +51,18 @@ const escapes: ReadonlyMap<string, string> = new Map([
 
 function unescape(inside: string): string {
   if (!inside.includes('\\')) return inside
-  return inside.replaceAll(/\\(?:u([0-9a-fA-F]{4})|([^]))/g, (_whole, hex: string | undefined, character: string | undefined) =>
-    hex === undefined ? (escapes.get(character ?? '') ?? character ?? '') : String.fromCharCode(Number.parseInt(hex, 16)),
+  // `\\u{…}` is GraphQL's (its 2021 specification, §2.9.4); JSON has four digits.
+  return inside.replaceAll(
+    /\\(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,8})\}|([^]))/g,
+    (_whole, hex: string | undefined, braced: string | undefined, character: string | undefined) => {
+      const code = hex ?? braced
+      return code === undefined ? (escapes.get(character ?? '') ?? character ?? '') : characterOf(Number.parseInt(code, 16))
+    },
   )
+}
+
+const codePointMax = 0x10ffff
+
+function characterOf(code: number): string {
+  return code > codePointMax ? '\ufffd' : String.fromCodePoint(code)
 }

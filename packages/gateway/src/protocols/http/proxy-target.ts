@@ -2,6 +2,9 @@ import type { IncomingMessage } from 'node:http'
 import { disagreement } from './disagreement.ts'
 import { isSameOrigin, readAuthority, type Origin } from './origin.ts'
 import { AlarmingRefusal, refuse } from './refusal.ts'
+import { decodePercent } from './text-within.ts'
+import { digestToken } from './token-digest.ts'
+import { hideTokens } from './token-shape.ts'
 
 /** `CONNECT host:port`, and a Host header that says the same. */
 export function readConnect(request: IncomingMessage): Origin {
@@ -58,12 +61,18 @@ function readAbsolute(url: string): { readonly origin: Origin; readonly target: 
 
 /** `https://user:password@host/`: a credential, and a way to make one host look like another. */
 function userInformation(authority: string): AlarmingRefusal {
-  const host = authority.slice(authority.lastIndexOf('@') + 1, 300).toWellFormed()
+  const at = authority.lastIndexOf('@')
+  const host = authority.slice(at + 1, 300).toWellFormed()
+  const user = authority.slice(0, at)
+  const token = decodePercent(user.slice(user.indexOf(':') + 1))
   return new AlarmingRefusal(
     'foreign_credential',
     'The URL carries a user name or password before its host.',
     'Send the URL without it: the gate adds the real credential by itself.',
-    { kind: 'foreign_credential', data: { place: 'URL user information', shape: 'credentials', host } },
+    {
+      kind: 'foreign_credential',
+      data: { place: 'URL user information', shape: 'credentials', host: hideTokens(host), tokenSha256: digestToken(token) },
+    },
   )
 }
 

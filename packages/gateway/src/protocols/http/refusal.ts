@@ -1,4 +1,5 @@
 import { SallyportError, type ErrorCode, type Json, type Refusal } from '@sallyport/core'
+import { hideTokens } from './token-shape.ts'
 
 /** What the client is told, in the words of `Refusal`. */
 export type Refused = Pick<Refusal, 'code' | 'message' | 'notDone' | 'next'> & {
@@ -16,8 +17,9 @@ export class AlarmingRefusal extends SallyportError {
   }
 }
 
+/** What clients wrote may stand in `what`; a token in it is neither told nor written down. */
 export function refuse(code: ErrorCode, what: string, next: string): SallyportError {
-  return new SallyportError(code, what, 'Nothing was sent upstream.', next)
+  return new SallyportError(code, hideTokens(what), 'Nothing was sent upstream.', next)
 }
 
 /** The HTTP status of each code. None that clients retry by themselves, but where trying again is right. */

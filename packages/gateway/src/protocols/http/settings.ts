@@ -1,3 +1,4 @@
+import type { Canaries } from './canary.ts'
 import type { DeferralSettings } from './deferral.ts'
 
 /** What a client sees of the gate instead of the host it wanted. */
@@ -23,10 +24,14 @@ export interface HttpSettings {
    * switch apply; whatever token is in there is not seen. Default `refuse`.
    */
   readonly unmatched?: { readonly kind: 'refuse' } | { readonly kind: 'tunnel'; readonly upstream: string }
+  /** TLS towards agents. Default null: none, and only agents of this machine are heard. */
+  readonly tls?: { certificate(): Promise<Pick<Leaf, 'key' | 'certificate'>> } | null
   /** How long a request that waits for people holds its client before it is refused with the request's id. Default 20,000. */
   readonly waitMs?: number
   /** Where what waits with a delay is kept until the gate runs it. Default null: its agents send it again. */
   readonly deferrals?: DeferralSettings | null
+  /** Planted tokens; using one rings louder than any other. Default null: none. */
+  readonly canaries?: Canaries | null
   /** Largest request body, as sent and as opened. Default 1 MiB. */
   readonly bodyBytesMax?: number
   /** Clients at once, authenticated or not. Default 500. */
@@ -44,8 +49,10 @@ export type FullSettings = Required<HttpSettings>
 export function withDefaults(settings: HttpSettings): FullSettings {
   return {
     unmatched: { kind: 'refuse' },
+    tls: null,
     waitMs: 20_000,
     deferrals: null,
+    canaries: null,
     bodyBytesMax: 1024 * 1024,
     connectionsMax: 500,
     headersTimeoutMs: 10_000,

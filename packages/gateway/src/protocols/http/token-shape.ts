@@ -88,6 +88,26 @@ function isPlaceholderPassword(connection: string): boolean {
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 const tokenCharacters = /^[A-Za-z0-9+/_.~=:-]{16,4096}$/
 
+const scheme = /(?<![A-Za-z0-9_])(?:bearer|basic)[ \t]{1,4}([A-Za-z0-9+/_.~=-]{16,4096})/gi
+
+/** `Bearer …` or `Basic …` where it is no header of ours: in another header, in a body. */
+export function findScheme(text: string): FoundShape | null {
+  for (const [, token = ''] of text.matchAll(scheme)) if (looksRandom(token)) return { shape: 'credentials', token }
+  return null
+}
+
+const anyUuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi
+const longRun = /[A-Za-z0-9+/_=-]{32,}/g
+
+/** For texts of agents that are told or written down before anybody has looked for tokens in them. */
+export function hideTokens(text: string): string {
+  let rest = text.replaceAll(anyUuid, hidden).replaceAll(longRun, (run) => (/[0-9]/.test(run) ? hidden : run))
+  for (let found = findKnownShape(rest); found !== null; found = findKnownShape(rest)) rest = rest.replaceAll(found.token, hidden)
+  return rest
+}
+
+const hidden = '(hidden)'
+
 /** Bits a character below which a text is words, not chance. Hex has up to 4, base64 up to 6, English text about 2.5 to 3.5 without blanks. */
 const bitsMin = 3
 

@@ -54,7 +54,7 @@ export class FastPath {
   }
 
   #recalls(key: string | null): boolean {
-    if (key === null || this.#runner.careful || this.#runner.stale) return false
+    if (key === null || this.#runner.careful || this.#runner.stale || this.#meaning.unsure) return false
     try {
       return this.#govern.recall(this.#session, key)
     } catch (error) {
@@ -99,9 +99,10 @@ export class FastPath {
   }
 
   keyOf(statement: Statement): string | null {
-    if (statement.keyEpoch !== this.#meaning.epoch) {
+    const { epoch } = this.#meaning
+    if (statement.keyEpoch !== epoch) {
       statement.key = this.#meaning.keys.write(statement.parsed, 0, statement.sqlBytes)
-      statement.keyEpoch = this.#meaning.epoch
+      statement.keyEpoch = epoch
     }
     return statement.key
   }

@@ -10,6 +10,8 @@ export interface Wanted {
   readonly unit: Unit
   readonly text: string
   readonly key: string | null
+  /** The epoch of settings and catalog that the key was made for. */
+  readonly keyEpoch: number
   readonly bindValues: readonly Json[]
   readonly decoded: Json
   /** Portal that Bind makes; null for Query. */
@@ -25,11 +27,12 @@ export function readQueryText(message: Buffer): string | null {
   return isUtf8(bytes) ? bytes.toString('utf8') : null
 }
 
-export function wantQuery(message: Buffer, text: string, key: string | null): Wanted {
+export function wantQuery(message: Buffer, text: string, key: string | null, keyEpoch: number): Wanted {
   return {
     unit: { bytes: message, parsed: null },
     text,
     key,
+    keyEpoch,
     bindValues: [],
     decoded: { sql: text },
     portal: null,
@@ -45,6 +48,7 @@ export function wantBind(
   portal: string,
   statement: Statement,
   key: string | null,
+  keyEpoch: number,
 ): Wanted | null {
   const sql = statement.parsed.subarray(0, statement.sqlBytes)
   const values = readBindValues(bytes.subarray(0, bindEnd), valuesAt, readParameterTypes(statement.parsed, statement.sqlBytes))
@@ -56,6 +60,7 @@ export function wantBind(
     unit: { bytes, parsed: statement.parsed },
     text,
     key,
+    keyEpoch,
     bindValues: values.map(bindValueJson),
     decoded,
     portal,

@@ -3,6 +3,7 @@ import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
 import type { Backend, BackendOptions, PostgresUpstreams, ProtectedUpstream } from '../../protocols/postgres/upstreams.ts'
 import { streamBaseBackup, type BaseBackupSource } from './base-backup.ts'
 import { SocketBackend } from './backend.ts'
+import { CatalogWatch, fingerprintSql } from './catalog-watch.ts'
 import { cancelAt, connectTarget, type Connected } from './connect.ts'
 import { LazyProtect, OwnLine } from './protect.ts'
 import { readTarget, type Target } from './target.ts'
@@ -27,6 +28,46 @@ interface Known {
   readonly protect: Target
   /** What the upstream is, asked by the protect credential once. */
   identity: Promise<string> | null
+  readonly watch: WatchLine
+}
+
+/** One connection an upstream, with the protect credential, while backends are there: it asks about the catalog alone, never for an agent. */
+class WatchLine {
+  readonly catalog = new CatalogWatch(() => this.#ask())
+  #open: (() => Promise<OwnLine>) | null = null
+  #line: OwnLine | null = null
+  #backends = 0
+
+  join(open: () => Promise<OwnLine>): void {
+    this.#open = open
+    this.#backends += 1
+  }
+
+  leave(): void {
+    this.#backends -= 1
+    if (this.#backends > 0) return
+    this.#line?.close()
+    this.#line = null
+    this.#open = null
+  }
+
+  async #ask(): Promise<string> {
+    const line = await this.#opened()
+    const [row] = await new GateChannel(line).query(fingerprintSql)
+    const fingerprint = row?.[0]
+    if (typeof fingerprint !== 'string') throw new Error('the catalog gave no fingerprint')
+    return fingerprint
+  }
+
+  async #opened(): Promise<OwnLine> {
+    if (this.#line !== null && !this.#line.closed) return this.#line
+    const open = this.#open
+    if (open === null) throw new Error('no session is open')
+    const line = await open()
+    if (this.#backends === 0) line.close()
+    this.#line = line
+    return line
+  }
 }
 
 /** @throws SallyportError for a URL that can't be used */
@@ -39,6 +80,7 @@ export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[],
       use: readTarget(name, settings.useUrl),
       protect: readTarget(name, settings.protectUrl),
       identity: null,
+      watch: new WatchLine(),
     })
   }
   return {
@@ -59,11 +101,13 @@ function find(known: ReadonlyMap<string, Known>, name: string): Known {
 }
 
 function protectOf(upstream: Known, identity: string): LazyProtect {
-  return new LazyProtect(async () => {
-    const line = new OwnLine(await connect(upstream, upstream.protect, protectSettings, neverAborted))
-    await checkSame(upstream, line, identity)
-    return line
-  })
+  return new LazyProtect(() => openOwnLine(upstream, identity))
+}
+
+async function openOwnLine(upstream: Known, identity: string): Promise<OwnLine> {
+  const line = new OwnLine(await connect(upstream, upstream.protect, protectSettings, neverAborted))
+  await checkSame(upstream, line, identity)
+  return line
 }
 
 async function openProtected(known: ReadonlyMap<string, Known>, name: string): Promise<ProtectedUpstream> {
@@ -103,7 +147,11 @@ async function openBackend(
   const settings = new Map(options.settings)
   if (options.readOnly) settings.set('default_transaction_read_only', 'on')
   const [connected, identity] = await Promise.all([connect(upstream, upstream.use, settings, options.signal), identify(upstream)])
+  const { watch } = upstream
+  watch.join(() => openOwnLine(upstream, identity))
   return new SocketBackend(connected, {
+    catalog: watch.catalog,
+    released: () => watch.leave(),
     environment: upstream.settings.environment,
     identity,
     killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
