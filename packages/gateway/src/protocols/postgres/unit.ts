@@ -11,6 +11,8 @@ export interface Wanted {
   readonly text: string
   readonly key: string | null
   readonly bindValues: readonly Json[]
+  /** The same as far as they are text, for reading. */
+  readonly boundTexts: readonly string[]
   readonly decoded: Json
   /** Portal that Bind makes; null for Query. */
   readonly portal: string | null
@@ -31,6 +33,7 @@ export function wantQuery(message: Buffer, text: string, key: string | null): Wa
     text,
     key,
     bindValues: [],
+    boundTexts: [],
     decoded: { sql: text },
     portal: null,
     statement: null,
@@ -57,6 +60,7 @@ export function wantBind(
     text,
     key,
     bindValues: values.map(bindValueJson),
+    boundTexts: texts.flatMap((value) => (typeof value === 'string' ? [value] : [])),
     decoded,
     portal,
     statement,
