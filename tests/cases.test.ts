@@ -17,6 +17,14 @@ const caseShape = z.object({
 type Case = z.infer<typeof caseShape>
 
 const order = ['read', 'write', 'disrupt', 'escalate', 'destroy', 'unknown']
+const kindOf: Readonly<Record<Case['effect'], string>> = {
+  read: 'read',
+  write: 'write',
+  ddl: 'write',
+  admin: 'disrupt',
+  security: 'escalate',
+  destructive: 'destroy',
+}
 const mild = new Set(['read', 'write', 'ddl'])
 
 function readCases(name: string): readonly Case[] {
@@ -68,7 +76,7 @@ function figuresOf(judged: readonly Judged[]): {
 describe('labelled SQL', () => {
   afterAll(closeParsers)
 
-  for (const file of ['sql.jsonl', 'sql-own.jsonl']) {
+  for (const file of ['sql.jsonl', 'sql-own.jsonl', 'sql-wide.jsonl']) {
     test(`${file}: nothing dangerous missed, nothing irreversible called reversible, at most 3 % false alarms`, async () => {
       const cases = readCases(file)
       const judged = await Promise.all(cases.map(judge))
@@ -85,9 +93,21 @@ describe('labelled SQL', () => {
     })
   }
 
+  test('sql-wide.jsonl: each is called by a kind that its labels allow, or unknown where the text alone can not tell', async () => {
+    const judged = await Promise.all(readCases('sql-wide.jsonl').map(judge))
+    const strange = judged.filter(({ label, kind }) => {
+      const allowed = [label.effect, ...label.also_ok].map((effect) => kindOf[effect])
+      const mayBeUnknown = label.opaque || label.invalid
+      return !allowed.includes(kind) && !(mayBeUnknown && kind === 'unknown')
+    })
+    expect(strange.map(({ label, kind }) => `${label.id} ${kind}`)).toEqual([])
+  })
+
   test('what must not parse is never called mild', async () => {
     const judged = await Promise.all(
-      [...readCases('sql.jsonl'), ...readCases('sql-own.jsonl')].filter(({ invalid }) => invalid).map(judge),
+      [...readCases('sql.jsonl'), ...readCases('sql-own.jsonl'), ...readCases('sql-wide.jsonl')]
+        .filter(({ invalid }) => invalid)
+        .map(judge),
     )
     expect(judged.length).toBeGreaterThan(2)
     for (const { label, kind } of judged) expect(['unknown', 'destroy', 'escalate'], label.id).toContain(kind)

@@ -33,7 +33,7 @@ export async function runVitest(root: string, paths: readonly string[], live: bo
       cwd: root,
       live,
       timeoutMs: runMsMax,
-      environment: { ...process.env, PATH: path },
+      environment: { ...process.env, PATH: path, NODE_COMPILE_CACHE: compileCache(root) },
     })
     return { report: parseRecord(readReport(report)), code: result.code, output: `${result.stdout}${result.stderr}` }
   } finally {
@@ -43,6 +43,11 @@ export async function runVitest(root: string, paths: readonly string[], live: bo
 
 export async function runTests(root: string, paths: readonly string[]): Promise<TestRun> {
   return countTests(await runVitest(root, paths, true))
+}
+
+/** Hundreds of processes start from the same sources in one run: compiled once, each starts in half the time. */
+function compileCache(root: string): string {
+  return process.env['NODE_COMPILE_CACHE'] ?? join(root, 'node_modules', '.cache', 'sallyport-compiled')
 }
 
 function readReport(file: string): string {

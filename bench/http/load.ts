@@ -9,6 +9,17 @@ export interface Path {
   /** Null: no proxy. */
   readonly connect: string | null
   readonly pid: number | null
+  /** True: every request is another one, so that nothing is remembered. */
+  readonly varied?: boolean
+}
+
+let count = 0
+
+/** A read, as GraphQL clients send it. */
+function writeRequest(host: string, varied: boolean): string {
+  count += 1
+  const body = JSON.stringify({ query: `query Things${varied ? count : ''} { me { id name } }` })
+  return `POST /graphql/v2 HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: bench\r\nAccept: application/json\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 }
 
 export interface Measured {
@@ -23,7 +34,7 @@ export async function loadKept(path: Path, host: string, connections: number, se
   const sockets = await Promise.all(Array.from({ length: connections }, () => open(path, host)))
   const startMs = performance.now()
   const endMs = startMs + seconds * 1_000
-  const counts = await Promise.all(sockets.map((socket) => askUntil(socket, host, endMs)))
+  const counts = await Promise.all(sockets.map((socket) => askUntil(socket, path, host, endMs)))
   const tookMs = performance.now() - startMs
   for (const socket of sockets) socket.destroy()
   return { requests: counts.reduce((sum, count) => sum + count, 0), seconds: tookMs / 1_000 }
@@ -38,7 +49,7 @@ export async function loadNew(path: Path, host: string, connections: number, sec
       let count = 0
       for (; performance.now() < endMs; count += 1) {
         const socket = await open(path, host)
-        await ask(socket, host)
+        await ask(socket, writeRequest(host, path.varied === true))
         socket.destroy()
       }
       return count
@@ -47,13 +58,13 @@ export async function loadNew(path: Path, host: string, connections: number, sec
   return { requests: counts.reduce((sum, count) => sum + count, 0), seconds: (performance.now() - startMs) / 1_000 }
 }
 
-async function askUntil(socket: TLSSocket, host: string, endMs: number): Promise<number> {
+async function askUntil(socket: TLSSocket, path: Path, host: string, endMs: number): Promise<number> {
   let count = 0
-  for (; performance.now() < endMs; count += 1) await ask(socket, host)
+  for (; performance.now() < endMs; count += 1) await ask(socket, writeRequest(host, path.varied === true))
   return count
 }
 
-function ask(socket: TLSSocket, host: string): Promise<void> {
+function ask(socket: TLSSocket, request: string): Promise<void> {
   return new Promise((resolve, reject) => {
     let bytes = 0
     const read = (chunk: Buffer): void => {
@@ -67,7 +78,7 @@ function ask(socket: TLSSocket, host: string): Promise<void> {
     const broke = (): void => reject(new Error(`the connection broke after ${bytes} bytes`))
     socket.on('data', read)
     socket.once('close', broke)
-    socket.write(`GET /v1/things?first=10 HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: bench\r\nAccept: application/json\r\n\r\n`)
+    socket.write(request)
   })
 }
 

@@ -23,7 +23,8 @@ const terminator = createTls({ key: leaf.key, cert: leaf.certificate, ALPNProtoc
   client.setNoDelay(true)
   client.on('error', () => undefined)
   client.on('data', (chunk: Buffer) => {
-    const request = Buffer.concat([chunk.subarray(0, chunk.indexOf(blankLine) + 2), credential])
+    const end = chunk.indexOf(blankLine)
+    const request = Buffer.concat([chunk.subarray(0, end + 2), credential, chunk.subarray(end + 4)])
     const upstream = idle.pop()
     if (upstream !== undefined) return exchange(client, upstream, request)
     const opened = connect({ host: '127.0.0.1', port: Number(values.port), servername: host, ca: trusted })

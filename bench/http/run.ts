@@ -1,16 +1,17 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import { z } from 'zod'
 import { loadKept, loadNew, type Path } from './load.ts'
 
 /**
  * HTTPS by CONNECT through each path, in interleaved rounds of one run, as ratios to the direct path of the same round.
- *   node bench/http/run.ts [--seconds 2] [--rounds 3] [--connections 32] [--modes keep-alive] [--json FILE]
- * `gate`: every request is described, searched and decided; `gate, recalled`: reads are remembered. Load, proxies and server share the machine.
+ *   node bench/http/run.ts [--seconds 2] [--rounds 3] [--connections 32] [--modes keep-alive] [--peers mitmproxy,mockttp] [--json FILE]
+ * `gate`: as it ships, with everything on, the same read each time, so that it is remembered; `gate, varied`: another text each time, so that each is
+ * described, searched and decided. `protocol alone`: with a govern that clears at once. Load, proxies and server share the machine.
  */
 const { values } = parseArgs({
   options: {
@@ -18,11 +19,20 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     connections: { type: 'string', default: '32' },
     modes: { type: 'string', default: 'keep-alive,new connections' },
+    peers: { type: 'string', default: 'mitmproxy,mockttp' },
     json: { type: 'string' },
   },
 })
-const host = 'api.bench.test'
-const ready = z.object({ port: z.number(), authority: z.string(), agent: z.string().optional(), handle: z.string().optional() })
+const host = 'backboard.railway.com'
+const ready = z.object({
+  port: z.number(),
+  authority: z.string(),
+  agent: z.string().optional(),
+  handle: z.string().optional(),
+  /** Of the process whose time is counted, where it is another one than was started. */
+  pid: z.number().optional(),
+})
+const mockttpVersion = '4.6.5'
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-bench-http-'))
 const trust = join(folder, 'world.pem')
 const started: ChildProcess[] = []
@@ -30,14 +40,26 @@ const started: ChildProcess[] = []
 async function startProcess(
   script: string,
   ...args: readonly string[]
-): Promise<z.infer<typeof ready> & { readonly pid: number | null }> {
+): Promise<Omit<z.infer<typeof ready>, 'pid'> & { readonly pid: number | null }> {
   const child = spawn(process.execPath, [script, '--host', host, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   started.push(child)
   const line = await new Promise<string>((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', resolve)
     child.once('exit', (code) => reject(new Error(`${script} ended with ${code}`)))
   })
-  return { ...ready.parse(JSON.parse(line)), pid: child.pid ?? null }
+  const parsed = ready.parse(JSON.parse(line))
+  return { ...parsed, pid: parsed.pid ?? child.pid ?? null }
+}
+
+/** mockttp has a hundred dependencies, and only this run wants it: it is installed beside, from the registry, without scripts. */
+async function installPeer(): Promise<string> {
+  const place = join(folder, 'peers')
+  mkdirSync(place)
+  writeFileSync(join(place, 'package.json'), '{"private":true}\n')
+  await promisify(execFile)('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', `mockttp@${mockttpVersion}`], {
+    cwd: place,
+  })
+  return place
 }
 
 function connectHead(agent: string | undefined, handle: string | undefined): string {
@@ -53,13 +75,20 @@ async function openPaths(): Promise<readonly Path[]> {
   writeFileSync(trust, server.authority)
   const behind = ['--port', String(server.port), '--trust', trust]
   const paths: Path[] = [{ name: 'direct', port: server.port, authority: server.authority, connect: null, pid: null }]
+  const peers = values.peers.split(',').filter((name) => name !== '')
   for (const [name, script, ...more] of [
     ['bare pipe', 'bench/http/pipe.ts'],
-    ['gate', 'bench/http/fake-gate.ts'],
-    ['gate, recalled', 'bench/http/fake-gate.ts', '--recall'],
+    ...(peers.includes('mitmproxy') ? [['mitmproxy', 'bench/http/mitmproxy.ts'] as const] : []),
+    ...(peers.includes('mockttp') ? [['mockttp', 'bench/http/mockttp.ts', '--peers', await installPeer()] as const] : []),
+    ['gate', 'bench/http/real-gate.ts'],
+    ['protocol alone', 'bench/http/fake-gate.ts'],
   ] as const) {
-    const { port, authority, agent, handle, pid } = await startProcess(script, ...behind, '--folder', join(folder, name), ...more)
-    paths.push({ name, port, authority, connect: connectHead(agent, handle), pid })
+    const place = join(folder, name)
+    mkdirSync(place)
+    const { port, authority, agent, handle, pid } = await startProcess(script, ...behind, '--folder', place, ...more)
+    const path: Path = { name, port, authority, connect: connectHead(agent, handle), pid }
+    paths.push(path)
+    if (name === 'gate') paths.push({ ...path, name: 'gate, varied', varied: true })
   }
   return paths
 }

@@ -12,11 +12,16 @@ const blankLine = Buffer.from('\r\n\r\n')
 const server = createServer({ key: leaf.key, cert: leaf.certificate }, (socket) => {
   socket.setNoDelay(true)
   socket.on('error', () => undefined)
-  let half = false
+  let rest: Buffer = Buffer.alloc(0)
   socket.on('data', (chunk: Buffer) => {
-    for (let at = chunk.indexOf(blankLine); at !== -1; at = chunk.indexOf(blankLine, at + 4)) socket.write(answer)
-    half = chunk.indexOf(blankLine, chunk.length - 4) === -1
-    if (half) socket.destroy()
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    for (;;) {
+      const end = rest.indexOf(blankLine)
+      const length = end === -1 ? -1 : Number(/content-length: (\d+)/i.exec(rest.toString('latin1', 0, end))?.[1] ?? 0)
+      if (end === -1 || rest.length < end + 4 + length) return
+      rest = rest.subarray(end + 4 + length)
+      socket.write(answer)
+    }
   })
 })
 server.listen(0, '127.0.0.1', () => {

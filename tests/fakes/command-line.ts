@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { childEnvironment } from './child-environment.ts'
 
 export interface CommandLineEnd {
   readonly code: number | null
@@ -21,7 +22,7 @@ const program = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.me
 export function runCommandLine(words: readonly string[], settings: CommandLineSettings): Promise<CommandLineEnd> {
   const child = spawn(process.execPath, [program, ...words], {
     cwd: settings.folder,
-    env: { PATH: process.env['PATH'], HOME: settings.folder, ...settings.environment },
+    env: { ...childEnvironment(), HOME: settings.folder, ...settings.environment },
     stdio: 'pipe',
   })
   let output = ''

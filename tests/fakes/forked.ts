@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import type { z } from 'zod'
+import { childEnvironment } from './child-environment.ts'
 
 /** A process that we talk to over Node's own channel; it ends when we do. */
 export class Forked {
@@ -9,7 +10,7 @@ export class Forked {
   #ended: string | null = null
 
   constructor(program: string, args: readonly string[] = []) {
-    this.#child = fork(program, [...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env: { PATH: process.env['PATH'] } })
+    this.#child = fork(program, [...args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env: childEnvironment() })
     this.#child.on('message', (message: unknown) => {
       this.#messages.push(message)
       this.#wake?.()

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { answerScram, startScram } from '../../packages/gateway/src/upstreams/postgres/scram-client.ts'
+import { answerScram, startPlainScram, type ScramStart } from '../../packages/gateway/src/upstreams/postgres/scram-client.ts'
 import {
   frame,
   headerBytes,
@@ -23,8 +23,9 @@ export class RawClient {
   #wake: (() => void) | null = null
   #closed = false
 
-  constructor(port: number) {
-    this.socket = connect({ host: '127.0.0.1', port, noDelay: true })
+  /** @param to the gate's port, or a connection to it that was made otherwise */
+  constructor(to: number | Socket) {
+    this.socket = typeof to === 'number' ? connect({ host: '127.0.0.1', port: to, noDelay: true }) : to
     this.socket.on('error', () => undefined)
     this.socket.on('data', (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk])
@@ -50,10 +51,9 @@ export class RawClient {
     return client
   }
 
-  async authenticate(password: string): Promise<void> {
+  async authenticate(password: string, scram: ScramStart = startPlainScram()): Promise<void> {
     await this.#expect('R')
-    const scram = startScram()
-    this.send(frame(0x70, zeroTerminated('SCRAM-SHA-256'), int32(scram.message.length), Buffer.from(scram.message)))
+    this.send(frame(0x70, zeroTerminated(scram.mechanism), int32(scram.message.length), Buffer.from(scram.message)))
     const challenge = await this.#expect('R')
     const answer = await answerScram(scram, challenge.toString('utf8', headerBytes + 4), password)
     if (answer === null) throw new Error('bad challenge')

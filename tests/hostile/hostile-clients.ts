@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { z } from 'zod'
-import { startScram } from '../../packages/gateway/src/upstreams/postgres/scram-client.ts'
+import { startPlainScram } from '../../packages/gateway/src/upstreams/postgres/scram-client.ts'
 import { frame, int32, startupMessage, zeroTerminated } from '../../packages/gateway/src/protocols/postgres/wire.ts'
 import { RawClient } from '../fakes/postgres-client.ts'
 
@@ -90,7 +90,7 @@ export const misdeeds: Readonly<Record<string, Misdeed>> = {
     drip(socket, Buffer.concat([int32(9_000), int32(196_608), Buffer.from('user\0')])),
   ),
   'stops in the middle of SCRAM': stranger((socket, place) => {
-    const { message } = startScram()
+    const { message } = startPlainScram()
     const first = Buffer.from(message)
     socket.write(Buffer.concat([start(place), frame(0x70, zeroTerminated('SCRAM-SHA-256'), int32(first.length), first)]))
   }),

@@ -6,6 +6,7 @@ import pg from 'pg'
 import { z } from 'zod'
 import { decodeEntry, decodeSegment, type Event } from '@sallyport/core'
 import { startChild, type Child } from '../../packages/cli/src/process-child.ts'
+import { childEnvironment } from '../fakes/child-environment.ts'
 import { makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
 import type { PostgresServer } from './postgres.ts'
 
@@ -20,6 +21,8 @@ export interface TestGate {
   /** Where agents' HTTP goes; 0 where the gate has no HTTP upstream. */
   readonly httpPort: number
   readonly controlUrl: string
+  /** The first person's one-time link; null once somebody is enrolled. */
+  readonly enrolmentUrl: string | null
   /** The gate's process as it is now: another one after `start`. */
   readonly process: Child
   readonly vault: Child
@@ -78,7 +81,8 @@ export interface UpstreamSettings {
 }
 
 export interface TestGateSettings {
-  readonly postgres: PostgresServer
+  /** Null: no database at all, only `apis`. */
+  readonly postgres: PostgresServer | null
   /** Default `team`: the owner of an agent never approves alone. */
   readonly mode?: 'solo' | 'team'
   /** Default: `coder`, owned by ada, who may do anything on `orders-db`. */
@@ -131,10 +135,11 @@ export async function arrange(postgres: PostgresServer, sql: string, database?: 
 
 export async function startGate(settings: TestGateSettings): Promise<TestGate> {
   const directory = mkdtempSync(join(tmpdir(), 'sp-gate-'))
-  const upstreams = Object.entries(settings.upstreams ?? { 'orders-db': {} })
-  for (const [, { database }] of upstreams) await makeRoles(settings.postgres, database)
+  const { postgres } = settings
+  const upstreams = postgres === null ? [] : Object.entries(settings.upstreams ?? { 'orders-db': {} })
   mkdirSync(join(directory, 'secrets'), { mode: 0o700 })
-  for (const [name, { database = 'postgres', port = settings.postgres.port }] of upstreams) {
+  for (const [name, { database = 'postgres', port = postgres?.port }] of upstreams) {
+    if (postgres !== null) await makeRoles(postgres, database)
     for (const role of ['use', 'protect']) {
       const url = `postgres://app_${role}:${rolePassword}@127.0.0.1:${port}/${database}?sslmode=disable\n`
       writeFileSync(join(directory, 'secrets', `${name}.${role}`), url, { mode: 0o600 })
@@ -171,7 +176,7 @@ function startProcess(
     stopTimeoutMs,
     command: process.execPath,
     logFile: join(directory, 'logs', `${name}.log`),
-    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    env: { ...childEnvironment(), ...environment },
   })
 }
 
@@ -185,7 +190,7 @@ class RunningTestGate implements TestGate {
   controlUrl = ''
   readonly #settings: TestGateSettings
   #process: Child | null = null
-  #enrolmentUrl: string | null = null
+  enrolmentUrl: string | null = null
   #people: HttpPerson[] = []
 
   constructor(settings: TestGateSettings, directory: string, vault: Child) {
@@ -213,7 +218,7 @@ class RunningTestGate implements TestGate {
     const {
       mode = 'team',
       agents = { coder: { owner: 'ada', may: ['any orders-db'] } },
-      upstreams = { 'orders-db': {} },
+      upstreams = this.#settings.postgres === null ? {} : { 'orders-db': {} },
       limits = {},
       apis = {},
     } = this.#settings
@@ -263,7 +268,7 @@ class RunningTestGate implements TestGate {
     this.port = Number(ready.postgresAddress.split(':').at(-1))
     this.httpPort = Number(ready.httpAddress?.split(':').at(-1) ?? 0)
     this.controlUrl = ready.controlUrl
-    this.#enrolmentUrl = ready.enrolmentUrl
+    this.enrolmentUrl = ready.enrolmentUrl
   }
 
   async crash(): Promise<void> {
@@ -296,7 +301,7 @@ class RunningTestGate implements TestGate {
 
   async person(name: string): Promise<HttpPerson> {
     const [first] = this.#people
-    const link = first === undefined ? this.#enrolmentUrl : await first.invite()
+    const link = first === undefined ? this.enrolmentUrl : await first.invite()
     if (link === null) throw new Error('somebody whom this test does not know is enrolled already')
     const person = makeHttpPerson(name, this.controlUrl)
     await person.enrol(link)

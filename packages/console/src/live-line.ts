@@ -1,5 +1,5 @@
 import { type Event, type EventType, type Json, visibleLine } from '@sallyport/core'
-import { z } from 'zod'
+import { isTroubling, sentenceOf } from './live-sentence.ts'
 
 /** One event as the live view shows it: ready text, every character visible. */
 export interface LiveLine {
@@ -15,17 +15,21 @@ const detailCharacters = 400
 
 export function liveLineOf(index: number, event: Event): LiveLine {
   const { sign, what, tone } = titleOf(event.type)
-  const facts = Object.entries(event.data).flatMap(([key, value]) =>
-    value === null || proofs.has(key) || key.endsWith('Ms') ? [] : [glanceAt(key, value)],
-  )
-  const who = event.agent === undefined ? [] : [event.agent]
   return {
     index,
     time: new Date(event.atMs).toISOString().slice(11, 19),
     what: `${sign} ${what}`,
-    tone,
-    detail: visibleLine(cut([...who, ...facts].join(' · '))),
+    tone: tone === 'calm' && isTroubling(event) ? 'warn' : tone,
+    detail: visibleLine(cut(sentenceOf(event) ?? listFacts(event))),
   }
+}
+
+/** What has no sentence is shown as it is. */
+function listFacts({ agent, data }: Event): string {
+  const facts = Object.entries(data).flatMap(([key, value]) =>
+    value === null || proofs.has(key) || key.endsWith('Ms') ? [] : [`${key} ${factOf(value)}`],
+  )
+  return [...(agent === undefined ? [] : [agent]), ...facts].join(' · ')
 }
 
 /** For machines: on the log, and too long for a glance. */
@@ -44,35 +48,6 @@ const proofs: ReadonlySet<string> = new Set([
   'checksums',
   'retainUntilMs',
 ])
-
-const operationsShape = z.array(
-  z.object({ action: z.string(), kind: z.string(), resources: z.array(z.object({ name: z.string() })).default([]) }),
-)
-const questionShape = z.object({ text: z.string(), operations: operationsShape, rowsMax: z.number().nullable() })
-const readsShape = z.array(z.object({ count: z.number() }))
-
-/** What a person wants to see of it at a glance; anything of another shape is shown as it is. */
-function glanceAt(key: string, value: Json): string {
-  if (key === 'operations') {
-    const operations = operationsShape.safeParse(value)
-    if (operations.success) return describeOperations(operations.data)
-  }
-  if (key === 'question') {
-    const question = questionShape.safeParse(value)
-    if (question.success) return `${describeOperations(question.data.operations)} · ${question.data.text}`
-  }
-  if (key === 'reads') {
-    const reads = readsShape.safeParse(value)
-    if (reads.success) return `${reads.data.reduce((sum, { count }) => sum + count, 0)} in all`
-  }
-  return `${key} ${factOf(value)}`
-}
-
-function describeOperations(operations: z.infer<typeof operationsShape>): string {
-  return operations
-    .map(({ action, kind, resources }) => `${action} ${resources.map(({ name }) => name).join(', ')} (${kind})`)
-    .join('; ')
-}
 
 function factOf(value: Json): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value)

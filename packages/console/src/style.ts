@@ -19,7 +19,7 @@ a{color:var(--blue)}
 .top .mark{font-weight:650;color:var(--ink);letter-spacing:-.01em;border:0!important}
 .top .who{margin-left:auto;color:var(--dim);display:flex;gap:.7rem;align-items:center}
 .pill{background:var(--red);color:var(--card);border-radius:9px;padding:0 .42rem;font-size:.78rem;font-weight:650}
-.note{padding:.5rem 1rem;background:var(--amber-bg);color:var(--amber);border-bottom:1px solid var(--line);font-size:.86rem}
+.note{padding:.5rem 1rem;background:var(--amber-bg);color:var(--amber);margin:0;border-bottom:1px solid var(--line);font-size:.86rem}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:1.1rem 1.15rem;margin:0 0 1rem}
 .card>:last-child{margin-bottom:0}
 .facts+.buttons{margin-top:.9rem}

@@ -1,9 +1,19 @@
-import { impactKinds } from '@sallyport/core'
+import { eventTypes, impactKinds, type Event } from '@sallyport/core'
 import { expect, test } from 'vitest'
 import { makeQuestion } from '../../../tests/fakes/people.ts'
 import { findOddities } from './fence.ts'
 import { liveLineOf } from './live-line.ts'
-import { badgeOf, copyAge, countDependants, formatBytes, formatDuration, summarizeQuestion } from './words.ts'
+import {
+  badgeOf,
+  copyAge,
+  copySentence,
+  countDependants,
+  formatBytes,
+  formatDuration,
+  glanceText,
+  limitSentence,
+  summarizeQuestion,
+} from './words.ts'
 
 const question = makeQuestion()
 const [operation] = question.operations
@@ -91,4 +101,57 @@ test('a live line is a glance: no proofs, no moving text, and it says what it le
   expect(line.detail).toContain('coder⟦U+001B⟧[2J · request aaaaaaaaaa… · text yyy')
   expect(line.detail).toMatch(/… and \d+ more characters, on the log$/)
   expect(line.detail).not.toContain('evidence')
+})
+
+const refusedDrop = {
+  outcome: 'deny',
+  why: 'It may not.',
+  text: 'DROP TABLE orders',
+  operations: [{ action: 'postgres.drop_table', kind: 'destroy', resources: [{ name: 'public.orders' }] }],
+}
+
+test('what happened is said in sentences; facts of another shape are shown as they are, never left out', () => {
+  const say = (type: Event['type'], data: Event['data']): string => liveLineOf(1, { type, atMs: 0, agent: 'coder', data }).detail
+  expect(say('decision', refusedDrop)).toBe(
+    'coder was refused: It may not. postgres.drop_table public.orders (destroy). “DROP TABLE orders”',
+  )
+  expect(
+    say('alarm', { kind: 'foreign_credential', place: 'header authorization', shape: 'a bearer token', host: 'api.test' }),
+  ).toBe(
+    'coder sent a credential that Sallyport did not issue to api.test (a bearer token, in header authorization). It went nowhere.',
+  )
+  expect(say('alarm', { kind: 'something new', place: 'here' })).toBe('coder · kind something new · place here')
+  expect(say('outcome', { result: 'unknown', detail: 'HTTP 502' })).toBe('coder: unknown. HTTP 502')
+})
+
+test('what failed or was refused stands out', () => {
+  const tone = (type: Event['type'], data: Event['data']): string => liveLineOf(1, { type, atMs: 0, data }).tone
+  expect(tone('outcome', { result: 'succeeded' })).toBe('calm')
+  expect(tone('outcome', { result: 'unknown' })).toBe('warn')
+  expect(tone('decision', refusedDrop)).toBe('warn')
+})
+
+test('every kind of event has a line, whatever its facts are', () => {
+  for (const type of eventTypes)
+    for (const data of [{}, { by: 1 }, { operations: 'x', text: null }, { approval: [] }, refusedDrop])
+      expect(liveLineOf(0, { type, atMs: 0, data }).what.length).toBeGreaterThan(2)
+})
+
+test('a glance at an HTTP request is its first line and its body', () => {
+  expect(glanceText('POST https://api.test/graphql\nhost: api.test\nx: y\n\n{"query":\n"{ me }"}', 100)).toBe(
+    'POST https://api.test/graphql {"query": ⏎ "{ me }"}',
+  )
+  expect(glanceText('GET https://api.test/x\nhost: api.test\n', 100)).toBe('GET https://api.test/x')
+  expect(glanceText('SELECT 1;\n\nDROP TABLE x', 100)).toBe('SELECT 1; ⏎ DROP TABLE x')
+  expect(glanceText('x'.repeat(200), 100)).toBe(`${'x'.repeat(100)} … and 100 more characters`)
+})
+
+test('a volume is named first, and what lies on it after', () => {
+  if (!operation) throw new Error('the example has an operation')
+  const volume = { type: 'volume', name: 'data (7f-1)', identity: '7f-1', schemaHash: null }
+  const deletion = { ...operation, resources: [volume], rows: 184_000, tables: ['a', 'b'], dependants: [] }
+  const asked = { ...question, protocol: 'http', operations: [deletion], rowsMax: 202_400 }
+  expect(summarizeQuestion(asked)).toBe('deletes volume data (7f-1), and with it 184,000 rows in 2 tables')
+  expect(limitSentence(asked)).toBe('At most 202,400 rows may be lost; with more, counted under lock, nothing is sent.')
+  expect(copySentence(asked)).toContain('started from that copy')
 })

@@ -80,6 +80,8 @@ export function badgeOf(kind: ImpactKind): {
 interface Measured {
   readonly kind: ImpactKind
   readonly targets: readonly string[]
+  /** What is acted on that is no part of a database, and may carry one: a volume. */
+  readonly things: readonly string[]
   readonly rows: number
   readonly rowsUncounted: number
   readonly tables: readonly string[]
@@ -92,6 +94,11 @@ function measure(operations: readonly AskedOperation[]): Measured {
   return {
     kind: worstKind(operations.map(({ kind }) => kind)),
     targets: [...new Set(counted.flatMap(({ resources }) => resources.map(({ type, name }) => `${type} ${name}`)))],
+    things: [
+      ...new Set(
+        counted.flatMap(({ resources }) => resources.filter(({ type }) => type === 'volume').map(({ name }) => `volume ${name}`)),
+      ),
+    ],
     rows: counted.reduce((sum, { rows }) => sum + (rows ?? 0), 0),
     rowsUncounted: counted.filter(({ rows }) => rows === null).length,
     tables: [...new Set(counted.flatMap(({ tables }) => tables))],
@@ -111,7 +118,13 @@ export function scopeSentences(question: Question): { readonly headline: string;
 }
 
 function headlineOf(measured: Measured): string {
-  const { kind, rows, tables, targets } = measured
+  const { kind, rows, tables, targets, things } = measured
+  const [thing] = things
+  if (thing !== undefined) {
+    const others = things.length === 1 ? '' : ` and ${formatAmount(things.length - 1, 'other thing')}`
+    const lost = rows > 0 || tables.length > 0 ? `, and with it ${objectOf(measured)}` : ''
+    return `${verbOf(kind)} ${thing}${others}${lost}`
+  }
   const nameless = rows === 0 && tables.length === 0 && targets.length === 0
   if (nameless && kind === 'unknown') return 'could do anything: the gate cannot read it'
   if (nameless && kind === 'escalate') return 'changes access or protections'
@@ -164,15 +177,34 @@ export function summarizeQuestion(question: Question): string {
 }
 
 /** What the requirement on the copy promises. A new kind is a type error here. */
-export function copySentence(copy: Question['copy']): string {
+export function copySentence({ copy, protocol }: Pick<Question, 'copy' | 'protocol'>): string {
   switch (copy) {
     case 'none':
       return 'Nothing is lost, so no copy is made.'
     case 'rows':
       return 'The rows that change are sealed in the vault before they change, read back and compared; undo puts them back.'
     case 'tables':
-      return 'Under lock, the whole tables are copied into the vault, restored to a scratch table and compared. Only then does it run; undo puts them back.'
+      return protocol === 'http'
+        ? 'Under lock, the whole database server is copied into the vault, started from that copy, and every table counted and compared. Only then is the call sent. Undo gives the data back, ready to be started; not the thing that is deleted.'
+        : 'Under lock, the whole tables are copied into the vault, restored to a scratch table and compared. Only then does it run; undo puts them back.'
     case 'impossible':
       return 'No copy can be made of what this destroys. Sallyport cannot bring it back.'
   }
+}
+
+/** What happens past the most rows that were agreed to. */
+export function limitSentence({ rowsMax, protocol }: Pick<Question, 'rowsMax' | 'protocol'>): string {
+  if (rowsMax === null) return 'There are no rows to count.'
+  const most = formatAmount(rowsMax, 'row')
+  return protocol === 'http'
+    ? `At most ${most} may be lost; with more, counted under lock, nothing is sent.`
+    : `At most ${most} may change; past that it is rolled back.`
+}
+
+/** An agent's text on one line, for lists: of an HTTP request its first line and its body, since what lies between rarely says more. */
+export function glanceText(text: string, characters: number): string {
+  const [, first, body] = /^([A-Z]{3,7} https?:\/\/[^\r\n]*)\n(?:[^\r\n]+\n)*(?:\n([^]*))?$/.exec(text) ?? []
+  const line = (first === undefined ? text : `${first} ${body ?? ''}`).replaceAll(/\s*[\r\n]+\s*/g, ' ⏎ ').trim()
+  const rest = line.length - characters
+  return rest <= 20 ? line : `${line.slice(0, characters).toWellFormed()} … and ${rest} more characters`
 }

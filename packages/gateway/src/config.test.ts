@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from './config.ts'
+import { findTie } from './upstream-settings.ts'
 
 const good = `version: 1
 mode: team
@@ -74,5 +76,70 @@ coolOff: soon
     expect(parseConfig('a: [1, 2', 'x').ok).toBe(false)
     expect(parseConfig('', 'x').ok).toBe(false)
     expect(parseConfig('version: 2', 'x').ok).toBe(false)
+  })
+
+  const withCloud = good.replace(
+    'agents:',
+    `  cloud:
+    protocol: http
+    connector: railway
+    hosts: [backboard.railway.com]
+    use: file:secrets/cloud
+    tied:
+      volume:
+        7f4c-1: orders-db
+agents:`,
+  )
+
+  it('ties a volume to the database on it', () => {
+    const result = parseConfig(withCloud, 'x')
+    if (!result.ok) throw new Error(JSON.stringify(result.mistakes))
+    expect(result.config.upstreams[1]).toMatchObject({ tied: { volume: { '7f4c-1': 'orders-db' } } })
+    expect(findTie(result.config, 'cloud', 'volume', '7f4c-1')).toBe('orders-db')
+    for (const [upstream, type, id] of [
+      ['orders-db', 'volume', '7f4c-1'],
+      ['cloud', 'project', '7f4c-1'],
+      ['cloud', 'volume', '7f4c-2'],
+      ['cloud', 'toString', '7f4c-1'],
+      ['cloud', 'volume', 'constructor'],
+    ] as const)
+      expect(findTie(result.config, upstream, type, id), `${upstream} ${type} ${id}`).toBe(null)
+  })
+
+  it.each([
+    ['a tie to nothing', withCloud.replace('7f4c-1: orders-db', '7f4c-1: order-db'), 14],
+    ['a tie to an API', withCloud.replace('7f4c-1: orders-db', '7f4c-1: cloud'), 14],
+    ['a volume by its name', withCloud.replace('7f4c-1:', '"my volume":'), 14],
+    ['a tie of another kind', withCloud.replace('volume:', 'disk:'), 13],
+    ['a connector that is not there', withCloud.replace('railway\n', 'fly\n'), 9],
+    ['a connector of another protocol', withCloud.replace('railway\n', 'postgres\n'), 9],
+  ])('refuses %s, and says where', (_name, text, line) => {
+    const result = parseConfig(text, 'x')
+    expect(result).toMatchObject({ ok: false, mistakes: [{ line }] })
+  })
+
+  it.each(['README.md', 'docs/how-to/cloud-api.md'])('reads what %s shows', (path) => {
+    const text = readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
+    const [, yaml = ''] = /```yaml\n([^]*?)```/.exec(text) ?? []
+    const whole = yaml.startsWith('version') ? yaml : `version: 1\n${yaml}`
+    // The README's example also speaks of a staging database that it leaves out.
+    const complete = whole.replace(
+      /^agents:/m,
+      '  staging:\n    protocol: postgres\n    environment: staging\n    use: file:x\nagents:',
+    )
+    expect(parseConfig(complete, path)).toMatchObject({ ok: true })
+  })
+
+  it('hears other machines over TLS only', () => {
+    const listening = (listen: string): string => `${good}listen:\n${listen}`
+    expect(parseConfig(listening('  postgres: 0.0.0.0:6432\n'), 'x')).toMatchObject({ ok: false, mistakes: [{ line: 13 }] })
+    const secure = parseConfig(listening('  postgres: 0.0.0.0:6432\n  tls: { name: gate.internal }\n'), 'x')
+    expect(secure).toMatchObject({ ok: true, config: { listen: { tls: { name: 'gate.internal', files: null } } } })
+    for (const listen of [
+      '  control: 0.0.0.0:6480\n  tls: { name: gate.internal }\n',
+      '  tls: { name: gate.internal, key: k.pem }\n',
+      '  tls: { name: "*.internal" }\n',
+    ])
+      expect(parseConfig(listening(listen), 'x').ok, listen).toBe(false)
   })
 })

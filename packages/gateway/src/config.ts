@@ -1,16 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { LineCounter, isMap, isScalar, parseDocument, type Document } from 'yaml'
+import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
+import { connectors } from '@sallyport/connectors'
 import { parseScope, type AllowedScope, type Environment } from '@sallyport/core'
-
-/** One mistake in sallyport.yaml, said so that it can be mended at once. */
-export interface ConfigMistake {
-  readonly line: number
-  readonly column: number
-  readonly what: string
-  readonly hint: string
-}
+import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
   readonly name: string
@@ -39,6 +33,12 @@ export interface HttpUpstreamConfig extends AnyUpstreamConfig {
   readonly tied: { readonly [type: string]: { readonly [id: string]: string } }
 }
 
+/** A certificate for `name` by the gate's own authority, or one of the operator's in PEM files. */
+export interface TlsConfig {
+  readonly name: string
+  readonly files: { readonly certificate: string; readonly key: string } | null
+}
+
 export type UpstreamConfig = PostgresUpstreamConfig | HttpUpstreamConfig
 
 export interface AgentConfig {
@@ -58,6 +58,8 @@ export interface Config {
     /** Null: no HTTP upstream is configured, so nothing listens for agents' HTTP. */
     readonly http: { readonly host: string; readonly port: number } | null
     readonly control: { readonly host: string; readonly port: number }
+    /** How the gate ends the TLS of database clients. Null: it offers none, and hears this machine only. */
+    readonly tls: TlsConfig | null
   }
   readonly upstreams: readonly UpstreamConfig[]
   readonly agents: readonly AgentConfig[]
@@ -95,9 +97,9 @@ function splitAddress(text: string): { readonly host: string; readonly port: num
 }
 
 const address = addressText.transform(splitAddress)
-/** A handle, and all that is read with it, would cross the network in the clear (DESIGN §6: off loopback only over TLS). */
+const ownHost = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|::1)$/
 const ownAddress = addressText
-  .regex(/^(127\.|localhost:|\[::1\]:)/, 'only this machine’s own addresses: this version has no TLS towards agents and people')
+  .regex(/^(127\.|localhost:|\[::1\]:)/, 'only this machine’s own addresses: this listener has no TLS yet')
   .transform(splitAddress)
 
 const reference = z
@@ -147,15 +149,28 @@ const httpUpstream = z.strictObject({
     .prefault({}),
 })
 
+const tls = z
+  .strictObject({
+    name: z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, 'the host name that clients connect to'),
+    certificate: z.string().optional(),
+    key: z.string().optional(),
+  })
+  .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), 'certificate and key come together')
+  .transform(({ name, certificate, key }) => ({
+    name,
+    files: certificate === undefined || key === undefined ? null : { certificate, key },
+  }))
+
 const schema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
   mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
   people: z.array(z.string()).default([]),
   listen: z
     .strictObject({
-      postgres: ownAddress.default({ host: '127.0.0.1', port: 6432 }),
-      http: ownAddress.nullable().default(null),
+      postgres: address.default({ host: '127.0.0.1', port: 6432 }),
+      http: address.nullable().default(null),
       control: ownAddress.default({ host: 'localhost', port: 6480 }),
+      tls: tls.nullable().default(null),
     })
     .prefault({}),
   upstreams: z.record(
@@ -231,7 +246,7 @@ export function parseConfig(text: string, path: string): ConfigResult {
     ])
   }
   const parsed = schema.safeParse(value)
-  const place = (at: readonly PropertyKey[]): { line: number; column: number } => locate(document, lines, at)
+  const place: FindPlace = (at) => locate(document, lines, at)
   if (!parsed.success) return fail(parsed.error.issues.flatMap((issue) => explainIssue(issue, place)))
   const config = buildConfig(parsed.data, path)
   const mistakes = checkNames(config, place)
@@ -271,19 +286,37 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
 }
 
 /** Names that point at nothing: a scope on an upstream that is not there would silently permit nothing. */
-function checkNames(
-  config: Config,
-  place: (at: readonly PropertyKey[]) => { line: number; column: number },
-): readonly ConfigMistake[] {
+function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] {
   const known = config.upstreams.map(({ name }) => name)
-  return [...checkScopes(config, known, place), ...checkTies(config, place)]
+  return [
+    ...checkScopes(config, known, place),
+    ...checkConnectors(config, place),
+    ...checkListening(config, place),
+    ...checkTies(config, place),
+  ]
+}
+
+/** A handle, and all that is read with it, would cross the network in the clear (DESIGN §6: off loopback only over TLS). */
+function checkListening({ listen }: Config, place: FindPlace): readonly ConfigMistake[] {
+  const hint = 'add listen.tls with the host name that clients connect to, or listen on 127.0.0.1'
+  return (['postgres', 'http'] as const).flatMap((name) => {
+    const host = listen[name]?.host
+    if (listen.tls !== null || host === undefined || ownHost.test(host)) return []
+    return [{ ...place(['listen', name]), what: 'other machines are heard over TLS only', hint }]
+  })
+}
+
+function checkConnectors(config: Config, place: FindPlace): readonly ConfigMistake[] {
+  const known = connectors.filter(({ protocol }) => protocol === 'http').map(({ id }) => id)
+  return config.upstreams.flatMap((upstream) => {
+    if (upstream.protocol !== 'http' || known.includes(upstream.connector)) return []
+    const what = `upstream "${upstream.name}" wants the connector "${upstream.connector}", which there is not`
+    return [{ ...place(['upstreams', upstream.name, 'connector']), what, hint: `connectors for http are: ${known.join(', ')}` }]
+  })
 }
 
 /** A volume tied to nothing that can be copied would let itself be deleted without its copy. */
-function checkTies(
-  config: Config,
-  place: (at: readonly PropertyKey[]) => { line: number; column: number },
-): readonly ConfigMistake[] {
+function checkTies(config: Config, place: FindPlace): readonly ConfigMistake[] {
   const databases = config.upstreams.filter(({ protocol }) => protocol === 'postgres').map(({ name }) => name)
   return config.upstreams.flatMap((upstream) =>
     upstream.protocol !== 'http'
@@ -299,11 +332,7 @@ function checkTies(
   )
 }
 
-function checkScopes(
-  config: Config,
-  known: readonly string[],
-  place: (at: readonly PropertyKey[]) => { line: number; column: number },
-): readonly ConfigMistake[] {
+function checkScopes(config: Config, known: readonly string[], place: FindPlace): readonly ConfigMistake[] {
   return config.agents.flatMap((agent) =>
     agent.scopes.flatMap((scope, index) => {
       if (known.includes(scope.upstream)) return []
@@ -311,52 +340,4 @@ function checkScopes(
       return [{ ...place(['agents', agent.name, 'may', index]), what, hint: `upstreams are: ${known.join(', ') || 'none yet'}` }]
     }),
   )
-}
-
-function explainIssue(
-  issue: z.core.$ZodIssue,
-  place: (at: readonly PropertyKey[]) => { line: number; column: number },
-): readonly ConfigMistake[] {
-  const where = issue.path.map(String).join('.')
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      ...place([...issue.path, key]),
-      what: `"${key}" is no setting${where ? ` of ${where}` : ''}`,
-      hint: 'remove it, or look for a misspelling',
-    }))
-  }
-  if (issue.code === 'invalid_key')
-    return [
-      {
-        ...place(issue.path),
-        what: `"${String(issue.path.at(-1))}" is no good name`,
-        hint: 'a name is letters, digits, "_", "." and "-", at most 63',
-      },
-    ]
-  const missing = issue.code === 'invalid_type' && issue.input === undefined
-  return [
-    {
-      ...place(issue.path),
-      what: missing ? `${where} is missing or of the wrong kind` : `${where}: ${issue.message}`,
-      hint: issue.message,
-    },
-  ]
-}
-
-/** The line of a setting, or of the nearest thing around it that exists. */
-function locate(document: Document, lines: LineCounter, at: readonly PropertyKey[]): { line: number; column: number } {
-  for (let length = at.length; length > 0; length -= 1) {
-    const path = at.slice(0, length)
-    const parent: unknown = length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
-    const pair = isMap(parent)
-      ? parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1)))
-      : undefined
-    const node: unknown = pair?.key ?? document.getIn(path, true)
-    const range = isScalar(node) || isMap(node) ? node.range : undefined
-    if (range) {
-      const { line, col } = lines.linePos(range[0])
-      return { line, column: col }
-    }
-  }
-  return { line: 1, column: 1 }
 }

@@ -50,7 +50,7 @@ import { openPeople } from './store/people.ts'
 import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import { findTie, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import { openClientTls, findTie, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import { openVault, type VaultClient } from './vault/vault-client.ts'
 import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
@@ -128,12 +128,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   controlUrl = people.url
   const listeners: Listener[] = []
   try {
-    listeners.push(await postgresProtocol.listen(gate, upstreams, { ...config.listen.postgres, waitMs: config.waitMs }))
-    if (config.listen.http !== null) {
-      const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
-      const deferrals = { store: openDeferrals(database, clock), nowMs: () => clock.nowMs(), everyMs: dueEveryMs }
+    const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
+    const { postgres, http } = config.listen
+    const tls = openClientTls(config, certificates)
+    listeners.push(await postgresProtocol.listen(gate, upstreams, { ...postgres, tls, waitMs: config.waitMs }))
+    if (http !== null) {
+      const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
       const canaries = openCanaries(join(folder.directory, 'canaries.json'), options.report)
-      const settings = { ...config.listen.http, certificates, waitMs: config.waitMs, deferrals, canaries }
+      const settings = { ...http, tls, certificates, waitMs: config.waitMs, deferrals, canaries }
       listeners.push(await httpProtocol.listen(gate, apis, settings))
     }
   } catch (error) {
@@ -294,7 +296,11 @@ async function withUpstream<Result>(
   if (configured?.protocol === 'http') {
     const governed = apis.named(name)
     const way = governed.enter()
-    return work(way.upstream, findConnector(connectors, governed.connector)).finally(() => way.leave())
+    try {
+      return await work(way.upstream, findConnector(connectors, governed.connector))
+    } finally {
+      await way.leave()
+    }
   }
   const connector = findConnector(connectors, 'postgres')
   const opened = await upstreams.openProtected(name)

@@ -52,6 +52,27 @@ export function resolveHttp(config: Config): Promise<readonly HttpUpstreamSecret
   )
 }
 
+interface Leaf {
+  readonly key: string
+  readonly certificate: string
+}
+
+/**
+ * How clients' TLS is ended: with the operator's own certificate, read at start, or with one by the gate's own authority. Null: not at all.
+ * @throws Error for files that can't be read
+ */
+export function openClientTls(
+  { listen, directory }: Config,
+  authority: { issue(host: string): Promise<Leaf> },
+): { certificate(): Promise<Leaf> } | null {
+  if (listen.tls === null) return null
+  const { name, files } = listen.tls
+  if (files === null) return { certificate: () => authority.issue(name) }
+  const read = (path: string): string => readFileSync(resolve(directory, path), 'utf8')
+  const leaf = { key: read(files.key), certificate: read(files.certificate) }
+  return { certificate: async () => leaf }
+}
+
 /** The upstream that lies on this thing of that one, by name; null when configuration ties nothing to it. */
 export function findTie(config: Config, upstream: string, type: string, id: string): string | null {
   const found = config.upstreams.filter(isHttp).find(({ name }) => name === upstream)

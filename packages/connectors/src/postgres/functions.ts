@@ -10,6 +10,7 @@ import {
 } from './functions-volatile.ts'
 import { constantInteger, constantText, list, named, optionText, type Tree } from './parser-tree.ts'
 import { quoteName } from './parser-quote.ts'
+import { isSecretSettingName } from './statement-secret.ts'
 import { judgeSetting } from './statement-settings.ts'
 
 /** What is known of one call in the text. */
@@ -96,6 +97,7 @@ type Builtin = FunctionImpact & { readonly reads?: readonly (readonly string[])[
 
 function judgeBuiltin(name: string, call: Tree): Builtin | null {
   if (name === 'set_config') return judgeSetConfig(list(call, 'args'))
+  if (name === 'current_setting') return judgeCurrentSetting(list(call, 'args'))
   if (name === 'lo_open') return judgeOpen(list(call, 'args'))
   if (relationArguments.has(name)) return judgeRelationText(name, list(call, 'args'))
   if (sqlArguments.has(name)) return { kind: 'read', reversible: true, why: 'runs a query given as text', forgetful: true }
@@ -121,6 +123,15 @@ function judgeSetConfig(values: readonly Json[]): Builtin {
   // A value that is computed may be any: the graver reading for switches that have a harmless side.
   const impact = judgeSetting(name, [constant ?? (name.toLowerCase() === 'client_encoding' ? '' : 'off')])
   return { ...impact, changesSession: true, forgetful: true }
+}
+
+/** Reads what SHOW shows. A name that is computed may be any. */
+function judgeCurrentSetting(values: readonly Json[]): Builtin {
+  const name = constantText(values[0])
+  if (name === null) return { kind: 'escalate', reversible: true, why: 'reads a setting whose name the text does not show' }
+  return isSecretSettingName(name)
+    ? { kind: 'escalate', reversible: true, why: 'reads a setting that may hold a credential' }
+    : { kind: 'read', reversible: true, why: 'reads a setting' }
 }
 
 function judgeOpen(values: readonly Json[]): Builtin {

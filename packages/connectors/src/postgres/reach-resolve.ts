@@ -1,8 +1,9 @@
 import type { Operation, ResolvedOperation, Upstream } from '@sallyport/core'
+import { raiseByFired } from './fired-reach.ts'
 import { reach } from './reach.ts'
 import { resolve } from './resolve.ts'
 
-/** What the text leads to first, then what its names are. A read that leads nowhere else is done: it loses nothing and needs no copy. */
+/** What the text leads to first, then what its names are, then what the server does by itself beside it. A read that leads nowhere else is done: it loses nothing and needs no copy. */
 export async function resolveReached(
   operations: readonly Operation[],
   upstream: Upstream,
@@ -12,5 +13,6 @@ export async function resolveReached(
     ({ impact, context }) =>
       impact.kind === 'read' && Array.isArray(context['extensionFunctions']) && context['extensionFunctions'].length === 0,
   )
-  return isPlain ? reached.map((operation) => ({ ...operation, copy: { kind: 'none' } })) : resolve(reached, upstream)
+  if (isPlain) return reached.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
+  return raiseByFired(await resolve(reached, upstream), upstream)
 }

@@ -5,7 +5,9 @@ import { parseShownName } from './catalog-name.ts'
 import { sqlAccess } from './catalog-query.ts'
 import { describe } from './describe.ts'
 import { quoteName } from './parser-quote.ts'
-import { readFunctions, readNamed, readRoles, type Definition, type Named } from './reach-catalog.ts'
+import { readFunctions, readNamed, readRoles, seesAllSettings, type Definition, type Named } from './reach-catalog.ts'
+import { findRenamed } from './reach-rename.ts'
+import { findUntrusted } from './resolve-extension.ts'
 import { lowerByFunctions } from './resolve-function.ts'
 
 /** Views in views, functions in functions; and how many of them one request may lead to. */
@@ -17,7 +19,7 @@ const namesSchema = z.array(z.string()).catch([])
 /** What one statement leads to that its text does not show. */
 interface Found {
   readonly why: string | null
-  readonly kind: 'escalate' | 'destroy' | 'unknown' | null
+  readonly kind: 'write' | 'disrupt' | 'escalate' | 'destroy' | 'unknown' | null
 }
 
 interface Walk {
@@ -36,7 +38,9 @@ export async function reach(operations: readonly Operation[], upstream: Upstream
   const walk: Walk = { access, seen: new Set(), resources: [] }
   const named = await look(operations, walk)
   const out: Operation[] = []
-  for (const operation of operations) {
+  for (const asked of operations) {
+    // Functions that are known to do nothing are out of the way first: what else stands in the statement counts then.
+    const operation = await either(access, (channel) => lowerByFunctions(channel, asked))
     const found = await judge(operation, named, walk)
     out.push(raise(withoutKey(operation, named), found))
   }
@@ -44,6 +48,15 @@ export async function reach(operations: readonly Operation[], upstream: Upstream
   return out.map((operation) =>
     operation.impact.kind === 'read' ? operation : { ...operation, resources: [...operation.resources, ...walk.resources] },
   )
+}
+
+/** What calling these functions leads to, and every definition that was read on the way. */
+export async function followCalls(
+  shown: readonly string[],
+  upstream: Upstream,
+): Promise<Found & { readonly resources: readonly Resource[] }> {
+  const walk: Walk = { access: sqlAccess(upstream), seen: new Set(), resources: [] }
+  return { ...(await followFunctions(shown, walk, 0)), resources: walk.resources }
 }
 
 function listed(operation: Operation, key: string): readonly string[] {
@@ -56,6 +69,7 @@ function look(operations: readonly Operation[], { access }: Walk): Promise<Named
     readNamed(channel, {
       builtins: all('builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
       fields: all('fields'),
+      types: all('types'),
       operators: all('operators'),
       relations: [...all('relations'), ...operations.flatMap(movedViews)].flatMap((name) => parseShownName(name)?.at(-1) ?? []),
     }),
@@ -83,25 +97,62 @@ async function judge(operation: Operation, named: Named, walk: Walk): Promise<Fo
     return { kind: 'unknown', why: 'it overwrites rows by a key that can not be looked up here' }
   if (operation.context['unbounded'] === true)
     return { kind: 'destroy', why: 'a query chooses the rows whose values are overwritten' }
-  const shadow = await shadowSchema(operation, walk)
+  const shadow =
+    (await shadowSchema(operation, walk)) ?? (await listedSettings(operation, walk)) ?? (await outage(operation, walk))
   if (shadow !== null) return shadow
   const code = await disguised(operation, named, walk, 0)
-  if (code.kind !== null) return code
+  if (isGrave(code)) return code
   const moved = /^postgres\.(?:rename|set_schema)_(?:function|procedure|routine|aggregate)$/.test(operation.action)
-  const called = await followFunctions(moved ? operation.resources.map(({ name }) => name) : functions, walk, 0)
-  return called.kind === null ? followViews(operation, named, walk, 0) : called
+  const called = await followFunctions(moved ? operation.resources.map(({ name }) => name) : callsOf(operation), walk, 0)
+  const views = isGrave(called) ? nothing : await followViews(operation, named, walk, 0)
+  return gravest(code, gravest(called, views))
 }
 
 const nothing: Found = { kind: null, why: null }
 
-/** Code that runs under the name of something harmless: an overload of the server's function, a function written as a column, an operator. */
+/** Functions that are not the server's own. One with the name of an extension's may be somebody else's: those of extensions are left out when read. */
+function callsOf(operation: Operation): readonly string[] {
+  return [...listed(operation, 'functions'), ...listed(operation, 'extensionFunctions')]
+}
+
+/** A write found on the way is no reason to stop looking. */
+function isGrave({ kind }: Found): boolean {
+  return kind !== null && kind !== 'write'
+}
+
+function gravest(left: Found, right: Found): Found {
+  if (right.kind === null) return left
+  return left.kind === null || severity(right.kind) > severity(left.kind) ? right : left
+}
+
+/** A list of all settings shows connection strings to whoever may see every setting. */
+async function listedSettings({ context }: Operation, { access }: Walk): Promise<Found | null> {
+  if (context['listsSettings'] !== true || !(await either(access, seesAllSettings))) return null
+  return { kind: 'escalate', why: 'this role sees every setting, and connection strings with passwords are among them' }
+}
+
+/** A name that others use already: whatever says it fails from now on. */
+async function outage(operation: Operation, { access }: Walk): Promise<Found | null> {
+  const name = await findRenamed(access, operation)
+  return name === null ? null : { kind: 'disrupt', why: `${name} is there for everybody: what uses that name fails from now on` }
+}
+
+/**
+ * Code that runs under the name of something harmless: an overload of the server's function, a function written as a column, an operator, the check of a
+ * domain, a cast, the policies of a table.
+ */
 async function disguised(operation: Operation, named: Named, walk: Walk, depth: number): Promise<Found> {
   const names = new Set([
     ...listed(operation, 'builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
     ...listed(operation, 'fields'),
   ])
-  const operators = new Set(listed(operation, 'operators'))
-  const hidden = named.hidden.filter(({ as, name }) => (as === 'operator' ? operators.has(name) : names.has(name)))
+  const sets = {
+    function: names,
+    operator: new Set(listed(operation, 'operators')),
+    type: new Set(listed(operation, 'types')),
+    relation: new Set(listed(operation, 'relations').flatMap((name) => parseShownName(name)?.at(-1) ?? [])),
+  }
+  const hidden = named.hidden.filter(({ as, name }) => as === 'cast' || sets[as].has(name))
   return followFunctions([...new Set(hidden.map((one) => quoteName([one.schema, one.calls])))], walk, depth)
 }
 
@@ -129,14 +180,16 @@ function movedViews({ action, resources }: Operation): readonly string[] {
 
 async function followViews(operation: Operation, named: Named, walk: Walk, depth: number): Promise<Found> {
   const wanted = [...listed(operation, 'relations'), ...movedViews(operation)].map((shown) => parseShownName(shown))
+  let worst = nothing
   for (const view of named.views) {
     const isNamed = wanted.some((parts) => parts?.at(-1) === view.name && (parts.at(-2) ?? view.schema) === view.schema)
-    if (!isNamed) continue
-    const found = await readView(view, walk, depth)
-    if (found.kind !== null)
-      return { kind: found.kind, why: `reads the view ${view.schema}.${view.name}, which ${found.why ?? ''}` }
+    // a materialized view holds rows: its query runs when it is made anew
+    const runs = view.type === 'view' || operation.action === 'postgres.refresh_materialized_view'
+    if (!isNamed || !runs) continue
+    const { kind, why } = await readView(view, walk, depth)
+    if (kind !== null) worst = gravest(worst, { kind, why: `reads the view ${view.schema}.${view.name}, which ${why ?? ''}` })
   }
-  return nothing
+  return worst
 }
 
 async function readView(view: Definition, walk: Walk, depth: number): Promise<Found> {
@@ -149,7 +202,7 @@ async function readView(view: Definition, walk: Walk, depth: number): Promise<Fo
     const { kind } = operation.impact
     if (kind !== 'read') return { kind: kind === 'unknown' || kind === 'escalate' ? kind : 'unknown', why: operation.why }
     const found = await disguised(operation, inner, walk, depth + 1)
-    const led = found.kind === null ? await followViews(operation, inner, walk, depth + 1) : found
+    const led = isGrave(found) ? found : gravest(found, await followViews(operation, inner, walk, depth + 1))
     if (led.kind !== null) return led
   }
   return nothing
@@ -170,29 +223,44 @@ async function followFunctions(shown: readonly string[], walk: Walk, depth: numb
       functions.map((parts) => ({ schema: parts?.at(-2) ?? null, name: parts?.at(-1) ?? '' })),
     ),
   )
+  const strange = await either(walk.access, (channel) =>
+    findUntrusted(
+      channel,
+      functions.flatMap((parts) => parts?.at(-1) ?? []),
+    ),
+  )
+  if (strange !== null) return { kind: 'unknown', why: `calls ${strange} of an extension, which may do more than compute` }
   let worst = nothing
-  for (const definition of definitions) {
-    const found = await readFunction(definition, walk, depth)
-    if (worst.kind === null) worst = found
-  }
+  for (const definition of definitions) worst = gravest(worst, await readFunction(definition, walk, depth))
   return worst
 }
 
 async function readFunction(definition: Definition, walk: Walk, depth: number): Promise<Found> {
   if (!enter(definition, walk)) return nothing
   const why = (what: string): string => `it calls ${definition.schema}.${definition.name}, which ${what}`
+  let worst = nothing
   for (const operation of await describe({ sql: definition.definition })) {
-    const { kind } = operation.impact
+    // whose rights it runs with was settled when it was made: what it does counts
+    const kind = kindOfBody(operation)
     if (severity(kind) > severity('write')) return { kind: 'unknown', why: why(operation.why) }
     if (operation.context['overwrites'] === true) return { kind: 'unknown', why: why('overwrites rows') }
-    const inner = await followFunctions(listed(operation, 'functions'), walk, depth + 1)
-    if (inner.kind !== null) return inner
+    if (kind !== 'read') worst = gravest(worst, { kind: 'write', why: why('changes something') })
+    const inner = await followFunctions(callsOf(operation), walk, depth + 1)
+    if (isGrave(inner)) return inner
     const named = await look([operation], walk)
     const hidden = await disguised(operation, named, walk, depth + 1)
-    const led = hidden.kind === null ? await followViews(operation, named, walk, depth + 1) : hidden
-    if (led.kind !== null) return { ...led, why: why(led.why ?? '') }
+    const led = isGrave(hidden) ? hidden : gravest(hidden, await followViews(operation, named, walk, depth + 1))
+    if (led.kind !== null) worst = gravest(worst, { ...led, why: why(led.why ?? '') })
+    worst = gravest(worst, inner)
   }
-  return nothing
+  return worst
+}
+
+const kindSchema = z.enum(['read', 'write', 'disrupt', 'escalate', 'destroy', 'unknown'])
+
+function kindOfBody({ impact, context }: Operation): Operation['impact']['kind'] {
+  const parsed = kindSchema.safeParse(context['bodyKind'])
+  return parsed.success ? parsed.data : impact.kind
 }
 
 const tooFar: Found = { kind: 'unknown', why: 'it leads through more definitions than this gate reads' }
@@ -211,8 +279,10 @@ function raise(operation: Operation, { kind, why }: Found): Operation {
   if (kind === null || severity(operation.impact.kind) >= severity(kind)) return operation
   return {
     ...operation,
-    impact: { ...operation.impact, kind, reversible: kind === 'escalate' },
+    impact: { ...operation.impact, kind, reversible: kind === 'write' || kind === 'disrupt' || kind === 'escalate' },
     why: `${operation.why}; ${why ?? ''}`,
+    // it is not for its functions alone that it is what it is: knowing them lowers nothing any more
+    context: { ...operation.context, onlyFunctions: false },
   }
 }
 

@@ -2,6 +2,7 @@ import type { SqlChannel } from '@sallyport/core'
 import { z } from 'zod'
 import { oidArray, oidSchema, quoteIdentifier, quoteQualified } from './catalog-name.ts'
 import { readJson } from './catalog-query.ts'
+import { trustedExtensions } from './extension-trust.ts'
 
 /** A relation as the agent's own session sees it, through its search_path and past its temporary tables. */
 const relationSchema = z.object({
@@ -97,7 +98,7 @@ export async function readRights(session: SqlChannel, oids: readonly string[]): 
 const functionSchema = z.object({
   name: z.string(),
   candidates: z.number(),
-  /** None is volatile, none runs as another user, and no body we can read names a function that is not harmless. */
+  /** None is volatile, none runs as another user; each is of an extension that is trusted, or its body names nothing that is not harmless. */
   harmless: z.boolean(),
 })
 type ResolvedFunction = z.infer<typeof functionSchema>
@@ -127,13 +128,18 @@ export async function resolveFunctions(session: SqlChannel, names: readonly Writ
      CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS candidates, COALESCE(pg_catalog.bool_and(
          p.prokind OPERATOR(pg_catalog.=) ANY ('{f,w}'::pg_catalog."char"[])
          AND p.provolatile OPERATOR(pg_catalog.=) ANY ('{i,s}'::pg_catalog."char"[])
-         AND NOT p.prosecdef AND (l.lanname OPERATOR(pg_catalog.=) ANY ('{internal,c}'::pg_catalog.name[]) OR (
+         AND NOT p.prosecdef AND (EXISTS (SELECT FROM pg_catalog.pg_depend d
+             JOIN pg_catalog.pg_extension e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+             WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid AND d.objid OPERATOR(pg_catalog.=) p.oid
+               AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass::pg_catalog.oid
+               AND d.deptype OPERATOR(pg_catalog.=) 'e'::pg_catalog."char"
+               AND e.extname OPERATOR(pg_catalog.=) ANY ($3::pg_catalog.name[])) OR (
            l.lanname OPERATOR(pg_catalog.=) ANY ('{sql,plpgsql}'::pg_catalog.name[]) AND ${readableBodySql}))), false) AS harmless
        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang
        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
        WHERE p.proname OPERATOR(pg_catalog.=) w.name::pg_catalog.name
          AND (w.schema OPERATOR(pg_catalog.=) '' OR n.nspname OPERATOR(pg_catalog.=) w.schema::pg_catalog.name)) f`,
-    [textArray(names.map(({ schema }) => schema ?? '')), textArray(names.map(({ name }) => name))],
+    [textArray(names.map(({ schema }) => schema ?? '')), textArray(names.map(({ name }) => name)), textArray(trustedExtensions)],
   )
 }
 

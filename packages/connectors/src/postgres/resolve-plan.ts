@@ -83,7 +83,8 @@ async function planTruncate(protect: SqlChannel, { context, relations }: Losing)
 /** True when equality on these columns picks at most one row, by a unique index that really is there. */
 export function picksOneRow(shape: TableShape, equality: readonly string[]): boolean {
   return (
-    shape.kind === 'r' &&
+    // a child keeps no index of its parent, so each may hold as many rows of one key as it likes; a partition does
+    (shape.kind === 'p' || (shape.kind === 'r' && (shape.partition || !shape.inheritance))) &&
     shape.indexes.some(({ key }) => key !== null && key.length > 0 && key.every((column) => equality.includes(column)))
   )
 }

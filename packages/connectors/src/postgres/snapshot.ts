@@ -78,13 +78,23 @@ async function makeSnapshot(operations: readonly ResolvedOperation[], access: Sq
         throw changed('What the statement names, or what depends on it, has changed')
       plans.push(planned.plan)
     }
-    return copyPlan(access, seal, unitePlans(plans), looked)
+    const copied = await copyPlan(access, seal, unitePlans(plans), looked)
+    // A copy takes its time. Tables are locked meanwhile, names are not: another one could have come first in the search path.
+    const later = (await lookUp(session, operations)).filter((_, index) => operations[index]?.copy.kind !== 'none')
+    if (namesOf(later) !== namesOf(looked)) throw changed('What the statement names has changed')
+    return copied
   })
   await session.query(
     `SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', $2, true)`,
     settings,
   )
   return content
+}
+
+function namesOf(looked: readonly Looked[]): string {
+  return JSON.stringify(
+    looked.map(({ relations, namespaces }) => [relations.map((relation) => relation?.oid ?? null), namespaces]),
+  )
 }
 
 /** The protect connection can't see what this session has not committed: a copy without it would be a copy in part. */

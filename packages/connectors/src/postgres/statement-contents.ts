@@ -27,6 +27,8 @@ export interface Contents {
   readonly operatorNames: Set<string>
   /** What stands behind a dot: a column, or a function of one argument written as one. */
   readonly fields: Set<string>
+  /** Types that are not the server's own: a domain runs its checks on what is cast to it, and a cast its function. */
+  readonly types: Set<string>
   /** SELECT … INTO. */
   readonly into: Tree[]
   /** FOR UPDATE and its kin. */
@@ -54,6 +56,7 @@ export function collect(body: Tree, ctes: Ctes, skip: readonly string[] = []): C
     operators: [],
     operatorNames: new Set(),
     fields: new Set(),
+    types: new Set(),
     into: [],
     locks: false,
     stranger: null,
@@ -130,6 +133,7 @@ function note(tree: Tree, ctes: Ctes, contents: Contents): void {
     if (called && called.length > 0) contents.calls.push({ parts: called, node: tree })
   }
   if (Array.isArray(tree['method'])) contents.calls.push({ parts: nameParts(tree, 'method') ?? ['?'], node: {} })
+  if (Array.isArray(tree['names']) && tree['typemod'] !== undefined) noteType(tree, contents)
   if (Array.isArray(tree['fields'])) noteFields(tree, 'fields', contents)
   if (Array.isArray(tree['indirection'])) noteFields(tree, 'indirection', contents)
   if (tree['intoClause'] !== undefined) {
@@ -140,6 +144,23 @@ function note(tree: Tree, ctes: Ctes, contents: Contents): void {
   if (typeof tree['kind'] === 'string' && tree['kind'].startsWith('AEXPR_')) noteOperator(tree, 'name', contents)
   if (tree['operName'] !== undefined) noteOperator(tree, 'operName', contents)
   if (tree['useOp'] !== undefined) noteOperator(tree, 'useOp', contents)
+}
+
+/** Unqualified, the server's own types come first whatever the search path says. */
+const ownTypes = new Set(
+  `text json jsonb jsonpath xml uuid date time timetz timestamp timestamptz interval inet cidr macaddr macaddr8 bytea name oid money bool int2
+   int4 int8 float4 float8 numeric bpchar varchar regclass regproc regprocedure regtype regrole regnamespace regoper regoperator regconfig
+   regdictionary tsvector tsquery point line lseg box path polygon circle int4range int8range numrange tsrange tstzrange daterange
+   pg_lsn record void bit varbit tid xid xid8 cid`
+    .split(/\s+/)
+    .filter((name) => name !== ''),
+)
+
+function noteType(tree: Tree, contents: Contents): void {
+  const parts = nameParts(tree, 'names') ?? []
+  const name = parts.at(-1) ?? ''
+  if (parts[0] === 'pg_catalog' || (parts.length === 1 && ownTypes.has(name))) return
+  contents.types.add(name)
 }
 
 function noteOperator(tree: Tree, key: string, contents: Contents): void {

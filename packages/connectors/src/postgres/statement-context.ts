@@ -77,6 +77,7 @@ export interface Draft {
   readonly builtins?: readonly string[]
   readonly operators?: readonly string[]
   readonly fields?: readonly string[]
+  readonly types?: readonly string[]
   readonly rememberable?: boolean
   readonly transactionControl?: boolean
   readonly runsInTransaction?: boolean
@@ -97,7 +98,7 @@ function isFoldable({ action, extra }: Draft): boolean {
 
 const ownSchemas = /^(?:pg_catalog|information_schema)\./
 
-/** Whether a read names anything that may run code which only the catalog shows: a view, an overload, an operator, a function behind a dot. */
+/** Whether a read names anything that may run code which only the catalog shows: a view, an overload, an operator, a function behind a dot, a domain. */
 function isProvisional({
   kind,
   extensionFunctions = [],
@@ -105,10 +106,11 @@ function isProvisional({
   builtins = [],
   operators = [],
   fields = [],
+  types = [],
 }: Draft): boolean {
   if (extensionFunctions.length > 0) return true
   if (kind !== 'read') return false
-  return relations.some((name) => !ownSchemas.test(name)) || builtins.length + operators.length + fields.length > 0
+  return relations.some((name) => !ownSchemas.test(name)) || builtins.length + operators.length + fields.length + types.length > 0
 }
 
 export function makeOperation(draft: Draft, context: Pick<Context, 'statementIndex'>): Operation {
@@ -131,6 +133,7 @@ export function makeOperation(draft: Draft, context: Pick<Context, 'statementInd
       builtins: draft.builtins ?? [],
       operators: draft.operators ?? [],
       fields: draft.fields ?? [],
+      types: draft.types ?? [],
       relations: draft.relations ?? [],
       foldable: isFoldable(draft),
       cascade: draft.cascade ?? false,

@@ -72,7 +72,12 @@ export const describeInsert: Handler = (body, context) => {
   if (grave) return conclude({ ...base, ...grave }, contents, context)
   const conflict = child(body, 'onConflictClause')
   const overwrites = text(conflict, 'action') === 'ONCONFLICT_UPDATE'
-  if (!overwrites) return conclude({ ...base, kind: 'write', why: 'adds rows' }, contents, context)
+  const select = named(body['selectStmt'])
+  const isListed = select === null || isBoundedSelect(select.body, context.variables)
+  // how often its triggers fire is not for the text to say
+  const many = !isListed || context.isRepeated
+  if (!overwrites)
+    return conclude({ ...base, kind: 'write', why: 'adds rows', extra: { ...base.extra, many } }, contents, context)
   if (!isTemporary(relation, context) && readsItself(body, relation, ctes, context)) {
     return conclude(
       { ...base, action: 'upsert', kind: 'destroy', why: `overwrites rows of ${relation.shown} by a query over the same table` },
@@ -80,9 +85,7 @@ export const describeInsert: Handler = (body, context) => {
       context,
     )
   }
-  const select = named(body['selectStmt'])
-  const isListed = select === null || isBoundedSelect(select.body, context.variables)
-  const extra = { ...base.extra, unbounded: !isListed && !isTemporary(relation, context) }
+  const extra = { ...base.extra, many, unbounded: !isListed && !isTemporary(relation, context) }
   return conclude(
     { ...base, action: 'upsert', kind: 'write', why: 'adds rows, or changes the rows that have the same key', extra },
     contents,

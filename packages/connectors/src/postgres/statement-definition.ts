@@ -262,7 +262,11 @@ export const describeRename: Handler = (body, context) => {
       ? objectName(body)
       : quoteIdentifier(text(body, 'subname'))
   const kind =
-    type === 'ROLE' || type === 'POLICY' || type === 'EVENT_TRIGGER' ? 'escalate' : type === 'DATABASE' ? 'disrupt' : 'write'
+    type === 'ROLE' || type === 'POLICY' || type === 'EVENT_TRIGGER'
+      ? 'escalate'
+      : type === 'DATABASE' || type === 'PUBLICATION'
+        ? 'disrupt'
+        : 'write'
   const resources: Resource[] = [{ type: word, name: from }]
   context.batch.routines.clear()
   context.batch.temporary.delete(text(relation, 'relname'))

@@ -114,9 +114,13 @@ export const describeCreateFunction: Handler = (body, context) => {
     : kind === 'escalate'
       ? "defines a routine that runs with its owner's rights, or under other settings"
       : 'defines a routine'
-  const [functions = [], relations = [], builtins = [], operators = [], fields = []] = ledTo.map((key) => [
+  const [functions = [], relations = [], builtins = [], operators = [], fields = [], types = []] = ledTo.map((key) => [
     ...new Set(defined.flatMap((operation) => strings(operation.context[key]))),
   ])
+  const bodyKind = defined.reduce<ImpactKind>(
+    (gravest, operation) => graver(gravest, operation.impact.kind),
+    setsGravely(options) ? 'escalate' : 'read',
+  )
   const defaults = collect({ parameters: body['parameters'] ?? null }, context.ctes)
   const overwrites = defined.some(({ action: inside }) => overwriting.has(inside))
   return conclude(
@@ -131,7 +135,8 @@ export const describeCreateFunction: Handler = (body, context) => {
       builtins,
       operators,
       fields,
-      extra: { overwrites },
+      types,
+      extra: { overwrites, bodyKind },
     },
     defaults,
     {
@@ -161,7 +166,7 @@ function remember(parts: readonly string[], body: Tree, run: readonly Operation[
 }
 
 /** What a statement may lead to beyond its text, and so a routine that holds it. */
-const ledTo = ['functions', 'relations', 'builtins', 'operators', 'fields'] as const
+const ledTo = ['functions', 'relations', 'builtins', 'operators', 'fields', 'types'] as const
 
 /** Operations that one routine is remembered by. Routines that call each other would multiply them without end. */
 const operationsMax = 200
@@ -198,19 +203,24 @@ function languageOf(options: readonly Tree[], body: Tree): string {
 
 /** SECURITY DEFINER, LEAKPROOF, and settings that switch protections off while it runs. */
 function weakens(options: readonly Tree[]): boolean {
-  const isDefiner = options.some(
-    (candidate) => (text(candidate, 'defname') === 'security' || text(candidate, 'defname') === 'leakproof') && isOn(candidate),
+  return (
+    setsGravely(options) ||
+    options.some(
+      (candidate) => (text(candidate, 'defname') === 'security' || text(candidate, 'defname') === 'leakproof') && isOn(candidate),
+    )
   )
+}
+
+function setsGravely(options: readonly Tree[]): boolean {
   const sets = options.flatMap((candidate) => {
     const setting = named(candidate['arg'])
     return text(candidate, 'defname') === 'set' && setting?.type === 'VariableSetStmt' ? [setting.body] : []
   })
-  const isGrave = sets.some(
+  return sets.some(
     (setting) =>
       text(setting, 'name').toLowerCase() !== 'search_path' &&
       judgeSetting(text(setting, 'name'), list(setting, 'args').map(optionText)).kind !== 'read',
   )
-  return isDefiner || isGrave
 }
 
 /** In SQL routines a column wins over a parameter of its name: a call is judged as if no parameter limited anything. */

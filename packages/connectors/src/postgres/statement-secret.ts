@@ -2,8 +2,31 @@ import type { Operation } from '@sallyport/core'
 import { bodies, child, list, named, optionText, text, type Named, type Tree } from './parser-tree.ts'
 
 const secretName =
-  /(^|[._])(pass(word|wd|phrase)?|secret|token|credentials?|jwt|((api|access|private|secret|encryption)_?key))($|[._])/i
+  /(^|[._])(pass(word|wd|phrase)?|secret|token|credentials?|jwt|((api|access|private|secret|encryption|signing|master|role)_?keys?))($|[._])/i
 const conninfoWithSecret = /(^|[\s'])(password|sslpassword)\s*=|^[a-z]+:\/\/[^/@\s]*:[^/@\s]+@/i
+
+/** The server's own settings whose values are credentials, or commands that print one. */
+const secretSettings = new Set(['primary_conninfo', 'ssl_passphrase_command'])
+
+/** Whether the value of a setting may be a credential: what reads it shows one. The claims that a web request carries are none. */
+export function isSecretSettingName(rawName: string): boolean {
+  const name = rawName.trim().toLowerCase()
+  if (secretSettings.has(name)) return true
+  return name.includes('.') && !name.startsWith('request.') && secretName.test(name)
+}
+
+/** Views and functions that show every setting there is; which of them a role may see is the server's to say. */
+const settingLists = new Set(['pg_settings', 'pg_show_all_settings'])
+
+export function isSettingList(name: string): boolean {
+  return settingLists.has(name)
+}
+
+/** Whether the text of a statement names a setting whose value is a credential, as a condition over such a list would. */
+export function namesSecretSetting(sql: string): boolean {
+  const words = sql.toLowerCase()
+  return [...secretSettings].some((name) => words.includes(name))
+}
 
 /**
  * Whether a statement sets a credential by its text: the text then stays off the log, and people approve it without reading it (DESIGN §6).

@@ -97,14 +97,18 @@ export const describeCreateDatabase: Handler = (body, context) => [
 
 export const describeAlterSubscription: Handler = (body, context) => {
   const isConnection = text(body, 'kind') === 'ALTER_SUBSCRIPTION_CONNECTION'
+  // SKIP: a transaction of the publisher is never applied here
+  const isSkip = text(body, 'kind') === 'ALTER_SUBSCRIPTION_SKIP'
   return [
     makeOperation(
       {
         action: 'alter_subscription',
-        kind: isConnection ? 'escalate' : 'disrupt',
+        kind: isConnection ? 'escalate' : isSkip ? 'destroy' : 'disrupt',
         why: isConnection
           ? 'makes the server pull data from elsewhere'
-          : 'stops, starts or changes replication into this database',
+          : isSkip
+            ? 'skips changes of the publisher, which never arrive here'
+            : 'stops, starts or changes replication into this database',
         resources: [{ type: 'subscription', name: quoteIdentifier(text(body, 'subname')) }],
         runsInTransaction: false,
       },

@@ -2,6 +2,7 @@ import { isOn, bodies, child, list, named, optionText, text, type Tree } from '.
 import { quoteIdentifier } from './parser-quote.ts'
 import { makeOperation, shorten, type Context, type Draft, type Handler } from './statement-context.ts'
 import { collect } from './statement-contents.ts'
+import { isSecretSettingName } from './statement-secret.ts'
 import { judgeSetting, type SettingImpact } from './statement-settings.ts'
 import { conclude, withIndex } from './statement-verdict.ts'
 
@@ -116,12 +117,9 @@ function describeSetTransaction(body: Tree, name: string, context: Context): Ret
   ]
 }
 
-/** Settings whose value is a credential. */
-const secretSettings = new Set(['primary_conninfo', 'ssl_passphrase_command'])
-
 export const describeShow: Handler = (body, context) => {
   const name = text(body, 'name').toLowerCase()
-  const isSecret = secretSettings.has(name)
+  const isSecret = isSecretSettingName(name)
   return [
     makeOperation(
       {
@@ -129,7 +127,9 @@ export const describeShow: Handler = (body, context) => {
         kind: isSecret ? 'escalate' : 'read',
         why: isSecret ? 'shows a setting that may hold a credential' : 'shows a setting',
         resources: [{ type: 'setting', name }],
-        rememberable: true,
+        rememberable: name !== 'all',
+        // a role that may see every setting sees credentials among them: resolve asks
+        ...(name === 'all' ? { extra: { provisional: true, listsSettings: true } } : {}),
       },
       context,
     ),
@@ -248,8 +248,8 @@ export const describeExplain: Handler = (body, context) => {
   if (query.type === 'ExecuteStmt')
     return [makeOperation({ action: 'explain', kind: 'read', why: 'plans a prepared statement without running it' }, context)]
   const inside = context.describeNode(query, { ...context, isOutermost: false, mode: 'plan' })
-  const functions = inside.flatMap((operation) => stringsIn(operation.context['functions']))
-  const relations = inside.flatMap((operation) => stringsIn(operation.context['relations']))
+  const all = (key: string): string[] => [...new Set(inside.flatMap((operation) => stringsIn(operation.context[key])))]
+  const functions = all('functions')
   // planning runs functions that call themselves immutable, and such a label can lie
   const isUnknown = functions.length > 0
   const why = isUnknown
@@ -261,8 +261,13 @@ export const describeExplain: Handler = (body, context) => {
         action: 'explain',
         kind: isUnknown ? 'unknown' : 'read',
         why,
-        functions: [...new Set(functions)],
-        relations: [...new Set(relations)],
+        functions,
+        relations: all('relations'),
+        builtins: all('builtins'),
+        extensionFunctions: all('extensionFunctions'),
+        operators: all('operators'),
+        fields: all('fields'),
+        types: all('types'),
       },
       context,
     ),

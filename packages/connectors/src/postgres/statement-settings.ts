@@ -28,7 +28,11 @@ const harmless = new Set(
    check_function_bodies escape_string_warning quote_all_identifiers array_nulls stats_fetch_consistency compute_query_id
    track_io_timing tcp_keepalives_idle tcp_keepalives_interval tcp_keepalives_count tcp_user_timeout client_connection_check_interval
    vacuum_cost_delay vacuum_cost_limit vacuum_freeze_min_age vacuum_freeze_table_age exit_on_error seed debug_print_plan debug_print_parse
-   debug_print_rewritten debug_pretty_print`
+   debug_print_rewritten debug_pretty_print enable_async_append enable_bitmapscan enable_distinct_reordering enable_gathermerge
+   enable_group_by_reordering enable_hashagg enable_hashjoin enable_incremental_sort enable_indexonlyscan enable_indexscan enable_material
+   enable_memoize enable_mergejoin enable_nestloop enable_parallel_append enable_parallel_hash enable_partition_pruning
+   enable_partitionwise_aggregate enable_partitionwise_join enable_presorted_aggregate enable_self_join_elimination enable_seqscan
+   enable_sort enable_tidscan`
     .split(/\s+/)
     .filter((name) => name !== ''),
 )

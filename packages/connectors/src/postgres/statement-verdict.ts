@@ -2,6 +2,7 @@ import type { Operation } from '@sallyport/core'
 import { judgeCall, type Judgement } from './functions.ts'
 import { quoteName } from './parser-quote.ts'
 import { makeOperation, shorten, type Context, type Draft, type Routine } from './statement-context.ts'
+import { isSettingList, namesSecretSetting } from './statement-secret.ts'
 import type { Tree } from './parser-tree.ts'
 import type { Contents, Relation } from './statement-contents.ts'
 
@@ -74,6 +75,8 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
   }
   if (context.mode !== 'plan') more.push(...secretReads(reads, draft.action, context))
   for (const { node, ctes } of contents.statements) more.push(...context.describeNode(node, { ...inner(context), ctes }))
+  const lists = context.mode !== 'plan' && listsSettings(reads, contents)
+  if (lists && namesSecretSetting(context.sql)) more.push(readsSetting(context))
   const graver = raise(draft, functions, contents, unreadable, context)
   const main = makeOperation(
     {
@@ -83,9 +86,11 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
       builtins: [...builtins],
       operators: [...new Set([...(draft.operators ?? []), ...contents.operatorNames])],
       fields: [...new Set([...(draft.fields ?? []), ...contents.fields])],
+      types: [...new Set([...(draft.types ?? []), ...contents.types])],
       relations: [...new Set([...(draft.relations ?? []), ...reads.map((relation) => relation.shown)])],
       changesSession,
-      rememberable: draft.rememberable === true && !isForgetful && !changesSession,
+      rememberable: draft.rememberable === true && !isForgetful && !changesSession && !lists,
+      ...(lists ? { extra: { ...graver.extra, provisional: true, listsSettings: true } } : {}),
     },
     context,
   )
@@ -154,6 +159,24 @@ function secretReads(reads: readonly Relation[], action: string, context: Contex
       context,
     ),
   ]
+}
+
+/** Whether it shows settings one and all: what a role may see of them only the server knows. */
+function listsSettings(reads: readonly Relation[], contents: Contents): boolean {
+  const isListed = ({ schema, name }: Relation): boolean => (schema === null || catalogSchemas.has(schema)) && isSettingList(name)
+  return reads.some(isListed) || contents.calls.some(({ parts }) => isSettingList(parts.at(-1) ?? ''))
+}
+
+function readsSetting(context: Context): Operation {
+  return makeOperation(
+    {
+      action: 'read_secret',
+      kind: 'escalate',
+      why: 'asks the list of settings for one that may hold a credential',
+      resources: [{ type: 'setting', name: 'pg_settings' }],
+    },
+    context,
+  )
 }
 
 function relationOf(parts: readonly string[]): Relation {

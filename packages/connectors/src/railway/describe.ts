@@ -108,7 +108,9 @@ function nameOf(field: string): string {
 
 function operation(name: string, resources: Operation['resources'], finding: Finding, context: Operation['context']): Operation {
   const { kind, reversible, why } = finding
-  return { action: `railway.${name}`, resources, impact: { kind, reversible }, why: `${name}: ${why}`, context }
+  // Nothing but the request's own bytes says what a read is: it may be remembered by them.
+  const remembered = kind === 'read' ? { ...context, rememberable: true } : context
+  return { action: `railway.${name}`, resources, impact: { kind, reversible }, why: `${name}: ${why}`, context: remembered }
 }
 
 function unreadable(why: string): Operation {

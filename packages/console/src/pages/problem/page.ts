@@ -1,6 +1,8 @@
 import { type Frame, renderPage } from '../../frame.ts'
 import { markup } from '../../markup.ts'
 
+const home = 'Go to the requests'
+
 /** An error for people: what happened, what was not done, what to do next. Nothing of the gate's inside. */
 export function renderProblem(
   frame: Frame,
@@ -11,6 +13,6 @@ export function renderProblem(
     path: null,
     width: 'narrow',
     scripts: ['page.js'],
-    body: markup`<section class="card"><h1>${problem.title}</h1><p>${problem.message}</p><p class="dim">${problem.next}</p><p><a href="/requests">Go to the requests</a></p></section>`,
+    body: markup`<section class="card"><h1>${problem.title}</h1><p>${problem.message}</p>${problem.next.startsWith(home) ? '' : markup`<p class="dim">${problem.next}</p>`}<p><a href="/requests">${home}</a></p></section>`,
   })
 }

@@ -11,6 +11,7 @@ import {
   formatCount,
   formatDuration,
   formatInstant,
+  limitSentence,
   scopeSentences,
 } from '../../words.ts'
 import { renderBindValues, renderOperation } from './operation.ts'
@@ -91,8 +92,8 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
     markup`<section class="card">${fence('What the agent sent', text)}${renderBindValues(bindValues)}</section>`,
     markup`<section class="card"><h2>What it will do</h2>${operations.map((operation, index) => renderOperation(operation, index, operations.length))}</section>`,
     markup`<section class="card"><h2>What protects you</h2><dl>
-<dt>Copy</dt><dd>${copy === 'impossible' ? markup`<b>✕ ${copySentence(copy)}</b>` : copySentence(copy)} <span class="dim">(${copy})</span></dd>
-<dt>Limit</dt><dd>${rowsMax === null ? 'There are no rows to count.' : `At most ${formatAmount(rowsMax, 'row')} may change; past that it is rolled back.`}</dd>
+<dt>Copy</dt><dd>${copy === 'impossible' ? markup`<b>✕ ${copySentence({ copy, protocol })}</b>` : copySentence({ copy, protocol })} <span class="dim">(${copy})</span></dd>
+<dt>Limit</dt><dd>${limitSentence({ rowsMax, protocol })}</dd>
 <dt>People</dt><dd>${approvalSentence(approvalsNeeded)}</dd>
 <dt>Cool-off</dt><dd>${delayMs === 0 ? 'None: it may run as soon as it is approved.' : `${formatDuration(delayMs)} (${formatCount(delayMs)} ms) after approval; anyone can cancel until then.`}</dd>
 <dt>Asked by</dt><dd>${guards.map((guard) => markup`<div>${guardSentences.get(guard) ?? ''} <code class="dim">${showLine(guard)}</code></div>`)}</dd></dl></section>`,

@@ -3,7 +3,7 @@ import { showLine } from '../../fence.ts'
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { markup, type Markup } from '../../markup.ts'
 import { stateOf, stateWords } from '../../request-state.ts'
-import { badgeOf, formatAmount, formatDuration, formatInstant, scopeSentences } from '../../words.ts'
+import { badgeOf, formatAmount, formatDuration, formatInstant, scopeSentences, glanceText } from '../../words.ts'
 import { worstKind } from '@sallyport/core'
 
 /** What waits, then what was decided, newest first. */
@@ -45,14 +45,10 @@ function renderRow(request: AccessRequest, nowMs: number): Markup {
       : markup`${state === 'cooling' ? 'may run in' : 'expires in'} ${countdown(untilMs, nowMs)}`
   return markup`<li><a class="row" href="/requests/${request.id}">
 <h3><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> ${showLine(scopeSentences(question).headline)}</h3>
-<code>${showLine(beginning(question.text.replaceAll('\n', ' ⏎ ')))}</code><div class="dim small">${showLine(question.subject.agent)} for ${showLine(question.subject.owner)} · ${showLine(question.upstream)}, ${question.environment} ·
+<code>${showLine(glanceText(question.text, beginningCharacters))}</code><div class="dim small">${showLine(question.subject.agent)} for ${showLine(question.subject.owner)} · ${showLine(question.upstream)}, ${question.environment} ·
 <b>${words.sign} ${words.word}</b>${state === 'pending' ? ` (${request.approvals.length} of ${formatAmount(question.approvalsNeeded, 'approval')})` : ''} · ${when}</div></a></li>`
 }
 
 const beginningCharacters = 120
 
 /** Enough to tell two requests apart; it says how much it leaves out. The request's page has the whole. */
-function beginning(text: string): string {
-  const rest = text.length - beginningCharacters
-  return rest <= 20 ? text : `${text.slice(0, beginningCharacters).toWellFormed()} … and ${rest} more characters`
-}

@@ -18,7 +18,11 @@ export async function readBody(request: IncomingMessage, bytes: number | null, b
       } else chunks.push(chunk)
     })
     request.once('end', () => resolve(chunks.length === 1 ? (chunks[0] ?? empty) : Buffer.concat(chunks)))
-    request.once('close', () => reject(brokenOff()))
+    // It closes after its end too: an error is made, stack and all, only where one is needed.
+    const breakOff = (): void => {
+      if (!request.readableEnded) reject(brokenOff())
+    }
+    request.once('close', breakOff)
     request.once('error', () => reject(brokenOff()))
   })
   if (request.rawTrailers.length > 0)

@@ -1,4 +1,4 @@
-import type { Handle } from '@sallyport/core'
+import type { Clock, Handle } from '@sallyport/core'
 import type { Origin } from './origin.ts'
 import type { Message } from './upstreams.ts'
 
@@ -36,7 +36,7 @@ export interface Deferrals {
 
 export interface DeferralSettings {
   readonly store: Deferrals
-  readonly nowMs: () => number
+  readonly clock: Clock
   /** How often the gate looks for what is due. */
   readonly everyMs: number
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Cleared, Gate, OpenSession } from '@sallyport/core'
 import { makeAsked, isGraphqlTarget } from './asked.ts'
 import { openBody } from './body.ts'
@@ -55,13 +54,13 @@ export class DueRuns {
   }
 
   async #look(): Promise<void> {
-    const { store, nowMs, everyMs } = this.#parts.settings
+    const { store, clock, everyMs } = this.#parts.settings
     const { signal } = this.#stopped
     while (!signal.aborted) {
       // A store that fails now may not at the next look; until then nothing runs.
-      const due = await store.due(nowMs()).catch(() => [])
+      const due = await store.due(clock.nowMs()).catch(() => [])
       for (const one of due) if (!signal.aborted) await this.#runOne(one)
-      await sleep(everyMs, undefined, { signal }).catch(() => undefined)
+      await clock.sleep(everyMs, signal)
     }
   }
 

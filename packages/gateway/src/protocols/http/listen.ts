@@ -1,10 +1,11 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http'
+import type { Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { SallyportError, type Gate, type Listener, type Protocol } from '@sallyport/core'
 import { ClientConnection } from './client-connection.ts'
 import { Door } from './door.ts'
 import { DueRuns } from './due-runs.ts'
+import { makeFront } from './front.ts'
 import { exchange, writeRefusal, type Passage } from './exchange.ts'
 import { Interception } from './interception.ts'
 import { readConnect, readProxyTarget, readTunnelTarget } from './proxy-target.ts'
@@ -23,7 +24,12 @@ const headBytesMax = 32 * 1024
 async function listen(gate: Gate, upstreams: HttpUpstreams, given: HttpSettings): Promise<Listener> {
   const settings = withDefaults(given)
   const reception = new Reception(gate, upstreams, settings)
-  const { front } = reception
+  const { headersTimeoutMs, connectionsMax, tls } = settings
+  // More than are served: one that is too many is told so.
+  const front =
+    tls === null
+      ? reception.http
+      : makeFront(reception.http, { tls, timeoutMs: headersTimeoutMs, connectionsMax: connectionsMax * 2 })
   await new Promise<void>((resolve, reject) => {
     front.once('error', reject)
     front.listen(settings.port, settings.host, () => resolve())
@@ -32,7 +38,7 @@ async function listen(gate: Gate, upstreams: HttpUpstreams, given: HttpSettings)
   if (address === null || typeof address === 'string')
     throw new SallyportError('internal', 'The listener has no address.', 'Nothing is listening.', 'Give a host and a port.')
   reception.dueRuns?.start()
-  return { address: { host: address.address, port: address.port }, close: () => reception.close() }
+  return { address: { host: address.address, port: address.port }, close: () => reception.close(front) }
 }
 
 const proveYourself = new SallyportError(
@@ -46,7 +52,7 @@ const nestedTunnel = refuse('not_supported', 'A tunnel leads to one host.', 'Con
 
 class Reception {
   /** What clients connect to; their requests inside intercepted tunnels come to it too. */
-  readonly front: Server
+  readonly http: HttpServer
   /** What the gate sends by itself; null where it defers nothing. */
   readonly dueRuns: DueRuns | null
   readonly #gate: Gate
@@ -73,7 +79,7 @@ class Reception {
       enter: (tunnel, socket) => this.#enter(tunnel, socket),
     })
     const { headersTimeoutMs, requestTimeoutMs, idleTimeoutMs } = settings
-    this.front = createServer({
+    this.http = createServer({
       maxHeaderSize: headBytesMax,
       headersTimeout: headersTimeoutMs,
       requestTimeout: requestTimeoutMs,
@@ -84,12 +90,12 @@ class Reception {
       rejectNonStandardBodyWrites: false,
     })
     const serve = (request: IncomingMessage, response: ServerResponse): void => this.#serve(request, response)
-    this.front.prependListener('connection', (socket: Socket) => this.#receive(socket))
-    this.front.on('connect', (request, socket, head) => void this.#connect(request, socket, head))
-    this.front.on('request', serve)
-    this.front.on('checkContinue', serve)
-    this.front.on('checkExpectation', serve)
-    this.front.on('clientError', (error: Error, socket) => this.#unreadable(error, socket))
+    this.http.prependListener('connection', (socket: Socket) => this.#receive(socket))
+    this.http.on('connect', (request, socket, head) => void this.#connect(request, socket, head))
+    this.http.on('request', serve)
+    this.http.on('checkContinue', serve)
+    this.http.on('checkExpectation', serve)
+    this.http.on('clientError', (error: Error, socket) => this.#unreadable(error, socket))
   }
 
   #receive(socket: Socket): void {
@@ -137,7 +143,7 @@ class Reception {
   #enter(tunnel: Tunnel, socket: Socket): void {
     this.#tunnelOf.set(socket, tunnel)
     socket.on('error', () => undefined)
-    this.front.emit('connection', socket)
+    this.http.emit('connection', socket)
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
@@ -229,11 +235,13 @@ class Reception {
     this.#gate.alarm({ ...alarm, session: tunnel?.open.session.id ?? '', agent: tunnel?.handle.agent ?? '' })
   }
 
-  async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.front.close(() => resolve()))
+  async close(front: Server): Promise<void> {
+    const closed = new Promise<void>((resolve) => front.close(() => resolve()))
     const clients = [...this.#clients.values()]
     for (const client of clients) client.end('The gate is stopping.')
-    this.front.closeAllConnections()
+    this.http.closeAllConnections()
+    // Where another listens for it, this stops its looking for slow connections.
+    this.http.close(() => undefined)
     await closed
     await this.dueRuns?.close()
     await Promise.all(clients.map((client) => client.closed))

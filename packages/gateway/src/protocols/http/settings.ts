@@ -24,6 +24,8 @@ export interface HttpSettings {
    * switch apply; whatever token is in there is not seen. Default `refuse`.
    */
   readonly unmatched?: { readonly kind: 'refuse' } | { readonly kind: 'tunnel'; readonly upstream: string }
+  /** TLS towards agents. Default null: none, and only agents of this machine are heard. */
+  readonly tls?: { certificate(): Promise<Pick<Leaf, 'key' | 'certificate'>> } | null
   /** How long a request that waits for people holds its client before it is refused with the request's id. Default 20,000. */
   readonly waitMs?: number
   /** Where what waits with a delay is kept until the gate runs it. Default null: its agents send it again. */
@@ -47,6 +49,7 @@ export type FullSettings = Required<HttpSettings>
 export function withDefaults(settings: HttpSettings): FullSettings {
   return {
     unmatched: { kind: 'refuse' },
+    tls: null,
     waitMs: 20_000,
     deferrals: null,
     canaries: null,

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net'
 import { SallyportError, type Gate, type Handle } from '@sallyport/core'
 import { refusedBy, refusalFields, type Refused } from './refusal.ts'
-import { checkProof, makeChallenge, mechanism, readInitialResponse } from './scram-server.ts'
+import { isOwnMachine, secureClient, type ClientTls } from './client-tls.ts'
+import { checkProof, makeChallenge, offerMechanisms, readInitialResponse } from './scram-server.ts'
 import { checkStartup, readStartup } from './startup.ts'
 import { authentication, client, errorResponse, headerBytes, negotiateVersion, zeroTerminated } from './wire.ts'
 
@@ -28,14 +29,28 @@ export class ClientDoor {
   #bytes = Buffer.alloc(0)
   #wake: (() => void) | null = null
   #gone = false
+  readonly #tls: ClientTls | null
+  /** Null until the client's TLS is ended here. */
+  #secured: { readonly binding: Buffer | null } | null = null
 
-  constructor(socket: Socket, gate: Gate, peer: string, failures: Failures) {
+  /** @param tls null: no TLS is offered, which only clients of this machine can do without */
+  constructor(socket: Socket, gate: Gate, peer: string, failures: Failures, tls: ClientTls | null) {
     this.#socket = socket
+    this.#tls = tls
     this.#gate = gate
     this.#peer = peer
     this.#failures = failures
-    socket.on('data', this.#onData)
-    socket.once('close', this.#onClose)
+    this.#listen()
+  }
+
+  /** What speaks to the client now: under TLS another than it came with. */
+  get socket(): Socket {
+    return this.#socket
+  }
+
+  #listen(): void {
+    this.#socket.on('data', this.#onData)
+    this.#socket.once('close', this.#onClose)
   }
 
   #onData = (chunk: Buffer): void => {
@@ -79,11 +94,16 @@ export class ClientDoor {
         case 'garbage':
           return this.#turnAway('', startup.why)
         case 'encryption':
-          // TLS towards clients is not carried by this half. One raw byte, outside framing; bytes sent ahead of it are no protocol.
-          if (this.#bytes.length > startup.bytes)
-            return this.#turnAway('', 'bytes were sent ahead of the answer to an encryption request')
+          // One raw byte, outside framing; bytes sent ahead of it are no protocol.
+          if (this.#bytes.length > startup.bytes || this.#secured !== null)
+            return this.#turnAway('', 'bytes were sent ahead of the answer to an encryption request, or it came inside TLS')
           this.#bytes = Buffer.alloc(0)
-          this.#socket.write('N')
+          if (startup.method === 'tls' && this.#tls !== null) await this.#secure(this.#tls, false)
+          else this.#socket.write('N')
+          break
+        case 'handshake':
+          if (this.#tls === null || this.#secured !== null) return this.#turnAway('', 'a TLS handshake where no TLS is spoken')
+          await this.#secure(this.#tls, true)
           break
         case 'cancel':
           return { kind: 'cancel', pid: startup.pid, secret: startup.secret }
@@ -94,7 +114,28 @@ export class ClientDoor {
     }
   }
 
+  async #secure(tls: ClientTls, isDirect: boolean): Promise<void> {
+    const plain = this.#socket
+    const rest = this.leave()
+    if (isDirect) plain.unshift(rest)
+    else plain.write('S')
+    this.#bytes = Buffer.alloc(0)
+    const secured = await secureClient(plain, tls, isDirect)
+    this.#socket = secured.socket
+    this.#secured = { binding: secured.binding }
+    this.#listen()
+  }
+
   async #start(minor: number, parameters: ReadonlyMap<string, string>): Promise<Arrival> {
+    if (this.#secured === null && !isOwnMachine(this.#socket.remoteAddress)) {
+      this.tell({
+        code: 'not_supported',
+        message: 'clients of other machines are heard over TLS only',
+        notDone: 'No session was opened.',
+        next: 'Connect with sslmode=verify-full and the gate’s own authority as sslrootcert.',
+      })
+      return this.#turnAway(parameters.get('user') ?? '', 'a client of another machine without TLS')
+    }
     const wanted = checkStartup(parameters)
     if (wanted.kind === 'refused') {
       this.tell({ code: 'not_supported', message: wanted.message, notDone: 'No session was opened.', next: wanted.next })
@@ -108,9 +149,11 @@ export class ClientDoor {
 
   /** SCRAM-SHA-256. Known and unknown names get the same questions and the same refusal. */
   async #authenticate(agent: string): Promise<Handle | null> {
-    this.#socket.write(authentication(10, Buffer.concat([zeroTerminated(mechanism), Buffer.from([0])])))
+    const binding = this.#secured?.binding ?? null
+    const offered = offerMechanisms(binding).map((name) => zeroTerminated(name))
+    this.#socket.write(authentication(10, Buffer.concat([...offered, Buffer.from([0])])))
     const initial = await this.#passwordMessage()
-    const first = initial === null ? null : readInitialResponse(initial)
+    const first = initial === null ? null : readInitialResponse(initial, binding)
     if (first === null) return this.#fail(agent, 'no SCRAM-SHA-256 exchange was begun')
     const challenge = makeChallenge(first, this.#gate.handles.scramParameters(agent))
     this.#socket.write(authentication(11, Buffer.from(challenge.message)))

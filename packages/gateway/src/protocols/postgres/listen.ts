@@ -50,7 +50,7 @@ class Reception {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     const peer = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
-    const door = new ClientDoor(socket, this.#gate, peer, this.#failures)
+    const door = new ClientDoor(socket, this.#gate, peer, this.#failures, this.#settings.tls)
     if (this.#sockets.size > this.#settings.connectionsMax) {
       door.tell({
         code: 'limit_exceeded',
@@ -62,26 +62,26 @@ class Reception {
       socket.destroySoon()
       return
     }
-    void this.#admit(socket, door, peer)
+    void this.#admit(door, peer)
   }
 
-  async #admit(socket: Socket, door: ClientDoor, peer: string): Promise<void> {
+  async #admit(door: ClientDoor, peer: string): Promise<void> {
     const abort = new AbortController()
     const timer = setTimeout(() => {
       abort.abort()
-      socket.destroy()
+      door.socket.destroy()
     }, this.#settings.startupTimeoutMs)
-    socket.once('close', () => abort.abort())
+    door.socket.once('close', () => abort.abort())
     try {
       const arrival = await door.admit()
-      if (arrival.kind === 'client') await this.#open(socket, door, peer, arrival, abort.signal)
+      if (arrival.kind === 'client') await this.#open(door.socket, door, peer, arrival, abort.signal)
       else {
         if (arrival.kind === 'cancel') this.#keys.cancel(arrival.pid, arrival.secret)
-        socket.destroySoon()
+        door.socket.destroySoon()
       }
     } catch (error) {
       door.tellError(error)
-      socket.destroySoon()
+      door.socket.destroySoon()
     } finally {
       clearTimeout(timer)
     }

@@ -1,8 +1,11 @@
 import type { ErrorCode, Gate, OpenSession } from '@sallyport/core'
+import type { ClientTls } from './client-tls.ts'
 
 export interface PostgresSettings {
   readonly host: string
   readonly port: number
+  /** How clients' TLS is ended. Default null: none is offered, and clients of other machines are turned away. */
+  readonly tls?: ClientTls | null
   /** How long a statement that waits for people holds its client before it is refused with the request's id. Default 20,000. */
   readonly waitMs?: number
   /** Start-up and authentication together with opening the upstream. Default 9,000: nobody is suffered for 10 s. */
@@ -16,7 +19,14 @@ export interface PostgresSettings {
 export type FullSettings = Required<PostgresSettings>
 
 export function withDefaults(settings: PostgresSettings): FullSettings {
-  return { waitMs: 20_000, startupTimeoutMs: 9_000, messageBytesMax: 16 * 1024 * 1024, connectionsMax: 500, ...settings }
+  return {
+    tls: null,
+    waitMs: 20_000,
+    startupTimeoutMs: 9_000,
+    messageBytesMax: 16 * 1024 * 1024,
+    connectionsMax: 500,
+    ...settings,
+  }
 }
 
 /** What a session's parts share. */

@@ -3,15 +3,22 @@ import { cancelCode, findZero, gssCode, protocol30, sslCode } from './wire.ts'
 /** Longest start-up packet that PostgreSQL itself takes, bytes. */
 const startupBytesMax = 10_000
 
+/** Content type of a TLS record that holds a handshake (RFC 8446 §5.1). */
+const tlsHandshake = 0x16
+
 export type Startup =
   | { readonly kind: 'incomplete' }
   | { readonly kind: 'garbage'; readonly why: string }
-  | { readonly kind: 'encryption'; readonly bytes: number }
+  | { readonly kind: 'encryption'; readonly bytes: number; readonly method: 'tls' | 'gss' }
+  /** A TLS handshake without having asked (libpq's sslnegotiation=direct). */
+  | { readonly kind: 'handshake' }
   | { readonly kind: 'cancel'; readonly pid: number; readonly secret: Buffer }
   | { readonly kind: 'start'; readonly bytes: number; readonly minor: number; readonly parameters: ReadonlyMap<string, string> }
 
 /** Reads the first packet of a connection, or the next one after an encryption request was declined. */
 export function readStartup(bytes: Buffer): Startup {
+  // No packet can begin so: its length would be 369 MB.
+  if (bytes[0] === tlsHandshake) return { kind: 'handshake' }
   if (bytes.length < 4) return { kind: 'incomplete' }
   const length = bytes.readInt32BE(0)
   if (length < 8 || length > startupBytesMax) return { kind: 'garbage', why: 'the first packet has an impossible length' }
@@ -23,7 +30,7 @@ export function readStartup(bytes: Buffer): Startup {
   if (bytes.length < length) return { kind: 'incomplete' }
   if (code === sslCode || code === gssCode) {
     if (length !== 8) return { kind: 'garbage', why: 'an encryption request of impossible length' }
-    return { kind: 'encryption', bytes: length }
+    return { kind: 'encryption', bytes: length, method: code === sslCode ? 'tls' : 'gss' }
   }
   if (code === cancelCode) {
     if (length !== 16) return { kind: 'garbage', why: 'a cancel request of impossible length' }

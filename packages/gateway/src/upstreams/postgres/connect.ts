@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { connect as connectTcp, type Socket } from 'node:net'
-import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import { connect as connectTls, TLSSocket, type ConnectionOptions } from 'node:tls'
 import { SallyportError } from '@sallyport/core'
+import { bindToEndPoint } from '../../protocols/postgres/channel-binding.ts'
 import {
   cancelRequest,
   frame,
@@ -243,20 +244,20 @@ async function authenticate(
 }
 
 async function proveByScram(offer: Buffer, reader: StartReader, socket: Socket, target: Target): Promise<void> {
-  if (
-    !offer
-      .toString('latin1', headerBytes + 4)
-      .split('\0')
-      .includes('SCRAM-SHA-256')
-  )
-    throw new StartFailed('it does not offer SCRAM-SHA-256')
-  const scram = startScram()
+  const offered = offer.toString('latin1', headerBytes + 4).split('\0')
+  const scram = startScram(offered, bindTo(socket))
+  if (scram === null) throw new StartFailed('it does not offer SCRAM-SHA-256')
   const first = Buffer.from(scram.message)
-  socket.write(frame(client.password, zeroTerminated('SCRAM-SHA-256'), int32(first.length), first))
+  socket.write(frame(client.password, zeroTerminated(scram.mechanism), int32(first.length), first))
   const answer = await answerScram(scram, saslText(await reader.next(), 11), target.password)
   if (answer === null) throw new StartFailed('its SCRAM challenge is not one for us')
   socket.write(frame(client.password, Buffer.from(answer.message)))
   if (!answer.accepts(saslText(await reader.next(), 12))) throw new StartFailed('it could not prove that it knows the password')
+}
+
+/** Whoever relays our words without being the server has another certificate than the one the server binds to. */
+function bindTo(socket: Socket): Buffer | null {
+  return socket instanceof TLSSocket ? bindToEndPoint(socket.getPeerCertificate().raw) : null
 }
 
 function saslText(message: Buffer, kind: number): string {

@@ -1,1 +1,1 @@
-export { openPostgresUpstreams, type PostgresUpstreamSettings } from './upstreams.ts'
+export { openPostgresUpstreams } from './upstreams.ts'

@@ -1,20 +1,46 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
+import { bindingName } from '../../protocols/postgres/channel-binding.ts'
 
-/** The client's half of SCRAM-SHA-256 (RFC 5802, RFC 7677), towards upstreams. */
+/** The client's half of SCRAM-SHA-256 (RFC 5802, RFC 7677), towards upstreams; inside TLS bound to it where the server can. */
 
+const plain = 'SCRAM-SHA-256'
+const bound = 'SCRAM-SHA-256-PLUS'
 const derive = promisify(pbkdf2)
 /** A server that asks for more rounds than this only wants our CPU. */
 const iterationsMax = 1_000_000
 
 export interface ScramStart {
+  readonly mechanism: string
   readonly nonce: string
+  /** What the first message begins with: whether we bind, and to what. */
+  readonly header: string
+  /** What the last message repeats: the header, and what we are bound to. */
+  readonly repeated: Buffer
   readonly message: string
 }
 
-export function startScram(): ScramStart {
+/**
+ * @param offered the server's mechanisms
+ * @param binding what our end of TLS saw of the server's certificate; null outside TLS. With it, a server that offers no binding is told so, and one
+ *   that does offer it while somebody between us hid that will refuse.
+ * @returns null when it offers nothing that we speak
+ */
+export function startScram(offered: readonly string[], binding: Buffer | null): ScramStart | null {
+  if (binding !== null && offered.includes(bound)) return begin(bound, `p=${bindingName},,`, binding)
+  if (!offered.includes(plain)) return null
+  return begin(plain, binding === null ? 'n,,' : 'y,,', Buffer.alloc(0))
+}
+
+/** Outside TLS, with a server that offers nothing else. */
+export function startPlainScram(): ScramStart {
+  return begin(plain, 'n,,', Buffer.alloc(0))
+}
+
+function begin(mechanism: string, header: string, binding: Buffer): ScramStart {
   const nonce = randomBytes(18).toString('base64')
-  return { nonce, message: `n,,n=,r=${nonce}` }
+  const repeated = Buffer.concat([Buffer.from(header), binding])
+  return { mechanism, nonce, header, repeated, message: `${header}n=,r=${nonce}` }
 }
 
 export interface ScramAnswer {
@@ -34,7 +60,7 @@ export async function answerScram(start: ScramStart, challenge: string, password
   const salted = await derive(password.normalize('NFKC'), Buffer.from(salt, 'base64'), iterations, 32, 'sha256')
   const clientKey = createHmac('sha256', salted).update('Client Key').digest()
   const storedKey = createHash('sha256').update(clientKey).digest()
-  const withoutProof = `c=biws,r=${nonce}`
+  const withoutProof = `c=${start.repeated.toString('base64')},r=${nonce}`
   const message = `n=,r=${start.nonce},${challenge},${withoutProof}`
   const signature = createHmac('sha256', storedKey).update(message).digest()
   const proof = Buffer.from(clientKey.map((byte, index) => byte ^ (signature[index] ?? 0)))

@@ -15,6 +15,9 @@ export interface Target {
 
 const modes = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 
+/** What passes to it crosses no network: loopback, or a socket in the file system. */
+const ownHost = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|::1|\/.*)$/
+
 /** Reads a connection URL. `prefer` and `allow` are refused: they fall back to plain text without a word. */
 export function readTarget(name: string, url: string): Target {
   const parsed = URL.parse(url)
@@ -22,12 +25,15 @@ export function readTarget(name: string, url: string): Target {
     throw badTarget(name, 'its URL is not a postgres:// URL')
   const user = decodeURIComponent(parsed.username)
   if (user === '') throw badTarget(name, 'its URL names no user')
-  const wanted = parsed.searchParams.get('sslmode') ?? 'disable'
+  const host = parsed.searchParams.get('host') ?? parsed.hostname.replace(/^\[(.*)\]$/, '$1')
+  const wanted = parsed.searchParams.get('sslmode') ?? (ownHost.test(host) ? 'disable' : null)
+  if (wanted === null)
+    throw badTarget(name, `its URL does not say whether to encrypt (sslmode), and the host is not this machine`)
   const tls = modes.find((mode) => mode === wanted)
   if (tls === undefined) throw badTarget(name, `sslmode=${JSON.stringify(wanted.slice(0, 32))} is none of ${modes.join(', ')}`)
   const rootFile = parsed.searchParams.get('sslrootcert')
   return {
-    host: parsed.searchParams.get('host') ?? parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
+    host,
     port: Number(parsed.port === '' ? (parsed.searchParams.get('port') ?? 5432) : parsed.port),
     user,
     password: decodeURIComponent(parsed.password),

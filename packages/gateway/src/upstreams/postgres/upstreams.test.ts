@@ -77,6 +77,11 @@ test('TLS: verified by name and root, refused for another name, another root, or
   await expect(open(secure('verify-full', '127.0.0.1'))).rejects.toMatchObject({ code: 'upstream_unavailable' })
   await expect(open(secure('verify-full', 'localhost', false))).rejects.toMatchObject({ code: 'upstream_unavailable' })
   expect(() => upstreams(secure('prefer', 'localhost'))).toThrow('sslmode="prefer"')
+  // A password, and all that is read, in the clear over a network: only where somebody wrote that down.
+  expect(() => upstreams('postgres://app:x@db.internal/orders')).toThrow('sslmode')
+  expect(() => upstreams('postgres://app:x@127.0.0.1.example.com/orders')).toThrow('sslmode')
+  expect(() => upstreams('postgres://app:x@127.0.0.1/orders?host=db.internal')).toThrow('sslmode')
+  expect(() => upstreams('postgres://app:x@db.internal/orders?sslmode=disable')).not.toThrow()
 })
 
 test('a wrong password, a weak method, a dead port: an error with no secret in it', async () => {

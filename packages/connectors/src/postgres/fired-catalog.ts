@@ -1,0 +1,120 @@
+import type { SqlChannel } from '@sallyport/core'
+import { z } from 'zod'
+import { quoteIdentifier, quoteQualified } from './catalog-name.ts'
+import { readJson } from './catalog-query.ts'
+import { textArray, type WrittenName } from './resolve-name.ts'
+
+/** Tables behind one name: partitions, children, and what a view reads. More are not followed. */
+export const tablesMax = 500
+
+const triggerSchema = z.object({
+  table: z.string(),
+  name: z.string(),
+  /** pg_trigger.tgtype: 1 for each row, 4 INSERT, 8 DELETE, 16 UPDATE. */
+  events: z.number(),
+  oid: z.string(),
+  schema: z.string(),
+  function: z.string(),
+  language: z.string(),
+  extension: z.string().nullable(),
+  source: z.string(),
+  /** It runs with settings of its own (search_path perhaps), or with its owner's rights. */
+  apart: z.boolean(),
+  definition: z.string(),
+})
+export type FiredTrigger = z.infer<typeof triggerSchema>
+
+const effectsSchema = z.object({
+  /** Names under which nothing was found: made in this very request, or not there. */
+  missing: z.number(),
+  tables: z.number(),
+  triggers: z.array(triggerSchema),
+  /** 2 UPDATE, 3 INSERT, 4 DELETE. */
+  rules: z.array(z.object({ table: z.string(), name: z.string(), event: z.string() })),
+  /** Tables whose rows live on another server. */
+  foreign: z.array(z.string()),
+  /** People's own functions that defaults, checks, generated columns, indexes, policies and conditions of triggers call. */
+  functions: z.array(z.object({ schema: z.string(), name: z.string() })),
+  /** Foreign keys that follow when these columns get other values. */
+  followers: z.array(z.object({ name: z.string(), table: z.string(), columns: z.array(z.string()) })),
+})
+export type Effects = z.infer<typeof effectsSchema>
+
+const proc = `'pg_catalog.pg_proc'::pg_catalog.regclass::pg_catalog.oid`
+const eq = 'OPERATOR(pg_catalog.=)'
+const ne = 'OPERATOR(pg_catalog.<>)'
+const and = `\n      AND `
+
+function classOf(name: string): string {
+  return `'pg_catalog.${name}'::pg_catalog.regclass::pg_catalog.oid`
+}
+
+const tablesSql = `w AS (SELECT pg_catalog.to_regclass(n.name)::pg_catalog.oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) n(name)),
+  t(oid) AS (SELECT w.oid FROM w WHERE w.oid IS NOT NULL
+    UNION SELECT s.oid FROM t CROSS JOIN LATERAL (
+      SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent ${eq} t.oid
+      UNION ALL SELECT d.refobjid FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d ON d.classid ${eq} ${classOf('pg_rewrite')}
+        AND d.objid ${eq} r.oid AND d.refclassid ${eq} ${classOf('pg_class')} AND d.refobjid ${ne} t.oid
+        WHERE r.ev_class ${eq} t.oid AND r.ev_type ${eq} '1'::pg_catalog."char") s(oid)),
+  c AS (SELECT b.oid, b.relkind, pg_catalog.concat(n.nspname, '.', b.relname) AS label FROM (SELECT t.oid FROM t LIMIT ${tablesMax + 1}) bounded
+    JOIN pg_catalog.pg_class b ON b.oid ${eq} bounded.oid JOIN pg_catalog.pg_namespace n ON n.oid ${eq} b.relnamespace)`
+
+const triggersSql = `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('table', c.label, 'name', g.tgname, 'events', g.tgtype,
+    'oid', p.oid::pg_catalog.text, 'schema', n.nspname, 'function', p.proname, 'language', l.lanname, 'source', p.prosrc,
+    'apart', p.proconfig IS NOT NULL OR p.prosecdef, 'definition', pg_catalog.pg_get_functiondef(p.oid),
+    'extension', (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid ${eq} d.refobjid
+      WHERE d.classid ${eq} ${proc} AND d.objid ${eq} p.oid AND d.refclassid ${eq} ${classOf('pg_extension')}
+      AND d.deptype ${eq} 'e'::pg_catalog."char"))), '[]')
+  FROM c JOIN pg_catalog.pg_trigger g ON g.tgrelid ${eq} c.oid JOIN pg_catalog.pg_proc p ON p.oid ${eq} g.tgfoid
+  JOIN pg_catalog.pg_language l ON l.oid ${eq} p.prolang JOIN pg_catalog.pg_namespace n ON n.oid ${eq} p.pronamespace
+  WHERE NOT g.tgisinternal AND g.tgenabled ${ne} 'D'::pg_catalog."char"`
+
+const rulesSql = `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('table', c.label, 'name', r.rulename, 'event', r.ev_type)), '[]')
+  FROM c JOIN pg_catalog.pg_rewrite r ON r.ev_class ${eq} c.oid
+  WHERE r.ev_type ${ne} '1'::pg_catalog."char" AND r.ev_enabled ${ne} 'D'::pg_catalog."char"`
+
+/** What hangs on the tables, by class and oid, and may need functions. */
+const partsSql = `SELECT ${classOf('pg_attrdef')} AS classid, a.oid FROM c JOIN pg_catalog.pg_attrdef a ON a.adrelid ${eq} c.oid
+  UNION ALL SELECT ${classOf('pg_constraint')}, k.oid FROM c JOIN pg_catalog.pg_constraint k ON k.conrelid ${eq} c.oid
+  UNION ALL SELECT ${classOf('pg_constraint')}, k.oid FROM c JOIN pg_catalog.pg_attribute a ON a.attrelid ${eq} c.oid
+    JOIN pg_catalog.pg_constraint k ON k.contypid ${eq} a.atttypid WHERE k.contypid ${ne} 0::pg_catalog.oid
+  UNION ALL SELECT ${classOf('pg_class')}, i.indexrelid FROM c JOIN pg_catalog.pg_index i ON i.indrelid ${eq} c.oid
+  UNION ALL SELECT ${classOf('pg_policy')}, o.oid FROM c JOIN pg_catalog.pg_policy o ON o.polrelid ${eq} c.oid
+  UNION ALL SELECT ${classOf('pg_trigger')}, g.oid FROM c JOIN pg_catalog.pg_trigger g ON g.tgrelid ${eq} c.oid
+    WHERE NOT g.tgisinternal AND g.tgqual IS NOT NULL`
+
+const functionsSql = `SELECT COALESCE(pg_catalog.json_agg(DISTINCT pg_catalog.jsonb_build_object('schema', n.nspname, 'name', p.proname)), '[]')
+  FROM (${partsSql}) part JOIN pg_catalog.pg_depend d ON d.classid ${eq} part.classid AND d.objid ${eq} part.oid
+  LEFT JOIN pg_catalog.pg_operator o ON d.refclassid ${eq} ${classOf('pg_operator')} AND o.oid ${eq} d.refobjid
+  JOIN pg_catalog.pg_proc p ON p.oid ${eq} CASE WHEN o.oid IS NULL THEN d.refobjid ELSE o.oprcode::pg_catalog.oid END
+  JOIN pg_catalog.pg_namespace n ON n.oid ${eq} p.pronamespace
+  WHERE ${[
+    `(d.refclassid ${eq} ${proc} OR o.oid IS NOT NULL)`,
+    `n.nspname ${ne} 'pg_catalog'::pg_catalog.name`,
+    `p.prorettype ${ne} 'pg_catalog.trigger'::pg_catalog.regtype::pg_catalog.oid`,
+    `NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid ${eq} ${proc} AND e.objid ${eq} p.oid AND e.deptype ${eq} 'e'::pg_catalog."char")`,
+  ].join(and)}`
+
+const followersSql = `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('name', k.conname, 'table', f.relname,
+    'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
+      WHERE a.attrelid ${eq} k.confrelid AND a.attnum ${eq} ANY (k.confkey)))), '[]')
+  FROM c JOIN pg_catalog.pg_constraint k ON k.confrelid ${eq} c.oid JOIN pg_catalog.pg_class f ON f.oid ${eq} k.conrelid
+  WHERE k.contype ${eq} 'f'::pg_catalog."char" AND k.confupdtype ${ne} ALL ('{a,r}'::pg_catalog."char"[])`
+
+/**
+ * What the server runs by itself when rows of these tables are added or changed, whoever defined it and when. On the SESSION channel: its search_path
+ * decides what the names mean, and it sees what its own open transaction made.
+ */
+export function readEffects(session: SqlChannel, names: readonly WrittenName[]): Promise<Effects> {
+  const quoted = names.map(({ schema, name }) => (schema === null ? quoteIdentifier(name) : quoteQualified(schema, name)))
+  return readJson(
+    session,
+    effectsSchema,
+    `WITH RECURSIVE ${tablesSql}
+     SELECT pg_catalog.json_build_object('missing', (SELECT pg_catalog.count(*) FROM w WHERE w.oid IS NULL),
+       'tables', (SELECT pg_catalog.count(*) FROM c), 'triggers', (${triggersSql}), 'rules', (${rulesSql}),
+       'foreign', (SELECT COALESCE(pg_catalog.json_agg(c.label), '[]') FROM c WHERE c.relkind ${eq} 'f'::pg_catalog."char"),
+       'functions', (${functionsSql}), 'followers', (${followersSql}))::pg_catalog.text`,
+    [textArray(quoted)],
+  )
+}

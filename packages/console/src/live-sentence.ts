@@ -1,0 +1,223 @@
+import type { Event, Json } from '@sallyport/core'
+import { z } from 'zod'
+import { formatAmount, formatBytes, formatInstant, glanceText } from './words.ts'
+
+/** Agents' own text in a sentence, characters. */
+const textCharacters = 160
+
+const operations = z.array(
+  z.object({ action: z.string(), kind: z.string(), resources: z.array(z.object({ name: z.string() })).default([]) }),
+)
+const names = z.array(z.string())
+
+/** A fact in words, for those whose facts have their own sentence; null where the facts are shown as they are. */
+export function sentenceOf(event: Event): string | null {
+  const write = writers.get(event.type)
+  return write === undefined ? null : write(event.data, event.agent ?? 'an agent')
+}
+
+type Writer = (data: Event['data'], agent: string) => string | null
+
+/** A writer whose facts must have this shape; of another shape they are shown as they are. */
+function writer<Shape>(shape: z.ZodType<Shape>, write: (facts: Shape, agent: string) => string): Writer {
+  return (data, agent) => {
+    const facts = shape.safeParse(data)
+    return facts.success ? write(facts.data, agent) : null
+  }
+}
+
+const by = z.object({ request: z.string(), by: z.string() })
+const refusedDoor = z.object({ protocol: z.string(), peer: z.string(), why: z.string(), claimed: z.string().default('') })
+
+const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Writer>([
+  [
+    'gate.started',
+    writer(z.object({ unknown: names, givenBack: names, applied: names }), ({ unknown, givenBack, applied }) =>
+      joinFacts([
+        'The gate is listening.',
+        unknown.length === 0 ? '' : `Of ${formatAmount(unknown.length, 'operation')} before it, nobody knows whether they ran.`,
+        givenBack.length === 0 ? '' : `${formatAmount(givenBack.length, 'unused approval')} given back.`,
+        applied.length === 0 ? '' : `${formatAmount(applied.length, 'verdict')} from before the stop applied.`,
+      ]),
+    ),
+  ],
+  [
+    'configuration.applied',
+    writer(z.object({ mode: z.string(), guards: names, widened: names }), ({ mode, guards, widened }) =>
+      joinFacts([
+        `${mode === 'solo' ? 'Solo' : 'Team'} mode, ${formatAmount(guards.length, 'guard')}.`,
+        widened.length === 0 ? '' : `It gives more than the one before: ${widened.join('; ')}.`,
+      ]),
+    ),
+  ],
+  ['person.enrolled', writer(z.object({ person: z.string() }), ({ person }) => `${person} can approve from now on.`)],
+  [
+    'handle.issued',
+    writer(
+      z.object({ handle: z.string(), owner: z.string(), by: z.string(), expiresAtMs: z.number() }),
+      ({ owner, by: issuer, expiresAtMs }, agent) =>
+        `${agent} (for ${owner}) got a handle from ${issuer}, good until ${formatInstant(expiresAtMs)}.`,
+    ),
+  ],
+  [
+    'handle.revoked',
+    writer(z.object({ handle: z.string(), by: z.string() }), (facts) => `Handle ${facts.handle} was ended by ${facts.by}.`),
+  ],
+  [
+    'door.refused',
+    writer(refusedDoor, ({ protocol, peer, why, claimed }, agent) => {
+      const who = claimed === '' ? agent : claimed
+      return `${who}, by ${protocol} from ${peer}: ${why}`
+    }),
+  ],
+  [
+    'session.opened',
+    writer(
+      z.object({ owner: z.string(), protocol: z.string(), upstream: z.string(), peer: z.string() }),
+      ({ owner, protocol, upstream, peer }, agent) => `${agent} (for ${owner}) is on ${upstream}, by ${protocol} from ${peer}.`,
+    ),
+  ],
+  ['session.closed', writer(z.object({ reason: z.string() }), ({ reason }, agent) => `${agent}: ${reason}`)],
+  [
+    'statement',
+    writer(
+      z.object({ text: z.string(), operations }),
+      (facts, agent) => `${agent}: ${nameOperations(facts.operations)}. ${quote(facts.text)}`,
+    ),
+  ],
+  [
+    'reads',
+    writer(z.object({ reads: z.array(z.object({ count: z.number() })) }), ({ reads }) => {
+      const count = reads.reduce((sum, each) => sum + each.count, 0)
+      return `${formatAmount(count, 'read')} let through.`
+    }),
+  ],
+  [
+    'decision',
+    writer(
+      z.object({ outcome: z.literal('deny'), why: z.string(), text: z.string(), operations }),
+      ({ why, text, operations: asked }, agent) => `${agent} was refused: ${why} ${nameOperations(asked)}. ${quote(text)}`,
+    ),
+  ],
+  [
+    'request.opened',
+    writer(
+      z.object({ request: z.string(), question: z.object({ text: z.string(), upstream: z.string(), operations }) }),
+      ({ question }, agent) =>
+        `${agent} asks for ${nameOperations(question.operations)} on ${question.upstream}. ${quote(question.text)}`,
+    ),
+  ],
+  [
+    'request.approved',
+    writer(
+      z.object({ approvers: names, notBeforeMs: z.number() }),
+      ({ approvers, notBeforeMs }, agent) =>
+        `${approvers.join(' and ')} approved what ${agent} asked for. It may run from ${formatInstant(notBeforeMs)}.`,
+    ),
+  ],
+  ['request.rejected', writer(by, (facts) => `${facts.by} rejected it. It will not run.`)],
+  ['request.cancelled', writer(by, (facts) => `${facts.by} cancelled it. It will not run.`)],
+  ['request.expired', () => 'Nobody answered in time, which is a no.'],
+  [
+    'verdict',
+    writer(
+      z.object({ approval: z.object({ person: z.string(), verdict: z.string(), reason: z.string() }) }),
+      ({ approval: { person, verdict, reason } }, agent) =>
+        `${person} says ${verdict === 'approve' ? 'yes' : 'no'} to ${agent}${reason === '' ? '.' : `: ${quote(reason)}`}`,
+    ),
+  ],
+  ['verdict.refused', writer(z.object({ person: z.string(), why: z.string() }), ({ person, why }) => `Of ${person}: ${why}`)],
+  [
+    'grant.void',
+    writer(z.object({ why: z.string() }), ({ why }, agent) => `What people approved for ${agent} no longer counts: ${why}.`),
+  ],
+  [
+    'snapshot.sealed',
+    writer(
+      z.object({ snapshot: z.string(), rows: z.number(), bytes: z.number() }),
+      ({ snapshot, rows, bytes }) =>
+        `${formatAmount(rows, 'row')}, ${formatBytes(bytes)}, proven, in the vault as ${snapshot.slice(0, 12)}.`,
+    ),
+  ],
+  [
+    'snapshot.failed',
+    writer(z.object({ code: z.string() }), ({ code }, agent) => `No copy for ${agent} could be made (${code}), so nothing ran.`),
+  ],
+  [
+    'intent',
+    writer(
+      z.object({ text: z.string(), operations }),
+      (facts, agent) => `${agent}: ${nameOperations(facts.operations)}. ${quote(facts.text)}`,
+    ),
+  ],
+  [
+    'outcome',
+    writer(
+      z.object({ result: z.string(), detail: z.string().default(''), rows: z.number().nullish() }),
+      ({ result, detail, rows }, agent) =>
+        joinFacts([
+          `${agent}: ${result}.`,
+          rows === null || rows === undefined ? '' : `${formatAmount(rows, 'row')}.`,
+          detail === '' ? '' : detail,
+        ]),
+    ),
+  ],
+  [
+    'undo',
+    writer(
+      z.object({ rows: z.number(), tables: names, verified: z.boolean(), note: z.string() }),
+      ({ rows, tables, verified, note }) =>
+        joinFacts([
+          `${formatAmount(rows, 'row')} in ${formatAmount(tables.length, 'table')} put back, ${verified ? 'every checksum equal' : 'not verified'}.`,
+          note,
+        ]),
+    ),
+  ],
+  [
+    'kill',
+    writer(
+      z.object({ kind: z.string(), name: z.string(), reason: z.string(), by: z.string(), sessions: z.number().default(0) }),
+      ({ kind, name, reason, by: who, sessions }) =>
+        `${kind === 'all' ? 'Everything' : `${kind} ${name}`} stopped by ${who}: ${quote(reason)} ${formatAmount(sessions, 'session')} ended.`,
+    ),
+  ],
+  [
+    'release',
+    writer(
+      z.object({ kind: z.string(), name: z.string() }),
+      ({ kind, name }) => `${kind === 'all' ? 'Everything' : `${kind} ${name}`} may run again.`,
+    ),
+  ],
+  [
+    'alarm',
+    writer(
+      z.object({ kind: z.literal('foreign_credential'), place: z.string(), shape: z.string(), host: z.string() }),
+      ({ place, shape, host }, agent) =>
+        `${agent} sent a credential that Sallyport did not issue to ${host} (${shape}, in ${place}). It went nowhere.`,
+    ),
+  ],
+])
+
+function joinFacts(parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(' ')
+}
+
+function nameOperations(list: z.infer<typeof operations>): string {
+  return list
+    .map(
+      ({ action, kind, resources }) =>
+        `${[action, resources.map(({ name }) => name).join(', ')].filter(Boolean).join(' ')} (${kind})`,
+    )
+    .join('; ')
+}
+
+/** Hostile text in marks, on one line, and cut with the cut said. */
+function quote(text: string): string {
+  return `“${glanceText(text, textCharacters)}”`
+}
+
+/** Whether what came of it wants a second look. */
+export function isTroubling({ type, data }: Event): boolean {
+  const of = (key: string): Json | undefined => data[key]
+  return (type === 'outcome' && of('result') !== 'succeeded') || (type === 'decision' && of('outcome') === 'deny')
+}

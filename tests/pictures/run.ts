@@ -1,0 +1,162 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { ProxyAgent, request } from 'undici'
+import { z } from 'zod'
+import { openAuthority } from '../../packages/gateway/src/authority/index.ts'
+import { startBrowser, type BrowserPerson } from '../fakes/browser.ts'
+import { HttpStandIn, jsonAnswer } from '../fakes/http-upstream.ts'
+import { arrange, startGate, type TestGate } from '../servers/gate.ts'
+import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+
+/**
+ * `node tests/pictures/run.ts --out FOLDER`: every page that people see, of a real gate with something going on, at phone and laptop size,
+ * light and dark. To look at; nothing is compared.
+ */
+const { values } = parseArgs({ options: { out: { type: 'string', default: 'pictures' } } })
+const out = resolve(values.out)
+mkdirSync(out, { recursive: true })
+
+const host = 'backboard.railway.com'
+const volume = '0f7c3a52-6c1e-4d0b-9f0e-5d7c2a9b1e44'
+const sizes = [
+  ['phone', 390, 844],
+  ['laptop', 1280, 800],
+] as const
+
+async function take({ page }: BrowserPerson, name: string): Promise<void> {
+  for (const [size, width, height] of sizes) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.setViewportSize({ width, height })
+      await page.emulateMedia({ colorScheme })
+      await page.screenshot({ path: join(out, `${name}-${size}-${colorScheme}.png`), fullPage: true })
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'light' })
+  const tooWide = await page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth')
+  console.log(`${name}${tooWide === true ? ' (wider than its window)' : ''}`)
+}
+
+async function makeGate(folder: string, postgres: PostgresServer, standIn: HttpStandIn, authority: string): Promise<TestGate> {
+  writeFileSync(join(folder, 'world.pem'), authority)
+  writeFileSync(join(folder, 'token'), 'real-token-of-the-account-1234567890\n', { mode: 0o600 })
+  const gate = await startGate({
+    postgres,
+    mode: 'solo',
+    coolOff: '15m',
+    wait: '0ms',
+    upstreams: { production: {} },
+    agents: { coder: { owner: 'ada', may: ['any production', 'any cloud'] }, helper: { owner: 'ada', may: ['read production'] } },
+    apis: {
+      cloud: {
+        protocol: 'http',
+        connector: 'railway',
+        environment: 'production',
+        hosts: [host],
+        graphql: ['/graphql/v2'],
+        use: `file:${join(folder, 'token')}`,
+        dial: `127.0.0.1:${await standIn.listen()}`,
+        authorities: join(folder, 'world.pem'),
+        tied: { volume: { [volume]: 'production' } },
+      },
+    },
+  })
+  await arrange(
+    postgres,
+    `CREATE TABLE customers (id int PRIMARY KEY, name text);
+     CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers, total numeric);
+     CREATE VIEW sales AS SELECT customer, sum(total) FROM orders GROUP BY 1;
+     INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 4000) n;
+     INSERT INTO orders SELECT n, 1 + n % 4000, n FROM generate_series(1, 48211) n`,
+  )
+  return gate
+}
+
+async function call(gate: TestGate, handle: string, body: object, headers: Record<string, string> = {}): Promise<string> {
+  const agent = new ProxyAgent({
+    uri: `http://coder:${handle}@127.0.0.1:${gate.httpPort}`,
+    requestTls: { ca: readFileSync(join(gate.directory, 'authority', 'ca.pem'), 'utf8') },
+  })
+  const answer = await request(`https://${host}/graphql/v2`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+    dispatcher: agent,
+  })
+  const text = await answer.body.text()
+  await agent.close()
+  return text
+}
+
+const pendingShape = z.object({ errors: z.tuple([z.object({ extensions: z.object({ requestId: z.string() }) })]) })
+
+async function makeStory(gate: TestGate): Promise<{ readonly volumeRequest: string; readonly handle: string }> {
+  const handle = await gate.issue('coder')
+  const coder = await gate.connect('coder', { handle })
+  const helper = await gate.connect('helper', { database: 'production' })
+  await coder.run('SELECT count(*) FROM orders WHERE total > 100')
+  await coder.run('UPDATE orders SET total = 12 WHERE id = 7')
+  await helper.run('SELECT name FROM customers WHERE id = 1')
+  await helper.run('DROP TABLE customers')
+  await call(gate, handle, { query: '{ me { id } }' }, { authorization: 'Bearer 5c1f2b7e-0c1d-4a57-8f8e-3f1b2a9c7d10' })
+  const query = `mutation { volumeDelete(volumeId: "${volume}") }`
+  const volumeRequest = pendingShape.parse(JSON.parse(await call(gate, handle, { query }))).errors[0].extensions.requestId
+  await coder.run('DROP TABLE orders CASCADE')
+  return { volumeRequest, handle }
+}
+
+async function walk(gate: TestGate, ada: BrowserPerson, volumeRequest: string): Promise<void> {
+  const { page } = ada
+  const open = async (path: string): Promise<void> => void (await page.goto(`${gate.controlUrl}${path}`))
+  await open('/requests')
+  await take(ada, 'requests')
+  const dropped = await gate.pendingRequest('coder')
+  await open(`/requests/${dropped}`)
+  await take(ada, 'request-table')
+  await open(`/requests/${volumeRequest}`)
+  await take(ada, 'request-volume')
+  await page.click('button[value=approve]')
+  await page.locator('#state', { hasText: /approved|may run/ }).waitFor()
+  await open(`/requests/${volumeRequest}`)
+  await take(ada, 'request-volume-approved')
+  await open('/live')
+  await take(ada, 'live')
+  await open('/people')
+  await take(ada, 'people')
+  await gate.post('/api/v1/kill', { kind: 'agent', id: 'coder', reason: 'it does what nobody asked for' }, z.unknown())
+  await open('/live')
+  await take(ada, 'live-killed')
+  await open('/requests/nothing-of-that-name')
+  await take(ada, 'problem')
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'sp-pictures-'))
+const world = await openAuthority(join(folder, 'world'), { nowMs: () => Date.now() })
+const standIn = new HttpStandIn(await world.issue(host))
+standIn.answer = () => jsonAnswer({ data: { projects: { edges: [] } } })
+const postgres = await startPostgres()
+const browser = await startBrowser()
+try {
+  const gate = await makeGate(folder, postgres, standIn, world.certificate)
+  try {
+    const ada = await browser.open()
+    const link = gate.enrolmentUrl
+    if (link === null) throw new Error('this gate gave no link to enrol')
+    await ada.page.goto(link)
+    await take(ada, 'enrol')
+    await ada.page.fill('#name', 'ada')
+    await ada.page.click('button[type=submit]')
+    await ada.page.waitForURL('**/requests')
+    const { volumeRequest } = await makeStory(gate)
+    await walk(gate, ada, volumeRequest)
+    if (ada.complaints.length > 0) throw new Error(ada.complaints.join('\n'))
+  } finally {
+    await gate.stop()
+  }
+} finally {
+  await browser.stop()
+  await standIn.stop()
+  await postgres.stop()
+  rmSync(folder, { recursive: true, force: true })
+}
