@@ -41,6 +41,7 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
   const findings: Finding[] = [
     examineNode(),
     isRunning ? await examineGate(stateDirectory) : describeAbsence(stateDirectory),
+    ...(isRunning ? await examineOwners(stateDirectory) : []),
     ...examineVaultUser(stateDirectory),
     ...examineModes(stateDirectory),
     ...(await examineConfiguration(configuration, isolation)),
@@ -98,4 +99,23 @@ function describe(isolation: Isolation, findings: readonly Finding[]): string {
     if (mend !== null) lines.push(`      mend: ${mend}`)
   }
   return `${lines.join('\n')}\n`
+}
+
+const ownersShape = z.object({ unknownOwners: z.array(z.object({ owner: z.string(), agents: z.array(z.string()) })).default([]) })
+
+/** In team mode, owners whom the gate cannot tell from an approver. That the gate can't be asked is said elsewhere. */
+async function examineOwners(stateDirectory: string): Promise<readonly Finding[]> {
+  try {
+    const control = await connectControl(stateDirectory)
+    const { unknownOwners } = await control.get('/api/v1/status', ownersShape)
+    return unknownOwners.map(({ owner, agents }) =>
+      bad(
+        'people',
+        `Nobody is enrolled as ${owner}, who owns ${agents.join(', ')}: until somebody is, nobody can approve what these agents ask.`,
+        'Enrol the owner under that name, or name somebody who is enrolled as the owner in sallyport.yaml.',
+      ),
+    )
+  } catch {
+    return []
+  }
 }

@@ -106,7 +106,8 @@ export class StatementDesk {
         next: 'Close statements that are no longer used.',
       }
     }
-    return notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
+    const foreign = this.#runner.refuseForeign(bytes.toString('utf8', parts.sqlAt, parts.sqlEnd), [])
+    return foreign ?? notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
   }
 
   async #decideBind(held: Held, bindEnd: number, readOn: () => void): Promise<boolean> {
