@@ -135,7 +135,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     if (http !== null) {
       const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
       const canaries = openCanaries(join(folder.directory, 'canaries.json'), options.report)
-      const settings = { ...http, tls, certificates, waitMs: config.waitMs, deferrals, canaries }
+      const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
+      const settings = { ...http, unread, tls, certificates, waitMs: config.waitMs, deferrals, canaries }
       listeners.push(await httpProtocol.listen(gate, apis, settings))
     }
   } catch (error) {
