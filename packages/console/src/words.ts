@@ -166,7 +166,7 @@ function pluralOf(word: string): string {
 /** "newest proven copy 4 s old". */
 export function copyAge(newestCopyAtMs: number | null, nowMs: number): string {
   return newestCopyAtMs === null
-    ? 'no proven copy exists yet'
+    ? 'no proven copy of it exists yet'
     : `newest proven copy ${formatDuration(nowMs - newestCopyAtMs)} old`
 }
 
