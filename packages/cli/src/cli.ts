@@ -28,7 +28,12 @@ export const commandTable: readonly Entry[] = [
     summary: 'write sallyport.yaml from a database URL on standard input',
     load: () => import('./commands/init.ts'),
   },
-  { name: 'upstream', group: start, summary: 'add a database behind the gate', load: () => import('./commands/upstream.ts') },
+  {
+    name: 'upstream',
+    group: start,
+    summary: 'add a database or a cloud API behind the gate',
+    load: () => import('./commands/upstream.ts'),
+  },
   { name: 'agent', group: start, summary: 'add an agent and what it may do', load: () => import('./commands/agent.ts') },
   {
     name: 'doctor',
