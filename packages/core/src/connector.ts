@@ -122,6 +122,8 @@ export interface Connector {
    * gone, and it alone. No lock keeps a name, so another could have come first between the last look and the statement. Throws `target_changed`.
    */
   confirm?(operations: readonly ResolvedOperation[], upstream: Upstream): Promise<void>
+  /** The operation by which this thing would be lost, so that it can be copied without being asked for; null where there is none. */
+  losing?(type: string, id: string): Operation | null
   /** Puts a snapshot back in place (undo). Refuses, saying why, when that would overwrite what came since. */
   restore?(snapshot: SnapshotReader, upstream: Upstream, report: (progress: Progress) => void): Promise<Restored>
 }

@@ -9,7 +9,8 @@ import { readBody } from './body.ts'
 import { limits, rates } from './limits.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
-import { findRequest, readId, type Site, type SiteApp } from './site.ts'
+import { unknownOwners } from './second-person.ts'
+import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
 import { hashSecret, isEqualSecret } from './visitor.ts'
 
@@ -51,6 +52,11 @@ const handleShape = z.strictObject({
   agent: z.string().min(1).max(256),
   ttlMs: z.number().int().min(1000).max(limits.handleMsMax).nullable().default(null),
 })
+const copyShape = z.strictObject({
+  upstream: z.string().min(1).max(64),
+  type: z.string().regex(/^[a-z]{1,32}$/),
+  id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
+})
 const undoShape = z.strictObject({ snapshotId: z.string().min(1).max(256) })
 const emptyShape = z.strictObject({})
 
@@ -63,7 +69,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
   })
   app.get('/api/v1/requests/:id', async (context) => {
     const request = await findRequest(site, readId(context))
-    const copy = await control.newestCopy(request.question.upstream).catch(() => null)
+    const copy = await control.newestCopy(request.question).catch(() => null)
     return context.json({
       ...briefJson(site, request),
       nonce: request.nonce,
@@ -100,6 +106,10 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
       )
     return context.json({ revoked: true })
   })
+  app.post('/api/v1/copies', async (context) => {
+    const thing = await readBody(context, copyShape)
+    return context.json(await control.copy(thing, operator))
+  })
   app.post('/api/v1/undo', async (context) => {
     const { snapshotId } = await readBody(context, undoShape)
     return context.json(await control.undo(snapshotId, operator))
@@ -110,14 +120,16 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     return context.json({ url: link.url, expiresAtMs: link.expiresAtMs })
   })
   addEventRoute(app, site)
-  app.get('/api/v1/status', async (context) =>
-    context.json({
-      ...control.posture(),
+  app.get('/api/v1/status', async (context) => {
+    const people = await site.ports.people.list()
+    return context.json({
+      ...(await postureNow(site.ports)),
       nowMs: clock.nowMs(),
-      people: (await site.ports.people.list()).length,
+      people: people.length,
+      unknownOwners: unknownOwners(control, people),
       logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
-    }),
-  )
+    })
+  })
 }
 
 /** One JSON event a line: the newest, then with `follow=1` each as it happens. */
@@ -172,7 +184,8 @@ export async function createFirstLink(
   }
   const token = random.hex(32)
   const expiresAtMs = clock.nowMs() + limits.linkMs
-  await links.create({ tokenSha256: hashSecret(token), invitedBy: null, createdAtMs: clock.nowMs(), expiresAtMs, usedAtMs: null })
+  const link = { tokenSha256: hashSecret(token), invitedBy: null, createdAtMs: clock.nowMs(), expiresAtMs }
+  await links.create({ ...link, usedAtMs: null, confirmation: null, withdrawnAtMs: null })
   return { url: `${site.origin}/enrol#${token}`, expiresAtMs }
 }
 

@@ -1,4 +1,5 @@
 import type { Govern, Session } from '@sallyport/core'
+import { findForeignCredential, mayHoldPassword } from './foreign-credential.ts'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
@@ -82,6 +83,9 @@ export class FastPath {
     if (parts === null || parts.name.startsWith(reservedPrefix)) return false
     const line = this.#line
     if (line.statements.size >= statementsMax) return false
+    const sql = bytes.subarray(parts.sqlAt, parts.sqlEnd)
+    // A Parse runs nothing, and all the same its bytes would arrive.
+    if (mayHoldPassword(sql) && findForeignCredential(sql.toString('utf8'), []) !== null) return false
     const statement = this.makeStatement(parts, bytes, next, false)
     // Parsing can run code (a domain's CHECK over a literal) and takes locks: only what is known to read is shown to the server at once.
     if (!line.isSurelyFailed && !this.#isRead(statement.key, (key) => this.#govern.knows(this.#session, key))) return false

@@ -21,6 +21,7 @@ export function wantPrepared(statement: Statement, key: string | null): Wanted |
     key,
     keyEpoch: statement.keyEpoch,
     bindValues: [],
+    boundTexts: [],
     decoded: { sql: text },
     portal: '',
     statement,

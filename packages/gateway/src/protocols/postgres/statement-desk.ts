@@ -111,7 +111,7 @@ export class StatementDesk {
     return this.#say(refused, held, simple, readOn)
   }
 
-  #whyNotParse(parts: ParseParts): Refused | null {
+  #whyNotParse(parts: ParseParts, bytes: Buffer): Refused | null {
     if (parts.name.startsWith(reservedPrefix)) return reserved(parts.name)
     if (this.#line.statements.size >= statementsMax) {
       return {
@@ -121,7 +121,7 @@ export class StatementDesk {
         next: 'Close statements that are no longer used.',
       }
     }
-    return null
+    return this.#runner.refuseForeign(bytes.toString('utf8', parts.sqlAt, parts.sqlEnd), [])
   }
 
   /**
@@ -132,7 +132,7 @@ export class StatementDesk {
     const line = this.#line
     const parts = readParse(held.bytes, 0, end)
     if (parts === null) return this.#refuse(unreadable('The Parse message is malformed.'), held, end, readOn)
-    const fault = this.#whyNotParse(parts)
+    const fault = this.#whyNotParse(parts, held.bytes)
     if (fault !== null) return this.#refuse(fault, held, end, readOn)
     // Nothing is answered before Sync or Flush, so whatever comes next may be waited for.
     const next = await held.messageEnd(end, readOn)

@@ -1,6 +1,7 @@
 import { SallyportError, type Asked, type Attendance, type Cleared, type Considered, type Refusal, type Upstream } from '@sallyport/core'
 import { CopyIn } from './copy-in.ts'
 import { canChangeMeaning, mayEndTransaction } from './fold.ts'
+import { findForeignCredential, refuseForeign } from './foreign-credential.ts'
 import { GateChannel } from './gate-channel.ts'
 import type { Held } from './held.ts'
 import { HeldRun } from './held-run.ts'
@@ -115,7 +116,15 @@ export class UnitRunner {
     return notSupported('This portal is no longer a plain read.', 'Bind it again.')
   }
 
+  /** Null: this text, and what is bound to it, holds no password of another database (promise 2). */
+  refuseForeign(text: string, bound: readonly string[]): Refused | null {
+    const found = findForeignCredential(text, bound)
+    return found === null ? null : refuseForeign(this.#parts, found)
+  }
+
   async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
+    const foreign = this.refuseForeign(wanted.text, wanted.boundTexts)
+    if (foreign !== null) return foreign
     const mayAsk = !this.#line.isFailed && this.#line.executes === 0
     if (this.stale && !this.#line.isFailed && !mayAsk)
       return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')

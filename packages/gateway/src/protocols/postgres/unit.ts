@@ -13,6 +13,8 @@ export interface Wanted {
   /** The epoch of settings and catalog that the key was made for. */
   readonly keyEpoch: number
   readonly bindValues: readonly Json[]
+  /** The same as far as they are text, for reading. */
+  readonly boundTexts: readonly string[]
   readonly decoded: Json
   /** Portal that Bind makes; null for Query. */
   readonly portal: string | null
@@ -36,6 +38,7 @@ export function wantQuery(message: Buffer, text: string, key: string | null, key
     key,
     keyEpoch,
     bindValues: [],
+    boundTexts: [],
     decoded: { sql: text },
     portal: null,
     statement: null,
@@ -66,6 +69,7 @@ export function wantBind(
     key,
     keyEpoch,
     bindValues: values.map(bindValueJson),
+    boundTexts: texts.flatMap((value) => (typeof value === 'string' ? [value] : [])),
     decoded,
     portal,
     statement,
