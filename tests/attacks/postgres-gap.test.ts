@@ -64,12 +64,18 @@ test.each([
   await expect.poll(waitsForLock).toBe(1)
   await arrange(postgres, 'CREATE TABLE one.orders (id int); INSERT INTO one.orders VALUES (7)')
   await reader.query('COMMIT')
-  expect(await dropping).toMatchObject({ sqlState: '55000', message: expect.stringContaining('Another than public.orders came to be dropped') })
+  expect(await dropping).toMatchObject({
+    sqlState: '55000',
+    message: expect.stringContaining('Another than public.orders came to be dropped'),
+  })
   if (inTransaction) expect(await agent.run('COMMIT')).toMatchObject({ sqlState: '00000' })
-  expect(await postgres.query('SELECT (SELECT sum(id)::int FROM one.orders) AS one, (SELECT sum(id)::int FROM public.orders) AS two')).toEqual([
-    { one: 7, two: 3 },
-  ])
-  expect(gate.events().findLast(({ type }) => type === 'outcome')?.data).toMatchObject({ result: 'failed', detail: 'rolled back: target_changed' })
+  expect(
+    await postgres.query('SELECT (SELECT sum(id)::int FROM one.orders) AS one, (SELECT sum(id)::int FROM public.orders) AS two'),
+  ).toEqual([{ one: 7, two: 3 }])
+  expect(gate.events().findLast(({ type }) => type === 'outcome')?.data).toMatchObject({
+    result: 'failed',
+    detail: 'rolled back: target_changed',
+  })
 })
 
 test('nobody in the gap: the approved one is dropped', async () => {

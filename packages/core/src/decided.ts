@@ -23,7 +23,14 @@ export async function deny(
     text: textForLog(passage, operations),
     operations: operationsJson(operations),
   })
-  return { outcome: 'refused', code: denial.code, message: denial.message, notDone: 'Nothing was run.', next: denial.next, guards }
+  return {
+    outcome: 'refused',
+    code: denial.code,
+    message: denial.message,
+    notDone: 'Nothing was run.',
+    next: denial.next,
+    guards,
+  }
 }
 
 /** What is no read and may be prepared is on the log before the upstream sees it: parsing a text can run code of the database's (a domain's CHECK). */

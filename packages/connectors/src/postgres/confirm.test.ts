@@ -40,7 +40,8 @@ async function arrange(): Promise<void> {
 /** describe, resolve, lock and copy; then what somebody does in the gap; then the statement, uncommitted; then what confirm says. */
 async function runWith(sql: string, inTheGap: string | null): Promise<string> {
   const resolved: readonly ResolvedOperation[] = await resolveReached(await describeSql({ sql }), access.upstream)
-  if (resolved.some(({ copy }) => copy.kind === 'rows' || copy.kind === 'tables')) await snapshot(resolved, access.upstream, new MemorySeal())
+  if (resolved.some(({ copy }) => copy.kind === 'rows' || copy.kind === 'tables'))
+    await snapshot(resolved, access.upstream, new MemorySeal())
   const { access: sqlAccess } = access.upstream
   if (sqlAccess.kind === 'sql') await sqlAccess.hold('SELECT 1')
   if (inTheGap !== null) await other(inTheGap)
@@ -61,7 +62,8 @@ const statements = [
   'DROP TABLE orders',
   'ALTER TABLE orders DROP COLUMN total',
 ]
-const shadow = 'CREATE TABLE one.orders (id int PRIMARY KEY, total int); INSERT INTO one.orders SELECT i, i FROM generate_series(1, 9) i'
+const shadow =
+  'CREATE TABLE one.orders (id int PRIMARY KEY, total int); INSERT INTO one.orders SELECT i, i FROM generate_series(1, 9) i'
 
 test.each(statements)('nobody in the gap: %s is confirmed', async (sql) => {
   await arrange()
@@ -71,9 +73,9 @@ test.each(statements)('nobody in the gap: %s is confirmed', async (sql) => {
 test.each(statements)('a table that comes first in the search path, in the gap: %s is rolled back', async (sql) => {
   await arrange()
   expect(await runWith(sql, shadow)).toMatch(/^target_changed: (?:two\.orders came to mean|Another than two\.orders)/)
-  expect(await other('SELECT (SELECT sum(total)::int FROM one.orders) AS one, (SELECT sum(total)::int FROM two.orders) AS two')).toEqual([
-    { one: 45, two: 15 },
-  ])
+  expect(
+    await other('SELECT (SELECT sum(total)::int FROM one.orders) AS one, (SELECT sum(total)::int FROM two.orders) AS two'),
+  ).toEqual([{ one: 45, two: 15 }])
 })
 
 test('a temporary table of the session’s own, made by what ran in the gap', async () => {
@@ -82,7 +84,10 @@ test('a temporary table of the session’s own, made by what ran in the gap', as
   await snapshot(resolved, access.upstream, new MemorySeal())
   await access.session.query('CREATE TEMP TABLE orders AS SELECT 1 AS id')
   await access.session.query('DELETE FROM orders WHERE id = 1')
-  await expect(confirm(resolved, access.upstream)).rejects.toMatchObject({ code: 'target_changed', notDone: 'The statement was rolled back.' })
+  await expect(confirm(resolved, access.upstream)).rejects.toMatchObject({
+    code: 'target_changed',
+    notDone: 'The statement was rolled back.',
+  })
   await access.release()
 })
 
@@ -90,7 +95,9 @@ test('a schema of another, renamed into the place of the one that was looked at'
   await arrange()
   await other('CREATE TABLE one.orders (id int, total int)')
   await access.session.client.query('SET search_path = three, two')
-  expect(await runWith('DROP TABLE orders', 'ALTER SCHEMA one RENAME TO three')).toMatch(/^target_changed: Another than two\.orders/)
+  expect(await runWith('DROP TABLE orders', 'ALTER SCHEMA one RENAME TO three')).toMatch(
+    /^target_changed: Another than two\.orders/,
+  )
   expect(await other('SELECT count(*)::int AS n FROM three.orders')).toEqual([{ n: 0 }])
   await other('DROP SCHEMA three CASCADE')
 })
@@ -98,7 +105,9 @@ test('a schema of another, renamed into the place of the one that was looked at'
 test('one name of two: what stands behind the other goes, and nothing else may', async () => {
   await arrange()
   await other('CREATE TABLE two.more (id int)')
-  expect(await runWith('DROP TABLE orders, more', 'CREATE TABLE one.more (id int)')).toMatch(/^target_changed: Another than two\.more/)
+  expect(await runWith('DROP TABLE orders, more', 'CREATE TABLE one.more (id int)')).toMatch(
+    /^target_changed: Another than two\.more/,
+  )
   await other('DROP TABLE one.more')
   expect(await runWith('DROP TABLE orders, more', null)).toBe('confirmed')
 })
@@ -116,7 +125,9 @@ test('another table that hangs on by inheritance in the gap goes with CASCADE: m
 test('a trigger’s function, replaced in the gap', async () => {
   await arrange()
   const gap = `CREATE OR REPLACE FUNCTION two.note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN DELETE FROM two.log; RETURN NULL; END$$`
-  expect(await runWith('UPDATE orders SET total = 0 WHERE id < 3', gap)).toMatch(/^target_changed: What depends on its tables, or a function/)
+  expect(await runWith('UPDATE orders SET total = 0 WHERE id < 3', gap)).toMatch(
+    /^target_changed: What depends on its tables, or a function/,
+  )
   expect(await other('SELECT sum(total)::int AS n FROM two.orders')).toEqual([{ n: 15 }])
 })
 

@@ -157,5 +157,7 @@ async function readHashes(channel: SqlAccess['session'], oids: readonly string[]
      FROM pg_catalog.unnest($1::pg_catalog.oid[]) w(oid)`,
     [oidArray(oids)],
   )
-  return new Map(definitions.flatMap(({ oid, definition }) => (definition === null ? [] : [[oid, hash('sha256', definition, 'hex')]])))
+  return new Map(
+    definitions.flatMap(({ oid, definition }) => (definition === null ? [] : [[oid, hash('sha256', definition, 'hex')]])),
+  )
 }

@@ -107,7 +107,7 @@ export class CopyIn {
     const bytes = held.present()
     if (bytes.length < headerBytes) return 'more'
     const length = bytes.readInt32BE(1)
-    switch (bytes[0]) {
+    switch (bytes[0] ?? 0) {
       case client.copyData:
         if (length < 4 || length > copyDataBytesMax) break
         held.drop(headerBytes)
@@ -150,7 +150,8 @@ export class CopyIn {
       const end = await held.messageEnd(0, () => this.#parts.readOn())
       const isSync = held.bytes[0] === client.sync
       const isData = held.bytes[0] === client.copyData || held.bytes[0] === client.copyDone || held.bytes[0] === client.copyFail
-      if (!isSync && !isData && came.result === 'completed') throw new RangeError('something else than Sync after a copy that is counted')
+      if (!isSync && !isData && came.result === 'completed')
+        throw new RangeError('something else than Sync after a copy that is counted')
       held.drop(end)
       if (isSync) return
     }

@@ -3,7 +3,15 @@ import { findForeignCredential, mayHoldPassword } from './foreign-credential.ts'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
-import { bindKeptBytesMax, portalsMax, readBindNames, readParse, statementsMax, type ParseParts, type Statement } from './statements.ts'
+import {
+  bindKeptBytesMax,
+  portalsMax,
+  readBindNames,
+  readParse,
+  statementsMax,
+  type ParseParts,
+  type Statement,
+} from './statements.ts'
 import type { UnitRunner } from './unit-runner.ts'
 import { client, headerBytes, reservedPrefix } from './wire.ts'
 
@@ -135,7 +143,13 @@ export class FastPath {
     if (names === null || names.portal.startsWith(reservedPrefix)) return false
     const line = this.#line
     const statement = line.statements.get(names.statement)
-    if (statement === undefined || statement.withheld || !this.isSure(statement.batch) || line.statements.portalCount >= portalsMax) return false
+    if (
+      statement === undefined ||
+      statement.withheld ||
+      !this.isSure(statement.batch) ||
+      line.statements.portalCount >= portalsMax
+    )
+      return false
     if (!this.#recalls(this.keyOf(statement))) return false
     const short = next - at <= bindKeptBytesMax
     const bind = !short ? null : names.portal === '' ? bytes.subarray(at, next) : Buffer.from(bytes.subarray(at, next))

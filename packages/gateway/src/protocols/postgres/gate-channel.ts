@@ -80,7 +80,12 @@ export class GateChannel implements SqlChannel {
         })
       })
       const name = this.#name
-      const words = [closeMessage('S', name), reparseMessage(name, parsed), describeStatementMessage(name), closeMessage('S', name)]
+      const words = [
+        closeMessage('S', name),
+        reparseMessage(name, parsed),
+        describeStatementMessage(name),
+        closeMessage('S', name),
+      ]
       await Promise.all([done, this.#line.write(Buffer.concat([...words, syncMessage]), 1)])
       return error === null ? { answer: Buffer.concat(answer) } : { error }
     })

@@ -45,7 +45,9 @@ export class Held {
   /** Everything that has come, joined. */
   present(): Buffer {
     if (this.#moreBytes > 0) {
-      this.bytes = Buffer.concat([this.bytes, ...this.#more])
+      const [first] = this.#more
+      const isOne = this.bytes.length === 0 && this.#more.length === 1 && first !== undefined
+      this.bytes = isOne ? first : Buffer.concat([this.bytes, ...this.#more])
       this.#more = []
       this.#moreBytes = 0
     }

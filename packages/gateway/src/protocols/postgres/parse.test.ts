@@ -115,7 +115,17 @@ test('unnamed: prepared in one batch, run in the next', async () => {
 test('names are the server’s own: taken, closed, deallocated, discarded', async () => {
   const raw = await gate.raw()
   const drop = parseMessage('s', 'drop table t')
-  raw.send(drop, syncMessage, drop, syncMessage, closeMessage('S', 's'), drop, syncMessage, parseMessage('s', 'select 1'), syncMessage)
+  raw.send(
+    drop,
+    syncMessage,
+    drop,
+    syncMessage,
+    closeMessage('S', 's'),
+    drop,
+    syncMessage,
+    parseMessage('s', 'select 1'),
+    syncMessage,
+  )
   expect(await raw.answers(4)).toEqual(['1', 'Z I', 'E 42P05', 'Z I', '3', '1', 'Z I', 'E 42P05', 'Z I'])
   raw.send(queryMessage('deallocate s'), drop, syncMessage, queryMessage('discard all'), bindMessage('', 's', []), syncMessage)
   expect(await raw.answers(4)).toEqual(['C DEALLOCATE', 'Z I', '1', 'Z I', 'C DISCARD ALL', 'Z I', 'E 26000', 'Z I'])
@@ -140,7 +150,13 @@ test('a failed transaction answers as the server does', async () => {
   expect(await raw.answers()).toEqual(['E 25P02', 'Z E'])
   raw.send(parseMessage('b', 'insert into t values (2)'), bindMessage('', 'b', []), executeMessage(''), syncMessage)
   expect(await raw.answers()).toEqual(['E 25P02', 'Z E'])
-  raw.send(parseMessage('', 'rollback'), bindMessage('', '', []), executeMessage(''), parseMessage('d', 'delete from t'), syncMessage)
+  raw.send(
+    parseMessage('', 'rollback'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    parseMessage('d', 'delete from t'),
+    syncMessage,
+  )
   expect(await raw.answers()).toEqual(['1', '2', 'C ROLLBACK', '1', 'Z I'])
   raw.close()
 })

@@ -4,7 +4,7 @@ import { SallyportError, type Asked, type Considered, type Refusal } from '@sall
 import type { GateChannel } from './gate-channel.ts'
 import type { HeldTransaction } from './held-transaction.ts'
 import type { Line } from './line.ts'
-import { notSupported, refusedBy, unreadable, type Refused } from './refusal.ts'
+import { notSupported, refusedBy, type Refused } from './refusal.ts'
 import type { SessionParts } from './session-parts.ts'
 import type { Statement } from './statements.ts'
 import type { Wanted } from './unit.ts'
@@ -72,17 +72,19 @@ export class Preparation {
       )
     try {
       await this.#transaction.hold('')
-      const described = await this.#channel.describe(parsed).finally(() => this.#transaction.rollBack())
+      const described = await this.#channel.describe(parsed)
       return 'error' in described ? serverRefusal(described.error) : described.answer
     } catch (error) {
       if (!(error instanceof SallyportError)) throw error
       return refusedBy(error)
+    } finally {
+      await this.#transaction.rollBack()
     }
   }
 }
 
 /** A quote, or a dollar that begins no parameter: `$1` is one, `$$` and `$tag$` begin a literal. In a comment or a name it counts too. */
-export function hasStringLiteral(sql: string): boolean {
+function hasStringLiteral(sql: string): boolean {
   return /'|\$(?!\d)/.test(sql)
 }
 

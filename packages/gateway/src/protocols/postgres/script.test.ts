@@ -103,7 +103,7 @@ async function compare(steps: readonly Step[], pieces: readonly number[]): Promi
   const messages = [...steps.flatMap(bytesOf), syncMessage]
   const bytes = Buffer.concat(messages)
   const readies = messages.filter(([type]) => type === 0x53 || type === 0x51).length
-  const { host: _, port, superuser } = gate.server
+  const { port, superuser } = gate.server
   const reset = 'truncate t restart identity; insert into t (b) values (1), (2)'
   await gate.server.query(reset)
   const direct = await say(await RawClient.open(port, superuser.user, superuser.password, 'postgres'), bytes, [], readies)

@@ -1,4 +1,12 @@
-import { SallyportError, type Asked, type Attendance, type Cleared, type Considered, type Refusal, type Upstream } from '@sallyport/core'
+import {
+  SallyportError,
+  type Asked,
+  type Attendance,
+  type Cleared,
+  type Considered,
+  type Refusal,
+  type Upstream,
+} from '@sallyport/core'
 import { CopyIn } from './copy-in.ts'
 import { canChangeMeaning, mayEndTransaction } from './fold.ts'
 import { findForeignCredential, refuseForeign } from './foreign-credential.ts'
@@ -288,7 +296,8 @@ export class UnitRunner {
     const { batch } = line
     await line.flow.quiet()
     if (line.isSkipping) {
-      if (cleared.kind !== 'read') await conclude(this.#parts, cleared, { result: 'failed', detail: `not sent: ${skipped.message}` })
+      if (cleared.kind !== 'read')
+        await conclude(this.#parts, cleared, { result: 'failed', detail: `not sent: ${skipped.message}` })
       return skipped
     }
     const tail = wanted.portal === null ? { bytes: wanted.unit.bytes, end, ready: true } : this.#withSync(wanted, held, end)

@@ -96,6 +96,7 @@ export function hasExecute({ unit, portal }: Wanted): boolean {
 /** Closes among the messages of `bytes`. */
 export function countCloses(bytes: Buffer): number {
   let closes = 0
-  for (let at = 0; at + headerBytes <= bytes.length; at += 1 + bytes.readInt32BE(at + 1)) if (bytes[at] === client.close) closes += 1
+  for (let at = 0; at + headerBytes <= bytes.length; at += 1 + bytes.readInt32BE(at + 1))
+    if (bytes[at] === client.close) closes += 1
   return closes
 }

@@ -118,8 +118,7 @@ export const parseMessage = (name: string, sql: string): Buffer =>
   frame(client.parse, zeroTerminated(name), zeroTerminated(sql), int16(0))
 /** A Parse of a statement whose SQL and parameter types are given as they were sent. */
 export const reparseMessage = (name: string, parsed: Buffer): Buffer => frame(client.parse, zeroTerminated(name), parsed)
-export const describeStatementMessage = (name: string): Buffer =>
-  frame(client.describe, Buffer.from('S'), zeroTerminated(name))
+export const describeStatementMessage = (name: string): Buffer => frame(client.describe, Buffer.from('S'), zeroTerminated(name))
 export const executeMessage = (portal: string): Buffer => frame(client.execute, zeroTerminated(portal), int32(0))
 export const closeMessage = (kind: 'S' | 'P', name: string): Buffer =>
   frame(client.close, Buffer.from(kind), zeroTerminated(name))
