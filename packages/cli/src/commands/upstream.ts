@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { z } from 'zod'
 import { addEntry, openConfigurationFile, saveConfigurationFile, writeCredential } from '../configuration-file.ts'
+import { makeProvisionCommand } from '../provision/command.ts'
 import { describeCredential, takeCredential } from '../upstream-credential.ts'
 
 const optionsShape = z.object({
@@ -28,6 +29,7 @@ export function makeCommand(): Command {
     .option('--config <file>', 'the configuration to change', 'sallyport.yaml')
     .option('--json', 'one JSON object: config, upstream, survey, inForce')
     .action(async (name: string, given: unknown) => addUpstream(name, optionsShape.parse(given)))
+  command.addCommand(makeProvisionCommand())
   return command
 }
 
