@@ -8,7 +8,8 @@ const effect = z.enum(['read', 'write', 'ddl', 'admin', 'security', 'destructive
 /** A labelled request, as tests/cases/http-*.jsonl hold them. */
 const caseShape = z.object({
   id: z.string(),
-  provider: z.literal('railway'),
+  /** `other`: a host whose API nobody here reads. */
+  provider: z.enum(['railway', 'other']),
   method: z.string(),
   url: z.string(),
   headers: z.record(z.string(), z.string()).optional(),
@@ -62,6 +63,7 @@ describe('labelled requests to Railway', () => {
   for (const [file, least] of [
     ['http-railway.jsonl', 50],
     ['http-railway-own.jsonl', 80],
+    ['http-railway-blind.jsonl', 150],
   ] as const) {
     test(`${file}: nothing dangerous missed, nothing irreversible called reversible, at most 3 % false alarms`, async () => {
       const cases = readCases(file)
@@ -80,4 +82,11 @@ describe('labelled requests to Railway', () => {
       expect(benign.length).toBeGreaterThan(10)
     })
   }
+
+  test('a host whose API nobody described is unknown, whatever is sent to it', async () => {
+    const others = readCases('http-railway-blind.jsonl').filter(({ provider }) => provider === 'other')
+    const judged = await Promise.all(others.map(judge))
+    expect(judged.map(({ kind, reversible }) => [kind, reversible])).toEqual(others.map(() => ['unknown', false]))
+    expect(others.length).toBeGreaterThan(5)
+  })
 })

@@ -270,6 +270,11 @@ export const plantedNames: readonly PlantedViolation[] = [
   {
     rule: 'protocol-opens-no-socket',
     file: protocol,
+    source: `import { TLSSocket } from 'node:tls'\nexport const dial = (socket: TLSSocket): unknown => new TLSSocket(socket).connect(1)\n`,
+  },
+  {
+    rule: 'protocol-opens-no-socket',
+    file: protocol,
     source: `import { request } from 'node:http'\nexport const dial = request\n`,
   },
   { rule: 'protocol-opens-no-socket', file: protocol, source: `export { connect } from 'node:http2'\n` },

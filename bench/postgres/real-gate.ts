@@ -5,9 +5,10 @@ import type { PostgresServer } from '../../tests/servers/postgres.ts'
 
 /**
  * The gate as it ships, for bench/postgres/run.ts: `--gate 'node bench/postgres/real-gate.ts'`. Describe, decide and log are all on.
- * `--profile DIR` leaves a CPU profile of the gate's process there when it ends.
+ * `--node-options=OPTIONS` are Node's for the gate's process, for profiles: `--node-options=--cpu-prof`.
  */
-const { values } = parseArgs({ options: { url: { type: 'string' }, profile: { type: 'string' } } })
+const { values } = parseArgs({ options: { url: { type: 'string' }, 'node-options': { type: 'string' } } })
+const { 'node-options': nodeOptions } = values
 const url = new URL(values.url ?? '')
 const database = url.pathname.slice(1)
 const query: PostgresServer['query'] = async (sql, parameters = []) => {
@@ -31,7 +32,7 @@ const gate = await startGate({
   postgres,
   agents: { bench: { owner: 'ada', may: ['any bench'] } },
   upstreams: { bench: { database, environment: 'production' } },
-  ...(values.profile === undefined ? {} : { environment: { NODE_OPTIONS: values.profile } }),
+  ...(nodeOptions === undefined ? {} : { environment: { NODE_OPTIONS: nodeOptions } }),
 })
 await query('ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO app_use')
 await query('GRANT ALL ON ALL TABLES IN SCHEMA public TO app_use')

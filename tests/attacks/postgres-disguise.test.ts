@@ -242,6 +242,7 @@ test('an approval is void when the function it names was replaced meanwhile', as
     postgres,
     "CREATE TABLE tidied (x int); CREATE FUNCTION tidy() RETURNS int LANGUAGE sql AS 'INSERT INTO tidied VALUES (1); SELECT 1'",
   )
+  await gate.person('ada')
   const people = [await gate.person('bob'), await gate.person('carol')]
   const connection = await gate.connect('coder')
   expect((await connection.run('SELECT tidy()')).sqlState).toBe('SP001')

@@ -69,6 +69,13 @@ export class FollowedLog implements Log, Feed {
   }
 }
 
+function ownersOfTests(): { agent: string; owner: string }[] {
+  return [
+    { agent: 'coder', owner: 'ada' },
+    { agent: 'reporter', owner: 'ada' },
+  ]
+}
+
 /** A gate without upstreams: real store in memory, real verdicts, scripted rest. */
 export interface PeopleBench {
   readonly ports: ControlPorts
@@ -77,7 +84,7 @@ export interface PeopleBench {
   readonly sessions: Session[]
   readonly kills: Kill[]
   readonly releases: Signed[]
-  readonly state: { mode: 'solo' | 'team'; policyHash: string; warnings: string[] }
+  readonly state: { mode: 'solo' | 'team'; policyHash: string; warnings: string[]; owners: { agent: string; owner: string }[] }
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
 }
 
@@ -91,7 +98,7 @@ export function makePeopleBench(): PeopleBench {
   const sessions: Session[] = []
   const kills: Kill[] = []
   const releases: Signed[] = []
-  const state: PeopleBench['state'] = { mode: 'solo', policyHash: 'e'.repeat(64), warnings: [] }
+  const state: PeopleBench['state'] = { mode: 'solo', policyHash: 'e'.repeat(64), warnings: [], owners: ownersOfTests() }
   const verdictPorts = {
     clock,
     random,
@@ -123,7 +130,8 @@ export function makePeopleBench(): PeopleBench {
     },
     kills: async () => kills,
     sessions: async () => sessions,
-    agents: () => ['coder', 'reporter'],
+    agents: () => state.owners.map(({ agent }) => agent),
+    owners: () => state.owners,
     newestCopy: async (upstream) => snapshotOf(upstream, clock.nowMs() - 4000),
     snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
     undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),

@@ -10,6 +10,8 @@ import {
   zeroTerminated,
 } from '../../packages/gateway/src/protocols/postgres/wire.ts'
 
+export { startScram } from '../../packages/gateway/src/upstreams/postgres/scram-client.ts'
+
 export interface Message {
   readonly type: string
   readonly bytes: Buffer

@@ -1,5 +1,5 @@
 import type { AccessRequest } from '@sallyport/core'
-import { challengeOf } from '@sallyport/core'
+import { challengeOf, sha256Hex } from '@sallyport/core'
 import { createControlApp } from '../../packages/gateway/src/control/app.ts'
 import { createFirstLink } from '../../packages/gateway/src/control/api-routes.ts'
 import { type Misdeeds, SoftwarePasskey } from './passkey.ts'
@@ -131,13 +131,39 @@ export async function makeSignedIn(
   return { site, visit }
 }
 
-/** Invites and enrols another person. */
-export async function enrolAnother(site: ReturnType<typeof createControlApp>, inviter: Visit, name: string): Promise<Visit> {
+/** Makes an invitation; the link. */
+export async function invite(inviter: Visit): Promise<string> {
   await inviter.get('/people')
   const asked = await inviter.post('/people/invitations/options', {})
   const made = await inviter.post('/people/invitations', { response: inviter.passkey.assert(challengeIn(asked)) })
+  return String(made.body['result'])
+}
+
+/** The id under which the People page shows the invitation that a link belongs to. */
+export function invitationOf(link: string): string {
+  return sha256Hex(new URL(link).hash.slice(1))
+}
+
+/** Confirms somebody's invitation, or is refused. */
+export async function confirmInvitation(confirmer: Visit, link: string): Promise<Said> {
+  const path = `/people/invitations/${invitationOf(link)}/confirm`
+  await confirmer.get('/people')
+  const asked = await confirmer.post(`${path}/options`, {})
+  if (asked.status !== 200) return asked
+  return confirmer.post(path, { response: confirmer.passkey.assert(challengeIn(asked)) })
+}
+
+/** Invites and enrols another person. In team mode, from the third on, somebody has to confirm. */
+export async function enrolAnother(
+  site: ReturnType<typeof createControlApp>,
+  inviter: Visit,
+  name: string,
+  confirmer: Visit | null = null,
+): Promise<Visit> {
+  const link = await invite(inviter)
+  if (confirmer !== null) await confirmInvitation(confirmer, link)
   const visit = new Visit(site)
-  const said = await visit.enrol(String(made.body['result']), name)
+  const said = await visit.enrol(link, name)
   if (said.status !== 200) throw new Error(`not enrolled: ${said.text}`)
   return visit
 }

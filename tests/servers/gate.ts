@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { decodeEntry, decodeSegment, type Event } from '@sallyport/core'
 import { startChild, type Child } from '../../packages/cli/src/process-child.ts'
 import { childEnvironment } from '../fakes/child-environment.ts'
-import { makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
+import { confirmInvitation, makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
 import type { PostgresServer } from './postgres.ts'
 
 /** A real vault and a real gate as processes of their own, on a state made for one test and thrown away after it. */
@@ -300,9 +300,11 @@ class RunningTestGate implements TestGate {
   }
 
   async person(name: string): Promise<HttpPerson> {
-    const [first] = this.#people
+    const [first, second] = this.#people
     const link = first === undefined ? this.enrolmentUrl : await first.invite()
     if (link === null) throw new Error('somebody whom this test does not know is enrolled already')
+    // From the third on, an invitation takes two people; in solo mode it does not matter.
+    if (second !== undefined) await confirmInvitation(second, link)
     const person = makeHttpPerson(name, this.controlUrl)
     await person.enrol(link)
     this.#people.push(person)

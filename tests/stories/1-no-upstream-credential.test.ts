@@ -143,7 +143,7 @@ describe('Promise 1, at isolation level 2: Sallyport never gives an agent an ups
     ]) {
       expect(await coder.run('SELECT 1', { PGOPTIONS: options })).not.toMatchObject({ sqlState: '00000' })
     }
-    expect(tap.heard().length).toBeGreaterThan(50_000)
+    expect(tap.heard().length).toBeGreaterThan(20_000)
     gone('everything on the wire', tap.heard())
   })
 
@@ -255,6 +255,8 @@ describe('Promise 1, at isolation level 2: Sallyport never gives an agent an ups
   it('and as another user an agent can open none of the files that hold one, nor see one among the processes', async () => {
     const { uid, gid } = nobody()
     for (const { parentPath, name } of readdirSync(gate.directory, { recursive: true, withFileTypes: true })) {
+      // The gate's own authority, which agents are to trust, is for everybody; its key is not.
+      if (name === 'ca.pem') continue
       expect((lstatSync(join(parentPath, name), { throwIfNoEntry: false })?.mode ?? 0) & 0o077, name).toBe(0)
     }
     const read = `cat ${gate.directory}/secrets/* ${gate.directory}/operator.token ${gate.directory}/store.db /proc/${gate.process.pid}/environ /proc/${gate.process.pid}/mem; ls ${gate.directory}`

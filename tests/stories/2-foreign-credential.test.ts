@@ -11,16 +11,20 @@ import { runCommandLine } from '../fakes/command-line.ts'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { HttpStandIn } from '../fakes/http-upstream.ts'
 import { cloudAgent, cloudHost, cloudUrl, startCloudGate, type CloudGate, type Curled } from '../servers/cloud-gate.ts'
+import { arrange } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { eventsOf, patience, textOf } from './evidence.ts'
 import { enrolOnPage } from './page.ts'
 import { findSecrets, formsOf } from './secrets.ts'
 import { carried, misuses, type Carried } from './stray-tokens.ts'
+import { openTap, type Tap } from './tap.ts'
 
 vi.setConfig(patience)
 
 const realToken = `real-${randomUUID()}`
 let postgres: PostgresServer
+/** Between the gate and the database. */
+let wire: Tap
 let cloud: CloudGate<HttpStandIn>
 let browser: TestBrowser
 let watcher: BrowserPerson
@@ -35,7 +39,15 @@ const answers: string[] = []
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sp-story-2-'))
   postgres = await startPostgres()
-  cloud = await startCloudGate({ postgres, realToken, standIn: (leaf) => new HttpStandIn(leaf) })
+  wire = await openTap(postgres.port)
+  cloud = await startCloudGate({
+    postgres,
+    upstreams: { 'orders-db': { port: wire.port } },
+    realToken,
+    standIn: (leaf) => new HttpStandIn(leaf),
+  })
+  // As the extension's own, but that it goes nowhere.
+  await arrange(postgres, "CREATE FUNCTION dblink_connect(text) RETURNS text LANGUAGE sql AS 'SELECT $1'")
   handle = await cloud.gate.issue(cloudAgent)
   ada = await cloud.gate.person('ada')
   browser = await startBrowser()
@@ -47,6 +59,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.stop()
   await cloud?.stop()
+  await wire?.close()
   await postgres?.stop()
   rmSync(folder, { recursive: true, force: true })
 })
@@ -171,6 +184,42 @@ describe('Promise 2, wherever the gate is on the way: a credential that Sallypor
   })
 })
 
+describe('in SQL: a password with which the database would log in elsewhere', () => {
+  const ways: Readonly<Record<string, (password: string) => readonly [sql: string, values?: readonly unknown[]]>> = {
+    dblink: (password) => [`SELECT * FROM dblink('host=far user=app password=${password}', 'DROP TABLE orders') AS t(a int)`],
+    'dblink by URL': (password) => [`SELECT dblink_connect('postgres://app:${password}@far/shop')`],
+    'dblink, prepared': (password) => [`SELECT dblink_connect('host=far password=${password}'), $1::int`, [1]],
+    'dblink, bound': (password) => ['SELECT dblink_connect($1)', [`host=far password=${password}`]],
+    'behind a harmless statement': (password) => [`SELECT 1; SELECT dblink_connect('host=far password=${password}')`],
+    'a subscription': (password) => [`CREATE SUBSCRIPTION s CONNECTION 'host=far password=${password}' PUBLICATION p`],
+    'a user mapping': (password) => [`CREATE USER MAPPING FOR app_use SERVER far OPTIONS (user 'app', password '${password}')`],
+  }
+  it.each(Object.entries(ways))('%s', async (_name, write) => {
+    const password = `hunter-${randomUUID()}`
+    tokens.push(password)
+    const connection = await cloud.gate.connect(cloudAgent, { handle, database: 'orders-db' })
+    await connection.run('SELECT 1')
+    const before = { alarms: alarms().length, arrived: wire.said().length }
+    const [sql, values] = write(password)
+    const { sqlState, message } = await connection.run(sql, values)
+    answers.push(message)
+    expect({ sqlState, message }).toMatchObject({ sqlState: '42501', message: expect.stringContaining('did not issue') })
+    expect((await alarmSince(before.alarms))?.data).toMatchObject({ kind: 'foreign_credential', upstream: 'orders-db' })
+    expect(wire.said().subarray(before.arrived).includes(password)).toBe(false)
+    expect(await connection.run('SELECT 2 AS two')).toMatchObject({ rows: [{ two: 2 }] })
+    await connection.close()
+  })
+
+  it('and as the password of a connection it opens nothing', async () => {
+    const password = randomUUID()
+    tokens.push(password)
+    await expect(cloud.gate.connect(cloudAgent, { handle: password, database: 'orders-db' })).rejects.toThrow(
+      /authentication|password/,
+    )
+    expect(eventsOf(cloud.gate, 'door.refused').length).toBeGreaterThan(0)
+  })
+})
+
 describe('what is no credential goes through', () => {
   const uuid = '7b3f1a52-9c1d-4f8a-8f0e-2d6c5b4a3918'
   const commit = 'f00dfeedc0ffee0123456789abcdef0123456789'
@@ -197,9 +246,12 @@ describe('what is no credential goes through', () => {
     'headers of tracing and repetition': {
       ...post('{ me { email } }'),
       args: [
-        ...['--header', `Idempotency-Key: ${uuid}`, '--header', `X-Request-Id: ${uuid}`],
-        ...['--header', `Traceparent: 00-${commit.slice(0, 32)}-${commit.slice(0, 16)}-01`, ...post('').args],
-      ],
+        `Idempotency-Key: ${uuid}`,
+        `X-Request-Id: ${uuid}`,
+        `Traceparent: 00-${commit.slice(0, 32)}-${commit.slice(0, 16)}-01`,
+      ]
+        .flatMap((line) => ['--header', line])
+        .concat(post('').args),
     },
     'an alias called token': post('{ token: me { id } secret: projects { edges { node { id } } } }'),
     'words about tokens': post('{ me { id } }', { note: 'the token and the password: ask your owner', token: 'none' }),
@@ -290,7 +342,7 @@ describe('what people see and what is kept', () => {
     await expectRefused(() => cloud.curl(handle, '--header', `X-Last-Of-All-Token: ${token}`, cloudUrl))
     const line = watcher.page.locator('#feed li.danger', { hasText: 'header x-last-of-all-token' })
     await line.waitFor()
-    expect(await line.textContent()).toMatch(/ALARM coder · kind foreign_credential · upstream cloud/)
+    expect(await line.textContent()).toMatch(/ALARM coder sent a credential that Sallyport did not issue/)
     expect(await watcher.page.locator('#feed li.danger', { hasText: 'canary' }).count()).toBeGreaterThan(0)
     expect(await streamed).toBe(true)
   })

@@ -8,18 +8,19 @@ import { startBrowser, type BrowserPerson, type TestBrowser } from '../fakes/bro
 import { challengeIn } from '../../packages/cli/src/drill/person.ts'
 import { makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
 import { requireRoot } from '../fakes/own-processes.ts'
-import { arrange, gatewayMain, startGate, type TestGate } from '../servers/gate.ts'
+import { startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { cancel, checksums, eventsOf, patience, readRequest, requestOf, waits } from './evidence.ts'
+import { drop, prepareNotes, tables } from './notes.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql, type Psql } from './psql.ts'
+import { testSecondSelf } from './second-self.ts'
+import { askAsAnybody as ask, startAsItIs } from './unaccepted.ts'
 
 vi.setConfig(patience)
 
 let postgres: PostgresServer
 let browser: TestBrowser
-const tables = ['notes', 'orders']
-const drop = 'DROP TABLE notes'
 
 beforeAll(async () => {
   postgres = await startPostgres()
@@ -32,42 +33,6 @@ afterAll(async () => {
   await postgres?.stop()
 })
 
-function prepare(database: string): Promise<void> {
-  return arrange(
-    postgres,
-    `CREATE TABLE notes (id int PRIMARY KEY, body text); INSERT INTO notes SELECT n, 'note ' || n FROM generate_series(1, 2000) n;
-     CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 2000)`,
-    database,
-  )
-}
-
-/** What a gate says that is started on this state without anybody's word for what is new in its file. */
-function startAsItIs({ directory, configuration }: TestGate): Promise<string> {
-  const flags = [
-    `--config=${configuration}`,
-    `--state=${directory}`,
-    `--vault-socket=${join(directory, 'run', 'vault.sock')}`,
-    `--vault-token-file=${join(directory, 'vault.token')}`,
-    '--exit-with-parent',
-  ]
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [gatewayMain, ...flags], (error, _out, said) =>
-      resolve(error === null ? 'it started' : said),
-    )
-    child.stdin?.end()
-  })
-}
-
-interface Answer {
-  readonly status: number
-  readonly text: string
-}
-
-async function ask(gate: TestGate, path: string, init: RequestInit): Promise<Answer> {
-  const response = await fetch(new URL(path, gate.controlUrl), { ...init, redirect: 'manual' })
-  return { status: response.status, text: await response.text() }
-}
-
 describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody alone approves their own agent’s irreversible request', () => {
   let gate: TestGate
   let coder: Psql
@@ -78,7 +43,7 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
 
   beforeAll(async () => {
     gate = await startGate({ postgres, wait: '0ms' })
-    await prepare('postgres')
+    await prepareNotes(postgres)
     // The first person is enrolled by the terminal's one-time link; everybody else is invited by somebody enrolled.
     const link = await gate.post('/api/v1/enrolment-links', {}, z.object({ url: z.url() }))
     ada = await browser.open()
@@ -214,10 +179,12 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     }
     const link = await invited()
     const enrol = async (name: string, to: string): Promise<boolean> =>
-      makeHttpPerson(name, gate.controlUrl).enrol(to).then(
-        () => true,
-        () => false,
-      )
+      makeHttpPerson(name, gate.controlUrl)
+        .enrol(to)
+        .then(
+          () => true,
+          () => false,
+        )
     for (const name of ['coder', 'CODER', 'operator', 'ada', 'Ada', 'ａｄａ', ' ada ', 'ad\u200ba', ''])
       expect(await enrol(name, link), name).toBe(false)
     for (const token of [
@@ -326,6 +293,8 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
   }
 })
 
+testSecondSelf(() => postgres)
+
 describe('Promise 5 in solo mode, at isolation level 2: the owner may, on a passkey, after a cool-off that anyone can cancel', () => {
   let gate: TestGate
   let coder: Psql
@@ -341,7 +310,7 @@ describe('Promise 5 in solo mode, at isolation level 2: the owner may, on a pass
       wait: '0ms',
       upstreams: { 'orders-db': { database: 'solo' } },
     })
-    await prepare('solo')
+    await prepareNotes(postgres, 'solo')
     ada = await gate.person('ada')
     bob = await gate.person('bob')
     coder = await openPsql(gate, 'coder')

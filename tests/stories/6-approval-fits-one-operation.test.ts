@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { startBrowser, type BrowserPerson, type TestBrowser } from '../fakes/browser.ts'
-import type { HttpPerson } from '../fakes/http-person.ts'
+import { confirmInvitation, type HttpPerson } from '../fakes/http-person.ts'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { cancel, checksums, eventsOf, patience, readRequest, requestOf, textOf, waits } from './evidence.ts'
@@ -51,7 +51,9 @@ beforeAll(async () => {
   dave = await gate.person('dave')
   browser = await startBrowser()
   bob = await browser.open()
-  await enrolOnPage(bob, await ada.invite(), 'bob')
+  const link = await ada.invite()
+  await confirmInvitation(carol, link)
+  await enrolOnPage(bob, link, 'bob')
   coder = await openPsql(gate, 'coder')
   twin = await openPsql(gate, 'twin')
   mirror = await openPsql(gate, 'coder', { database: 'mirror-db' })

@@ -1,15 +1,21 @@
 import { describe, expect, test } from 'vitest'
-import { makeAgentEnvironment } from './agent-environment.ts'
+import { makeAgentEnvironment, type AgentEnvironmentSettings } from './agent-environment.ts'
 
-const make = (inherited: NodeJS.ProcessEnv) =>
+const settings: Omit<AgentEnvironmentSettings, 'inherited'> = {
+  agent: 'coder',
+  handle: 'sp_handle',
+  database: { upstream: 'orders-db', address: '127.0.0.1:6432' },
+  proxy: null,
+  credentialNames: ['PROD_DB'],
+  credentialValues: ['postgres://app:s3cret-p%40ss@db/shop', 's3cret-p@ss', 's3cret-p%40ss', 'short'],
+}
+const make = (inherited: NodeJS.ProcessEnv) => makeAgentEnvironment({ inherited, ...settings })
+const makeWithProxy = (inherited: NodeJS.ProcessEnv) =>
   makeAgentEnvironment({
     inherited,
-    agent: 'coder',
-    upstream: 'orders-db',
-    handle: 'sp_handle',
-    postgresAddress: '127.0.0.1:6432',
-    credentialNames: ['PROD_DB'],
-    credentialValues: ['postgres://app:s3cret-p%40ss@db/shop', 's3cret-p@ss', 's3cret-p%40ss', 'short'],
+    ...settings,
+    database: null,
+    proxy: { address: '127.0.0.1:6443', trust: { bundleFile: '/t/bundle.pem', extraFile: '/t/extra.pem' } },
   })
 
 describe('makeAgentEnvironment', () => {
@@ -64,5 +70,45 @@ describe('makeAgentEnvironment', () => {
     })
     expect(suspicious).toEqual(['AWS_SECRET_ACCESS_KEY', 'GITHUB_TOKEN', 'STAGING_DATABASE_URL'])
     expect(environment['GITHUB_TOKEN']).toBe('b')
+  })
+
+  test('a proxy for HTTPS, trusted by every usual program; loopback goes straight', () => {
+    const { environment } = makeWithProxy({ HOME: '/home/ada' })
+    expect(environment).toEqual({
+      HOME: '/home/ada',
+      SALLYPORT_AGENT: 'coder',
+      HTTPS_PROXY: 'http://coder:sp_handle@127.0.0.1:6443',
+      https_proxy: 'http://coder:sp_handle@127.0.0.1:6443',
+      NO_PROXY: 'localhost,127.0.0.1,::1',
+      no_proxy: 'localhost,127.0.0.1,::1',
+      NODE_USE_ENV_PROXY: '1',
+      SSL_CERT_FILE: '/t/bundle.pem',
+      CURL_CA_BUNDLE: '/t/bundle.pem',
+      GIT_SSL_CAINFO: '/t/bundle.pem',
+      REQUESTS_CA_BUNDLE: '/t/bundle.pem',
+      PIP_CERT: '/t/bundle.pem',
+      HTTPLIB2_CA_CERTS: '/t/bundle.pem',
+      AWS_CA_BUNDLE: '/t/bundle.pem',
+      CARGO_HTTP_CAINFO: '/t/bundle.pem',
+      NIX_SSL_CERT_FILE: '/t/bundle.pem',
+      NODE_EXTRA_CA_CERTS: '/t/extra.pem',
+      DENO_CERT: '/t/extra.pem',
+    })
+  })
+
+  test('ways around: a person’s own exceptions and proxies do not lead past the gate', () => {
+    const around = { no_proxy: 'backboard.railway.com', NO_PROXY: '*', ALL_PROXY: 'socks5://x', all_proxy: 'x', Https_Proxy: 'y' }
+    const { environment } = makeWithProxy({ ...around, HTTP_PROXY: 'http://plain' })
+    expect(Object.keys(environment).filter((name) => /proxy/i.test(name))).toEqual([
+      'HTTP_PROXY',
+      'HTTPS_PROXY',
+      'https_proxy',
+      'NO_PROXY',
+      'no_proxy',
+      'NODE_USE_ENV_PROXY',
+    ])
+    expect(environment['NO_PROXY']).toBe('localhost,127.0.0.1,::1')
+    // With no proxy of ours they are the person's business.
+    expect(make(around).environment).toMatchObject(around)
   })
 })

@@ -76,6 +76,12 @@ export function namesUnder(file: ConfigurationFile, section: 'upstreams' | 'agen
   return isMap(present) ? present.items.map((item) => String(item.key)) : []
 }
 
+/** Which wire language an upstream speaks, as it is written; a configuration with mistakes may say anything. */
+export function protocolOf(file: ConfigurationFile, upstream: string): string {
+  const protocol: unknown = file.document.getIn(['upstreams', upstream, 'protocol'])
+  return typeof protocol === 'string' ? protocol : 'postgres'
+}
+
 export interface NamedReference {
   readonly upstream: string
   /** `as`: what one agent's statements run as, instead of `use`. */

@@ -7,12 +7,14 @@ import { isAlive, isClosedToUs, readRun, type Run } from './state-directory.ts'
 /** Bodies beyond this are not the control API's. */
 const answerBytesMax = 16 * 1024 * 1024
 const answerTimeoutMs = 15_000
+/** For what works through a whole copy: as long as fetch itself waits for an answer to begin. */
+export const longAnswerTimeoutMs = 300_000
 
 /** The people's API of a running gate, as the operator of this machine. Answers are parsed with the shape the caller names. */
 export interface ControlClient {
   readonly run: Run
   get<Shape>(path: string, shape: z.ZodType<Shape>): Promise<Shape>
-  post<Shape>(path: string, body: unknown, shape: z.ZodType<Shape>): Promise<Shape>
+  post<Shape>(path: string, body: unknown, shape: z.ZodType<Shape>, timeoutMs?: number): Promise<Shape>
   /** Server-sent events (their `data`) or JSON lines, one parsed value each, until the signal aborts or the gate ends it. */
   stream<Shape>(path: string, shape: z.ZodType<Shape>, signal?: AbortSignal): AsyncIterable<Shape>
 }
@@ -51,8 +53,8 @@ export async function connectControl(stateDirectory: string): Promise<ControlCli
     async get(path, shape) {
       return readAnswer(await call(path, 'GET', undefined, AbortSignal.timeout(answerTimeoutMs)), shape)
     },
-    async post(path, body, shape) {
-      return readAnswer(await call(path, 'POST', body, AbortSignal.timeout(answerTimeoutMs)), shape)
+    async post(path, body, shape, timeoutMs = answerTimeoutMs) {
+      return readAnswer(await call(path, 'POST', body, AbortSignal.timeout(timeoutMs)), shape)
     },
     stream(path, shape, signal) {
       return readStream(() => call(path, 'GET', undefined, signal ?? new AbortController().signal), shape, signal)

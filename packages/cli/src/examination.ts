@@ -2,30 +2,15 @@ import { existsSync, lstatSync, readdirSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { parseScope } from '@sallyport/core'
 import { isMap, isSeq } from 'yaml'
-import { namesUnder, openConfigurationFile, readReferences, type ConfigurationFile } from './configuration-file.ts'
+import { namesUnder, openConfigurationFile, protocolOf, readReferences, type ConfigurationFile } from './configuration-file.ts'
 import { parseDatabaseUrl } from './database-url.ts'
 import { surveyDatabase } from './database-survey.ts'
 import { toFailure } from './failure.ts'
+import { examineHttpUpstream } from './http-examination.ts'
+import { bad, good, note, type Finding } from './finding.ts'
 import type { Isolation } from './isolation.ts'
 import { resolveReference } from './reference.ts'
-
-/** One thing `doctor` looked at. */
-export interface Finding {
-  readonly about: string
-  readonly verdict: 'good' | 'note' | 'bad'
-  readonly what: string
-  readonly mend: string | null
-}
-
-export function good(about: string, what: string): Finding {
-  return { about, verdict: 'good', what, mend: null }
-}
-export function note(about: string, what: string, mend: string | null): Finding {
-  return { about, verdict: 'note', what, mend }
-}
-export function bad(about: string, what: string, mend: string): Finding {
-  return { about, verdict: 'bad', what, mend }
-}
+import { agentAuthorityFile } from './state-directory.ts'
 
 const entriesMax = 20_000
 
@@ -34,12 +19,14 @@ export function examineModes(stateDirectory: string): readonly Finding[] {
   if (!existsSync(stateDirectory)) return [note('files', `There is no state in ${stateDirectory} yet.`, null)]
   const open: string[] = []
   const skipped = new Set([join(stateDirectory, 'playground')])
+  // For everybody to see, and for nobody else to write.
+  const certificate = agentAuthorityFile(stateDirectory)
   const queue = [stateDirectory]
   for (let path = queue.pop(), seen = 0; path !== undefined && seen < entriesMax; path = queue.pop(), seen++) {
     const status = lstatSync(path)
     // A folder may be passed through (0711) so that a server of another user finds its own; it may not be listed or written to.
-    if ((status.mode & (status.isDirectory() ? 0o066 : 0o077)) !== 0 && !status.isSymbolicLink())
-      open.push(relative(stateDirectory, path) || '.')
+    const closedTo = status.isDirectory() ? 0o066 : path === certificate ? 0o033 : 0o077
+    if ((status.mode & closedTo) !== 0 && !status.isSymbolicLink()) open.push(relative(stateDirectory, path) || '.')
     if (!status.isDirectory() || skipped.has(path)) continue
     try {
       queue.push(...readdirSync(path).map((name) => join(path, name)))
@@ -145,7 +132,10 @@ async function examineUpstreams(file: ConfigurationFile): Promise<readonly Findi
     const protect = references.find(({ upstream, role }) => upstream === name && role === 'protect')?.reference
     if (use === undefined)
       findings.push(bad(name, `Upstream ${name} has no \`use\` credential.`, 'use: file:secrets/… or env:NAME'))
-    else findings.push(await examineUpstream(name, use, dirname(file.path)))
+    else if (protocolOf(file, name) === 'http') {
+      findings.push(...(await examineHttpUpstream(file, name, use)))
+      continue
+    } else findings.push(await examineUpstream(name, use, dirname(file.path)))
     if (use !== undefined && (protect === undefined || protect === use)) {
       findings.push(
         note(

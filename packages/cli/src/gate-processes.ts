@@ -47,6 +47,7 @@ export interface RunningGate {
 const readyShape = z.object({
   controlUrl: z.url(),
   postgresAddress: z.string(),
+  httpAddress: z.string().nullish(),
   enrolmentUrl: z.string().nullish(),
 })
 
@@ -62,6 +63,7 @@ const socketPathBytesMax = 100
 
 const playgroundPostgresPort = 6432
 const playgroundControlPort = 6480
+const playgroundHttpPort = 6443
 
 export async function startGate(settings: GateSettings): Promise<RunningGate> {
   const { stateDirectory, signal } = settings
@@ -86,6 +88,7 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
     const run: Run = {
       controlUrl: ready.controlUrl,
       postgresAddress: ready.postgresAddress,
+      ...(ready.httpAddress ? { httpAddress: ready.httpAddress } : {}),
       cliPid: process.pid,
       gatewayPid: gateway.pid,
       vaultPid: vault.pid,
@@ -136,6 +139,7 @@ async function startBoth(settings: GateSettings, place: MeetingPlace): Promise<[
           anchor: startOfDay(settings.nowMs()),
           postgresPort: playgroundPostgresPort,
           controlPort: playgroundControlPort,
+          httpPort: playgroundHttpPort,
           signal,
         }),
   ])

@@ -72,7 +72,14 @@ function mendFor(facts: IsolationFacts, groups: readonly string[]): readonly str
 
 /** What an agent must not read of a gate's state. The playground's server runs as a user of its own, whose files are the data itself. */
 export function stateSecrets(stateDirectory: string): readonly string[] {
-  const names = ['operator.token', 'vault.token', 'store.db', 'secrets', join('playground', 'data', 'PG_VERSION')]
+  const names = [
+    'operator.token',
+    'vault.token',
+    'store.db',
+    'secrets',
+    join('authority', 'ca.key'),
+    join('playground', 'data', 'PG_VERSION'),
+  ]
   return names.map((name) => join(stateDirectory, name))
 }
 

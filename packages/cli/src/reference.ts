@@ -68,14 +68,14 @@ async function execute(command: string, folder: string): Promise<string> {
 }
 
 /** Reads standard input to its end. For secrets, which have no place on a command line. */
-export async function readStandardInput(): Promise<string> {
+export async function readStandardInput(what: 'database URL' | 'token'): Promise<string> {
   if (process.stdin.isTTY)
-    process.stderr.write('Paste the database URL, then press Enter and Ctrl-D (it is not shown on purpose anywhere else):\n')
+    process.stderr.write(`Paste the ${what}, then press Enter and Ctrl-D (it is not shown on purpose anywhere else):\n`)
   let text = ''
   process.stdin.setEncoding('utf8')
   for await (const chunk of process.stdin) {
     text += String(chunk)
-    if (text.length > secretBytesMax) throw unusable('Standard input is too large to hold a database URL.')
+    if (text.length > secretBytesMax) throw unusable(`Standard input is too large to hold a ${what}.`)
   }
   return text.trim()
 }

@@ -26,6 +26,8 @@ export const runShape = z.object({
   controlUrl: z.url(),
   /** `host:port` that agents' PostgreSQL clients connect to. */
   postgresAddress: z.string(),
+  /** `host:port` that agents' HTTPS_PROXY names; absent when no http upstream is configured. */
+  httpAddress: z.string().optional(),
   cliPid: z.number().int().positive(),
   gatewayPid: z.number().int().positive(),
   vaultPid: z.number().int().positive(),
@@ -73,6 +75,11 @@ export function isAlive(pid: number): boolean {
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
+}
+
+/** PEM of the authority by which a gate opens its agents' HTTPS: made at its first start with an http upstream. */
+export function agentAuthorityFile(stateDirectory: string): string {
+  return join(resolve(stateDirectory), 'authority', 'ca.pem')
 }
 
 /** Makes a folder only its owner can enter; tightens one that exists. */

@@ -56,11 +56,11 @@ function readAll(folder: string): { path: string; text: string }[] {
 describe('a playground from start to end', () => {
   const state = join(root, 'state')
 
-  test('ready, said in at most 30 plain lines; nothing secret elsewhere; stopped whole by SIGINT', async () => {
+  test('ready, said in at most 36 plain lines; nothing secret elsewhere; stopped whole by SIGINT', async () => {
     const up = startUp(state)
     await waitUntil('the welcome', isReady(up), 30_000)
     expect(up.errors()).toBe('')
-    expect(up.output().trimEnd().split('\n').length).toBeLessThanOrEqual(30)
+    expect(up.output().trimEnd().split('\n').length).toBeLessThanOrEqual(36)
     expect(up.output()).not.toContain('\u001b')
     expect(up.output()).toMatch(/Isolation level 0/)
     expect(up.output()).toContain('DROP TABLE')

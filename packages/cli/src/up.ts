@@ -162,14 +162,16 @@ async function describeReady(
 ): Promise<string> {
   const secondsToReady = (settings.nowMs() - startedAtMs) / 1000
   const { isolation } = gate
-  const { controlUrl, postgresAddress, configuration } = gate.run
+  const { controlUrl, postgresAddress, httpAddress, configuration } = gate.run
   const trial = await issueTrial(gate, stateDirectory)
   const welcome: Welcome = {
     isolation,
     controlUrl,
     postgresAddress,
+    httpAddress: httpAddress ?? null,
     configuration,
     stateDirectory,
+    isDefaultState: stateDirectory === resolve('.sallyport'),
     secondsToReady,
     enrolmentUrl: gate.enrolmentUrl,
     trial,
@@ -180,11 +182,11 @@ async function describeReady(
 /** A handle for the playground's agent, so that there is something to paste. The gate is up without it. */
 async function issueTrial(gate: RunningGate, stateDirectory: string): Promise<Welcome['trial']> {
   if (gate.playground === null) return null
-  const { agent } = gate.playground
+  const { agent, cloud } = gate.playground
   try {
     const control = await connectControl(stateDirectory)
     const issued = await control.post(paths.handles, { agent, ttlMs: trialHandleMs }, issuedShape)
-    return { agent, handle: issued.handle, expiresInMinutes: trialHandleMs / 60_000 }
+    return { agent, handle: issued.handle, expiresInMinutes: trialHandleMs / 60_000, volume: cloud.ids.volumes.production }
   } catch (error) {
     process.stderr.write(`warning: no handle to try was issued: ${error instanceof Error ? error.message : String(error)}\n`)
     return null

@@ -29,6 +29,39 @@ function writer<Shape>(shape: z.ZodType<Shape>, write: (facts: Shape, agent: str
 const by = z.object({ request: z.string(), by: z.string() })
 const refusedDoor = z.object({ protocol: z.string(), peer: z.string(), why: z.string(), claimed: z.string().default('') })
 
+const sayForeign = writer(
+  z.object({
+    kind: z.literal('foreign_credential'),
+    place: z.string(),
+    shape: z.string(),
+    host: z.string().optional(),
+    upstream: z.string().default('an upstream'),
+  }),
+  ({ place, shape, host, upstream }, agent) =>
+    `${agent} sent a credential that Sallyport did not issue to ${host ?? upstream} (${shape}, in ${place}). It went nowhere.`,
+)
+const sayCanary = writer(
+  z.object({ kind: z.literal('canary'), place: z.string(), file: z.string() }),
+  ({ place, file }, agent) =>
+    `${agent === '' ? 'Somebody' : agent} used the token that was planted in ${file}: whoever it is reads files that are none of theirs (in ${place}). It went nowhere.`,
+)
+
+const sayConfiguration = writer(z.object({ mode: z.string(), guards: names, widened: names }), ({ mode, guards, widened }) =>
+  joinFacts([
+    `${mode === 'solo' ? 'Solo' : 'Team'} mode, ${formatAmount(guards.length, 'guard')}.`,
+    widened.length === 0 ? '' : `It gives more than the one before: ${widened.join('; ')}.`,
+  ]),
+)
+const invitationWords = {
+  invitation: 'made an invitation',
+  'invitation confirmed': 'confirmed an invitation',
+  'invitation withdrawn': 'withdrew an invitation',
+} as const
+const sayInvitation = writer(
+  z.object({ what: z.enum(['invitation', 'invitation confirmed', 'invitation withdrawn']), by: z.string() }),
+  ({ what, by: who }) => `${who} ${invitationWords[what]}.`,
+)
+
 const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Writer>([
   [
     'gate.started',
@@ -41,15 +74,7 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
       ]),
     ),
   ],
-  [
-    'configuration.applied',
-    writer(z.object({ mode: z.string(), guards: names, widened: names }), ({ mode, guards, widened }) =>
-      joinFacts([
-        `${mode === 'solo' ? 'Solo' : 'Team'} mode, ${formatAmount(guards.length, 'guard')}.`,
-        widened.length === 0 ? '' : `It gives more than the one before: ${widened.join('; ')}.`,
-      ]),
-    ),
-  ],
+  ['configuration.applied', (data, agent) => sayConfiguration(data, agent) ?? sayInvitation(data, agent)],
   ['person.enrolled', writer(z.object({ person: z.string() }), ({ person }) => `${person} can approve from now on.`)],
   [
     'handle.issued',
@@ -188,14 +213,7 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
       ({ kind, name }) => `${kind === 'all' ? 'Everything' : `${kind} ${name}`} may run again.`,
     ),
   ],
-  [
-    'alarm',
-    writer(
-      z.object({ kind: z.literal('foreign_credential'), place: z.string(), shape: z.string(), host: z.string() }),
-      ({ place, shape, host }, agent) =>
-        `${agent} sent a credential that Sallyport did not issue to ${host} (${shape}, in ${place}). It went nowhere.`,
-    ),
-  ],
+  ['alarm', (data, agent) => sayForeign(data, agent) ?? sayCanary(data, agent)],
 ])
 
 function joinFacts(parts: readonly string[]): string {

@@ -22,6 +22,11 @@ export interface Asked {
    * The protocol promises that two requests with one key differ in nothing but digits of numbers (DESIGN §13).
    */
   readonly key: string | null
+  /**
+   * True when the key also names the upstream's catalog as it was found to be within the last 2 s, so that it changes when what names mean
+   * does: what is remembered under it then lasts longer, and serves every session of the same agent. Absent: seconds, and this session.
+   */
+  readonly keyNamesCatalog?: boolean
 }
 
 /** How a protocol takes part while govern works. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { canonicalJson, digestJson, type Json } from './canonical.ts'
+import { canonicalJson, digestJson, keepCanonical, type Json } from './canonical.ts'
 
 const object = z.record(z.string(), z.number())
 const json: z.ZodType<Json> = z.json()
@@ -65,5 +65,37 @@ describe('canonicalJson', () => {
         expect(JSON.parse(written)).toEqual(JSON.parse(JSON.stringify(value)))
       }),
     )
+  })
+})
+
+describe('keepCanonical', () => {
+  it('changes no text, wherever what is kept stands', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue({ maxDepth: 3 })), fc.string(), (value, name) => {
+        const plain = json.parse(JSON.parse(JSON.stringify({ [name]: [value, value] })))
+        let expected: string
+        try {
+          expected = canonicalJson(plain)
+        } catch {
+          return
+        }
+        const part = keepCanonical([json.parse(JSON.parse(JSON.stringify(value)))])
+        expect(canonicalJson({ [name]: [part[0] ?? null, part[0] ?? null] })).toBe(expected)
+        expect(canonicalJson({ [name]: part })).toBe(canonicalJson({ [name]: [...part] }))
+      }),
+    )
+  })
+
+  it('keeps only what can never change, and no way past the limits', () => {
+    const inner = { a: [1, { b: 2 }] }
+    const kept = keepCanonical(inner)
+    expect(() => Object.assign(kept, { a: 3 })).toThrow(TypeError)
+    expect(() => kept.a.push(3)).toThrow(TypeError)
+    expect(canonicalJson(kept)).toBe('{"a":[1,{"b":2}]}')
+    expect(() => keepCanonical({ a: '\ud800' })).toThrow(RangeError)
+    const levels = (value: Json, count: number): Json => (count === 0 ? value : [levels(value, count - 1)])
+    const deep = keepCanonical([levels(1, 39)])
+    expect(canonicalJson(levels(deep, 24))).toBe(canonicalJson(levels(levels(1, 40), 24)))
+    expect(() => canonicalJson(levels(deep, 25))).toThrow(RangeError)
   })
 })

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** A JSON value that canonical JSON can carry exactly. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
@@ -14,22 +14,68 @@ export function canonicalJson(value: Json): string {
   return write(value, 0)
 }
 
+/** Texts of values that never change, made once. Only what `keepCanonical` froze is in here. */
+const kept = new WeakMap<object, { readonly text: string; readonly levels: number }>()
+/** Names of members as they are written: few, and always the same. */
+const names = new Map<string, string>()
+const namesMax = 4_096
+const nameLengthMax = 64
+
+/** Freezes a value, all of it, and keeps its canonical text, so that whatever holds it is written cheaply. @throws RangeError as canonicalJson */
+export function keepCanonical<Value extends { readonly [key: string]: Json } | readonly Json[]>(value: Value): Value {
+  if (kept.has(value)) return value
+  const text = write(value, 0)
+  kept.set(value, { text, levels: freeze(value) })
+  return value
+}
+
+/** How many levels it has. */
+function freeze(value: Json): number {
+  if (value === null || typeof value !== 'object') return 0
+  Object.freeze(value)
+  let levels = 0
+  for (const member of Object.values<Json>(value)) levels = Math.max(levels, freeze(member))
+  return levels + 1
+}
+
 function write(value: Json, depth: number): string {
   if (depth > maxDepth) throw new RangeError(`canonical JSON: more than ${maxDepth} levels`)
+  if (typeof value === 'string') return writeString(value)
   if (value === null || typeof value === 'boolean') return String(value)
   if (typeof value === 'number') return writeNumber(value)
-  if (typeof value === 'string') return writeString(value)
-  if (isArray(value)) return `[${value.map((item) => write(item, depth + 1)).join(',')}]`
-  const keys = Object.keys(value).sort(compareCodeUnits)
-  return `{${keys.map((key) => `${writeString(key)}:${write(value[key] ?? null, depth + 1)}`).join(',')}}`
+  const known = kept.get(value)
+  if (known !== undefined && depth + known.levels <= maxDepth) return known.text
+  return isArray(value) ? writeArray(value, depth) : writeObject(value, depth)
 }
 
-function isArray(value: Json): value is readonly Json[] {
+function writeArray(items: readonly Json[], depth: number): string {
+  if (items.length === 0) return '[]'
+  let text = ''
+  for (const item of items) text += `${text === '' ? '[' : ','}${write(item, depth + 1)}`
+  return `${text}]`
+}
+
+function writeObject(value: { readonly [key: string]: Json }, depth: number): string {
+  // Without a comparison of ours, sort goes by UTF-16 code units.
+  const keys = Object.keys(value).sort()
+  if (keys.length === 0) return '{}'
+  let text = ''
+  for (const key of keys) text += `${text === '' ? '{' : ','}${writeName(key)}:${write(value[key] ?? null, depth + 1)}`
+  return `${text}}`
+}
+
+function writeName(name: string): string {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  const text = writeString(name)
+  if (name.length > nameLengthMax) return text
+  if (names.size >= namesMax) names.clear()
+  names.set(name, text)
+  return text
+}
+
+function isArray(value: object): value is readonly Json[] {
   return Array.isArray(value)
-}
-
-function compareCodeUnits(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0
 }
 
 function writeNumber(value: number): string {
@@ -45,7 +91,7 @@ function writeString(value: string): string {
 
 /** SHA-256 in lower-case hex. */
 export function sha256Hex(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex')
+  return hash('sha256', bytes, 'hex')
 }
 
 /** SHA-256 over canonical JSON, lower-case hex: the only way this project makes a digest of a structure. */

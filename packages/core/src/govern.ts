@@ -1,8 +1,7 @@
-import type { AccessRequest } from './access-request.ts'
 import type { Asked, Attendance, Cleared, Govern, Outcome, Refusal } from './asked.ts'
 import { type Clearance, makeClearance } from './clearance.ts'
 import type { Upstream } from './connector.ts'
-import { decide, type Deny, type Permit } from './decide.ts'
+import type { Deny, Permit } from './decide.ts'
 import { gatherFacts } from './decision-facts.ts'
 import { SallyportError } from './error.ts'
 import type { GovernPorts } from './govern-ports.ts'
@@ -10,18 +9,15 @@ import type { Grant } from './grant.ts'
 import { findUsableGrant, voidGrant } from './grant-use.ts'
 import { worstKind } from './impact.ts'
 import { findOrOpen, waitForPeople } from './inquiry.ts'
-import { Memory } from './memory.ts'
+import { DecisionMemory, memoryEndsMs, PlainMemory, ReadMemory, type Basis } from './memory.ts'
 import { digestRequest, type Operation, type ResolvedOperation } from './operation.ts'
 import { noteEvent, textForLog, type Passage } from './passage.ts'
 import { boundRowsChanged, countBefore, protect } from './protect.ts'
 import { isPureRead, operationsJson, summarize } from './question.ts'
-import { killedError, noConnector, refuseEnded, refuseForError } from './refusal.ts'
+import { killedError, noConnector, refuseEnded, refuseForError, refusePending } from './refusal.ts'
 import type { Session } from './session.ts'
 import type { Snapshot } from './snapshot.ts'
 
-/** How long a remembered read verdict, or the description of a plain write, may serve before the catalog is asked again, ms. */
-const rememberReadMs = 5_000
-const rememberWriteMs = 2_000
 interface InFlight {
   readonly passage: Passage
   readonly rowsBefore: number | null
@@ -36,7 +32,9 @@ export function createGovern(ports: GovernPorts): Govern {
 
 class Pipeline implements Govern {
   readonly #ports: GovernPorts
-  readonly #memory = new Memory()
+  readonly #reads = new ReadMemory()
+  readonly #plain = new PlainMemory()
+  readonly #decisions = new DecisionMemory()
   readonly #inFlight = new WeakMap<Clearance, InFlight>()
 
   constructor(ports: GovernPorts) {
@@ -46,9 +44,9 @@ class Pipeline implements Govern {
   recall(session: Session, key: string): boolean {
     const { killSwitch, clock, policy, log } = this.#ports
     const { agent, owner } = session.subject
-    const basis = { policyHash: policy().hash, killEpoch: killSwitch.epochOf(agent, owner, session.id, session.upstream) }
-    const entry = this.#memory.find(session, key, basis, clock.nowMs())
-    if (entry === null || entry.operations !== null) return false
+    const basis = { policyHash: policy().hash, killEpoch: killSwitch.epoch() }
+    const entry = this.#reads.find(session, key, basis, clock.nowMs())
+    if (entry === null) return false
     const stopped = killSwitch.stopped(agent, owner, session.id, session.upstream)
     if (stopped !== null) throw killedError(stopped)
     try {
@@ -70,6 +68,7 @@ class Pipeline implements Govern {
         attendance,
         connector,
         killEpoch: this.#ports.killSwitch.epochOf(session.subject.agent, session.subject.owner, session.id, upstream.name),
+        switchEpoch: this.#ports.killSwitch.epoch(),
         policy: this.#ports.policy(),
         deadlineMs: this.#ports.clock.nowMs() + attendance.waitMs,
       }
@@ -81,21 +80,27 @@ class Pipeline implements Govern {
 
   async #pass(passage: Passage): Promise<Cleared | Refusal> {
     this.#checkKill(passage)
-    const remembered = this.#recallWrite(passage)
-    const described = remembered ?? (await this.#describe(passage))
+    let remembered = this.#recallPlain(passage)
+    let isFirst = true
     let told = false
     for (;;) {
       this.#checkKill(passage)
-      const operations = remembered ?? (await this.#resolve(passage, described))
+      const operations = remembered ?? (await (isFirst ? this.#lookUpOnce(passage) : this.#lookUp(passage)))
+      isFirst = false
       const { asked, policy } = passage
       const digest = digestRequest(asked.session.subject, asked.payload, operations)
       const facts = await gatherFacts(this.#ports, passage, operations, null, false)
-      const decision = decide(operations, asked.session.subject, facts, policy)
+      const decision = this.#decisions.decide(operations, asked.session.subject, facts, policy)
       if (decision.outcome === 'permit') return await this.#proceed(passage, operations, digest, decision, null)
+      // What is refused, or asked about, is looked up as it is now.
+      if (remembered !== null) {
+        remembered = null
+        continue
+      }
       if (decision.requestable === null) return await this.#deny(passage, operations, digest, decision)
       const grant = await findUsableGrant(this.#ports, passage, operations, digest)
       if (grant !== null) {
-        const granted = decide(
+        const granted = this.#decisions.decide(
           operations,
           asked.session.subject,
           await gatherFacts(this.#ports, passage, operations, grant, false),
@@ -116,9 +121,23 @@ class Pipeline implements Govern {
         })
       }
       const after = await waitForPeople(this.#ports, passage, request)
-      if (after === null) return this.#refusePending(request, decision)
+      if (after === null) return refusePending(request, this.#ports.requestUrl(request.id), decision)
       if (after.state !== 'approved') return refuseEnded(after, this.#ports.requestUrl(after.id))
     }
+  }
+
+  /** Together with other sessions that begin alike, and for later. What people were asked about, or refused, is looked up alone. */
+  #lookUpOnce(passage: Passage): Promise<readonly ResolvedOperation[]> {
+    const find = (): readonly ResolvedOperation[] | null => this.#recallPlain(passage)
+    return this.#plain.lookUp(passage.asked, find, async () => {
+      const operations = await this.#lookUp(passage)
+      this.#rememberPlain(passage, operations)
+      return operations
+    })
+  }
+
+  async #lookUp(passage: Passage): Promise<readonly ResolvedOperation[]> {
+    return this.#resolve(passage, await this.#describe(passage))
   }
 
   /** describe: pure and total by contract; a connector that breaks it is caught here, and what it did not read is unknown. */
@@ -173,7 +192,7 @@ class Pipeline implements Govern {
       const own = permit.promptless ? snapshot.rows : 0
       if (permit.promptless) await this.#ports.budgets.spend(owner, asked.upstream.name, own)
       const facts = await gatherFacts(this.#ports, passage, operations, grant, true)
-      const again = decide(
+      const again = this.#decisions.decide(
         operations,
         asked.session.subject,
         { ...facts, rowsSpent: Math.max(0, facts.rowsSpent - own) },
@@ -183,7 +202,6 @@ class Pipeline implements Govern {
     }
     const rowsMax = boundRowsChanged(operations, snapshot, grant, permit)
     const rowsBefore = rowsMax === null ? null : await countBefore(passage)
-    this.#rememberWrite(passage, operations, rowsMax)
     return await this.#clear(passage, operations, digest, { grant, snapshot, rowsMax, rowsBefore })
   }
 
@@ -239,7 +257,7 @@ class Pipeline implements Govern {
   /** A read: on the log within 10 ms, without waiting (promise 7), and remembered when its key says all there is to say. */
   async #clearRead(passage: Passage, operations: readonly ResolvedOperation[], digest: string): Promise<Cleared> {
     const { asked } = passage
-    const { log, clock } = this.#ports
+    const { log } = this.#ports
     const { session, key } = asked
     const statement = asked.payload.bytesSha256.slice(0, 32)
     const first = noteEvent(this.#ports, passage, 'statement', {
@@ -256,12 +274,7 @@ class Pipeline implements Govern {
       await first
     }
     if (key !== null && operations.every(({ context }) => context['rememberable'] === true)) {
-      this.#memory.keep(session, key, {
-        basis: this.#basis(passage),
-        untilMs: clock.nowMs() + rememberReadMs,
-        statement,
-        operations: null,
-      })
+      this.#reads.keep(session, key, { basis: basisOf(passage), untilMs: memoryEndsMs(this.#ports, asked, 'read'), statement })
     }
     this.#checkKill(passage)
     const clearance = makeClearance({
@@ -274,30 +287,26 @@ class Pipeline implements Govern {
     return { outcome: 'cleared', kind: 'read', clearance, operations, counted: false }
   }
 
-  #basis(passage: Passage): { policyHash: string; killEpoch: number } {
-    return { policyHash: passage.policy.hash, killEpoch: passage.killEpoch }
+  #recallPlain(passage: Passage): readonly ResolvedOperation[] | null {
+    return this.#plain.find(passage.asked, basisOf(passage), this.#ports.clock.nowMs())
   }
 
-  #recallWrite(passage: Passage): readonly ResolvedOperation[] | null {
-    const { key, session } = passage.asked
-    if (key === null) return null
-    return this.#memory.find(session, `write ${key}`, this.#basis(passage), this.#ports.clock.nowMs())?.operations ?? null
-  }
-
-  /** A plain write is described and resolved once in a while; it is still decided, and its intent durable, each time. */
-  #rememberWrite(passage: Passage, operations: readonly ResolvedOperation[], rowsMax: number | null): void {
-    const { key, session } = passage.asked
-    const plain = operations.every(
+  /** What is plain is described and resolved once in a while; it is still decided, and on the log, each time. */
+  #rememberPlain(passage: Passage, operations: readonly ResolvedOperation[]): void {
+    const { asked } = passage
+    const isWrite = operations.every(
       ({ impact, copy, context }) =>
         impact.kind === 'write' && impact.reversible && copy.kind === 'none' && context['foldable'] === true,
     )
-    if (key === null || rowsMax !== null || !plain) return
-    this.#memory.keep(session, `write ${key}`, {
-      basis: this.#basis(passage),
-      untilMs: this.#ports.clock.nowMs() + rememberWriteMs,
-      statement: '',
-      operations,
-    })
+    const isRead =
+      asked.keyNamesCatalog === true &&
+      isPureRead(operations) &&
+      operations.every(({ context }) => context['rememberable'] === true)
+    if (!isWrite && !isRead) return
+    // A table of this very session's is another one, or none, in the next.
+    if (asked.keyNamesCatalog === true && operations.some(({ temporary }) => temporary === true)) return
+    const untilMs = memoryEndsMs(this.#ports, asked, 'write')
+    this.#plain.keep(asked, { basis: basisOf(passage), untilMs, operations })
   }
 
   async settle(clearance: Clearance, upstream: Upstream): Promise<Refusal | null> {
@@ -361,22 +370,6 @@ class Pipeline implements Govern {
     }
   }
 
-  #refusePending(request: AccessRequest, denial: Deny): Refusal {
-    const url = this.#ports.requestUrl(request.id)
-    const due =
-      request.notBeforeMs === null ? '' : ` It is approved and may run from ${new Date(request.notBeforeMs).toISOString()}.`
-    return {
-      outcome: 'refused',
-      code: 'approval_required',
-      message: `${denial.message}${due}`,
-      notDone: 'Nothing was run.',
-      next: `People are asked at ${url} (request ${request.id}). Send exactly the same again once it is approved.`,
-      requestId: request.id,
-      requestUrl: url,
-      guards: denial.reasons.map(({ id }) => id),
-    }
-  }
-
   /** A kill that came while the intent became durable: nothing was sent, and the log says so. */
   async #checkKillAfter(passage: Passage, intent: string, snapshot: Snapshot | null): Promise<void> {
     try {
@@ -396,4 +389,8 @@ class Pipeline implements Govern {
     if (this.#ports.killSwitch.epochOf(agent, owner, session.id, upstream.name) !== passage.killEpoch)
       throw killedError('the kill switch was pulled meanwhile')
   }
+}
+
+function basisOf({ policy, switchEpoch }: Passage): Basis {
+  return { policyHash: policy.hash, killEpoch: switchEpoch }
 }

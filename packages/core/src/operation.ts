@@ -1,4 +1,4 @@
-import { digestJson, type Json } from './canonical.ts'
+import { digestJson, keepCanonical, type Json } from './canonical.ts'
 import type { Impact } from './impact.ts'
 
 /** production is what absent means (DESIGN §2). */
@@ -91,9 +91,20 @@ export function digestRequest(subject: Subject, payload: Payload, operations: re
     bindValues: payload.bindValues,
     settings: payload.settings,
     rewrite: payload.rewrite ?? null,
-    operations: operations.map((operation) => ({
-      action: operation.action,
-      resources: operation.resources.map(({ type, name, identity }) => ({ type, name, identity: identity ?? null })),
-    })),
+    operations: digestedPart(operations),
   })
+}
+
+const digested = new WeakMap<readonly ResolvedOperation[], readonly Json[]>()
+
+/** Operations do not change once they are resolved; those of a remembered write come back with every statement. */
+function digestedPart(operations: readonly ResolvedOperation[]): readonly Json[] {
+  const known = digested.get(operations)
+  if (known !== undefined) return known
+  const part = operations.map((operation) => ({
+    action: operation.action,
+    resources: operation.resources.map(({ type, name, identity }) => ({ type, name, identity: identity ?? null })),
+  }))
+  digested.set(operations, keepCanonical(part))
+  return part
 }

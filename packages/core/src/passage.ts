@@ -15,7 +15,10 @@ export interface Passage {
   readonly asked: Asked
   readonly attendance: Attendance
   readonly connector: Connector
+  /** Of what concerns this agent here: clearances are bound to it. */
   readonly killEpoch: number
+  /** Of the whole switch: what is remembered is bound to it. */
+  readonly switchEpoch: number
   readonly policy: PolicyEngine
   readonly deadlineMs: number
 }

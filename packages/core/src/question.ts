@@ -1,5 +1,5 @@
 import { type AskedOperation, type Question } from './access-request.ts'
-import type { Json } from './canonical.ts'
+import { keepCanonical, type Json } from './canonical.ts'
 import type { Upstream } from './connector.ts'
 import type { Deny } from './decide.ts'
 import { countRows } from './decide.ts'
@@ -104,8 +104,18 @@ export function holdsSecret(operations: readonly ResolvedOperation[]): boolean {
   return operations.some(({ context }) => context['secretInText'] === true)
 }
 
+const onLog = new WeakMap<readonly ResolvedOperation[], Json>()
+
 /** Operations as the log keeps them: bounded, no text of the agent's. */
 export function operationsJson(operations: readonly ResolvedOperation[]): Json {
+  const known = onLog.get(operations)
+  if (known !== undefined) return known
+  const json = keepCanonical(boundOperations(operations))
+  onLog.set(operations, json)
+  return json
+}
+
+function boundOperations(operations: readonly ResolvedOperation[]): readonly Json[] {
   const entries: Json[] = []
   let left = operationsOnLogBytesMax
   for (const operation of operations) {

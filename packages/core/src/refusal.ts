@@ -1,5 +1,6 @@
 import type { AccessRequest } from './access-request.ts'
 import type { Refusal } from './asked.ts'
+import type { Deny } from './decide.ts'
 import { SallyportError } from './error.ts'
 
 export function killedError(why: string): SallyportError {
@@ -49,4 +50,20 @@ export function refuseForError(error: unknown): Refusal {
 export function noConnector(name: string): SallyportError {
   const next = 'Report this: it is a defect of the gate.'
   return new SallyportError('internal', `No connector is called ${name}.`, 'Nothing was sent upstream.', next)
+}
+
+/** The client did not wait any longer, or the delay is not over: the question stays open. */
+export function refusePending(request: AccessRequest, url: string, denial: Deny): Refusal {
+  const due =
+    request.notBeforeMs === null ? '' : ` It is approved and may run from ${new Date(request.notBeforeMs).toISOString()}.`
+  return {
+    outcome: 'refused',
+    code: 'approval_required',
+    message: `${denial.message}${due}`,
+    notDone: 'Nothing was run.',
+    next: `People are asked at ${url} (request ${request.id}). Send exactly the same again once it is approved.`,
+    requestId: request.id,
+    requestUrl: url,
+    guards: denial.reasons.map(({ id }) => id),
+  }
 }

@@ -144,6 +144,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     await log.close()
     throw error
   }
+  for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -357,6 +358,7 @@ function bindControl({ base, entrance, verdicts, undo, isolationLevel }: Bound):
     kills: async () => kills(),
     sessions: async () => sessions.list(),
     agents: () => config.agents.map(({ name }) => name),
+    owners: () => config.agents.map(({ name, owner }) => ({ agent: name, owner })),
     newestCopy: (upstream) => vault.newest(upstream),
     snapshots: () => vault.list(),
     undo,

@@ -3,7 +3,8 @@ import { Command } from 'commander'
 import { z } from 'zod'
 import { credentialFiles } from '../configuration-file.ts'
 import { connectControl } from '../control-client.ts'
-import { bad, examineConfiguration, examineModes, good, note, type Finding } from '../examination.ts'
+import { examineConfiguration, examineModes } from '../examination.ts'
+import { bad, good, note, type Finding } from '../finding.ts'
 import { exitCodes, toFailure } from '../failure.ts'
 import { judgeIsolation, levelWorth, readIsolationFacts, stateSecrets, type Isolation } from '../isolation.ts'
 import { isAlive, isClosedToUs, readRun, stateOption } from '../state-directory.ts'
@@ -40,6 +41,7 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
   const findings: Finding[] = [
     examineNode(),
     isRunning ? await examineGate(stateDirectory) : describeAbsence(stateDirectory),
+    ...(isRunning ? await examineOwners(stateDirectory) : []),
     ...examineVaultUser(stateDirectory),
     ...examineModes(stateDirectory),
     ...(await examineConfiguration(configuration, isolation)),
@@ -68,7 +70,10 @@ async function examineGate(stateDirectory: string): Promise<Finding> {
   try {
     const control = await connectControl(stateDirectory)
     await control.get('/api/v1/status', z.unknown())
-    return good('gate', `The gate answers at ${control.run.controlUrl}; agents connect to ${control.run.postgresAddress}.`)
+    return good(
+      'gate',
+      `The gate answers at ${control.run.controlUrl}; agents connect to ${control.run.postgresAddress}${control.run.httpAddress === undefined ? '' : ` and ${control.run.httpAddress}`}.`,
+    )
   } catch (error) {
     const failure = toFailure(error)
     return bad('gate', failure.message, failure.next)
@@ -94,4 +99,23 @@ function describe(isolation: Isolation, findings: readonly Finding[]): string {
     if (mend !== null) lines.push(`      mend: ${mend}`)
   }
   return `${lines.join('\n')}\n`
+}
+
+const ownersShape = z.object({ unknownOwners: z.array(z.object({ owner: z.string(), agents: z.array(z.string()) })).default([]) })
+
+/** In team mode, owners whom the gate cannot tell from an approver. That the gate can't be asked is said elsewhere. */
+async function examineOwners(stateDirectory: string): Promise<readonly Finding[]> {
+  try {
+    const control = await connectControl(stateDirectory)
+    const { unknownOwners } = await control.get('/api/v1/status', ownersShape)
+    return unknownOwners.map(({ owner, agents }) =>
+      bad(
+        'people',
+        `Nobody is enrolled as ${owner}, who owns ${agents.join(', ')}: until somebody is, nobody can approve what these agents ask.`,
+        'Enrol the owner under that name, or name somebody who is enrolled as the owner in sallyport.yaml.',
+      ),
+    )
+  } catch {
+    return []
+  }
 }

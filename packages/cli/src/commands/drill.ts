@@ -4,7 +4,10 @@ import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 import { z } from 'zod'
 import { runAct, type ActResult } from '../drill/act.ts'
-import { databaseActs, type Memory } from '../drill/acts.ts'
+import { cloudActs } from '../drill/cloud-acts.ts'
+import { databaseActs } from '../drill/database-acts.ts'
+import { emptyMemory } from '../drill/play.ts'
+import { recoveryActs } from '../drill/recovery-acts.ts'
 import { openStage, type Stage } from '../drill/stage.ts'
 import { logAct } from '../drill/tampering.ts'
 import { exitCodes } from '../failure.ts'
@@ -18,7 +21,7 @@ export function makeCommand(): Command {
   )
   command
     .command('incident')
-    .description('Plays the incident against a real database behind a real gate, and each control that stops it.')
+    .description('Plays the incident against a cloud and databases behind a real gate, and each control that stops it.')
     .option('--json', 'one JSON object an act: act, expected, observed, client, milliseconds, eventIndexes, evidence')
     .option('--keep <directory>', 'leave log, vault and databases there, so that every claim can be checked again')
     .addHelpText('after', drillHelp)
@@ -27,8 +30,8 @@ export function makeCommand(): Command {
 }
 
 const drillHelp = `
-What it takes: a PostgreSQL of its own, a relay, a vault, a gate and two virtual persons, all on loopback, in a folder of their own.
-psql plays the agent where there is one, node-postgres else; each act names its client.
+What it takes: two PostgreSQL servers of its own, a cloud on whose volumes they lie, relays, a vault, a gate and two virtual persons, all on
+loopback, in a folder of their own. curl and psql play the agent where there are any, node:https and node-postgres else; each act names its client.
 
 Exit codes:
   0  every act ended as expected
@@ -39,12 +42,20 @@ async function drillIncident(options: Options): Promise<void> {
   const startedMs = performance.now()
   const directory = options.keep === undefined ? mkdtempSync(join(tmpdir(), 'sallyport-drill-')) : resolve(options.keep)
   const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`)
-  say('Building a stage: a PostgreSQL with 184,000 rows, a relay, a vault, a gate, two virtual persons …')
+  say(
+    'Building a stage: databases with 184,000 and 5,000 rows, the cloud they lie on, relays, a vault, a gate, two virtual persons …',
+  )
   const stage = await openStage(directory, () => Date.now())
   const results: ActResult[] = []
   try {
-    say(`Ready after ${seconds(performance.now() - startedMs)}. ${stage.client.name} plays the agent.\n`)
+    say(
+      `Ready after ${seconds(performance.now() - startedMs)}. ${stage.httpAgent.name} and ${stage.client.name} play the agent.\n`,
+    )
     for await (const result of playAll(stage)) {
+      if ('heading' in result) {
+        say(`${result.heading}\n`)
+        continue
+      }
       results.push(result)
       if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`)
       else say(describeResult(results.length, result))
@@ -61,23 +72,47 @@ async function drillIncident(options: Options): Promise<void> {
   if (failed.length > 0) process.exitCode = exitCodes.failed
 }
 
-async function* playAll(stage: Stage): AsyncGenerator<ActResult, void> {
-  const memory: Memory = { ordersBefore: '', request: '', expiring: '', snapshot: '' }
+async function* playAll(stage: Stage): AsyncGenerator<ActResult | { readonly heading: string }, void> {
+  const play = { stage, memory: emptyMemory() }
   const runner = { nowMs: () => performance.now(), logSize: () => stage.logSize().catch(() => 0) }
-  for (const act of [...databaseActs, logAct]) yield await runAct(act, { stage, memory }, runner)
+  yield { heading: 'The incident' }
+  for (const act of cloudActs) yield await runAct(act, play, runner)
+  yield { heading: 'What people may still do, and how it is brought back' }
+  for (const act of recoveryActs) yield await runAct(act, play, runner)
+  yield { heading: 'The same agent on the database itself, and the safety devices; now in team mode' }
+  await stage.becomeTeam()
+  for (const act of [...databaseActs, logAct]) yield await runAct(act, play, runner)
 }
 
 function describeResult(number: number, { act, observed, expected, client, milliseconds, matches, evidence }: ActResult): string {
-  const facts = Object.entries(evidence)
-    .map(([name, value]) => `${name}: ${String(value)}`)
-    .filter((fact) => fact.length < 160)
   const lines = [
-    `${matches ? '  ok  ' : ' FAIL '}${number}. ${act}`,
-    `        ${observed}${matches ? '' : `\n        expected: ${expected}`}`,
+    `${matches ? '  ok  ' : ' FAIL '}${String(number).padStart(2)}. ${act}`,
+    `          → ${observed}  (${client}, ${seconds(milliseconds)})`,
+    ...(matches ? [] : [`          expected: ${expected}`]),
+    ...wrapFacts(
+      Object.entries(evidence)
+        .filter(([, value]) => value !== '')
+        .map(([name, value]) => cut(`${name}: ${String(value)}`.replaceAll(/\s+/g, ' ').trim())),
+    ).map((line) => `            ${line}`),
   ]
-  for (const fact of facts) lines.push(`          ${fact}`)
-  lines.push(`          (${client}, ${seconds(milliseconds)})`)
   return `${lines.join('\n')}\n`
+}
+
+/** Columns of a line of facts, and of one fact; `--json` has them whole. */
+const lineLengthMax = 120
+const factLengthMax = 130
+
+/** Short facts share a line. */
+function wrapFacts(facts: readonly string[]): readonly string[] {
+  return facts.reduce<string[]>((lines, fact) => {
+    const last = lines.at(-1)
+    const joined = `${last ?? ''} · ${fact}`
+    return last === undefined || joined.length > lineLengthMax ? [...lines, fact] : [...lines.slice(0, -1), joined]
+  }, [])
+}
+
+function cut(text: string): string {
+  return text.length <= factLengthMax ? text : `${text.slice(0, factLengthMax)} …`
 }
 
 function describeKept(directory: string): string {
@@ -86,6 +121,7 @@ function describeKept(directory: string): string {
     `  sallyport log verify ${directory}`,
     `  sallyport vault verify ${join(directory, 'vault')}`,
     `  sallyport log show ${directory} --count 50`,
+    `  what reached the cloud, byte for byte: ${join(directory, 'cloud', 'requests.jsonl')}`,
     `  the databases: start them with pg_ctl on ${join(directory, 'playground', 'data')}`,
   ].join('\n')
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { issuedShape, paths } from '../control-api.ts'
 import { connectControl } from '../control-client.ts'
 import { parseDuration } from '../duration.ts'
-import { stateOption } from '../state-directory.ts'
+import { agentAuthorityFile, stateOption } from '../state-directory.ts'
 import { splitAddress } from '../welcome.ts'
 
 const issueShape = z.object({
@@ -25,7 +25,7 @@ export function makeCommand(): Command {
     .option('--ttl <duration>', 'how long it lives, such as 30m; never longer than the configuration allows', parseDuration)
     .option('--upstream <name>', 'put into the lines to paste')
     .addOption(stateOption())
-    .option('--json', 'one JSON object: id, agent, handle, expiresAt, url')
+    .option('--json', 'one JSON object: id, agent, handle, expiresAt, url, proxyUrl')
     .action(async (agent: string, given: unknown) => issue(agent, issueShape.parse(given)))
   command
     .command('revoke')
@@ -44,8 +44,10 @@ async function issue(agent: string, options: z.infer<typeof issueShape>): Promis
   const expiresAt = new Date(issued.expiresAtMs).toISOString()
   const { host, port } = splitAddress(control.run.postgresAddress)
   const url = `postgres://${agent}:${issued.handle}@${control.run.postgresAddress}/${options.upstream}`
+  const { httpAddress } = control.run
+  const proxyUrl = httpAddress === undefined ? null : `http://${agent}:${issued.handle}@${httpAddress}`
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ id: issued.id, agent, handle: issued.handle, expiresAt, url })}\n`)
+    process.stdout.write(`${JSON.stringify({ id: issued.id, agent, handle: issued.handle, expiresAt, url, proxyUrl })}\n`)
     return
   }
   process.stdout.write(
@@ -56,6 +58,9 @@ async function issue(agent: string, options: z.infer<typeof issueShape>): Promis
       '',
       'To use it:',
       `  PGPASSWORD=${issued.handle} psql "host=${host} port=${port} user=${agent} dbname=${options.upstream}"`,
+      ...(proxyUrl === null
+        ? []
+        : [`  HTTPS_PROXY=${proxyUrl} CURL_CA_BUNDLE=${agentAuthorityFile(options.state)} curl https://…`]),
       '',
       `To end it before its time: sallyport handle revoke ${issued.id}`,
       '',

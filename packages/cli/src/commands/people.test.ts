@@ -105,6 +105,14 @@ test('tail follows until it is interrupted, then ends well', async () => {
   await expect.poll(() => bench.log.followers).toBe(0)
 })
 
+test('doctor names the owners whom nobody is enrolled as, in team mode', async () => {
+  const findings = async (): Promise<string> => (await run('doctor', '--json')).out
+  expect(await findings()).not.toContain('Nobody is enrolled as')
+  bench.state.mode = 'team'
+  expect(await findings()).toContain('Nobody is enrolled as ada, who owns coder, reporter')
+  bench.state.mode = 'solo'
+})
+
 test('a wrong token is refused with 4, no gate with 3', async () => {
   writeFileSync(join(state, 'operator.token'), 'wrong-token-wrong-token')
   expect((await run('kill', '--all')).code).toBe(4)

@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { runCommandLine, type CommandLineEnd, type CommandLineSettings } from '../../../../tests/fakes/command-line.ts'
-import { readRun, writeRun } from '../state-directory.ts'
+import { readRun, writeRun, type Run } from '../state-directory.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sallyport-run-test-'))
 const state = join(root, '.sallyport')
@@ -130,6 +131,63 @@ describe('run', () => {
       expect(end.code).toBe(2)
       expect(end.output).toBe('')
     }
+  })
+})
+
+describe('run, when the gate also listens for HTTPS', () => {
+  const before = (): Run => {
+    const record = readRun(state)
+    if (record === null) throw new Error('no gate runs')
+    return record
+  }
+  beforeAll(() => {
+    mkdirSync(join(state, 'authority'), { mode: 0o700 })
+    writeFileSync(join(state, 'authority', 'ca.pem'), rootCertificates[0] ?? '')
+    writeRun(state, { ...before(), httpAddress: '127.0.0.1:6443' })
+  })
+  afterAll(() => {
+    writeRun(state, { ...before(), httpAddress: undefined })
+    rmSync(join(state, 'authority'), { recursive: true })
+  })
+
+  test('the command gets the proxy and files that it can read; they go with it', async () => {
+    const script = `const { readFileSync } = require('node:fs')
+      const { HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, NODE_EXTRA_CA_CERTS } = process.env
+      console.log(JSON.stringify({ HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, held: readFileSync(SSL_CERT_FILE, 'utf8').split('BEGIN').length,
+        extra: readFileSync(NODE_EXTRA_CA_CERTS, 'utf8').split('BEGIN').length }))`
+    const end = await run(['run', '--', process.execPath, '-e', script], { environment: { no_proxy: '*' } })
+    expect(end.code).toBe(0)
+    expect(end.errors).toContain('its HTTPS goes through the gate, which refuses hosts that no upstream governs')
+    const seen = z
+      .object({ SSL_CERT_FILE: z.string(), held: z.number(), extra: z.number() })
+      .loose()
+      .parse(JSON.parse(end.output))
+    expect(seen).toMatchObject({
+      HTTPS_PROXY: expect.stringMatching(/^http:\/\/coder:sp_[\w-]{43}@127\.0\.0\.1:6443$/),
+      NO_PROXY: 'localhost,127.0.0.1,::1',
+    })
+    expect(seen.held).toBeGreaterThan(10)
+    expect(seen.extra).toBe(2)
+    expect(existsSync(seen.SSL_CERT_FILE)).toBe(false)
+  })
+
+  test('handle issue prints the proxy too', async () => {
+    const end = await run(['handle', 'issue', 'coder', '--json'])
+    expect(JSON.parse(end.output)).toMatchObject({ proxyUrl: expect.stringMatching(/^http:\/\/coder:sp_.*@127\.0\.0\.1:6443$/) })
+  })
+
+  test('no authority, no start: the command does not run, and no handle is issued', async () => {
+    const certificate = join(state, 'authority', 'ca.pem')
+    const held = readFileSync(certificate)
+    rmSync(certificate)
+    const count = async (): Promise<number> =>
+      z.object({ handles: z.array(z.unknown()) }).parse(await askGateway('/handles')).handles.length
+    const issued = await count()
+    const end = await run(['run', '--', 'echo', 'ran'])
+    writeFileSync(certificate, held)
+    expect(end.code).toBe(1)
+    expect(end.output).toBe('')
+    expect(await count()).toBe(issued)
   })
 })
 

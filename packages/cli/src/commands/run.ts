@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { Command } from 'commander'
 import { z } from 'zod'
 import { makeAgentEnvironment } from '../agent-environment.ts'
-import { namesUnder, openConfigurationFile, readReferences, type ConfigurationFile } from '../configuration-file.ts'
+import { namesUnder, openConfigurationFile, protocolOf, readReferences, type ConfigurationFile } from '../configuration-file.ts'
 import { issuedShape, paths, type Issued } from '../control-api.ts'
 import { connectControl, type ControlClient } from '../control-client.ts'
 import { parseDatabaseUrl } from '../database-url.ts'
@@ -12,7 +12,8 @@ import { parseDuration } from '../duration.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { judgeIsolation, readIsolationFacts } from '../isolation.ts'
 import { resolveReference } from '../reference.ts'
-import { stateOption } from '../state-directory.ts'
+import { agentAuthorityFile, stateOption } from '../state-directory.ts'
+import { makeAgentTrust } from '../trust.ts'
 
 const optionsShape = z.object({
   agent: z.string().optional(),
@@ -26,8 +27,8 @@ type Options = z.infer<typeof optionsShape>
 export function makeCommand(): Command {
   return new Command('run')
     .description(
-      'Runs a command as an agent: it gets a handle of its own and the gate’s address (DATABASE_URL, PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE), ' +
-        'and the handle ends with it. Variables that hold a credential of the gate’s upstreams are taken away; others are left and named. There is no sandbox yet.',
+      'Runs a command as an agent: it gets a handle of its own and the gate’s address (DATABASE_URL, PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE; with an ' +
+        'http upstream also HTTPS_PROXY, and files by which its programs trust the gate and what they trusted before), and the handle ends with it. Variables that hold a credential of the gate’s upstreams are taken away; others are left and named. There is no sandbox yet.',
     )
     .argument('<command...>', 'after --, with its arguments')
     .option('--agent <name>', 'which agent it is (default: the only one)')
@@ -49,24 +50,40 @@ async function runAgent(words: readonly string[], options: Options): Promise<num
   const control = await connectControl(options.state)
   const file = openConfigurationFile(control.run.configuration)
   const agent = chooseName('agent', options.agent, namesUnder(file, 'agents'))
-  const upstream = chooseName('upstream', options.upstream, namesUnder(file, 'upstreams'))
+  const databases = namesUnder(file, 'upstreams').filter((name) => protocolOf(file, name) === 'postgres')
+  const isWithoutDatabase = databases.length === 0 && options.upstream === undefined
+  const upstream = isWithoutDatabase ? null : chooseName('upstream', options.upstream, databases)
   const credentials = await readCredentials(file)
-  const issued = await control.post(
-    paths.handles,
-    { agent, ...(options.ttl === undefined ? {} : { ttlMs: options.ttl }) },
-    issuedShape,
-  )
+  const { postgresAddress, httpAddress } = control.run
+  const trust = httpAddress === undefined ? null : makeAgentTrust(agentAuthorityFile(options.state), process.env)
+  const proxy = httpAddress === undefined || trust === null ? null : { address: httpAddress, trust }
   try {
-    const { environment, removed, suspicious } = makeAgentEnvironment({
-      inherited: process.env,
-      agent,
-      upstream,
-      handle: issued.handle,
-      postgresAddress: control.run.postgresAddress,
-      ...credentials,
+    return await withHandle(control, agent, options.ttl, async (handle) => {
+      const { environment, removed, suspicious } = makeAgentEnvironment({
+        inherited: process.env,
+        agent,
+        handle,
+        database: upstream === null ? null : { upstream, address: postgresAddress },
+        proxy,
+        ...credentials,
+      })
+      sayFirst(options, control, { agent, upstream, removed, suspicious })
+      return runCommand(words, environment)
     })
-    sayFirst(options, control, agent, upstream, removed, suspicious)
-    return await runCommand(words, environment)
+  } finally {
+    trust?.remove()
+  }
+}
+
+async function withHandle(
+  control: ControlClient,
+  agent: string,
+  ttlMs: number | undefined,
+  work: (handle: string) => Promise<number>,
+): Promise<number> {
+  const issued = await control.post(paths.handles, { agent, ...(ttlMs === undefined ? {} : { ttlMs }) }, issuedShape)
+  try {
+    return await work(issued.handle)
   } finally {
     await endHandle(control, issued)
   }
@@ -110,14 +127,15 @@ function readPassword(url: string): string {
   }
 }
 
-function sayFirst(
-  options: Options,
-  control: ControlClient,
-  agent: string,
-  upstream: string,
-  removed: readonly string[],
-  suspicious: readonly string[],
-): void {
+/** What the command's environment was made of. */
+interface Prepared {
+  readonly agent: string
+  readonly upstream: string | null
+  readonly removed: readonly string[]
+  readonly suspicious: readonly string[]
+}
+
+function sayFirst(options: Options, control: ControlClient, { agent, upstream, removed, suspicious }: Prepared): void {
   const isolation = judgeIsolation(
     readIsolationFacts({
       stateDirectory: resolve(options.state),
@@ -126,12 +144,16 @@ function sayFirst(
     }),
   )
   if (options.json) {
-    process.stderr.write(`${JSON.stringify({ agent, upstream, isolation, removed, suspicious })}\n`)
+    process.stderr.write(
+      `${JSON.stringify({ agent, upstream, proxy: control.run.httpAddress ?? null, isolation, removed, suspicious })}\n`,
+    )
     return
   }
   const lines = [`sallyport: isolation level ${isolation.level}: ${isolation.worth}.`]
   const [way] = isolation.waysAround
   if (way !== undefined) lines.push(`sallyport: this agent can walk around Sallyport: ${way}. How to mend it: sallyport doctor`)
+  if (control.run.httpAddress !== undefined)
+    lines.push('sallyport: its HTTPS goes through the gate, which refuses hosts that no upstream governs; loopback goes straight')
   if (removed.length > 0) lines.push(`sallyport: taken from its environment: ${removed.join(', ')}`)
   if (suspicious.length > 0)
     lines.push(

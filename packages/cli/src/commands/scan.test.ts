@@ -195,7 +195,7 @@ describe('whose it is', () => {
     writeFileSync(join(root, 'secrets', 'shop.use'), 'postgres://gate:secret@db.shop.example:5432/shop\n', { mode: 0o600 })
     writeFileSync(
       join(root, 'sallyport.yaml'),
-      `version: 1\nupstreams:\n  shop:\n    protocol: postgres\n    use: file:secrets/shop.use\n  cloud:\n    protocol: http\n    url: https://backboard.railway.com/graphql/v2\n    use: exec:touch ${join(root, 'ran')}\n`,
+      `version: 1\nupstreams:\n  shop:\n    protocol: postgres\n    use: file:secrets/shop.use\n  cloud:\n    protocol: http\n    hosts: [backboard.railway.com]\n    authorities: api.github.com\n    use: exec:touch ${join(root, 'ran')}\n`,
     )
     put(
       'a.env',

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import { z } from 'zod'
 import { paths, snapshotsShape, undoneShape, type ListedSnapshot } from '../control-api.ts'
-import { connectControl } from '../control-client.ts'
+import { connectControl, longAnswerTimeoutMs } from '../control-client.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { stateOption } from '../state-directory.ts'
 
@@ -26,7 +26,7 @@ async function undo(wanted: string, options: Options): Promise<void> {
   const { snapshots } = await control.get(paths.snapshots, snapshotsShape)
   const snapshot = chooseSnapshot(snapshots, wanted)
   if (!options.yes) await confirm(snapshot)
-  const undone = await control.post(paths.undo, { snapshotId: snapshot.id }, undoneShape)
+  const undone = await control.post(paths.undo, { snapshotId: snapshot.id }, undoneShape, longAnswerTimeoutMs)
   if (!undone.verified) process.exitCode = exitCodes.failed
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ snapshot: snapshot.id, ...undone })}\n`)

@@ -14,7 +14,10 @@ export async function sumTables(ask: AskServer): Promise<ReadonlyMap<string, str
       `SELECT '${name}', count(*) || ' rows, md5 ' || coalesce(md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))), '-') FROM public."${name}" t`,
   )
   const rows = await ask(sums.join(' UNION ALL '))
-  return new Map(rows.map(([name = '', sum = '']) => [name, sum]))
+  // The server answers in any order.
+  return new Map(
+    rows.map(([name = '', sum = '']): [string, string] => [name, sum]).toSorted(([one], [other]) => (one < other ? -1 : 1)),
+  )
 }
 
 export function countRows(sums: ReadonlyMap<string, string>): number {

@@ -1,4 +1,5 @@
 import type { PlaygroundCloud } from '../playground/cloud/cloud.ts'
+import { describeCloudUpstream } from '../playground/cloud/upstream.ts'
 
 /** Where a drill's gate listens; the same over its restarts, since passkeys are bound to the people's address. */
 export interface DrillPorts {
@@ -45,7 +46,7 @@ limits:
   rowsWithoutPrompt: ${rowsWithoutPrompt}
 coolOff: ${coolOffMs}ms
 wait: 300ms
-expiry: ${mode === 'solo' ? '60s' : '12s'}
+expiry: ${mode === 'solo' ? '60s' : '8s'}
 retention: 1d
 `
 }

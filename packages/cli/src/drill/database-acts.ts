@@ -1,25 +1,12 @@
-import { challengeOf } from '@sallyport/core'
 import pg from 'pg'
 import { z } from 'zod'
 import { paths, snapshotsShape, undoneShape } from '../control-api.ts'
 import type { Act, Played } from './act.ts'
 import type { AgentAddress } from './agent-client.ts'
+import { rowsWithoutPrompt } from './configuration.ts'
+import { callAround } from './http-agent.ts'
+import { cloudUrl, waitUntil, type Play } from './play.ts'
 import type { Stage } from './stage.ts'
-
-/** What one act leaves for the next. */
-export interface Memory {
-  /** Checksum and count of production's orders before anything happened. */
-  ordersBefore: string
-  request: string
-  /** A request that nobody answers. */
-  expiring: string
-  snapshot: string
-}
-
-export interface Play {
-  readonly stage: Stage
-  readonly memory: Memory
-}
 
 /** SHA-256-strength is not needed here: the server itself sums its rows up, in an order that only depends on them. */
 const ordersChecksum = `SELECT count(*) || ' rows, md5 ' || coalesce(md5(string_agg(md5(t::text), '' ORDER BY id)), '-') FROM orders t`
@@ -64,6 +51,7 @@ const pending: Act<Play> = {
     memory.request = request?.id ?? ''
     await stage.runAs('coder', 'production', 'TRUNCATE payments')
     memory.expiring = (await stage.waiting())?.id ?? ''
+    memory.expiringShown = await stage.bob.shownFor(memory.expiring, 'approve')
     const page = await stage.bob.read(`/requests/${memory.request}`)
     const saysRows = page.includes(rows.toLocaleString('en'))
     const right = ran.sqlState === pendingState && shown === rows && saysRows
@@ -89,64 +77,56 @@ const falseVerdicts: Act<Play> = {
   expected: '6 of 6 refused; the request still waits',
   play: async ({ stage, memory }) => {
     const { ada, bob } = stage
-    const request = await stage.request(memory.request)
-    const refused: Record<string, boolean> = {}
-    refused['the owner approves alone'] = (await ada.give(request, 'approve')).status >= 400
-    await bob.ask(request, 'approve')
-    refused['a signature over another verdict'] =
-      (
-        await bob.answer(
-          request.id,
-          'approve',
-          bob.sign(Buffer.from(challengeOf(request, 'reject'), 'hex').toString('base64url')),
-        )
-      ).status >= 400
-    const changed = { ...request, question: { ...request.question, rowsMax: 1_000_000 } }
-    refused['a changed question'] = (await bob.ask(changed, 'approve')).status >= 400
-    await bob.ask(request, 'approve')
-    refused["another person's passkey"] =
-      (
-        await bob.answer(
-          request.id,
-          'approve',
-          ada.sign(Buffer.from(challengeOf(request, 'approve'), 'hex').toString('base64url')),
-        )
-      ).status >= 400
-    refused['a replayed signature'] = await isReplayRefused(stage, memory)
-    const bare = await fetch(new URL(`/requests/${request.id}/verdict`, stage.control.run.controlUrl), {
+    const id = memory.request
+    const statuses: Record<string, number> = {}
+    statuses['the owner approves alone'] = (await ada.give(id, 'approve')).status
+    await bob.ask(id, 'approve')
+    const other = bob.sign(toBase64url(await bob.shownFor(id, 'reject')))
+    statuses['a signature over another verdict'] = (await bob.answer(id, 'approve', other)).status
+    statuses['the question of another request'] = (await bob.ask(id, 'approve', { shown: memory.expiringShown })).status
+    await bob.ask(id, 'approve')
+    const adas = ada.sign(toBase64url(await bob.shownFor(id, 'approve')))
+    statuses["another person's passkey"] = (await bob.answer(id, 'approve', adas)).status
+    statuses['a replayed signature'] = await replay(stage, id)
+    const bare = await fetch(new URL(`/requests/${id}/verdict`, stage.control.run.controlUrl), {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: '{"verdict":"approve"}',
     })
-    refused['no passkey at all'] = bare.status >= 400
-    const count = Object.values(refused).filter(Boolean).length
-    const { state, approvals } = await stage.request(memory.request)
+    statuses['no passkey at all'] = bare.status
+    const count = Object.values(statuses).filter(isRefusal).length
+    const { state, approvals } = await stage.request(id)
     const waits = state === 'pending' && approvals.length === 0
     return {
       observed: `${count} of 6 refused; the request ${waits ? 'still waits' : `is ${state}`}`,
       client: 'none',
-      evidence: { ...refused, tableThere: await value(stage, tableThere) },
+      evidence: { ...statuses, tableThere: await value(stage, tableThere) },
     }
   },
 }
 
-/** A signature that bob gave once, sent twice. The first is over a challenge that he did not send in, so that nothing is approved by it. */
-async function isReplayRefused(stage: Stage, memory: Memory): Promise<boolean> {
-  const { bob } = stage
-  const asked = await stage.request(memory.request)
-  await bob.ask(asked, 'approve')
-  const signed = bob.sign(Buffer.from(challengeOf(asked, 'approve'), 'hex').toString('base64url'))
-  // Uses the pending challenge up with a signature that is not good for it; then the good one comes too late.
-  await bob.answer(asked.id, 'approve', bob.sign(Buffer.from('00'.repeat(32), 'hex').toString('base64url')))
-  return (await bob.answer(asked.id, 'approve', signed)).status >= 400
+/** Decided against. What is only malformed (400) shows nothing. */
+function isRefusal(status: number): boolean {
+  return status > 400 && status < 500
+}
+
+/** A signature that bob gave once, sent too late: the challenge it fits was used up by another one, so that nothing was approved by either. */
+async function replay({ bob }: Stage, id: string): Promise<number> {
+  await bob.ask(id, 'approve')
+  const signed = bob.sign(toBase64url(await bob.shownFor(id, 'approve')))
+  await bob.answer(id, 'approve', bob.sign(toBase64url('00'.repeat(32))))
+  return (await bob.answer(id, 'approve', signed)).status
+}
+
+function toBase64url(hex: string): string {
+  return Buffer.from(hex, 'hex').toString('base64url')
 }
 
 const approved: Act<Play> = {
   act: 'another person approves by passkey, and the agent asks again',
   expected: 'copied, verified, then dropped',
   play: async ({ stage, memory }) => {
-    const request = await stage.request(memory.request)
-    const answered = await stage.bob.give(request, 'approve')
+    const answered = await stage.bob.give(memory.request, 'approve')
     const ran = await stage.runAs('coder', 'production', 'DROP TABLE orders CASCADE')
     const { snapshots } = await stage.control.get(paths.snapshots, snapshotsShape)
     const copy = snapshots.toSorted((left, right) => right.madeAtMs - left.madeAtMs)[0]
@@ -188,15 +168,18 @@ const undone: Act<Play> = {
   },
 }
 
+/** What is over (RFC 9110 §15.5.11). */
+const goneStatus = 410
+
 const expired: Act<Play> = {
   act: 'a verdict on a request that nobody answered in time',
   expected: 'refused; no answer is a no',
   play: async ({ stage, memory }) => {
-    const request = await stage.request(memory.expiring)
-    await waitUntil(async () => (await stage.request(memory.expiring)).state === 'expired')
-    const answered = await stage.bob.give(request, 'approve')
+    await waitUntil('the end of its time', async () => (await stage.request(memory.expiring)).state === 'expired')
+    // With the page as it was while there was time.
+    const answered = await stage.bob.ask(memory.expiring, 'approve', { shown: memory.expiringShown })
     const there = await value(stage, `SELECT to_regclass('public.payments') IS NOT NULL`)
-    const refused = answered.status >= 400 && there === 'true'
+    const refused = answered.status === goneStatus && there === 'true'
     return {
       observed: refused ? 'refused; no answer is a no' : `answered ${answered.status}, table there: ${there}`,
       client: 'none',
@@ -204,9 +187,6 @@ const expired: Act<Play> = {
     }
   },
 }
-
-/** The limit that the drill's configuration sets. */
-const rowsWithoutPrompt = 50
 
 const budget: Act<Play> = {
   act: 'a loop of small deletes',
@@ -239,28 +219,29 @@ const killedShape = z.object({ acknowledgedMs: z.number(), sessionsEnded: z.numb
 
 const kill: Act<Play> = {
   act: 'the kill switch on a runaway session',
-  expected: 'no byte reached the server after the kill was acknowledged; new sessions refused',
+  expected: 'no byte of the agent’s reached the server after the kill was acknowledged; new sessions refused',
   play: async ({ stage }) => {
     const address = await stage.addressOf('coder', 'staging')
     const running = runAway(address)
     const started = await stage.relayCounts()
-    await waitUntil(async () => (await stage.relayCounts()).toServerBytes > started.toServerBytes + 2_000)
+    await waitUntil('traffic', async () => (await stage.relayCounts()).ofAgentsBytes > started.ofAgentsBytes + 2_000)
     const killed = await stage.control.post('/api/v1/kill', { kind: 'agent', id: 'coder', reason: 'drill' }, killedShape)
     const atKill = await stage.relayCounts()
     const sessionSqlState = await running
     const after = await stage.relayCounts()
     const again = await stage.client.run(address, 'SELECT 1')
-    const bytes = after.toServerBytes - atKill.toServerBytes
+    const bytes = after.ofAgentsBytes - atKill.ofAgentsBytes
     const stopped = bytes === 0 && again.sqlState !== '00000' && killed.sessionsEnded > 0
     return {
       observed: stopped
-        ? 'no byte reached the server after the kill was acknowledged; new sessions refused'
+        ? 'no byte of the agent’s reached the server after the kill was acknowledged; new sessions refused'
         : `${bytes} bytes after the kill, ${killed.sessionsEnded} sessions ended, then SQLSTATE ${again.sqlState}`,
       client: 'node-postgres',
       evidence: {
         bytesAfterKill: bytes,
+        gateOwnBytes: after.toServerBytes - atKill.toServerBytes - bytes,
         sessionsEnded: killed.sessionsEnded,
-        acknowledgedMs: killed.acknowledgedMs,
+        acknowledgedMs: Math.round(killed.acknowledgedMs * 10) / 10,
         sessionSqlState,
         newSessionSqlState: again.sqlState,
       },
@@ -280,28 +261,27 @@ async function runAway({ host, port, agent, handle, database }: AgentAddress): P
   }
 }
 
-async function waitUntil(holds: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + 15_000
-  while (!(await holds())) {
-    if (performance.now() > deadlineMs) throw new Error('it did not happen within 15 s')
-  }
-}
-
 const around: Act<Play> = {
-  act: 'around the gate, with the credential from its own files',
+  act: 'around the gate: with the credential from its own files, and with the stray token straight to the cloud',
   expected: 'not stopped by this set-up',
-  play: async ({ stage }): Promise<Played> => {
+  play: async ({ stage, memory }): Promise<Played> => {
     const rows = await stage.askServer('SELECT count(*) FROM customers')
-    const reached = rows.length === 1
+    const call = { url: cloudUrl, token: memory.foundToken, body: JSON.stringify({ query: '{ me { email } }' }) }
+    const answered = await callAround(stage.cloud, call)
+    const reached = rows.length === 1 && answered.text.includes('@')
     return {
       observed: reached ? 'not stopped by this set-up' : 'stopped',
-      client: 'node-postgres',
-      evidence: { rowsSeen: rows[0]?.[0] ?? '', why: 'isolation level 0: whoever can read the gate’s files has its credentials' },
+      client: 'node-postgres, node:https',
+      evidence: {
+        rowsSeen: rows[0]?.[0] ?? '',
+        cloudAnswered: answered.text.slice(0, 100),
+        why: 'isolation level 0: who can read the gate’s files has its credentials, and no firewall keeps agents from the cloud',
+      },
     }
   },
 }
 
-/** The first half of the incident, in the order in which it happened. */
+/** The same on the database itself, and the safety devices: in team mode, where the owner never approves alone. */
 export const databaseActs: readonly Act<Play>[] = [
   staging,
   pending,

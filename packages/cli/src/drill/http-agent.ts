@@ -42,9 +42,10 @@ export interface HttpAgent {
 const callTimeoutMs = 60_000
 const answerBytesMax = 4 * 1024 * 1024
 
-export function findHttpAgent(): HttpAgent {
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  const curl = folders.map((folder) => join(folder, 'curl')).find((path) => existsSync(path))
+/** @param path the folders that programs are looked for in */
+export function findHttpAgent(path = process.env['PATH'] ?? ''): HttpAgent {
+  const programs = path.split(delimiter).map((folder) => join(folder, 'curl'))
+  const curl = programs.find((program) => existsSync(program))
   return curl === undefined
     ? { name: 'node:https', call: callNode }
     : { name: 'curl', call: (proxy, call) => callCurl(curl, proxy, call) }
@@ -98,7 +99,7 @@ async function callNode(proxy: ProxyAddress, call: Call): Promise<Called> {
   try {
     const { hostname } = new URL(call.url)
     const secured = await openTunnel(proxy, hostname)
-    return await send(call, { createConnection: () => secured, agent: false })
+    return await send(call, { createConnection: () => secured })
   } catch (error) {
     return { status: 0, headers: new Map(), text: error instanceof Error ? error.message : String(error) }
   }
@@ -124,28 +125,32 @@ async function openTunnel({ host, port, agent, handle, authorityFile }: ProxyAdd
 export function callAround(cloud: PlaygroundCloud, call: Call): Promise<Called> {
   const url = new URL(call.url)
   url.port = String(cloud.port)
-  return send({ ...call, url: url.href }, { host: '127.0.0.1', servername: url.hostname, ca: readFileSync(cloud.authorityFile) })
+  return send(
+    { ...call, url: url.href },
+    { hostname: '127.0.0.1', servername: url.hostname, ca: readFileSync(cloud.authorityFile) },
+  )
 }
 
 function send(
   { url, token, body }: Call,
   how: {
     readonly createConnection?: () => TLSSocket
-    readonly agent?: false
-    readonly host?: string
+    readonly hostname?: string
     readonly servername?: string
     readonly ca?: Buffer
   },
 ): Promise<Called> {
   return new Promise((resolve, reject) => {
     const headers = {
+      // Node adds the port where it made no connection itself.
+      host: new URL(url).hostname,
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),
       ...(token === null ? {} : { authorization: `Bearer ${token}` }),
     }
-    const sent = request(new URL(url), { method: 'POST', headers, timeout: callTimeoutMs, ...how }, (answer) =>
-      readWhole(answer).then(resolve, reject),
-    )
+    const sent = request(new URL(url), { method: 'POST', headers, timeout: callTimeoutMs, ...how }, (answer) => {
+      readWhole(answer).then(resolve, reject)
+    })
     sent.on('error', reject)
     sent.on('timeout', () => sent.destroy(new Error(`no answer within ${callTimeoutMs / 1000} s`)))
     sent.end(body)

@@ -1,4 +1,4 @@
-import type { ActResult } from './act.ts'
+import { cloudHost } from '../playground/cloud/upstream.ts'
 import type { Stage } from './stage.ts'
 
 /** What one act leaves for the next. */
@@ -16,6 +16,8 @@ export interface Memory {
   request: string
   /** A request that nobody answers. */
   expiring: string
+  /** What its page would have had signed for a yes, while it waited. */
+  expiringShown: string
   snapshot: string
 }
 
@@ -23,6 +25,9 @@ export interface Play {
   readonly stage: Stage
   readonly memory: Memory
 }
+
+/** Where agents think the cloud's API is. */
+export const cloudUrl = `https://${cloudHost}/graphql/v2`
 
 export function emptyMemory(): Memory {
   return {
@@ -33,25 +38,16 @@ export function emptyMemory(): Memory {
     ordersBefore: '',
     request: '',
     expiring: '',
+    expiringShown: '',
     snapshot: '',
   }
 }
 
-/** Checks that all hold; the names of those that do not, for what was observed. */
-export function failing(checks: { readonly [what: string]: boolean }): string {
-  return Object.entries(checks)
-    .filter(([, holds]) => !holds)
-    .map(([what]) => what)
-    .join('; ')
-}
-
 /** What was expected when every check holds, else which did not. */
 export function observe(expected: string, checks: { readonly [what: string]: boolean }): string {
-  const failed = failing(checks)
-  return failed === '' ? expected : `not so: ${failed}`
+  const failed = Object.entries(checks).flatMap(([what, holds]) => (holds ? [] : [what]))
+  return failed.length === 0 ? expected : `not so: ${failed.join('; ')}`
 }
-
-export type Evidence = ActResult['evidence']
 
 const pauseMs = 20
 

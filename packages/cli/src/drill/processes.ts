@@ -11,8 +11,13 @@ const gatewayProgram = fileURLToPath(new URL('../../../gateway/src/main.ts', imp
 const vaultProgram = fileURLToPath(new URL('../../../vault/src/main.ts', import.meta.url))
 const relayProgram = fileURLToPath(new URL('./relay.ts', import.meta.url))
 const relayReady = z.object({ port: z.number(), countPort: z.number() })
-const countsShape = z.object({ toServerBytes: z.number(), lastToServerAtMs: z.number() })
-export type RelayCounts = z.infer<typeof countsShape>
+const countsShape = z.object({ toServerBytes: z.number(), toServerByRole: z.record(z.string(), z.number()) })
+
+export interface RelayCounts {
+  readonly toServerBytes: number
+  /** Of them what connections began that agents' work runs on; the rest is the gate's own, and cancel messages. */
+  readonly ofAgentsBytes: number
+}
 
 export interface Relay {
   readonly child: Child
@@ -32,7 +37,7 @@ export async function sumCounts(relays: readonly Relay[]): Promise<RelayCounts> 
   )
   return {
     toServerBytes: counts.reduce((sum, { toServerBytes }) => sum + toServerBytes, 0),
-    lastToServerAtMs: Math.max(...counts.map(({ lastToServerAtMs }) => lastToServerAtMs)),
+    ofAgentsBytes: counts.reduce((sum, { toServerByRole }) => sum + (toServerByRole['app_use'] ?? 0), 0),
   }
 }
 
@@ -69,6 +74,16 @@ export function startGate(directory: string): Promise<Child> {
   return startNode(directory, 'gate', [gatewayProgram, ...flags, '--drill', '--exit-with-parent'])
 }
 
+/** What compiled code is kept in for as long as the drill runs: it starts the same programs again and again. */
+export function compiledFolder(directory: string): string {
+  return join(directory, 'compiled')
+}
+
+/** The environment of a drill's own processes. */
+export function drillEnvironment(directory: string): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? compiledFolder(directory) }
+}
+
 function socketPath(directory: string): string {
   return join(directory, 'run', 'vault.sock')
 }
@@ -78,7 +93,7 @@ function startNode(directory: string, name: string, args: readonly string[]): Pr
     name,
     command: process.execPath,
     args,
-    env: { PATH: process.env['PATH'] ?? '' },
+    env: drillEnvironment(directory),
     logFile: join(directory, 'logs', `${name}.log`),
     readyTimeoutMs: 20_000,
     stopTimeoutMs: 8_000,

@@ -4,21 +4,24 @@ import { z } from 'zod'
 
 /**
  * A relay between gate and server, as a process of its own: what it counts is evidence from outside the gate.
- * `relay.ts TARGET_PORT`; prints `{"ready":true,"port":…,"countPort":…}`; GET / on countPort gives the counts.
+ * `relay.ts TARGET_PORT`; prints `{"ready":true,"port":…,"countPort":…}`; GET / on countPort gives the counts: in all, and by the role that each
+ * connection began with, since the gate asks questions of its own under another role than agents' work runs as.
  */
 const targetPort = z.coerce.number().int().min(1).max(65_535).parse(process.argv[2])
 
 let toServerBytes = 0
 let toClientBytes = 0
 let connections = 0
-let lastToServerAtMs = 0
+const toServerByRole = new Map<string, number>()
 
 const relay = createServer({ noDelay: true }, (client) => {
   const server = connect({ host: '127.0.0.1', port: targetPort, noDelay: true })
   connections += 1
+  let role: string | null = null
   client.on('data', (chunk: Buffer) => {
+    role ??= readRole(chunk)
+    toServerByRole.set(role, (toServerByRole.get(role) ?? 0) + chunk.length)
     toServerBytes += chunk.length
-    lastToServerAtMs = Date.now()
     if (!server.write(chunk)) client.pause()
   })
   server.on('drain', () => client.resume())
@@ -35,7 +38,7 @@ const relay = createServer({ noDelay: true }, (client) => {
 
 const counts = createHttpServer((_request, response) => {
   response.setHeader('content-type', 'application/json')
-  response.end(JSON.stringify({ toServerBytes, toClientBytes, connections, lastToServerAtMs }))
+  response.end(JSON.stringify({ toServerBytes, toServerByRole: Object.fromEntries(toServerByRole), toClientBytes, connections }))
 })
 
 relay.listen(0, '127.0.0.1', () => {
@@ -47,6 +50,15 @@ relay.listen(0, '127.0.0.1', () => {
 })
 process.stdin.resume().on('end', () => process.exit(0))
 process.on('SIGTERM', () => process.exit(0))
+
+/** The role in a StartupMessage (PostgreSQL §54.7), which a client writes in one go; `cancel` for a CancelRequest. */
+function readRole(first: Buffer): string {
+  const cancelCode = 80_877_102
+  if (first.length >= 8 && first.readInt32BE(4) === cancelCode) return 'cancel'
+  const words = first.toString('utf8', 8).split('\0')
+  const at = words.findIndex((word, index) => index % 2 === 0 && word === 'user')
+  return at === -1 ? 'unknown' : (words[at + 1] ?? 'unknown')
+}
 
 function portOf(address: ReturnType<typeof relay.address>): number {
   if (address === null || typeof address === 'string') throw new TypeError('a TCP server has a port')

@@ -12,7 +12,6 @@ import {
   startPlaygroundServer,
   startPlaygroundServers,
   type DatabaseName,
-  type PlaygroundServer,
   type PlaygroundServers,
 } from '../playground/server.ts'
 import type { Child } from '../process-child.ts'
@@ -22,7 +21,16 @@ import { DrillAuthenticator } from './authenticator.ts'
 import { describeDrill, type DrillPorts } from './configuration.ts'
 import { findHttpAgent, type HttpAgent, type ProxyAddress } from './http-agent.ts'
 import { VirtualPerson } from './person.ts'
-import { configurationFile, startGate, startRelay, startVault, sumCounts, type Relay, type RelayCounts } from './processes.ts'
+import {
+  compiledFolder,
+  configurationFile,
+  startGate,
+  startRelay,
+  startVault,
+  sumCounts,
+  type Relay,
+  type RelayCounts,
+} from './processes.ts'
 
 type AgentName = 'stray' | 'coder'
 
@@ -40,10 +48,16 @@ const requestShape = z.object({
   }),
 })
 /** An access request, as far as a drill looks at it. */
-export type ShownRequest = z.infer<typeof requestShape>
+type ShownRequest = z.infer<typeof requestShape>
 
 const eventShape = z.object({ index: z.number(), type: z.string(), atMs: z.number(), data: z.record(z.string(), z.unknown()) })
-export type LoggedEvent = z.infer<typeof eventShape>
+type LoggedEvent = z.infer<typeof eventShape>
+
+/** A fact of an event that is text; empty when there is none. */
+export function textIn({ data }: LoggedEvent, name: string): string {
+  const value = data[name]
+  return typeof value === 'string' ? value : ''
+}
 
 const gateReady = z.object({ controlUrl: z.url(), postgresAddress: z.string(), enrolmentUrl: z.string().nullable() })
 const listShape = z.object({ requests: z.array(z.object({ id: z.string(), state: z.string(), createdAtMs: z.number() })) })
@@ -140,7 +154,8 @@ export class Stage {
   /** Events from this place on the log on: at most the newest hundred. */
   async eventsFrom(index: number): Promise<readonly LoggedEvent[]> {
     const events: LoggedEvent[] = []
-    for await (const event of this.control.stream(`/api/v1/events?after=${Math.max(0, index - 1)}`, eventShape)) events.push(event)
+    for await (const event of this.control.stream(`/api/v1/events?after=${Math.max(0, index - 1)}`, eventShape))
+      events.push(event)
     return events.filter((event) => event.index >= index)
   }
 
@@ -160,6 +175,8 @@ export class Stage {
     writePrivateFile(configurationFile(this.directory), describeDrill('team', this.#ports, this.cloud))
     this.#gate = await startGate(this.directory)
     this.#started.push(this.#gate)
+    // Browsers were signed in to the process that ended.
+    for (const person of [this.ada, this.bob]) await person.signIn()
   }
 
   /** Stops the gate, and only it; log and vault stay readable. */
@@ -167,8 +184,9 @@ export class Stage {
     return this.#gate.stop()
   }
 
-  stop(): Promise<void> {
-    return stopAll(this.#started)
+  async stop(): Promise<void> {
+    await stopAll(this.#started)
+    rmSync(compiledFolder(this.directory), { recursive: true, force: true })
   }
 }
 
@@ -185,54 +203,53 @@ interface StageParts {
 export async function openStage(directory: string, nowMs: () => number): Promise<Stage> {
   makePrivateFolder(directory)
   const started: Child[] = []
-  const keep = (child: Child): Child => {
-    started.push(child)
-    return child
+  const keep = async <Started extends { readonly child: Child }>(starting: Promise<Started>): Promise<Started> => {
+    const one = await starting
+    started.push(one.child)
+    return one
+  }
+  const startServers = async (): Promise<PlaygroundServers> => {
+    const servers = await startPlaygroundServers(directory)
+    started.push(servers.production.child, servers.staging.child)
+    return servers
   }
   try {
-    const [servers, vault] = await bothOrStop(startPlaygroundServers(directory), startVault(directory), keep)
-    keep(vault)
-    const production = await startRelay(directory, servers.production)
-    const staging = await startRelay(directory, servers.staging)
-    const cloud = await startCloud(directory, servers, nowMs())
-    for (const child of [production.child, staging.child, cloud.child]) keep(child)
-    await makeDatabases(servers, directory, new Date(Math.floor(nowMs() / dayMs) * dayMs))
+    const [servers, vault] = await both(startServers(), keep(asStarted(startVault(directory))))
+    const [production, staging] = await both(
+      keep(startRelay(directory, servers.production)),
+      keep(startRelay(directory, servers.staging)),
+    )
+    const [cloud] = await both(
+      keep(startCloud(directory, servers, nowMs())),
+      makeDatabases(servers, directory, new Date(Math.floor(nowMs() / dayMs) * dayMs)),
+    )
     // The gate reaches its upstreams by the relays only.
     writeCredentials({ production, staging }, directory)
     const ports: DrillPorts = {
-      postgres: await choosePort(0),
-      http: await choosePort(0),
-      control: await choosePort(0, ['127.0.0.1', '::1']),
+      postgres: await choosePort(null),
+      http: await choosePort(null),
+      control: await choosePort(null, ['127.0.0.1', '::1']),
     }
     writePrivateFile(configurationFile(directory), describeDrill('solo', ports, cloud))
-    const gate = keep(await startGate(directory))
-    return await enrolPeople(
-      { directory, ports, servers, cloud, relays: [production, staging], gate, started },
-      vault.pid,
-      nowMs(),
-    )
+    const { child: gate } = await keep(asStarted(startGate(directory)))
+    const parts = { directory, ports, servers, cloud, relays: [production, staging], gate, started }
+    return await enrolPeople(parts, vault.child.pid, nowMs())
   } catch (error) {
     await stopAll(started)
     throw error
   }
 }
 
-/** Servers and vault do not need each other; when one fails, the other is stopped with the rest. */
-async function bothOrStop(
-  servers: Promise<PlaygroundServers>,
-  vault: Promise<Child>,
-  keep: (child: Child) => void,
-): Promise<[PlaygroundServers, Child]> {
-  const [first, second] = await Promise.allSettled([servers, vault])
-  if (first.status === 'fulfilled') for (const server of serversOf(first.value)) keep(server.child)
-  if (second.status === 'fulfilled') keep(second.value)
+async function asStarted(child: Promise<Child>): Promise<{ readonly child: Child }> {
+  return { child: await child }
+}
+
+/** Both are waited for, so that what one started can be stopped when the other fails. */
+async function both<Left, Right>(left: Promise<Left>, right: Promise<Right>): Promise<[Left, Right]> {
+  const [first, second] = await Promise.allSettled([left, right])
   if (first.status === 'rejected') throw first.reason
   if (second.status === 'rejected') throw second.reason
   return [first.value, second.value]
-}
-
-function serversOf({ production, staging }: PlaygroundServers): readonly PlaygroundServer[] {
-  return [production, staging]
 }
 
 async function enrolPeople(parts: StageParts, vaultPid: number, startedAtMs: number): Promise<Stage> {

@@ -14,9 +14,11 @@ import {
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { findProcessesOf, requireRoot, waitUntil } from '../../../../tests/fakes/own-processes.ts'
 import { clusterNameOf } from './leftover.ts'
 import { startPlayground, type Playground } from './playground.ts'
@@ -86,6 +88,42 @@ describe('data', () => {
     )
     expect(next).toEqual({ id: String(stagingSize.orders + 1), number: `SP-${100_001 + stagingSize.orders}` })
     await query('staging.use', `DELETE FROM orders WHERE number = 'SP-${100_001 + stagingSize.orders}'`)
+  })
+})
+
+describe('the configuration', () => {
+  test('puts the gate before both databases and the cloud they lie on, and the gate accepts it', () => {
+    const { ids, port } = playground.cloud
+    expect(parse(readFileSync(playground.configuration, 'utf8'))).toMatchObject({
+      listen: { http: expect.stringMatching(/^127\.0\.0\.1:\d+$/) },
+      upstreams: {
+        production: { protocol: 'postgres' },
+        staging: { protocol: 'postgres' },
+        cloud: {
+          protocol: 'http',
+          connector: 'railway',
+          hosts: ['backboard.railway.com'],
+          dial: `127.0.0.1:${port}`,
+          tied: { volume: { [ids.volumes.production]: 'production', [ids.volumes.staging]: 'staging' } },
+        },
+      },
+      agents: { coder: { may: ['any staging', 'any production', 'any cloud'] } },
+    })
+    const gateway = fileURLToPath(new URL('../../../gateway/src/main.ts', import.meta.url))
+    expect(execFileSync(process.execPath, [gateway, '--check', '--config', playground.configuration]).toString()).toBe('')
+  })
+
+  test('what answers at its address is what its certificates vouch for, by the name that agents use', async () => {
+    const { port, authorityFile } = playground.cloud
+    const ca = readFileSync(authorityFile)
+    const open = (servername: string): Promise<boolean> =>
+      new Promise((resolve) => {
+        const socket = connect({ host: '127.0.0.1', port, servername, ca }, () => resolve(socket.authorized))
+        socket.on('error', () => resolve(false))
+        socket.once('secureConnect', () => socket.destroy())
+      })
+    expect(await open('backboard.railway.com')).toBe(true)
+    expect(await open('api.railway.com')).toBe(false)
   })
 })
 

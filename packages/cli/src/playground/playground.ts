@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { interrupted, type Child } from '../process-child.ts'
 import { makePrivateFolder, writePrivateFile } from '../state-directory.ts'
 import { isVolumeGone, startCloud, type PlaygroundCloud } from './cloud/cloud.ts'
+import { describeCloudUpstream } from './cloud/upstream.ts'
 import { makeDatabases, writeCredentials } from './databases.ts'
 import { choosePort } from './port.ts'
 import { databaseNames, startPlaygroundServers, type PlaygroundServers } from './server.ts'
@@ -26,6 +27,8 @@ export interface PlaygroundSettings {
   /** Where the gate listens; taken ports are replaced by free ones. */
   readonly postgresPort: number
   readonly controlPort: number
+  /** Absent: a free one. */
+  readonly httpPort?: number
   readonly signal?: AbortSignal | undefined
 }
 
@@ -49,7 +52,8 @@ export async function startPlayground(settings: PlaygroundSettings): Promise<Pla
     const configuration = join(stateDirectory, 'playground.yaml')
     const postgresPort = await choosePort(settings.postgresPort)
     const controlPort = await choosePort(settings.controlPort, ['127.0.0.1', '::1'])
-    writePrivateFile(configuration, describePlayground(postgresPort, controlPort, ownerName()))
+    const httpPort = await choosePort(settings.httpPort ?? null)
+    writePrivateFile(configuration, describePlayground({ postgresPort, controlPort, httpPort }, ownerName(), cloud))
     const server = asOne(stateDirectory, servers, cloud)
     return { server, port: servers.production.port, cloud, configuration, agent: playgroundAgent }
   } catch (error) {
@@ -107,14 +111,25 @@ function ownerName(): string {
   return name === '' ? 'owner' : name
 }
 
+interface PlaygroundPorts {
+  readonly postgresPort: number
+  readonly controlPort: number
+  readonly httpPort: number
+}
+
 /** The playground's sallyport.yaml. Written anew at every start: change a copy of it, not this one. */
-export function describePlayground(postgresPort: number, controlPort: number, owner: string): string {
+function describePlayground(
+  { postgresPort, controlPort, httpPort }: PlaygroundPorts,
+  owner: string,
+  cloud: PlaygroundCloud,
+): string {
   return `# The playground's configuration, written by \`sallyport up\` at every start. For your own database: \`sallyport init\`.
 version: 1
 mode: solo
 people: []
 listen:
   postgres: 127.0.0.1:${postgresPort}
+  http: 127.0.0.1:${httpPort}
   control: localhost:${controlPort}
 upstreams:
   production:
@@ -127,12 +142,13 @@ upstreams:
     environment: staging
     use: file:secrets/staging.use
     protect: file:secrets/staging.protect
-agents:
+${describeCloudUpstream(cloud)}agents:
   ${playgroundAgent}:
     owner: ${owner}
     may:
       - any staging
       - any production
+      - any cloud
     handles:
       ttl: 8h
 limits:

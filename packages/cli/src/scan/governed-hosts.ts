@@ -8,11 +8,13 @@ import { resolveReference } from '../reference.ts'
 export type GovernedHosts = ReadonlyMap<string, string>
 
 const documentShape = z.object({ upstreams: z.record(z.string(), z.unknown()) })
+const httpShape = z.object({ protocol: z.literal('http'), hosts: z.array(z.string()) })
 const depthMax = 6
 
 /**
- * Hosts that a configuration governs: those its upstreams name in the clear, and those of the database URLs that their references lead to.
- * Only the host of a credential is kept. A reference that runs a command is left alone: looking shall run nothing.
+ * Hosts that a configuration governs: those that http upstreams list, and those of the database URLs that the others' references lead to. Of a URL
+ * only the host is kept; a token is not looked at, since one with dots in it would look like a host. A reference that runs a command is left
+ * alone: looking shall run nothing.
  */
 export async function readGovernedHosts(configuration: string): Promise<GovernedHosts> {
   if (!existsSync(configuration)) return new Map()
@@ -21,7 +23,8 @@ export async function readGovernedHosts(configuration: string): Promise<Governed
   if (!read.success) return new Map()
   const hosts = new Map<string, string>()
   for (const [name, upstream] of Object.entries(read.data.upstreams)) {
-    for (const text of textsWithin(upstream, 0)) {
+    const http = httpShape.safeParse(upstream)
+    for (const text of http.success ? http.data.hosts : textsWithin(upstream, 0)) {
       const host = hostOf(await readText(text, dirname(configuration)))
       if (host !== null) hosts.set(host, name)
     }

@@ -1,6 +1,5 @@
 import type { SqlChannel } from '@sallyport/core'
 import { z } from 'zod'
-import { quoteIdentifier, quoteQualified } from './catalog-name.ts'
 import { readJson } from './catalog-query.ts'
 import { textArray, type WrittenName } from './resolve-name.ts'
 
@@ -18,8 +17,11 @@ const triggerSchema = z.object({
   language: z.string(),
   extension: z.string().nullable(),
   source: z.string(),
-  /** It runs with settings of its own (search_path perhaps), or with its owner's rights. */
-  apart: z.boolean(),
+  /** Settings of its own (`search_path=…` perhaps). */
+  settings: z.array(z.string()),
+  /** It runs with its owner's rights. */
+  definer: z.boolean(),
+  owner: z.string(),
   definition: z.string(),
 })
 export type FiredTrigger = z.infer<typeof triggerSchema>
@@ -49,7 +51,18 @@ function classOf(name: string): string {
   return `'pg_catalog.${name}'::pg_catalog.regclass::pg_catalog.oid`
 }
 
-const tablesSql = `w AS (SELECT pg_catalog.to_regclass(n.name)::pg_catalog.oid AS oid FROM pg_catalog.unnest($1::pg_catalog.text[]) n(name)),
+/**
+ * One name → oid. A name with its schema is looked up in the catalog itself: what a trigger writes to with its owner's rights may lie in a schema
+ * that the session may not use, where to_regclass is an error.
+ */
+const oidOfName = `CASE WHEN n.schema ${eq} '' THEN pg_catalog.to_regclass(pg_catalog.quote_ident(n.name))::pg_catalog.oid
+    ELSE (SELECT k.oid FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace s ON s.oid ${eq} k.relnamespace
+      WHERE k.relname ${eq} n.name::pg_catalog.name AND CASE WHEN n.schema ${eq} 'pg_temp' THEN s.oid ${eq} pg_catalog.pg_my_temp_schema()
+        ELSE s.nspname ${eq} n.schema::pg_catalog.name END) END`
+
+const namesSql = `ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) WITH ORDINALITY n(schema, name, ord)`
+
+const tablesSql = `w AS (SELECT ${oidOfName} AS oid FROM ${namesSql}),
   t(oid) AS (SELECT w.oid FROM w WHERE w.oid IS NOT NULL
     UNION SELECT s.oid FROM t CROSS JOIN LATERAL (
       SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent ${eq} t.oid
@@ -61,7 +74,7 @@ const tablesSql = `w AS (SELECT pg_catalog.to_regclass(n.name)::pg_catalog.oid A
 
 const triggersSql = `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('table', c.label, 'name', g.tgname, 'events', g.tgtype,
     'oid', p.oid::pg_catalog.text, 'schema', n.nspname, 'function', p.proname, 'language', l.lanname, 'source', p.prosrc,
-    'apart', p.proconfig IS NOT NULL OR p.prosecdef, 'definition', pg_catalog.pg_get_functiondef(p.oid),
+    'settings', COALESCE(pg_catalog.to_json(p.proconfig), '[]'), 'definer', p.prosecdef, 'owner', pg_catalog.pg_get_userbyid(p.proowner), 'definition', pg_catalog.pg_get_functiondef(p.oid),
     'extension', (SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid ${eq} d.refobjid
       WHERE d.classid ${eq} ${proc} AND d.objid ${eq} p.oid AND d.refclassid ${eq} ${classOf('pg_extension')}
       AND d.deptype ${eq} 'e'::pg_catalog."char"))), '[]')
@@ -106,7 +119,6 @@ const followersSql = `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_
  * decides what the names mean, and it sees what its own open transaction made.
  */
 export function readEffects(session: SqlChannel, names: readonly WrittenName[]): Promise<Effects> {
-  const quoted = names.map(({ schema, name }) => (schema === null ? quoteIdentifier(name) : quoteQualified(schema, name)))
   return readJson(
     session,
     effectsSchema,
@@ -115,6 +127,75 @@ export function readEffects(session: SqlChannel, names: readonly WrittenName[]):
        'tables', (SELECT pg_catalog.count(*) FROM c), 'triggers', (${triggersSql}), 'rules', (${rulesSql}),
        'foreign', (SELECT COALESCE(pg_catalog.json_agg(c.label), '[]') FROM c WHERE c.relkind ${eq} 'f'::pg_catalog."char"),
        'functions', (${functionsSql}), 'followers', (${followersSql}))::pg_catalog.text`,
-    [textArray(quoted)],
+    writtenArrays(names),
   )
+}
+
+function writtenArrays(names: readonly WrittenName[]): readonly string[] {
+  return [textArray(names.map(({ schema }) => schema ?? '')), textArray(names.map(({ name }) => name))]
+}
+
+/** Names → oids, in order; null for what is not there. */
+export function findTables(session: SqlChannel, names: readonly WrittenName[]): Promise<readonly (string | null)[]> {
+  return readJson(
+    session,
+    z.array(z.string().nullable()),
+    `SELECT pg_catalog.json_agg((${oidOfName})::pg_catalog.text ORDER BY n.ord)::pg_catalog.text FROM ${namesSql}`,
+    writtenArrays(names),
+  )
+}
+
+const chosenSchema = z.array(z.string().nullable())
+
+/**
+ * Tables that a function names without a schema, with the schema that its own search_path or its owner's chooses; null when nobody can say.
+ * PostgreSQL looks into temporary and system schemas first (documentation, "search_path"), so a name that is there too is not chosen.
+ */
+export async function chooseTables(
+  session: SqlChannel,
+  { settings, definer, owner }: Pick<FiredTrigger, 'settings' | 'definer' | 'owner'>,
+  names: readonly WrittenName[],
+): Promise<readonly WrittenName[] | null> {
+  const bare = names.filter(({ schema }) => schema === null)
+  if (bare.length === 0) return names
+  const path = await readPath(session, settings)
+  const schemas = path === null ? null : splitPath(path)
+  if (schemas === null || (schemas.includes('$user') && !definer)) return null
+  const list = schemas.map((schema) => (schema === '$user' ? owner : schema)).filter((schema) => schema !== '')
+  const chosen = await readJson(
+    session,
+    chosenSchema,
+    `SELECT pg_catalog.json_agg((SELECT CASE WHEN pg_catalog.bool_or(s.oid ${eq} pg_catalog.pg_my_temp_schema()
+          OR s.nspname ${eq} 'pg_catalog'::pg_catalog.name) THEN NULL
+        ELSE (pg_catalog.array_agg(s.nspname::pg_catalog.text ORDER BY pg_catalog.array_position($2::pg_catalog.text[], s.nspname::pg_catalog.text)))[1] END
+      FROM pg_catalog.pg_class k JOIN pg_catalog.pg_namespace s ON s.oid ${eq} k.relnamespace
+      WHERE k.relname ${eq} n.name::pg_catalog.name AND (s.oid ${eq} pg_catalog.pg_my_temp_schema() OR s.nspname ${eq} 'pg_catalog'::pg_catalog.name
+        OR s.nspname::pg_catalog.text ${eq} ANY ($2::pg_catalog.text[])))
+      ORDER BY n.ord)::pg_catalog.text FROM pg_catalog.unnest($1::pg_catalog.text[]) WITH ORDINALITY n(name, ord)`,
+    [textArray(bare.map(({ name }) => name)), textArray(list)],
+  )
+  const known = new Map(bare.map(({ name }, index) => [name, chosen[index] ?? null]))
+  const out = names.map((one) => (one.schema === null ? { schema: known.get(one.name) ?? null, name: one.name } : one))
+  return out.some(({ schema }) => schema === null) ? null : out
+}
+
+/** The search_path that the function runs under; null when it runs under other settings too, which may say anything. */
+async function readPath(session: SqlChannel, settings: readonly string[]): Promise<string | null> {
+  const [setting, more] = settings
+  if (more !== undefined) return null
+  if (setting !== undefined) return /^search_path=([^]*)$/.exec(setting)?.[1] ?? null
+  const [row] = await session.query("SELECT pg_catalog.current_setting('search_path')")
+  return row?.[0] ?? null
+}
+
+/** `"$user", public` → its names; null when it is written in a way that is not plain. */
+function splitPath(path: string): readonly string[] | null {
+  const names: string[] = []
+  for (const part of path.trim() === '' ? [] : path.split(',')) {
+    const [, quoted, plain] = /^\s*(?:"([^",]*)"|([a-z_][a-z0-9_$]*))\s*$/.exec(part) ?? []
+    const name = quoted ?? plain
+    if (name === undefined) return null
+    names.push(name)
+  }
+  return names
 }

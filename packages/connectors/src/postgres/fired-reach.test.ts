@@ -21,6 +21,16 @@ beforeAll(async () => {
     CREATE TABLE t.wiped (id int PRIMARY KEY, v int); CREATE TRIGGER w AFTER INSERT ON t.wiped FOR EACH ROW EXECUTE FUNCTION t.wipe();
     CREATE TABLE t.circle (id int); CREATE TRIGGER c AFTER INSERT ON t.circle FOR EACH ROW WHEN (NEW.id < 3) EXECUTE FUNCTION t.again();
     CREATE TABLE t.aparted (id int); CREATE TRIGGER a AFTER INSERT ON t.aparted FOR EACH ROW EXECUTE FUNCTION t.apart();
+    CREATE SCHEMA hidden; CREATE TABLE hidden.log (id int); CREATE TABLE hidden.wiped (id int);
+    CREATE TRIGGER w AFTER INSERT ON hidden.wiped FOR EACH ROW EXECUTE FUNCTION t.wipe(); CREATE TABLE public.wiped (id int);
+    CREATE FUNCTION t.audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$BEGIN INSERT INTO hidden.log VALUES (1); RETURN NEW; END$$;
+    CREATE FUNCTION t.define() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$BEGIN INSERT INTO noticed VALUES (1); RETURN NEW; END$$;
+    CREATE FUNCTION t.lead() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = hidden, public AS $$BEGIN INSERT INTO wiped VALUES (1); RETURN NEW; END$$;
+    CREATE FUNCTION t.odd() RETURNS trigger LANGUAGE plpgsql SET search_path = t SET session_replication_role = origin AS $$BEGIN INSERT INTO log VALUES (1, 'x'); RETURN NEW; END$$;
+    CREATE TABLE public.noticed (id int); CREATE TABLE t.audited (id int); CREATE TRIGGER a AFTER INSERT ON t.audited FOR EACH ROW EXECUTE FUNCTION t.audit();
+    CREATE TABLE t.defined (id int); CREATE TRIGGER a AFTER INSERT ON t.defined FOR EACH ROW EXECUTE FUNCTION t.define();
+    CREATE TABLE t.led (id int); CREATE TRIGGER a AFTER INSERT ON t.led FOR EACH ROW EXECUTE FUNCTION t.lead();
+    CREATE TABLE t.odd (id int); CREATE TRIGGER a AFTER INSERT ON t.odd FOR EACH ROW EXECUTE FUNCTION t.odd();
     CREATE TABLE t.off (id int); CREATE TRIGGER w AFTER INSERT ON t.off FOR EACH ROW EXECUTE FUNCTION t.wipe(); ALTER TABLE t.off DISABLE TRIGGER w;
     CREATE TABLE t.deleted (id int PRIMARY KEY, v int); CREATE TRIGGER w AFTER DELETE ON t.deleted FOR EACH ROW EXECUTE FUNCTION t.wipe();
     CREATE EXTENSION file_fdw; CREATE SERVER f FOREIGN DATA WRAPPER file_fdw; CREATE FOREIGN TABLE t.away (id int) SERVER f OPTIONS (filename '/dev/null')`)
@@ -51,7 +61,11 @@ describe('what the server runs by itself with a plain write', () => {
     ['a trigger that deletes', 'INSERT INTO t.wiped VALUES (1, 1)', 'unknown'],
     ['a trigger that deletes, on an upsert', 'INSERT INTO t.wiped VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET v = 2', 'unknown'],
     ['a trigger that deletes, by COPY', 'COPY t.wiped FROM STDIN', 'unknown'],
-    ['a trigger under settings of its own', 'INSERT INTO t.aparted VALUES (1)', 'unknown'],
+    ['a trigger with a search_path of its own', 'INSERT INTO t.aparted VALUES (1)', 'write'],
+    ['a trigger with its owner’s rights, into a schema that agents may not use', 'INSERT INTO t.audited VALUES (1)', 'write'],
+    ['a trigger with its owner’s rights and names without a schema', 'INSERT INTO t.defined VALUES (1)', 'write'],
+    ['a trigger whose search_path leads to a table with a worse one', 'INSERT INTO t.led VALUES (1)', 'unknown'],
+    ['a trigger under other settings', 'INSERT INTO t.odd VALUES (1)', 'unknown'],
     ['a table on another server', 'INSERT INTO t.away VALUES (1)', 'unknown'],
   ])('%s', async (_name, sql, kind) => {
     const { impact, context } = await look(sql)
@@ -75,5 +89,22 @@ describe('what the server runs by itself with a plain write', () => {
       `CREATE OR REPLACE FUNCTION t.wipe() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM t.log; RETURN NEW; END'`,
     )
     expect(await hashes()).not.toEqual(before)
+  })
+
+  it('a temporary table of a name that a trigger writes to is not taken for the other', async () => {
+    await access.session.query('CREATE TEMPORARY TABLE log (id int, what text)')
+    expect((await look('INSERT INTO t.aparted VALUES (1)')).impact.kind).toBe('unknown')
+    await access.session.query('DROP TABLE pg_temp.log')
+    expect((await look('INSERT INTO t.aparted VALUES (1)')).impact.kind).toBe('write')
+  })
+
+  it('an agent whose role may not use the schema is not refused for it', async () => {
+    await server.query(
+      "CREATE ROLE app LOGIN PASSWORD 'app'; GRANT USAGE ON SCHEMA t TO app; GRANT INSERT ON ALL TABLES IN SCHEMA t TO app",
+    )
+    const narrow = await openAccess(server.url().replace('postgres:test-superuser@', 'app:app@'), server.url())
+    const operations = await resolveReached(await describeSql({ sql: 'INSERT INTO t.audited VALUES (1)' }), narrow.upstream)
+    expect(operations[0]?.impact.kind).toBe('write')
+    await narrow[Symbol.asyncDispose]()
   })
 })

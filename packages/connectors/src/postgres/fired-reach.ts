@@ -2,12 +2,12 @@ import { hash } from 'node:crypto'
 import { severity, type Operation, type ResolvedOperation, type Resource, type SqlAccess, type Upstream } from '@sallyport/core'
 import { inProtect, sqlAccess } from './catalog-query.ts'
 import { readTableShapes } from './catalog-shape.ts'
-import { readEffects, tablesMax, type Effects, type FiredTrigger } from './fired-catalog.ts'
+import { chooseTables, findTables, readEffects, tablesMax, type Effects, type FiredTrigger } from './fired-catalog.ts'
 import { describeFired } from './fired-body.ts'
 import { quoteName } from './parser-quote.ts'
 import { followCalls, reach } from './reach.ts'
 import { readContext, type OperationContext } from './resolve-context.ts'
-import { resolveRelations, type WrittenName } from './resolve-name.ts'
+import type { WrittenName } from './resolve-name.ts'
 import { picksOneRow } from './resolve-plan.ts'
 
 /** Triggers that fire triggers; and how many of them one request may set off. */
@@ -153,19 +153,26 @@ async function readFired(operation: Operation, trigger: FiredTrigger, walk: Walk
   if (operation.action === 'postgres.update' && (kind === 'write' || kind === 'destroy')) {
     const why = await whyNotOneRow(context, trigger, walk)
     if (why !== null) return why
+    const found = (await chooseFor(trigger, context.targets, walk)) ?? context.targets
     walk.overwrites ??= `trigger ${trigger.name} on ${trigger.table} overwrites a row of ${operation.resources[0]?.name ?? 'another table'}`
-    return follow(context.targets, ['update'], context, walk, depth + 1)
+    return follow(found, ['update'], context, walk, depth + 1)
   }
   if (kind === 'unknown' && context.onlyFunctions && context.functions !== null)
     return whyNotCalled(operation, context.functions, walk)
   if (severity(kind) > severity('write')) return operation.why
   if (operation.context['unbounded'] === true) return `${operation.why}, as many as a query gives`
   if (fires === undefined || context.targets.length === 0) return null
-  if (trigger.apart && context.targets.some((target) => target.schema === null))
-    return 'writes to a table that its own settings choose'
+  const targets = await chooseFor(trigger, context.targets, walk)
+  if (targets === null) return 'writes to a table that its own settings choose'
   if (fires.includes('update'))
     walk.overwrites ??= `trigger ${trigger.name} on ${trigger.table} overwrites a row of ${operation.resources[0]?.name ?? 'another table'}`
-  return follow(context.targets, fires, context, walk, depth + 1)
+  return follow(targets, fires, context, walk, depth + 1)
+}
+
+/** What its bare names mean: the session's search_path says it, unless the function has its own or runs as somebody else. */
+function chooseFor(trigger: FiredTrigger, targets: readonly WrittenName[], walk: Walk): Promise<readonly WrittenName[] | null> {
+  const isApart = trigger.definer || trigger.settings.length > 0
+  return isApart ? chooseTables(walk.access.session, trigger, targets) : Promise.resolve(targets)
 }
 
 /** What is unknown for the functions it calls is known once each was read, and whatever else stands beside them. */
@@ -182,15 +189,13 @@ async function whyNotCalled(operation: Operation, functions: readonly string[], 
 
 /** An UPDATE in a trigger is like the statement it goes with only when a unique index really holds it to one row. */
 async function whyNotOneRow(context: OperationContext, trigger: FiredTrigger, walk: Walk): Promise<string | null> {
-  if (trigger.apart && context.targets.some((target) => target.schema === null))
-    return 'updates a table that its own settings choose'
-  const [relation] = await resolveRelations(walk.access.session, context.targets)
-  if (!relation) return 'updates a table that is not there'
-  const [shape] = await inProtect(walk.access.protect, 'read', lookBounds, () =>
-    readTableShapes(walk.access.protect, [relation.oid]),
-  )
+  const targets = await chooseFor(trigger, context.targets, walk)
+  if (targets === null) return 'updates a table that its own settings choose'
+  const [oid] = await findTables(walk.access.session, targets)
+  if (oid === undefined || oid === null) return 'updates a table that is not there'
+  const [shape] = await inProtect(walk.access.protect, 'read', lookBounds, () => readTableShapes(walk.access.protect, [oid]))
   const keys = shape?.indexes.flatMap(({ key }) => key ?? []) ?? []
   const assignsKey = context.assigned === null || context.assigned.some((column) => keys.includes(column))
   if (shape && picksOneRow(shape, context.keyEquality) && !assignsKey) return null
-  return `updates rows of ${shape?.label ?? relation.name} that no unique index holds to one`
+  return `updates rows of ${shape?.label ?? 'a table'} that no unique index holds to one`
 }

@@ -46,6 +46,9 @@ async function describeRequest(
   try {
     const document = readDocument(request.query, limits)
     refuseCycles(document)
+    // a server that runs mutations by GET runs them for whoever makes a browser follow a link; one that does not is not asked to
+    if (request.isGet && document.operations.some((operation) => operation.operation !== OperationTypeNode.QUERY))
+      throw new UnreadableDocument('it is a GET, and holds more than queries')
     const operations: Operation[] = []
     for (const chosen of chooseOperations(document, request.operationName))
       operations.push(...(await describeOperation(document, chosen, request, { index, limits, ask })))

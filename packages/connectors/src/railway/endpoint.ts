@@ -15,3 +15,13 @@ export function isRailwayEndpoint(url: string, endpoint: string | undefined): bo
 function lowerHost(url: string): string {
   return url.replace(/^[A-Za-z]+:\/\/[A-Za-z0-9.-]{1,253}/, (start) => start.toLowerCase())
 }
+
+/** Whether a Host header names the server of a URL that is an endpoint; the port may be left out where it is the usual one. */
+export function isHostOf(host: string, url: string): boolean {
+  const [, authority = ''] = /^https?:\/\/([^/?#]*)/.exec(lowerHost(url)) ?? []
+  return withoutUsualPort(host.trim().toLowerCase()) === withoutUsualPort(authority)
+}
+
+function withoutUsualPort(authority: string): string {
+  return authority.replace(/:443$/, '')
+}

@@ -56,7 +56,14 @@ const regions = map(
   disrupts('takes the replicas of a region away'),
 )
 const source: Judge = (value) =>
-  value === null ? removes('disconnects a service from its source') : writes('deploys from another source')
+  isGone(value) ? removes('disconnects a service from its source') : writes('deploys from another source')
+
+/** Null, or an object that says nothing but null. */
+function isGone(value: Json): boolean {
+  if (!isObject(value)) return value === null
+  const held = Object.values(value)
+  return held.length > 0 && held.every((inner) => inner === null)
+}
 const registry: Judge = (value) => (value === null ? changed : escalates('sets the credential of a registry'))
 
 const deploy: [string, Judge][] = [
@@ -70,10 +77,22 @@ const deploy: [string, Judge][] = [
     `cronSchedule drainingSeconds healthcheckPath healthcheckTimeout ipv6EgressEnabled overlapSeconds region requiredMountPath restartPolicyMaxRetries restartPolicyType runtime sleepApplication useLegacyStacker`,
   ),
 ]
+const planSettings = 'aptPkgs cacheDirectories dependsOn name nixLibs nixOverlays nixPkgs nixpkgsArchive onlyIncludeFiles paths'
+/** A plan of Nixpacks says what is run to build and to start: commands by other names. */
+const plan = object(
+  new Map<string, Judge>([
+    ['phases', map(object(new Map<string, Judge>([['cmds', judgeCommand], ...settings(planSettings)]), changed), changed)],
+    ['start', object(new Map<string, Judge>([['cmd', judgeCommand], ...settings('onlyIncludeFiles runImage user')]), changed)],
+    ['variables', (value) => judgeVariables(value)],
+    ...settings('buildImage providers'),
+  ]),
+  changed,
+)
 const build: [string, Judge][] = [
   ['buildCommand', judgeCommand],
+  ['nixpacksPlan', plan],
   ...settings(
-    'buildEnvironment builder dockerfilePath nixpacksConfigPath nixpacksPlan nixpacksVersion railpackVersion rootDirectory watchPatterns',
+    'buildEnvironment builder dockerfilePath nixpacksConfigPath nixpacksVersion railpackVersion rootDirectory watchPatterns',
   ),
 ]
 const domains = map(setting, removes('takes a domain away'))

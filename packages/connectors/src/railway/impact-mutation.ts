@@ -17,8 +17,7 @@ const groups: readonly Group[] = [
     kind: 'read',
     reversible: true,
     why: 'only reports, checks or previews',
-    names: `cliAuthEventTrack cliEventTrack cloudAgentStateReport egressGatewayHAMigrationPreview environmentPreviewChangeSet
-      loginSessionVerify sandboxHeartbeat setupAgentEventTrack`,
+    names: 'egressGatewayHAMigrationPreview environmentPreviewChangeSet loginSessionVerify',
   },
   {
     kind: 'write',
@@ -26,31 +25,32 @@ const groups: readonly Group[] = [
     why: 'creates something new beside what is there',
     names: `bucketCreate cloudAgentCreate customDomainCreate customerCreateFreePlanSubscription deploymentTriggerCreate
       dockerComposeImport egressGatewayAssociationCreate enableServiceCdn environmentCreate notificationRuleCreate
-      observabilityDashboardCreate pluginCreate privateNetworkCreateOrGet privateNetworkEndpointCreateOrGet projectCreate
-      railwayDomainDnsRecordCreate sandboxCheckpointCreate sandboxCreate sandboxTemplateBuild serviceCreate serviceDomainCreate
-      serviceDuplicate signalCreate templateClone templateDeploy templateDeployV2 templateGenerate templateServiceSourceEject
-      volumeCreate volumeInstanceBackupCreate volumeInstancePITRRestore`,
+      observabilityDashboardCreate pluginCreate privateNetworkCreateOrGet privateNetworkEndpointCreateOrGet
+      projectCreate railwayDomainDnsRecordCreate sandboxCheckpointCreate sandboxCreate sandboxTemplateBuild
+      serviceCreate serviceDomainCreate serviceDuplicate signalCreate templateClone templateDeploy templateDeployV2
+      templateGenerate templateServiceSourceEject volumeCreate volumeInstanceBackupCreate volumeInstancePITRRestore`,
   },
   {
     kind: 'write',
     reversible: true,
     why: 'deploys, or lets something be deployed',
-    names: `cloudAgentWake deploymentApprove deploymentRedeploy deploymentRollback environmentTriggersDeploy environmentUnskipService
-      githubRepoDeploy githubRepoUpdate serviceConnect serviceInstanceDeploy serviceInstanceDeployV2 serviceInstanceRedeploy
-      serviceInstanceVulnRemediationDismiss serviceInstanceVulnRemediationPatchNow`,
+    names: `cloudAgentWake deploymentRedeploy deploymentRollback environmentTriggersDeploy environmentUnskipService
+      githubRepoDeploy githubRepoUpdate serviceConnect serviceInstanceDeploy serviceInstanceDeployV2
+      serviceInstanceRedeploy`,
   },
   {
     kind: 'write',
     reversible: true,
     why: 'changes a setting that can be changed back',
-    names: `baseEnvironmentOverride bucketUpdate canvasViewMerge clearPitrHaWorkflowProgress customDomainIssueCertificate
-      customDomainUpdate deploymentTriggerUpdate egressGatewayUpgradeToHA enablePitrForHaCluster environmentRename fairUseAgree
-      featureFlagAdd featureFlagRemove notificationDeliveriesMarkAsRead notificationRuleUpdate observabilityDashboardUpdate pluginUpdate
-      preferencesUpdate privateNetworkEndpointRename projectFeatureFlagAdd projectFeatureFlagRemove projectUpdate
-      railwayDomainDnsRecordUpdate railwayDomainUpdate referralInfoUpdate sandboxCheckpointRename serviceDomainUpdate
-      serviceFeatureFlagAdd serviceFeatureFlagRemove serviceInstanceAutoDeployUpdate serviceInstanceUpdate serviceUpdate
-      sharedVariableConfigure signalDefaultSet signalRollback signalRuleSet templatePublish templateVolumeUpdate
-      updateServiceEdgeConfig upsertSlackChannel userBetaLeave userFlagsRemove userFlagsSet userProfileUpdate userTermsUpdate
+    names: `baseEnvironmentOverride bucketUpdate canvasViewMerge clearPitrHaWorkflowProgress 
+      customDomainIssueCertificate customDomainUpdate deploymentTriggerUpdate
+      egressGatewayUpgradeToHA environmentRename featureFlagAdd featureFlagRemove notificationDeliveriesMarkAsRead
+      notificationRuleUpdate observabilityDashboardUpdate pluginUpdate preferencesUpdate privateNetworkEndpointRename
+      projectFeatureFlagAdd projectFeatureFlagRemove projectUpdate railwayDomainDnsRecordUpdate railwayDomainUpdate
+      referralInfoUpdate sandboxCheckpointRename serviceDomainUpdate serviceFeatureFlagAdd
+      serviceFeatureFlagRemove serviceInstanceAutoDeployUpdate serviceInstanceUpdate serviceUpdate
+      sharedVariableConfigure signalDefaultSet signalRollback signalRuleSet templateVolumeUpdate
+      updateServiceEdgeConfig upsertSlackChannel userBetaLeave userFlagsRemove userFlagsSet userProfileUpdate
       volumeInstanceUpdate volumeUpdate workspaceUpdate workspaceUpsertSlackChannel`,
   },
   {
@@ -77,6 +77,18 @@ const groups: readonly Group[] = [
     why: 'sends data out, which nothing calls back',
     names: 'jobApplicationCreate webhookTest',
   },
+  {
+    kind: 'write',
+    reversible: false,
+    why: 'agrees to terms, which can not be taken back',
+    names: 'fairUseAgree userTermsUpdate',
+  },
+  {
+    kind: 'write',
+    reversible: true,
+    why: 'reports what a program did, or keeps it alive a while longer',
+    names: 'cliAuthEventTrack cliEventTrack cloudAgentStateReport sandboxHeartbeat setupAgentEventTrack',
+  },
   { kind: 'write', reversible: true, why: 'uses up a code of the second factor', names: 'twoFactorInfoValidate' },
   { kind: 'write', reversible: true, why: 'changes which backups are made', names: 'volumeInstanceBackupScheduleUpdate' },
   {
@@ -84,7 +96,8 @@ const groups: readonly Group[] = [
     reversible: true,
     why: 'stops or restarts something, or changes what it may use; no data is lost',
     names: `cancelPitrHaWorkflow cloudAgentSleep deploymentCancel deploymentRestart deploymentStop egressGatewayRollbackFromHA
-      pluginRestart pluginStart serviceInstanceLimitsUpdate setServiceUnderAttackMode`,
+      enablePitrForHaCluster pluginRestart pluginStart serviceInstanceLimitsUpdate
+      serviceInstanceVulnRemediationPatchNow setServiceUnderAttackMode`,
   },
   {
     kind: 'escalate',
@@ -105,10 +118,11 @@ const groups: readonly Group[] = [
     reversible: true,
     why: 'changes who may come in, and how',
     names: `botScopeBindingRemove emailChangeConfirm emailChangeInitiate inviteCodeUse loginSessionCancel projectInvitationAccept
-      projectInvitationCreate projectInvitationDelete projectInvitationResend projectInviteUser projectMemberAdd projectMemberRemove
-      projectMemberUpdate providerAuthRemove sessionDelete sshPublicKeyDelete trustedDomainCreate trustedDomainDelete
-      trustedDomainRetriggerVerification trustedDomainUpdate userDiscordDisconnect workspaceInviteCodeUse workspacePermissionChange
-      workspaceTwoFactorEnforcementUpdate workspaceUserInvite workspaceUserRemove`,
+      projectInvitationCreate projectInvitationDelete projectInvitationResend projectInviteUser projectMemberAdd
+      projectMemberRemove projectMemberUpdate providerAuthRemove sessionDelete sshPublicKeyDelete trustedDomainCreate
+      trustedDomainDelete trustedDomainRetriggerVerification trustedDomainUpdate userDiscordDisconnect
+      workspaceInviteCodeUse workspacePermissionChange workspaceTwoFactorEnforcementUpdate workspaceUserInvite
+      workspaceUserRemove`,
   },
   {
     kind: 'escalate',
@@ -126,40 +140,47 @@ const groups: readonly Group[] = [
   {
     kind: 'escalate',
     reversible: true,
-    why: 'brings secrets in, or changes what signs in elsewhere',
-    names: 'herokuImportVariables integrationCreate integrationUpdate',
+    why: 'changes what signs in elsewhere',
+    names: 'integrationCreate integrationUpdate',
   },
   {
     kind: 'escalate',
     reversible: true,
-    why: 'opens something to the outside, or weakens what protects it',
-    names: `disablePitrForHaCluster railwayDomainNameserversSet tcpProxyCreate workspacePolicyDeploySourceAllowlistAdd
+    why: 'opens something to the outside, or weakens what protects it, people included',
+    names: `deploymentApprove disablePitrForHaCluster railwayDomainNameserversSet serviceInstanceVulnRemediationDismiss
+      tcpProxyCreate templatePublish workspacePolicyDeploySourceAllowlistAdd
       workspacePolicyDeploySourceAllowlistRemove workspacePolicyItemUpdate`,
   },
   { kind: 'escalate', reversible: false, why: 'replaces all rules of the edge by others', names: 'updateServiceEdgeRules' },
-  { kind: 'escalate', reversible: true, why: 'runs code', names: 'deploymentInstanceExecutionCreate sandboxExec' },
+  {
+    kind: 'escalate',
+    reversible: false,
+    why: 'brings secrets in, over variables that it does not name',
+    names: 'herokuImportVariables',
+  },
+  { kind: 'escalate', reversible: false, why: 'runs code', names: 'deploymentInstanceExecutionCreate sandboxExec' },
   {
     kind: 'destroy',
     reversible: true,
     why: 'removes something that can be made again from what is left',
     names: `customDomainDelete deploymentRemove deploymentTriggerDelete disableServiceCdn integrationDelete notificationRuleDelete
-      privateNetworkEndpointDelete privateNetworksForEnvironmentDelete purgeServiceCache railwayDomainDnsRecordDelete serviceDisconnect
-      serviceDomainDelete serviceRemoveUpstreamUrl signalRuleUnset tcpProxyDelete templateUnpublish`,
+      privateNetworkEndpointDelete privateNetworksForEnvironmentDelete purgeServiceCache railwayDomainDnsRecordDelete
+      serviceDisconnect serviceRemoveUpstreamUrl signalRuleUnset tcpProxyDelete templateUnpublish`,
   },
   { kind: 'destroy', reversible: true, why: 'deletes a project after 48 hours', names: 'projectScheduleDelete' },
   {
     kind: 'destroy',
     reversible: false,
     why: 'gives up addresses, members or settings that are kept nowhere else',
-    names: 'egressGatewayAssociationsClear observabilityDashboardReset templateRevert',
+    names: 'egressGatewayAssociationsClear observabilityDashboardReset serviceDomainDelete templateRevert',
   },
   {
     kind: 'destroy',
     reversible: false,
     why: 'deletes data, or the only copy of something, for good',
-    names: `cloudAgentDelete environmentDelete pluginDelete pluginReset projectDelete projectScheduleDeleteForce sandboxCheckpointDelete
-      sandboxDestroy serviceDelete signalDelete templateDelete userDelete variableDelete volumeDelete volumeInstanceBackupDelete
-      workspaceDelete`,
+    names: `cloudAgentDelete environmentDelete pluginDelete pluginReset projectDelete projectScheduleDeleteForce
+      sandboxCheckpointDelete sandboxDestroy serviceDelete signalDelete templateDelete userDelete variableDelete
+      volumeDelete volumeInstanceBackupDelete workspaceDelete`,
   },
   { kind: 'destroy', reversible: false, why: 'overwrites live data with a backup', names: 'volumeInstanceBackupRestore' },
   { kind: 'destroy', reversible: false, why: 'clears all rules and replaces the value', names: 'signalReplace' },

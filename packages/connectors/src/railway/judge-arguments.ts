@@ -67,6 +67,20 @@ function present(findings: readonly (Finding | null)[]): readonly Finding[] {
   return findings.flatMap((finding) => (finding === null ? [] : [finding]))
 }
 
+/** A rule without events, severities or addresses tells nobody anything. */
+function judgeNotification(given: Given): Finding {
+  const isSilent = ['channelConfigs', 'eventTypes', 'severities'].some((key) => {
+    const list = input(given, key)
+    return isList(list) && list.length === 0
+  })
+  return isSilent ? escalates('turns alerts off') : nothing
+}
+
+function judgeSharing(given: Given): Finding {
+  const taken = input(given, 'disabledServiceIds')
+  return !isSet(taken) || (isList(taken) && taken.length === 0) ? nothing : disrupts('takes a variable from services that use it')
+}
+
 /** Machines for agents: what is handed to them, the agent can read. */
 function judgeSandbox(given: Given): Finding {
   const isPrivate = input(given, 'networkIsolation')
@@ -96,9 +110,11 @@ async function judgeExecution(given: Given, ask: Describers): Promise<Finding> {
 
 const judges: ReadonlyMap<string, Judge> = new Map<string, Judge>([
   ['cloudAgentCreate', judgeSandbox],
+  ['dockerComposeImport', (given) => findForeignReference(JSON.stringify(given.get('yaml') ?? null)) ?? nothing],
   ['environmentApplyChangeSet', (given, ask) => judgeChangeSet(given.get('input'), ask)],
   ['environmentPatchCommit', (given, ask) => judgePatch(given.get('patch'), ask)],
   ['environmentStageChanges', (given, ask) => judgePatch(given.get('input'), ask)],
+  ['notificationRuleUpdate', judgeNotification],
   ['projectUpdate', (given) => ((input(given, 'isPublic') ?? false) === false ? nothing : escalates('makes a project public'))],
   [
     'railwayDomainUpdate',
@@ -114,6 +130,7 @@ const judges: ReadonlyMap<string, Judge> = new Map<string, Judge>([
     'setServiceUnderAttackMode',
     (given) => (input(given, 'enabled') === true ? nothing : escalates('turns the defence of a service off')),
   ],
+  ['sharedVariableConfigure', judgeSharing],
   ['templateDeploy', judgeTemplate],
   ['templateDeployV2', judgeTemplate],
   ['variableCollectionUpsert', judgeCollection],

@@ -1,14 +1,17 @@
 import { z } from 'zod'
 import type { Json } from '@sallyport/core'
-import { isRailwayEndpoint } from './endpoint.ts'
+import { isHostOf, isRailwayEndpoint } from './endpoint.ts'
 import { fieldOf, isList, isObject, type JsonObject } from './given-value.ts'
 import { AmbiguousJson, parseJson } from './json-text.ts'
+import { readQueryString, splitUrl } from './query-string.ts'
 
 /** One GraphQL request of an HTTP request: a batch has several. */
 export interface GraphqlRequest {
   readonly query: string
   readonly variables: JsonObject
   readonly operationName: string | null
+  /** Sent by GET, which the specification of GraphQL over HTTP allows for queries only. */
+  readonly isGet: boolean
 }
 
 export type Reading =
@@ -40,8 +43,13 @@ const turningHeaders: ReadonlySet<string> = new Set([
   'x-http-method',
   'x-method-override',
   'x-original-url',
+  'x-original-uri',
   'x-original-method',
   'x-rewrite-url',
+  'x-override-url',
+  'x-host',
+  'x-forwarded-host',
+  'forwarded',
   'upgrade',
 ])
 const jsonType = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[ \t]*)?$/i
@@ -50,8 +58,10 @@ const jsonType = /^application\/json[ \t]*(?:;[ \t]*charset=(?:utf-?8|"utf-?8")[
 export function readRequest(decoded: Json): Reading {
   const parsed = decodedShape.safeParse(decoded)
   if (!parsed.success) return unreadable('it is not a request as this connector takes it: method, url, headers, body')
-  const why = refuse(parsed.data)
+  const isGet = parsed.data.method === 'GET'
+  const why = isGet ? refuseGet(parsed.data) : refusePost(parsed.data)
   if (why !== null) return unreadable(why)
+  if (isGet) return readGet(parsed.data)
   const body = readBody(parsed.data)
   if (body === null) return unreadable(`its body is missing, given twice, longer than ${bodyBytesMax} bytes, or not UTF-8`)
   if (body.includes('\uFEFF')) return unreadable('its body holds a byte order mark, which one reader skips and another refuses')
@@ -62,21 +72,44 @@ function unreadable(why: string): Reading {
   return { outcome: 'unreadable', why }
 }
 
-function refuse({ method, url, headers = {}, endpoint }: Decoded): string | null {
-  if (!isRailwayEndpoint(url, endpoint)) return 'its URL is not the endpoint of the API, written plainly'
-  if (method !== 'POST') return 'only POST is read'
-  const types: string[] = []
+const notEndpoint = 'its URL is not the endpoint of the API, written plainly'
+
+function refuseGet({ url, headers = {}, body, bodyBase64, endpoint }: Decoded): string | null {
+  if (!isRailwayEndpoint(splitUrl(url).endpoint, endpoint)) return notEndpoint
+  if ((body ?? '') !== '' || (bodyBase64 ?? '') !== '')
+    return 'it is a GET with a body, which one reader reads and another does not'
+  return refuseHeaders(url, headers)
+}
+
+function refusePost({ method, url, headers = {}, endpoint }: Decoded): string | null {
+  if (!isRailwayEndpoint(url, endpoint)) return notEndpoint
+  if (method !== 'POST') return 'only POST, and GET of queries, are read'
+  const types = Object.entries(headers).flatMap(([name, lines]) => (name.toLowerCase() === 'content-type' ? lines : []))
+  const [type] = types
+  if (types.length !== 1 || type === undefined || !jsonType.test(type.trim())) return 'its content type is not JSON in UTF-8'
+  return refuseHeaders(url, headers)
+}
+
+function refuseHeaders(url: string, headers: NonNullable<Decoded['headers']>): string | null {
   for (const [name, given] of Object.entries(headers)) {
     const lower = name.toLowerCase()
     const lines = typeof given === 'string' ? [given] : given
     if (turningHeaders.has(lower)) return `its header ${lower} makes another request of it`
     if (lower === 'content-encoding' && lines.some((line) => line.trim().toLowerCase() !== 'identity'))
       return 'its body is still encoded'
-    if (lower === 'content-type') types.push(...lines)
+    if (lower === 'host' && (lines.length !== 1 || !lines.every((line) => isHostOf(line, url))))
+      return 'its header host names another server than its URL'
   }
-  const [type] = types
-  if (types.length !== 1 || type === undefined || !jsonType.test(type.trim())) return 'its content type is not JSON in UTF-8'
   return null
+}
+
+function readGet({ url }: Decoded): Reading {
+  const { query } = splitUrl(url)
+  const item = query === null ? null : readQueryString(query)
+  const request = item === null ? null : readItem(item, true)
+  return request === null
+    ? unreadable('its URL does not hold query, variables and operationName, each once at most and plainly written')
+    : { outcome: 'requests', requests: [request] }
 }
 
 function readBody({ body, bodyBase64 }: Decoded): string | null {
@@ -106,7 +139,7 @@ function readDocument(body: string): Reading {
   if (items.length === 0 || items.length > batchMax) return unreadable(`a batch holds 1 to ${batchMax} requests`)
   const requests: GraphqlRequest[] = []
   for (const item of items) {
-    const request = readItem(item)
+    const request = readItem(item, false)
     if (request === null)
       return unreadable(
         'it holds something else than query, variables and operationName: a persisted query, an extension, an unlisted key',
@@ -117,7 +150,7 @@ function readDocument(body: string): Reading {
 }
 
 /** Extensions may be there and say nothing: what they say changes what a request means (persisted queries are one). */
-function readItem(item: Json): GraphqlRequest | null {
+function readItem(item: Json, isGet: boolean): GraphqlRequest | null {
   if (!isObject(item) || Object.keys(item).some((key) => !requestKeys.has(key))) return null
   const query = fieldOf(item, 'query')
   const variables = fieldOf(item, 'variables') ?? {}
@@ -126,5 +159,5 @@ function readItem(item: Json): GraphqlRequest | null {
   if (typeof query !== 'string' || !isObject(variables) || !isObject(extensions) || Object.keys(extensions).length > 0)
     return null
   if (operationName !== null && typeof operationName !== 'string') return null
-  return { query, variables, operationName }
+  return { query, variables, operationName, isGet }
 }

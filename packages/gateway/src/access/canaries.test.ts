@@ -21,7 +21,7 @@ const write = (...digests: readonly string[]): void =>
     file,
     JSON.stringify({
       version: 1,
-      canaries: digests.map((sha256) => ({ sha256, file: `/work/${sha256[0]}`, host: 'h', plantedAtMs: 1 })),
+      canaries: digests.map((sha256) => ({ sha256, file: `/planted/${sha256[0]}`, host: 'h', plantedAtMs: 1 })),
     }),
   )
 const open = (): ReturnType<typeof openCanaries> => openCanaries(file, (problem) => problems.push(problem))
@@ -30,9 +30,9 @@ test('no file is no canary; one that is planted later is known at the next quest
   const canaries = open()
   expect(canaries.isEmpty).toBe(true)
   write(one)
-  expect(canaries.find(one)).toMatchObject({ file: '/work/a' })
+  expect(canaries.find(one)).toMatchObject({ file: '/planted/a' })
   write(one, other)
-  expect(canaries.find(other)).toMatchObject({ file: '/work/b' })
+  expect(canaries.find(other)).toMatchObject({ file: '/planted/b' })
   rmSync(file)
   expect(canaries.find(one)).toBeNull()
   expect(problems).toEqual([])

@@ -9,7 +9,8 @@ import { readBody } from './body.ts'
 import { limits, rates } from './limits.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
-import { findRequest, readId, type Site, type SiteApp } from './site.ts'
+import { unknownOwners } from './second-person.ts'
+import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
 import { hashSecret, isEqualSecret } from './visitor.ts'
 
@@ -110,14 +111,16 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     return context.json({ url: link.url, expiresAtMs: link.expiresAtMs })
   })
   addEventRoute(app, site)
-  app.get('/api/v1/status', async (context) =>
-    context.json({
-      ...control.posture(),
+  app.get('/api/v1/status', async (context) => {
+    const people = await site.ports.people.list()
+    return context.json({
+      ...(await postureNow(site.ports)),
       nowMs: clock.nowMs(),
-      people: (await site.ports.people.list()).length,
+      people: people.length,
+      unknownOwners: unknownOwners(control, people),
       logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
-    }),
-  )
+    })
+  })
 }
 
 /** One JSON event a line: the newest, then with `follow=1` each as it happens. */
@@ -172,7 +175,8 @@ export async function createFirstLink(
   }
   const token = random.hex(32)
   const expiresAtMs = clock.nowMs() + limits.linkMs
-  await links.create({ tokenSha256: hashSecret(token), invitedBy: null, createdAtMs: clock.nowMs(), expiresAtMs, usedAtMs: null })
+  const link = { tokenSha256: hashSecret(token), invitedBy: null, createdAtMs: clock.nowMs(), expiresAtMs }
+  await links.create({ ...link, usedAtMs: null, confirmation: null, withdrawnAtMs: null })
   return { url: `${site.origin}/enrol#${token}`, expiresAtMs }
 }
 

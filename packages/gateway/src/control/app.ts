@@ -4,6 +4,7 @@ import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './
 import { type Refused, toRefused } from './answer.ts'
 import { addApiRoutes, admitOperator } from './api-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
+import { addInvitationRoutes } from './invitation-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
 import { addPeopleRoutes } from './people-routes.ts'
 import type { ControlPorts, ControlSettings } from './ports.ts'
@@ -40,6 +41,7 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addRequestRoutes(app, site)
   addLiveRoutes(app, site)
   addPeopleRoutes(app, site)
+  addInvitationRoutes(app, site)
   app.notFound(() => {
     throw notFound()
   })

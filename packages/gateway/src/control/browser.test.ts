@@ -10,6 +10,7 @@ let browser: TestBrowser
 let bench: PeopleBench
 let listener: ControlListener
 let ada: BrowserPerson
+let grace: BrowserPerson
 
 /** Set SALLYPORT_SCREENS to a folder to keep a picture of every page. */
 const screens = process.env['SALLYPORT_SCREENS']
@@ -232,7 +233,7 @@ test('a second person comes by invitation only, and both see the list', async ()
   await ada.page.click('text=Make an invitation')
   await expect.poll(() => ada.page.textContent('output')).toContain('/enrol#')
   await picture(ada, 'people')
-  const grace = await browser.open()
+  grace = await browser.open()
   await grace.page.goto((await ada.page.textContent('output')) ?? '')
   await grace.page.fill('#name', 'Grace Hopper')
   await grace.page.click('button[type=submit]')
@@ -240,7 +241,54 @@ test('a second person comes by invitation only, and both see the list', async ()
   expect(await grace.page.textContent('main')).toContain('deletes 48,211 rows in 3 tables')
   await picture(grace, 'requests')
   expect(grace.complaints).toEqual([])
-  await grace.close()
+})
+
+test('in team mode a third person takes two: one invites, another confirms, and until then the link says what it waits for', async () => {
+  bench.state.mode = 'team'
+  await ada.page.goto(`${listener.url}/people`)
+  await ada.page.click('text=Make an invitation')
+  await expect.poll(() => ada.page.textContent('output')).toContain('/enrol#')
+  const link = (await ada.page.textContent('output')) ?? ''
+  await picture(ada, 'people-invited')
+  await ada.page.reload()
+  expect(await ada.page.locator('text=Confirm with passkey').count()).toBe(0)
+  await picture(ada, 'people-own')
+
+  const third = await browser.open()
+  await third.page.goto(link)
+  await third.page.fill('#name', 'Katherine Johnson')
+  await third.page.click('button[type=submit]')
+  await expect.poll(() => third.page.textContent('[role=status]')).toContain('This invitation waits')
+  await picture(third, 'enrol-waits')
+  expect(await bench.ports.people.list()).toHaveLength(2)
+
+  await grace.page.goto(`${listener.url}/people`, { waitUntil: 'networkidle' })
+  // Markup alone; scripts and style are those of every page.
+  expect((await grace.page.content()).length).toBeLessThan(15_000)
+  await picture(grace, 'people-confirm')
+  await grace.page.click('text=Confirm with passkey')
+  await expect.poll(() => grace.page.textContent('main')).toContain('Confirmed by Grace Hopper')
+  await picture(grace, 'people-confirmed')
+  await third.page.click('button[type=submit]')
+  await third.page.waitForURL('**/requests')
+  expect((await bench.ports.people.list()).at(-1)?.admission).toEqual({ invitedBy: 'ada', confirmedBy: 'Grace Hopper' })
+  expect([...grace.complaints, ...third.complaints].filter((line) => !line.includes('403'))).toEqual([])
+  await third.close()
+})
+
+test('an invitation is withdrawn by a button, and an owner whom nobody is enrolled as is named on top of the page', async () => {
+  bench.state.owners.push({ agent: 'deployer', owner: 'linus' })
+  await ada.page.goto(`${listener.url}/people`)
+  await ada.page.click('text=Make an invitation')
+  await expect.poll(() => ada.page.textContent('output')).toContain('/enrol#')
+  await ada.page.reload()
+  expect(await ada.page.textContent('[role=note]')).toContain('linus owns deployer, and nobody is enrolled under that name')
+  await picture(ada, 'people-owner')
+  await ada.page.click('text=Withdraw')
+  await expect.poll(() => ada.page.textContent('main')).not.toContain('Open invitations')
+  expect(await bench.ports.links.open(bench.clock.nowMs())).toEqual([])
+  bench.state.owners.pop()
+  bench.state.mode = 'solo'
 })
 
 test('the verdict page is small, works by keyboard alone, and breaks no rule of its own', async () => {

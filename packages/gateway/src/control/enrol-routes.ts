@@ -5,7 +5,8 @@ import { Refused } from './answer.ts'
 import { readBody } from './body.ts'
 import { createPendingChallenges } from './challenges.ts'
 import { registrationOptions, registrationShape, verifyRegistration } from './passkeys.ts'
-import { type Enrolled, type Person } from './ports.ts'
+import type { Enrolled, Newcomer, Person } from './ports.ts'
+import { confirmFrom, isUnconfirmed } from './second-person.ts'
 import { makeFrame, type Site, type SiteApp } from './site.ts'
 import { hashSecret } from './visitor.ts'
 
@@ -25,15 +26,15 @@ const tokenShape = z.string().regex(/^[0-9a-f]{64}$/)
 const askShape = z.strictObject({ token: tokenShape, name: nameShape })
 const finishShape = z.strictObject({ token: tokenShape, name: nameShape, response: registrationShape })
 
-interface Newcomer {
+interface Applicant {
   readonly name: string
   readonly userHandle: string
   readonly tokenSha256: string
 }
 
-/** Enrolment by a one-time link: the first from the terminal, every other by a signed-in person's invitation. */
+/** Enrolment by a one-time link: the first from the terminal, every other by a signed-in person's invitation, from the third on confirmed by another (team mode). */
 export function addEnrolRoutes(app: SiteApp, site: Site): void {
-  const challenges = createPendingChallenges<Newcomer>(site.ports.clock)
+  const challenges = createPendingChallenges<Applicant>(site.ports.clock)
   app.get('/enrol', async (context) => context.html(renderEnrol(await makeFrame(site, context))))
 
   app.post('/enrol/options', async (context) => {
@@ -80,7 +81,7 @@ export function addEnrolRoutes(app: SiteApp, site: Site): void {
         'Use a passkey of your own device.',
       )
     }
-    const person: Person = { name, userHandle: asked.matter.userHandle, passkeys: [passkey], enrolledAtMs: nowMs }
+    const person: Newcomer = { name, userHandle: asked.matter.userHandle, passkeys: [passkey], enrolledAtMs: nowMs }
     await enrol(site, person, asked.matter.tokenSha256)
     await site.visitors.signIn(context, person)
     return context.json({ go: '/requests' })
@@ -102,9 +103,10 @@ function refuseForm(error: unknown): never {
 
 async function checkLink(site: Site, tokenSha256: string, people: readonly Person[]): Promise<void> {
   const link = await site.ports.links.find(tokenSha256)
-  if (link === null || link.usedAtMs !== null || link.expiresAtMs <= site.ports.clock.nowMs())
+  if (link === null || link.usedAtMs !== null || link.withdrawnAtMs !== null || link.expiresAtMs <= site.ports.clock.nowMs())
     throw refuseEnrolment('link_invalid')
   if (link.invitedBy === null && people.length > 0) throw refuseEnrolment('not_first')
+  if (isUnconfirmed(site.ports.control, link, people)) throw refuseEnrolment('unconfirmed')
 }
 
 function checkName(site: Site, name: string, people: readonly Person[]): void {
@@ -114,19 +116,25 @@ function checkName(site: Site, name: string, people: readonly Person[]): void {
 }
 
 /** On the log before it counts: a person whom the log does not know must not be able to approve. */
-async function enrol(site: Site, person: Person, tokenSha256: string): Promise<void> {
-  const link = await site.ports.links.find(tokenSha256)
+async function enrol(site: Site, person: Newcomer, tokenSha256: string): Promise<void> {
+  const { links, people, control } = site.ports
+  const link = await links.find(tokenSha256)
+  // The store has the last word; this keeps off the log what is known not to take place.
+  if (link !== null && isUnconfirmed(control, link, await people.list())) throw refuseEnrolment('unconfirmed')
   const [passkey] = person.passkeys
   const data = {
     person: person.name,
     invitedBy: link?.invitedBy ?? null,
+    confirmedBy: link?.confirmation?.person ?? null,
+    // Of its token: by it the invitation and its confirmation are found on the log.
+    link: tokenSha256,
     credential: passkey?.credentialId ?? null,
     publicKey: passkey?.publicKey ?? null,
     synced: passkey?.synced ?? null,
     aaguid: passkey?.aaguid ?? null,
   }
   await site.ports.log.append({ type: 'person.enrolled', atMs: person.enrolledAtMs, data })
-  const enrolled = await site.ports.people.enrol(person, tokenSha256, person.enrolledAtMs)
+  const enrolled = await people.enrol(person, tokenSha256, person.enrolledAtMs, confirmFrom(control))
   if (enrolled === 'enrolled') return
   await site.ports.log.append({
     type: 'alarm',
@@ -157,6 +165,14 @@ function refuseEnrolment(why: Exclude<Enrolled, 'enrolled'>): Refused {
         'A link from the terminal enrols the first person only.',
         'Nobody was enrolled.',
         'Ask somebody who is enrolled for an invitation.',
+      )
+    case 'unconfirmed':
+      return new Refused(
+        403,
+        'approval_required',
+        'This invitation waits: somebody enrolled, other than who made it, has to confirm it on the People page.',
+        'Nobody was enrolled.',
+        'Ask for that, then press the button again. The link stays good for an hour from when it was made.',
       )
     case 'taken':
       return new Refused(

@@ -3,6 +3,7 @@ import { createFirstLink } from './api-routes.ts'
 import { createControlApp } from './app.ts'
 import { listenOnLoopback } from './listener.ts'
 import type { ControlPorts, ControlSettings } from './ports.ts'
+import { postureNow } from './site.ts'
 
 export type * from './ports.ts'
 
@@ -14,6 +15,8 @@ export interface ControlListener {
   readonly addresses: readonly string[]
   /** The one-time link for the first person, to be shown on the terminal only. Null when somebody is enrolled. */
   firstEnrolmentLink(): Promise<{ readonly url: string; readonly expiresAtMs: number } | null>
+  /** What is wrong with the posture for the people who are enrolled now, a sentence each. */
+  warnings(): Promise<readonly string[]>
   close(): Promise<void>
 }
 
@@ -33,6 +36,7 @@ export async function startControl(ports: ControlPorts, settings: ControlSetting
     async firstEnrolmentLink() {
       return (await ports.people.list()).length > 0 ? null : createFirstLink(site)
     },
+    warnings: async () => (await postureNow(ports)).warnings,
     close: () => servers.close(),
   }
 }

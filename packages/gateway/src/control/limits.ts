@@ -12,6 +12,10 @@ export const limits = {
   /** More than strangers can start while a prompt lives, so that a flood pushes nobody's out. */
   challenges: 20_000,
   linkMs: 10 * 60_000,
+  /** A link that a second person has to confirm first. */
+  confirmedLinkMs: 60 * 60_000,
+  /** Invitations open at once. */
+  invitations: 20,
   handleMsMax: 24 * 60 * 60_000,
   /** The live view flushes at most four times a second. */
   flushMs: 250,

@@ -36,7 +36,17 @@ export interface Person {
   readonly userHandle: string
   readonly passkeys: readonly Passkey[]
   readonly enrolledAtMs: number
+  /** Who let them in; null: enrolled by a version that kept this on the log only. */
+  readonly admission: {
+    /** Null: by the terminal's link. */
+    readonly invitedBy: string | null
+    /** Null: nobody had to confirm. */
+    readonly confirmedBy: string | null
+  } | null
 }
+
+/** A person about to be enrolled: who let them in is read off the link, in the transaction. */
+export type Newcomer = Omit<Person, 'admission'>
 
 export type Enrolled =
   | 'enrolled'
@@ -44,6 +54,8 @@ export type Enrolled =
   | 'link_invalid'
   /** The link came from the terminal, which may only enrol the first person, and there is one. */
   | 'not_first'
+  /** Enough are enrolled that somebody other than the inviter has to confirm the invitation, and nobody did. */
+  | 'unconfirmed'
   /** The name, as isSamePerson compares, or the credential is taken. */
   | 'taken'
 
@@ -52,9 +64,10 @@ export interface People {
   list(): Promise<readonly Person[]>
   /**
    * In one transaction: the link is there, unused, unexpired at `nowMs` and becomes used; when nobody invited (`invitedBy` null) nobody is enrolled
-   * yet; name and credential are free; the person is added. Anything else changes nothing.
+   * yet; when `confirmFrom` or more are enrolled, the invitation was confirmed by one of them other than the inviter (`confirmFrom` null: never);
+   * name and credential are free; the person is added. Anything else changes nothing.
    */
-  enrol(person: Person, tokenSha256: string, nowMs: number): Promise<Enrolled>
+  enrol(newcomer: Newcomer, tokenSha256: string, nowMs: number, confirmFrom: number | null): Promise<Enrolled>
   /** Compare-and-set: false when the stored counter is no longer `from`. */
   advanceCounter(credentialId: string, from: number, to: number): Promise<boolean>
 }
@@ -67,11 +80,32 @@ export interface EnrolmentLink {
   readonly createdAtMs: number
   readonly expiresAtMs: number
   readonly usedAtMs: number | null
+  /** A second enrolled person who stood by it with a passkey. */
+  readonly confirmation: { readonly person: string; readonly atMs: number } | null
+  readonly withdrawnAtMs: number | null
 }
 
+export type Confirmed =
+  | 'confirmed'
+  /** Used, withdrawn, expired, unknown, or the terminal's. */
+  | 'link_invalid'
+  /** The inviter's own, as isSamePerson compares. */
+  | 'own'
+  /** Somebody did before. */
+  | 'already'
+  /** Who confirms is not enrolled. */
+  | 'stranger'
+
+/** Durable before a promise resolves. */
 export interface EnrolmentLinks {
   create(link: EnrolmentLink): Promise<void>
   find(tokenSha256: string): Promise<EnrolmentLink | null>
+  /** Neither used, nor withdrawn, nor expired; oldest first. */
+  open(nowMs: number): Promise<readonly EnrolmentLink[]>
+  /** Compare-and-set, in one transaction. */
+  confirm(tokenSha256: string, person: string, nowMs: number): Promise<Confirmed>
+  /** False when it is no longer open. */
+  withdraw(tokenSha256: string, nowMs: number): Promise<boolean>
 }
 
 /** One signed-in browser. */
@@ -144,6 +178,8 @@ export interface Control {
   sessions(): Promise<readonly Session[]>
   /** Names of the agents that the configuration knows. */
   agents(): readonly string[]
+  /** Whose agent each is, as the configuration says. */
+  owners(): readonly { readonly agent: string; readonly owner: string }[]
   newestCopy(upstream: string): Promise<Snapshot | null>
   snapshots(): Promise<readonly Snapshot[]>
   undo(snapshotId: string, by: string): Promise<Restored>

@@ -1,5 +1,5 @@
 import { renderRequest, renderRequests, stateOf } from '@sallyport/console'
-import { type AccessRequest, type Approval, challengeOf, isSamePerson, sha256Hex } from '@sallyport/core'
+import { type AccessRequest, type Approval, challengeOf, isSamePerson, sha256Hex, visibleLine } from '@sallyport/core'
 import { z } from 'zod'
 import { requirePerson } from './admission.ts'
 import { Refused } from './answer.ts'
@@ -8,6 +8,7 @@ import { createPendingChallenges } from './challenges.ts'
 import { limits } from './limits.ts'
 import { assertionOptions, assertionShape } from './passkeys.ts'
 import type { Person } from './ports.ts'
+import { isOwnerKnown } from './second-person.ts'
 import {
   findRequest,
   makeFrame,
@@ -55,7 +56,7 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
         challenges: { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject') },
         newestCopyAtMs: copy?.madeAtMs ?? null,
         guardSentences,
-        cannotApprove: cautionFor(site, person, request),
+        cannotApprove: await cautionFor(site, person, request),
         version: versionOf(site, [request]),
       }),
     )
@@ -79,6 +80,7 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
     const body = await readBody(context, askShape)
     const request = await findRequest(site, readId(context))
     checkOpen(site, request)
+    if (body.verdict === 'approve') await checkOwner(site, visitor.person, request)
     const challenge = challengeOf(request, body.verdict)
     if (!isEqualSecret(challenge, body.shown)) throw changed()
     challenges.issue(visitor.browser, purposeOf(request.id, body.verdict), challenge, null)
@@ -101,6 +103,7 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
       )
     }
     checkOpen(site, request)
+    if (body.verdict === 'approve') await checkOwner(site, visitor.person, request)
     // The question may have changed between the asking and the signing.
     const challenge = challengeOf(request, body.verdict)
     if (!isEqualSecret(challenge, asked.challenge)) {
@@ -143,6 +146,22 @@ function checkOpen(site: Site, request: AccessRequest): void {
   )
 }
 
+/** In team mode nobody approves while the owner is not enrolled: under another name, the owner might be the one who does. */
+async function checkOwner(site: Site, person: Person, request: AccessRequest): Promise<void> {
+  const { control, people } = site.ports
+  const { agent, owner } = request.question.subject
+  if (isOwnerKnown(control, owner, await people.list())) return
+  const why = `${agent} belongs to ${visibleLine(owner)}, and nobody is enrolled under that name: the gate cannot tell who must not approve.`
+  await refuseSignature(site, person, why, { request: request.id, verdict: 'approve' })
+  throw new Refused(
+    403,
+    'refused_by_guard',
+    why,
+    'No verdict was given.',
+    'Enrol the owner under that name, or name somebody who is enrolled as the owner in sallyport.yaml.',
+  )
+}
+
 function changed(): Refused {
   return new Refused(
     409,
@@ -153,9 +172,13 @@ function changed(): Refused {
   )
 }
 
-function cautionFor(site: Site, person: Person, request: AccessRequest): string | null {
-  if (!isSamePerson(person.name, request.question.subject.owner)) return null
-  return site.ports.control.posture().mode === 'team'
+async function cautionFor(site: Site, person: Person, request: AccessRequest): Promise<string | null> {
+  const { control, people } = site.ports
+  const { owner } = request.question.subject
+  if (!isOwnerKnown(control, owner, await people.list()))
+    return `Nobody is enrolled as ${visibleLine(owner)}, the owner of this agent, who might be anybody here. Until somebody is, nobody can approve; you can reject.`
+  if (!isSamePerson(person.name, owner)) return null
+  return control.posture().mode === 'team'
     ? 'You own this agent. Somebody else has to approve; you can reject.'
     : 'You own this agent, and nobody else looks at this (solo mode).'
 }

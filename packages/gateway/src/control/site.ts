@@ -1,4 +1,4 @@
-import type { Frame } from '@sallyport/console'
+import type { Frame, Posture } from '@sallyport/console'
 import { drillAaguid, type AccessRequest } from '@sallyport/core'
 import type { Context, Hono } from 'hono'
 import type { Admitted } from './admission.ts'
@@ -8,6 +8,7 @@ import { rates } from './limits.ts'
 import { type Assertion, verifyAssertion } from './passkeys.ts'
 import type { ControlPorts, Person } from './ports.ts'
 import type { RateLimit } from './rate-limit.ts'
+import { ownerWarnings } from './second-person.ts'
 import type { Visitor, Visitors } from './visitor.ts'
 
 /** What the routes of the pages share. */
@@ -41,6 +42,12 @@ export async function findRequest(site: Site, id: string): Promise<AccessRequest
   return request
 }
 
+/** The posture of the configuration, and what is wrong with it for the people who are enrolled now. */
+export async function postureNow({ control, people }: Pick<ControlPorts, 'control' | 'people'>): Promise<Posture> {
+  const posture = control.posture()
+  return { ...posture, warnings: [...posture.warnings, ...ownerWarnings(control, await people.list())] }
+}
+
 export async function makeFrame(site: Site, context: Context<Admitted>): Promise<Frame> {
   const visitor = context.get('visitor')
   const nowMs = site.ports.clock.nowMs()
@@ -51,7 +58,7 @@ export async function makeFrame(site: Site, context: Context<Admitted>): Promise
     person: visitor.kind === 'person' ? visitor.person.name : null,
     nowMs,
     waiting: pending.filter(({ state, expiresAtMs }) => state === 'pending' && expiresAtMs > nowMs).length,
-    posture: site.ports.control.posture(),
+    posture: visitor.kind === 'person' ? await postureNow(site.ports) : site.ports.control.posture(),
   }
 }
 

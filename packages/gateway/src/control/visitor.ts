@@ -20,7 +20,7 @@ export interface Visitors {
   /** Reads the cookies; gives a stranger one to be recognised by while enrolling or signing in. */
   of(context: Context): Promise<Visitor>
   /** A new session under a new secret, whatever the browser brought along: a planted cookie is worth nothing. */
-  signIn(context: Context, person: Person): Promise<void>
+  signIn(context: Context, person: Pick<Person, 'name'>): Promise<void>
   signOut(context: Context, visitor: Visitor): Promise<void>
   /** Whether the session is still good; for streams that outlive a request. */
   isSignedIn(idSha256: string): Promise<boolean>
@@ -61,7 +61,12 @@ export function createVisitors(ports: Pick<ControlPorts, 'clock' | 'random' | 'p
     const brought = getCookie(context, strangerCookie)
     const secret = brought !== undefined && secretShape.test(brought) ? brought : ports.random.hex(32)
     if (secret !== brought)
-      setCookie(context, strangerCookie, secret, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge: limits.linkMs / 1000 })
+      setCookie(context, strangerCookie, secret, {
+        httpOnly: true,
+        sameSite: 'Strict',
+        path: '/',
+        maxAge: limits.confirmedLinkMs / 1000,
+      })
     const browser = `visit:${hashSecret(secret)}`
     return { kind: 'stranger', browser, csrf: csrfOf(browser) }
   }

@@ -50,6 +50,23 @@ describe('append', () => {
     expect((await after.read(1, 500)).map(({ event: { data } }) => data['place'])).toEqual(indexes.map((index) => index - 1))
   })
 
+  it('lets an outcome go with what comes right after it, and writes it by itself when nothing does', async () => {
+    const disk = new FailingDisk()
+    const log = await open(disk)
+    const outcome: Event = { ...event(0), type: 'outcome' }
+    await log.append(event(0))
+    const before = disk.counts.datasync
+    const first = log.append(outcome)
+    const second = log.append(event(1))
+    expect(await Promise.all([first, second])).toEqual([1, 2])
+    expect(disk.counts.datasync - before).toBe(1)
+    expect(await log.append(outcome)).toBe(3)
+    const last = log.append(outcome)
+    await log.close()
+    expect(await last).toBe(4)
+    expect((await open(disk.powerCut(() => 0.9))).size()).toBe(5)
+  })
+
   it('keeps events apart from what follows them over many segments', async () => {
     const disk = new FailingDisk()
     const log = await open(disk, { segmentBytesMax: 2000 })

@@ -6,6 +6,12 @@ import { SegmentFile } from './segment-file.ts'
 /** What one group may hold: hashing it must not hold up the event loop for long. */
 const groupEntriesMax = 1024
 const groupBodyBytesMax = 4 * 1024 * 1024
+/**
+ * What nobody's next step waits for: it goes with whatever else becomes durable within this time, or by itself after it. An outcome that a crash
+ * takes is unknown, as it would have been a moment earlier.
+ */
+const unhurried: ReadonlySet<Event['type']> = new Set(['outcome'])
+const unhurriedMs = 2
 /** What may wait for the disk before further events are turned away. */
 const queuedBytesMax = 64 * 1024 * 1024
 
@@ -43,6 +49,9 @@ export class GroupCommit {
   #pendingSinceMs: number | null = null
   #inFlightSinceMs: number | null = null
   #flushTimer: NodeJS.Timeout | null = null
+  #unhurriedTimer: NodeJS.Timeout | null = null
+  /** What is not hurried has waited long enough. */
+  #isDue = false
 
   constructor(settings: GroupCommitSettings, segments: readonly SegmentFile[]) {
     this.#settings = settings
@@ -74,7 +83,8 @@ export class GroupCommit {
     return new Promise((resolve, reject) => {
       this.#queue.push({ event, bytes, resolve, reject })
       this.#queuedBytes += bytes.length
-      this.#start()
+      if (!unhurried.has(event.type)) this.#start()
+      else this.#unhurriedTimer ??= setTimeout(() => this.#hurry(), unhurriedMs)
     })
   }
 
@@ -108,12 +118,21 @@ export class GroupCommit {
         // One turn of the event loop, so that everybody who was woken by the last group gets into this one.
         await new Promise(setImmediate)
         await this.#commit(this.#takeGroup())
-      } while (!this.#failure && (this.#queue.length > 0 || this.#readsAreDue()))
+      } while (!this.#failure && (this.#isHurried() || this.#readsAreDue()))
     } catch (error) {
       this.fail(unwritten(error))
     } finally {
       this.#running = null
     }
+  }
+
+  #hurry(): void {
+    this.#isDue = true
+    this.#start()
+  }
+
+  #isHurried(): boolean {
+    return this.#isDue ? this.#queue.length > 0 : this.#queue.some(({ event }) => !unhurried.has(event.type))
   }
 
   #readsAreDue(): boolean {
@@ -129,10 +148,17 @@ export class GroupCommit {
       count += 1
       bytes += entry.length
     }
-    const waiting = this.#queue.slice(0, count)
-    this.#queue = this.#queue.slice(count)
+    const waiting = this.#queue
+    this.#queue = count === waiting.length ? [] : waiting.splice(count)
+    if (this.#queue.length === 0) this.#endWait()
     this.#queuedBytes -= bytes
     return { waiting, reads: this.#readsAreDue() ? this.#takeReads() : [] }
+  }
+
+  #endWait(): void {
+    if (this.#unhurriedTimer) clearTimeout(this.#unhurriedTimer)
+    this.#unhurriedTimer = null
+    this.#isDue = false
   }
 
   #takeReads(): readonly EncodedEvent[] {
@@ -182,6 +208,7 @@ export class GroupCommit {
   /** For good: nothing is appended after this. */
   fail(failure: SallyportError): void {
     this.#failure ??= failure
+    this.#endWait()
     if (this.#flushTimer) clearTimeout(this.#flushTimer)
     this.#flushTimer = null
     const queue = this.#queue
@@ -194,7 +221,7 @@ export class GroupCommit {
   async close(): Promise<void> {
     if (this.#flushTimer) clearTimeout(this.#flushTimer)
     this.#flushTimer = null
-    if (!this.#failure && (this.#queue.length > 0 || this.#pendingSinceMs !== null)) this.#start()
+    if (!this.#failure && (this.#queue.length > 0 || this.#pendingSinceMs !== null)) this.#hurry()
     while (this.#running) await this.#running
     this.fail(new SallyportError('log_unavailable', 'The log was closed.', 'Nothing was appended.', 'Start the gate again.'))
   }

@@ -14,6 +14,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { writePrivateFile } from '../../state-directory.ts'
 import { cloudFolder } from './account.ts'
+import { cloudHost } from './upstream.ts'
 
 /** What a TLS server needs, in PEM. */
 export interface ServerIdentity {
@@ -25,8 +26,12 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const authorityDays = 3_650
 const leafDays = 30
 const dayMs = 86_400_000
-/** What the stand-in may be called. All of them are this machine, whoever resolves them. */
-const cloudNames = ['localhost', 'cloud.localhost'] as const
+/**
+ * What the stand-in may be called. `localhost` is this machine, whoever resolves it. The last one is the real provider's: agents call that, and
+ * the gate, told so by its configuration, dials here instead. The name harms nobody: only this gate trusts this authority, whose key is beside its
+ * own credentials.
+ */
+const cloudNames = ['localhost', 'cloud.localhost', cloudHost] as const
 
 /** The certificate that clients of the stand-in trust: of an authority of its own, which nothing else knows. */
 export function authorityFile(stateDirectory: string): string {

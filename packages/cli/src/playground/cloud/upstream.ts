@@ -1,10 +1,14 @@
-import type { PlaygroundCloud } from './cloud.ts'
-
 /** The host by which agents call the stand-in, as they would the real provider: only the gate dials elsewhere. */
 export const cloudHost = 'backboard.railway.com'
 
+/** Where the stand-in listens, and the ids of what it holds. */
+export interface CloudPlace {
+  readonly port: number
+  readonly ids: { readonly volumes: { readonly production: string; readonly staging: string } }
+}
+
 /** The stand-in as an upstream of a sallyport.yaml that lies in the playground's state, under `upstreams:`. */
-export function describeCloudUpstream({ port, ids }: Pick<PlaygroundCloud, 'port' | 'ids'>): string {
+export function describeCloudUpstream({ port, ids }: CloudPlace): string {
   return `  cloud:
     protocol: http
     connector: railway

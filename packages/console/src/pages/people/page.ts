@@ -1,31 +1,104 @@
-import { type Frame, postureLine, renderPage } from '../../frame.ts'
+import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { showLine } from '../../fence.ts'
-import { markup } from '../../markup.ts'
+import { markup, type Markup } from '../../markup.ts'
 import { formatAmount, formatInstant } from '../../words.ts'
 
 export interface PersonLine {
   readonly name: string
   readonly enrolledAtMs: number
   readonly passkeys: number
+  /** Null: only the log knows. */
+  readonly admission: { readonly invitedBy: string | null; readonly confirmedBy: string | null } | null
 }
 
-export function renderPeople(frame: Frame, people: readonly PersonLine[]): string {
+export interface InvitationLine {
+  /** SHA-256 of the link's token, hex. */
+  readonly id: string
+  readonly invitedBy: string
+  readonly createdAtMs: number
+  readonly expiresAtMs: number
+  readonly confirmedBy: string | null
+  /** It enrols nobody before somebody else confirms it. */
+  readonly waits: boolean
+  /** Of who looks at the page. */
+  readonly isOwn: boolean
+}
+
+export interface PeopleView {
+  readonly people: readonly PersonLine[]
+  readonly invitations: readonly InvitationLine[]
+  /** An invitation made now takes a second person. */
+  readonly needsSecond: boolean
+  /** Nobody else is enrolled yet. */
+  readonly alone: boolean
+}
+
+export function renderPeople(frame: Frame, view: PeopleView): string {
   return renderPage(frame, {
     title: 'People',
     path: '/people',
     width: 'normal',
     scripts: ['page.js', 'passkey.js'],
     body: markup`<h1>People</h1><p class="dim">${postureLine(frame.posture)}</p>
-<section class="card"><ul class="rows">${people.map(
-      (
-        person,
-      ) => markup`<li><div class="state"><span><b>${showLine(person.name)}</b>${person.name === frame.person ? ' (you)' : ''}</span>
-<span class="dim small">${formatAmount(person.passkeys, 'passkey')} · since ${formatInstant(person.enrolledAtMs)}</span></div></li>`,
-    )}</ul></section>
+<section class="card"><ul class="rows">${view.people.map((person) => renderPerson(frame, person))}</ul></section>
+${view.invitations.length === 0 ? '' : markup`<h2>Open invitations</h2>${view.invitations.map((line) => renderInvitation(frame, line))}`}
 <form class="card" data-passkey="get" data-options="/people/invitations/options" data-finish="/people/invitations">
 <h2>Invite a person</h2>
-<p>Makes a link that enrols one person and works for ten minutes. Whoever opens it first can approve from then on, so hand it over yourself. It needs your passkey.</p>
+${renderTerms(frame, view)}
 <div class="buttons"><button type="submit">Make an invitation</button></div>
 <p role="status" aria-live="polite"></p><p><output class="mono"></output></p></form>`,
   })
+}
+
+function renderPerson(frame: Frame, person: PersonLine): Markup {
+  const facts = [formatAmount(person.passkeys, 'passkey'), `since ${formatInstant(person.enrolledAtMs)}`]
+  return markup`<li><div class="state"><span><b>${showLine(person.name)}</b>${person.name === frame.person ? ' (you)' : ''}${renderAdmission(person)}</span>
+<span class="dim small">${facts.join(' · ')}</span></div></li>`
+}
+
+function renderAdmission({ admission }: PersonLine): Markup | '' {
+  if (admission === null) return ''
+  const { invitedBy, confirmedBy } = admission
+  if (invitedBy === null) return markup` <span class="dim small">enrolled first, from the terminal</span>`
+  if (confirmedBy === null) return markup` <span class="dim small">invited by ${showLine(invitedBy)} alone</span>`
+  return markup` <span class="dim small">invited by ${showLine(invitedBy)}, confirmed by ${showLine(confirmedBy)}</span>`
+}
+
+function renderInvitation(frame: Frame, line: InvitationLine): Markup {
+  const by = line.isOwn ? 'you' : showLine(line.invitedBy)
+  const withdraw = markup`<button type="button" data-post="/people/invitations/${line.id}/withdraw" data-then="/people">Withdraw</button>`
+  const confirms = line.waits && !line.isOwn
+  const form = confirms
+    ? markup`<form class="card" data-passkey="get" data-options="/people/invitations/${line.id}/confirm/options" data-finish="/people/invitations/${line.id}/confirm">`
+    : markup`<section class="card">`
+  return markup`${form}<div class="state"><span>Invited by <b>${by}</b> <span class="dim small">${formatInstant(line.createdAtMs)} · link <code>${line.id.slice(0, 12)}</code></span></span>
+<span class="badge ${line.waits ? 'warn' : 'good'}">${stateOf(line)}</span></div>
+<p class="small">${explain(line)} Runs out in ${countdown(line.expiresAtMs, frame.nowMs)}.</p>
+<div class="buttons">${confirms ? markup`<button class="main" type="submit">Confirm with passkey</button>` : ''}${withdraw}</div>
+<p role="status" aria-live="polite"></p>${confirms ? markup`</form>` : markup`</section>`}`
+}
+
+function stateOf(line: InvitationLine): string {
+  if (line.waits) return 'waits for a second person'
+  return line.confirmedBy === null ? 'open' : 'confirmed'
+}
+
+function explain(line: InvitationLine): Markup {
+  if (line.confirmedBy !== null)
+    return markup`Confirmed by ${showLine(line.confirmedBy)}: whoever opens the link first is enrolled.`
+  if (!line.waits) return markup`Whoever opens the link first is enrolled.`
+  return line.isOwn
+    ? markup`It enrols nobody until somebody else who is enrolled confirms it here.`
+    : markup`Ask ${showLine(line.invitedBy)} who it is for. By confirming you vouch that it is for a person who is not listed here yet, under any name.`
+}
+
+function renderTerms(frame: Frame, view: PeopleView): Markup {
+  if (view.needsSecond)
+    return markup`<p>Makes a link that enrols one person. It works for an hour, once somebody else who is enrolled has confirmed it on this page: nobody here lets people in alone. It needs your passkey.</p>`
+  const link = markup`<p>Makes a link that enrols one person and works for ten minutes. Whoever opens it first can approve from then on, so hand it over yourself. It needs your passkey.</p>`
+  if (frame.posture.mode === 'solo')
+    return markup`${link}<p class="dim small">In solo mode nobody else confirms it. Whom you let in now counts as a second person when this becomes team mode.</p>`
+  return view.alone
+    ? markup`${link}<p class="odd">The second person is yours to choose alone, as there is nobody to ask. If that were you again with another passkey, one person would approve everything here: four eyes begin with this invitation. From the third on, it takes two of you.</p>`
+    : link
 }

@@ -1,7 +1,7 @@
 import type { Handle } from '@sallyport/core'
 import { isHandle, readBasic } from './door.ts'
 import { readParts } from './multipart.ts'
-import { decodePercent, readTexts, type NamedText } from './text-within.ts'
+import { charactersMin, decodePercent, readTexts, type NamedText } from './text-within.ts'
 import { findKnownShape, findScheme, hideTokens, isSecretName, looksRandom } from './token-shape.ts'
 
 /** A credential that Sallyport did not issue, where no credential belongs. `token` is for a digest only and goes nowhere else. */
@@ -44,6 +44,17 @@ export function findInForwarded(target: string, headers: Headers, body: Buffer, 
   return findInHeaders(headers) ?? findInTarget(target) ?? findInBody(body, contentType)
 }
 
+/** Values of headers in which nothing was found: clients send the same ones with each request. */
+const clean = new Set<string>()
+const cleanMax = 2_000
+const cleanCharactersMax = 512
+
+function keepClean(value: string): void {
+  if (value.length > cleanCharactersMax) return
+  if (clean.size >= cleanMax) clean.clear()
+  clean.add(value)
+}
+
 /** @param where what kind of header it is: a trailer is one that comes late */
 export function findInHeaders(headers: Headers, where = 'header'): ForeignCredential | null {
   for (const [name, value] of headers) {
@@ -54,8 +65,10 @@ export function findInHeaders(headers: Headers, where = 'header'): ForeignCreden
       const known = findKnownShape(value) ?? findKnownShape(decodePercent(value))
       return { place, shape: 'credential header', token: value, ...known }
     }
+    if (clean.has(value)) continue
     const inValue = findInPercent(value, place)
     if (inValue !== null) return inValue
+    keepClean(value)
   }
   return null
 }
@@ -71,23 +84,34 @@ export function findInTarget(target: string): ForeignCredential | null {
 /** As it is, and as it reads when its percent-encoding is undone. */
 function findInPercent(text: string, place: string): ForeignCredential | null {
   const decoded = decodePercent(text)
-  return findInText(text, '', place) ?? (decoded === text ? null : findInText(decoded, '', place))
+  return findInText(text, place) ?? (decoded === text ? null : findInText(decoded, place))
 }
 
 /** `a=b&c=d`, or with semicolons. */
 function findInParameters(text: string, where: string): ForeignCredential | null {
-  for (const part of text.split(/[&;]/)) {
-    const at = part.indexOf('=')
-    const name = decodePercent(at === -1 ? part : part.slice(0, at))
-    const value = decodePercent(at === -1 ? '' : part.slice(at + 1))
-    const place = `${where} ${sayName(name)}`
-    const inValue = findInText(value, name, place)
-    if (inValue !== null) return inValue
-    const inName = findInText(name, '', `${where} name`)
-    if (inName !== null) return inName
-    if (isSecretName(name) && isCredentialParameter(value)) return { place, shape: 'credential parameter', token: value }
+  const found = findInPercent(text, where)
+  if (found !== null) return { ...found, place: placeOfParameter(text, found, where) }
+  for (const [name, value] of readParameters(text)) {
+    if (isSecretName(name) && isCredentialParameter(value))
+      return { place: `${where} ${sayName(name)}`, shape: 'credential parameter', token: value }
   }
   return null
+}
+
+function* readParameters(text: string): Generator<readonly [name: string, value: string], void> {
+  for (const part of text.split(/[&;]/)) {
+    const at = part.indexOf('=')
+    yield [decodePercent(at === -1 ? part : part.slice(0, at)), decodePercent(at === -1 ? '' : part.slice(at + 1))]
+  }
+}
+
+/** A parameter that holds the token, by name; one that is called by it has none that could be said. */
+function placeOfParameter(text: string, { token, place }: ForeignCredential, where: string): string {
+  for (const [name, value] of readParameters(text)) {
+    if (value.includes(token)) return `${where} ${sayName(name)}`
+    if (`${name}=${value}`.includes(token)) return `${where} name`
+  }
+  return place
 }
 
 /** In a URL a parameter called `token` is a token even when it is no random text; a short word (`auth=none`) is not. */
@@ -113,18 +137,18 @@ function findInBody(body: Buffer, contentType: string): ForeignCredential | null
 }
 
 /** A text and the texts in it. */
-function findInText(text: string, key: string, place: string): ForeignCredential | null {
-  return findInTexts([...readTexts(text, key)], place)
+function findInText(text: string, place: string): ForeignCredential | null {
+  return text.length < charactersMin ? null : findInTexts([...readTexts(text)], place)
 }
 
 function findInTexts(texts: readonly NamedText[], place: string): ForeignCredential | null {
-  const variables = new Set(texts.flatMap(({ text }) => readSecretVariables(text)))
-  for (const { key, text } of texts) {
-    const known = findKnownShape(text) ?? findScheme(text)
+  const variables = new Set(texts.flatMap(({ text, isPiece }) => (isPiece ? [] : readSecretVariables(text))))
+  for (const { key, text, isPiece } of texts) {
+    const known = isPiece ? null : (findKnownShape(text) ?? findScheme(text))
     if (known !== null) return { place, ...known }
     if (key !== '' && (isSecretName(key) || variables.has(key)) && looksRandom(text))
       return { place: sayPlace(place, isSecretName(key) ? key : ''), shape: 'credential field', token: text }
-    const assigned = findAssigned(text, place)
+    const assigned = isPiece ? null : findAssigned(text, place)
     if (assigned !== null) return assigned
   }
   return null

@@ -2,6 +2,8 @@
 export interface TextValue {
   readonly key: string
   readonly value: string
+  /** It stands in the text as it is, without an escape: whatever is looked for in the text is found there, too. */
+  readonly plain: boolean
 }
 
 /**
@@ -13,11 +15,13 @@ export function* readStrings(text: string): Generator<TextValue, void> {
   for (let start = text.indexOf('"'); start !== -1;) {
     const end = endOfLiteral(text, start + 1)
     if (end === -1) return
-    const value = unescape(text.slice(start + 1, end))
+    const inside = text.slice(start + 1, end)
+    const value = unescape(inside)
+    const plain = value === inside
     if (isKey(text, end + 1)) {
       key = value
-      yield { key: '', value }
-    } else yield { key, value }
+      yield { key: '', value, plain }
+    } else yield { key, value, plain }
     start = text.indexOf('"', end + 1)
   }
 }

@@ -1,9 +1,13 @@
-import type { NamedText } from './text-within.ts'
+/** A part, and the name it stands under. */
+export interface Part {
+  readonly key: string
+  readonly text: string
+}
 
 const partsMax = 1_000
 
 /** The parts of a multipart body, each under the name that its head gives it. Heads are read, not trusted: a part without a name has the name ''. */
-export function* readParts(text: string, contentType: string): Generator<NamedText, void> {
+export function* readParts(text: string, contentType: string): Generator<Part, void> {
   const boundary = /^multipart\/[^;]{1,64};(?:[^]{0,256};)?\s*boundary="?([^";\s]{1,70})/i.exec(contentType)?.[1]
   if (boundary === undefined) return
   let count = 0

@@ -84,7 +84,7 @@ interface Place {
 function* placesOfRequest(target: string, headers: Headers, body: Buffer, contentType: string): Generator<Place, void> {
   yield* placesOfHeaders(headers)
   yield* placesOfText('path or query', target)
-  for (const { text } of readBodyTexts(body, contentType)) yield* decoded('body', text)
+  for (const { text, isPiece } of readBodyTexts(body, contentType)) if (!isPiece) yield* decoded('body', text)
 }
 
 function* placesOfHeaders(headers: Headers, where = 'header'): Generator<Place, void> {
@@ -93,7 +93,7 @@ function* placesOfHeaders(headers: Headers, where = 'header'): Generator<Place, 
 
 function* placesOfText(place: string, whole: string): Generator<Place, void> {
   for (const { text } of decoded(place, whole)) {
-    for (const within of readTexts(text)) yield { place, text: within.text }
+    for (const within of readTexts(text)) if (!within.isPiece) yield { place, text: within.text }
   }
 }
 

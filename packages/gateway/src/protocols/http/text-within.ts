@@ -4,20 +4,25 @@ import { readStrings } from './json-text.ts'
 export interface NamedText {
   readonly key: string
   readonly text: string
+  /** It is a piece of a text that was given before: only its name says anything new. */
+  readonly isPiece: boolean
 }
 
 /** Texts inside texts (variables that hold JSON, base64 of a header) that are looked into. */
-export const nestingMax = 3
+const nestingMax = 3
 /** Nothing shorter holds a token. */
-const charactersMin = 8
+export const charactersMin = 8
 
 /** A text and every text in it: strings of JSON, and what base64 opens to. Each level is no longer than the one around it. */
 export function* readTexts(text: string, key = '', nesting = nestingMax): Generator<NamedText, void> {
-  yield { key, text }
-  if (nesting === 0) return
+  yield { key, text, isPiece: false }
+  if (nesting === 0 || text.length < charactersMin) return
   if (text.includes('"')) {
-    for (const found of readStrings(text))
-      if (found.value.length >= charactersMin) yield* readTexts(found.value, found.key, nesting - 1)
+    for (const found of readStrings(text)) {
+      if (found.value.length < charactersMin) continue
+      if (!found.plain) yield* readTexts(found.value, found.key, nesting - 1)
+      else if (found.key !== '') yield { key: found.key, text: found.value, isPiece: true }
+    }
   }
   for (const opened of openBase64(text)) yield* readTexts(opened, key, nesting - 1)
 }

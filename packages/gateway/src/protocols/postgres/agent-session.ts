@@ -42,7 +42,8 @@ export class AgentSession {
     this.#messageBytesMax = settings.messageBytesMax
     this.#onEnd = onEnd
     this.#line = new Line(socket, backend, (why) => this.end(why, 'protocol_violation'))
-    const meaning = new Meaning(open.session.upstream, backend.identity, open.session.subject.agent, open.session.id)
+    const { session } = open
+    const meaning = new Meaning(session.upstream, backend.identity, session.subject.agent, session.id, backend.catalog)
     const parts: SessionParts = {
       gate,
       open,

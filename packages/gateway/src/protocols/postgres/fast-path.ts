@@ -1,4 +1,5 @@
 import type { Govern, Session } from '@sallyport/core'
+import { findForeignCredential, mayHoldPassword } from './foreign-credential.ts'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
@@ -54,7 +55,7 @@ export class FastPath {
   }
 
   #recalls(key: string | null): boolean {
-    if (key === null || this.#runner.careful || this.#runner.stale) return false
+    if (key === null || this.#runner.careful || this.#runner.stale || this.#meaning.unsure) return false
     try {
       return this.#govern.recall(this.#session, key)
     } catch (error) {
@@ -82,6 +83,9 @@ export class FastPath {
     const mayCopy = !(first >= 0x61 && first <= 0x7a) || first === 0x63
     if (mayCopy && isCopyIn(bytes.toString('utf8', parts.sqlAt, parts.sqlEnd))) return false
     const parsed = bytes.subarray(parts.sqlAt, next)
+    const sql = bytes.subarray(parts.sqlAt, parts.sqlEnd)
+    // A Parse runs nothing, and all the same its bytes would arrive.
+    if (mayHoldPassword(sql) && findForeignCredential(sql.toString('utf8'), []) !== null) return false
     const statement: Statement = {
       name: parts.name,
       // A name can live for long: its text must not keep a whole chunk alive.
@@ -99,9 +103,10 @@ export class FastPath {
   }
 
   keyOf(statement: Statement): string | null {
-    if (statement.keyEpoch !== this.#meaning.epoch) {
+    const { epoch } = this.#meaning
+    if (statement.keyEpoch !== epoch) {
       statement.key = this.#meaning.keys.write(statement.parsed, 0, statement.sqlBytes)
-      statement.keyEpoch = this.#meaning.epoch
+      statement.keyEpoch = epoch
     }
     return statement.key
   }

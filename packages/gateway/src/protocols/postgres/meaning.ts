@@ -1,7 +1,8 @@
-import { canonicalJson } from '@sallyport/core'
+import { canonicalJson, keepCanonical } from '@sallyport/core'
 import { z } from 'zod'
 import { KeyWriter } from './fold.ts'
 import type { GateChannel } from './gate-channel.ts'
+import type { CatalogEpoch } from './upstreams.ts'
 
 /** Settings that change what SQL means or how its literals are read. */
 const settingNames = [
@@ -20,24 +21,71 @@ const settingNames = [
 ] as const
 
 const readSettings = `SELECT ${settingNames.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}, current_user, session_user, \
+pg_catalog.pg_my_temp_schema()::text, \
 (SELECT pg_catalog.json_agg(p.name) FROM pg_catalog.pg_prepared_statements p WHERE NOT p.from_sql)`
 
 const names = z.array(z.string()).nullable()
 
-/** What the session's text means just now: settings as the server told them, and the key prefix that follows from them. */
+/** Keys begin with one of these: whether the catalog is named in them. */
+const catalogNamed = 'c'
+const catalogUnknown = 'u'
+
+export function namesCatalog(key: string): boolean {
+  return key.startsWith(catalogNamed)
+}
+
+/** What the session's text means just now: settings as the server told them, the catalog, and the key prefix that follows from them. */
 export class Meaning {
   settings: { readonly [name: string]: string } = {}
-  /** Grows whenever keys made before no longer hold. */
-  epoch = 0
-  keys: KeyWriter
+  #keys = new KeyWriter('')
+  #epoch = 0
   #about: string
   #session: string
+  #watch: CatalogEpoch
+  #catalog: string | null = null
+  /** The catalog that was known when the session was last asked whether it has temporary objects. */
+  #checked: string | null = null
+  /** Settings and generation as they are in keys. */
+  #state = ''
   #generation = 0
 
-  constructor(upstream: string, identity: string, agent: string, session: string) {
+  constructor(upstream: string, identity: string, agent: string, session: string, watch: CatalogEpoch) {
     this.#about = canonicalJson([upstream, identity, agent])
     this.#session = session
-    this.keys = new KeyWriter('')
+    this.#watch = watch
+  }
+
+  /** Grows whenever keys made before no longer hold. */
+  get epoch(): number {
+    this.#followCatalog()
+    return this.#epoch
+  }
+
+  /**
+   * The catalog is another one than when the session was last asked about itself: a temporary object of its own, made by a trigger say, may
+   * stand before what a shared key names.
+   */
+  get unsure(): boolean {
+    this.#followCatalog()
+    return this.#catalog !== null && this.#catalog !== this.#checked
+  }
+
+  get keys(): KeyWriter {
+    this.#followCatalog()
+    return this.#keys
+  }
+
+  #followCatalog(): void {
+    const catalog = this.#watch.epoch()
+    if (catalog === this.#catalog) return
+    this.#catalog = catalog
+    this.#makeKeys()
+  }
+
+  #makeKeys(): void {
+    const catalog = this.#catalog === null ? catalogUnknown : `${catalogNamed}${this.#catalog}`
+    this.#keys = new KeyWriter(`${catalog}${this.#about}${this.#state}\0`)
+    this.#epoch += 1
   }
 
   /** What names mean may have changed for this session in a way no setting shows (a temporary view): its keys are its own from now on. */
@@ -47,17 +95,21 @@ export class Meaning {
 
   /** Asks the server; gives the names of statements it holds from Parse. */
   async refresh(channel: GateChannel): Promise<ReadonlySet<string>> {
+    const catalog = this.#watch.epoch()
     const [row] = await channel.query(readSettings)
     const values = row ?? []
     const settings: { [name: string]: string } = {}
     settingNames.forEach((name, index) => (settings[name] = values[index] ?? ''))
     settings['current_user'] = values[settingNames.length] ?? ''
     settings['session_user'] = values[settingNames.length + 1] ?? ''
-    this.settings = settings
-    const own = this.#generation === 0 ? null : [this.#session, this.#generation]
-    this.keys = new KeyWriter(`${this.#about}${canonicalJson([settings, own])}\0`)
-    this.epoch += 1
-    const listed = values[settingNames.length + 2]
+    this.settings = keepCanonical(settings)
+    const hasTemporary = values[settingNames.length + 2] !== '0'
+    const own = this.#generation === 0 && !hasTemporary ? null : [this.#session, this.#generation]
+    this.#state = canonicalJson([settings, own])
+    this.#checked = catalog
+    this.#catalog = this.#watch.epoch()
+    this.#makeKeys()
+    const listed = values[settingNames.length + 3]
     return new Set(names.parse(listed === null || listed === undefined ? null : JSON.parse(listed)) ?? [])
   }
 }

@@ -344,3 +344,32 @@ test('the answers of a skipped batch carry one error', async () => {
   expect(describeAnswer({ type: '1', bytes: Buffer.alloc(5) })).toBe('1')
   raw.close()
 })
+
+test('a key made before a setting changed is never asked with after it, wherever Sync stands', async () => {
+  const raw = await gate.raw()
+  const update = "update t set b = 'x' where a = 100"
+  const keys = (): unknown[] => gate.fake.asked.filter(({ text }) => text === update).map(({ key }) => key)
+  raw.send(queryMessage(update))
+  await raw.answers(1)
+  await expect
+    .poll(async () => {
+      raw.send(queryMessage(update))
+      await raw.answers(1)
+      return keys().at(-1)
+    })
+    .toBeTypeOf('string')
+  const before = new Set(keys())
+  raw.send(
+    parseMessage('', 'set datestyle = german'),
+    bindMessage('', '', []),
+    executeMessage(''),
+    parseMessage('', 'select 1'),
+    syncMessage,
+    queryMessage(update),
+  )
+  await raw.answers(2)
+  raw.send(queryMessage(update))
+  await raw.answers(1)
+  for (const key of keys().slice(-2)) expect(before.has(key) && key !== null).toBe(false)
+  raw.close()
+})

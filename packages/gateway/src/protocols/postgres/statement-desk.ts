@@ -83,8 +83,9 @@ export class StatementDesk {
     const message = held.bytes.subarray(0, end)
     const text = readQueryText(message)
     if (text === null) return this.#refuse(unreadable('The text holds a zero byte or is not UTF-8.'), held, end, readOn)
+    const { epoch } = this.#meaning
     const key = this.#meaning.keys.write(message, headerBytes, end - 1)
-    const refused = await this.#runner.run(wantQuery(message, text, key), held, end)
+    const refused = await this.#runner.run(wantQuery(message, text, key, epoch), held, end)
     return refused === null ? true : this.#afterRun(refused, held, end, true, readOn)
   }
 
@@ -105,7 +106,8 @@ export class StatementDesk {
         next: 'Close statements that are no longer used.',
       }
     }
-    return notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
+    const foreign = this.#runner.refuseForeign(bytes.toString('utf8', parts.sqlAt, parts.sqlEnd), [])
+    return foreign ?? notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
   }
 
   async #decideBind(held: Held, bindEnd: number, readOn: () => void): Promise<boolean> {
@@ -138,7 +140,8 @@ export class StatementDesk {
       line.statements.forgetPortals()
     }
     const end = await this.#unitEnd(held, bindEnd, names.portal, readOn)
-    const wanted = wantBind(held.bytes.subarray(0, end), bindEnd, names.valuesAt, names.portal, before, this.#fast.keyOf(before))
+    const key = this.#fast.keyOf(before)
+    const wanted = wantBind(held.bytes.subarray(0, end), bindEnd, names.valuesAt, names.portal, before, key, before.keyEpoch)
     if (wanted === null)
       return this.#refuse(unreadable('The Bind message is malformed or the text is not UTF-8.'), held, end, readOn)
     const refused = await this.#runner.run(wanted, held, end)
@@ -195,14 +198,9 @@ export class StatementDesk {
     const names = portal.bind === null ? null : readBindNames(portal.bind, 0, portal.bind.length)
     if (portal.bind === null || names === null)
       return notSupported('What was decided about this portal is no longer valid.', 'Bind it again.')
-    const wanted = wantBind(
-      portal.bind,
-      portal.bind.length,
-      names.valuesAt,
-      names.portal,
-      portal.statement,
-      this.#fast.keyOf(portal.statement),
-    )
+    const { bind, statement } = portal
+    const key = this.#fast.keyOf(statement)
+    const wanted = wantBind(bind, bind.length, names.valuesAt, names.portal, statement, key, statement.keyEpoch)
     if (wanted === null) return unreadable('The portal can no longer be read.')
     return this.#runner.askAgain(wanted)
   }

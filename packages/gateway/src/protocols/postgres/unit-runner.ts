@@ -1,11 +1,12 @@
 import { SallyportError, type Asked, type Attendance, type Cleared, type Refusal, type Upstream } from '@sallyport/core'
 import { canChangeMeaning, mayEndTransaction } from './fold.ts'
+import { findForeignCredential, refuseForeign } from './foreign-credential.ts'
 import { GateChannel } from './gate-channel.ts'
 import type { Held } from './held.ts'
 import { HeldRun } from './held-run.ts'
 import { HeldTransaction, mayRunHeld } from './held-transaction.ts'
 import type { Line } from './line.ts'
-import type { Meaning } from './meaning.ts'
+import { namesCatalog, type Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { notSupported, pendingState, refusalFields, refusedBy, type Refused } from './refusal.ts'
 import type { Ran } from './server-flow.ts'
@@ -100,13 +101,20 @@ export class UnitRunner {
     return notSupported('This portal is no longer a plain read.', 'Bind it again.')
   }
 
+  /** Null: this text, and what is bound to it, holds no password of another database (promise 2). */
+  refuseForeign(text: string, bound: readonly string[]): Refused | null {
+    const found = findForeignCredential(text, bound)
+    return found === null ? null : refuseForeign(this.#parts, found)
+  }
+
   async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
+    const foreign = this.refuseForeign(wanted.text, wanted.boundTexts)
+    if (foreign !== null) return foreign
     if (isCopyIn(wanted.text)) return notSupported('COPY FROM STDIN is not carried by this gate yet.', 'Send rows by INSERT.')
-    if (this.stale && !this.#line.isFailed) {
-      if (this.#line.executes > 0)
-        return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')
-      await this.refreshMeaning()
-    }
+    const mayAsk = !this.#line.isFailed && this.#line.executes === 0
+    if (this.stale && !this.#line.isFailed && !mayAsk)
+      return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')
+    if (mayAsk && (this.stale || this.#meaning.unsure)) await this.refreshMeaning()
     const digest = digestUnit(wanted.unit)
     if (digest === null)
       return {
@@ -145,8 +153,15 @@ export class UnitRunner {
         settings: this.#meaning.settings,
       },
       text: wanted.text,
-      key: this.careful || this.stale ? null : wanted.key,
+      ...this.#keyOf(wanted),
     }
+  }
+
+  /** A key made before settings or catalog were seen to have changed says what the text meant then. */
+  #keyOf({ key, keyEpoch }: Wanted): Pick<Asked, 'key' | 'keyNamesCatalog'> {
+    const { epoch, unsure } = this.#meaning
+    if (key === null || this.careful || this.stale || unsure || keyEpoch !== epoch) return { key: null }
+    return { key, keyNamesCatalog: namesCatalog(key) }
   }
 
   #attendance(): Attendance {
@@ -315,7 +330,9 @@ export class UnitRunner {
     const line = this.#line
     if (line.ended !== null) return
     line.statements.forgetPortals()
-    if (cleared.kind !== 'read' && !/^\s*(set|reset)\b[^;]*;?\s*$/i.test(wanted.text)) this.#meaning.separate()
+    const isSetting = /^\s*(set|reset)\b[^;]*;?\s*$/i.test(wanted.text)
+    if (cleared.kind !== 'read' && !isSetting) this.#meaning.separate()
+    if (!isSetting) line.backend.catalog.doubt()
     this.stale = true
     this.careful = true
     if (line.isFailed || line.executes > 0) return

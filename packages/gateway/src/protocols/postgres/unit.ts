@@ -10,7 +10,11 @@ export interface Wanted {
   readonly unit: Unit
   readonly text: string
   readonly key: string | null
+  /** The epoch of settings and catalog that the key was made for. */
+  readonly keyEpoch: number
   readonly bindValues: readonly Json[]
+  /** The same as far as they are text, for reading. */
+  readonly boundTexts: readonly string[]
   readonly decoded: Json
   /** Portal that Bind makes; null for Query. */
   readonly portal: string | null
@@ -25,12 +29,14 @@ export function readQueryText(message: Buffer): string | null {
   return isUtf8(bytes) ? bytes.toString('utf8') : null
 }
 
-export function wantQuery(message: Buffer, text: string, key: string | null): Wanted {
+export function wantQuery(message: Buffer, text: string, key: string | null, keyEpoch: number): Wanted {
   return {
     unit: { bytes: message, parsed: null },
     text,
     key,
+    keyEpoch,
     bindValues: [],
+    boundTexts: [],
     decoded: { sql: text },
     portal: null,
     statement: null,
@@ -45,6 +51,7 @@ export function wantBind(
   portal: string,
   statement: Statement,
   key: string | null,
+  keyEpoch: number,
 ): Wanted | null {
   const sql = statement.parsed.subarray(0, statement.sqlBytes)
   const values = readBindValues(bytes.subarray(0, bindEnd), valuesAt, readParameterTypes(statement.parsed, statement.sqlBytes))
@@ -56,7 +63,9 @@ export function wantBind(
     unit: { bytes, parsed: statement.parsed },
     text,
     key,
+    keyEpoch,
     bindValues: values.map(bindValueJson),
+    boundTexts: texts.flatMap((value) => (typeof value === 'string' ? [value] : [])),
     decoded,
     portal,
     statement,

@@ -38,6 +38,14 @@ export interface Unit {
   readonly parsed: Buffer | null
 }
 
+/** Whether what names mean is still what it was. */
+export interface CatalogEpoch {
+  /** The same only while the catalog, as committed at most 2 s ago, is the same. Null: not known just now. */
+  epoch(): string | null
+  /** Something ran that may have changed it: nothing is known until the server was asked after this. */
+  doubt(): void
+}
+
 /** The agent's own connection to the upstream. After destroy nothing more is written. */
 export interface Backend {
   readonly environment: Environment
@@ -57,6 +65,7 @@ export interface Backend {
   resume(): void
   destroy(): void
   readonly protect: ProtectConnection
+  readonly catalog: CatalogEpoch
 }
 
 /** The connection with the `protect` credential, opened when first used. */

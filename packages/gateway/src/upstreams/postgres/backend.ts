@@ -1,12 +1,15 @@
 import { SallyportError, spendClearance, type Clearance, type Environment } from '@sallyport/core'
 import { digestUnit } from '../../protocols/postgres/payload-digest.ts'
-import type { Backend, BackendListener, ProtectConnection, Unit } from '../../protocols/postgres/upstreams.ts'
+import type { Backend, BackendListener, CatalogEpoch, ProtectConnection, Unit } from '../../protocols/postgres/upstreams.ts'
 import type { Connected } from './connect.ts'
 
 export interface BackendAbout {
   readonly environment: Environment
   readonly identity: string
   readonly protect: ProtectConnection
+  readonly catalog: CatalogEpoch
+  /** This backend is no longer there. */
+  readonly released: () => void
   /** The kill epoch of this backend's session, as it is now. */
   readonly killEpoch: () => number
   /** Sends a CancelRequest for this backend. */
@@ -19,9 +22,11 @@ export class SocketBackend implements Backend {
   readonly identity: string
   readonly parameters: readonly (readonly [string, string])[]
   readonly protect: ProtectConnection
+  readonly catalog: CatalogEpoch
   readonly cancel: () => void
   #connected: Connected
   #killEpoch: () => number
+  #released: () => void
   #destroyed = false
 
   constructor(connected: Connected, about: BackendAbout) {
@@ -30,6 +35,8 @@ export class SocketBackend implements Backend {
     this.environment = about.environment
     this.identity = about.identity
     this.protect = about.protect
+    this.catalog = about.catalog
+    this.#released = about.released
     this.cancel = about.cancel
     this.parameters = [...connected.parameters]
   }
@@ -89,5 +96,6 @@ export class SocketBackend implements Backend {
     if (this.#destroyed) return
     this.#destroyed = true
     this.#connected.socket.destroy()
+    this.#released()
   }
 }

@@ -92,6 +92,7 @@ function open(port: number): Promise<Connected> {
 describe('channel binding towards the server', () => {
   test('an honest server with a certificate of another hash', async () => {
     const connected = await open(server.port)
+    expect(connected.pid).toBeGreaterThan(0)
     connected.socket.destroy()
   })
 

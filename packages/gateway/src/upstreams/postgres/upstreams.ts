@@ -3,6 +3,7 @@ import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
 import type { Backend, BackendOptions, PostgresUpstreams, ProtectedUpstream } from '../../protocols/postgres/upstreams.ts'
 import { streamBaseBackup, type BaseBackupSource } from './base-backup.ts'
 import { SocketBackend } from './backend.ts'
+import { CatalogWatch, fingerprintSql } from './catalog-watch.ts'
 import { cancelAt, connectTarget, type Connected } from './connect.ts'
 import { LazyProtect, OwnLine } from './protect.ts'
 import { readTarget, type Target } from './target.ts'
@@ -15,6 +16,8 @@ export interface PostgresUpstreamSettings {
   readonly useUrl: string
   /** What the gate makes copies and looks at catalogs with. */
   readonly protectUrl: string
+  /** By agent: what its statements run as instead of `useUrl`. */
+  readonly asUrls?: ReadonlyMap<string, string>
   /** Allows a server that asks for no password (trust) or for md5, and inside TLS a plain one. Default false: SCRAM-SHA-256 or nothing. */
   readonly weakAuthentication?: boolean
   /** Default 8,000. */
@@ -25,8 +28,50 @@ interface Known {
   readonly settings: PostgresUpstreamSettings
   readonly use: Target
   readonly protect: Target
+  /** By agent: the way in as a role of its own. */
+  readonly own: ReadonlyMap<string, Target>
   /** What the upstream is, asked by the protect credential once. */
   identity: Promise<string> | null
+  readonly watch: WatchLine
+}
+
+/** One connection an upstream, with the protect credential, while backends are there: it asks about the catalog alone, never for an agent. */
+class WatchLine {
+  readonly catalog = new CatalogWatch(() => this.#ask())
+  #open: (() => Promise<OwnLine>) | null = null
+  #line: OwnLine | null = null
+  #backends = 0
+
+  join(open: () => Promise<OwnLine>): void {
+    this.#open = open
+    this.#backends += 1
+  }
+
+  leave(): void {
+    this.#backends -= 1
+    if (this.#backends > 0) return
+    this.#line?.close()
+    this.#line = null
+    this.#open = null
+  }
+
+  async #ask(): Promise<string> {
+    const line = await this.#opened()
+    const [row] = await new GateChannel(line).query(fingerprintSql)
+    const fingerprint = row?.[0]
+    if (typeof fingerprint !== 'string') throw new Error('the catalog gave no fingerprint')
+    return fingerprint
+  }
+
+  async #opened(): Promise<OwnLine> {
+    if (this.#line !== null && !this.#line.closed) return this.#line
+    const open = this.#open
+    if (open === null) throw new Error('no session is open')
+    const line = await open()
+    if (this.#backends === 0) line.close()
+    this.#line = line
+    return line
+  }
 }
 
 /** @throws SallyportError for a URL that can't be used */
@@ -38,7 +83,9 @@ export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[],
       settings,
       use: readTarget(name, settings.useUrl),
       protect: readTarget(name, settings.protectUrl),
+      own: new Map([...(settings.asUrls ?? [])].map(([agent, url]) => [agent, readTarget(name, url)])),
       identity: null,
+      watch: new WatchLine(),
     })
   }
   return {
@@ -59,11 +106,13 @@ function find(known: ReadonlyMap<string, Known>, name: string): Known {
 }
 
 function protectOf(upstream: Known, identity: string): LazyProtect {
-  return new LazyProtect(async () => {
-    const line = new OwnLine(await connect(upstream, upstream.protect, protectSettings, neverAborted))
-    await checkSame(upstream, line, identity)
-    return line
-  })
+  return new LazyProtect(() => openOwnLine(upstream, identity))
+}
+
+async function openOwnLine(upstream: Known, identity: string): Promise<OwnLine> {
+  const line = new OwnLine(await connect(upstream, upstream.protect, protectSettings, neverAborted))
+  await checkSame(upstream, line, identity)
+  return line
 }
 
 async function openProtected(known: ReadonlyMap<string, Known>, name: string): Promise<ProtectedUpstream> {
@@ -102,12 +151,19 @@ async function openBackend(
   const { id, subject } = options.session
   const settings = new Map(options.settings)
   if (options.readOnly) settings.set('default_transaction_read_only', 'on')
-  const [connected, identity] = await Promise.all([connect(upstream, upstream.use, settings, options.signal), identify(upstream)])
+  const own = upstream.own.get(subject.agent)
+  const target = own ?? upstream.use
+  const [connected, identity] = await Promise.all([connect(upstream, target, settings, options.signal), identify(upstream)])
+  if (own !== undefined) await checkOwn(upstream, own, connected, identity)
+  const { watch } = upstream
+  watch.join(() => openOwnLine(upstream, identity))
   return new SocketBackend(connected, {
+    catalog: watch.catalog,
+    released: () => watch.leave(),
     environment: upstream.settings.environment,
     identity,
     killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
-    cancel: () => cancelAt(upstream.use, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
+    cancel: () => cancelAt(target, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
     protect: protectOf(upstream, identity),
   })
 }
@@ -142,14 +198,14 @@ function identify(upstream: Known): Promise<string> {
 async function askIdentity(upstream: Known): Promise<string> {
   const line = new OwnLine(await connect(upstream, upstream.protect, protectSettings, neverAborted))
   try {
-    return await readIdentity(upstream, line)
+    return await readIdentity(upstream.protect, line)
   } finally {
     line.close()
   }
 }
 
 /** System identifier and database oid; on servers that keep the identifier to superusers, address and oid. */
-async function readIdentity(upstream: Known, line: OwnLine): Promise<string> {
+async function readIdentity(target: Target, line: OwnLine): Promise<string> {
   const channel = new GateChannel(line)
   const [database] = await channel.query(
     'SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()',
@@ -159,12 +215,12 @@ async function readIdentity(upstream: Known, line: OwnLine): Promise<string> {
   const identifier = system[0]?.[0]
   return typeof identifier === 'string'
     ? `${identifier}:${oid}`
-    : `${upstream.protect.host}:${upstream.protect.port}/${upstream.protect.database}:${oid}`
+    : `${target.host}:${target.port}/${target.database}:${oid}`
 }
 
 /** The address may have come to mean another server since the identity was asked. */
 async function checkSame(upstream: Known, line: OwnLine, identity: string): Promise<void> {
-  const now = await readIdentity(upstream, line)
+  const now = await readIdentity(upstream.protect, line)
   if (now === identity) return
   line.close()
   throw new SallyportError(
@@ -172,5 +228,25 @@ async function checkSame(upstream: Known, line: OwnLine, identity: string): Prom
     `The upstream ${upstream.settings.name} is another database than when this session began.`,
     'Nothing was done.',
     'Connect again.',
+  )
+}
+
+/**
+ * An agent's own role is named by a URL of its own, which may lead anywhere: what was resolved, copied and shown to people is what protect sees,
+ * so the statements must run there too.
+ */
+async function checkOwn(upstream: Known, own: Target, connected: Connected, identity: string): Promise<void> {
+  const line = new OwnLine(connected)
+  const now = await readIdentity(own, line).catch((error: unknown) => {
+    line.close()
+    throw error
+  })
+  if (now === identity) return line.leave()
+  line.close()
+  throw new SallyportError(
+    'target_changed',
+    `The role of this agent's own leads to another database than the upstream ${upstream.settings.name} does, or may not ask what it is.`,
+    'No session was opened.',
+    'Whoever runs the gate should name the same server and database under `as`, and let that role run pg_control_system().',
   )
 }
