@@ -145,11 +145,10 @@ async function readSearchPath({ line }: Administrator, role: string): Promise<st
   return found === undefined || found.setting === '' ? null : found.setting
 }
 
-/** Lets the role in, for as long as its proof may take. `verifier`: null keeps its password. */
-export async function openForProof({ line }: Administrator, role: string, verifier: string | null): Promise<void> {
+/** Lets the role in, for as long as its proof may take. */
+export async function openForProof({ line }: Administrator, role: string, verifier: string): Promise<void> {
   const until = await line.value(z.string(), `SELECT (now() + interval '${proofMinutes} minutes')::text`)
-  const password = verifier === null ? '' : ` PASSWORD ${literal(verifier)}`
-  await line.run(`ALTER ROLE ${identifier(role)} LOGIN${password} VALID UNTIL ${literal(until)}`)
+  await line.run(`ALTER ROLE ${identifier(role)} LOGIN PASSWORD ${literal(verifier)} VALID UNTIL ${literal(until)}`)
 }
 
 /** The server's clock counts, since it is the server that refuses. @returns when it ends, in ms since 1970 */

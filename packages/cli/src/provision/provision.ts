@@ -128,7 +128,6 @@ async function carryOut(order: ProvisionOrder, kind: Exclude<RoleKind, 'owner'>,
   const { admin, role, mark, state, privileges, credential, way } = site
   const kept = order.rotate ? null : await readAgentCredential(credential)
   const password = kept === null || !state.exists ? makePassword() : kept.password
-  const isNew = kept === null || !state.exists
   let failed: readonly string[] = []
   // Whoever asks for another password may have reason to: who came in by the old one goes out.
   if (order.rotate && state.exists) await closeRole(admin, role)
@@ -140,7 +139,8 @@ async function carryOut(order: ProvisionOrder, kind: Exclude<RoleKind, 'owner'>,
   const login = withLogin(way, role, password)
   let proof: RoleProof | null = null
   try {
-    await openForProof(admin, role, isNew ? scramVerifier(password) : null)
+    // The same again where it is kept: a role may change its own password.
+    await openForProof(admin, role, scramVerifier(password))
     proof = await proveRole(admin, order.administrator, login, site.content, {
       role,
       kind,

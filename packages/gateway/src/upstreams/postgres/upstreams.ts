@@ -154,7 +154,7 @@ async function openBackend(
   const own = upstream.own.get(subject.agent)
   const target = own ?? upstream.use
   const [connected, identity] = await Promise.all([connect(upstream, target, settings, options.signal), identify(upstream)])
-  if (own !== undefined) await checkOwn(upstream, own, connected, identity)
+  if (own !== undefined) await checkOwn(upstream, own, connected, { identity, signal: options.signal })
   const { watch } = upstream
   watch.join(() => openOwnLine(upstream, identity))
   return new SocketBackend(connected, {
@@ -235,12 +235,22 @@ async function checkSame(upstream: Known, line: OwnLine, identity: string): Prom
  * An agent's own role is named by a URL of its own, which may lead anywhere: what was resolved, copied and shown to people is what protect sees,
  * so the statements must run there too.
  */
-async function checkOwn(upstream: Known, own: Target, connected: Connected, identity: string): Promise<void> {
+async function checkOwn(
+  upstream: Known,
+  own: Target,
+  connected: Connected,
+  { identity, signal }: { readonly identity: string; readonly signal: AbortSignal },
+): Promise<void> {
   const line = new OwnLine(connected)
-  const now = await readIdentity(own, line).catch((error: unknown) => {
-    line.close()
-    throw error
-  })
+  const ended = AbortSignal.any([signal, AbortSignal.timeout(upstream.settings.connectTimeoutMs ?? connectTimeoutMs)])
+  const stop = (): void => line.close()
+  ended.addEventListener('abort', stop)
+  const now = await readIdentity(own, line)
+    .catch((error: unknown) => {
+      line.close()
+      throw error
+    })
+    .finally(() => ended.removeEventListener('abort', stop))
   if (now === identity) return line.leave()
   line.close()
   throw new SallyportError(
