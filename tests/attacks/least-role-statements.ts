@@ -96,7 +96,7 @@ export const writingStatements: readonly string[] = [
   "SELECT lo_export(4711, '/tmp/sallyport-least-role')",
   "SELECT dblink_connect('host=127.0.0.1 user=app dbname=shop')",
   "SELECT dblink_exec('dbname=shop', 'DELETE FROM orders')",
-  "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user",
+  'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename <> current_user',
   'SELECT pg_reload_conf()',
   'SELECT pg_rotate_logfile()',
   'SELECT pg_switch_wal()',

@@ -13,7 +13,7 @@ let server: PostgresServer
 let listener: Listener
 let folder: ProvisionFolder
 const fake = new FakeGate({ decide: () => ({ kind: 'read' }), recall: 'always', readOnly: false })
-const secret = fake.issue('robot')
+const secrets = { robot: fake.issue('robot'), other: fake.issue('other') }
 
 beforeAll(async () => {
   server = await startPostgres(['autovacuum=off', 'max_prepared_transactions=2'])
@@ -55,12 +55,12 @@ afterAll(async () => {
   await server?.stop()
 })
 
-async function connect(): Promise<pg.Client> {
+async function connect(agent: keyof typeof secrets = 'robot'): Promise<pg.Client> {
   const client = new pg.Client({
     host: '127.0.0.1',
     port: listener.address.port,
-    user: 'robot',
-    password: secret,
+    user: agent,
+    password: secrets[agent],
     database: 'orders',
   })
   client.on('error', () => undefined)
@@ -126,6 +126,14 @@ describe('a wrong description cannot write', () => {
     expect(tried.filter(({ sqlState }) => sqlState === '00000')).toEqual([])
     expect(tried.filter(({ byServer }) => !byServer)).toEqual([])
     expect(await everything()).toBe(before)
+  })
+
+  test('an agent without a role of its own, described as wrongly, writes: it is the role that held', async () => {
+    const before = await everything()
+    const client = await connect('other')
+    await client.query('DELETE FROM payments WHERE id = 1')
+    await client.end()
+    expect(await everything()).not.toBe(before)
   })
 
   test('what is made later is read without another run, and not written', async () => {

@@ -49,7 +49,10 @@ agents:
   /** As `run`, with --json, when it must go well. */
   async made(words: readonly string[], administrator?: string): Promise<z.infer<typeof madeShape>> {
     const end = await this.run([...words, '--json'], administrator)
-    if (end.code !== 0) throw new Error(`${end.code}: ${end.output}${end.errors}`)
+    if (end.code !== 0) {
+      const open = /"what":"[^{}]*"verdict":"open"/g
+      throw new Error(`${end.code}: ${end.errors}${(end.output.match(open) ?? []).join(' ')}`)
+    }
     return madeShape.parse(JSON.parse(end.output))
   }
 

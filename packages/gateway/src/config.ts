@@ -312,7 +312,9 @@ function checkOwnRoles(config: Config, place: FindPlace): readonly ConfigMistake
       : Object.keys(upstream.as ?? {}).flatMap((agent) => {
           if (known.includes(agent)) return []
           const what = `upstream "${upstream.name}" has a role for "${agent}", but no agent is called that`
-          return [{ ...place(['upstreams', upstream.name, 'as', agent]), what, hint: `agents are: ${known.join(', ') || 'none yet'}` }]
+          return [
+            { ...place(['upstreams', upstream.name, 'as', agent]), what, hint: `agents are: ${known.join(', ') || 'none yet'}` },
+          ]
         }),
   )
 }

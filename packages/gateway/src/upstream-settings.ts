@@ -36,7 +36,10 @@ export function resolvePostgres(config: Config): Promise<readonly PostgresUpstre
 }
 
 /** One that can't be resolved stops the gate: without it the agent would run with more than it was given. */
-async function resolveOwnRoles(as: { readonly [agent: string]: string }, directory: string): Promise<ReadonlyMap<string, string>> {
+async function resolveOwnRoles(
+  as: { readonly [agent: string]: string },
+  directory: string,
+): Promise<ReadonlyMap<string, string>> {
   const urls = new Map<string, string>()
   for (const [agent, reference] of Object.entries(as)) urls.set(agent, await resolveReference(reference, directory))
   return urls

@@ -1,6 +1,6 @@
 import { parseScope } from '@sallyport/core'
 import { isSeq } from 'yaml'
-import { namesUnder, type ConfigurationFile } from '../configuration-file.ts'
+import { namesUnder, protocolOf, type ConfigurationFile } from '../configuration-file.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
 
 /** What a role of the agent's own would have to allow. `owner`: its scope goes beyond what a least role can hold. */
@@ -17,8 +17,7 @@ export interface RoleScope {
 export function readRoleScope(file: ConfigurationFile, upstream: string, agent: string): RoleScope {
   requireNamed(file, 'upstreams', upstream)
   requireNamed(file, 'agents', agent)
-  const protocol = file.document.getIn(['upstreams', upstream, 'protocol'])
-  if (protocol !== 'postgres')
+  if (protocolOf(file, upstream) !== 'postgres')
     throw usage('not_supported', `${upstream} is no PostgreSQL.`, 'Only a PostgreSQL server has roles to make.')
   const scope = scopeOf(file, upstream, agent)
   if (scope.may.length > 0) return scope

@@ -213,9 +213,7 @@ async function readIdentity(target: Target, line: OwnLine): Promise<string> {
   const oid = database?.[0] ?? 'unknown'
   const system = await channel.query('SELECT system_identifier::text FROM pg_catalog.pg_control_system()').catch(() => [])
   const identifier = system[0]?.[0]
-  return typeof identifier === 'string'
-    ? `${identifier}:${oid}`
-    : `${target.host}:${target.port}/${target.database}:${oid}`
+  return typeof identifier === 'string' ? `${identifier}:${oid}` : `${target.host}:${target.port}/${target.database}:${oid}`
 }
 
 /** The address may have come to mean another server since the identity was asked. */
