@@ -89,6 +89,6 @@ function beyond(upstream: string, agent: string, may: readonly string[]): Comman
     'not_supported',
     `${agent} may do more on ${upstream} than read and write (${may.join(', ')}), and that takes the role that owns the tables. Whatever gets past the gate’s reading of its statements can then do what an owner can: no fence stands in the server behind the gate.`,
     'No role was made and nothing was changed.',
-    `Give what only reads, or reads and writes, to an agent of its own, and provision that one; leave ${agent} for what changes the tables themselves.`,
+    `Where rows are all that it changes, say so (write ${upstream}, postgres.delete ${upstream}, postgres.update ${upstream}) and provision it; otherwise give that part of its work to an agent of its own, and leave ${agent} for what changes the tables themselves.`,
   )
 }

@@ -24,7 +24,10 @@ export interface Relation {
 export interface Schema {
   readonly name: string
   readonly owner: string
+  /** May the administrator let a role use it? */
   readonly grantable: boolean
+  /** Everyone may use it already. */
+  readonly for_everyone: boolean
 }
 
 /** What there is in a database for an agent to reach. System schemas, and schemas that belong to an extension, are none of its business. */
@@ -74,7 +77,8 @@ LIMIT ${relationsMax + 1}`
 const schemasSql = `
 WITH schemas AS (${ownSchemas})
 SELECT nspname::text AS name, pg_get_userbyid(nspowner)::text AS owner,
-  pg_has_role(nspowner, 'USAGE') OR has_schema_privilege(oid, 'USAGE WITH GRANT OPTION') AS grantable
+  pg_has_role(nspowner, 'USAGE') OR has_schema_privilege(oid, 'USAGE WITH GRANT OPTION') AS grantable,
+  has_schema_privilege('public', oid, 'USAGE') AS for_everyone
 FROM schemas ORDER BY name`
 
 const makersSql = `
@@ -99,6 +103,8 @@ const relationShape = z.object({
   of_extension: z.boolean(),
 })
 
+const schemaShape = z.object({ name: z.string(), owner: z.string(), grantable: z.boolean(), for_everyone: z.boolean() })
+
 export async function readContent({ line }: Administrator): Promise<DatabaseContent> {
   const relations = await line.query(relationShape, relationsSql)
   if (relations.length > relationsMax) {
@@ -110,7 +116,7 @@ export async function readContent({ line }: Administrator): Promise<DatabaseCont
       'Give the agent a database of its own, or make its role by hand and name its URL under `as`.',
     )
   }
-  const schemas = await line.query(z.object({ name: z.string(), owner: z.string(), grantable: z.boolean() }), schemasSql)
+  const schemas = await line.query(schemaShape, schemasSql)
   const makers = await line.query(z.object({ owner: z.string(), schema: z.string(), actable: z.boolean() }), makersSql)
   return { schemas, relations, makers }
 }

@@ -96,7 +96,7 @@ export async function applyRole(admin: Administrator, order: RoleOrder, state: R
     await line.run(`ALTER ROLE ${role} ${less} CONNECTION LIMIT ${connectionsMax}`)
     for (const group of state.memberOf) await line.run(`REVOKE ${identifier(group)} FROM ${role}`)
     await requireNothingOwned(admin, order.role)
-    await actAs(admin, order.role, () => line.run(`DROP OWNED BY ${role}`))
+    await takePrivileges(admin, order.role)
   }
   await line.run(`ALTER ROLE ${role} RESET ALL`)
   for (const [name, value] of Object.entries(settings)) await line.run(`ALTER ROLE ${role} SET ${name} = ${literal(value)}`)
@@ -131,6 +131,27 @@ export async function actAs({ line, superuser, version }: Administrator, role: s
   await line.run(`GRANT ${identifier(role)} TO CURRENT_USER${options}`)
   await work()
   await line.run(`REVOKE ${identifier(role)} FROM CURRENT_USER`)
+}
+
+/** Everything that it was granted, here and in what is shared. DROP OWNED takes what owners gave; what others passed on, only they can take back. */
+async function takePrivileges(admin: Administrator, role: string): Promise<void> {
+  const { line } = admin
+  const passedOn = await line.query(
+    z.object({ grantor: z.string(), what: z.string() }),
+    `SELECT DISTINCT pg_get_userbyid(grantor)::text AS grantor,
+       format('%s %I.%I', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, nspname, relname) AS what
+     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace, aclexplode(relacl)
+     WHERE grantee = (SELECT oid FROM pg_roles WHERE rolname = $1) AND grantor <> relowner
+     UNION SELECT pg_get_userbyid(grantor)::text, format('SCHEMA %I', nspname) FROM pg_namespace, aclexplode(nspacl)
+     WHERE grantee = (SELECT oid FROM pg_roles WHERE rolname = $1) AND grantor <> nspowner`,
+    [role],
+  )
+  for (const { grantor, what } of passedOn) {
+    await line.run(`SET LOCAL ROLE ${identifier(grantor)}`)
+    await line.run(`REVOKE ALL PRIVILEGES ON ${what} FROM ${identifier(role)}`)
+    await line.run('RESET ROLE')
+  }
+  await actAs(admin, role, () => line.run(`DROP OWNED BY ${identifier(role)}`))
 }
 
 /** As PostgreSQL keeps it: a list that can be put into SET again as it stands. */
@@ -183,7 +204,7 @@ export async function dropRole(admin: Administrator, role: string): Promise<numb
   const ended = await closeRole(admin, role)
   await requireNothingOwned(admin, role)
   await line.transact(async () => {
-    await actAs(admin, role, () => line.run(`DROP OWNED BY ${identifier(role)}`))
+    await takePrivileges(admin, role)
     await line.run(`DROP ROLE ${identifier(role)}`)
   })
   return ended

@@ -49,7 +49,6 @@ describe.each([
     await server.query('CREATE TABLE of_postgres (id int)', [], 'shop')
   })
   afterAll(() => server?.stop())
-
   test('a superuser makes, proves and drops it', async () => {
     const site = new ProvisionFolder(server)
     const made = await site.made([...robot, '--revoke-public'])
@@ -64,7 +63,10 @@ describe.each([
     const made: { missing: string[]; role: string; proof: { verdict: string }[] } = JSON.parse(end.output)
     // The role is there and proved; the exit code says that something is missing.
     expect(end.code).toBe(1)
-    expect(made.missing).toEqual([expect.stringContaining('public.of_postgres')])
+    expect(made.missing).toEqual([
+      expect.stringContaining('public.of_postgres'),
+      expect.stringContaining('What postgres makes later'),
+    ])
     expect(made.proof.filter(({ verdict }) => verdict === 'open')).toEqual([])
     const url = site.url('robot')
     expect(await as(url, 'SELECT * FROM orders, cheap')).toBe('00000')
@@ -89,7 +91,16 @@ describe.each([
     const site = new ProvisionFolder(server)
     const end = await site.run(robot, urlOf('guest'))
     expect(end.code).toBe(1)
-    expect(end.output + end.errors).toMatch(/this administrator cannot open|permission denied/)
-    await site.run([...robot, '--drop'], server.url('shop'))
+    expect(end.errors).toContain('guest may hand out nothing')
+    expect(await server.query("SELECT 1 FROM pg_roles WHERE rolname LIKE 'sallyport%'")).toEqual([])
+    // What it was given to hand out, it hands out.
+    await asOwner(server, 'GRANT SELECT ON orders TO guest WITH GRANT OPTION')
+    expect((await site.run(robot, urlOf('guest'))).output).toContain('MISSING: Not readable')
+    expect(await as(site.url('robot'), 'SELECT * FROM orders')).toBe('00000')
+    expect(await as(site.url('robot'), 'SELECT * FROM cheap')).toBe('42501')
+    // And what was passed on by somebody who is not the owner goes with the rest, whoever drops it.
+    expect((await site.run(robot, server.url('shop'))).code).toBe(0)
+    expect((await site.run([...robot, '--drop'], server.url('shop'))).code).toBe(0)
+    expect(await server.query("SELECT 1 FROM pg_roles WHERE rolname LIKE 'sallyport%'")).toEqual([])
   })
 })

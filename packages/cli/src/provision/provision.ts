@@ -109,6 +109,13 @@ function requirePossible({ accepted, revokePublic: revoking, rotate }: Provision
       'With --rotate it gets a new one; whoever holds the old one is out then.',
     )
   }
+  if (site.privileges.readable.length === 0 && site.content.relations.length > 0) {
+    throw failure(
+      'not_supported',
+      `${site.admin.name} may hand out nothing of what is in this database:\n${site.privileges.missing.map((line) => `  ${line}`).join('\n')}\n`,
+      'Give the URL of the owner of the tables with CREATEROLE, of a member of it, or of a superuser.',
+    )
+  }
   const open = unmended(findings, accepted).filter(({ revoke, actable }) => !revoking || revoke === null || !actable)
   if (open.length === 0) return
   const lines = open.map(

@@ -28,7 +28,8 @@ export function planPrivileges(
 ): RolePrivileges {
   const to = identifier(role)
   const schemas = content.schemas.filter(({ grantable }) => grantable)
-  const reachable = new Set(schemas.map(({ name }) => name))
+  const usable = content.schemas.filter(({ grantable, for_everyone }) => grantable || for_everyone)
+  const reachable = new Set(usable.map(({ name }) => name))
   // A foreign table is somebody else's server, entered with somebody else's credential.
   const foreign = content.relations.filter((relation) => relation.kind === 'f')
   const secret = content.relations.filter((relation) => relation.secret)

@@ -1,4 +1,4 @@
-import { parseScope } from '@sallyport/core'
+import { parseScope, type AllowedScope as Scope } from '@sallyport/core'
 import { isSeq } from 'yaml'
 import { namesUnder, protocolOf, type ConfigurationFile } from '../configuration-file.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
@@ -36,11 +36,19 @@ export function scopeOf(file: ConfigurationFile, upstream: string, agent: string
     const scope = parseScope(text)
     return typeof scope === 'string' || scope.upstream !== upstream ? [] : [{ text, scope }]
   })
-  const kinds = scopes.flatMap(({ scope }) => scope.kinds)
-  // An action named by itself can be anything, so that only the owner's role is sure to be able to do it.
-  const isBeyond = scopes.some(({ scope }) => scope.action !== null) || kinds.some((kind) => kind !== 'read' && kind !== 'write')
-  const kind = isBeyond ? 'owner' : kinds.includes('write') ? 'writer' : 'reader'
+  const kinds = scopes.map(({ scope }) => kindFor(scope))
+  const kind = (['owner', 'writer'] as const).find((one) => kinds.includes(one)) ?? 'reader'
   return { kind, may: scopes.map(({ text }) => text) }
+}
+
+/** What changes rows and nothing else, whatever its impact: a DELETE destroys and takes no owner. */
+const rowActions = ['postgres.insert', 'postgres.upsert', 'postgres.update', 'postgres.delete', 'postgres.merge']
+
+/** Any other action named by itself can be anything, so that only the owner's role is sure to be able to do it. */
+function kindFor({ kinds, action }: Scope): RoleKind {
+  if (action !== null) return rowActions.includes(action) ? 'writer' : 'owner'
+  if (kinds.some((kind) => kind !== 'read' && kind !== 'write')) return 'owner'
+  return kinds.includes('write') ? 'writer' : 'reader'
 }
 
 function requireNamed(file: ConfigurationFile, section: 'upstreams' | 'agents', name: string): void {
