@@ -43,7 +43,7 @@ const find = (words: string): z.infer<typeof actShape> => {
 
 describe('drill incident', () => {
   it('ends every act as expected, curl and psql playing the agent', () => {
-    expect(acts).toHaveLength(16)
+    expect(acts).toHaveLength(17)
     for (const { act, observed, expected } of acts) expect({ act, observed }).toEqual({ act, observed: expected })
     expect(acts.filter(({ client }) => client === 'psql').length).toBeGreaterThanOrEqual(4)
     expect(acts.filter(({ client }) => client === 'curl').length).toBeGreaterThanOrEqual(4)
@@ -53,6 +53,7 @@ describe('drill incident', () => {
     const order = [
       'finds a token',
       'its own handle',
+      'has the volume copied',
       'wider scope',
       'cancels while it cools off',
       'nobody cancels',

@@ -5,7 +5,11 @@ import { join } from 'node:path'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { openAuthority } from '../../packages/gateway/src/authority/index.ts'
 import { httpProtocol, type HttpSettings } from '../../packages/gateway/src/protocols/http/index.ts'
-import { openHttpUpstreams, type HttpUpstreamSettings } from '../../packages/gateway/src/upstreams/http/index.ts'
+import {
+  openHttpUpstreams,
+  type HttpUpstreamSettings,
+  type OpenHttpUpstreams,
+} from '../../packages/gateway/src/upstreams/http/index.ts'
 import { FakeGate, type FakeOptions } from './govern.ts'
 import { HttpStandIn } from './http-upstream.ts'
 
@@ -53,6 +57,8 @@ export async function startHttpGate(
   options: FakeOptions = {},
   settings: Partial<HttpSettings> = {},
   upstream: Partial<HttpUpstreamSettings> = {},
+  /** Where what is not governed leads, instead of the internet. */
+  farEnd: OpenHttpUpstreams['tunnel'] | null = null,
 ): Promise<HttpGate> {
   const folder = mkdtempSync(join(tmpdir(), 'sp-http-gate-'))
   const authority = await openAuthority(join(folder, 'gate'), { nowMs: () => Date.now() })
@@ -85,7 +91,8 @@ export async function startHttpGate(
     ],
     fake.gate.killSwitch,
   )
-  const listener = await httpProtocol.listen(fake.gate, upstreams, {
+  const served = farEnd === null ? upstreams : { ...upstreams, tunnel: farEnd }
+  const listener = await httpProtocol.listen(fake.gate, served, {
     host: '127.0.0.1',
     port: 0,
     certificates: authority,

@@ -132,7 +132,8 @@ export function makePeopleBench(): PeopleBench {
     sessions: async () => sessions,
     agents: () => state.owners.map(({ agent }) => agent),
     owners: () => state.owners,
-    newestCopy: async (upstream) => snapshotOf(upstream, clock.nowMs() - 4000),
+    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
+    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
     snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
     undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
     async issueHandle(agent, ttlMs) {

@@ -342,8 +342,8 @@ describe('what people see and what is kept', () => {
     await expectRefused(() => cloud.curl(handle, '--header', `X-Last-Of-All-Token: ${token}`, cloudUrl))
     const line = watcher.page.locator('#feed li.danger', { hasText: 'header x-last-of-all-token' })
     await line.waitFor()
-    expect(await line.textContent()).toMatch(/ALARM coder sent a credential that Sallyport did not issue/)
-    expect(await watcher.page.locator('#feed li.danger', { hasText: 'canary' }).count()).toBeGreaterThan(0)
+    expect(await line.textContent()).toMatch(/ALARM coder sent a credential that Sallyport did not issue to backboard/)
+    expect(await watcher.page.locator('#feed li.danger', { hasText: 'was planted in' }).count()).toBeGreaterThan(0)
     expect(await streamed).toBe(true)
   })
 

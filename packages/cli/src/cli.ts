@@ -28,7 +28,12 @@ export const commandTable: readonly Entry[] = [
     summary: 'write sallyport.yaml from a database URL on standard input',
     load: () => import('./commands/init.ts'),
   },
-  { name: 'upstream', group: start, summary: 'add a database behind the gate', load: () => import('./commands/upstream.ts') },
+  {
+    name: 'upstream',
+    group: start,
+    summary: 'add a database or a cloud API behind the gate',
+    load: () => import('./commands/upstream.ts'),
+  },
   { name: 'agent', group: start, summary: 'add an agent and what it may do', load: () => import('./commands/agent.ts') },
   {
     name: 'doctor',
@@ -52,6 +57,7 @@ export const commandTable: readonly Entry[] = [
   { name: 'requests', group: watch, summary: 'what waits for people', load: () => import('./commands/requests.ts') },
   { name: 'tail', group: watch, summary: 'operations as they happen', load: () => import('./commands/tail.ts') },
   { name: 'kill', group: watch, summary: 'stop a session, an agent or everything', load: () => import('./commands/kill.ts') },
+  { name: 'copy', group: prove, summary: 'make a proven copy of a volume now', load: () => import('./commands/copy.ts') },
   { name: 'undo', group: prove, summary: 'put back what a snapshot holds', load: () => import('./commands/undo.ts') },
   { name: 'vault', group: prove, summary: 'list, verify and restore sealed copies', load: () => import('./commands/vault.ts') },
   { name: 'log', group: prove, summary: 'verify the log, with no gate running', load: () => import('./commands/log.ts') },

@@ -6,6 +6,7 @@ export const paths = {
   revokeHandle: (id: string): string => `/api/v1/handles/${encodeURIComponent(id)}/revoke`,
   snapshots: '/api/v1/snapshots',
   undo: '/api/v1/undo',
+  copies: '/api/v1/copies',
 } as const
 
 /** A handle just issued. The only time its secret is seen. */
@@ -16,20 +17,17 @@ export const issuedShape = z.object({
 })
 export type Issued = z.infer<typeof issuedShape>
 
-export const snapshotsShape = z.object({
-  snapshots: z.array(
-    z.object({
-      id: z.string(),
-      kind: z.string(),
-      upstream: z.string(),
-      madeAtMs: z.number(),
-      rows: z.number(),
-      bytes: z.number(),
-      checksums: z.record(z.string(), z.string()),
-      retainUntilMs: z.number(),
-    }),
-  ),
+export const copiedShape = z.object({
+  id: z.string(),
+  kind: z.string(),
+  upstream: z.string(),
+  madeAtMs: z.number(),
+  rows: z.number(),
+  bytes: z.number(),
+  checksums: z.record(z.string(), z.string()),
+  retainUntilMs: z.number(),
 })
+export const snapshotsShape = z.object({ snapshots: z.array(copiedShape) })
 export type ListedSnapshot = z.infer<typeof snapshotsShape>['snapshots'][number]
 
 export const undoneShape = z.object({

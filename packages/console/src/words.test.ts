@@ -60,6 +60,8 @@ test.each([
   [['view a', 'view b', 'foreign key c'], '2 views and 1 foreign key depend on it'],
   [['policy p', 'policy q'], '2 policies depend on it'],
   [['something odd'], '1 thing depends on it'],
+  [['viewpoint x'], '1 thing depends on it'],
+  [['mounted at /data by shop in production, 5 MB', 'database billing'], '1 mount and 1 database depend on it'],
 ])('%j', (dependants, words) => {
   expect(countDependants(dependants)).toBe(words)
 })

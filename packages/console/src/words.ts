@@ -144,13 +144,15 @@ function objectOf(measured: Measured): string {
   return measured.targets.length === 1 ? target : `${target} and ${formatAmount(measured.targets.length - 1, 'other thing')}`
 }
 
+const dependantWord =
+  /^(?:(mount)ed|(database|materialized view|foreign key|view|function|trigger|sequence|rule|policy|constraint|index|table))\b/i
+
 /** `view public.daily` and `view public.weekly` → "2 views depend on it". Words we don't know stay "things". */
 export function countDependants(dependants: readonly string[]): string {
   const groups = new Map<string, number>()
   for (const dependant of dependants) {
-    const word = /^(materialized view|foreign key|view|function|trigger|sequence|rule|policy|constraint|index|table)\b/i
-      .exec(dependant)?.[0]
-      .toLowerCase()
+    const [, mount, kind] = dependantWord.exec(dependant) ?? []
+    const word = (mount ?? kind)?.toLowerCase()
     groups.set(word ?? 'thing', (groups.get(word ?? 'thing') ?? 0) + 1)
   }
   const parts = [...groups].map(([word, count]) => formatAmount(count, word, pluralOf(word)))
@@ -166,7 +168,7 @@ function pluralOf(word: string): string {
 /** "newest proven copy 4 s old". */
 export function copyAge(newestCopyAtMs: number | null, nowMs: number): string {
   return newestCopyAtMs === null
-    ? 'no proven copy exists yet'
+    ? 'no proven copy of it exists yet'
     : `newest proven copy ${formatDuration(nowMs - newestCopyAtMs)} old`
 }
 

@@ -117,6 +117,8 @@ export interface Connector {
   snapshot?(operations: readonly ResolvedOperation[], upstream: Upstream, seal: Seal): Promise<SnapshotContent>
   /** Rows changed so far by the session's open transaction, cascades and triggers included. Throws when they can't be counted. */
   count?(upstream: Upstream): Promise<number>
+  /** The operation by which this thing would be lost, so that it can be copied without being asked for; null where there is none. */
+  losing?(type: string, id: string): Operation | null
   /** Puts a snapshot back in place (undo). Refuses, saying why, when that would overwrite what came since. */
   restore?(snapshot: SnapshotReader, upstream: Upstream, report: (progress: Progress) => void): Promise<Restored>
 }

@@ -163,6 +163,17 @@ describe('govern', () => {
     expect((await answer).outcome).toBe('cleared')
   })
 
+  it('does not hold a client whose wait ends before the delay could', async () => {
+    const bench = dropBench()
+    bench.settings.mode = 'solo'
+    bench.settings.coolOffMs = 900_000
+    const waited = bench.clock.nowMs()
+    const attendance = attend(20_000)
+    expect(await createGovern(bench.ports).ask(ask(bench), attendance)).toMatchObject({ code: 'approval_required' })
+    expect(attendance.notices).toHaveLength(1)
+    expect(bench.clock.nowMs()).toBe(waited)
+  })
+
   it('refuses after a rejection, and does not ask again at once', async () => {
     const bench = dropBench()
     const govern = createGovern(bench.ports)

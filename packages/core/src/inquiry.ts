@@ -96,6 +96,8 @@ export async function waitForPeople(ports: GovernPorts, passage: Passage, reques
     const leftMs = passage.deadlineMs - clock.nowMs()
     if (leftMs <= 0 || signal.aborted || current === null) return null
     if (current.state === 'pending') {
+      // Approved this very moment it would still be too early when the client stops waiting: better that it knows now.
+      if (current.question.delayMs >= leftMs) return null
       current = await requests.waitForVerdict(request.id, leftMs, signal)
       continue
     }

@@ -1,3 +1,6 @@
+import type { Question } from './access-request.ts'
+import { severity } from './impact.ts'
+
 /** A sealed copy in the vault, read back and compared (DESIGN §2). */
 export interface Snapshot {
   /** The vault's id of the manifest: SHA-256 of the sealed manifest, hex. */
@@ -27,4 +30,23 @@ export interface Seal {
   put(part: SealPart): Promise<{ readonly sha256: string; readonly bytes: number }>
   /** Reads a part back out of the vault as it now lies there. */
   read(name: string): AsyncIterable<Uint8Array>
+}
+
+/**
+ * Whether a snapshot holds all that this question would lose. One of the same upstream that holds something else is no comfort, and is not shown
+ * as one.
+ */
+export function coversQuestion(snapshot: Snapshot, question: Question): boolean {
+  if (snapshot.upstream !== question.upstream || snapshot.kind !== 'tables') return false
+  const losing = question.operations.filter(({ kind }) => severity(kind) >= severity('destroy'))
+  const names = losing.flatMap(({ tables, resources }) => {
+    const volume = resources.find(({ type }) => type === 'volume')
+    return tables.map((table) => (volume === undefined ? table : nameOnVolume(volume.identity ?? volume.name, table)))
+  })
+  return names.length > 0 && names.every((name) => Object.hasOwn(snapshot.checksums, name))
+}
+
+/** A table of a volume's copy, among its checksums. */
+export function nameOnVolume(volume: string, table: string): string {
+  return `${volume}/${table}`
 }

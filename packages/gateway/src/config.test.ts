@@ -160,4 +160,22 @@ agents:`,
     ])
       expect(parseConfig(listening(listen), 'x').ok, listen).toBe(false)
   })
+
+  it('names hosts that are passed on unread, exactly, and none that is governed', () => {
+    const unread = `${withCloud.replace('- read orders-db', '- read orders-db\n      - read packages')}unread:\n  packages: [packages.example.com]\n`
+    const result = parseConfig(unread, 'x')
+    expect(result).toMatchObject({
+      ok: true,
+      config: { unread: { packages: ['packages.example.com'] }, listen: { http: { port: 6443 } } },
+    })
+    for (const [from, to] of [
+      ['packages.example.com', 'backboard.railway.com'],
+      ['packages.example.com', '"*.example.com"'],
+      ['packages.example.com', 'packages.example.com:22'],
+      ['packages.example.com', 'Packages.example.com'],
+      ['  packages: [', '  cloud: ['],
+      ['[packages.example.com]', '[]'],
+    ] as const)
+      expect(parseConfig(unread.replace(from, to), 'x').ok, to).toBe(false)
+  })
 })

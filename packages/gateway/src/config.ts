@@ -65,6 +65,8 @@ export interface Config {
   }
   readonly upstreams: readonly UpstreamConfig[]
   readonly agents: readonly AgentConfig[]
+  /** Name → hosts that agents may reach through the proxy without anybody reading what passes. */
+  readonly unread: { readonly [name: string]: readonly string[] }
   readonly rowsWithoutPrompt: number
   readonly coolOffMs: number
   readonly retainMs: number
@@ -193,6 +195,18 @@ const schema = z.strictObject({
     }),
     { error: 'agents is a map of names' },
   ),
+  unread: z
+    .record(
+      name,
+      z
+        .array(
+          z
+            .string()
+            .regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host is written in small letters, with no port, path or *'),
+        )
+        .min(1),
+    )
+    .default({}),
   limits: z.strictObject({ rowsWithoutPrompt: z.int('a whole number').min(0).max(1_000_000).default(1000) }).prefault({}),
   coolOff: duration.prefault('15m'),
   retention: duration.prefault('7d'),
@@ -264,7 +278,7 @@ function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
 }
 
 function buildConfig(data: z.infer<typeof schema>, path: string): Config {
-  const hasHttp = Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
+  const hasHttp = Object.keys(data.unread).length > 0 || Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
   return {
     path: resolve(path),
     directory: dirname(resolve(path)),
@@ -281,6 +295,7 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
       scopes: agent.may,
       handleMs: agent.handles.ttl,
     })),
+    unread: data.unread,
     rowsWithoutPrompt: data.limits.rowsWithoutPrompt,
     coolOffMs: data.coolOff,
     retainMs: data.retention,
@@ -293,8 +308,9 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
 
 /** Names that point at nothing: a scope on an upstream that is not there would silently permit nothing. */
 function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] {
-  const known = config.upstreams.map(({ name }) => name)
+  const known = [...config.upstreams.map(({ name }) => name), ...Object.keys(config.unread)]
   return [
+    ...checkUnread(config, place),
     ...checkScopes(config, known, place),
     ...checkConnectors(config, place),
     ...checkListening(config, place),
@@ -326,6 +342,22 @@ function checkListening({ listen }: Config, place: FindPlace): readonly ConfigMi
     const host = listen[name]?.host
     if (listen.tls !== null || host === undefined || ownHost.test(host)) return []
     return [{ ...place(['listen', name]), what: 'other machines are heard over TLS only', hint }]
+  })
+}
+
+/** A host that is governed and passed on unread would be neither. */
+function checkUnread(config: Config, place: FindPlace): readonly ConfigMistake[] {
+  const governed = config.upstreams.flatMap((upstream) => (upstream.protocol === 'http' ? upstream.hosts : []))
+  const names = config.upstreams.map(({ name }) => name)
+  return Object.entries(config.unread).flatMap(([name, hosts]) => {
+    const at = place(['unread', name])
+    const twice = hosts.filter((host) => governed.some((one) => one.toLowerCase().split(':')[0] === host))
+    return [
+      ...twice.map((host) => ({ ...at, what: `${host} is governed by an upstream already`, hint: 'leave it out here' })),
+      ...(names.includes(name)
+        ? [{ ...at, what: `"${name}" is the name of an upstream already`, hint: 'choose another name' }]
+        : []),
+    ]
   })
 }
 

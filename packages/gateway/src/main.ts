@@ -25,13 +25,14 @@ import {
   type VerdictPorts,
 } from '@sallyport/core'
 import { openAuthority } from './authority/index.ts'
+import { findNewest, openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { judgePosture } from './access/posture.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
-import { openUndo } from './access/undo.ts'
+import { openUndo, type UndoPorts } from './access/undo.ts'
 import type { Config } from './config.ts'
 import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
@@ -112,15 +113,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     refusedAtDoor: (protocol, peer, agent, why) => noteRefusal(log, protocol, peer, agent, why),
     alarm: (event) => noteAlarm(log, event),
   }
-  const undo = openUndo({
-    clock,
-    random,
-    log,
-    vault,
-    withUpstream: (name, work) => withUpstream({ config, upstreams, apis, connectors: ports.connectors }, name, work),
-  })
+  const reach: UndoPorts['withUpstream'] = (name, work) =>
+    withUpstream({ config, upstreams, apis, connectors: ports.connectors }, name, work)
+  const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
+  const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
-  const control = bindControl({ base, entrance, verdicts, undo, isolationLevel: options.isolationLevel })
+  const control = bindControl({ base, entrance, verdicts, undo, copy, isolationLevel: options.isolationLevel })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
@@ -135,7 +133,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     if (http !== null) {
       const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
       const canaries = openCanaries(join(folder.directory, 'canaries.json'), options.report)
-      const settings = { ...http, tls, certificates, waitMs: config.waitMs, deferrals, canaries }
+      const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
+      const settings = { ...http, unread, tls, certificates, waitMs: config.waitMs, deferrals, canaries }
       listeners.push(await httpProtocol.listen(gate, apis, settings))
     }
   } catch (error) {
@@ -333,11 +332,12 @@ interface Bound {
   readonly entrance: Entrance
   readonly verdicts: VerdictPorts
   readonly undo: Control['undo']
+  readonly copy: Control['copy']
   readonly isolationLevel: GateOptions['isolationLevel']
 }
 
 /** What the people's listener may ask of the gate. */
-function bindControl({ base, entrance, verdicts, undo, isolationLevel }: Bound): Control {
+function bindControl({ base, entrance, verdicts, undo, copy, isolationLevel }: Bound): Control {
   const { config, policy, vault } = base
   const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
@@ -359,7 +359,8 @@ function bindControl({ base, entrance, verdicts, undo, isolationLevel }: Bound):
     sessions: async () => sessions.list(),
     agents: () => config.agents.map(({ name }) => name),
     owners: () => config.agents.map(({ name, owner }) => ({ agent: name, owner })),
-    newestCopy: (upstream) => vault.newest(upstream),
+    newestCopy: async (question) => findNewest(await vault.list(), question),
+    copy,
     snapshots: () => vault.list(),
     undo,
     issueHandle: async (agent, ttlMs, by) => {

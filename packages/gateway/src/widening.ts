@@ -19,6 +19,8 @@ const acceptedShape = z.strictObject({
   hosts: z.array(z.string()),
   /** By name: the environment, and everything else of it as canonical JSON. */
   upstreams: z.record(z.string(), z.strictObject({ environment: z.string(), rest: z.string() })),
+  /** Hosts that are passed on unread, by name. */
+  unread: z.record(z.string(), z.array(z.string())).default({}),
   agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
 })
 export type Accepted = z.infer<typeof acceptedShape>
@@ -45,6 +47,7 @@ export function acceptedOf(config: Config): Accepted {
     acceptRisk,
     hosts: [listen.postgres.host, ...(listen.http === null ? [] : [listen.http.host])],
     upstreams: Object.fromEntries(upstreams),
+    unread: config.unread,
     agents: Object.fromEntries(agents),
   })
 }
@@ -73,6 +76,9 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   for (const risk of after.acceptRisk)
     if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
+  for (const [name, hosts] of Object.entries(after.unread))
+    for (const host of hosts)
+      if (!entryOf(before.unread, name)?.includes(host)) found.push(`unread: ${host} is let through unread as ${name}`)
   for (const [name, upstream] of Object.entries(after.upstreams)) {
     const known = entryOf(before.upstreams, name)
     if (known === null) found.push(`upstreams: ${name} was added`)

@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { z } from 'zod'
 import { paths, snapshotsShape, undoneShape, type ListedSnapshot } from '../control-api.ts'
 import { connectControl, longAnswerTimeoutMs } from '../control-client.ts'
+import { describeCopied } from '../copied-names.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { stateOption } from '../state-directory.ts'
 
@@ -60,7 +61,7 @@ function chooseSnapshot(snapshots: readonly ListedSnapshot[], wanted: string): L
 }
 
 export function describeUndo(snapshot: ListedSnapshot): string {
-  const tables = Object.keys(snapshot.checksums).join(', ')
+  const tables = describeCopied(Object.keys(snapshot.checksums))
   const made = new Date(snapshot.madeAtMs).toISOString()
   const rows = snapshot.rows.toLocaleString('en')
   const what =

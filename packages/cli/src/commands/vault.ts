@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { z } from 'zod'
+import { describeCopied } from '../copied-names.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { stateOption } from '../state-directory.ts'
 
@@ -105,7 +106,7 @@ async function list(folder: string | undefined, options: Options): Promise<void>
   if (options.json) return void process.stdout.write(text)
   if (snapshots.length === 0) process.stdout.write('No snapshot was sealed yet.\n')
   for (const one of snapshots) {
-    const what = `${one.kind} of ${Object.keys(one.checksums).map(showText).join(', ') || 'nothing'}`
+    const what = `${one.kind} of ${describeCopied(Object.keys(one.checksums).map(showText)) || 'nothing'}`
     const until = new Date(one.retainUntilMs).toISOString().slice(0, 10)
     process.stdout.write(
       `${one.id.slice(0, 16)}  ${new Date(one.madeAtMs).toISOString()}  ${showText(one.upstream)}  ${one.rows.toLocaleString('en')} rows  ${showBytes(one.storedBytes)}  kept until ${until}  ${what}\n`,

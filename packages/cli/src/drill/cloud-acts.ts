@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { copiedShape, paths } from '../control-api.ts'
+import { longAnswerTimeoutMs } from '../control-client.ts'
 import { cloudHost } from '../playground/cloud/upstream.ts'
 import type { Act } from './act.ts'
 import { countRows, sumTables } from './checksums.ts'
@@ -106,6 +108,32 @@ const outOfScope: Act<Play> = {
   },
 }
 
+const copiedExpected = 'sealed in the vault, started from the copy, and every table equal; nothing was sent'
+const copied: Act<Play> = {
+  act: 'the operator has the volume copied, before anything happens',
+  expected: copiedExpected,
+  play: async ({ stage }) => {
+    const thing = { upstream: 'cloud', type: 'volume', id: stage.cloud.ids.volumes.production }
+    const made = await stage.control.post(paths.copies, thing, copiedShape, longAnswerTimeoutMs)
+    const before = await sumTables((sql) => stage.askServer(sql))
+    const deletions = readDeletions(stage.cloud).length
+    return {
+      observed: observe(copiedExpected, {
+        'every row is in it': made.rows === countRows(before),
+        'every table is in it': Object.keys(made.checksums).length === before.size,
+        'nothing was sent': deletions === 0,
+      }),
+      client: 'none',
+      evidence: {
+        rowsCopied: made.rows,
+        bytesCopied: made.bytes,
+        tablesCompared: Object.keys(made.checksums).length,
+        deletionsAtCloud: deletions,
+      },
+    }
+  },
+}
+
 const pendingExpected = 'waits for people, who read what lies on the volume; nothing ran'
 const pending: Act<Play> = {
   act: 'an agent with a wider scope asks for it',
@@ -118,14 +146,14 @@ const pending: Act<Play> = {
     const counted = countRows(await sumTables((sql) => stage.askServer(sql)))
     const page = textOf(await stage.ada.read(`/requests/${memory.volumeRequest}`))
     const [said = ''] = /this volume carries[^;]*? rows/.exec(page) ?? []
-    const [copy = ''] = /newest proven copy .*? old|no proven copy exists yet/i.exec(page) ?? []
+    const [copy = ''] = /newest proven copy .*? old|no proven copy of it exists yet/i.exec(page) ?? []
     const deletions = readDeletions(stage.cloud).length
     return {
       observed: observe(pendingExpected, {
         'the client is told that it waits': refusal.status === 'pending' && refusal.message.includes(memory.volumeRequest),
         'the words name production’s database': said.includes("production's database"),
         'the true number of rows': said.includes(`${counted.toLocaleString('en-US')} rows`),
-        'the age of the newest copy': copy !== '',
+        'the age of the newest copy': /^newest proven copy \d+ s old$/i.test(copy),
         'nothing ran': deletions === 0 && hasData(stage.volumeFolder),
       }),
       client: stage.httpAgent.name,
@@ -177,4 +205,4 @@ const cancelled: Act<Play> = {
 const afterDueMs = 1_000
 
 /** The incident up to the point where it was stopped. */
-export const cloudActs: readonly Act<Play>[] = [foreign, outOfScope, pending, cancelled]
+export const cloudActs: readonly Act<Play>[] = [foreign, outOfScope, copied, pending, cancelled]

@@ -30,7 +30,8 @@ const deleted: Act<Play> = {
     }
     await waitUntil('the outcome on the log', async () => (await outcome()) !== '')
     const { snapshots } = await stage.control.get(paths.snapshots, snapshotsShape)
-    const copy = snapshots.find(({ upstream }) => upstream === 'cloud')
+    // Not the one that the operator had made: a copy older than the lock would lose what was written since.
+    const copy = snapshots.find(({ upstream, madeAtMs }) => upstream === 'cloud' && madeAtMs >= due)
     memory.volumeCopy = copy?.id ?? ''
     const deletions = readDeletions(cloud)
     const [arrived] = deletions

@@ -1,4 +1,4 @@
-import type { Json } from '@sallyport/core'
+import { nameOnVolume, type Json } from '@sallyport/core'
 import { z } from 'zod'
 import { volumeTableSchema } from './base-backup-tables.ts'
 
@@ -38,10 +38,9 @@ export function baseBackupManifest(volumes: readonly VolumeCopy[]): Json {
   return z.json().parse({ version: 1, connector: 'railway', kind: 'base-backup', volumes })
 }
 
-/** One name a table: with its volume in front where there are several. */
+/** One name a table, with its volume in front. */
 export function nameSums(volumes: readonly VolumeCopy[]): { readonly [table: string]: string } {
-  const prefix = (volume: string): string => (volumes.length === 1 ? '' : `${volume}/`)
   return Object.fromEntries(
-    volumes.flatMap(({ volume, tables }) => tables.map(({ label, sha256 }) => [`${prefix(volume)}${label}`, sha256])),
+    volumes.flatMap(({ volume, tables }) => tables.map(({ label, sha256 }) => [nameOnVolume(volume, label), sha256])),
   )
 }

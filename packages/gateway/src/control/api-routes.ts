@@ -52,6 +52,11 @@ const handleShape = z.strictObject({
   agent: z.string().min(1).max(256),
   ttlMs: z.number().int().min(1000).max(limits.handleMsMax).nullable().default(null),
 })
+const copyShape = z.strictObject({
+  upstream: z.string().min(1).max(64),
+  type: z.string().regex(/^[a-z]{1,32}$/),
+  id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
+})
 const undoShape = z.strictObject({ snapshotId: z.string().min(1).max(256) })
 const emptyShape = z.strictObject({})
 
@@ -64,7 +69,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
   })
   app.get('/api/v1/requests/:id', async (context) => {
     const request = await findRequest(site, readId(context))
-    const copy = await control.newestCopy(request.question.upstream).catch(() => null)
+    const copy = await control.newestCopy(request.question).catch(() => null)
     return context.json({
       ...briefJson(site, request),
       nonce: request.nonce,
@@ -100,6 +105,10 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
         'It may have run out already.',
       )
     return context.json({ revoked: true })
+  })
+  app.post('/api/v1/copies', async (context) => {
+    const thing = await readBody(context, copyShape)
+    return context.json(await control.copy(thing, operator))
   })
   app.post('/api/v1/undo', async (context) => {
     const { snapshotId } = await readBody(context, undoShape)

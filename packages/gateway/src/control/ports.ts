@@ -4,6 +4,7 @@ import type {
   Event,
   Json,
   Log,
+  Question,
   Randomness,
   Requests,
   Restored,
@@ -180,7 +181,10 @@ export interface Control {
   agents(): readonly string[]
   /** Whose agent each is, as the configuration says. */
   owners(): readonly { readonly agent: string; readonly owner: string }[]
-  newestCopy(upstream: string): Promise<Snapshot | null>
+  /** The newest proven copy that holds all that this question would lose. */
+  newestCopy(question: Question): Promise<Snapshot | null>
+  /** A proven copy of a thing, made now. Throws SallyportError. */
+  copy(thing: { readonly upstream: string; readonly type: string; readonly id: string }, by: string): Promise<Snapshot>
   snapshots(): Promise<readonly Snapshot[]>
   undo(snapshotId: string, by: string): Promise<Restored>
   /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */

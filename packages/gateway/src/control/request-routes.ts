@@ -49,7 +49,7 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
     const request = await findRequest(site, readId(context))
     const { control } = site.ports
     const guardSentences = new Map(request.question.guards.flatMap((id) => pairOf(id, control.guardSentence(id))))
-    const copy = await control.newestCopy(request.question.upstream).catch(() => null)
+    const copy = await control.newestCopy(request.question).catch(() => null)
     return context.html(
       renderRequest(await makeFrame(site, context), {
         request,

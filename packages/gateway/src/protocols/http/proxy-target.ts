@@ -9,7 +9,8 @@ import { hideTokens } from './token-shape.ts'
 /** `CONNECT host:port`, and a Host header that says the same. */
 export function readConnect(request: IncomingMessage): Origin {
   const url = request.url ?? ''
-  if (request.httpVersion !== '1.1')
+  // Python's http.client asks for a tunnel in 1.0; what it then sends inside is 1.1, and is looked at there.
+  if (request.httpVersion !== '1.1' && request.httpVersion !== '1.0')
     throw refuse('not_supported', `HTTP/${request.httpVersion.slice(0, 8)} is not carried.`, 'Use HTTP/1.1.')
   if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined)
     throw refuse('protocol_violation', 'CONNECT has no body.', 'Send CONNECT without a length.')

@@ -20,10 +20,10 @@ export interface HttpSettings {
   readonly port: number
   readonly certificates: Certificates
   /**
-   * What happens to hosts that no upstream governs. `tunnel`: passed on unread under a session of the upstream named, so that scope and kill
-   * switch apply; whatever token is in there is not seen. Default `refuse`.
+   * Hosts that no upstream governs and that are passed on unread, to port 443, each under the name that scope and kill switch know it by. Whatever
+   * token is in there is not seen. Every other host is refused. Default: none.
    */
-  readonly unmatched?: { readonly kind: 'refuse' } | { readonly kind: 'tunnel'; readonly upstream: string }
+  readonly unread?: ReadonlyMap<string, string>
   /** TLS towards agents. Default null: none, and only agents of this machine are heard. */
   readonly tls?: { certificate(): Promise<Pick<Leaf, 'key' | 'certificate'>> } | null
   /** How long a request that waits for people holds its client before it is refused with the request's id. Default 20,000. */
@@ -48,7 +48,7 @@ export type FullSettings = Required<HttpSettings>
 
 export function withDefaults(settings: HttpSettings): FullSettings {
   return {
-    unmatched: { kind: 'refuse' },
+    unread: new Map(),
     tls: null,
     waitMs: 20_000,
     deferrals: null,

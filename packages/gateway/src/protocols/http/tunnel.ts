@@ -61,11 +61,11 @@ export class Tunnels {
 
   /** A host that nobody governs: refused, or where configuration says so passed on unread, by name and to port 443 only. */
   async #openUnmatched(client: ClientConnection, handle: Handle, origin: Origin): Promise<void> {
-    const { unmatched } = this.#parts.settings
-    if (unmatched.kind === 'refuse') throw ungoverned(origin)
+    const name = this.#parts.settings.unread.get(origin.host)
+    if (name === undefined) throw ungoverned(origin)
     if (isAddress(origin.host) || origin.port !== 443)
       throw refuse('not_in_scope', `${writeAuthority(origin)} is an address or no port for HTTPS.`, 'Name a host, on port 443.')
-    const open = await client.session(handle, unmatched.upstream)
+    const open = await client.session(handle, name)
     const far = await this.#parts.upstreams.tunnel(origin.host, origin.port, AbortSignal.any([client.gone, open.signal]))
     if (client.gone.aborted) return void far.destroy()
     client.socket.write(established)
@@ -90,6 +90,6 @@ export function ungoverned(origin: Origin): Error {
   return refuse(
     'not_in_scope',
     `No upstream of this gate governs ${writeAuthority(origin)}, and what nobody governs is not let through.`,
-    'Ask your owner to add it as an upstream, or leave it out of the proxy (NO_PROXY) where the network allows that.',
+    'Ask your owner to add it as an upstream, or to `unread` in sallyport.yaml where nothing in it needs to be read.',
   )
 }
