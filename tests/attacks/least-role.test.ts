@@ -153,7 +153,7 @@ describe('a wrong description cannot write', () => {
     await client.query("ALTER ROLE CURRENT_USER SET search_path = 'elsewhere'")
     await client.query("ALTER ROLE CURRENT_USER PASSWORD 'x'")
     await client.end()
-    await expect(connect()).rejects.toThrow()
+    await expect(connect()).rejects.toThrow(/28P01/)
     const url = folder.url('robot')
     await folder.made(['--agent', 'robot', '--revoke-public'])
     expect(folder.url('robot')).toBe(url)

@@ -136,7 +136,7 @@ agents:`,
     expect(result).toMatchObject({ ok: false, mistakes: [{ line }] })
   })
 
-  it.each(['README.md', 'docs/how-to/cloud-api.md'])('reads what %s shows', (path) => {
+  it.each(['README.md', 'docs/how-to/cloud-api.md', 'docs/how-to/least-privilege.md'])('reads what %s shows', (path) => {
     const text = readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
     const [, yaml = ''] = /```yaml\n([^]*?)```/.exec(text) ?? []
     const whole = yaml.startsWith('version') ? yaml : `version: 1\n${yaml}`

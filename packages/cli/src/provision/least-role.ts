@@ -107,7 +107,7 @@ export async function applyRole(admin: Administrator, order: RoleOrder, state: R
 }
 
 /** What a role owns would be dropped with its privileges. A least role can own nothing but large objects; somebody may have given it more. */
-export async function requireNothingOwned({ line }: Administrator, role: string): Promise<void> {
+async function requireNothingOwned({ line }: Administrator, role: string): Promise<void> {
   const owned = await line.value(
     z.coerce.number(),
     `SELECT count(*) FROM pg_shdepend WHERE refclassid = 'pg_authid'::regclass AND deptype = 'o'
@@ -125,7 +125,7 @@ export async function requireNothingOwned({ line }: Administrator, role: string)
 }
 
 /** A superuser acts for anyone; another administrator has to be a member for a moment. */
-export async function actAs({ line, superuser, version }: Administrator, role: string, work: () => Promise<void>): Promise<void> {
+async function actAs({ line, superuser, version }: Administrator, role: string, work: () => Promise<void>): Promise<void> {
   if (superuser) return work()
   const options = version >= 160_000 ? ' WITH INHERIT TRUE, SET TRUE' : ''
   await line.run(`GRANT ${identifier(role)} TO CURRENT_USER${options}`)

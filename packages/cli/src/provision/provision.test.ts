@@ -148,7 +148,7 @@ describe('a reader', () => {
     expect(JSON.parse(end.output)).toMatchObject({ wasThere: true, sessionsEnded: 1, state: 'dropped' })
     expect(await roles()).toEqual([])
     expect(existsSync(join(folder.folder, 'secrets', 'orders.robot.use'))).toBe(false)
-    expect(parse(readFileSync(folder.configuration, 'utf8')).upstreams.orders).not.toHaveProperty('as')
+    expect(parse(readFileSync(folder.configuration, 'utf8'))).not.toHaveProperty('upstreams.orders.as')
     expect(await server.query('SELECT count(*)::int AS left FROM pg_default_acl', [], 'shop')).toEqual([{ left: 0 }])
     expect((await folder.run([...robot, '--drop'])).output).toContain('There was no role')
   })
