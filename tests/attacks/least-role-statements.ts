@@ -23,6 +23,8 @@ export const writingStatements: readonly string[] = [
   'SELECT purge()',
   'SELECT purge_as_owner()',
   'SELECT purge_quietly()',
+  'SELECT purge_sum(id) FROM orders',
+  'SELECT purge_sum(id) OVER () FROM orders',
   'CALL clear()',
   'DO $$BEGIN DELETE FROM orders; END$$',
   "DO $$BEGIN EXECUTE 'DEL' || 'ETE FROM orders'; END$$",

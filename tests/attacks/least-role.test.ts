@@ -31,6 +31,8 @@ beforeAll(async () => {
      CREATE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM orders; RETURN 1; END';
      CREATE FUNCTION purge_as_owner() RETURNS int SECURITY DEFINER LANGUAGE plpgsql AS 'BEGIN DELETE FROM orders; RETURN 1; END';
      CREATE FUNCTION purge_quietly() RETURNS int STABLE SECURITY DEFINER LANGUAGE sql AS 'SELECT purge_as_owner()';
+     CREATE FUNCTION purge_step(int, int) RETURNS int SECURITY DEFINER LANGUAGE sql AS 'DELETE FROM orders; SELECT 1';
+     REVOKE EXECUTE ON FUNCTION purge_step FROM PUBLIC; CREATE AGGREGATE purge_sum(int) (SFUNC = purge_step, STYPE = int, INITCOND = '0');
      CREATE PROCEDURE clear() LANGUAGE sql AS 'TRUNCATE orders CASCADE';
      SELECT lo_from_bytea(4711, 'kept'); CREATE SEQUENCE tickets`,
   )
@@ -137,11 +139,15 @@ describe('a wrong description cannot write', () => {
   })
 
   test('what is made later is read without another run, and not written', async () => {
-    await asOwner(server, 'CREATE TABLE later (id serial)')
+    await asOwner(
+      server,
+      "CREATE TABLE later (id serial); CREATE FUNCTION later_purge() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'DELETE FROM orders; SELECT 1'",
+    )
     const client = await connect()
     expect((await client.query('SELECT count(*)::int AS rows FROM later')).rows).toEqual([{ rows: 0 }])
     await client.query("SELECT set_config('default_transaction_read_only', 'off', false)")
     await expect(client.query('INSERT INTO later DEFAULT VALUES')).rejects.toMatchObject({ code: '42501' })
+    await expect(client.query('SELECT later_purge()')).rejects.toMatchObject({ code: '42501' })
     await expect(client.query("SELECT nextval('later_id_seq')")).rejects.toMatchObject({ code: '42501' })
     await client.end()
   })

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -9,9 +10,12 @@ import { startPostgres, type PostgresServer } from '../../../../tests/servers/po
 
 let server: PostgresServer
 let folder: ProvisionFolder
+/** What the server itself writes down of every statement. */
+const logs = mkdtempSync(join(tmpdir(), 'sallyport-server-log-'))
 
 beforeAll(async () => {
-  server = await startPostgres(['log_statement=all', 'logging_collector=off'])
+  chmodSync(logs, 0o777)
+  server = await startPostgres(['log_statement=all', 'logging_collector=on', `log_directory=${logs}`, 'log_file_mode=0644'])
   await makeShop(server)
   await asOwner(
     server,
@@ -19,7 +23,10 @@ beforeAll(async () => {
      CREATE TABLE "odd ""name; DROP TABLE orders" (id int); CREATE SCHEMA "Ö'x"; CREATE TABLE "Ö'x"."select" (id int)`,
   )
 })
-afterAll(() => server?.stop())
+afterAll(async () => {
+  await server?.stop()
+  rmSync(logs, { recursive: true, force: true })
+})
 beforeEach(async () => {
   folder = new ProvisionFolder(server)
 })
@@ -62,9 +69,13 @@ describe('a reader', () => {
     const text = readFileSync(folder.configuration, 'utf8')
     expect(text).toContain('# kept')
     expect(parse(text)).toMatchObject({ upstreams: { orders: { as: { robot: 'file:secrets/orders.robot.use' } } } })
-    for (const place of [end.output, end.errors, text]) {
+    const logged = readdirSync(logs)
+      .map((name) => readFileSync(join(logs, name), 'utf8'))
+      .join('')
+    expect(logged).toContain('PASSWORD')
+    for (const place of [end.output, end.errors, text, logged]) {
       expect(place).not.toContain(password)
-      expect(place).not.toContain(ownerPassword)
+      if (place !== logged) expect(place).not.toContain(ownerPassword)
       expect(place).not.toContain(server.superuser.password)
     }
     expect(end.output).toMatch(/(\d+) of \1 held|known/)
@@ -238,6 +249,9 @@ test('doctor says for each agent whose rights its statements have', async () => 
   expect(before).toContain('coder’s statements on orders run with the shared credential, since its scope')
   const { role } = await folder.made([...robot])
   expect(await doctor()).toMatch(/ok {4}robot’s statements on orders run as a role of its own.*a wrong description cannot write/)
+  await asOwner(server, "CREATE FUNCTION definer() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'")
+  expect(await doctor()).toContain('It may run definer(), with the rights of whoever owns that')
+  await asOwner(server, 'DROP FUNCTION definer()')
   await server.query(`GRANT DELETE ON orders TO "${role}"`, [], 'shop')
   expect(await doctor()).toMatch(/BAD {3}robot’s.*more than its scope in 1 tables/)
   await folder.made([...robot, '--expires', '1d'])

@@ -1,3 +1,4 @@
+import { visibleLine } from '@sallyport/core'
 import { openAdministrator, type Administrator } from './administrator.ts'
 import {
   findAgentCredential,
@@ -101,7 +102,11 @@ function requirePossible({ accepted, revokePublic: revoking, rotate }: Provision
   const { findings, state, credential, role } = site
   const unknown = [...accepted].filter((id) => !findings.some((finding) => finding.id === id))
   if (unknown.length > 0)
-    throw failure('unreadable', `--accept names what is not there: ${unknown.join(', ')}.`, '--dry-run lists what there is.')
+    throw failure(
+      'unreadable',
+      `--accept names what is not there: ${visibleLine(unknown.join(', '))}.`,
+      '--dry-run lists what there is.',
+    )
   if (state.exists && !credential.isWritten && !rotate) {
     throw failure(
       'exists',
@@ -112,16 +117,16 @@ function requirePossible({ accepted, revokePublic: revoking, rotate }: Provision
   if (site.privileges.readable.length === 0 && site.content.relations.length > 0) {
     throw failure(
       'not_supported',
-      `${site.admin.name} may hand out nothing of what is in this database:\n${site.privileges.missing.map((line) => `  ${line}`).join('\n')}\n`,
+      `${site.admin.name} may hand out nothing of what is in this database:\n${site.privileges.missing.map((line) => `  ${visibleLine(line)}`).join('\n')}\n`,
       'Give the URL of the owner of the tables with CREATEROLE, of a member of it, or of a superuser.',
     )
   }
   const open = unmended(findings, accepted).filter(({ revoke, actable }) => !revoking || revoke === null || !actable)
   if (open.length === 0) return
-  const lines = open.map(
-    ({ id, what, revoke, actable }) =>
-      `  ${what} [${id}]${revoke !== null && !actable ? ' This administrator may not mend it.' : ''}`,
-  )
+  const lines = open.map(({ id, what, revoke, actable }) => {
+    const mend = revoke !== null && !actable ? ' This administrator may not mend it.' : ''
+    return `  ${visibleLine(`${what} [${id}]`)}${mend}`
+  })
   throw failure(
     'refused_by_guard',
     `A role made now could do more than it may, by what every role is given:\n${lines.join('\n')}\n`,

@@ -83,7 +83,10 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_attribute a 
 WHERE EXISTS (SELECT FROM aclexplode(attacl) WHERE grantee = 0 AND privilege_type <> 'SELECT')
 GROUP BY nspname, relname`
 
-/** Of functions only those that the role could name: in a schema that it may use. */
+/**
+ * Of functions only those that the role could name: in a schema that it may use. An aggregate's own functions are checked against its owner, not
+ * against who runs it, so what they are counts for it.
+ */
 const functions = `
 WITH reachable AS (
   SELECT p.*, n.nspname, lanname, lanpltrusted, (SELECT extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
@@ -107,6 +110,22 @@ SELECT 'extension ' || extname, true, 'Everyone may run what the extension ' || 
   'REVOKE EXECUTE ON ROUTINE ' || string_agg(oid::regprocedure::text, ', ') || ' FROM PUBLIC',
   'GRANT EXECUTE ON ROUTINE ' || string_agg(oid::regprocedure::text, ', ') || ' TO', bool_and(pg_has_role(proowner, 'USAGE'))
 FROM reachable WHERE extname IN (${listed(reachingExtensions)}) GROUP BY extname
+UNION ALL
+SELECT 'function ' || a.oid::regprocedure, true, 'Everyone may run the aggregate ' || a.oid::regprocedure || ', which calls ' || string_agg(DISTINCT f.oid::regprocedure::text, ', ') ||
+    ' with more than the rights of whoever runs it.',
+  format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', a.oid::regprocedure), format('GRANT EXECUTE ON ROUTINE %s TO', a.oid::regprocedure), pg_has_role(a.proowner, 'USAGE')
+FROM pg_proc a JOIN pg_namespace n ON n.oid = a.pronamespace JOIN pg_aggregate g ON g.aggfnoid = a.oid
+  JOIN pg_proc f ON f.oid IN (aggtransfn, aggfinalfn, aggcombinefn, aggserialfn, aggdeserialfn, aggmtransfn, aggminvtransfn, aggmfinalfn)
+  JOIN pg_language l ON l.oid = f.prolang
+WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND has_function_privilege('public', a.oid, 'EXECUTE')
+  AND (f.prosecdef OR (NOT lanpltrusted AND lanname NOT IN ('c', 'internal')))
+GROUP BY a.oid, a.proowner
+UNION ALL
+SELECT 'function ' || p.oid::regprocedure, true, 'Everyone may run ' || p.oid::regprocedure || ', which the server came with closed.',
+  format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC', p.oid::regprocedure), NULL, pg_has_role(proowner, 'USAGE')
+FROM pg_proc p JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid AND i.privtype = 'i'
+WHERE has_function_privilege('public', p.oid, 'EXECUTE')
+  AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) WHERE grantee = 0 AND privilege_type = 'EXECUTE')
 UNION ALL
 SELECT 'volatile functions', false, count(*) || ' volatile functions may be run by everyone. They run as whoever calls them, so a least role changes nothing by them that it could not change itself.',
   NULL, NULL, false
@@ -159,7 +178,14 @@ WHERE defaclobjtype IN ('r', 'S', 'n') AND EXISTS (SELECT FROM aclexplode(defacl
   WHERE grantee = 0 AND privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'CREATE')
     OR grantee = 0 AND defaclobjtype = 'S' AND privilege_type = 'USAGE')
 UNION ALL
-SELECT 'later functions', false, 'Functions made later can be run by everyone, SECURITY DEFINER ones too: run this again after such a change.', NULL, NULL, false`
+SELECT 'later functions of ' || pg_get_userbyid(maker), false, 'Functions that ' || pg_get_userbyid(maker) || ' makes later can be run by everyone, SECURITY DEFINER ones too.',
+  format('ALTER DEFAULT PRIVILEGES FOR ROLE %I REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC', pg_get_userbyid(maker)),
+  format('ALTER DEFAULT PRIVILEGES FOR ROLE %I GRANT EXECUTE ON FUNCTIONS TO', pg_get_userbyid(maker)), pg_has_role(maker, 'USAGE')
+FROM (SELECT datdba AS maker FROM pg_database WHERE datname = current_database()
+  UNION SELECT relowner FROM pg_class WHERE relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_' OR nspname = 'information_schema')
+  UNION SELECT proowner FROM pg_proc WHERE pronamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_' OR nspname = 'information_schema')) makers
+WHERE NOT EXISTS (SELECT FROM pg_default_acl WHERE defaclrole = maker AND defaclnamespace = 0 AND defaclobjtype = 'f'
+  AND NOT EXISTS (SELECT FROM aclexplode(defaclacl) WHERE grantee = 0))`
 
 /** Parameters could be granted from PostgreSQL 15 on. */
 const parameters = `

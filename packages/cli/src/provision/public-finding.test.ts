@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { visibleLine } from '@sallyport/core'
 import { asOwner, makeShop, ownerPassword, ProvisionFolder } from '../../../../tests/fakes/provisioned.ts'
 import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
 
@@ -21,7 +22,7 @@ beforeEach(async () => {
     `CREATE SCHEMA IF NOT EXISTS s AUTHORIZATION app; GRANT USAGE ON SCHEMA s TO PUBLIC; CREATE EXTENSION IF NOT EXISTS dblink SCHEMA s; CREATE EXTENSION IF NOT EXISTS postgres_fdw SCHEMA s;
      CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw; GRANT USAGE ON FOREIGN SERVER away TO PUBLIC; CREATE USER MAPPING FOR PUBLIC SERVER away;
      GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO PUBLIC; GRANT ALTER SYSTEM, SET ON PARAMETER log_statement TO PUBLIC;
-     GRANT CREATE ON DATABASE shop TO PUBLIC; GRANT CREATE ON TABLESPACE pg_default TO PUBLIC;
+     GRANT EXECUTE ON FUNCTION pg_read_file(text) TO PUBLIC; GRANT CREATE ON DATABASE shop TO PUBLIC; GRANT CREATE ON TABLESPACE pg_default TO PUBLIC;
      CREATE VIEW passwords AS SELECT * FROM pg_authid; CREATE VIEW behind AS SELECT rolname FROM passwords; GRANT SELECT ON passwords TO app;
      CREATE FOREIGN TABLE far (id int) SERVER away; ALTER VIEW passwords OWNER TO app`,
     [],
@@ -33,6 +34,9 @@ beforeEach(async () => {
      GRANT USAGE ON SEQUENCE orders_id_seq TO PUBLIC; GRANT CREATE ON SCHEMA public TO PUBLIC;
      CREATE FUNCTION wipe() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'DELETE FROM orders; SELECT 1';
      CREATE FUNCTION is_clerk() RETURNS bool STABLE SECURITY DEFINER LANGUAGE sql AS 'SELECT true';
+     CREATE FUNCTION wipe_step(int, int) RETURNS int SECURITY DEFINER LANGUAGE sql AS 'DELETE FROM orders; SELECT 1';
+     REVOKE EXECUTE ON FUNCTION wipe_step FROM PUBLIC; CREATE AGGREGATE wipe_sum(int) (SFUNC = wipe_step, STYPE = int, INITCOND = '0');
+     CREATE FUNCTION U&"ring\\001b[2J\\000a"() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1';
      CREATE FUNCTION plain() RETURNS int LANGUAGE sql AS 'SELECT 1';
      CREATE TABLE guarded (id int); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
      SELECT lo_from_bytea(4711, 'kept'); GRANT UPDATE ON LARGE OBJECT 4711 TO PUBLIC;
@@ -50,7 +54,12 @@ afterEach(async () => {
     [],
     'shop',
   )
-  await server.query('ALTER DEFAULT PRIVILEGES FOR ROLE app REVOKE ALL ON TABLES FROM PUBLIC', [], 'shop')
+  await server.query(
+    `ALTER DEFAULT PRIVILEGES FOR ROLE app REVOKE ALL ON TABLES FROM PUBLIC; ALTER DEFAULT PRIVILEGES FOR ROLE app GRANT EXECUTE ON FUNCTIONS TO PUBLIC;
+     ALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT EXECUTE ON FUNCTIONS TO PUBLIC`,
+    [],
+    'shop',
+  )
 })
 
 const holes = [
@@ -59,8 +68,11 @@ const holes = [
   'defaults of app in public r',
   'extension dblink',
   'extension postgres_fdw',
+  'function pg_read_file(text)',
+  'function public."ring\u001b[2J\n"()',
   'function public.is_clerk()',
   'function public.wipe()',
+  'function public.wipe_sum(integer)',
   'large object 4711',
   'parameter log_statement',
   'relation public.log',
@@ -102,12 +114,15 @@ describe('what everyone was given', () => {
         'system functions',
         'rows',
         'mapping away',
+        'later functions of app',
+        'later functions of postgres',
       ]),
     )
     expect(found.withheld.join(' ')).toMatch(/public\.far.*public\.behind, public\.passwords/)
     const refused = await folder.run(robot)
     expect(refused.code).toBe(1)
-    for (const id of holes) expect(refused.errors).toContain(`[${id}]`)
+    for (const id of holes) expect(refused.errors).toContain(`[${visibleLine(id)}]`)
+    expect(refused.errors).not.toContain('\u001b')
     expect(refused.errors).toContain('--revoke-public')
     expect(await server.query("SELECT 1 FROM pg_roles WHERE rolname LIKE 'sallyport%'")).toEqual([])
   })
@@ -151,6 +166,7 @@ describe('what everyone was given', () => {
     const url = new URL(folder.url('robot'))
     expect(await as(url.username, url.password, 'SELECT is_clerk()')).toBe('00000')
     expect(await as(url.username, url.password, 'SELECT wipe()')).toBe('42501')
+    expect(await as(url.username, url.password, 'SELECT wipe_sum(1)')).toBe('42501')
   })
 })
 

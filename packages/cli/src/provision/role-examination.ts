@@ -1,11 +1,13 @@
 import { dirname } from 'node:path'
 import { z } from 'zod'
+import { visibleLine } from '@sallyport/core'
 import { namesUnder, protocolOf, readReferences, type ConfigurationFile } from '../configuration-file.ts'
 import { parseDatabaseUrl } from '../database-url.ts'
 import { toFailure } from '../failure.ts'
 import { bad, good, note, type Finding } from '../finding.ts'
 import { resolveReference } from '../reference.ts'
 import { writesOf } from './public-finding.ts'
+import { shown } from './role-privileges.ts'
 import { scopeOf, type RoleScope } from './role-scope.ts'
 import { SqlLine } from './sql-line.ts'
 
@@ -58,6 +60,7 @@ const shape = z.object({
   memberships: z.coerce.number(),
   excess: z.coerce.number(),
   creates: z.boolean(),
+  definers: z.array(z.string()),
   until_ms: z.coerce.number().nullable(),
 })
 
@@ -67,6 +70,9 @@ SELECT current_user::text AS role, rolsuper OR rolcreatedb OR rolcreaterole OR r
   (SELECT count(*) FROM pg_catalog.pg_class c WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid <> 'pg_catalog.pg_settings'::regclass
     AND pg_catalog.has_table_privilege(c.oid, $1)) AS excess,
   EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(temp|toast)' AND pg_catalog.has_schema_privilege(oid, 'CREATE')) AS creates,
+  ARRAY(SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = pronamespace
+    WHERE prosecdef AND nspname NOT IN ('pg_catalog', 'information_schema') AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
+      AND prorettype NOT IN ('pg_catalog.trigger'::pg_catalog.regtype, 'pg_catalog.event_trigger'::pg_catalog.regtype) ORDER BY 1 LIMIT 20) AS definers,
   CASE WHEN rolvaliduntil IS NULL OR rolvaliduntil = 'infinity' THEN NULL
     ELSE pg_catalog.floor(extract(epoch FROM rolvaliduntil) * 1000) END AS until_ms
 FROM pg_catalog.pg_roles r WHERE rolname = current_user`
@@ -103,6 +109,10 @@ function judge({ upstream, agent, scope, nowMs }: About, found: z.infer<typeof s
   ]
   if (over.length > 0) return bad(upstream, `${who}, but ${over.join(', and ')}.`, mend)
   const worth = scope.kind === 'reader' ? 'a wrong description cannot write' : 'a wrong description can write rows and no more'
+  if (found.definers.length > 0) {
+    const names = visibleLine(shown(found.definers))
+    return note(upstream, `${who}. It may run ${names}, with the rights of whoever owns that: its worth is what these do.`, mend)
+  }
   if (found.until_ms === null) return note(upstream, `${who}: ${worth}. It has no end.`, mend)
   const until = new Date(found.until_ms).toISOString()
   if (found.until_ms - nowMs < soonMs) return note(upstream, `${who}: ${worth}. It ends soon, at ${until}.`, mend)

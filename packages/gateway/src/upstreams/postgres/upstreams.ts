@@ -204,16 +204,18 @@ async function askIdentity(upstream: Known): Promise<string> {
   }
 }
 
+const databaseOid = '(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())'
+
 /** System identifier and database oid; on servers that keep the identifier to superusers, address and oid. */
 async function readIdentity(target: Target, line: OwnLine): Promise<string> {
   const channel = new GateChannel(line)
-  const [database] = await channel.query(
-    'SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()',
-  )
-  const oid = database?.[0] ?? 'unknown'
-  const system = await channel.query('SELECT system_identifier::text FROM pg_catalog.pg_control_system()').catch(() => [])
-  const identifier = system[0]?.[0]
-  return typeof identifier === 'string' ? `${identifier}:${oid}` : `${target.host}:${target.port}/${target.database}:${oid}`
+  const whole = await channel
+    .query(`SELECT ${databaseOid}, (SELECT system_identifier::text FROM pg_catalog.pg_control_system())`)
+    .catch(() => [])
+  const [oid, identifier] = whole[0] ?? (await channel.query(`SELECT ${databaseOid}`))[0] ?? []
+  return typeof identifier === 'string'
+    ? `${identifier}:${oid ?? 'unknown'}`
+    : `${target.host}:${target.port}/${target.database}:${oid ?? 'unknown'}`
 }
 
 /** The address may have come to mean another server since the identity was asked. */
