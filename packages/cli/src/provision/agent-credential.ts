@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isMap } from 'yaml'
-import { readReferences, type ConfigurationFile } from '../configuration-file.ts'
+import { readReferences, requireName, type ConfigurationFile } from '../configuration-file.ts'
 import { parseDatabaseUrl, type DatabaseUrl } from '../database-url.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { resolveReference } from '../reference.ts'
@@ -19,6 +19,7 @@ export interface AgentCredential {
 
 /** @throws CommandFailure when the name of the file would be another's, or `as` names what this command did not write */
 export function findAgentCredential(file: ConfigurationFile, upstream: string, agent: string): AgentCredential {
+  for (const one of [upstream, agent]) requireName(one)
   const name = `${upstream}.${agent}.use`
   const reference = `file:secrets/${name}`
   const path = join(dirname(file.path), 'secrets', name)

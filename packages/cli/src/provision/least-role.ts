@@ -98,7 +98,7 @@ export async function applyRole(admin: Administrator, order: RoleOrder, state: R
     await requireNothingOwned(admin, order.role)
     await takePrivileges(admin, order.role)
   }
-  await line.run(`ALTER ROLE ${role} RESET ALL`)
+  await resetSettings(admin, order.role)
   for (const [name, value] of Object.entries(settings)) await line.run(`ALTER ROLE ${role} SET ${name} = ${literal(value)}`)
   if (order.kind === 'reader') await line.run(`ALTER ROLE ${role} SET default_transaction_read_only = on`)
   const path = await readSearchPath(admin, order.namesLike)
@@ -154,7 +154,18 @@ async function takePrivileges(admin: Administrator, role: string): Promise<void>
   await actAs(admin, role, () => line.run(`DROP OWNED BY ${identifier(role)}`))
 }
 
-/** As PostgreSQL keeps it: a list that can be put into SET again as it stands. */
+/** A role may set its own defaults, also for one database only. */
+async function resetSettings({ line }: Administrator, role: string): Promise<void> {
+  await line.run(`ALTER ROLE ${identifier(role)} RESET ALL`)
+  const databases = await line.query(
+    z.object({ name: z.string() }),
+    `SELECT datname::text AS name FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
+     WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = $1)`,
+    [role],
+  )
+  for (const { name } of databases) await line.run(`ALTER ROLE ${identifier(role)} IN DATABASE ${identifier(name)} RESET ALL`)
+}
+
 async function readSearchPath({ line }: Administrator, role: string): Promise<string | null> {
   const [found] = await line.query(
     z.object({ setting: z.string() }),
@@ -163,7 +174,24 @@ async function readSearchPath({ line }: Administrator, role: string): Promise<st
        AND setting LIKE 'search\\_path=%' ORDER BY setdatabase DESC LIMIT 1`,
     [role],
   )
-  return found === undefined || found.setting === '' ? null : found.setting
+  return found === undefined ? null : quoteSearchPath(found.setting)
+}
+
+const pathElement = /\s*(?:"((?:[^"]|"")*)"|([a-z_][a-z0-9_$]*))\s*(?:,|$)/iy
+
+/**
+ * A kept search_path, each name of it quoted anew: the server takes `public;DROP/**\/TABLE/**\/orders` for one name, and whoever has that role may have
+ * put it there for an administrator to run. @returns null for what is no list of names
+ */
+export function quoteSearchPath(text: string): string | null {
+  const names: string[] = []
+  pathElement.lastIndex = 0
+  while (pathElement.lastIndex < text.length) {
+    const found = pathElement.exec(text)
+    if (found === null) return null
+    names.push(identifier(found[1]?.replaceAll('""', '"') ?? (found[2] ?? '').toLowerCase()))
+  }
+  return names.length === 0 ? null : names.join(', ')
 }
 
 /** Lets the role in, for as long as its proof may take. */

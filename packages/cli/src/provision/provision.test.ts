@@ -7,6 +7,7 @@ import { parse } from 'yaml'
 import { runCommandLine } from '../../../../tests/fakes/command-line.ts'
 import { asOwner, makeShop, ownerPassword, ProvisionFolder } from '../../../../tests/fakes/provisioned.ts'
 import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
+import { quoteSearchPath } from './least-role.ts'
 
 let server: PostgresServer
 let folder: ProvisionFolder
@@ -233,12 +234,40 @@ describe('refuses, and leaves nothing behind', () => {
     expect(await roles()).toEqual([])
   })
 
+  test('a name that leads out of the folder', async () => {
+    const victim = join(folder.folder, 'victim.use')
+    writeFileSync(victim, 'kept')
+    expect((await folder.run(['--agent', '/../../victim', '--drop'])).code).toBe(2)
+    expect(readFileSync(victim, 'utf8')).toBe('kept')
+  })
+
   test('a role whose credential is elsewhere, unless it is to be rotated', async () => {
     await folder.made([...robot])
     const other = new ProvisionFolder(server)
     expect((await other.run(robot)).errors).toContain('--rotate')
     await other.made([...robot, '--rotate'])
   })
+})
+
+test('the shared role’s search_path is taken over as names, never as SQL of the administrator’s', async () => {
+  expect(quoteSearchPath('"$user", public')).toBe('"$user", "public"')
+  expect(quoteSearchPath('Shop,"a""b; c" ,x$1')).toBe('"shop", "a""b; c", "x$1"')
+  for (const text of ['', 'public;DROP/**/TABLE/**/orders', 'a b', '"a', 'a,,b', "a'b"]) expect(quoteSearchPath(text)).toBeNull()
+  const app = `postgres://app:${ownerPassword}@127.0.0.1:${server.port}/shop`
+  const hostile = "SELECT set_config('search_path', 'public;ALTER/**/ROLE/**/app/**/SUPERUSER', false)"
+  expect(await as(app, hostile, 'ALTER ROLE CURRENT_USER SET search_path FROM CURRENT')).toBe('00000')
+  await folder.made(robot)
+  expect(await server.query("SELECT rolsuper FROM pg_roles WHERE rolname = 'app'")).toEqual([{ rolsuper: false }])
+  await server.query(`ALTER ROLE app SET search_path = "Ö'x", public`)
+  await folder.made(robot)
+  expect(await as(folder.url('robot'), 'TABLE "select"')).toBe('00000')
+  // What the role set for itself, for one database, goes.
+  expect(
+    await as(folder.url('robot'), writable, 'ALTER ROLE CURRENT_USER IN DATABASE shop SET default_transaction_read_only = off'),
+  ).toBe('00000')
+  await folder.made(robot)
+  expect(await as(folder.url('robot'), 'CREATE TEMP TABLE x ()')).toBe('25006')
+  await server.query('ALTER ROLE app RESET search_path')
 })
 
 test('doctor says for each agent whose rights its statements have', async () => {

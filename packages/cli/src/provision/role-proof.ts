@@ -166,7 +166,8 @@ async function proveReading(line: SqlLine, { kind, privileges }: ProofOrder): Pr
   for (const { schema, name, kind: relationKind } of privileges.writable.slice(0, readsTriedMax)) {
     if (relationKind !== 'r' && relationKind !== 'p') continue
     const table = qualified(schema, name)
-    const { sqlState } = await rolledBack(line, `DELETE FROM ${table} WHERE false`)
+    // EXPLAIN fires no trigger.
+    const { sqlState } = await rolledBack(line, `EXPLAIN DELETE FROM ${table}`)
     if (sqlState === insufficientPrivilege)
       lines.push({ what: `may not write ${table}, which it should`, verdict: 'open', sqlState })
   }
