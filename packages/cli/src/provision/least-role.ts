@@ -129,8 +129,14 @@ async function actAs({ line, superuser, version }: Administrator, role: string, 
   if (superuser) return work()
   const options = version >= 160_000 ? ' WITH INHERIT TRUE, SET TRUE' : ''
   await line.run(`GRANT ${identifier(role)} TO CURRENT_USER${options}`)
-  await work()
-  await line.run(`REVOKE ${identifier(role)} FROM CURRENT_USER`)
+  const leave = `REVOKE ${identifier(role)} FROM CURRENT_USER`
+  try {
+    await work()
+  } catch (error) {
+    await line.attempt(leave)
+    throw error
+  }
+  await line.run(leave)
 }
 
 /** Everything that it was granted, here and in what is shared. DROP OWNED takes what owners gave; what others passed on, only they can take back. */
