@@ -53,6 +53,7 @@ beforeAll(async () => {
   listener = await postgresProtocol.listen(fake.gate, upstreams, { host: '127.0.0.1', port: 0 })
 })
 afterAll(async () => {
+  folder?.remove()
   await listener?.close()
   await server?.stop()
 })

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -54,6 +54,10 @@ agents:
       throw new Error(`${end.code}: ${end.errors}${(end.output.match(open) ?? []).join(' ')}`)
     }
     return madeShape.parse(JSON.parse(end.output))
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true })
   }
 
   /** The URL that `as` leads to. */

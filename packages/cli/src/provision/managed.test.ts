@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { asOwner, makeShop, ownerPassword, ProvisionFolder } from '../../../../tests/fakes/provisioned.ts'
 import { findPostgresBinaries, startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
 import { findBinaries } from '../playground/binaries.ts'
@@ -35,6 +35,7 @@ describe.each([
   ['PostgreSQL 18', newest],
 ])('on %s', (_, binaries) => {
   let server: PostgresServer
+  let site: ProvisionFolder
   const urlOf = (role: string): string => `postgres://${role}:${ownerPassword}@127.0.0.1:${server.port}/shop`
 
   beforeAll(async () => {
@@ -48,9 +49,10 @@ describe.each([
     await asOwner(server, 'CREATE TABLE orders (id serial PRIMARY KEY, total int); CREATE VIEW cheap AS TABLE orders')
     await server.query('CREATE TABLE of_postgres (id int)', [], 'shop')
   })
+  afterEach(() => site.remove())
   afterAll(() => server?.stop())
   test('a superuser makes, proves and drops it', async () => {
-    const site = new ProvisionFolder(server)
+    site = new ProvisionFolder(server)
     const made = await site.made([...robot, '--revoke-public'])
     expect(made.proof.filter(({ verdict }) => verdict !== 'held' && verdict !== 'absent')).toEqual([])
     expect(made.missing).toEqual([])
@@ -58,7 +60,7 @@ describe.each([
   })
 
   test('an administrator that is a member of the owner does all of it, and says what it may not', async () => {
-    const site = new ProvisionFolder(server)
+    site = new ProvisionFolder(server)
     const end = await site.run([...robot, '--json'], urlOf('dba'))
     const made: { missing: string[]; role: string; proof: { verdict: string }[] } = JSON.parse(end.output)
     // The role is there and proved; the exit code says that something is missing.
@@ -88,7 +90,7 @@ describe.each([
   })
 
   test('an administrator that may hand nothing out says so', async () => {
-    const site = new ProvisionFolder(server)
+    site = new ProvisionFolder(server)
     const end = await site.run(robot, urlOf('guest'))
     expect(end.code).toBe(1)
     expect(end.errors).toContain('guest may hand out nothing')

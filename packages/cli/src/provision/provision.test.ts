@@ -32,6 +32,7 @@ beforeEach(async () => {
   folder = new ProvisionFolder(server)
 })
 afterEach(async () => {
+  folder.remove()
   for (const name of await roles()) await server.query(`DROP OWNED BY "${name}"; DROP ROLE "${name}"`, [], 'shop')
 })
 
@@ -246,6 +247,7 @@ describe('refuses, and leaves nothing behind', () => {
     const other = new ProvisionFolder(server)
     expect((await other.run(robot)).errors).toContain('--rotate')
     await other.made([...robot, '--rotate'])
+    other.remove()
   })
 })
 

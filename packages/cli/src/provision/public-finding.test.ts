@@ -44,6 +44,7 @@ beforeEach(async () => {
   )
 })
 afterEach(async () => {
+  folder.remove()
   const made = await server.query("SELECT rolname FROM pg_roles WHERE rolname LIKE 'sallyport%'")
   for (const { rolname } of made)
     await server.query(`DROP OWNED BY "${String(rolname)}"; DROP ROLE "${String(rolname)}"`, [], 'shop')
