@@ -2,7 +2,6 @@ import { SallyportError, type SqlChannel } from '@sallyport/core'
 import { GateChannel, type Conversable } from '../../protocols/postgres/gate-channel.ts'
 import { ServerFlow, type Taker } from '../../protocols/postgres/server-flow.ts'
 import type { ProtectConnection } from '../../protocols/postgres/upstreams.ts'
-import { terminateMessage } from '../../protocols/postgres/wire.ts'
 import type { Connected } from './connect.ts'
 
 /** A connection of the gate's alone. */
@@ -73,8 +72,8 @@ export class OwnLine implements Conversable {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#socket.end(terminateMessage)
-    this.#socket.destroySoon()
+    // Without a goodbye: after a kill is acknowledged not a byte may arrive, and a server needs none to roll back.
+    this.#socket.destroy()
     this.#flow.end()
   }
 }
