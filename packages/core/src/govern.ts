@@ -36,6 +36,8 @@ class Pipeline implements Govern {
   readonly #plain = new PlainMemory()
   readonly #decisions = new DecisionMemory()
   readonly #inFlight = new WeakMap<Clearance, InFlight>()
+  /** Looked up in another catalog than the key names: good for this request, and for nothing later. */
+  readonly #unconfirmed = new WeakSet<readonly ResolvedOperation[]>()
 
   constructor(ports: GovernPorts) {
     this.#ports = ports
@@ -159,8 +161,11 @@ class Pipeline implements Govern {
     // What reads by its text alone needs no look at the catalog, unless the connector says that only the catalog can confirm it.
     const plain = described.every(({ impact, context }) => impact.kind === 'read' && context['provisional'] !== true)
     if (plain) return described.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
-    if (connector.resolve !== undefined && asked.upstream.access.kind !== 'none')
-      return connector.resolve(described, asked.upstream)
+    if (connector.resolve !== undefined && asked.upstream.access.kind !== 'none') {
+      const resolved = await connector.resolve(described, asked.upstream)
+      if (asked.key !== null && (await asked.confirmCatalog?.()) === false) this.#unconfirmed.add(resolved)
+      return resolved
+    }
     return described.map((operation) => ({
       ...operation,
       copy:
@@ -273,7 +278,7 @@ class Pipeline implements Govern {
       // The disk is behind: wait for it instead of turning the client away. When the log has failed, this throws.
       await first
     }
-    if (key !== null && operations.every(({ context }) => context['rememberable'] === true)) {
+    if (key !== null && !this.#unconfirmed.has(operations) && operations.every(({ context }) => context['rememberable'] === true)) {
       this.#reads.keep(session, key, { basis: basisOf(passage), untilMs: memoryEndsMs(this.#ports, asked, 'read'), statement })
     }
     this.#checkKill(passage)
@@ -294,6 +299,7 @@ class Pipeline implements Govern {
   /** What is plain is described and resolved once in a while; it is still decided, and on the log, each time. */
   #rememberPlain(passage: Passage, operations: readonly ResolvedOperation[]): void {
     const { asked } = passage
+    if (this.#unconfirmed.has(operations)) return
     const isWrite = operations.every(
       ({ impact, copy, context }) =>
         impact.kind === 'write' && impact.reversible && copy.kind === 'none' && context['foldable'] === true,
