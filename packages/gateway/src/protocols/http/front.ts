@@ -1,7 +1,7 @@
 import type { Server as HttpServer } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, TLSSocket } from 'node:tls'
-import { rawProblem } from './raw-answer.ts'
+import { endWith, rawProblem } from './raw-answer.ts'
 import { refuse } from './refusal.ts'
 import type { Leaf } from './settings.ts'
 
@@ -40,7 +40,7 @@ async function receive(http: HttpServer, { tls }: FrontSettings, socket: Socket)
   const first = await readFirst(socket)
   if (first === null) return
   const isHandshake = first[0] === tlsHandshake
-  if (!isHandshake && !isOwnMachine(socket.remoteAddress)) return void socket.end(rawProblem(tlsOnly))
+  if (!isHandshake && !isOwnMachine(socket.remoteAddress)) return endWith(socket, rawProblem(tlsOnly))
   socket.unshift(first)
   if (!isHandshake) {
     http.emit('connection', socket)
