@@ -52,13 +52,18 @@ async function receive(http: HttpServer, { tls }: FrontSettings, socket: Socket)
     secureContext: createSecureContext({ key, cert: certificate, minVersion: 'TLSv1.2' }),
     ALPNProtocols: ['http/1.1'],
   })
-  await new Promise<void>((resolve, reject) => {
-    secure.once('secure', () => resolve())
-    secure.once('error', reject)
-    secure.once('close', () => reject(new Error('closed')))
-  })
-  secure.removeAllListeners('close')
   secure.on('error', () => undefined)
+  // Only our own listeners are taken off again: Node's free the memory of the handshake when the connection ends.
+  await new Promise<void>((resolve, reject) => {
+    const closed = (): void => reject(new Error('closed'))
+    secure.once('error', closed)
+    secure.once('close', closed)
+    secure.once('secure', () => {
+      secure.off('error', closed)
+      secure.off('close', closed)
+      resolve()
+    })
+  })
   http.emit('connection', secure)
 }
 
