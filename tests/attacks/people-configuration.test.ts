@@ -49,6 +49,7 @@ describe('what goes beyond the configuration that ran last', () => {
     ['another upstream', { upstreams: { ...base.upstreams, other: orders } }, /other was added/],
     ['production called staging', { upstreams: { 'orders-db': { ...orders, environment: 'staging' } } }, /staging/],
     ['a credential by command', { upstreams: { 'orders-db': { ...orders, use: 'exec:id' } } }, /elsewhere/],
+    ['a role of an agent’s own', { upstreams: { 'orders-db': { ...orders, as: { coder: 'file:own' } } } }, /other credentials/],
     ['another agent', { agents: { ...base.agents, other: coder } }, /other was added/],
     ['an agent called as an object’s own', { agents: { ...base.agents, constructor: coder } }, /constructor was added/],
     ['another owner', { agents: { coder: { ...coder, owner: 'eve' } } }, /owner/],
@@ -74,6 +75,11 @@ describe('what goes beyond the configuration that ran last', () => {
     ['another wait', { wait: '1s' }],
   ])('%s is no widening', (_what, changes) => {
     expect(findWidenings(accepted(), accepted(changes))).toEqual([])
+  })
+
+  test('a role of an agent’s own taken away again is one: it would run with the shared credential', () => {
+    const own = accepted({ upstreams: { 'orders-db': { ...orders, as: { coder: 'file:own' } } } })
+    expect(findWidenings(own, accepted())).toEqual([expect.stringMatching(/other credentials/)])
   })
 
   test('a first start accepts what it is given; a memory that cannot be read accepts nothing', () => {

@@ -53,6 +53,14 @@ export interface RawAnswer {
   readonly body: string
 }
 
+const common = {
+  environment: 'production',
+  connector: 'fake',
+  credential: 'authorization: Bearer {secret}',
+  useSecret: realSecret,
+  protectSecret: realSecret,
+} as const
+
 export async function startHttpGate(
   options: FakeOptions = {},
   settings: Partial<HttpSettings> = {},
@@ -69,13 +77,6 @@ export async function startHttpGate(
   const [port, plainPort] = [await standIn.listen(), await plain.listen()]
   const fake = new FakeGate({ upstreams: ['cloud', 'plain', 'internet'], ...options })
   const handle = fake.issue('robot')
-  const common = {
-    environment: 'production',
-    connector: 'fake',
-    credential: 'authorization: Bearer {secret}',
-    useSecret: realSecret,
-    protectSecret: realSecret,
-  } as const
   const upstreams = openHttpUpstreams(
     [
       {

@@ -45,9 +45,11 @@ export async function findFreePort(): Promise<number> {
   return address.port
 }
 
-/** Starts a server in about a second. `settings` are postgresql.conf lines such as `max_connections=300`. */
-export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
-  const binaries = findPostgresBinaries()
+/** Starts a server in about a second. `settings` are postgresql.conf lines such as `max_connections=300`; `binaries` the folder of another version. */
+export async function startPostgres(
+  settings: readonly string[] = [],
+  binaries = findPostgresBinaries(),
+): Promise<PostgresServer> {
   const user = unprivileged()
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-pg-'))
   const password = 'test-superuser'

@@ -82,16 +82,32 @@ export function protocolOf(file: ConfigurationFile, upstream: string): string {
   return typeof protocol === 'string' ? protocol : 'postgres'
 }
 
+export interface NamedReference {
+  readonly upstream: string
+  /** `as`: what one agent's statements run as, instead of `use`. */
+  readonly role: 'use' | 'protect' | 'as'
+  /** Of `as` only. */
+  readonly agent: string | null
+  readonly reference: string
+}
+
 /** Every `env:`, `file:` and `exec:` reference in the upstreams. */
-export function readReferences(
-  file: ConfigurationFile,
-): readonly { readonly upstream: string; readonly role: 'use' | 'protect'; readonly reference: string }[] {
-  return namesUnder(file, 'upstreams').flatMap((upstream) =>
-    (['use', 'protect'] as const).flatMap((role) => {
+export function readReferences(file: ConfigurationFile): readonly NamedReference[] {
+  return namesUnder(file, 'upstreams').flatMap((upstream) => {
+    const shared = (['use', 'protect'] as const).flatMap((role): readonly NamedReference[] => {
       const reference = file.document.getIn(['upstreams', upstream, role])
-      return typeof reference === 'string' ? [{ upstream, role, reference }] : []
-    }),
-  )
+      return typeof reference === 'string' ? [{ upstream, role, agent: null, reference }] : []
+    })
+    const own: unknown = file.document.getIn(['upstreams', upstream, 'as'], true)
+    const agents = isMap(own) ? own.items.map((item) => String(item.key)) : []
+    return [
+      ...shared,
+      ...agents.flatMap((agent): readonly NamedReference[] => {
+        const reference = file.document.getIn(['upstreams', upstream, 'as', agent])
+        return typeof reference === 'string' ? [{ upstream, role: 'as', agent, reference }] : []
+      }),
+    ]
+  })
 }
 
 /** The files of `file:` references: what an agent would look for first. None when the configuration cannot be read. */

@@ -9,6 +9,7 @@ import { toFailure } from './failure.ts'
 import { examineHttpUpstream } from './http-examination.ts'
 import { bad, good, note, type Finding } from './finding.ts'
 import type { Isolation } from './isolation.ts'
+import { examineRoles } from './provision/role-examination.ts'
 import { resolveReference } from './reference.ts'
 import { agentAuthorityFile } from './state-directory.ts'
 
@@ -61,6 +62,7 @@ export async function examineConfiguration(path: string, isolation: Isolation): 
     ...examineScopes(file),
     ...examineRisk(file, isolation),
     ...(await examineUpstreams(file)),
+    ...(await examineRoles(file, Date.now())),
   ]
   return findings.some(({ about, verdict }) => about === 'configuration' && verdict === 'bad')
     ? findings

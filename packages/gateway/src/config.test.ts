@@ -38,6 +38,24 @@ describe('parseConfig', () => {
     })
   })
 
+  it('a role of an agent’s own is a reference, and of an agent that there is', () => {
+    const withOwn = (line: string): ReturnType<typeof parseConfig> =>
+      parseConfig(good.replace('use: file:secrets/use', `use: file:secrets/use\n    as:\n      ${line}`), 'sallyport.yaml')
+    const result = withOwn('coder: file:secrets/orders-db.coder.use')
+    expect(result.ok && result.config.upstreams[0]).toMatchObject({ as: { coder: 'file:secrets/orders-db.coder.use' } })
+    for (const [line, named] of [
+      ['codr: file:secrets/x', 'codr'],
+      ['constructor: file:secrets/x', 'constructor'],
+      ['coder: postgres://a:secret@db/orders', 'reference'],
+    ] as const) {
+      const wrong = withOwn(line)
+      if (wrong.ok) throw new Error('accepted')
+      expect(wrong.mistakes).toMatchObject([{ line: 8 }])
+      expect(JSON.stringify(wrong.mistakes)).toContain(named)
+      expect(JSON.stringify(wrong.mistakes)).not.toContain('secret@')
+    }
+  })
+
   it('says all five mistakes at once, each with its line and a hint', () => {
     const bad = `version: 1
 mode: alone
@@ -118,7 +136,7 @@ agents:`,
     expect(result).toMatchObject({ ok: false, mistakes: [{ line }] })
   })
 
-  it.each(['README.md', 'docs/how-to/cloud-api.md'])('reads what %s shows', (path) => {
+  it.each(['README.md', 'docs/how-to/cloud-api.md', 'docs/how-to/least-privilege.md'])('reads what %s shows', (path) => {
     const text = readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
     const [, yaml = ''] = /```yaml\n([^]*?)```/.exec(text) ?? []
     const whole = yaml.startsWith('version') ? yaml : `version: 1\n${yaml}`

@@ -16,6 +16,8 @@ interface AnyUpstreamConfig {
 
 export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly protocol: 'postgres'
+  /** Agent → what its statements run as instead of `use`: a role of its own, with less than the shared one. */
+  readonly as?: { readonly [agent: string]: string }
 }
 
 export interface HttpUpstreamConfig extends AnyUpstreamConfig {
@@ -128,7 +130,11 @@ const anyUpstream = {
   protect: reference.optional(),
 }
 
-const postgresUpstream = z.strictObject({ protocol: z.literal('postgres'), ...anyUpstream })
+const postgresUpstream = z.strictObject({
+  protocol: z.literal('postgres'),
+  ...anyUpstream,
+  as: z.record(name, reference).exactOptional(),
+})
 
 const httpUpstream = z.strictObject({
   protocol: z.literal('http'),
@@ -309,7 +315,24 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkConnectors(config, place),
     ...checkListening(config, place),
     ...checkTies(config, place),
+    ...checkOwnRoles(config, place),
   ]
+}
+
+/** A misspelt agent would go on running with the shared credential, and nobody would see it. */
+function checkOwnRoles(config: Config, place: FindPlace): readonly ConfigMistake[] {
+  const known = config.agents.map(({ name }) => name)
+  return config.upstreams.flatMap((upstream) =>
+    upstream.protocol !== 'postgres'
+      ? []
+      : Object.keys(upstream.as ?? {}).flatMap((agent) => {
+          if (known.includes(agent)) return []
+          const what = `upstream "${upstream.name}" has a role for "${agent}", but no agent is called that`
+          return [
+            { ...place(['upstreams', upstream.name, 'as', agent]), what, hint: `agents are: ${known.join(', ') || 'none yet'}` },
+          ]
+        }),
+  )
 }
 
 /** A handle, and all that is read with it, would cross the network in the clear (DESIGN §6: off loopback only over TLS). */

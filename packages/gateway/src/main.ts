@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { randomBytes } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { connectors, makeDescribers, warmConnectors } from '@sallyport/connectors'
 import {
@@ -19,7 +18,6 @@ import {
   type Listener,
   type Log,
   type PolicyEngine,
-  type Randomness,
   type Requests,
   type Upstream,
   type VerdictPorts,
@@ -30,6 +28,7 @@ import { openCanaries } from './access/canaries.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { judgePosture } from './access/posture.ts'
+import { makeRandomness } from './access/randomness.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
@@ -73,7 +72,7 @@ const clock: Clock = {
       signal?.addEventListener('abort', stop, { once: true })
     }),
 }
-const random: Randomness = { hex: (bytes) => randomBytes(bytes).toString('hex') }
+const random = makeRandomness()
 
 /** What everything else stands on. */
 interface Foundations {

@@ -7,6 +7,8 @@ import { resolveReference } from './reference.ts'
 export interface PostgresUpstreamSecrets extends Pick<PostgresUpstreamConfig, 'name' | 'environment'> {
   readonly useUrl: string
   readonly protectUrl: string
+  /** By agent: what its statements run as instead. */
+  readonly asUrls: ReadonlyMap<string, string>
 }
 
 export interface HttpUpstreamSecrets extends Pick<
@@ -23,13 +25,24 @@ export interface HttpUpstreamSecrets extends Pick<
 /** @throws SallyportError for a reference that resolves to nothing */
 export function resolvePostgres(config: Config): Promise<readonly PostgresUpstreamSecrets[]> {
   return Promise.all(
-    config.upstreams.filter(isPostgres).map(async ({ name, environment, use, protect }) => ({
+    config.upstreams.filter(isPostgres).map(async ({ name, environment, use, protect, as = {} }) => ({
       name,
       environment,
       useUrl: await resolveReference(use, config.directory),
       protectUrl: await resolveReference(protect, config.directory),
+      asUrls: await resolveOwnRoles(as, config.directory),
     })),
   )
+}
+
+/** One that can't be resolved stops the gate: without it the agent would run with more than it was given. */
+async function resolveOwnRoles(
+  as: { readonly [agent: string]: string },
+  directory: string,
+): Promise<ReadonlyMap<string, string>> {
+  const urls = new Map<string, string>()
+  for (const [agent, reference] of Object.entries(as)) urls.set(agent, await resolveReference(reference, directory))
+  return urls
 }
 
 /** @throws SallyportError for a reference that resolves to nothing; Error for a file of authorities that can't be read */

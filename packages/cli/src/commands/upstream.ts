@@ -11,6 +11,7 @@ import {
   type ConfigurationFile,
 } from '../configuration-file.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
+import { makeProvisionCommand } from '../provision/command.ts'
 import { describeCredential, takeCredential, takeToken } from '../upstream-credential.ts'
 
 const optionsShape = z.object({
@@ -52,6 +53,7 @@ export function makeCommand(): Command {
       const options = optionsShape.parse(given)
       await (options.connector === undefined ? addDatabase(name, options) : addApi(name, options, options.connector))
     })
+  command.addCommand(makeProvisionCommand())
   return command
 }
 

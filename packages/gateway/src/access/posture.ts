@@ -10,7 +10,7 @@ export function judgePosture(mode: 'solo' | 'team', isolationLevel: 0 | 1 | 2 | 
   const warnings: string[] = []
   if (isolationLevel === 0) {
     warnings.push(
-      'An agent that runs as the gate’s own user can walk around Sallyport: it can read the credential files. Run the gate as another user; `sallyport doctor`, run as the agent’s user, says how.',
+      'An agent that runs as the gate’s own user can walk around Sallyport: it can read the credential files. Run the gate as another user. How: sallyport doctor, run as the agent’s user.',
     )
   }
   if (mode === 'solo') warnings.push('Solo mode: you approve what your own agents ask for, after a cool-off. Nobody else looks.')

@@ -10,6 +10,8 @@ export class OwnLine implements Conversable {
   #socket: Connected['socket']
   #flow: ServerFlow
   #closed = false
+  #onData = (chunk: Buffer): void => this.#flow.receive(chunk)
+  #onClose = (): void => this.close()
 
   constructor({ socket }: Connected) {
     this.#socket = socket
@@ -19,8 +21,8 @@ export class OwnLine implements Conversable {
       batchFailed: () => undefined,
       broken: () => this.close(),
     })
-    socket.on('data', (chunk: Buffer) => this.#flow.receive(chunk))
-    socket.once('close', () => this.close())
+    socket.on('data', this.#onData)
+    socket.once('close', this.#onClose)
     socket.resume()
   }
 
@@ -57,6 +59,15 @@ export class OwnLine implements Conversable {
 
   resume(): void {
     this.#socket.resume()
+  }
+
+  /** Hands the connection on, idle, as it was handed in. Only when nothing is outstanding. */
+  leave(): void {
+    if (this.#closed) throw gone()
+    this.#closed = true
+    this.#socket.pause()
+    this.#socket.off('data', this.#onData)
+    this.#socket.off('close', this.#onClose)
   }
 
   close(): void {

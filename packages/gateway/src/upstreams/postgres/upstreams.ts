@@ -16,6 +16,8 @@ export interface PostgresUpstreamSettings {
   readonly useUrl: string
   /** What the gate makes copies and looks at catalogs with. */
   readonly protectUrl: string
+  /** By agent: what its statements run as instead of `useUrl`. */
+  readonly asUrls?: ReadonlyMap<string, string>
   /** Allows a server that asks for no password (trust) or for md5, and inside TLS a plain one. Default false: SCRAM-SHA-256 or nothing. */
   readonly weakAuthentication?: boolean
   /** Default 8,000. */
@@ -26,6 +28,8 @@ interface Known {
   readonly settings: PostgresUpstreamSettings
   readonly use: Target
   readonly protect: Target
+  /** By agent: the way in as a role of its own. */
+  readonly own: ReadonlyMap<string, Target>
   /** What the upstream is, asked by the protect credential once. */
   identity: Promise<string> | null
   readonly watch: WatchLine
@@ -79,6 +83,7 @@ export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[],
       settings,
       use: readTarget(name, settings.useUrl),
       protect: readTarget(name, settings.protectUrl),
+      own: new Map([...(settings.asUrls ?? [])].map(([agent, url]) => [agent, readTarget(name, url)])),
       identity: null,
       watch: new WatchLine(),
     })
@@ -146,7 +151,10 @@ async function openBackend(
   const { id, subject } = options.session
   const settings = new Map(options.settings)
   if (options.readOnly) settings.set('default_transaction_read_only', 'on')
-  const [connected, identity] = await Promise.all([connect(upstream, upstream.use, settings, options.signal), identify(upstream)])
+  const own = upstream.own.get(subject.agent)
+  const target = own ?? upstream.use
+  const [connected, identity] = await Promise.all([connect(upstream, target, settings, options.signal), identify(upstream)])
+  if (own !== undefined) await checkOwn(upstream, own, connected, { identity, signal: options.signal })
   const { watch } = upstream
   watch.join(() => openOwnLine(upstream, identity))
   return new SocketBackend(connected, {
@@ -155,7 +163,7 @@ async function openBackend(
     environment: upstream.settings.environment,
     identity,
     killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
-    cancel: () => cancelAt(upstream.use, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
+    cancel: () => cancelAt(target, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
     protect: protectOf(upstream, identity),
   })
 }
@@ -190,29 +198,29 @@ function identify(upstream: Known): Promise<string> {
 async function askIdentity(upstream: Known): Promise<string> {
   const line = new OwnLine(await connect(upstream, upstream.protect, protectSettings, neverAborted))
   try {
-    return await readIdentity(upstream, line)
+    return await readIdentity(upstream.protect, line)
   } finally {
     line.close()
   }
 }
 
+const databaseOid = '(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())'
+
 /** System identifier and database oid; on servers that keep the identifier to superusers, address and oid. */
-async function readIdentity(upstream: Known, line: OwnLine): Promise<string> {
+async function readIdentity(target: Target, line: OwnLine): Promise<string> {
   const channel = new GateChannel(line)
-  const [database] = await channel.query(
-    'SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()',
-  )
-  const oid = database?.[0] ?? 'unknown'
-  const system = await channel.query('SELECT system_identifier::text FROM pg_catalog.pg_control_system()').catch(() => [])
-  const identifier = system[0]?.[0]
+  const whole = await channel
+    .query(`SELECT ${databaseOid}, (SELECT system_identifier::text FROM pg_catalog.pg_control_system())`)
+    .catch(() => [])
+  const [oid, identifier] = whole[0] ?? (await channel.query(`SELECT ${databaseOid}`))[0] ?? []
   return typeof identifier === 'string'
-    ? `${identifier}:${oid}`
-    : `${upstream.protect.host}:${upstream.protect.port}/${upstream.protect.database}:${oid}`
+    ? `${identifier}:${oid ?? 'unknown'}`
+    : `${target.host}:${target.port}/${target.database}:${oid ?? 'unknown'}`
 }
 
 /** The address may have come to mean another server since the identity was asked. */
 async function checkSame(upstream: Known, line: OwnLine, identity: string): Promise<void> {
-  const now = await readIdentity(upstream, line)
+  const now = await readIdentity(upstream.protect, line)
   if (now === identity) return
   line.close()
   throw new SallyportError(
@@ -220,5 +228,35 @@ async function checkSame(upstream: Known, line: OwnLine, identity: string): Prom
     `The upstream ${upstream.settings.name} is another database than when this session began.`,
     'Nothing was done.',
     'Connect again.',
+  )
+}
+
+/**
+ * An agent's own role is named by a URL of its own, which may lead anywhere: what was resolved, copied and shown to people is what protect sees,
+ * so the statements must run there too.
+ */
+async function checkOwn(
+  upstream: Known,
+  own: Target,
+  connected: Connected,
+  { identity, signal }: { readonly identity: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const line = new OwnLine(connected)
+  const ended = AbortSignal.any([signal, AbortSignal.timeout(upstream.settings.connectTimeoutMs ?? connectTimeoutMs)])
+  const stop = (): void => line.close()
+  ended.addEventListener('abort', stop)
+  const now = await readIdentity(own, line)
+    .catch((error: unknown) => {
+      line.close()
+      throw error
+    })
+    .finally(() => ended.removeEventListener('abort', stop))
+  if (now === identity) return line.leave()
+  line.close()
+  throw new SallyportError(
+    'target_changed',
+    `The role of this agent's own leads to another database than the upstream ${upstream.settings.name} does, or may not ask what it is.`,
+    'No session was opened.',
+    'Whoever runs the gate should name the same server and database under `as`, and let that role run pg_control_system().',
   )
 }
