@@ -9,7 +9,7 @@ import type { Grant } from './grant.ts'
 import { findUsableGrant, voidGrant } from './grant-use.ts'
 import { worstKind } from './impact.ts'
 import { findOrOpen, waitForPeople } from './inquiry.ts'
-import { DecisionMemory, memoryEndsMs, PlainMemory, ReadMemory, type Basis } from './memory.ts'
+import { DecisionMemory, isRememberable, memoryEndsMs, PlainMemory, ReadMemory, type Basis } from './memory.ts'
 import { digestRequest, type Operation, type ResolvedOperation } from './operation.ts'
 import { noteEvent, textForLog, type Passage } from './passage.ts'
 import { boundRowsChanged, countBefore, protect } from './protect.ts'
@@ -159,8 +159,8 @@ class Pipeline implements Govern {
   async #resolve(passage: Passage, described: readonly Operation[]): Promise<readonly ResolvedOperation[]> {
     const { connector, asked } = passage
     // What reads by its text alone needs no look at the catalog, unless the connector says that only the catalog can confirm it.
-    const plain = described.every(({ impact, context }) => impact.kind === 'read' && context['provisional'] !== true)
-    if (plain) return described.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
+    if (described.every(({ impact, context }) => impact.kind === 'read' && context['provisional'] !== true))
+      return described.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
     if (connector.resolve !== undefined && asked.upstream.access.kind !== 'none') {
       const resolved = await connector.resolve(described, asked.upstream)
       if (asked.key !== null && (await asked.confirmCatalog?.()) === false) this.#unconfirmed.add(resolved)
@@ -278,7 +278,7 @@ class Pipeline implements Govern {
       // The disk is behind: wait for it instead of turning the client away. When the log has failed, this throws.
       await first
     }
-    if (key !== null && !this.#unconfirmed.has(operations) && operations.every(({ context }) => context['rememberable'] === true)) {
+    if (key !== null && isRememberable(operations) && !this.#unconfirmed.has(operations)) {
       this.#reads.keep(session, key, { basis: basisOf(passage), untilMs: memoryEndsMs(this.#ports, asked, 'read'), statement })
     }
     this.#checkKill(passage)
@@ -304,10 +304,7 @@ class Pipeline implements Govern {
       ({ impact, copy, context }) =>
         impact.kind === 'write' && impact.reversible && copy.kind === 'none' && context['foldable'] === true,
     )
-    const isRead =
-      asked.keyNamesCatalog === true &&
-      isPureRead(operations) &&
-      operations.every(({ context }) => context['rememberable'] === true)
+    const isRead = asked.keyNamesCatalog === true && isPureRead(operations) && isRememberable(operations)
     if (!isWrite && !isRead) return
     // A table of this very session's is another one, or none, in the next.
     if (asked.keyNamesCatalog === true && operations.some(({ temporary }) => temporary === true)) return

@@ -16,7 +16,9 @@ class DueStore {
   }
 
   due(): Promise<readonly Due[]> {
-    return Promise.resolve([...this.waiting.values()].map((one) => (this.revoked.has(one.agent) ? { ...one, handle: null } : one)))
+    return Promise.resolve(
+      [...this.waiting.values()].map((one) => (this.revoked.has(one.agent) ? { ...one, handle: null } : one)),
+    )
   }
 
   drop(request: string): Promise<void> {

@@ -34,7 +34,11 @@ export class CatalogWatch implements CatalogEpoch {
   #tookMs = 0
   #asking: Promise<void> | null = null
 
-  constructor(ask: () => Promise<string>, nowMs: () => number = () => performance.now(), wallMs: () => number = () => Date.now()) {
+  constructor(
+    ask: () => Promise<string>,
+    nowMs: () => number = () => performance.now(),
+    wallMs: () => number = () => Date.now(),
+  ) {
     this.#ask = ask
     this.#nowMs = nowMs
     this.#wallMs = wallMs
