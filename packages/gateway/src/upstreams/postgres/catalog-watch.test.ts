@@ -46,11 +46,12 @@ describe('CatalogWatch', () => {
       "CREATE FUNCTION lower(int) RETURNS text LANGUAGE sql AS 'SELECT 1::text'",
       'CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)',
       'CREATE DOMAIN d AS int',
-      'CREATE ROLE somebody',
+      "CREATE ROLE somebody VALID UNTIL 'infinity'",
       'GRANT somebody TO postgres',
       'ALTER TABLE t SET SCHEMA other2',
       'DROP TABLE u CASCADE',
       'CREATE TEMP TABLE t (id int)',
+      'ALTER EXTENSION plpgsql ADD FUNCTION f()',
     ]
     await client.query('CREATE SCHEMA other2')
     for (const change of changes) {

@@ -141,13 +141,15 @@ const times = 'OPERATOR(pg_catalog.*)'
 // A row that is written anew has another place and another transaction; frozen rows keep theirs.
 const rowHash = `pg_catalog.hashint8extended((c.xmin::pg_catalog.text::pg_catalog.int8 ${minus} 2147483648::pg_catalog.int8) \
 ${times} 4294967296::pg_catalog.int8 ${plus} pg_catalog.hashtid(c.ctid)::pg_catalog.int8, 0::pg_catalog.int8)`
-const fingerprintOf = (catalog: string): string =>
-  `(SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(${rowHash})) FROM pg_catalog.${catalog} c)`
+const fingerprintOf = (catalog: string, where = ''): string =>
+  `(SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(${rowHash})) FROM pg_catalog.${catalog} c${where})`
+/** Which functions belong to an extension, and so are not read: ALTER EXTENSION writes nothing else. */
+const members = fingerprintOf('pg_depend', ` WHERE c.deptype OPERATOR(pg_catalog.=) 'e'::pg_catalog."char"`)
 /** As a number: a date is printed in the style and time zone of whoever asks. */
 const microseconds = (time: string): string =>
   `(pg_catalog.date_part('epoch', ${time}) ${times} 1000000::pg_catalog.float8)::pg_catalog.int8`
 const roles = `SELECT pg_catalog.sum(pg_catalog.hashtextextended(ROW(r.oid, r.rolname, r.rolsuper, r.rolinherit, r.rolcreaterole, \
-r.rolcreatedb, r.rolcanlogin, r.rolreplication, r.rolbypassrls, r.rolconfig, ${microseconds('r.rolvaliduntil')})::pg_catalog.text, \
+r.rolcreatedb, r.rolcanlogin, r.rolreplication, r.rolbypassrls, r.rolconfig)::pg_catalog.text, \
 0::pg_catalog.int8)) FROM pg_catalog.pg_roles r`
 
 /**
@@ -155,4 +157,4 @@ r.rolcreatedb, r.rolcanlogin, r.rolreplication, r.rolbypassrls, r.rolconfig, ${m
  * those of open sessions too (search_path, session_replication_role). hashtid is in PostgreSQL since 14: on older ones nothing is known.
  */
 export const fingerprintSql = `SELECT pg_catalog.concat(pg_catalog.concat_ws(' ', ${microseconds('pg_catalog.pg_postmaster_start_time()')}, \
-${catalogs.map(fingerprintOf).join(', ')}, (${roles})), '${separator}', ${microseconds('pg_catalog.pg_conf_load_time()')})`
+${catalogs.map((catalog) => fingerprintOf(catalog)).join(', ')}, ${members}, (${roles})), '${separator}', ${microseconds('pg_catalog.pg_conf_load_time()')})`
