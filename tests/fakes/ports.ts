@@ -44,7 +44,8 @@ export class FakeClock implements Clock {
         },
       }
       this.#sleepers.add(sleeper)
-      signal?.addEventListener('abort', sleeper.wake, { once: true })
+      if (signal?.aborted === true) sleeper.wake()
+      else signal?.addEventListener('abort', sleeper.wake, { once: true })
     })
   }
 }

@@ -27,6 +27,11 @@ export interface Asked {
    * does: what is remembered under it then lasts longer, and serves every session of the same agent. Absent: seconds, and this session.
    */
   readonly keyNamesCatalog?: boolean
+  /**
+   * Whether what was just looked up was looked up in the catalog that the key names. An open transaction may see an older one, or what it
+   * made itself and nobody else sees: that is not remembered. Absent: the key names none.
+   */
+  confirmCatalog?(): Promise<boolean>
 }
 
 /** How a protocol takes part while govern works. */

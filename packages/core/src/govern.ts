@@ -10,8 +10,9 @@ import type { Grant } from './grant.ts'
 import { findUsableGrant, voidGrant } from './grant-use.ts'
 import { worstKind } from './impact.ts'
 import { findOrOpen, waitForPeople } from './inquiry.ts'
-import { DecisionMemory, isPlain, memoryEndsMs, PlainMemory, ReadMemory, type Basis, type ReadEntry } from './memory.ts'
-import { digestRequest, type Operation, type ResolvedOperation } from './operation.ts'
+import { DecisionMemory, isPlain, isRememberable, memoryEndsMs, PlainMemory, ReadMemory } from './memory.ts'
+import type { Basis, ReadEntry } from './memory.ts'
+import { digestRequest, withoutCopy, type Operation, type ResolvedOperation } from './operation.ts'
 import { noteEvent, textForLog, type Passage } from './passage.ts'
 import { boundRowsChanged, countBefore, protect, settleHeld, type HeldStatement } from './protect.ts'
 import { isPureRead, operationsJson, summarize } from './question.ts'
@@ -37,6 +38,8 @@ class Pipeline implements Govern {
   readonly #plain = new PlainMemory()
   readonly #decisions = new DecisionMemory()
   readonly #inFlight = new WeakMap<Clearance, InFlight>()
+  /** Looked up in another catalog than the key names: good for this request, and for nothing later. */
+  readonly #unconfirmed = new WeakSet<readonly ResolvedOperation[]>()
 
   constructor(ports: GovernPorts) {
     this.#ports = ports
@@ -193,21 +196,14 @@ class Pipeline implements Govern {
   async #resolve(passage: Passage, described: readonly Operation[]): Promise<readonly ResolvedOperation[]> {
     const { connector, asked } = passage
     // What reads by its text alone needs no look at the catalog, unless the connector says that only the catalog can confirm it.
-    const plain = described.every(({ impact, context }) => impact.kind === 'read' && context['provisional'] !== true)
-    if (plain) return described.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
-    if (connector.resolve !== undefined && asked.upstream.access.kind !== 'none')
-      return connector.resolve(described, asked.upstream)
-    return described.map((operation) => ({
-      ...operation,
-      copy:
-        operation.impact.kind === 'destroy'
-          ? {
-              kind: 'impossible',
-              reason: 'this connector knows no copy of it',
-              remedy: 'Use an upstream whose connector can copy.',
-            }
-          : { kind: 'none' },
-    }))
+    if (described.every(({ impact, context }) => impact.kind === 'read' && context['provisional'] !== true))
+      return described.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
+    if (connector.resolve !== undefined && asked.upstream.access.kind !== 'none') {
+      const resolved = await connector.resolve(described, asked.upstream)
+      if (asked.key !== null && (await asked.confirmCatalog?.()) === false) this.#unconfirmed.add(resolved)
+      return resolved
+    }
+    return described.map(withoutCopy)
   }
 
   /** protect → decide again → clear. */
@@ -310,7 +306,7 @@ class Pipeline implements Govern {
       // The disk is behind: wait for it instead of turning the client away. When the log has failed, this throws.
       await first
     }
-    if (key !== null && operations.every(({ context }) => context['rememberable'] === true)) {
+    if (key !== null && isRememberable(operations) && !this.#unconfirmed.has(operations)) {
       this.#reads.keep(session, key, { basis: basisOf(passage), untilMs: memoryEndsMs(this.#ports, asked, 'read'), statement })
     }
     this.#checkKill(passage)
@@ -331,7 +327,7 @@ class Pipeline implements Govern {
   /** What is plain is described and resolved once in a while; it is still decided, and on the log, each time. */
   #rememberPlain(passage: Passage, operations: readonly ResolvedOperation[]): void {
     const { asked } = passage
-    if (!isPlain(asked, operations)) return
+    if (this.#unconfirmed.has(operations) || !isPlain(asked, operations)) return
     const untilMs = memoryEndsMs(this.#ports, asked, 'write')
     this.#plain.keep(asked, { basis: basisOf(passage), untilMs, operations })
   }

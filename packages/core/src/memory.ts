@@ -58,6 +58,11 @@ export function memoryEndsMs(
   return nowMs + (longMs * (1 + share)) / 2
 }
 
+/** Whether the connector says of each that it means the same the next time. */
+export function isRememberable(operations: readonly ResolvedOperation[]): boolean {
+  return operations.every(({ context }) => context['rememberable'] === true)
+}
+
 /** Keys that one session, or all sessions of one agent on one upstream, may have remembered. Past it they start anew. */
 const keysMax = 2_000
 /** Agents on upstreams whose writes are remembered at once. Past it all start anew. */

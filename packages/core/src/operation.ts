@@ -108,3 +108,10 @@ function digestedPart(operations: readonly ResolvedOperation[]): readonly Json[]
   digested.set(operations, keepCanonical(part))
   return part
 }
+
+/** What is all there is to say where nothing can be looked up: what destroys cannot be copied. */
+export function withoutCopy(operation: Operation): ResolvedOperation {
+  if (operation.impact.kind !== 'destroy') return { ...operation, copy: { kind: 'none' } }
+  const [reason, remedy] = ['this connector knows no copy of it', 'Use an upstream whose connector can copy.']
+  return { ...operation, copy: { kind: 'impossible', reason, remedy } }
+}

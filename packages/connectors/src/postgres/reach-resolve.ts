@@ -2,12 +2,14 @@ import type { Operation, ResolvedOperation, Upstream } from '@sallyport/core'
 import { raiseByFired } from './fired-reach.ts'
 import { reach } from './reach.ts'
 import { resolve } from './resolve.ts'
+import { checkSnapshot } from './resolve-snapshot.ts'
 
 /** What the text leads to first, then what its names are, then what the server does by itself beside it. A read that leads nowhere else is done: it loses nothing and needs no copy. */
 export async function resolveReached(
   operations: readonly Operation[],
   upstream: Upstream,
 ): Promise<readonly ResolvedOperation[]> {
+  await checkSnapshot(upstream)
   const reached = await reach(operations, upstream)
   const isPlain = reached.every(
     ({ impact, context }) =>

@@ -13,6 +13,9 @@ const ownPeer = 'the gate, when its delay was over'
 /** How long an answer waits for the agent that asked. */
 const answerMs = 900_000
 const answersMax = 64
+/** At once; a copy may take hours, and an upstream a minute. One agent's leave room for the others'. */
+const runsMax = 16
+const agentRunsMax = 4
 
 export interface DueRunParts {
   readonly gate: Gate
@@ -28,6 +31,7 @@ export interface DueRunParts {
 export class DueRuns {
   readonly #parts: DueRunParts
   readonly #answers = new Map<string, Promise<WholeAnswer | null>>()
+  readonly #running = new Map<string, Promise<void>>()
   readonly #stopped = new AbortController()
   #looking: Promise<void> = Promise.resolve()
 
@@ -59,9 +63,22 @@ export class DueRuns {
     while (!signal.aborted) {
       // A store that fails now may not at the next look; until then nothing runs.
       const due = await store.due(clock.nowMs()).catch(() => [])
-      for (const one of due) if (!signal.aborted) await this.#runOne(one)
+      for (const one of due) if (!signal.aborted) this.#begin(one)
       await clock.sleep(everyMs, signal)
     }
+    await Promise.all(this.#running.values())
+  }
+
+  /** At once, and not after whatever else is due: an upstream that is slow holds up nobody. What finds no room is looked at anew the next time. */
+  #begin(due: Due): void {
+    const { request } = due.deferral
+    const ofAgent = [...this.#running.keys()].filter((key) => key.startsWith(ownKeys(due.agent))).length
+    const key = `${ownKeys(due.agent)}${request}`
+    if (this.#running.size >= runsMax || ofAgent >= agentRunsMax || this.#running.has(key)) return
+    this.#running.set(
+      key,
+      this.#runOne(due).finally(() => this.#running.delete(key)),
+    )
   }
 
   async #runOne({ deferral, agent, session, handle }: Due): Promise<void> {
@@ -152,4 +169,8 @@ export class DueRuns {
 
 function answerKey(agent: string, upstream: string, sha256: string): string {
   return JSON.stringify([agent, upstream, sha256])
+}
+
+function ownKeys(agent: string): string {
+  return `${JSON.stringify(agent)} `
 }

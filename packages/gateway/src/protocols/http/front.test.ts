@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openAuthority, type Authority } from '../../../../../tests/fakes/authority.ts'
 import { governedHost, startHttpGate, type HttpGate } from '../../../../../tests/fakes/http-gate.ts'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const run = promisify(execFile)
@@ -87,4 +87,44 @@ describe('what is neither', () => {
     expect(gate.standIn.open + gate.plain.open).toBeLessThan(10)
     expect(await curl(`https://robot:${gate.handle}@localhost:${gate.port}`)).toBe('{"data":{"ok":true}}')
   })
+})
+
+describe('from another machine, without TLS', () => {
+  /** The machine's own address on a network: who comes from it is taken for another machine. */
+  const [outer] = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ family, internal }) => family === 'IPv4' && !internal)
+
+  test('who is turned away and stays takes nobody’s place', async () => {
+    const host = outer?.address ?? ''
+    expect(host, 'an IPv4 address of this machine on a network').not.toBe('')
+    const open = await startHttpGate(
+      {},
+      { host: '0.0.0.0', tls: { certificate: () => authority.issue('localhost') }, connectionsMax: 4 },
+    )
+    const idle: Socket[] = []
+    try {
+      const closed: Promise<unknown>[] = []
+      for (let count = 0; count < 8; count += 1) {
+        const socket = connectPlain({ host, port: open.port, allowHalfOpen: true })
+        idle.push(socket.on('error', () => undefined).resume())
+        closed.push(new Promise((resolve) => socket.once('end', resolve)))
+        socket.write('GET')
+      }
+      await Promise.all(closed)
+      const admitted = async (): Promise<boolean> =>
+        new Promise((resolve) => {
+          const socket = connect({ host, port: open.port, servername: 'localhost', ca: authority.certificate })
+          socket
+            .once('secureConnect', () => resolve(true))
+            .once('close', () => resolve(false))
+            .on('error', () => undefined)
+          idle.push(socket)
+        })
+      await expect.poll(admitted, { timeout: 8_000, interval: 200 }).toBe(true)
+    } finally {
+      for (const socket of idle) socket.destroy()
+      await open.stop()
+    }
+  }, 20_000)
 })

@@ -1,7 +1,7 @@
 import type { Server as HttpServer } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, TLSSocket } from 'node:tls'
-import { rawProblem } from './raw-answer.ts'
+import { endWith, rawProblem } from './raw-answer.ts'
 import { refuse } from './refusal.ts'
 import type { Leaf } from './settings.ts'
 
@@ -40,7 +40,7 @@ async function receive(http: HttpServer, { tls }: FrontSettings, socket: Socket)
   const first = await readFirst(socket)
   if (first === null) return
   const isHandshake = first[0] === tlsHandshake
-  if (!isHandshake && !isOwnMachine(socket.remoteAddress)) return void socket.end(rawProblem(tlsOnly))
+  if (!isHandshake && !isOwnMachine(socket.remoteAddress)) return endWith(socket, rawProblem(tlsOnly))
   socket.unshift(first)
   if (!isHandshake) {
     http.emit('connection', socket)
@@ -52,13 +52,18 @@ async function receive(http: HttpServer, { tls }: FrontSettings, socket: Socket)
     secureContext: createSecureContext({ key, cert: certificate, minVersion: 'TLSv1.2' }),
     ALPNProtocols: ['http/1.1'],
   })
-  await new Promise<void>((resolve, reject) => {
-    secure.once('secure', () => resolve())
-    secure.once('error', reject)
-    secure.once('close', () => reject(new Error('closed')))
-  })
-  secure.removeAllListeners('close')
   secure.on('error', () => undefined)
+  // Only our own listeners are taken off again: Node's free the memory of the handshake when the connection ends.
+  await new Promise<void>((resolve, reject) => {
+    const closed = (): void => reject(new Error('closed'))
+    secure.once('error', closed)
+    secure.once('close', closed)
+    secure.once('secure', () => {
+      secure.off('error', closed)
+      secure.off('close', closed)
+      resolve()
+    })
+  })
   http.emit('connection', secure)
 }
 

@@ -29,13 +29,19 @@ export async function secureClient(socket: Socket, tls: ClientTls, isDirect: boo
     secureContext: createSecureContext({ key, cert: certificate, minVersion: 'TLSv1.2' }),
     ALPNProtocols: [applicationProtocol],
   })
-  await new Promise<void>((resolve, reject) => {
-    secure.once('secure', () => resolve())
-    secure.once('error', () => reject(failed('the TLS handshake failed')))
-    secure.once('close', () => reject(failed('the connection ended in the TLS handshake')))
-  })
-  for (const event of ['error', 'close', 'secure']) secure.removeAllListeners(event)
   secure.on('error', () => undefined)
+  // Only our own listeners are taken off again: Node's free the memory of the handshake when the connection ends.
+  await new Promise<void>((resolve, reject) => {
+    const broken = (): void => reject(failed('the TLS handshake failed'))
+    const closed = (): void => reject(failed('the connection ended in the TLS handshake'))
+    secure.once('error', broken)
+    secure.once('close', closed)
+    secure.once('secure', () => {
+      secure.off('error', broken)
+      secure.off('close', closed)
+      resolve()
+    })
+  })
   if (isDirect && secure.alpnProtocol !== applicationProtocol) {
     secure.destroy()
     throw failed(`it spoke TLS without asking first, and not for ${applicationProtocol}`)

@@ -88,6 +88,14 @@ export class Meaning {
     this.#epoch += 1
   }
 
+  /** Whether this very session sees the catalog that its keys name just now. */
+  async isCatalogSeen(channel: GateChannel): Promise<boolean> {
+    const catalog = this.#catalog
+    if (catalog === null) return true
+    const seen = await this.#watch.isSeenBy(catalog, async (sql) => (await channel.query(sql))[0]?.[0] ?? null)
+    return seen && this.#catalog === catalog
+  }
+
   /** What names mean may have changed for this session in a way no setting shows (a temporary view): its keys are its own from now on. */
   separate(): void {
     this.#generation += 1

@@ -180,10 +180,17 @@ export class UnitRunner {
   }
 
   /** A key made before settings or catalog were seen to have changed says what the text meant then. */
-  #keyOf({ key, keyEpoch }: Wanted): Pick<Asked, 'key' | 'keyNamesCatalog'> {
+  #keyOf({ key, keyEpoch }: Wanted): Pick<Asked, 'key' | 'keyNamesCatalog' | 'confirmCatalog'> {
     const { epoch, unsure } = this.#meaning
     if (key === null || this.careful || this.stale || unsure || keyEpoch !== epoch) return { key: null }
-    return { key, keyNamesCatalog: namesCatalog(key) }
+    return { key, keyNamesCatalog: namesCatalog(key), confirmCatalog: () => this.#confirmCatalog(epoch) }
+  }
+
+  /** Outside a transaction each look sees what is committed. Inside one it may see less, or more, and then the two are compared. */
+  async #confirmCatalog(epoch: number): Promise<boolean> {
+    if (this.#line.isIdle) return true
+    const seen = await this.#meaning.isCatalogSeen(this.#channel).catch(() => false)
+    return seen && this.#meaning.epoch === epoch
   }
 
   #attendance(): Attendance {

@@ -20,8 +20,8 @@ describe('CatalogWatch', () => {
   })
 
   async function ask(): Promise<string> {
-    const { rows } = await client.query<{ concat_ws: string }>(fingerprintSql)
-    return rows[0]?.concat_ws ?? ''
+    const { rows } = await client.query<{ concat: string }>(fingerprintSql)
+    return rows[0]?.concat ?? ''
   }
 
   it('gives another epoch after anything that changes what a name means or what a write does', async () => {
@@ -46,11 +46,12 @@ describe('CatalogWatch', () => {
       "CREATE FUNCTION lower(int) RETURNS text LANGUAGE sql AS 'SELECT 1::text'",
       'CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)',
       'CREATE DOMAIN d AS int',
-      'CREATE ROLE somebody',
+      "CREATE ROLE somebody VALID UNTIL 'infinity'",
       'GRANT somebody TO postgres',
       'ALTER TABLE t SET SCHEMA other2',
       'DROP TABLE u CASCADE',
       'CREATE TEMP TABLE t (id int)',
+      'ALTER EXTENSION plpgsql ADD FUNCTION f()',
     ]
     await client.query('CREATE SCHEMA other2')
     for (const change of changes) {
@@ -126,5 +127,47 @@ describe('CatalogWatch', () => {
     expect(watch.epoch()).not.toBeNull()
     nowMs += 1
     expect(watch.epoch()).toBeNull()
+  })
+
+  it('knows nothing after the machine slept, or its clock was set', async () => {
+    let wallMs = 1_000_000
+    const watch = new CatalogWatch(
+      () => Promise.resolve('one'),
+      () => 0,
+      () => wallMs,
+    )
+    await watch.confirm()
+    expect(watch.epoch()).not.toBeNull()
+    wallMs += 2_001
+    expect(watch.epoch()).toBeNull()
+    wallMs -= 2_002
+    expect(watch.epoch()).toBeNull()
+  })
+
+  it('is not asked without end by whoever makes it doubt without end', async () => {
+    let nowMs = 0
+    let asked = 0
+    const watch = new CatalogWatch(
+      async () => {
+        asked += 1
+        nowMs += 100
+        return 'one'
+      },
+      () => nowMs,
+      () => nowMs,
+    )
+    await watch.confirm()
+    // An hour of statements that may change the catalog, one each 10 ms.
+    for (; nowMs < 3_600_000; nowMs += 10) {
+      watch.doubt()
+      watch.epoch()
+      await Promise.resolve()
+    }
+    expect(asked * 100).toBeLessThan(3_600_000 / 4)
+    watch.doubt()
+    nowMs += 1_000
+    watch.epoch()
+    await watch.confirm()
+    expect(watch.epoch()).not.toBeNull()
   })
 })
