@@ -22,7 +22,6 @@ import {
   type Upstream,
   type VerdictPorts,
 } from '@sallyport/core'
-import { openAuthority } from './authority/index.ts'
 import { findNewest, openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
@@ -38,7 +37,7 @@ import { openLog, type FileLog } from './log/file-log.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
-import { httpProtocol } from './protocols/http/index.ts'
+import type { HttpSettings } from './protocols/http/index.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
@@ -125,11 +124,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   controlUrl = people.url
   const listeners: Listener[] = []
   try {
-    const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
     const { postgres, http } = config.listen
-    const tls = openClientTls(config, certificates)
+    const certificates = http === null && config.listen.tls === null ? null : await openCertificates(folder)
+    const tls = certificates === null ? null : openClientTls(config, certificates)
     listeners.push(await postgresProtocol.listen(gate, upstreams, { ...postgres, tls, waitMs: config.waitMs }))
-    if (http !== null) {
+    if (http !== null && certificates !== null) {
+      const { httpProtocol } = await import('./protocols/http/index.ts')
       const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
       const canaries = openCanaries(join(folder.directory, 'canaries.json'), options.report)
       const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
@@ -162,6 +162,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   }
 }
 
+/** Loaded only where a listener needs it: the library behind it would be a quarter of what a start takes. */
+async function openCertificates(folder: StateFolder): Promise<HttpSettings['certificates']> {
+  const { openAuthority } = await import('./authority/index.ts')
+  return openAuthority(join(folder.directory, 'authority'), clock)
+}
+
 async function closeAll(listeners: readonly Listener[]): Promise<void> {
   await Promise.all(listeners.map((listener) => listener.close()))
 }
@@ -182,7 +188,9 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const directory = join(folder.directory, 'log')
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
   const policy = makePolicy(config)
-  await warmConnectors()
+  await warmConnectors(
+    new Set(config.upstreams.map((upstream) => (upstream.protocol === 'http' ? upstream.connector : 'postgres'))),
+  )
   const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
