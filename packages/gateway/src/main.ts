@@ -4,7 +4,6 @@ import { connectors, makeDescribers, warmConnectors } from '@sallyport/connector
 import {
   cancelRequest,
   createGovern,
-  createPolicyEngine,
   giveVerdict,
   isReadOnly,
   noteSigner,
@@ -22,6 +21,7 @@ import {
   type Upstream,
   type VerdictPorts,
 } from '@sallyport/core'
+import { createPolicyEngine } from '@sallyport/core/policy'
 import { findNewest, openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
