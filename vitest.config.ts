@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['packages/**/*.test.ts', 'tests/**/*.test.ts', 'tools/**/*.test.ts'],
+    globalSetup: ['tests/servers/template-folder.ts'],
     // A process for each file: a crash, a leak or a changed global stays where it happened.
     pool: 'forks',
     // As many files as processors: the default leaves one for the runner, which has little to do.
