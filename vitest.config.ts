@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './tools/test-order.ts'
 
 export default defineConfig({
   test: {
@@ -6,8 +8,9 @@ export default defineConfig({
     globalSetup: ['tests/servers/template-folder.ts'],
     // A process for each file: a crash, a leak or a changed global stays where it happened.
     pool: 'forks',
-    // As many files as processors: the default leaves one for the runner, which has little to do.
-    maxWorkers: 2,
+    // One file more than there are processors: many wait for a server, a time limit or a cool-off.
+    maxWorkers: Math.min(availableParallelism() + 1, 6),
+    sequence: { sequencer: LongestFirst },
     // A focused test would hide all others.
     allowOnly: false,
     // Real servers on a busy machine: what is waited for may take long, and is never slept for.
