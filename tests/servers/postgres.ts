@@ -104,6 +104,9 @@ export async function startPostgres(
     `unix_socket_directories=${folder}`,
     'wal_level=replica',
     'max_wal_senders=10',
+    // Power is never cut here, and no query is worth compiling.
+    'fsync=off',
+    'jit=off',
     ...settings,
   ]
   const child = spawn(join(binaries, 'postgres'), ['-D', data, ...flags.flatMap((flag) => ['-c', flag])], {
