@@ -1,12 +1,15 @@
+import { globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
-import { LongestFirst } from './tools/test-order.ts'
+import { isSelfContained, LongestFirst } from './tools/test-order.ts'
+
+const include = ['packages/**/*.test.ts', 'tests/**/*.test.ts', 'tools/**/*.test.ts']
+const files = globSync(include, { cwd: import.meta.dirname, exclude: ['**/node_modules/**'] })
+const selfContained = files.filter((file) => isSelfContained(readFileSync(`${import.meta.dirname}/${file}`, 'utf8')))
 
 export default defineConfig({
   test: {
-    include: ['packages/**/*.test.ts', 'tests/**/*.test.ts', 'tools/**/*.test.ts'],
     globalSetup: ['tests/servers/template-folder.ts'],
-    // A process for each file: a crash, a leak or a changed global stays where it happened.
     pool: 'forks',
     // One file more than there are processors: many wait for a server, a time limit or a cool-off.
     maxWorkers: Math.min(availableParallelism() + 1, 6),
@@ -17,5 +20,10 @@ export default defineConfig({
     expect: { poll: { timeout: 20_000 } },
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    projects: [
+      // A process for each file: a crash, a leak or a changed global stays where it happened.
+      { extends: true, test: { name: 'alone', include, exclude: ['**/node_modules/**', ...selfContained] } },
+      { extends: true, test: { name: 'together', include: selfContained, isolate: false } },
+    ],
   },
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { orderFiles } from './test-order.ts'
+import { isSelfContained, orderFiles } from './test-order.ts'
 
 test('what takes long comes first, then what starts processes, then the larger file', () => {
   const texts: Readonly<Record<string, string>> = {
@@ -17,4 +17,17 @@ test('what takes long comes first, then what starts processes, then the larger f
     'packages/core/src/large.test.ts',
     'packages/core/src/small.test.ts',
   ])
+})
+
+test('a file that starts something or touches what its process shares gets a process of its own', () => {
+  expect(isSelfContained(`import { x } from './x.ts'\ntest('x', () => expect(x()).toBe(1))`)).toBe(true)
+  for (const line of [
+    'await startPostgres()',
+    "execFileSync('true')",
+    "process.env['HOME'] = '/nowhere'",
+    'vi.useFakeTimers()',
+    'globalThis.fetch = none',
+    'new Worker(file)',
+  ])
+    expect(isSelfContained(line)).toBe(false)
 })

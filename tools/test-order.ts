@@ -21,6 +21,14 @@ const longest = [
 const startsSomething =
   /\b(start(Postgres|Gate|CloudGate|Browser|Playground|TrialDatabase)|runCommandLine|spawn(Sync)?|execFile(Sync)?|Forked)\b/
 
+/** Changes or reads what all files of one process share: the environment, clocks, globals, memory. */
+const touchesProcess = /\bprocess\.|\bglobalThis\b|\bvi\.|\bWorker\b|\bv8\b/
+
+/** Whether a test file keeps to itself, so that others may run after it in the same process: half of what a small file takes is its process. */
+export function isSelfContained(text: string): boolean {
+  return !startsSomething.test(text) && !touchesProcess.test(text)
+}
+
 /** What takes long first, then what starts processes, then the rest; the larger file before the smaller. */
 export function orderFiles(
   files: readonly string[],

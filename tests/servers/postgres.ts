@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { templateVariable } from './template-folder.ts'
+import { openTemplateFolder } from './template-folder.ts'
 
 /** A real PostgreSQL of Debian's, on loopback, made for one test file and thrown away after it. */
 export interface PostgresServer {
@@ -67,8 +67,8 @@ let copies = 0
  * once, one is kept. Copies of one cluster share its identity, so the second server of a process is the copy of another one.
  */
 function copyCluster(folder: string, binaries: string, user: ReturnType<typeof unprivileged>): void {
-  const templates = process.env[templateVariable]
-  if (templates === undefined) return makeCluster(folder, binaries, user)
+  const templates = openTemplateFolder()
+  if (templates === null) return makeCluster(folder, binaries, user)
   const version = createHash('sha256').update(binaries).digest('hex').slice(0, 16)
   const template = join(templates, `postgres-${version}-${copies}`)
   copies += 1
