@@ -126,7 +126,7 @@ describe('DROP TABLE', () => {
   it('whatever took its name meanwhile is left alone: the undo refuses, and nothing is lost', async () => {
     expect((await dropApproved('DROP TABLE orders')).ran.sqlState).toBe('00000')
     await arrange(postgres, "CREATE TABLE orders (id int, another text); INSERT INTO orders VALUES (1, 'newer')", 'kept')
-    await expect(undo(gate, newestSnapshot())).rejects.toThrow('The copy was not put back')
+    await expect(undo(gate, newestSnapshot())).rejects.toThrow('something else now has the name')
     expect(await postgres.query('SELECT another FROM orders', [], 'kept')).toEqual([{ another: 'newer' }])
     expect(await inside()).toHaveLength(1)
     await arrange(postgres, 'DROP TABLE orders', 'kept')

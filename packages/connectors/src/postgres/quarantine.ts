@@ -5,6 +5,7 @@ import { attempt, inProtect, readJson } from './catalog-query.ts'
 import type { Namespace, Plan } from './copy-plan.ts'
 import { comment as commentOn } from './ddl-table.ts'
 import { restoreGrants } from './ddl-grant.ts'
+import { refused } from './restore-object.ts'
 import type { LosingVerb } from './resolve-verb.ts'
 
 /**
@@ -135,6 +136,7 @@ export async function takeBack(
     [schema],
   )
   if (!tables.every(({ oid }) => there.some((one) => one.oid === oid))) return false
+  await refuseTaken(protect, kind === 'tables' ? tables : namespaces.map(({ name }) => ({ schema: name, name: '' })))
   const place = quoteIdentifier(schema)
   if (kind === 'tables') {
     for (const { schema: home, name } of tables)
@@ -152,4 +154,20 @@ export async function takeBack(
     await restoreGrants(protect, `SCHEMA ${home}`, 'pg_namespace', oid, owner, grants)
   }
   return true
+}
+
+/** Of a schema `name` is empty. */
+async function refuseTaken(
+  protect: SqlChannel,
+  names: readonly { readonly schema: string; readonly name: string }[],
+): Promise<void> {
+  for (const { schema, name } of names) {
+    const [row] = await protect.query(
+      `SELECT count(*)::text FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $2
+       WHERE n.nspname = $1 AND ($2 = '' OR c.oid IS NOT NULL)`,
+      [schema, name],
+    )
+    if (row?.[0] !== '0')
+      throw refused(`something else now has the name ${name === '' ? quoteIdentifier(schema) : quoteQualified(schema, name)}`)
+  }
 }
