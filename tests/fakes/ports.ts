@@ -18,7 +18,8 @@ import type {
   Vault,
   AllowedScope,
 } from '@sallyport/core'
-import { challengeOf, createPolicyEngine, parseScope, SallyportError } from '@sallyport/core'
+import { challengeOf, parseScope, SallyportError } from '@sallyport/core'
+import { createPolicyEngine } from '@sallyport/core/policy'
 import { openBudgets } from '../../packages/gateway/src/store/budgets.ts'
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
 import { openQuarantines } from '../../packages/gateway/src/store/quarantines.ts'

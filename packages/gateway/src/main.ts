@@ -4,7 +4,6 @@ import { connectors, makeDescribers, warmConnectors } from '@sallyport/connector
 import {
   cancelRequest,
   createGovern,
-  createPolicyEngine,
   giveVerdict,
   isReadOnly,
   noteSigner,
@@ -21,12 +20,13 @@ import {
   type Upstream,
   type VerdictPorts,
 } from '@sallyport/core'
-import { openAuthority } from './authority/index.ts'
+import { createPolicyEngine } from '@sallyport/core/policy'
 import { findNewest, openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
+import { notesOn } from './access/notes.ts'
 import { judgePosture } from './access/posture.ts'
 import { Quarantine } from './access/quarantine.ts'
 import { makeRandomness } from './access/randomness.ts'
@@ -39,7 +39,7 @@ import { openLog, type FileLog } from './log/file-log.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
-import { httpProtocol } from './protocols/http/index.ts'
+import type { HttpSettings } from './protocols/http/index.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
@@ -99,8 +99,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     handles: entrance.handles,
     sessions,
     killSwitch,
-    refusedAtDoor: (protocol, peer, agent, why) => noteRefusal(log, protocol, peer, agent, why),
-    alarm: (event) => noteAlarm(log, event),
+    ...notesOn(log, clock),
   }
   const reach: UndoPorts['withUpstream'] = (name, work) =>
     withUpstream({ config, upstreams, apis, connectors: ports.connectors }, name, work)
@@ -157,16 +156,23 @@ interface Doors {
 async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, listeners: Listener[]): Promise<void> {
   const { config, folder, database } = base
   const { listen, waitMs } = config
-  const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
-  const tls = openClientTls(config, certificates)
+  const certificates = listen.http === null && listen.tls === null ? null : await openCertificates(folder)
+  const tls = certificates === null ? null : openClientTls(config, certificates)
   listeners.push(await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs }))
-  if (listen.http === null) return
+  if (listen.http === null || certificates === null) return
+  const { httpProtocol } = await import('./protocols/http/index.ts')
   const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
   const canaries = openCanaries(join(folder.directory, 'canaries.json'), report)
   const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
   listeners.push(
     await httpProtocol.listen(gate, apis, { ...listen.http, unread, tls, certificates, waitMs, deferrals, canaries }),
   )
+}
+
+/** Loaded only where a listener needs it: the library behind it would be a quarter of what a start takes. */
+async function openCertificates(folder: StateFolder): Promise<HttpSettings['certificates']> {
+  const { openAuthority } = await import('./authority/index.ts')
+  return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
 async function closeAll(listeners: readonly Listener[]): Promise<void> {
@@ -189,7 +195,9 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const directory = join(folder.directory, 'log')
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
   const policy = makePolicy(config)
-  await warmConnectors()
+  await warmConnectors(
+    new Set(config.upstreams.map((upstream) => (upstream.protocol === 'http' ? upstream.connector : 'postgres'))),
+  )
   const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
@@ -264,15 +272,6 @@ function scopeOf(config: Config, agentName: string, upstream: string): { readonl
   const agent = config.agents.find(({ name }) => name === agentName)
   const scopes = agent?.scopes.filter((scope) => scope.upstream === upstream) ?? []
   return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
-}
-
-function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string, why: string): void {
-  const data = { protocol, peer, why: why.slice(0, 300).toWellFormed(), claimed: agent.slice(0, 128).toWellFormed() }
-  void log.append({ type: 'door.refused', atMs: clock.nowMs(), data }).catch(() => undefined)
-}
-
-function noteAlarm(log: FileLog, { kind, session, agent, data }: Parameters<Gate['alarm']>[0]): void {
-  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { kind, ...data } }).catch(() => undefined)
 }
 
 async function openApis(config: Config, databases: PostgresUpstreams, killSwitch: KillSwitch): Promise<OpenHttpUpstreams> {
