@@ -8,12 +8,23 @@ export interface Difference {
 }
 
 /** Plays each scenario both ways; those whose answers differ in any byte. */
-export async function findDifferences(pair: Pair, scenarios: readonly Scenario[]): Promise<readonly Difference[]> {
+export async function findDifferences(
+  pair: Pair,
+  scenarios: readonly Scenario[],
+  tell: (difference: Difference) => void = () => undefined,
+): Promise<readonly Difference[]> {
   const differences: Difference[] = []
   for (const one of scenarios) {
     const direct = await pair.direct.play(one)
     const gated = await pair.gated.play(one)
-    if (direct.join('\n') !== gated.join('\n')) differences.push({ scenario: one.name, direct, gated })
+    if (direct.join('\n') !== gated.join('\n')) {
+      const d = { scenario: one.name, direct, gated }
+      differences.push(d)
+      tell(d)
+      // What they disagree about must not be told again by the next.
+      pair.direct.close()
+      pair.gated.close()
+    }
   }
   return differences
 }

@@ -38,7 +38,7 @@ export async function startPair({ environment = 'development', postgres: given }
   await postgres.query(`SET ROLE app_use; ${fixture}`, [], 'straight')
   // The same oids on both sides, and the same rows.
   await postgres.query('CREATE DATABASE gated TEMPLATE straight')
-  const [row] = await postgres.query("SELECT (lo_create(0))::text AS oid")
+  const [row] = await postgres.query('SELECT (lo_create(0))::text AS oid')
   const freshOid = Number(row?.['oid'])
   const gate = await startGate({
     postgres,

@@ -34,7 +34,8 @@ export interface Scenario {
 
 const readies = (bytes: Buffer): number => {
   let count = 0
-  for (let at = 0; at < bytes.length; at += 1 + bytes.readInt32BE(at + 1)) if (bytes[at] === 0x51 || bytes[at] === 0x53) count += 1
+  for (let at = 0; at < bytes.length; at += 1 + bytes.readInt32BE(at + 1))
+    if (bytes[at] === 0x51 || bytes[at] === 0x53) count += 1
   return count
 }
 

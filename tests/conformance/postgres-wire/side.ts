@@ -3,7 +3,7 @@ import { RawClient, type Message } from '../../fakes/postgres-client.ts'
 import { query, sync, type Scenario, type Step } from './scenario.ts'
 
 /** How long an answer may take, milliseconds: one that never comes is a difference, and says what came instead. */
-const answerMs = 20_000
+const answerMs = Number(process.env['ANSWER_MS'] ?? 20_000)
 
 /** One way to the server: straight, or through the gate. Plays scenarios and writes down every message of the answers. */
 export class Side {
@@ -24,6 +24,7 @@ export class Side {
     const lines: string[] = []
     let answers: readonly Message[] = []
     this.#oids.clear()
+    if (this.#clients.get('a')?.closed === true) this.#clients.delete('a')
     for (const step of scenario.steps) {
       const client = await this.#client(step.on)
       client.send(typeof step.says === 'function' ? step.says(answers) : step.says)
@@ -49,7 +50,10 @@ export class Side {
     let left = typeof until === 'number' ? until : 1
     while (left > 0) {
       const message = await within(client.next())
-      if (message === null) return [...answers, { type: 'nothing more came', bytes: Buffer.alloc(0) }]
+      if (message === null) {
+        client.close()
+        return [...answers, { type: 'nothing more came', bytes: Buffer.alloc(0) }]
+      }
       answers.push(message)
       if (message.type === 'closed') break
       if (message.type === (typeof until === 'number' ? 'Z' : until)) left -= 1
@@ -79,15 +83,18 @@ export class Side {
   #write({ type, bytes }: Message): string {
     const same = this.#normalise(type, bytes)
     const text = same.toString('latin1').replaceAll(/[^\x20-\x7e]/g, (character) => `\\x${character.charCodeAt(0).toString(16)}`)
-    return text.length <= 2_000 ? `${type} ${text}` : `${type} ${same.length} bytes ${createHash('sha256').update(same).digest('hex')}`
+    return text.length <= 2_000
+      ? `${type} ${text}`
+      : `${type} ${same.length} bytes ${createHash('sha256').update(same).digest('hex')}`
   }
 
   /**
-   * What differs between two connections to one server, and nothing else: the process id in NotificationResponse (it is compared with the one in
+   * What must differ, and nothing else: the line of the server's source in errors that the gate gives in its place, the process id in NotificationResponse (it is compared with the one in
    * BackendKeyData), and the oids of tables and types that the scenario has made itself.
    */
   #normalise(type: string, bytes: Buffer): Buffer {
     const body = Buffer.from(bytes.subarray(5))
+    if (type === 'E') return withoutSource(body)
     if (type === 'A') return Buffer.concat([Buffer.from(this.#pids.get(body.readInt32BE(0)) ?? 'unknown'), body.subarray(4)])
     if (type === 't') for (let at = 2; at < body.length; at += 4) this.#normaliseOid(body, at)
     if (type !== 'T') return body
@@ -109,6 +116,16 @@ export class Side {
     this.#oids.set(oid, known)
     body.writeUInt32BE(Number(known), at)
   }
+}
+
+/** SQLSTATEs of errors that the gate gives in the server's place and words: it knows of every statement and portal that there is. */
+const givenByGate = new Set(['26000', '34000'])
+
+/** Which line of the server's source an error came from (fields F, L and R): the gate has none. */
+function withoutSource(body: Buffer): Buffer {
+  const fields = body.toString('latin1').split('\0')
+  if (!givenByGate.has(fields.find((field) => field.startsWith('C'))?.slice(1) ?? '')) return body
+  return Buffer.from(fields.filter((field) => !/^[FLR]/.test(field)).join('\0'), 'latin1')
 }
 
 async function within(answer: Promise<Message>): Promise<Message | null> {
