@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
-import { parseScope, type AllowedScope, type Environment } from '@sallyport/core'
+import { isOwnHost, parseScope, type AllowedScope, type Environment } from '@sallyport/core'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
@@ -101,7 +101,6 @@ function splitAddress(text: string): { readonly host: string; readonly port: num
 }
 
 const address = addressText.transform(splitAddress)
-const ownHost = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|::1)$/
 const ownAddress = addressText
   .regex(/^(127\.|localhost:|\[::1\]:)/, 'only this machine’s own addresses: this listener has no TLS yet')
   .transform(splitAddress)
@@ -340,7 +339,7 @@ function checkListening({ listen }: Config, place: FindPlace): readonly ConfigMi
   const hint = 'add listen.tls with the host name that clients connect to, or listen on 127.0.0.1'
   return (['postgres', 'http'] as const).flatMap((name) => {
     const host = listen[name]?.host
-    if (listen.tls !== null || host === undefined || ownHost.test(host)) return []
+    if (listen.tls !== null || host === undefined || isOwnHost(host)) return []
     return [{ ...place(['listen', name]), what: 'other machines are heard over TLS only', hint }]
   })
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import { SallyportError, type Gate, type Handle } from '@sallyport/core'
+import { isOwnAddress, SallyportError, type Gate, type Handle } from '@sallyport/core'
 import { refusedBy, refusalFields, type Refused } from './refusal.ts'
-import { isOwnMachine, secureClient, type ClientTls } from './client-tls.ts'
+import { secureClient, type ClientTls } from './client-tls.ts'
 import { checkProof, makeChallenge, offerMechanisms, readInitialResponse } from './scram-server.ts'
 import { checkStartup, readStartup } from './startup.ts'
 import { authentication, client, errorResponse, headerBytes, negotiateVersion, zeroTerminated } from './wire.ts'
@@ -127,7 +127,7 @@ export class ClientDoor {
   }
 
   async #start(minor: number, parameters: ReadonlyMap<string, string>): Promise<Arrival> {
-    if (this.#secured === null && !isOwnMachine(this.#socket.remoteAddress)) {
+    if (this.#secured === null && !isOwnAddress(this.#socket.remoteAddress)) {
       this.tell({
         code: 'not_supported',
         message: 'clients of other machines are heard over TLS only',
