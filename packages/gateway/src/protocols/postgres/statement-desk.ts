@@ -155,6 +155,7 @@ export class StatementDesk {
     if (wanted === null) return this.#refuse(unreadable('The text is not UTF-8.'), held, end, readOn)
     const said = await this.#runner.consider(wanted)
     if (!('outcome' in said) || said.outcome === 'refused') return this.#refuse(said, held, end, readOn)
+    if (line.isSpoiled) return this.#refuse(skipped, held, end, readOn)
     line.flushDeferred()
     const withheld = said.may === 'not_yet'
     line.forward(withheld ? parseMessage(parts.name, '') : held.bytes.subarray(0, end))
@@ -255,6 +256,7 @@ export class StatementDesk {
       return true
     }
     const refused = portal.kind === 'cleared' ? this.#mayContinue() : await this.#askAgain(portal)
+    if (refused === null && line.isSpoiled) return this.#refuse(skipped, held, end, readOn)
     if (refused !== null) return this.#refuse(refused, held, end, readOn)
     line.forward(held.bytes.subarray(0, end))
     held.drop(end)

@@ -77,6 +77,12 @@ export class UnitRunner {
 
   async refreshMeaning(): Promise<void> {
     const names = await this.#meaning.refresh(this.#channel)
+    if (names === null) {
+      const why =
+        'standard_conforming_strings or client_encoding was changed: the gate and the server would read text differently'
+      this.#parts.end(why, 'protocol_violation')
+      throw new SallyportError('protocol_violation', why, 'The statement was not run.', 'Connect again.')
+    }
     this.#line.statements.retain(names)
     this.stale = false
     if (this.#line.isIdle) this.careful = false
@@ -109,7 +115,7 @@ export class UnitRunner {
   /** Of a statement that is prepared apart from being bound. */
   async consider(wanted: Wanted): Promise<Considered | Refusal | Refused> {
     if (this.stale || this.#meaning.unsure) {
-      if (this.#line.executes > 0 || this.#line.isFailed) return { outcome: 'considered', may: 'not_yet' }
+      if (this.#line.isFailed) return { outcome: 'considered', may: 'not_yet' }
       await this.refreshMeaning()
     }
     return this.preparation.consider(wanted, (prepared, bytesSha256) => this.#asked(prepared, bytesSha256))
@@ -138,10 +144,7 @@ export class UnitRunner {
   async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
     const foreign = this.refuseForeign(wanted.text, wanted.boundTexts)
     if (foreign !== null) return foreign
-    const mayAsk = !this.#line.isFailed && this.#line.executes === 0
-    if (this.stale && !this.#line.isFailed && !mayAsk)
-      return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')
-    if (mayAsk && (this.stale || this.#meaning.unsure)) await this.refreshMeaning()
+    if (!this.#line.isFailed && (this.stale || this.#meaning.unsure)) await this.refreshMeaning()
     const digest = digestUnit(wanted.unit)
     if (digest === null)
       return {
@@ -237,7 +240,7 @@ export class UnitRunner {
   }
 
   async #runCleared(cleared: Cleared, wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
-    if (this.#line.isSkipping) return this.#skip(cleared)
+    if (this.#line.isSkipping || this.#line.isSpoiled) return this.#skip(cleared)
     const isHeld = this.#transaction.kind !== 'none'
     const changing = canChangeMeaning(wanted.text, cleared.kind) || (this.careful && mayEndTransaction(wanted.text))
     if (cleared.counted && !isHeld) {

@@ -20,6 +20,7 @@ export interface BackendAbout {
 export class SocketBackend implements Backend {
   readonly environment: Environment
   readonly identity: string
+  readonly pid: number
   readonly parameters: readonly (readonly [string, string])[]
   readonly protect: ProtectConnection
   readonly catalog: CatalogEpoch
@@ -38,6 +39,7 @@ export class SocketBackend implements Backend {
     this.catalog = about.catalog
     this.#released = about.released
     this.cancel = about.cancel
+    this.pid = connected.pid
     this.parameters = [...connected.parameters]
   }
 
