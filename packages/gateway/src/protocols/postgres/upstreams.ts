@@ -55,6 +55,8 @@ export interface Backend {
   readonly quarantineMs: number | null
   /** What the upstream says it is: system identifier and database oid. */
   readonly identity: string
+  /** Of the server's process for this connection: agents can ask for it anyway. */
+  readonly pid: number
   readonly parameters: readonly (readonly [string, string])[]
   attend(listener: BackendListener): void
   /** Writes what needs no clearance: remembered reads, Parse, Sync, Terminate. False: wait for `drained`. */

@@ -22,6 +22,7 @@ export class SocketBackend implements Backend {
   readonly environment: Environment
   readonly quarantineMs: number | null
   readonly identity: string
+  readonly pid: number
   readonly parameters: readonly (readonly [string, string])[]
   readonly protect: ProtectConnection
   readonly catalog: CatalogEpoch
@@ -41,6 +42,7 @@ export class SocketBackend implements Backend {
     this.catalog = about.catalog
     this.#released = about.released
     this.cancel = about.cancel
+    this.pid = connected.pid
     this.parameters = [...connected.parameters]
   }
 
