@@ -160,7 +160,7 @@ async function disguised(operation: Operation, named: Named, walk: Walk, depth: 
     type: new Set([...listed(operation, 'types'), ...(listed(operation, 'typeOids').length > 0 ? [givenByOid] : [])]),
     relation: new Set(last('relations')),
   }
-  const far = named.foreign.find((name) => sets.relation.has(name) && !operation.action.startsWith('postgres.alter_'))
+  const far = named.foreign.find((name) => sets.relation.has(name) && readsRows(operation, name))
   if (far !== undefined)
     return {
       kind: 'escalate',
@@ -171,6 +171,12 @@ async function disguised(operation: Operation, named: Named, walk: Walk, depth: 
   if (isGrave(called)) return called
   const expressions = named.expressions.filter(({ as, name }) => sets[as].has(name))
   return gravest(called, await followExpressions([...new Set(expressions.map(({ text }) => text))], walk, depth))
+}
+
+/** What is written to another server is judged as a write, and a definition reads no rows. */
+function readsRows({ action, context }: Operation, name: string): boolean {
+  const target = z.object({ name: z.string() }).safeParse(context['target'])
+  return !action.startsWith('postgres.alter_') && !(target.success && target.data.name === name)
 }
 
 async function followExpressions(expressions: readonly string[], walk: Walk, depth: number): Promise<Found> {
@@ -232,7 +238,7 @@ async function readQuery(sql: string, walk: Walk, depth: number): Promise<Found>
   const inner = await look(described, walk)
   let worst = nothing
   for (const one of described) {
-    const operation = await either(walk.access, (channel) => lowerByFunctions(channel, one))
+    const operation = await lowerByBodies(one, walk)
     const { kind } = operation.impact
     if (kind !== 'read' && kind !== 'write')
       return { kind: kind === 'unknown' || kind === 'escalate' ? kind : 'unknown', why: operation.why }
@@ -244,6 +250,19 @@ async function readQuery(sql: string, walk: Walk, depth: number): Promise<Found>
     if (isGrave(worst)) return worst
   }
   return worst
+}
+
+/** What is unknown for its functions alone is known by what these do, once each of them is there to be read. */
+async function lowerByBodies(operation: Operation, walk: Walk): Promise<Operation> {
+  if (operation.impact.kind !== 'unknown' || operation.context['onlyFunctions'] !== true) return operation
+  for (const name of listed(operation, 'functions')) {
+    const [first, second, third] = parseShownName(name) ?? []
+    if (first === undefined || third !== undefined) return operation
+    const written = second === undefined ? { schema: null, name: first } : { schema: first, name: second }
+    const { definitions } = await either(walk.access, (channel) => readFunctions(channel, [written]))
+    if (definitions.length === 0) return operation
+  }
+  return { ...operation, impact: { kind: 'read', reversible: true } }
 }
 
 /** Functions that a definition calls, or that stand in what is not to be read but asked about: their bodies, and those that these call. */
