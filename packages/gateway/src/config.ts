@@ -18,6 +18,8 @@ export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly protocol: 'postgres'
   /** Agent → what its statements run as instead of `use`: a role of its own, with less than the shared one. */
   readonly as?: { readonly [agent: string]: string }
+  /** Connections kept authenticated ahead. */
+  readonly warm?: number
 }
 
 export interface HttpUpstreamConfig extends AnyUpstreamConfig {
@@ -133,6 +135,7 @@ const postgresUpstream = z.strictObject({
   protocol: z.literal('postgres'),
   ...anyUpstream,
   as: z.record(name, reference).exactOptional(),
+  warm: z.int('a whole number').min(0).max(100).default(2),
 })
 
 const httpUpstream = z.strictObject({
