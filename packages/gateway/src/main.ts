@@ -135,6 +135,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       sessions.endMatching('all', '', 'the gate is stopping')
       await Promise.all([closeAll(listeners), quarantine.close()])
       apis.close()
+      upstreams.close()
       await people.close()
       await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
       await log.close()

@@ -10,6 +10,7 @@ export interface PostgresUpstreamSecrets extends Pick<PostgresUpstreamConfig, 'n
   readonly protectUrl: string
   /** By agent: what its statements run as instead. */
   readonly asUrls: ReadonlyMap<string, string>
+  readonly warm: number
 }
 
 export interface HttpUpstreamSecrets extends Pick<
@@ -26,14 +27,17 @@ export interface HttpUpstreamSecrets extends Pick<
 /** @throws SallyportError for a reference that resolves to nothing */
 export function resolvePostgres(config: Config): Promise<readonly PostgresUpstreamSecrets[]> {
   return Promise.all(
-    config.upstreams.filter(isPostgres).map(async ({ name, environment, use, protect, as = {}, quarantine = null }) => ({
-      name,
-      environment,
-      quarantineMs: quarantine,
-      useUrl: await resolveReference(use, config.directory),
-      protectUrl: await resolveReference(protect, config.directory),
-      asUrls: await resolveOwnRoles(as, config.directory),
-    })),
+    config.upstreams
+      .filter(isPostgres)
+      .map(async ({ name, environment, use, protect, as = {}, quarantine = null, warm = 0 }) => ({
+        name,
+        environment,
+        quarantineMs: quarantine,
+        useUrl: await resolveReference(use, config.directory),
+        protectUrl: await resolveReference(protect, config.directory),
+        asUrls: await resolveOwnRoles(as, config.directory),
+        warm,
+      })),
   )
 }
 
