@@ -42,20 +42,20 @@ export async function startObjectStore(): Promise<ObjectStore> {
   await run('monmaptool', ['--create', '--fsid', fsid, '--addv', 'a', `[v2:127.0.0.1:${monitorPort}]`, at('monmap')], { env })
   await run('osdmaptool', ['--createsimple', '1', at('osdmap')], { env })
   await run('ceph-mon', ['--mkfs', '-i', 'a', '--monmap', at('monmap'), '--osdmap', at('osdmap')], { env })
-  await run('ceph-osd', ['-i', '0', '--mkfs', '--osd-uuid', '6f1c1f0e-0d5c-4c3b-9a3e-5a11c0de0002'], { env })
-  const children = (
-    [
-      ['ceph-mon', '-i', 'a', '-f'],
-      ['ceph-osd', '-i', '0', '-f'],
-      ['radosgw', '-n', 'client.rgw', '-f'],
-    ] as const
-  ).map(([program, ...words]) => startProgram(program, words, env, at(`${program}.out`)))
+  const children: ChildProcess[] = []
+  const start = (program: string, ...words: readonly string[]): void =>
+    void children.push(startProgram(program, words, env, at(`${program}.out`)))
   const credential = { accessKeyId: 'OWNER', secretAccessKey: 'owner-secret' }
   const stop = async (): Promise<void> => {
     await Promise.all(children.map(endChild))
     rmSync(folder, { recursive: true, force: true })
   }
   try {
+    start('ceph-mon', '-i', 'a', '-f')
+    // Asks the monitor who it is.
+    await run('ceph-osd', ['-i', '0', '--mkfs', '--osd-uuid', '6f1c1f0e-0d5c-4c3b-9a3e-5a11c0de0002'], { env, timeout: startMs })
+    start('ceph-osd', '-i', '0', '-f')
+    start('radosgw', '-n', 'client.rgw', '-f')
     await Promise.race([untilAnswering(port), ...children.map(untilFailed)])
     const keys = ['--access-key', credential.accessKeyId, '--secret', credential.secretAccessKey]
     await run('radosgw-admin', ['-n', 'client.rgw', 'user', 'create', '--uid', 'owner', '--display-name', 'owner', ...keys], {
