@@ -28,6 +28,7 @@ test('a file that starts something or touches what its process shares gets a pro
     'vi.useFakeTimers()',
     'globalThis.fetch = none',
     'new Worker(file)',
+    "import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'",
   ])
     expect(isSelfContained(line)).toBe(false)
 })
