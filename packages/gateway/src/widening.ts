@@ -21,6 +21,8 @@ const acceptedShape = z.strictObject({
   upstreams: z.record(z.string(), z.strictObject({ environment: z.string(), rest: z.string() })),
   /** Hosts that are passed on unread, by name. */
   unread: z.record(z.string(), z.array(z.string())).default({}),
+  /** Who is told what happens, by name, as canonical JSON. */
+  deliver: z.record(z.string(), z.string()).default({}),
   agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
 })
 export type Accepted = z.infer<typeof acceptedShape>
@@ -48,6 +50,7 @@ export function acceptedOf(config: Config): Accepted {
     hosts: [listen.postgres.host, ...(listen.http === null ? [] : [listen.http.host])],
     upstreams: Object.fromEntries(upstreams),
     unread: config.unread,
+    deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
     agents: Object.fromEntries(agents),
   })
 }
@@ -91,6 +94,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
     if (known !== null && known.environment !== upstream.environment && upstream.environment !== 'production')
       found.push(`upstreams: ${name} became ${upstream.environment}, where fewer guards hold`)
   }
+  for (const [name, one] of Object.entries(after.deliver))
+    if (entryOf(before.deliver, name) !== one) found.push(`deliver: ${name} is told what happens, or is told it elsewhere`)
   for (const [name, agent] of Object.entries(after.agents)) {
     const known = entryOf(before.agents, name)
     if (known === null) {
