@@ -43,7 +43,9 @@ const streams = {
   serverNeverReads: await stage.sendToBlocked(slowSeconds),
 }
 const over = Object.entries(streams)
-  .filter(([, { startBytes, mostBytes }]) => mostBytes - startBytes > swingMaxBytes)
+  .filter(
+    ([, { startBytes, mostBytes, leastBytes }]) => Math.max(mostBytes - startBytes, startBytes - leastBytes) > swingMaxBytes,
+  )
   .map(([name]) => name)
 if (idle.bytesEach > sessionMaxBytes) over.push('idleSessions')
 process.stdout.write(

@@ -3,7 +3,7 @@ import { RawClient, type Message } from '../../fakes/postgres-client.ts'
 import { query, sync, type Scenario, type Step } from './scenario.ts'
 
 /** How long an answer may take, milliseconds: one that never comes is a difference, and says what came instead. */
-const answerMs = Number(process.env['ANSWER_MS'] ?? 20_000)
+const answerMs = 10_000
 
 /** One way to the server: straight, or through the gate. Plays scenarios and writes down every message of the answers. */
 export class Side {
