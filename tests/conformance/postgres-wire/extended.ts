@@ -455,7 +455,10 @@ const pipelines: readonly Scenario[] = [
   ),
   cleanScenario(
     'pipeline: thirty deletes, one Sync',
-    say(...Array.from({ length: 30 }, (_, index) => statement('delete from changed where id = $1', [String(9_400 + index)])), sync),
+    say(
+      ...Array.from({ length: 30 }, (_, index) => statement('delete from changed where id = $1', [String(9_400 + index)])),
+      sync,
+    ),
   ),
   cleanScenario(
     'pipeline: a statement made and used at once, often',
