@@ -78,6 +78,8 @@ export interface UpstreamSettings {
   readonly environment?: 'production' | 'staging' | 'development'
   /** When something stands between gate and server. */
   readonly port?: number
+  /** As in sallyport.yaml. */
+  readonly quarantine?: string
 }
 
 export interface TestGateSettings {
@@ -233,9 +235,15 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production' }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine }]) => [
             name,
-            { protocol: 'postgres', environment, use: `file:secrets/${name}.use`, protect: `file:secrets/${name}.protect` },
+            {
+              protocol: 'postgres',
+              environment,
+              use: `file:secrets/${name}.use`,
+              protect: `file:secrets/${name}.protect`,
+              ...(quarantine === undefined ? {} : { quarantine }),
+            },
           ]),
         ),
         ...apis,

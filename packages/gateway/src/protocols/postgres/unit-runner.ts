@@ -64,6 +64,7 @@ export class UnitRunner {
       name: parts.open.session.upstream,
       identity: backend.identity,
       environment: backend.environment,
+      quarantineMs: backend.quarantineMs,
       access: { kind: 'sql', session: this.#channel, protect: backend.protect.channel, hold: (sql) => this.#hold(sql) },
     }
     this.#heldRun = new HeldRun(parts, line, this.#transaction, this.upstream)

@@ -51,6 +51,8 @@ export interface CatalogEpoch {
 /** The agent's own connection to the upstream. After destroy nothing more is written. */
 export interface Backend {
   readonly environment: Environment
+  /** How long what is dropped is kept out of reach first. Null: it is dropped at once. */
+  readonly quarantineMs: number | null
   /** What the upstream says it is: system identifier and database oid. */
   readonly identity: string
   /** Of the server's process for this connection: agents can ask for it anyway. */
