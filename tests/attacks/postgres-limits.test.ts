@@ -148,15 +148,15 @@ describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
 
   test('a pipeline of 101, sent before the first answer came', async () => {
     const [agent] = newcomers()
-    const { client, close } = await gate.connect(agent)
+    const connection = await gate.connect(agent)
     const sent = Array.from({ length: 11 }, (_, index) =>
-      client.query('DELETE FROM orders WHERE id > $1 AND id <= $2', [index * 10, index * 10 + 10]).then(
+      connection.client.query('DELETE FROM orders WHERE id > $1 AND id <= $2', [index * 10, index * 10 + 10]).then(
         () => 'ran',
         () => 'asked',
       ),
     )
     const answers = await Promise.all(sent)
-    await close()
+    await connection.close()
     expect(answers).toEqual([...Array<string>(10).fill('ran'), 'asked'])
     expect(await whole()).toMatchObject({ orders: rows - 100 })
   })

@@ -44,6 +44,10 @@ export class RawClient {
     })
   }
 
+  get closed(): boolean {
+    return this.#closed
+  }
+
   static async open(
     port: number,
     user: string,

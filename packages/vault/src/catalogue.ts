@@ -2,16 +2,22 @@ import type { Snapshot } from '@sallyport/core'
 import { toFailure, VaultFailure } from './failure.ts'
 import type { VaultKey } from './key.ts'
 import { openManifest, signManifest, toSnapshot, type About, type Manifest, type Part } from './manifest.ts'
-import { readRetentions, retainMsMax, signRetention } from './retention.ts'
-import type { ManifestName, Store } from './store.ts'
+import { readRetained, retainMsMax, signRetention } from './retention.ts'
+import { manifestName, type ManifestName, type Store } from './store.ts'
 import type { TrustedClock } from './trusted-clock.ts'
+
+/** When a snapshot was made and until when it is kept, as its manifest says. */
+export interface Times {
+  readonly madeAtMs: number
+  readonly retainUntilMs: number
+}
 
 interface Entry {
   readonly name: ManifestName
   readonly snapshot: Snapshot
 }
 
-/** What the vault found when it read its folder. */
+/** What the vault found when it read its stores. */
 export interface Loaded {
   readonly catalogue: Catalogue
   readonly damaged: readonly { readonly file: string; readonly what: string }[]
@@ -66,15 +72,14 @@ export class Catalogue {
   }
 
   /** Signs and keeps the manifest of a snapshot whose chunks all read back. One at a time: each names the one before. */
-  async add(about: About, retainMs: number, parts: readonly Part[], inside: string, clock: TrustedClock): Promise<Snapshot> {
+  async add(about: About, times: Times, parts: readonly Part[], inside: string): Promise<Snapshot> {
     return await this.#inTurn(async () => {
-      const madeAtMs = clock.nowMs()
       const sequence = (this.#last?.sequence ?? 0) + 1
-      const place = { sequence, previous: this.#last?.id ?? null, madeAtMs, retainUntilMs: madeAtMs + retainMs }
+      const place = { sequence, previous: this.#last?.id ?? null, ...times }
       const { id, bytes } = signManifest(this.#key, about, place, parts, inside)
       const manifest = await openManifest(this.#key, bytes)
       const name = { sequence, id }
-      await this.#store.keepManifest(about.seal, name, bytes)
+      await this.#store.keepManifest(about.seal, name, bytes, times.retainUntilMs)
       const entry = { name, snapshot: toSnapshot(manifest, 0) }
       this.#last = name
       this.#entries.set(id, entry)
@@ -92,8 +97,11 @@ export class Catalogue {
         throw new VaultFailure('retention_shorter', 'Retention can only be made longer; it stays as it was.')
       if (retainUntilMs > atMs + retainMsMax)
         throw new VaultFailure('bad_request', 'Retention is limited to 100 years; it stays as it was.')
+      const { manifest } = await this.open(id)
+      const chunks = manifest.parts.flatMap((part) => part.chunks)
+      await this.#store.extend(name, chunks, retainUntilMs)
       const record = signRetention(this.#key, { v: 1, snapshot: id, retainUntilMs, atMs })
-      await this.#store.keepRetention(record.name, record.bytes)
+      await this.#store.keepRecord(record.name, record.bytes, retainUntilMs)
       const extended = { name, snapshot: { ...snapshot, retainUntilMs } }
       this.#entries.set(id, extended)
       if (this.#newest.get(snapshot.upstream)?.snapshot.id === id) this.#newest.set(snapshot.upstream, extended)
@@ -115,25 +123,22 @@ export class Catalogue {
 }
 
 /** Reads every manifest and retention record. A damaged one is reported and left alone; the others stay usable, and the sequence goes on. */
-export async function loadCatalogue(folder: string, store: Store, key: VaultKey): Promise<Loaded> {
+export async function loadCatalogue(store: Store, key: VaultKey): Promise<Loaded> {
   const damaged: { file: string; what: string }[] = []
   const report = (file: string, error: unknown): void => void damaged.push({ file, what: toFailure(error).message })
-  const retained = new Map<string, number>()
-  for await (const record of readRetentions(folder, key.publicKey, report)) {
-    retained.set(record.snapshot, Math.max(record.retainUntilMs, retained.get(record.snapshot) ?? 0))
-  }
-  const names = await store.manifestNames()
+  const retained = await readRetained(store.stores, key.publicKey, report)
   const entries: Entry[] = []
-  for (const name of names) {
+  for (const name of await store.manifestNames()) {
     try {
       const manifest = await openManifest(key, await store.readManifest(name))
-      if (manifest.id !== name.id || manifest.outside.sequence !== name.sequence)
+      if (manifest.outside.sequence !== name.sequence)
         throw new VaultFailure('damaged', 'A manifest lies under the name of another.')
       entries.push({ name, snapshot: toSnapshot(manifest, retained.get(manifest.id) ?? 0) })
     } catch (error) {
-      report(`manifests/${String(name.sequence).padStart(12, '0')}-${name.id}`, error)
+      report(manifestName(name), error)
     }
   }
   const newestMs = entries.reduce((latest, entry) => Math.max(latest, entry.snapshot.madeAtMs), 0)
-  return { catalogue: new Catalogue(store, key, entries, names.at(-1) ?? null), damaged, newestMs }
+  // Only what this vault signed counts: a stranger's file could bear any number.
+  return { catalogue: new Catalogue(store, key, entries, entries.at(-1)?.name ?? null), damaged, newestMs }
 }

@@ -3,18 +3,24 @@ import { z } from 'zod'
 import { systemCode, toFailure, VaultFailure } from './failure.ts'
 import { listFolder, restoreSnapshot } from './restore.ts'
 import { serve, type ServeSettings } from './serve.ts'
-import { openFolder } from './vault-folder.ts'
+import { openStores, type StoreSettings } from './open-stores.ts'
+import { openFolder, type VaultFolder } from './vault-folder.ts'
 import { verifyFolder } from './verify.ts'
 
 const usage = `usage:
   vault serve --dir DIR --socket PATH --token-file PATH
               [--user NAME] [--gate-user NAME] [--new-credential] [--while-stdin-open]
-              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N]
-  vault list DIR | verify DIR [--public-key HEX] | restore DIR ID --to FOLDER
+              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [STORES]
+  vault list DIR [STORES]
+  vault verify DIR [--public-key HEX] [--sample SHARE] [STORES]
+  vault restore DIR ID --to FOLDER [STORES]
+
+STORES  --bucket s3://BUCKET/PREFIX?region=…&endpoint=… (several: every copy goes to each) [--bucket-credential FILE] [--folder-too]
+        without one, copies lie in DIR itself
 
 serve   keeps copies; prints one line of JSON once it is ready; ends on SIGTERM, SIGINT and, with --while-stdin-open, when its input ends
 list    the sealed snapshots, read from the folder
-verify  reads everything and says what is not as it was sealed; without the key file it checks signatures and hashes of what is stored
+verify  reads everything, or a share of the chunks, and says what is not as it was sealed; without the key file it checks signatures and hashes of what is stored
 restore writes the parts of a snapshot as files
 
 list, verify and restore print one JSON document. Exit codes: 0 all well, 1 damage or failure, 2 usage.
@@ -34,6 +40,12 @@ const serveFlags = z.object({
   'seal-bytes-max': integer.default(64 * 2 ** 30),
   'idle-ms': integer.default(3_600_000),
 })
+const storeFlags = z.object({
+  bucket: z.array(z.string()).default([]),
+  'bucket-credential': z.string().optional(),
+  'folder-too': z.boolean().default(false),
+  sample: z.coerce.number().gt(0).max(1).default(1),
+})
 
 async function main(words: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -51,6 +63,10 @@ async function main(words: readonly string[]): Promise<number> {
       'seal-bytes-max': { type: 'string' },
       'idle-ms': { type: 'string' },
       'public-key': { type: 'string' },
+      bucket: { type: 'string', multiple: true },
+      'bucket-credential': { type: 'string' },
+      'folder-too': { type: 'boolean' },
+      sample: { type: 'string' },
       to: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
@@ -65,21 +81,30 @@ async function main(words: readonly string[]): Promise<number> {
   if (more.length > 0) return explainUsage()
   if (command === 'serve' && folder === undefined) return await runServe(values)
   if (folder === undefined) return explainUsage()
-  if (command === 'list' && id === undefined) return print(await listFolder(await openFolder(folder, publicKey)), true)
+  const flags = storeFlags.safeParse(values)
+  if (!flags.success) return explainUsage()
+  const opened = async (): Promise<VaultFolder> =>
+    await openFolder(folder, publicKey, await openStores(folder, storesOf(flags.data), Date.now))
+  if (command === 'list' && id === undefined) return print(await listFolder(await opened()), true)
   if (command === 'verify' && id === undefined) {
-    const report = await verifyFolder(await openFolder(folder, publicKey))
+    const report = await verifyFolder(await opened(), { sample: flags.data.sample, random: Math.random })
     return print(report, report.ok)
   }
   if (command === 'restore' && id !== undefined && values.to !== undefined) {
-    const report = await restoreSnapshot(await openFolder(folder, publicKey), id, values.to)
+    const report = await restoreSnapshot(await opened(), id, values.to)
     return print(report, report.ok)
   }
   return explainUsage()
 }
 
+function storesOf(flags: z.infer<typeof storeFlags>): StoreSettings {
+  return { buckets: flags.bucket, bucketCredentialFile: flags['bucket-credential'] ?? null, folderToo: flags['folder-too'] }
+}
+
 async function runServe(values: unknown): Promise<number> {
   const parsed = serveFlags.safeParse(values)
-  if (!parsed.success) return explainUsage()
+  const stores = storeFlags.safeParse(values)
+  if (!parsed.success || !stores.success) return explainUsage()
   const flags = parsed.data
   const settings: ServeSettings = {
     folder: flags.dir,
@@ -88,6 +113,7 @@ async function runServe(values: unknown): Promise<number> {
     user: flags.user ?? null,
     gateUser: flags['gate-user'] ?? null,
     newCredential: flags['new-credential'],
+    stores: storesOf(stores.data),
     limits: { openMax: flags['open-seals-max'], sealBytesMax: flags['seal-bytes-max'], idleMs: flags['idle-ms'] },
   }
   const ended = untilEnd(flags['while-stdin-open'])

@@ -1,8 +1,6 @@
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
-import { readWhole } from './disk.ts'
+import { listNames, readWholeVersion, type CopyStore } from './copy-store.ts'
 import { VaultFailure } from './failure.ts'
 import type { VaultKey } from './key.ts'
 import { hex64 } from './manifest.ts'
@@ -18,30 +16,51 @@ export type RetentionRecord = z.infer<typeof recordSchema>
 /** A signed promise to keep a snapshot for longer. It only ever adds: the latest of all records and the manifest counts. */
 export function signRetention(key: VaultKey, record: RetentionRecord): { readonly name: string; readonly bytes: Buffer } {
   const content: Json = { ...record }
-  return { name: nameOf(record), bytes: writeSignedLine(key, 'retention', content) }
+  return { name: `retention/${nameOf(record)}`, bytes: writeSignedLine(key, 'retention', content) }
 }
 
 /** @throws VaultFailure `damaged` */
 function readRetention(publicKey: string, name: string, bytes: Uint8Array): RetentionRecord {
   const parsed = recordSchema.safeParse(readSignedLine(publicKey, 'retention', bytes))
   if (!parsed.success) throw new VaultFailure('damaged', 'A retention record has another form than this version knows.')
-  if (nameOf(parsed.data) !== name) throw new VaultFailure('damaged', 'A retention record lies under the name of another.')
+  if (`retention/${nameOf(parsed.data)}` !== name)
+    throw new VaultFailure('damaged', 'A retention record lies under the name of another.')
   return parsed.data
 }
 
-/** Every record in the folder; what cannot be read is handed to `report` and left alone. */
+/** Every record in the stores; what cannot be read is handed to `report` and left alone. */
 export async function* readRetentions(
-  folder: string,
+  stores: readonly CopyStore[],
   publicKey: string,
   report: (file: string, error: unknown) => void,
 ): AsyncGenerator<RetentionRecord, void, undefined> {
-  for (const name of (await readdir(join(folder, 'retention'))).sort()) {
-    try {
-      yield readRetention(publicKey, name, await readWhole(join(folder, 'retention', name), recordBytesMax))
-    } catch (error) {
-      report(join('retention', name), error)
+  for (const name of await listNames(stores, 'retention/')) {
+    let refusal: unknown = new VaultFailure('damaged', 'A retention record is not there.')
+    let record: RetentionRecord | null = null
+    const isWhole = (bytes: Buffer): boolean => {
+      try {
+        record = readRetention(publicKey, name, bytes)
+      } catch (error) {
+        refusal = error
+      }
+      return record !== null
     }
+    await readWholeVersion(stores, name, recordBytesMax, isWhole).catch((error: unknown) => (refusal = error))
+    if (record) yield record
+    else report(name, refusal)
   }
+}
+
+/** Snapshot → until when all records together promise to keep it. */
+export async function readRetained(
+  stores: readonly CopyStore[],
+  publicKey: string,
+  report: (file: string, error: unknown) => void,
+): Promise<ReadonlyMap<string, number>> {
+  const retained = new Map<string, number>()
+  for await (const record of readRetentions(stores, publicKey, report))
+    retained.set(record.snapshot, Math.max(record.retainUntilMs, retained.get(record.snapshot) ?? 0))
+  return retained
 }
 
 function nameOf(record: RetentionRecord): string {

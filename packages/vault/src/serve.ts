@@ -15,6 +15,7 @@ import { hex64 } from './manifest.ts'
 import { OpenSeals, type SealLimits } from './open-seals.ts'
 import { becomeOsUser, findOsUser } from './os-user.ts'
 import { readSignedLine, writeSignedLine } from './signed-line.ts'
+import { openStores, type StoreSettings } from './open-stores.ts'
 import { checkPrivateFolder, Store } from './store.ts'
 import { TrustedClock, type TimeSource } from './trusted-clock.ts'
 import type { VaultParts } from './verbs.ts'
@@ -29,6 +30,7 @@ export interface ServeSettings {
   /** Whose gate may reach the socket and read the token; only when started by root. Null: the user who started the vault. */
   readonly gateUser: string | null
   readonly newCredential: boolean
+  readonly stores: StoreSettings
   readonly limits: SealLimits
 }
 
@@ -87,9 +89,9 @@ async function work(
   const lock = takeLock(join(folder, 'lock'))
   const key = await openKey(folder)
   await keepCredential(folder, key, credentialHash, settings.newCredential)
-  const store = new Store(folder, key.chunkKeys)
+  const store = new Store(folder, key.chunkKeys, await openStores(folder, settings.stores, () => time.wallMs()))
   await store.prepare()
-  const { catalogue, damaged, newestMs } = await loadCatalogue(folder, store, key)
+  const { catalogue, damaged, newestMs } = await loadCatalogue(store, key)
   const clock = new TrustedClock(time, Math.max(newestMs, await readClock(folder, key)))
   const seals = new OpenSeals(store, key, catalogue, clock, settings.limits, () => time.monotonicMs())
   const witness = new Witness(folder, key)
@@ -110,7 +112,7 @@ async function work(
     witness: witness.state(),
     osUser: process.getuid?.() ?? null,
     immutable: false,
-    worth: 'Write-once by this process only: whoever is this OS user or root can delete the files.',
+    worth: store.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
     expiry: 'None: this version never removes a sealed snapshot.',
   })
   ready({ store, catalogue, seals, clock, witness, health })

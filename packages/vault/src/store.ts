@@ -1,17 +1,25 @@
 import { constants } from 'node:fs'
-import { access, lstat, mkdir, readdir, rm } from 'node:fs/promises'
+import { access, lstat, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { addressOf, boxOverheadBytes, chunkBytesMax, decryptBox, encryptBox, type ChunkKeys } from './chunk.ts'
-import { forEachWide, linkOnce, readIfThere, readWhole, syncFile, syncFolder, writeOnce, writeSoon } from './disk.ts'
+import {
+  extendProven,
+  getUnlessDamaged,
+  keepWhole,
+  listNames,
+  putMissing,
+  readWholeVersion,
+  type CopyStore,
+} from './copy-store.ts'
+import { forEachWide, readWhole, syncFolder, writeOnce, writeSoon } from './disk.ts'
 import { VaultFailure } from './failure.ts'
 import { manifestBytesMax, type ChunkReference, type Part } from './manifest.ts'
 
-/** A chunk may lie in the vault in up to this many files: more than one only when an earlier one has rotted. */
-const copiesMax = 4
+const boxBytesMax = chunkBytesMax + boxOverheadBytes
 const widthMax = 8
 
 /** What one seal has in staging. */
-export interface Staged {
+export interface StagedSeal {
   readonly seal: string
   /** One write per address, however often the chunk comes. */
   readonly writes: Map<string, Promise<void>>
@@ -28,39 +36,36 @@ export interface ManifestName {
   readonly id: string
 }
 
-/**
- * The folder of a vault. Nothing in this file (or elsewhere in the vault) removes or overwrites anything under `chunks`, `manifests` or
- * `retention`: new files come to lie there by hard link, which fails when the name is taken. Only `staging` is ever cleared.
- */
+/** Where copies lie: staging in the vault's folder, and every store that each copy goes to. A copy counts once all of them hold it. */
 export class Store {
   readonly #folder: string
   readonly #keys: ChunkKeys
-  constructor(folder: string, keys: ChunkKeys) {
+  readonly stores: readonly CopyStore[]
+  constructor(folder: string, keys: ChunkKeys, stores: readonly CopyStore[]) {
     this.#folder = folder
     this.#keys = keys
+    this.stores = stores
   }
 
   /** Makes the folders that are missing and clears what unfinished seals left behind. */
   async prepare(): Promise<void> {
     await rm(this.#staging(), { recursive: true, force: true })
-    for (const name of ['staging', 'manifests', 'retention', 'witness', 'chunks']) await makeFolder(join(this.#folder, name))
-    const fans = Array.from({ length: 256 }, (_, index) => join(this.#folder, 'chunks', index.toString(16).padStart(2, '0')))
-    await forEachWide(fans, widthMax, makeFolder)
-    await syncFolder(join(this.#folder, 'chunks'))
+    for (const name of ['staging', 'witness']) await mkdir(join(this.#folder, name), { recursive: true, mode: 0o700 })
     await syncFolder(this.#folder)
+    for (const store of this.stores) await store.prepare()
   }
 
   async beginSeal(seal: string): Promise<void> {
     await mkdir(this.#staging(seal), { mode: 0o700 })
   }
 
-  /** Removes the staging folder of one seal; what was linked out of it stays. */
+  /** Removes the staging folder of one seal; what was put out of it stays. */
   async clearSeal(seal: string): Promise<void> {
     await rm(this.#staging(seal), { recursive: true, force: true })
   }
 
   /** Encrypts a chunk and writes it to the staging of its seal. */
-  async stageChunk(staged: Staged, plain: Buffer): Promise<ChunkReference> {
+  async stageChunk(staged: StagedSeal, plain: Buffer): Promise<ChunkReference> {
     const box = await encryptBox(this.#keys, 'chunk', plain)
     const address = addressOf(box)
     const path = join(this.#staging(staged.seal), address)
@@ -81,31 +86,38 @@ export class Store {
 
   /** Plaintext of a chunk that is still in staging, as it now lies there. */
   async readStaged(seal: string, chunk: ChunkReference): Promise<Buffer> {
-    return await this.#open(await readWhole(join(this.#staging(seal), chunk.address), chunkBytesMax + boxOverheadBytes), chunk)
+    const box = await readWhole(join(this.#staging(seal), chunk.address), boxBytesMax)
+    if (addressOf(box) !== chunk.address)
+      throw new VaultFailure('read_back_failed', `Chunk ${chunk.address} did not read back as written.`)
+    return await this.#open(box, chunk)
   }
 
-  /**
-   * Gives staged chunks their place for good, each only once its bytes are durable. The places are durable when `syncChunks` of what this
-   * returns resolves.
-   */
-  async keepChunks(staged: Staged, addresses: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-    const unsynced = [...staged.unsynced].filter((address) => addresses.has(address))
-    await forEachWide(unsynced, widthMax, (address) => syncFile(join(this.#staging(staged.seal), address)))
-    await forEachWide(addresses, widthMax, (address) => this.#keepChunk(join(this.#staging(staged.seal), address), address))
-    return new Set([...addresses].map((address) => address.slice(0, 2)))
+  /** Gives staged chunks their place for good, where it is not theirs already. They count once `readBack` read them from there. */
+  async keepChunks(staged: StagedSeal, addresses: ReadonlySet<string>, retainUntilMs: number): Promise<void> {
+    const all = [...addresses].map((address) => this.#stagedChunk(staged, address))
+    await Promise.all(this.stores.map((store) => putMissing(store, all, retainUntilMs)))
   }
 
-  async syncChunks(fans: ReadonlySet<string>): Promise<void> {
-    await forEachWide(fans, widthMax, (fan) => syncFolder(join(this.#folder, 'chunks', fan)))
+  /** A chunk as every store holds it, kept until then in all of them; what was there before and has rotted is put again. Its plaintext. */
+  async readBack(staged: StagedSeal, chunk: ChunkReference, retainUntilMs: number): Promise<Buffer> {
+    const thing = this.#stagedChunk(staged, chunk.address)
+    const isWhole = (box: Buffer): boolean => addressOf(box) === chunk.address
+    const boxes = await Promise.all(this.stores.map((store) => keepWhole(store, thing, retainUntilMs, boxBytesMax, isWhole)))
+    const [box] = boxes
+    if (!box) throw new VaultFailure('storage_failed', 'The vault has no store.')
+    return await this.#open(box, chunk)
   }
 
   /** Plaintext of a sealed chunk. @throws VaultFailure `damaged` when no whole copy of it is left */
   async readChunk(chunk: ChunkReference): Promise<Buffer> {
-    for (let copy = 0; copy < copiesMax; copy++) {
-      const box = await readIfThere(chunkPath(this.#folder, chunk.address, copy), chunkBytesMax + boxOverheadBytes)
-      if (box && addressOf(box) === chunk.address) return await this.#open(box, chunk)
-    }
-    throw new VaultFailure('damaged', `Chunk ${chunk.address} is missing or damaged.`)
+    const box = await readWholeVersion(
+      this.stores,
+      chunkName(chunk.address),
+      boxBytesMax,
+      (bytes) => addressOf(bytes) === chunk.address,
+    )
+    if (!box) throw new VaultFailure('damaged', `Chunk ${chunk.address} is missing or damaged.`)
+    return await this.#open(box, chunk)
   }
 
   /** A part of a sealed snapshot, chunk after chunk. */
@@ -114,48 +126,59 @@ export class Store {
   }
 
   /** Puts a manifest in its place. Durable when it resolves; from then on the snapshot exists. */
-  async keepManifest(seal: string, name: ManifestName, bytes: Uint8Array): Promise<void> {
-    const staged = join(this.#staging(seal), 'manifest')
-    await writeOnce(staged, bytes)
-    if (addressOf(await readWhole(staged, manifestBytesMax)) !== name.id)
-      throw new VaultFailure('read_back_failed', 'The manifest did not read back as written.')
-    if (!(await linkOnce(staged, manifestPath(this.#folder, name))))
-      throw new VaultFailure('storage_failed', 'A manifest of this name exists already.')
-    await syncFolder(join(this.#folder, 'manifests'))
+  async keepManifest(seal: string, name: ManifestName, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
+    await this.#keepDocument(join(seal, 'manifest'), manifestName(name), bytes, retainUntilMs)
   }
 
-  /** Puts a retention record in its place. Durable when it resolves. */
-  async keepRetention(name: string, bytes: Uint8Array): Promise<void> {
-    const staged = this.#staging(`retention-${name}`)
-    await rm(staged, { force: true })
-    await writeOnce(staged, bytes)
-    await linkOnce(staged, join(this.#folder, 'retention', name))
-    await syncFolder(join(this.#folder, 'retention'))
-    await rm(staged, { force: true })
+  /** Puts a small signed document in its place. Durable when it resolves. */
+  async keepRecord(name: string, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
+    const staging = name.replaceAll('/', '-')
+    await rm(this.#staging(staging), { force: true })
+    await this.#keepDocument(staging, name, bytes, retainUntilMs)
+    await rm(this.#staging(staging), { force: true })
   }
 
+  /** Keeps chunks and a manifest for longer, in every store. */
+  async extend(name: ManifestName, chunks: readonly ChunkReference[], retainUntilMs: number): Promise<void> {
+    const addresses = new Map(chunks.map((chunk) => [chunkName(chunk.address), chunk.address]))
+    addresses.set(manifestName(name), name.id)
+    for (const store of this.stores) {
+      await forEachWide(addresses, widthMax, async ([thing, hash]) => await extendThing(store, thing, hash, retainUntilMs))
+    }
+  }
+
+  /** @throws VaultFailure `damaged` when no store has a whole one */
   async readManifest(name: ManifestName): Promise<Buffer> {
-    return await readWhole(manifestPath(this.#folder, name), manifestBytesMax)
+    const bytes = await readWholeVersion(
+      this.stores,
+      manifestName(name),
+      manifestBytesMax,
+      (found) => addressOf(found) === name.id,
+    )
+    if (!bytes) throw new VaultFailure('damaged', 'Its bytes do not have the hash that it is named after.')
+    return bytes
   }
 
   /** Names of all manifests, oldest first. */
   async manifestNames(): Promise<readonly ManifestName[]> {
-    return await listManifests(this.#folder)
+    return await listManifests(this.stores)
   }
 
-  async #keepChunk(staged: string, address: string): Promise<void> {
-    for (let copy = 0; copy < copiesMax; copy++) {
-      const path = chunkPath(this.#folder, address, copy)
-      if (await linkOnce(staged, path)) return
-      const there = await readIfThere(path, chunkBytesMax + boxOverheadBytes).catch(() => null)
-      if (there && addressOf(there) === address) return
+  async #keepDocument(staging: string, name: string, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
+    const path = join(this.#staging(), staging)
+    await writeOnce(path, bytes)
+    const hash = addressOf(bytes)
+    for (const store of this.stores) {
+      await keepWhole(store, { name, path, durable: true }, retainUntilMs, manifestBytesMax, (found) => addressOf(found) === hash)
     }
-    throw new VaultFailure('read_back_failed', `Chunk ${address} has rotted in all its ${copiesMax} files.`)
+  }
+
+  #stagedChunk(staged: StagedSeal, address: string): { readonly name: string; readonly path: string; readonly durable: boolean } {
+    const path = join(this.#staging(staged.seal), address)
+    return { name: chunkName(address), path, durable: !staged.unsynced.has(address) }
   }
 
   async #open(box: Buffer, chunk: ChunkReference): Promise<Buffer> {
-    if (addressOf(box) !== chunk.address)
-      throw new VaultFailure('read_back_failed', `Chunk ${chunk.address} did not read back as written.`)
     const plain = await decryptBox(this.#keys, 'chunk', box)
     if (plain.length !== chunk.bytes)
       throw new VaultFailure('damaged', `Chunk ${chunk.address} has another size than its manifest says.`)
@@ -167,25 +190,23 @@ export class Store {
   }
 }
 
-/** File of a chunk; `copy` 0 is the usual one. */
-export function chunkPath(folder: string, address: string, copy: number): string {
-  return join(folder, 'chunks', address.slice(0, 2), copy === 0 ? address : `${address}.${copy}`)
+/** Where a chunk lies in every store. */
+export function chunkName(address: string): string {
+  return `chunks/${address.slice(0, 2)}/${address}`
 }
 
-export function manifestPath(folder: string, name: ManifestName): string {
-  return join(folder, 'manifests', `${String(name.sequence).padStart(12, '0')}-${name.id}`)
+export function manifestName(name: ManifestName): string {
+  return `manifests/${String(name.sequence).padStart(12, '0')}-${name.id}`
 }
 
 /** Null for what is not a manifest's name. */
-export function parseManifestName(file: string): ManifestName | null {
-  const [, sequence, id] = /^(\d{12})-([0-9a-f]{64})$/.exec(file) ?? []
+export function parseManifestName(path: string): ManifestName | null {
+  const [, sequence, id] = /^manifests\/(\d{12})-([0-9a-f]{64})$/.exec(path) ?? []
   return sequence === undefined || id === undefined ? null : { sequence: Number(sequence), id }
 }
 
-export async function listManifests(folder: string): Promise<readonly ManifestName[]> {
-  const files = await readdir(join(folder, 'manifests'))
-  const names = files.map(parseManifestName).filter((name) => name !== null)
-  return names.sort((left, right) => left.sequence - right.sequence || (left.id < right.id ? -1 : 1))
+export async function listManifests(stores: readonly CopyStore[]): Promise<readonly ManifestName[]> {
+  return (await listNames(stores, 'manifests/')).map(parseManifestName).filter((name) => name !== null)
 }
 
 /** Refuses a folder that others can read or that is somebody else's. */
@@ -199,6 +220,16 @@ export async function checkPrivateFolder(folder: string): Promise<void> {
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+async function extendThing(store: CopyStore, name: string, hash: string, retainUntilMs: number): Promise<void> {
+  const versions = await store.versions(name)
+  for (const version of versions) {
+    // Where there is one version only, it was proven when it was sealed; among several, somebody else's may be.
+    if (versions.length > 1) {
+      const held = await getUnlessDamaged(store, version, manifestBytesMax)
+      if (!held || addressOf(held.bytes) !== hash) continue
+    }
+    if ((await store.head(version)) >= retainUntilMs) return
+    return await extendProven(store, version, retainUntilMs)
+  }
+  throw new VaultFailure('damaged', `${name} is missing or damaged in ${store.place}, so it cannot be kept for longer.`)
 }

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
+import type { CopyStore } from './copy-store.ts'
 import { readIfThere } from './disk.ts'
 import { toFailure, VaultFailure } from './failure.ts'
+import { FolderStore } from './folder-store.ts'
 import { readIdentity, signIdentity, type Identity } from './identity.ts'
 import { readKeyFile, type VaultKey } from './key.ts'
 
@@ -9,6 +11,8 @@ const stateBytesMax = 4096
 /** A vault's folder as a reader finds it, with no vault running. */
 export interface VaultFolder {
   readonly path: string
+  /** Where its copies lie. */
+  readonly stores: readonly CopyStore[]
   readonly identity: Identity
   /** Null: the key is not there, so signatures and hashes can be checked but nothing can be read. */
   readonly key: VaultKey | null
@@ -17,7 +21,11 @@ export interface VaultFolder {
 }
 
 /** @throws VaultFailure when this is no vault's folder, or not the one that `publicKey` names */
-export async function openFolder(path: string, publicKey: string | null): Promise<VaultFolder> {
+export async function openFolder(
+  path: string,
+  publicKey: string | null,
+  stores: readonly CopyStore[] = [new FolderStore(path)],
+): Promise<VaultFolder> {
   const bytes = await readIfThere(join(path, 'identity'), stateBytesMax)
   if (!bytes) throw new VaultFailure('not_found', 'There is no vault in this folder: it has no file `identity`.')
   const identity = readIdentity(bytes)
@@ -28,7 +36,7 @@ export async function openFolder(path: string, publicKey: string | null): Promis
     )
   }
   const { key, keyDamage } = await openKeyFile(path, bytes)
-  return { path, identity, key, keyDamage }
+  return { path, stores, identity, key, keyDamage }
 }
 
 async function openKeyFile(path: string, identity: Buffer): Promise<Pick<VaultFolder, 'key' | 'keyDamage'>> {

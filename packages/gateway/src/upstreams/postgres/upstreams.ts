@@ -21,6 +21,8 @@ export interface PostgresUpstreamSettings {
   readonly asUrls?: ReadonlyMap<string, string>
   /** Allows a server that asks for no password (trust) or for md5, and inside TLS a plain one. Default false: SCRAM-SHA-256 or nothing. */
   readonly weakAuthentication?: boolean
+  /** How long what is dropped is kept out of reach first. */
+  readonly quarantineMs?: number | null
   /** Default 8,000. */
   readonly connectTimeoutMs?: number
   /** Connections kept authenticated ahead for agents, all credentials and start-up settings together. Default 0: none. */
@@ -173,6 +175,7 @@ async function openProtected(known: ReadonlyMap<string, Known>, name: string): P
     name,
     identity,
     environment: found.settings.environment,
+    quarantineMs: found.settings.quarantineMs ?? null,
     access: {
       kind: 'sql',
       session: channel,
@@ -218,6 +221,7 @@ async function openBackend(
     catalog: watch.catalog,
     released: () => watch.leave(),
     environment: upstream.settings.environment,
+    quarantineMs: upstream.settings.quarantineMs ?? null,
     identity,
     killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
     cancel: () => cancelAt(target, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
