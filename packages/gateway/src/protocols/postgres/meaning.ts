@@ -1,4 +1,4 @@
-import { canonicalJson, keepCanonical } from '@sallyport/core'
+import { canonicalJson, keepCanonical, sha256Hex } from '@sallyport/core'
 import { z } from 'zod'
 import { KeyWriter } from './fold.ts'
 import type { GateChannel } from './gate-channel.ts'
@@ -84,8 +84,9 @@ export class Meaning {
   }
 
   #makeKeys(): void {
-    const catalog = this.#catalog === null ? catalogUnknown : `${catalogNamed}${this.#catalog}`
-    this.#keys = new KeyWriter(`${catalog}${this.#about}${this.#state}\0`)
+    const kind = this.#catalog === null ? catalogUnknown : catalogNamed
+    // Its hash, since every statement's key begins with it and is compared by it.
+    this.#keys = new KeyWriter(`${kind}${sha256Hex(`${this.#catalog ?? ''}\0${this.#about}\0${this.#state}`)}`)
     this.#epoch += 1
   }
 
