@@ -20,7 +20,8 @@ const settingNames = [
   'default_transaction_read_only',
 ] as const
 
-const readSettings = `SELECT ${settingNames.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}, current_user, session_user, \
+/** What a session asks before anything else. */
+export const readSettings = `SELECT ${settingNames.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}, current_user, session_user, \
 pg_catalog.pg_my_temp_schema()::text, \
 (SELECT pg_catalog.json_agg(p.name) FROM pg_catalog.pg_prepared_statements p WHERE NOT p.from_sql), \
 pg_catalog.current_setting('client_encoding')`
