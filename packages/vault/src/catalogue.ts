@@ -9,6 +9,8 @@ import type { TrustedClock } from './trusted-clock.ts'
 /** When a snapshot was made and until when it is kept, as its manifest says. */
 export interface Times {
   readonly madeAtMs: number
+  /** The vault's age then. */
+  readonly agedMs: number
   readonly retainUntilMs: number
 }
 
@@ -28,13 +30,16 @@ export interface Loaded {
 export class Catalogue {
   readonly #store: Store
   readonly #key: VaultKey
+  /** The content key for the recovery recipients, as it goes into every manifest. */
+  readonly #recovery: string | null
   readonly #entries: Map<string, Entry>
   readonly #newest: Map<string, Entry>
   #last: ManifestName | null
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(store: Store, key: VaultKey, entries: readonly Entry[], last: ManifestName | null) {
+  constructor(store: Store, key: VaultKey, recovery: string | null, entries: readonly Entry[], last: ManifestName | null) {
     this.#store = store
+    this.#recovery = recovery
     this.#key = key
     this.#entries = new Map(entries.map((entry) => [entry.snapshot.id, entry]))
     this.#newest = new Map(entries.map((entry) => [entry.snapshot.upstream, entry]))
@@ -75,7 +80,7 @@ export class Catalogue {
   async add(about: About, times: Times, parts: readonly Part[], inside: string): Promise<Snapshot> {
     return await this.#inTurn(async () => {
       const sequence = (this.#last?.sequence ?? 0) + 1
-      const place = { sequence, previous: this.#last?.id ?? null, ...times }
+      const place = { sequence, previous: this.#last?.id ?? null, recovery: this.#recovery, ...times }
       const { id, bytes } = signManifest(this.#key, about, place, parts, inside)
       const manifest = await openManifest(this.#key, bytes)
       const name = { sequence, id }
@@ -123,7 +128,7 @@ export class Catalogue {
 }
 
 /** Reads every manifest and retention record. A damaged one is reported and left alone; the others stay usable, and the sequence goes on. */
-export async function loadCatalogue(store: Store, key: VaultKey): Promise<Loaded> {
+export async function loadCatalogue(store: Store, key: VaultKey, recovery: string | null): Promise<Loaded> {
   const damaged: { file: string; what: string }[] = []
   const report = (file: string, error: unknown): void => void damaged.push({ file, what: toFailure(error).message })
   const retained = await readRetained(store.stores, key.publicKey, report)
@@ -134,11 +139,12 @@ export async function loadCatalogue(store: Store, key: VaultKey): Promise<Loaded
       if (manifest.outside.sequence !== name.sequence)
         throw new VaultFailure('damaged', 'A manifest lies under the name of another.')
       entries.push({ name, snapshot: toSnapshot(manifest, retained.get(manifest.id) ?? 0) })
+      for (const part of manifest.parts) store.similar.learn(part.chunks, part.marks)
     } catch (error) {
       report(manifestName(name), error)
     }
   }
   const newestMs = entries.reduce((latest, entry) => Math.max(latest, entry.snapshot.madeAtMs), 0)
   // Only what this vault signed counts: a stranger's file could bear any number.
-  return { catalogue: new Catalogue(store, key, entries, entries.at(-1)?.name ?? null), damaged, newestMs }
+  return { catalogue: new Catalogue(store, key, recovery, entries, entries.at(-1)?.name ?? null), damaged, newestMs }
 }

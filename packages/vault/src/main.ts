@@ -3,6 +3,9 @@ import { z } from 'zod'
 import { systemCode, toFailure, VaultFailure } from './failure.ts'
 import { listFolder, restoreSnapshot } from './restore.ts'
 import { serve, type ServeSettings } from './serve.ts'
+import { readWhole } from './disk.ts'
+import { openByRecovery } from './recover.ts'
+import { makeRecoveryPair } from './recovery.ts'
 import { openStores, type StoreSettings } from './open-stores.ts'
 import { openFolder, type VaultFolder } from './vault-folder.ts'
 import { verifyFolder } from './verify.ts'
@@ -10,10 +13,12 @@ import { verifyFolder } from './verify.ts'
 const usage = `usage:
   vault serve --dir DIR --socket PATH --token-file PATH
               [--user NAME] [--gate-user NAME] [--new-credential] [--while-stdin-open]
-              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [STORES]
+              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [--recovery-recipient AGE…] [STORES]
   vault list DIR [STORES]
   vault verify DIR [--public-key HEX] [--sample SHARE] [STORES]
   vault restore DIR ID --to FOLDER [STORES]
+  vault recovery-pair
+  vault recover list|ID --recovery-identity FILE [--dir DIR] [--public-key HEX] [--to FOLDER] [STORES]
 
 STORES  --bucket s3://BUCKET/PREFIX?region=…&endpoint=… (several: every copy goes to each) [--bucket-credential FILE] [--folder-too]
         without one, copies lie in DIR itself
@@ -22,6 +27,8 @@ serve   keeps copies; prints one line of JSON once it is ready; ends on SIGTERM,
 list    the sealed snapshots, read from the folder
 verify  reads everything, or a share of the chunks, and says what is not as it was sealed; without the key file it checks signatures and hashes of what is stored
 restore writes the parts of a snapshot as files
+recovery-pair makes an age identity to be kept offline, and its recipient
+recover lists, or restores, by the recovery identity and the stores alone: no file of a vault is needed
 
 list, verify and restore print one JSON document. Exit codes: 0 all well, 1 damage or failure, 2 usage.
 `
@@ -44,8 +51,12 @@ const storeFlags = z.object({
   bucket: z.array(z.string()).default([]),
   'bucket-credential': z.string().optional(),
   'folder-too': z.boolean().default(false),
+  'recovery-recipient': z.array(z.string()).default([]),
+  'recovery-identity': z.string().optional(),
   sample: z.coerce.number().gt(0).max(1).default(1),
 })
+const recoverFlags = z.object({ dir: z.string().optional(), to: z.string().optional(), 'public-key': z.string().optional() })
+const identityBytesMax = 64 << 10
 
 async function main(words: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -67,6 +78,8 @@ async function main(words: readonly string[]): Promise<number> {
       'bucket-credential': { type: 'string' },
       'folder-too': { type: 'boolean' },
       sample: { type: 'string' },
+      'recovery-recipient': { type: 'string', multiple: true },
+      'recovery-identity': { type: 'string' },
       to: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
@@ -80,7 +93,9 @@ async function main(words: readonly string[]): Promise<number> {
   const publicKey = values['public-key'] ?? null
   if (more.length > 0) return explainUsage()
   if (command === 'serve' && folder === undefined) return await runServe(values)
+  if (command === 'recovery-pair' && folder === undefined) return print(await makeRecoveryPair(), true)
   if (folder === undefined) return explainUsage()
+  if (command === 'recover' && id === undefined) return await runRecover(folder, values)
   const flags = storeFlags.safeParse(values)
   if (!flags.success) return explainUsage()
   const opened = async (): Promise<VaultFolder> =>
@@ -95,6 +110,23 @@ async function main(words: readonly string[]): Promise<number> {
     return print(report, report.ok)
   }
   return explainUsage()
+}
+
+/** `what`: `list`, or the snapshot to restore. */
+async function runRecover(what: string, values: Readonly<Record<string, unknown>>): Promise<number> {
+  const flags = storeFlags.safeParse(values)
+  const { dir = '', to, 'public-key': publicKey = null } = recoverFlags.parse(values)
+  const identityFile = flags.data?.['recovery-identity']
+  if (!flags.success || identityFile === undefined) return explainUsage()
+  // Without a bucket the copies lie in a folder, which must be named then.
+  if (dir === '' && flags.data.bucket.length === 0) return explainUsage()
+  const identity = (await readWhole(identityFile, identityBytesMax)).toString('utf8')
+  const secret = /^AGE-SECRET-KEY-\S+$/m.exec(identity)?.[0] ?? ''
+  const vault = await openByRecovery(await openStores(dir, storesOf(flags.data), Date.now), secret, publicKey)
+  if (what === 'list') return print({ vault: vault.publicKey, ...(await listFolder(vault)) }, true)
+  if (to === undefined) return explainUsage()
+  const report = await restoreSnapshot(vault, what, to)
+  return print({ vault: vault.publicKey, ...report }, report.ok)
 }
 
 function storesOf(flags: z.infer<typeof storeFlags>): StoreSettings {
@@ -114,6 +146,7 @@ async function runServe(values: unknown): Promise<number> {
     gateUser: flags['gate-user'] ?? null,
     newCredential: flags['new-credential'],
     stores: storesOf(stores.data),
+    recoveryRecipients: stores.data['recovery-recipient'],
     limits: { openMax: flags['open-seals-max'], sealBytesMax: flags['seal-bytes-max'], idleMs: flags['idle-ms'] },
   }
   const ended = untilEnd(flags['while-stdin-open'])

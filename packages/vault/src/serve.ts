@@ -18,6 +18,8 @@ import { readSignedLine, writeSignedLine } from './signed-line.ts'
 import { openStores, type StoreSettings } from './open-stores.ts'
 import { checkPrivateFolder, Store } from './store.ts'
 import { TrustedClock, type TimeSource } from './trusted-clock.ts'
+import { readBootTime, VaultAge, type AgeRecord } from './vault-age.ts'
+import { wrapForRecovery } from './recovery.ts'
 import type { VaultParts } from './verbs.ts'
 import { Witness } from './witness.ts'
 
@@ -31,6 +33,8 @@ export interface ServeSettings {
   readonly gateUser: string | null
   readonly newCredential: boolean
   readonly stores: StoreSettings
+  /** Whoever holds the identity of one of these (age) can read every copy, with nothing but a store. */
+  readonly recoveryRecipients: readonly string[]
   readonly limits: SealLimits
 }
 
@@ -42,7 +46,15 @@ export interface RunningVault {
 }
 
 const stateBytesMax = 4096
-const clockSchema = z.strictObject({ v: z.literal(1), atMs: z.int().min(0) })
+const clockSchema = z.discriminatedUnion('v', [
+  z.strictObject({ v: z.literal(1), atMs: z.int().min(0) }),
+  z.strictObject({
+    v: z.literal(2),
+    atMs: z.int().min(0),
+    agedMs: z.int().min(0),
+    boot: z.strictObject({ id: z.string().max(64), ms: z.int().min(0) }).nullable(),
+  }),
+])
 const credentialSchema = z.strictObject({ v: z.literal(1), sha256: hex64 })
 const clockEveryMs = 60_000
 
@@ -91,13 +103,19 @@ async function work(
   await keepCredential(folder, key, credentialHash, settings.newCredential)
   const store = new Store(folder, key.chunkKeys, await openStores(folder, settings.stores, () => time.wallMs()))
   await store.prepare()
-  const { catalogue, damaged, newestMs } = await loadCatalogue(store, key)
-  const clock = new TrustedClock(time, Math.max(newestMs, await readClock(folder, key)))
-  const seals = new OpenSeals(store, key, catalogue, clock, settings.limits, () => time.monotonicMs())
+  const { catalogue, damaged, newestMs } = await loadCatalogue(
+    store,
+    key,
+    await wrapForRecovery(key, settings.recoveryRecipients),
+  )
+  const kept = await readClock(folder, key)
+  const clock = new TrustedClock(time, Math.max(newestMs, kept.atMs))
+  const age = new VaultAge({ monotonicMs: () => time.monotonicMs(), boot: readBootTime }, kept.age)
+  const seals = new OpenSeals(store, key, catalogue, clock, age, settings.limits, () => time.monotonicMs())
   const witness = new Witness(folder, key)
   await witness.load()
   const keepClock = (): Promise<void> =>
-    replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', { v: 1, atMs: clock.nowMs() }))
+    replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', describeTime(clock, age)))
   await keepClock()
   const timer = setInterval(() => void keepClock().catch(() => undefined), clockEveryMs)
   const health = async (): Promise<Json> => ({
@@ -199,9 +217,16 @@ async function makeKey(folder: string, path: string): Promise<Buffer> {
   return await readWhole(path, stateBytesMax)
 }
 
-async function readClock(folder: string, key: VaultKey): Promise<number> {
+function describeTime(clock: TrustedClock, age: VaultAge): Json {
+  const { agedMs, boot } = age.record()
+  return { v: 2, atMs: clock.nowMs(), agedMs, boot: boot && { ...boot } }
+}
+
+async function readClock(folder: string, key: VaultKey): Promise<{ readonly atMs: number; readonly age: AgeRecord | null }> {
   const there = await readIfThere(join(folder, 'clock'), stateBytesMax)
-  return there ? clockSchema.parse(readSignedLine(key.publicKey, 'clock', there)).atMs : 0
+  if (!there) return { atMs: 0, age: null }
+  const clock = clockSchema.parse(readSignedLine(key.publicKey, 'clock', there))
+  return { atMs: clock.atMs, age: clock.v === 2 ? { agedMs: clock.agedMs, boot: clock.boot } : null }
 }
 
 async function freeBytes(folder: string): Promise<number> {
