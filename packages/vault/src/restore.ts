@@ -80,11 +80,22 @@ export async function restoreSnapshot(folder: ReadableVault, id: string, to: str
 async function findManifest(store: Store, key: ReadKey, id: string): Promise<Manifest> {
   if (!/^[0-9a-f]{8,64}$/.test(id))
     throw new VaultFailure('bad_request', 'A snapshot is named by its id, or by the first 8 or more of its hex digits.')
-  const [name, ...more] = (await store.manifestNames()).filter((candidate) => candidate.id.startsWith(id))
-  if (!name) throw new VaultFailure('not_found', 'There is no snapshot of this id. Nothing was written.')
-  if (more.length > 0)
+  const names = (await store.manifestNames()).filter((candidate) => candidate.id.startsWith(id))
+  if (names.length === 0) throw new VaultFailure('not_found', 'There is no snapshot of this id. Nothing was written.')
+  if (new Set(names.map((name) => name.id)).size > 1)
     throw new VaultFailure('bad_request', 'More than one snapshot begins with these digits. Nothing was written.')
-  return await openManifest(key, await store.readManifest(name))
+  let refusal: unknown
+  // Somebody may have put it under another number as well: the one it was signed for is the one that counts.
+  for (const name of names) {
+    try {
+      const manifest = await openManifest(key, await store.readManifest(name))
+      if (manifest.outside.sequence === name.sequence) return manifest
+      refusal ??= new VaultFailure('damaged', 'This manifest lies under the number of another. Nothing was written.')
+    } catch (error) {
+      refusal = error
+    }
+  }
+  throw refusal
 }
 
 async function makeEmptyFolder(path: string): Promise<void> {
