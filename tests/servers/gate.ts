@@ -78,6 +78,8 @@ export interface UpstreamSettings {
   readonly environment?: 'production' | 'staging' | 'development'
   /** When something stands between gate and server. */
   readonly port?: number
+  /** As in sallyport.yaml. */
+  readonly quarantine?: string
 }
 
 export interface TestGateSettings {
@@ -113,10 +115,11 @@ const readyShape = z.object({
 const requestsShape = z.object({ requests: z.array(z.object({ id: z.string(), agent: z.string(), state: z.string() })) })
 const readyTimeoutMs = 30_000
 const stopTimeoutMs = 10_000
-const rolePassword = 'test-role'
+/** Of app_use and app_protect. */
+export const rolePassword = 'test-role'
 
 /** The roles of a real set-up, once a server: agents' statements run as `app_use`, copies are made as `app_protect`. Neither is a superuser. */
-async function makeRoles(postgres: PostgresServer, database = 'postgres'): Promise<void> {
+export async function makeRoles(postgres: PostgresServer, database = 'postgres'): Promise<void> {
   const made = await postgres.query("SELECT 1 FROM pg_roles WHERE rolname = 'app_use'")
   if (made.length === 0) {
     await postgres.query(`CREATE ROLE app_use LOGIN PASSWORD '${rolePassword}'`)
@@ -232,9 +235,15 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production' }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine }]) => [
             name,
-            { protocol: 'postgres', environment, use: `file:secrets/${name}.use`, protect: `file:secrets/${name}.protect` },
+            {
+              protocol: 'postgres',
+              environment,
+              use: `file:secrets/${name}.use`,
+              protect: `file:secrets/${name}.protect`,
+              ...(quarantine === undefined ? {} : { quarantine }),
+            },
           ]),
         ),
         ...apis,

@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { compiledCode } from './compiled-code.ts'
 import { CommandFailure, exitCodes } from './failure.ts'
 import type { Isolation, IsolationLevel } from './isolation.ts'
 import { startPlayground, type Playground } from './playground/playground.ts'
@@ -187,7 +188,7 @@ function startVault({ stateDirectory, programs, signal }: GateSettings, place: M
       '--while-stdin-open',
     ],
     // No upstream credential that our environment may hold is the vault's business.
-    env: { PATH: process.env['PATH'] ?? '', TZ: process.env['TZ'] ?? '' },
+    env: { PATH: process.env['PATH'] ?? '', TZ: process.env['TZ'] ?? '', ...compiledCode() },
     logFile: join(stateDirectory, 'logs', 'vault.log'),
     readyTimeoutMs: vaultReadyMs,
     stopTimeoutMs: vaultStopMs,
@@ -216,7 +217,7 @@ function startGateway(
       '--exit-with-parent',
     ],
     // `env:` references are read from it.
-    env: process.env,
+    env: { ...process.env, ...compiledCode() },
     logFile: join(stateDirectory, 'logs', 'gateway.log'),
     readyTimeoutMs: gatewayReadyMs,
     stopTimeoutMs: gatewayStopMs,

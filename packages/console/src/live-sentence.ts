@@ -198,6 +198,15 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
         ]),
     ),
   ],
+  ...(['quarantine.purge', 'quarantine.purged', 'quarantine.kept'] as const).map(
+    (type) =>
+      [
+        type,
+        writer(z.object({ upstream: z.string(), things: names, why: z.string().default('') }), ({ upstream, things, why }) =>
+          joinFacts([`${things.join(', ')} of ${upstream}.`, why]),
+        ),
+      ] as const,
+  ),
   [
     'kill',
     writer(

@@ -28,7 +28,7 @@ export type Accepted = z.infer<typeof acceptedShape>
 export function acceptedOf(config: Config): Accepted {
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs, guards, acceptRisk, listen } = config
   const upstreams = new Map(
-    config.upstreams.map(({ name, environment, ...rest }) => [name, { environment, rest: canonicalJson(toJson(rest)) }]),
+    config.upstreams.map(({ name, environment, ...rest }) => [name, { environment, rest: canonicalJson(toJson(powerOf(rest))) }]),
   )
   const agents = new Map(
     config.agents.map(({ name, owner, handleMs, scopes }) => [
@@ -50,6 +50,11 @@ export function acceptedOf(config: Config): Accepted {
     unread: config.unread,
     agents: Object.fromEntries(agents),
   })
+}
+
+/** Connections kept ready give nobody more than connections made when they are needed. */
+function powerOf(rest: object): object {
+  return { ...rest, warm: undefined }
 }
 
 const json: z.ZodType<Json> = z.json()

@@ -1,6 +1,7 @@
 import type { SqlChannel } from '@sallyport/core'
 import { z } from 'zod'
 import { readJson } from './catalog-query.ts'
+import { checksOfTypes, typesBehind } from './reach-code.ts'
 import { textArray, type WrittenName } from './resolve-name.ts'
 
 /** Tables behind one name: partitions, children, and what a view reads. More are not followed. */
@@ -37,6 +38,8 @@ const effectsSchema = z.object({
   foreign: z.array(z.string()),
   /** People's own functions that defaults, checks, generated columns, indexes, policies and conditions of triggers call. */
   functions: z.array(z.object({ schema: z.string(), name: z.string() })),
+  /** Defaults, checks, policies, and checks of domains that columns are made of: SQL of what is computed for each row. */
+  expressions: z.array(z.string()),
   /** Foreign keys that follow when these columns get other values. */
   followers: z.array(z.object({ name: z.string(), table: z.string(), columns: z.array(z.string()) })),
 })
@@ -89,8 +92,8 @@ const rulesSql = `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_obje
 /** What hangs on the tables, by class and oid, and may need functions. */
 const partsSql = `SELECT ${classOf('pg_attrdef')} AS classid, a.oid FROM c JOIN pg_catalog.pg_attrdef a ON a.adrelid ${eq} c.oid
   UNION ALL SELECT ${classOf('pg_constraint')}, k.oid FROM c JOIN pg_catalog.pg_constraint k ON k.conrelid ${eq} c.oid
-  UNION ALL SELECT ${classOf('pg_constraint')}, k.oid FROM c JOIN pg_catalog.pg_attribute a ON a.attrelid ${eq} c.oid
-    JOIN pg_catalog.pg_constraint k ON k.contypid ${eq} a.atttypid WHERE k.contypid ${ne} 0::pg_catalog.oid
+  UNION ALL SELECT ${classOf('pg_constraint')}, k.oid FROM up JOIN pg_catalog.pg_constraint k ON k.contypid ${eq} up.oid
+  UNION ALL SELECT ${classOf('pg_class')}, c.oid FROM c
   UNION ALL SELECT ${classOf('pg_class')}, i.indexrelid FROM c JOIN pg_catalog.pg_index i ON i.indrelid ${eq} c.oid
   UNION ALL SELECT ${classOf('pg_policy')}, o.oid FROM c JOIN pg_catalog.pg_policy o ON o.polrelid ${eq} c.oid
   UNION ALL SELECT ${classOf('pg_trigger')}, g.oid FROM c JOIN pg_catalog.pg_trigger g ON g.tgrelid ${eq} c.oid
@@ -108,6 +111,22 @@ const functionsSql = `SELECT COALESCE(pg_catalog.json_agg(DISTINCT pg_catalog.js
     `NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid ${eq} ${proc} AND e.objid ${eq} p.oid AND e.deptype ${eq} 'e'::pg_catalog."char")`,
   ].join(and)}`
 
+/**
+ * Types of people's own among the columns, with what they are made of. As an array first: of its length the planner thinks little, else it
+ * would take the whole for so costly that it compiled it, for seconds.
+ */
+const upSql =
+  typesBehind(`SELECT 'relation', ''::pg_catalog.name, s.oid FROM pg_catalog.unnest(ARRAY(SELECT DISTINCT a.atttypid FROM c
+    JOIN pg_catalog.pg_attribute a ON a.attrelid ${eq} c.oid WHERE a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2
+      AND NOT a.attisdropped AND a.atttypid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid)) s(oid)`)
+
+const expressionsSql = `SELECT COALESCE(pg_catalog.json_agg(DISTINCT x.text), '[]') FROM (
+    SELECT pg_catalog.pg_get_expr(a.adbin, a.adrelid) FROM c JOIN pg_catalog.pg_attrdef a ON a.adrelid ${eq} c.oid
+    UNION ALL SELECT pg_catalog.pg_get_expr(k.conbin, k.conrelid) FROM c JOIN pg_catalog.pg_constraint k ON k.conrelid ${eq} c.oid
+    UNION ALL SELECT pg_catalog.pg_get_expr(o.polqual, o.polrelid) FROM c JOIN pg_catalog.pg_policy o ON o.polrelid ${eq} c.oid
+    UNION ALL SELECT pg_catalog.pg_get_expr(o.polwithcheck, o.polrelid) FROM c JOIN pg_catalog.pg_policy o ON o.polrelid ${eq} c.oid
+    UNION ALL SELECT q.text FROM (${checksOfTypes}) q) x(text) WHERE x.text IS NOT NULL`
+
 const followersSql = `SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('name', k.conname, 'table', f.relname,
     'columns', (SELECT pg_catalog.json_agg(a.attname) FROM pg_catalog.pg_attribute a
       WHERE a.attrelid ${eq} k.confrelid AND a.attnum ${eq} ANY (k.confkey)))), '[]')
@@ -122,11 +141,11 @@ export function readEffects(session: SqlChannel, names: readonly WrittenName[]):
   return readJson(
     session,
     effectsSchema,
-    `WITH RECURSIVE ${tablesSql}
+    `WITH RECURSIVE ${tablesSql}, ${upSql}
      SELECT pg_catalog.json_build_object('missing', (SELECT pg_catalog.count(*) FROM w WHERE w.oid IS NULL),
        'tables', (SELECT pg_catalog.count(*) FROM c), 'triggers', (${triggersSql}), 'rules', (${rulesSql}),
        'foreign', (SELECT COALESCE(pg_catalog.json_agg(c.label), '[]') FROM c WHERE c.relkind ${eq} 'f'::pg_catalog."char"),
-       'functions', (${functionsSql}), 'followers', (${followersSql}))::pg_catalog.text`,
+       'functions', (${functionsSql}), 'expressions', (${expressionsSql}), 'followers', (${followersSql}))::pg_catalog.text`,
     writtenArrays(names),
   )
 }

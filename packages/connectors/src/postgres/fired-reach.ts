@@ -3,6 +3,7 @@ import { severity, type Operation, type ResolvedOperation, type Resource, type S
 import { inProtect, sqlAccess } from './catalog-query.ts'
 import { readTableShapes } from './catalog-shape.ts'
 import { chooseTables, findTables, readEffects, tablesMax, type Effects, type FiredTrigger } from './fired-catalog.ts'
+import { describe } from './describe.ts'
 import { describeFired } from './fired-body.ts'
 import { quoteName } from './parser-quote.ts'
 import { followCalls, reach } from './reach.ts'
@@ -93,12 +94,33 @@ async function follow(
     walk.resources.push(...found.resources)
     if (found.kind !== null && found.kind !== 'write') return `a default, check or policy runs with it: ${found.why ?? ''}`
   }
+  const computed = await whyNotComputed(effects.expressions, walk)
+  if (computed !== null) return `a default, check or policy runs with it: ${computed}`
   const mask = fires.reduce((all, event) => all | events[event].bit, 0)
   for (const trigger of effects.triggers.filter((one) => (one.events & mask) !== 0)) {
     const why = await readTrigger(trigger, walk, depth)
     if (why !== null) return `trigger ${trigger.name} on ${trigger.table} runs with it and ${why}`
   }
   return null
+}
+
+/** Functions of people's own among them are followed by themselves; the server's own that do something are found by their names. */
+async function whyNotComputed(expressions: readonly string[], { upstream }: Walk): Promise<string | null> {
+  if (expressions.length === 0) return null
+  const described = await describe({ sql: `SELECT ${expressions.map((expression) => `(${expression})`).join(', ')}` })
+  const operations = described.map((operation): Operation =>
+    operation.impact.kind === 'unknown' && operation.context['onlyFunctions'] === true
+      ? { ...operation, impact: { kind: 'read', reversible: true } }
+      : operation,
+  )
+  // Functions and operators of people's own are known by their oids. Most expressions name no table and no type, and their text says all else.
+  const isPlain = operations.every(({ context }) => ['relations', 'types'].every((key) => isEmpty(context[key])))
+  const reached = isPlain ? operations : await reach(operations, upstream)
+  return reached.find(({ impact }) => severity(impact.kind) > severity('write'))?.why ?? null
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0
 }
 
 function whyNotPlain(effects: Effects, fires: readonly Event[], { assigned }: OperationContext): string | null {

@@ -45,7 +45,7 @@ export const volatileImpacts: ReadonlyMap<string, FunctionImpact> = new Map<stri
      pg_stat_get_xact_tuples_returned pg_stat_get_xact_tuples_updated pg_wal_summary_contents pg_xact_commit_timestamp
      pg_xact_commit_timestamp_origin pg_xact_status txid_status cursor_to_xml cursor_to_xmlschema pg_ls_waldir pg_ls_archive_statusdir
      pg_ls_tmpdir pg_ls_summariesdir pg_ls_replslotdir pg_ls_logicalmapdir pg_ls_logicalsnapdir pg_logical_slot_peek_changes
-     pg_logical_slot_peek_binary_changes pg_nextoid amvalidate`,
+     pg_logical_slot_peek_binary_changes amvalidate`,
     read,
   ),
   ...names(
@@ -67,7 +67,7 @@ export const volatileImpacts: ReadonlyMap<string, FunctionImpact> = new Map<stri
   ...names('lo_unlink', { kind: 'destroy', reversible: false, why: 'deletes a large object' }),
   ...names('lo_truncate lo_truncate64', { kind: 'destroy', reversible: false, why: 'cuts a large object off' }),
   ...names(
-    `pg_terminate_backend pg_cancel_backend pg_reload_conf pg_rotate_logfile pg_rotate_logfile_old pg_promote pg_stat_reset
+    `pg_terminate_backend pg_cancel_backend pg_reload_conf pg_rotate_logfile pg_rotate_logfile_old pg_promote pg_nextoid pg_stat_reset
      pg_stat_reset_backend_stats pg_stat_reset_replication_slot pg_stat_reset_shared pg_stat_reset_single_function_counters
      pg_stat_reset_single_table_counters pg_stat_reset_slru pg_stat_reset_subscription_stats pg_switch_wal pg_switch_xlog
      pg_create_restore_point pg_backup_start pg_backup_stop pg_start_backup pg_stop_backup pg_wal_replay_pause pg_wal_replay_resume

@@ -39,7 +39,7 @@ export function judgeCall(parts: readonly string[], call: Tree): Judgement {
   const shown = quoteName(parts)
   const dotted = `${schema ?? ''}.${name}`
   const isBuiltinPlace = parts.length <= 2 && (schema === null || schema === 'pg_catalog')
-  const harmful = extensionImpacts.get(dotted) ?? extensionImpacts.get(name)
+  const harmful = extensionImpacts.get(dotted) ?? extensionImpacts.get(name) ?? judgeIndexCheck(name, list(call, 'args'))
   if (harmful && !(isBuiltinPlace && steadyBuiltins.has(name)))
     return withTexts({ ...harmful, name: shown, origin: 'extension', runs: [], reads: [] }, name, dotted, call)
   if (sqlArguments.has(dotted)) {
@@ -87,6 +87,12 @@ export function judgeCall(parts: readonly string[], call: Tree): Judgement {
     runs: [],
     reads: [],
   }
+}
+
+/** With more than the index it reads the whole table, and computes the index's expressions anew. */
+function judgeIndexCheck(name: string, values: readonly Json[]): FunctionImpact | undefined {
+  if (name !== 'bt_index_check' || values.length < 2) return undefined
+  return { kind: 'disrupt', reversible: true, why: 'reads a whole table and computes what its index holds' }
 }
 
 function isPlainExtensionFunction(name: string): boolean {
@@ -148,9 +154,11 @@ function judgeRelationText(name: string, values: readonly Json[]): Builtin {
   if (target === null) return { kind: 'unknown', reversible: false, why: 'reads a relation that the text does not show' }
   if (name.startsWith('schema_to')) {
     const grave = /^(pg_|information_schema|vault|auth|pgsodium)/.test(target)
-    return grave
-      ? { kind: 'escalate', reversible: true, why: 'reads a schema that holds secrets' }
-      : { kind: 'read', reversible: true, why: 'reads a schema' }
+    if (grave) return { kind: 'escalate', reversible: true, why: 'reads a schema that holds secrets' }
+    // the rows of every table come with it, and every view runs; a schema's description is only a description
+    return name === 'schema_to_xmlschema'
+      ? { kind: 'read', reversible: true, why: 'describes a schema' }
+      : { kind: 'escalate', reversible: true, why: 'reads every table of a schema and runs every view' }
   }
   const parts = relationParts(target)
   if (parts === null) return { kind: 'unknown', reversible: false, why: 'reads a relation by a name that the text does not show' }
@@ -177,7 +185,8 @@ function withTexts(judgement: Judgement, name: string, dotted: string, call: Tre
     if (value === undefined) continue
     const constant = constantText(value)
     if (constant !== null) {
-      if (readsAsSql(constant, place, places)) runs.push(constant)
+      const isLast = !places.some((other) => other > place && values[other] !== undefined)
+      if (isLast || !isConnection(constant) || !mayTakeConnection(name)) runs.push(constant)
       continue
     }
     return {
@@ -192,8 +201,12 @@ function withTexts(judgement: Judgement, name: string, dotted: string, call: Tre
   return { ...judgement, runs, forgetful: true }
 }
 
-/** Where a call takes its SQL as the first or the second argument (dblink, cron.schedule), the other one is a connection string or a schedule. */
-function readsAsSql(constant: string, place: number, places: readonly number[]): boolean {
-  if (places.length === 1 || place === places.at(-1)) return true
-  return /^\s*(\/\*|--|\(|[a-z]+\b(?!\s*=))/i.test(constant) && /\s|;/.test(constant.trim())
+/** Functions that take a connection or a schedule before their SQL, or leave it out. */
+function mayTakeConnection(name: string): boolean {
+  return name.startsWith('dblink') || name.startsWith('schedule')
+}
+
+/** The name of a connection, a connection string, or a schedule: no SQL of more than one word begins like these. */
+function isConnection(constant: string): boolean {
+  return /^\s*(?:[\w-]*\s*$|\w+\s*=|postgres(?:ql)?:\/\/|[\d*@])/i.test(constant)
 }

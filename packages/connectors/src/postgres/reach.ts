@@ -4,8 +4,18 @@ import { z } from 'zod'
 import { parseShownName } from './catalog-name.ts'
 import { sqlAccess } from './catalog-query.ts'
 import { describe } from './describe.ts'
+import { judgeCall } from './functions.ts'
 import { quoteName } from './parser-quote.ts'
-import { readFunctions, readNamed, readRoles, seesAllSettings, type Definition, type Named } from './reach-catalog.ts'
+import {
+  givenByOid,
+  readFunctions,
+  readNamed,
+  readRoles,
+  seesAllSettings,
+  type Definition,
+  type Functions,
+  type Named,
+} from './reach-catalog.ts'
 import { findRenamed } from './reach-rename.ts'
 import { findUntrusted } from './resolve-extension.ts'
 import { lowerByFunctions } from './resolve-function.ts'
@@ -70,6 +80,7 @@ function look(operations: readonly Operation[], { access }: Walk): Promise<Named
       builtins: all('builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
       fields: all('fields'),
       types: all('types'),
+      typeOids: all('typeOids'),
       operators: all('operators'),
       relations: [...all('relations'), ...operations.flatMap(movedViews)].flatMap((name) => parseShownName(name)?.at(-1) ?? []),
     }),
@@ -139,21 +150,45 @@ async function outage(operation: Operation, { access }: Walk): Promise<Found | n
 
 /**
  * Code that runs under the name of something harmless: an overload of the server's function, a function written as a column, an operator, the check of a
- * domain, a cast, the policies of a table.
+ * domain, a cast, a comparison, the policies of a table; and rows that come from elsewhere under the name of a table.
  */
 async function disguised(operation: Operation, named: Named, walk: Walk, depth: number): Promise<Found> {
-  const names = new Set([
-    ...listed(operation, 'builtins').flatMap((name) => parseShownName(name)?.at(-1) ?? []),
-    ...listed(operation, 'fields'),
-  ])
+  const last = (key: string): readonly string[] => listed(operation, key).flatMap((name) => parseShownName(name)?.at(-1) ?? [])
   const sets = {
-    function: names,
+    function: new Set([...last('builtins'), ...listed(operation, 'fields')]),
     operator: new Set(listed(operation, 'operators')),
-    type: new Set(listed(operation, 'types')),
-    relation: new Set(listed(operation, 'relations').flatMap((name) => parseShownName(name)?.at(-1) ?? [])),
+    type: new Set([...listed(operation, 'types'), ...(listed(operation, 'typeOids').length > 0 ? [givenByOid] : [])]),
+    relation: new Set(last('relations')),
   }
+  const far = named.foreign.find((name) => sets.relation.has(name) && readsRows(operation, name))
+  if (far !== undefined)
+    return {
+      kind: 'escalate',
+      why: `the rows of ${far} come from another server, a file or a program, which Sallyport does not see`,
+    }
   const hidden = named.hidden.filter(({ as, name }) => as === 'cast' || sets[as].has(name))
-  return followFunctions([...new Set(hidden.map((one) => quoteName([one.schema, one.calls])))], walk, depth)
+  const called = await followFunctions([...new Set(hidden.map((one) => quoteName([one.schema, one.calls])))], walk, depth)
+  if (isGrave(called)) return called
+  const expressions = named.expressions.filter(({ as, name }) => sets[as].has(name))
+  return gravest(called, await followExpressions([...new Set(expressions.map(({ text }) => text))], walk, depth))
+}
+
+/** What is written to another server is judged as a write, and a definition reads no rows. */
+function readsRows({ action, context }: Operation, name: string): boolean {
+  const target = z.object({ name: z.string() }).safeParse(context['target'])
+  return !action.startsWith('postgres.alter_') && !(target.success && target.data.name === name)
+}
+
+async function followExpressions(expressions: readonly string[], walk: Walk, depth: number): Promise<Found> {
+  let worst = nothing
+  for (const expression of expressions) {
+    const key = `expression ${expression}`
+    if (walk.seen.has(key)) continue
+    walk.seen.add(key)
+    const { kind, why } = await readQuery(`SELECT ${expression}`, walk, depth)
+    if (kind !== null) worst = gravest(worst, { kind, why: `a check or a policy runs with it, which ${why ?? ''}` })
+  }
+  return worst
 }
 
 /** The search path begins with the schema that is named like the role: whoever makes it stands before every unqualified name. */
@@ -193,19 +228,41 @@ async function followViews(operation: Operation, named: Named, walk: Walk, depth
 }
 
 async function readView(view: Definition, walk: Walk, depth: number): Promise<Found> {
-  if (!enter(view, walk)) return nothing
+  return enter(view, walk) ? readQuery(view.definition, walk, depth) : nothing
+}
+
+/** A query that runs wherever its view is read, or its expression is computed. */
+async function readQuery(sql: string, walk: Walk, depth: number): Promise<Found> {
   if (depth >= depthMax || walk.seen.size > definitionsMax) return tooFar
-  const described = await describe({ sql: view.definition })
+  const described = await describe({ sql })
   const inner = await look(described, walk)
+  let worst = nothing
   for (const one of described) {
-    const operation = await either(walk.access, (channel) => lowerByFunctions(channel, one))
+    const operation = await lowerByBodies(one, walk)
     const { kind } = operation.impact
-    if (kind !== 'read') return { kind: kind === 'unknown' || kind === 'escalate' ? kind : 'unknown', why: operation.why }
+    if (kind !== 'read' && kind !== 'write')
+      return { kind: kind === 'unknown' || kind === 'escalate' ? kind : 'unknown', why: operation.why }
+    if (kind === 'write') worst = gravest(worst, { kind, why: operation.why })
     const found = await disguised(operation, inner, walk, depth + 1)
-    const led = isGrave(found) ? found : gravest(found, await followViews(operation, inner, walk, depth + 1))
-    if (led.kind !== null) return led
+    const called = isGrave(found) ? nothing : await followFunctions(callsOf(operation), walk, depth + 1)
+    const views = isGrave(called) ? nothing : await followViews(operation, inner, walk, depth + 1)
+    worst = gravest(worst, gravest(found, gravest(called, views)))
+    if (isGrave(worst)) return worst
   }
-  return nothing
+  return worst
+}
+
+/** What is unknown for its functions alone is known by what these do, once each of them is there to be read. */
+async function lowerByBodies(operation: Operation, walk: Walk): Promise<Operation> {
+  if (operation.impact.kind !== 'unknown' || operation.context['onlyFunctions'] !== true) return operation
+  for (const name of listed(operation, 'functions')) {
+    const [first, second, third] = parseShownName(name) ?? []
+    if (first === undefined || third !== undefined) return operation
+    const written = second === undefined ? { schema: null, name: first } : { schema: first, name: second }
+    const { definitions } = await either(walk.access, (channel) => readFunctions(channel, [written]))
+    if (definitions.length === 0) return operation
+  }
+  return { ...operation, impact: { kind: 'read', reversible: true } }
 }
 
 /** Functions that a definition calls, or that stand in what is not to be read but asked about: their bodies, and those that these call. */
@@ -217,7 +274,9 @@ async function followFunctions(shown: readonly string[], walk: Walk, depth: numb
       ? nothing
       : { kind: 'unknown', why: `calls ${shown[0]?.slice(0, 80) ?? ''}, of which nothing is known` }
   if (depth >= depthMax || walk.seen.size > definitionsMax) return tooFar
-  const definitions = await either(walk.access, (channel) =>
+  const own = judgeOwn(functions)
+  if (own.kind !== null) return own
+  const found = await either(walk.access, (channel) =>
     readFunctions(
       channel,
       functions.map((parts) => ({ schema: parts?.at(-2) ?? null, name: parts?.at(-1) ?? '' })),
@@ -230,9 +289,27 @@ async function followFunctions(shown: readonly string[], walk: Walk, depth: numb
     ),
   )
   if (strange !== null) return { kind: 'unknown', why: `calls ${strange} of an extension, which may do more than compute` }
-  let worst = nothing
-  for (const definition of definitions) worst = gravest(worst, await readFunction(definition, walk, depth))
+  let worst = await followParts(found, walk, depth)
+  for (const definition of found.definitions) worst = gravest(worst, await readFunction(definition, walk, depth))
   return worst
+}
+
+/** Functions of the server's own that an operator, a cast or an aggregate of somebody's own calls, with whatever it is given. */
+function judgeOwn(functions: readonly (readonly string[] | null)[]): Found {
+  for (const parts of functions) {
+    if (parts?.length !== 2 || parts[0] !== 'pg_catalog') continue
+    const { kind, why, name } = judgeCall(parts, anyArguments)
+    if (kind !== 'read') return { kind, why: `calls ${name}, which ${why}` }
+  }
+  return nothing
+}
+
+const anyArguments = { args: Array.from({ length: 4 }, (_, index) => ({ ParamRef: { number: index + 1 } })) }
+
+function followParts({ parts }: Functions, walk: Walk, depth: number): Promise<Found> {
+  const shown = parts.map(({ schema, name }) => quoteName([schema, name])).filter((name) => !walk.seen.has(`part ${name}`))
+  for (const name of shown) walk.seen.add(`part ${name}`)
+  return followFunctions(shown, walk, depth + 1)
 }
 
 async function readFunction(definition: Definition, walk: Walk, depth: number): Promise<Found> {

@@ -161,12 +161,15 @@ export const describePrepare: Handler = (body, context) => {
   const name = text(body, 'name')
   const inside = query ? context.describeNode(query, { ...context, isOutermost: false }) : []
   if (context.isOutermost) context.batch.prepared.set(name, inside)
+  // a value of a domain is checked when it is given
+  const { types } = collect({ argtypes: body['argtypes'] ?? null }, context.ctes)
   const own = makeOperation(
     {
       action: 'prepare',
       kind: 'read',
       why: 'prepares a statement for later, judged here as if it ran',
       resources: [{ type: 'prepared_statement', name: quoteIdentifier(name) }],
+      types: [...types],
       changesSession: true,
     },
     context,

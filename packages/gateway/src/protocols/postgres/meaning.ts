@@ -22,7 +22,8 @@ const settingNames = [
 
 const readSettings = `SELECT ${settingNames.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}, current_user, session_user, \
 pg_catalog.pg_my_temp_schema()::text, \
-(SELECT pg_catalog.json_agg(p.name) FROM pg_catalog.pg_prepared_statements p WHERE NOT p.from_sql)`
+(SELECT pg_catalog.json_agg(p.name) FROM pg_catalog.pg_prepared_statements p WHERE NOT p.from_sql), \
+pg_catalog.current_setting('client_encoding')`
 
 const names = z.array(z.string()).nullable()
 
@@ -101,8 +102,11 @@ export class Meaning {
     this.#generation += 1
   }
 
-  /** Asks the server; gives the names of statements it holds from Parse. */
-  async refresh(channel: GateChannel): Promise<ReadonlySet<string>> {
+  /**
+   * Asks the server; gives the names of statements it holds from Parse. Null when text would be read otherwise here than there: in the middle of
+   * a batch no ParameterStatus has told it yet.
+   */
+  async refresh(channel: GateChannel): Promise<ReadonlySet<string> | null> {
     const catalog = this.#watch.epoch()
     const [row] = await channel.query(readSettings)
     const values = row ?? []
@@ -117,6 +121,7 @@ export class Meaning {
     this.#checked = catalog
     this.#catalog = this.#watch.epoch()
     this.#makeKeys()
+    if (settings['standard_conforming_strings'] !== 'on' || values[settingNames.length + 4] !== 'UTF8') return null
     const listed = values[settingNames.length + 3]
     return new Set(names.parse(listed === null || listed === undefined ? null : JSON.parse(listed)) ?? [])
   }

@@ -68,10 +68,13 @@ export function refusalFields(refused: Refused, severity: 'ERROR' | 'FATAL' = 'E
   const request = refused.requestId === undefined ? '' : ` Request ${refused.requestId}.`
   const guards = refused.guards === undefined || refused.guards.length === 0 ? '' : ` Guards: ${refused.guards.join(', ')}.`
   const address = refused.requestUrl === undefined || refused.next.includes(refused.requestUrl) ? '' : ` ${refused.requestUrl}`
+  const { message } = refused
+  const code = refused.sqlState ?? sqlStateOf(refused.code)
+  if (refused.notDone === '') return { severity, code, message }
   return {
     severity,
-    code: refused.sqlState ?? sqlStateOf(refused.code),
-    message: refused.message,
+    code,
+    message,
     detail: `${refused.notDone}${request}${guards}`,
     hint: `${refused.next}${address}`,
   }
@@ -111,12 +114,16 @@ export function reserved(name: string): Refused {
   }
 }
 
-export function unknownName(what: string, name: string, sqlState: string): Refused {
-  return {
-    code: 'unreadable',
-    sqlState,
-    message: `The gate knows no ${what} ${JSON.stringify(name.slice(0, 64))} of this session.`,
-    notDone: 'It was not run.',
-    next: 'Parse and bind it in this session, by the protocol.',
-  }
+/** In the server's words: whoever waits for this error should not have to know that a gate said it. */
+export function unknownStatement(name: string): Refused {
+  const what = name === '' ? 'unnamed prepared statement' : `prepared statement "${name}"`
+  return asServer('26000', `${what} does not exist`)
+}
+
+export function unknownPortal(name: string): Refused {
+  return asServer('34000', `portal "${name}" does not exist`)
+}
+
+function asServer(sqlState: string, message: string): Refused {
+  return { code: 'unreadable', sqlState, message, notDone: '', next: '' }
 }

@@ -5,6 +5,7 @@ import type { Connected } from './connect.ts'
 
 export interface BackendAbout {
   readonly environment: Environment
+  readonly quarantineMs: number | null
   readonly identity: string
   readonly protect: ProtectConnection
   readonly catalog: CatalogEpoch
@@ -19,7 +20,9 @@ export interface BackendAbout {
 /** The agent's own connection: the last place that a byte passes before it is the upstream's. */
 export class SocketBackend implements Backend {
   readonly environment: Environment
+  readonly quarantineMs: number | null
   readonly identity: string
+  readonly pid: number
   readonly parameters: readonly (readonly [string, string])[]
   readonly protect: ProtectConnection
   readonly catalog: CatalogEpoch
@@ -33,11 +36,13 @@ export class SocketBackend implements Backend {
     this.#connected = connected
     this.#killEpoch = about.killEpoch
     this.environment = about.environment
+    this.quarantineMs = about.quarantineMs
     this.identity = about.identity
     this.protect = about.protect
     this.catalog = about.catalog
     this.#released = about.released
     this.cancel = about.cancel
+    this.pid = connected.pid
     this.parameters = [...connected.parameters]
   }
 
