@@ -13,7 +13,8 @@ import { verifyFolder } from './verify.ts'
 const usage = `usage:
   vault serve --dir DIR --socket PATH --token-file PATH
               [--user NAME] [--gate-user NAME] [--new-credential] [--while-stdin-open]
-              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [--recovery-recipient AGE…] [STORES]
+              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [--quota-bytes N] [--expiry-every-ms N]
+              [--recovery-recipient AGE…] [STORES]
   vault list DIR [STORES]
   vault verify DIR [--public-key HEX] [--sample SHARE] [STORES]
   vault restore DIR ID --to FOLDER [STORES]
@@ -46,6 +47,8 @@ const serveFlags = z.object({
   'open-seals-max': integer.default(1_024),
   'seal-bytes-max': integer.default(64 * 2 ** 30),
   'idle-ms': integer.default(3_600_000),
+  'quota-bytes': integer.optional(),
+  'expiry-every-ms': integer.default(3_600_000),
 })
 const storeFlags = z.object({
   bucket: z.array(z.string()).default([]),
@@ -73,6 +76,8 @@ async function main(words: readonly string[]): Promise<number> {
       'open-seals-max': { type: 'string' },
       'seal-bytes-max': { type: 'string' },
       'idle-ms': { type: 'string' },
+      'quota-bytes': { type: 'string' },
+      'expiry-every-ms': { type: 'string' },
       'public-key': { type: 'string' },
       bucket: { type: 'string', multiple: true },
       'bucket-credential': { type: 'string' },
@@ -147,7 +152,13 @@ async function runServe(values: unknown): Promise<number> {
     newCredential: flags['new-credential'],
     stores: storesOf(stores.data),
     recoveryRecipients: stores.data['recovery-recipient'],
-    limits: { openMax: flags['open-seals-max'], sealBytesMax: flags['seal-bytes-max'], idleMs: flags['idle-ms'] },
+    limits: {
+      openMax: flags['open-seals-max'],
+      sealBytesMax: flags['seal-bytes-max'],
+      storedBytesMax: flags['quota-bytes'] ?? null,
+      idleMs: flags['idle-ms'],
+    },
+    expiryEveryMs: flags['expiry-every-ms'],
   }
   const ended = untilEnd(flags['while-stdin-open'])
   const vault = await serve(settings, { wallMs: () => Date.now(), monotonicMs: () => performance.now() })

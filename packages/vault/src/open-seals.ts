@@ -23,6 +23,8 @@ export interface SealLimits {
   readonly openMax: number
   /** Plaintext bytes of one snapshot. */
   readonly sealBytesMax: number
+  /** Stored bytes of all sealed copies, past which no seal is begun: what is locked can't be freed. Null: none but the disk's. */
+  readonly storedBytesMax: number | null
   /** A seal nobody touched for this long is given up. */
   readonly idleMs: number
 }
@@ -50,6 +52,7 @@ export class OpenSeals {
   readonly #limits: SealLimits
   readonly #monotonicMs: () => number
   readonly #seals = new Map<string, OpenSeal>()
+  #beginning = 0
 
   constructor(
     store: Store,
@@ -75,24 +78,32 @@ export class OpenSeals {
 
   async begin(about: About, retainMs: number): Promise<void> {
     await this.giveUpIdle()
-    if (this.#seals.size >= this.#limits.openMax)
+    if (this.#seals.size + this.#beginning >= this.#limits.openMax)
       throw new VaultFailure('too_many', `More than ${this.#limits.openMax} seals are open.`)
-    const seal: OpenSeal = {
-      about,
-      retainMs,
-      parts: new Map(),
-      pending: new Map(),
-      staged: { seal: about.seal, writes: new Map(), unsynced: new Set() },
-      bytes: 0,
-      ended: false,
-      touchedMs: this.#monotonicMs(),
+    const { storedBytesMax } = this.#limits
+    if (storedBytesMax !== null && this.#catalogue.chunks.bytes >= storedBytesMax) {
+      throw new VaultFailure(
+        'quota_reached',
+        `The copies take ${this.#catalogue.chunks.bytes} bytes, and the quota is ${storedBytesMax}: nothing was sealed. Raise the quota, or wait until retention ends for some.`,
+      )
     }
-    this.#seals.set(about.seal, seal)
+    // Counted from now on: what is begun at the same time must not be more.
+    this.#beginning++
     try {
-      await this.#store.beginSeal(about.seal)
-    } catch (error) {
-      this.#seals.delete(about.seal)
-      throw error
+      const staged = await this.#store.beginSeal(about.seal)
+      const touchedMs = this.#monotonicMs()
+      this.#seals.set(about.seal, {
+        about,
+        retainMs,
+        parts: new Map(),
+        pending: new Map(),
+        staged,
+        bytes: 0,
+        ended: false,
+        touchedMs,
+      })
+    } finally {
+      this.#beginning--
     }
   }
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
 import { type Loaded, loadCatalogue } from './catalogue.ts'
+import { ExpiryKeeper, type ExpiryReport } from './expiry.ts'
 import { credentialPattern, hashCredential } from './credential.ts'
 import { linkOnce, readIfThere, readWhole, replaceState, syncFolder, writeOnce } from './disk.ts'
 import { VaultFailure } from './failure.ts'
@@ -36,6 +37,8 @@ export interface ServeSettings {
   /** Whoever holds the identity of one of these (age) can read every copy, with nothing but a store. */
   readonly recoveryRecipients: readonly string[]
   readonly limits: SealLimits
+  /** How often it looks for what need not be kept any longer. */
+  readonly expiryEveryMs: number
 }
 
 export interface RunningVault {
@@ -103,7 +106,7 @@ async function work(
   await keepCredential(folder, key, credentialHash, settings.newCredential)
   const store = new Store(folder, key.chunkKeys, await openStores(folder, settings.stores, () => time.wallMs()))
   await store.prepare()
-  const { catalogue, damaged, newestMs } = await loadCatalogue(
+  const { catalogue, damaged, newestMs, leftover } = await loadCatalogue(
     store,
     key,
     await wrapForRecovery(key, settings.recoveryRecipients),
@@ -112,12 +115,16 @@ async function work(
   const clock = new TrustedClock(time, Math.max(newestMs, kept.atMs))
   const age = new VaultAge({ monotonicMs: () => time.monotonicMs(), boot: readBootTime }, kept.age)
   const seals = new OpenSeals(store, key, catalogue, clock, age, settings.limits, () => time.monotonicMs())
+  const expiry = new ExpiryKeeper(store, catalogue, clock, age)
+  // Manifests of what was let go just before the vault was stopped.
+  if (clock.jump() === null) for (const name of leftover) await store.removeManifest(name, clock.nowMs())
   const witness = new Witness(folder, key)
   await witness.load()
   const keepClock = (): Promise<void> =>
     replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', describeTime(clock, age)))
   await keepClock()
   const timer = setInterval(() => void keepClock().catch(() => undefined), clockEveryMs)
+  const looks = startLooking(expiry, settings.expiryEveryMs)
   const health = async (): Promise<Json> => ({
     vault: key.publicKey,
     snapshots: catalogue.size,
@@ -131,16 +138,47 @@ async function work(
     osUser: process.getuid?.() ?? null,
     immutable: false,
     worth: store.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
-    expiry: 'None: this version never removes a sealed snapshot.',
+    storage: { ...catalogue.forecast(clock.nowMs()), chunks: catalogue.chunks.size, quotaBytes: settings.limits.storedBytesMax },
+    held: catalogue.held().map(({ id, reason }) => ({ id, reason })),
+    agedMs: age.nowMs(),
+    expiry: describeExpiry(expiry.last),
   })
   ready({ store, catalogue, seals, clock, witness, health })
   const close = async (): Promise<void> => {
     clearInterval(timer)
     await listener.close()
+    await looks.stop()
     await keepClock()
     lock[Symbol.dispose]()
   }
   return { publicKey: key.publicKey, snapshots: catalogue.size, damaged, close }
+}
+
+function describeExpiry(last: ExpiryReport | null): string {
+  if (last === null) return 'Not looked yet.'
+  if (last.frozen !== null) return last.frozen
+  const failed = last.failed.length === 0 ? '' : ` ${last.failed.length} could not be removed: ${last.failed[0] ?? ''}`
+  return `At the last look ${last.expired.length} snapshots and ${last.chunksRemoved} chunks were let go.${failed}`
+}
+
+/** Looks at once and then again and again, never twice at the same time. */
+function startLooking(expiry: ExpiryKeeper, everyMs: number): { stop(): Promise<void> } {
+  let looking: Promise<unknown> = expiry.look()
+  let busy = true
+  const done = (): void => void (busy = false)
+  looking.then(done, done)
+  const timer = setInterval(() => {
+    if (busy) return
+    busy = true
+    looking = expiry.look()
+    looking.then(done, done)
+  }, everyMs)
+  return {
+    stop: async () => {
+      clearInterval(timer)
+      await Promise.allSettled([looking])
+    },
+  }
 }
 
 /** The folder of the socket: only the gate's user can enter it. An existing one is taken as it is, unless others can write to it. */

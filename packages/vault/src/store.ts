@@ -19,6 +19,7 @@ import {
   putMissing,
   readWholeVersion,
   type CopyStore,
+  type Version,
 } from './copy-store.ts'
 import { forEachWide, readWhole, syncFolder, writeOnce, writeSoon } from './disk.ts'
 import { VaultFailure } from './failure.ts'
@@ -69,6 +70,9 @@ export class Store {
   readonly #folder: string
   readonly #keys: ChunkKeys
   readonly #bases = new Map<string, Buffer>()
+  readonly #seals = new Map<string, StagedSeal>()
+  /** Chunks that are being removed right now. */
+  readonly #leaving = new Map<string, Promise<void>>()
   readonly stores: readonly CopyStore[]
   readonly similar = new SimilarChunks()
   constructor(folder: string, keys: ChunkKeys, stores: readonly CopyStore[]) {
@@ -85,12 +89,16 @@ export class Store {
     for (const store of this.stores) await store.prepare()
   }
 
-  async beginSeal(seal: string): Promise<void> {
+  async beginSeal(seal: string): Promise<StagedSeal> {
+    const staged = { seal, writes: new Map<string, Promise<void>>(), unsynced: new Set<string>() }
+    this.#seals.set(seal, staged)
     await mkdir(this.#staging(seal), { mode: 0o700 })
+    return staged
   }
 
   /** Removes the staging folder of one seal; what was put out of it stays. */
   async clearSeal(seal: string): Promise<void> {
+    this.#seals.delete(seal)
     await rm(this.#staging(seal), { recursive: true, force: true })
   }
 
@@ -175,6 +183,8 @@ export class Store {
   }
 
   async #keepBox(staged: StagedSeal, address: string, retainUntilMs: number): Promise<Buffer> {
+    // It was staged, so no removal begins any more; one that has begun must have ended, or it would take away what was read back.
+    await this.#leaving.get(address)
     const thing = this.#stagedChunk(staged, address)
     const isWhole = (box: Buffer): boolean => addressOf(box) === address
     const boxes = await Promise.all(this.stores.map((store) => keepWhole(store, thing, retainUntilMs, boxBytesMax, isWhole)))
@@ -249,6 +259,53 @@ export class Store {
   /** Names of all manifests, oldest first. */
   async manifestNames(): Promise<readonly ManifestName[]> {
     return await listManifests(this.stores)
+  }
+
+  /** Whether every store would now let a manifest go. */
+  async isManifestFree(name: ManifestName, nowMs: number): Promise<boolean> {
+    for (const store of this.stores) {
+      for (const version of await store.versions(manifestName(name))) if ((await store.head(version)) > nowMs) return false
+    }
+    return true
+  }
+
+  /** Removes a manifest whose retention has ended, from every store. What a store still keeps stays there for now. */
+  async removeManifest(name: ManifestName, nowMs: number): Promise<void> {
+    for (const store of this.stores) {
+      for (const version of await store.versions(manifestName(name))) {
+        if ((await store.head(version)) <= nowMs) await store.remove(version, nowMs)
+      }
+    }
+  }
+
+  /** Removes chunks that nobody needs, where the store's own retention of them has ended. How many there were. */
+  async removeChunks(isNeeded: (address: string) => boolean, nowMs: number): Promise<number> {
+    const isClaimed = (address: string): boolean =>
+      isNeeded(address) || [...this.#seals.values()].some(({ writes }) => writes.has(address))
+    const gone = new Set<string>()
+    for (const store of this.stores) {
+      for await (const version of store.list('chunks/')) {
+        const address = version.name.split('/').at(-1) ?? ''
+        if (isClaimed(address)) continue
+        const leaving = this.#remove(store, version, address, nowMs, gone)
+        this.#leaving.set(address, leaving)
+        await leaving
+        this.#leaving.delete(address)
+      }
+    }
+    this.similar.forget((address) => gone.has(address))
+    return gone.size
+  }
+
+  async #remove(store: CopyStore, version: Version, address: string, nowMs: number, gone: Set<string>): Promise<void> {
+    try {
+      await store.remove(version, nowMs)
+      gone.add(address)
+      this.#bases.delete(address)
+    } catch (error) {
+      // Left by a seal that was never finished: it goes when its own time has come.
+      if (!(error instanceof VaultFailure && error.code === 'retention_in_force')) throw error
+    }
   }
 
   async #keepDocument(staging: string, name: string, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
