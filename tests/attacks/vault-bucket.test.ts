@@ -139,8 +139,8 @@ describe('a vault on a bucket', { timeout: 180_000 }, () => {
     const all = new DeleteObjectsCommand({ Bucket, Delete: { Objects: [...things] }, BypassGovernanceRetention: true })
     expect((await server.client.send(all)).Errors?.length).toBe(things.length)
     const suspend = new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Suspended' } })
-    await expect(server.client.send(suspend)).rejects.toThrow()
-    await expect(server.client.send(new DeleteBucketCommand({ Bucket }))).rejects.toThrow()
+    await expect(server.client.send(suspend)).rejects.toMatchObject({ name: 'InvalidBucketState' })
+    await expect(server.client.send(new DeleteBucketCommand({ Bucket }))).rejects.toMatchObject({ name: 'BucketNotEmpty' })
     const Rule = { DefaultRetention: { Mode: 'GOVERNANCE', Days: 1 } } as const
     const weaker = { ObjectLockEnabled: 'Enabled', Rule } as const
     await server.client.send(new PutObjectLockConfigurationCommand({ Bucket, ObjectLockConfiguration: weaker }))
@@ -232,7 +232,15 @@ describe('a vault on a bucket', { timeout: 180_000 }, () => {
     const known = ['--recovery-identity', identity, ...flags]
     const { document: list } = await runVault(['recover', 'list', ...known])
     expect(list).toMatchObject({ vault: publicKey })
-    const { document, said } = await runVault(['recover', sealed, '--to', join(place, 'out'), '--public-key', publicKey, ...known])
+    const { document, said } = await runVault([
+      'recover',
+      sealed,
+      '--to',
+      join(place, 'out'),
+      '--public-key',
+      publicKey,
+      ...known,
+    ])
     expect(said).toBe('')
     expect(restoreShape.parse(document)).toEqual({ ok: true, vault: publicKey, lost: [] })
     expect(readFileSync(join(place, 'out', 'parts', 'rows')).equals(rows)).toBe(true)

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, parseScope, type AllowedScope, type Environment } from '@sallyport/core'
 import { address, duration, name, ownAddress, reference } from './config-value.ts'
+import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
@@ -80,6 +81,7 @@ export interface Config {
   /** How long a question waits for people; no answer is a no. */
   readonly requestMs: number
   readonly guards: string
+  readonly vault: VaultPlace
   readonly acceptRisk: readonly string[]
 }
 
@@ -185,6 +187,7 @@ const schema = z.strictObject({
   wait: duration.prefault('20s'),
   expiry: duration.prefault('1h'),
   guards: z.string().default(''),
+  vault: vaultPlaceSchema.prefault({}),
   accept_risk: z.array(z.string()).default([]),
 })
 
@@ -274,6 +277,7 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
     waitMs: data.wait,
     requestMs: data.expiry,
     guards: data.guards,
+    vault: data.vault,
     acceptRisk: data.accept_risk,
   }
 }

@@ -1,5 +1,5 @@
 import { forEachWide } from './disk.ts'
-import { VaultFailure } from './failure.ts'
+import { toFailure, VaultFailure } from './failure.ts'
 
 /** Bytes as a store holds them under one name. A name can have several: an overwrite that the store let happen, or a repair, adds one. */
 export interface Version {
@@ -68,7 +68,7 @@ export async function readWholeVersion(
   bytesMax: number,
   isWhole: (bytes: Buffer) => boolean,
 ): Promise<Buffer | null> {
-  let failure: unknown = null
+  let failure: VaultFailure | null = null
   for (const store of stores) {
     try {
       for (const version of await store.versions(name)) {
@@ -76,10 +76,10 @@ export async function readWholeVersion(
         if (held && isWhole(held.bytes)) return held.bytes
       }
     } catch (error) {
-      failure = error
+      failure = toFailure(error)
     }
   }
-  if (failure !== null) throw failure
+  if (failure) throw failure
   return null
 }
 

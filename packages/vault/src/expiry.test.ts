@@ -13,7 +13,8 @@ import { Store } from './store.ts'
 import { TrustedClock } from './trusted-clock.ts'
 import { VaultAge } from './vault-age.ts'
 import { openFolder } from './vault-folder.ts'
-import { verifyFolder, type Report } from './verify.ts'
+import { verifyFolder } from './verify.ts'
+import type { Report } from './verify-report.ts'
 
 const hourMs = 3_600_000
 const limits = { openMax: 10, sealBytesMax: 1 << 30, storedBytesMax: 200_000, idleMs: hourMs }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { systemCode, toFailure, VaultFailure } from './failure.ts'
+import { releaseHold } from './release.ts'
 import { listFolder, restoreSnapshot } from './restore.ts'
 import { serve, type ServeSettings } from './serve.ts'
 import { readWhole } from './disk.ts'
@@ -18,6 +19,7 @@ const usage = `usage:
   vault list DIR [STORES]
   vault verify DIR [--public-key HEX] [--sample SHARE] [STORES]
   vault restore DIR ID --to FOLDER [STORES]
+  vault release DIR ID [STORES]
   vault recovery-pair
   vault recover list|ID --recovery-identity FILE [--dir DIR] [--public-key HEX] [--to FOLDER] [STORES]
 
@@ -28,6 +30,7 @@ serve   keeps copies; prints one line of JSON once it is ready; ends on SIGTERM,
 list    the sealed snapshots, read from the folder
 verify  reads everything, or a share of the chunks, and says what is not as it was sealed; without the key file it checks signatures and hashes of what is stored
 restore writes the parts of a snapshot as files
+release ends the legal hold on a snapshot; the vault must be stopped
 recovery-pair makes an age identity to be kept offline, and its recipient
 recover lists, or restores, by the recovery identity and the stores alone: no file of a vault is needed
 
@@ -105,6 +108,10 @@ async function main(words: readonly string[]): Promise<number> {
   if (!flags.success) return explainUsage()
   const opened = async (): Promise<VaultFolder> =>
     await openFolder(folder, publicKey, await openStores(folder, storesOf(flags.data), Date.now))
+  if (command === 'release' && id !== undefined) {
+    const stores = await openStores(folder, storesOf(flags.data), Date.now)
+    return print(await releaseHold(folder, stores, id, Date.now()), true)
+  }
   if (command === 'list' && id === undefined) return print(await listFolder(await opened()), true)
   if (command === 'verify' && id === undefined) {
     const report = await verifyFolder(await opened(), { sample: flags.data.sample, random: Math.random })

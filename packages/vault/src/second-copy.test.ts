@@ -74,7 +74,7 @@ describe('the second copy of a table of which 1 % was changed', { timeout: 120_0
     }
     const { damage } = verifyShape.parse((await runVault(['verify', vault.folder])).document)
     const hurt = new Set(damage.map(({ snapshot }) => snapshot))
-    expect([...hurt].toSorted()).toEqual(expect.arrayContaining([firstId, secondId].toSorted()))
+    expect([hurt.has(firstId), hurt.has(secondId)]).toEqual([true, true])
     // The next copy does not trust it: what it holds is stored anew, in a second file.
     const third = await sealParts(vault, { data: second })
     expect((await askRaw(vault, 'GET', `/v1/snapshots/${third}/part?name=data`)).text === second).toBe(true)

@@ -5,6 +5,7 @@ import type { Json } from '@sallyport/core'
 import { z } from 'zod'
 import { type Loaded, loadCatalogue } from './catalogue.ts'
 import { ExpiryKeeper, type ExpiryReport } from './expiry.ts'
+import type { CopyStore } from './copy-store.ts'
 import { credentialPattern, hashCredential } from './credential.ts'
 import { linkOnce, readIfThere, readWhole, replaceState, syncFolder, writeOnce } from './disk.ts'
 import { VaultFailure } from './failure.ts'
@@ -70,6 +71,8 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
   if (user) await chown(settings.folder, user.uid, user.gid)
   await makeMeetingPlace(dirname(settings.socketPath), gate)
   const credentialHash = await findCredential(settings.tokenFile, gate)
+  // With the rights of whoever started it: the buckets' credential need not be readable by the vault's user.
+  const stores = await openStores(settings.folder, settings.stores, () => time.wallMs())
   const ready = Promise.withResolvers<VaultParts>()
   // A failed start is thrown below; requests that wait for it just end.
   ready.promise.catch(() => undefined)
@@ -83,7 +86,7 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
   })
   try {
     if (user) becomeOsUser(user)
-    return await work(settings, time, credentialHash, () => refusals, listener, ready.resolve)
+    return await work({ ...settings, stores }, time, credentialHash, () => refusals, listener, ready.resolve)
   } catch (error) {
     ready.reject(error)
     await listener.close()
@@ -92,7 +95,7 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
 }
 
 async function work(
-  settings: ServeSettings,
+  settings: Omit<ServeSettings, 'stores'> & { readonly stores: readonly CopyStore[] },
   time: TimeSource,
   credentialHash: string,
   refusals: () => number,
@@ -104,7 +107,7 @@ async function work(
   const lock = takeLock(join(folder, 'lock'))
   const key = await openKey(folder)
   await keepCredential(folder, key, credentialHash, settings.newCredential)
-  const store = new Store(folder, key.chunkKeys, await openStores(folder, settings.stores, () => time.wallMs()))
+  const store = new Store(folder, key.chunkKeys, settings.stores)
   await store.prepare()
   const { catalogue, damaged, newestMs, leftover } = await loadCatalogue(
     store,
@@ -163,16 +166,21 @@ function describeExpiry(last: ExpiryReport | null): string {
 
 /** Looks at once and then again and again, never twice at the same time. */
 function startLooking(expiry: ExpiryKeeper, everyMs: number): { stop(): Promise<void> } {
-  let looking: Promise<unknown> = expiry.look()
-  let busy = true
-  const done = (): void => void (busy = false)
-  looking.then(done, done)
-  const timer = setInterval(() => {
-    if (busy) return
-    busy = true
-    looking = expiry.look()
-    looking.then(done, done)
-  }, everyMs)
+  let looking: Promise<void> | null = null
+  const look = async (): Promise<void> => {
+    try {
+      await expiry.look()
+    } finally {
+      looking = null
+    }
+  }
+  const begin = (): void => {
+    looking ??= look()
+    // It tells of failures by itself; this one would be of its own code.
+    looking.catch(() => undefined)
+  }
+  begin()
+  const timer = setInterval(begin, everyMs)
   return {
     stop: async () => {
       clearInterval(timer)

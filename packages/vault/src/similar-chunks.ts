@@ -6,7 +6,7 @@ import type { ChunkReference } from './manifest.ts'
 const endBytes = 256
 const idBytes = 16
 const endHashBytes = 8
-export const markBytes = idBytes + 2 * endHashBytes
+const markBytes = idBytes + 2 * endHashBytes
 
 /** Chunks remembered, at most: the newest ones, some 40 GB of plaintext. Older ones only cost room when they come again. */
 const rememberedMax = 500_000

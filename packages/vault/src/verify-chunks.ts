@@ -3,23 +3,14 @@ import { addressOf, boxOverheadBytes, chunkBytesMax, decryptBox, deriveChunkKeys
 import { getUnlessDamaged, type CopyStore, type Version } from './copy-store.ts'
 import { toFailure } from './failure.ts'
 import { inOrder } from './in-order.ts'
-import type { ChunkReference, Outside } from './manifest.ts'
-import { addressesOf, chunkName, Store, type ManifestName } from './store.ts'
+import type { ChunkReference } from './manifest.ts'
+import { addressesOf, chunkName, Store } from './store.ts'
 import type { VaultFolder } from './vault-folder.ts'
-import type { Progress, VerifySettings } from './verify.ts'
+import type { Progress, Sealed, VerifySettings } from './verify-report.ts'
 
 const boxBytesMax = chunkBytesMax + boxOverheadBytes
 /** Chunks read at the same time. */
 const widthMax = 8
-
-/** A snapshot whose manifest is genuine. */
-export interface Sealed {
-  readonly name: ManifestName
-  readonly outside: Outside
-  /** With what retention records added. */
-  readonly retainUntilMs: number
-  readonly parts: readonly { readonly name: string; readonly sha256: string | null; readonly chunks: readonly ChunkReference[] }[]
-}
 
 /** One chunk of one part, as a manifest wants it. */
 interface Wanted {

@@ -21,7 +21,8 @@ import { z } from 'zod'
 import { runVault, startVault, startVaultIn, type VaultProcess } from '../../../tests/conformance/vault-process.ts'
 import { listIds, sealParts } from '../../../tests/conformance/vault-raw.ts'
 import { openFolder } from './vault-folder.ts'
-import { verifyFolder, type Report } from './verify.ts'
+import { verifyFolder } from './verify.ts'
+import type { Report } from './verify-report.ts'
 
 const restoreShape = z.object({
   ok: z.boolean(),

@@ -5,73 +5,9 @@ import { manifestBytesMax, openManifest, readOutside } from './manifest.ts'
 import { readExpiries, readHolds, readRetained, type Expiry } from './retention.ts'
 import { manifestName, parseManifestName, type ManifestName } from './store.ts'
 import type { VaultFolder } from './vault-folder.ts'
-import { verifyChunks, type Sealed } from './verify-chunks.ts'
+import { verifyChunks } from './verify-chunks.ts'
+import type { Progress, Report, Sealed, VerifySettings } from './verify-report.ts'
 import { verifyState } from './verify-state.ts'
-
-/** One thing that is not as it was sealed. */
-export interface Damage {
-  readonly kind:
-    | 'missing_chunk'
-    | 'damaged_chunk'
-    | 'missing_manifest'
-    | 'damaged_manifest'
-    | 'forged_manifest'
-    | 'damaged_part'
-    | 'damaged_state'
-    | 'foreign_file'
-    /** A store would let this go before its time. */
-    | 'not_retained'
-  /** Relative to the vault's folder, or a bucket and what lies in it. */
-  readonly file: string
-  readonly what: string
-  readonly snapshot?: string
-  /** Name of the part, or its number where the key is not there to read the name. */
-  readonly part?: string
-  /** Which bytes of the part cannot be had from this file. */
-  readonly range?: { readonly from: number; readonly bytes: number }
-}
-
-export interface Report {
-  readonly ok: boolean
-  readonly vault: string
-  /** False: there was no key, so plaintext was not compared. */
-  readonly decrypted: boolean
-  /** Share of the chunks that was read: 1 is all. */
-  readonly sample: number
-  readonly snapshots: number
-  /** Snapshots that the vault let go when their retention had ended. */
-  readonly expired: number
-  readonly parts: number
-  readonly chunks: number
-  /** Stored bytes read. */
-  readonly bytes: number
-  /** The newest snapshot found. That none came after it is for the log to say: compare with its last `snapshot.sealed`. */
-  readonly newest: { readonly sequence: number; readonly id: string } | null
-  /** Whole chunks that no manifest needs: left by a seal that was never finished. */
-  readonly unreferenced: number
-  readonly damage: readonly Damage[]
-  /** Tries to overwrite or hide what is here, without effect. */
-  readonly traces: readonly { readonly file: string; readonly what: string }[]
-  /** Snapshots of which not every part can be had from any store. */
-  readonly lost: readonly string[]
-}
-
-/** What a verification has found so far. */
-export interface Progress {
-  readonly damage: Damage[]
-  readonly traces: { readonly file: string; readonly what: string }[]
-  readonly lost: Set<string>
-  /** Addresses that manifests name. */
-  readonly known: Set<string>
-  parts: number
-  bytes: number
-}
-
-export interface VerifySettings {
-  /** Share of the chunks to read. Manifests and names are always checked in whole. */
-  readonly sample: number
-  readonly random: () => number
-}
 
 const everything: VerifySettings = { sample: 1, random: () => 0 }
 
