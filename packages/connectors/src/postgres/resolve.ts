@@ -17,6 +17,7 @@ import type { Planned } from './copy-plan.ts'
 import { isAlone, lookUp, planLooked, recordPlan, type Looked } from './resolve-losing.ts'
 import { planQuarantine } from './quarantine.ts'
 import { raiseByExtensions } from './resolve-extension.ts'
+import { readActivity, sayActivity, type Activity } from './resolve-activity.ts'
 import { lowerByFunctions } from './resolve-function.ts'
 import { picksOneRow } from './resolve-plan.ts'
 import { countPreimage, countTimeoutMs, countWalk, measurePlan, measureTables, measureWalk, sayWalk } from './resolve-scope.ts'
@@ -113,13 +114,30 @@ async function resolveOne(
   }
   const byTables = !followed.ok || followed.plan.walk === null
   const planned = byTables ? followed : await planLooked(access.session, access.protect, looked, operations, false)
+  const activity = await readTableActivity(item, planned, access)
   const named = await countNamed(item, access)
   const scope = await measure(item, planned, shapes, named, access)
   const impact = { ...raised.impact, scope }
   if (!planned.ok) return { ...raised, impact, resources, copy: copyPlan(planned, scope) }
   const { plan, says } = planQuarantine(planned.plan, item.verb, quarantineMs)
   const context: { readonly [key: string]: Json } = { ...raised.context, copyPlan: recordPlan(plan) }
-  return { ...raised, why: `${raised.why}${says}`, context, impact, resources, copy: copyPlan(planned, scope) }
+  return {
+    ...raised,
+    why: `${raised.why}${sayActivity(activity)}${says}`,
+    context,
+    impact,
+    resources,
+    copy: copyPlan(planned, scope),
+  }
+}
+
+/** Of what goes as a whole: whether anybody uses it. Asked before anything is counted, which would be a use. */
+async function readTableActivity({ verb }: Looked, planned: Planned, { protect }: SqlAccess): Promise<Activity | null> {
+  if (!planned.ok || verb === null || verb === 'delete' || verb === 'update') return null
+  return readActivity(
+    protect,
+    planned.plan.tables.map(({ shape }) => shape.oid),
+  )
 }
 
 async function countNamed({ verb, context }: Looked, access: SqlAccess): Promise<number | null> {

@@ -17,6 +17,9 @@ export interface BackendAbout {
   readonly cancel: () => void
 }
 
+/** After the end of a session whose statement was to be cancelled. */
+const cancelAgainMs = [250, 1_000, 4_000] as const
+
 /** The agent's own connection: the last place that a byte passes before it is the upstream's. */
 export class SocketBackend implements Backend {
   readonly environment: Environment
@@ -26,7 +29,8 @@ export class SocketBackend implements Backend {
   readonly parameters: readonly (readonly [string, string])[]
   readonly protect: ProtectConnection
   readonly catalog: CatalogEpoch
-  readonly cancel: () => void
+  #sendCancel: () => void
+  #cancelled = false
   #connected: Connected
   #killEpoch: () => number
   #released: () => void
@@ -41,7 +45,7 @@ export class SocketBackend implements Backend {
     this.protect = about.protect
     this.catalog = about.catalog
     this.#released = about.released
-    this.cancel = about.cancel
+    this.#sendCancel = about.cancel
     this.pid = connected.pid
     this.parameters = [...connected.parameters]
   }
@@ -55,6 +59,11 @@ export class SocketBackend implements Backend {
     })
     if (socket.destroyed) return listener.closed('The upstream closed the connection.')
     socket.resume()
+  }
+
+  cancel(): void {
+    this.#cancelled = true
+    this.#sendCancel()
   }
 
   forwardRead(bytes: Buffer): boolean {
@@ -102,5 +111,7 @@ export class SocketBackend implements Backend {
     this.#destroyed = true
     this.#connected.socket.destroy()
     this.#released()
+    // A server that had not begun with the statement when it was told to stop would run it for nobody, to its end.
+    if (this.#cancelled) for (const ms of cancelAgainMs) setTimeout(this.#sendCancel, ms).unref()
   }
 }
