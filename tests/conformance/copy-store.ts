@@ -168,6 +168,7 @@ function bound(store: CopyStore): CopyStore {
     locks: store.locks,
     prepare: () => store.prepare(),
     put: (staged, untilMs) => store.put(staged, untilMs),
+    fasten: (names) => store.fasten(names),
     versions: (name) => store.versions(name),
     get: (version, bytesMax) => store.get(version, bytesMax),
     head: (version) => store.head(version),

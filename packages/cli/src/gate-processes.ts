@@ -186,7 +186,8 @@ function startVault({ stateDirectory, programs, signal, configuration }: GateSet
       `--dir=${join(stateDirectory, 'vault')}`,
       `--socket=${place.socket}`,
       `--token-file=${place.tokenFile}`,
-      ...(user === null ? [] : [`--user=${user}`]),
+      // With a user of its own there is somebody to fasten copies against; else whoever removes the state must be able to.
+      ...(user === null ? [] : [`--user=${user}`, '--immutable']),
       ...flags.stores,
       ...flags.serve,
       '--while-stdin-open',

@@ -103,6 +103,11 @@ export class Catalogue {
     return this.#newest.get(upstream)?.snapshot ?? null
   }
 
+  /** Where the manifest of a snapshot lies in every store. */
+  nameOf(id: string): string {
+    return manifestName(this.#find(id).name)
+  }
+
   /** Reads a manifest from disk anew and proves it. @throws VaultFailure `not_found`, `damaged` */
   async open(id: string): Promise<{ readonly manifest: Manifest; readonly snapshot: Snapshot }> {
     const { name, snapshot } = this.#find(id)

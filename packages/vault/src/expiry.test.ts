@@ -1,92 +1,24 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { loadCatalogue, type Catalogue, type Loaded } from './catalogue.ts'
-import { ExpiryKeeper } from './expiry.ts'
-import { FolderStore } from './folder-store.ts'
-import { signIdentity } from './identity.ts'
-import { makeKeyFile, readKeyFile } from './key.ts'
-import { OpenSeals } from './open-seals.ts'
-import { Store } from './store.ts'
-import { TrustedClock } from './trusted-clock.ts'
-import { VaultAge } from './vault-age.ts'
-import { openFolder } from './vault-folder.ts'
-import { verifyFolder } from './verify.ts'
-import type { Report } from './verify-report.ts'
+import { hourMs, VaultBench } from '../../../tests/fakes/vault-bench.ts'
 
-const hourMs = 3_600_000
-const limits = { openMax: 10, sealBytesMax: 1 << 30, storedBytesMax: 200_000, idleMs: hourMs }
 const content = { kind: 'rows', rows: 1, bytes: 1, checksums: {}, manifest: {} } as const
-const folders: string[] = []
+const benches: VaultBench[] = []
 afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+  for (const bench of benches.splice(0)) bench.remove()
 })
 
-/** A vault in this process, whose time is in our hands. */
-class Bench {
-  readonly folder = mkdtempSync(join(tmpdir(), 'spv-'))
-  readonly key = readKeyFile(makeKeyFile(randomBytes))
-  readonly time = { wall: Date.now(), monotonic: 0 }
-  #seals = 0
-
-  constructor() {
-    folders.push(this.folder)
-    writeFileSync(join(this.folder, 'identity'), signIdentity(this.key))
-  }
-
-  /** What a start makes of the folder. `agedMs` was kept from before. */
-  async start(agedMs = 0): Promise<{
-    loaded: Loaded
-    catalogue: Catalogue
-    seal: (bytes: Buffer, retainMs: number) => Promise<string>
-    seals: OpenSeals
-    look: ExpiryKeeper['look']
-  }> {
-    const source = { wallMs: () => this.time.wall, monotonicMs: () => this.time.monotonic, boot: () => null }
-    const store = new Store(this.folder, this.key.chunkKeys, [new FolderStore(this.folder)])
-    await store.prepare()
-    const loaded = await loadCatalogue(store, this.key, null)
-    const { catalogue } = loaded
-    const clock = new TrustedClock(source, loaded.newestMs)
-    const age = new VaultAge(source, { agedMs, boot: null })
-    const seals = new OpenSeals(store, this.key, catalogue, clock, age, limits, () => this.time.monotonic)
-    const keeper = new ExpiryKeeper(store, catalogue, clock, age)
-    const seal = async (bytes: Buffer, retainMs: number): Promise<string> => {
-      const id = String(this.#seals++).padStart(32, '0')
-      await seals.begin({ seal: id, sealedBy: 'a'.repeat(16), upstream: 'db', upstreamIdentity: 'x', digest: 'd' }, retainMs)
-      await seals.put(
-        id,
-        'rows',
-        (async function* () {
-          yield bytes
-        })(),
-      )
-      return (await seals.finish(id, content)).id
-    }
-    return { loaded, catalogue, seal, seals, look: () => keeper.look() }
-  }
-
-  /** Time as it passes where nobody touches a clock. */
-  pass(ms: number): void {
-    this.time.wall += ms
-    this.time.monotonic += ms
-  }
-
-  chunkFiles(): number {
-    const entries = readdirSync(join(this.folder, 'chunks'), { recursive: true, withFileTypes: true })
-    return entries.filter((entry) => entry.isFile()).length
-  }
-
-  async verify(): Promise<Report> {
-    return await verifyFolder(await openFolder(this.folder, null))
-  }
+function makeBench(): VaultBench {
+  const bench = new VaultBench({ storedBytesMax: 200_000 })
+  benches.push(bench)
+  return bench
 }
 
 describe('the end of retention', () => {
   it('lets go what is over, with its chunks, and keeps what others need; the record stays and the chain holds', async () => {
-    const bench = new Bench()
+    const bench = makeBench()
     const vault = await bench.start()
     const [shared, own] = [randomBytes(20_000), randomBytes(20_000)]
     const short = await vault.seal(Buffer.from(own), hourMs)
@@ -109,7 +41,7 @@ describe('the end of retention', () => {
   })
 
   it('comes no sooner by a clock that is set forward: while it runs, or before it starts', async () => {
-    const bench = new Bench()
+    const bench = makeBench()
     const vault = await bench.start()
     const sealed = await vault.seal(randomBytes(100), hourMs)
     bench.time.wall += 48 * hourMs
@@ -126,7 +58,7 @@ describe('the end of retention', () => {
   })
 
   it('does not come, nor do new copies end early, by a clock that is set back', async () => {
-    const bench = new Bench()
+    const bench = makeBench()
     const vault = await bench.start()
     await vault.seal(randomBytes(100), 2 * hourMs)
     bench.pass(hourMs)
@@ -141,7 +73,7 @@ describe('the end of retention', () => {
   })
 
   it('never comes for what is held, whose lock is kept ahead', async () => {
-    const bench = new Bench()
+    const bench = makeBench()
     const vault = await bench.start()
     const held = await vault.seal(randomBytes(100), hourMs)
     await vault.catalogue.hold(held, 'case 12/26', bench.time.wall)
@@ -158,7 +90,7 @@ describe('the end of retention', () => {
   })
 
   it('takes no chunk while a manifest can’t be read, nor one that an open seal holds', async () => {
-    const bench = new Bench()
+    const bench = makeBench()
     const vault = await bench.start()
     await vault.seal(Buffer.from('x'.repeat(5_000)), hourMs)
     const id = '9'.repeat(32)
@@ -185,7 +117,7 @@ describe('the end of retention', () => {
   })
 
   it('finishes at the next start what a crash cut short', async () => {
-    const bench = new Bench()
+    const bench = makeBench()
     const vault = await bench.start()
     await vault.seal(randomBytes(100), hourMs)
     const [manifest = ''] = readdirSync(join(bench.folder, 'manifests'))
@@ -202,7 +134,7 @@ describe('the end of retention', () => {
 
 describe('room', () => {
   it('is bounded by a quota, past which nothing is begun, and foretold', async () => {
-    const bench = new Bench()
+    const bench = makeBench()
     const vault = await bench.start()
     await vault.seal(randomBytes(150_000), hourMs)
     await vault.seal(randomBytes(100_000), 100 * 24 * hourMs)

@@ -13,7 +13,7 @@ import { verifyFolder } from './verify.ts'
 
 const usage = `usage:
   vault serve --dir DIR --socket PATH --token-file PATH
-              [--user NAME] [--gate-user NAME] [--new-credential] [--while-stdin-open]
+              [--user NAME] [--gate-user NAME] [--immutable] [--new-credential] [--while-stdin-open]
               [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [--quota-bytes N] [--expiry-every-ms N]
               [--recovery-recipient AGE…] [STORES]
   vault list DIR [STORES]
@@ -47,6 +47,7 @@ const serveFlags = z.object({
   'gate-user': z.string().optional(),
   'new-credential': z.boolean().default(false),
   'while-stdin-open': z.boolean().default(false),
+  immutable: z.boolean().default(false),
   'open-seals-max': integer.default(1_024),
   'seal-bytes-max': integer.default(64 * 2 ** 30),
   'idle-ms': integer.default(3_600_000),
@@ -76,6 +77,7 @@ async function main(words: readonly string[]): Promise<number> {
       'gate-user': { type: 'string' },
       'new-credential': { type: 'boolean' },
       'while-stdin-open': { type: 'boolean' },
+      immutable: { type: 'boolean' },
       'open-seals-max': { type: 'string' },
       'seal-bytes-max': { type: 'string' },
       'idle-ms': { type: 'string' },
@@ -158,6 +160,7 @@ async function runServe(values: unknown): Promise<number> {
     gateUser: flags['gate-user'] ?? null,
     newCredential: flags['new-credential'],
     stores: storesOf(stores.data),
+    immutable: flags.immutable,
     recoveryRecipients: stores.data['recovery-recipient'],
     limits: {
       openMax: flags['open-seals-max'],

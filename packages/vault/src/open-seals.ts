@@ -7,7 +7,7 @@ import { VaultFailure } from './failure.ts'
 import type { VaultKey } from './key.ts'
 import { encryptInside, partsMax, type About, type ChunkReference, type Content, type Part } from './manifest.ts'
 import { checkPartName } from './part-name.ts'
-import type { MarkedChunk, StagedSeal, Store } from './store.ts'
+import { addressesOf, chunkName, type MarkedChunk, type StagedSeal, type Store } from './store.ts'
 import type { TrustedClock } from './trusted-clock.ts'
 import type { VaultAge } from './vault-age.ts'
 
@@ -163,6 +163,8 @@ export class OpenSeals {
       ])
       const snapshot = await this.#catalogue.add(seal.about, times, parts, inside)
       for (const part of parts) this.#store.similar.learn(part.chunks, part.marks)
+      await this.#store.clearSeal(id)
+      await this.#store.fasten([...addressesOf(chunks).map(chunkName), this.#catalogue.nameOf(snapshot.id)])
       return snapshot
     } finally {
       this.#seals.delete(id)

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path'
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
 import { type Loaded, loadCatalogue } from './catalogue.ts'
+import { Fastener } from './fastener.ts'
+import { FolderStore } from './folder-store.ts'
 import { ExpiryKeeper, type ExpiryReport } from './expiry.ts'
 import type { CopyStore } from './copy-store.ts'
 import { credentialPattern, hashCredential } from './credential.ts'
@@ -37,6 +39,8 @@ export interface ServeSettings {
   readonly stores: StoreSettings
   /** Whoever holds the identity of one of these (age) can read every copy, with nothing but a store. */
   readonly recoveryRecipients: readonly string[]
+  /** Whether copies in the folder are to be made immutable; only when started by root. */
+  readonly immutable: boolean
   readonly limits: SealLimits
   /** How often it looks for what need not be kept any longer. */
   readonly expiryEveryMs: number
@@ -71,8 +75,6 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
   if (user) await chown(settings.folder, user.uid, user.gid)
   await makeMeetingPlace(dirname(settings.socketPath), gate)
   const credentialHash = await findCredential(settings.tokenFile, gate)
-  // With the rights of whoever started it: the buckets' credential need not be readable by the vault's user.
-  const stores = await openStores(settings.folder, settings.stores, () => time.wallMs())
   const ready = Promise.withResolvers<VaultParts>()
   // A failed start is thrown below; requests that wait for it just end.
   ready.promise.catch(() => undefined)
@@ -84,11 +86,20 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
     parts: ready.promise,
     refused: () => void refusals++,
   })
+  const fastener = settings.immutable ? Fastener.start(settings.folder, user) : null
   try {
+    // With the rights of whoever started it: the buckets' credential need not be readable by the vault's user.
+    const stores = await openStores(settings.folder, settings.stores, () => time.wallMs(), fastener)
     if (user) becomeOsUser(user)
-    return await work({ ...settings, stores }, time, credentialHash, () => refusals, listener, ready.resolve)
+    const running = await work({ ...settings, stores }, time, credentialHash, () => refusals, listener, ready.resolve)
+    const close = async (): Promise<void> => {
+      await running.close()
+      fastener?.end()
+    }
+    return { ...running, close }
   } catch (error) {
     ready.reject(error)
+    fastener?.end()
     await listener.close()
     throw error
   }
@@ -139,7 +150,7 @@ async function work(
     clock: { nowMs: clock.nowMs(), jump: clock.jump() },
     witness: witness.state(),
     osUser: process.getuid?.() ?? null,
-    immutable: false,
+    immutable: store.stores.some((one) => one instanceof FolderStore && one.isImmutable),
     worth: store.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
     storage: { ...catalogue.forecast(clock.nowMs()), chunks: catalogue.chunks.size, quotaBytes: settings.limits.storedBytesMax },
     held: catalogue.held().map(({ id, reason }) => ({ id, reason })),

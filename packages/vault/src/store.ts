@@ -233,6 +233,12 @@ export class Store {
     await rm(this.#staging(staging), { force: true })
     await this.#keepDocument(staging, name, bytes, retainUntilMs)
     await rm(this.#staging(staging), { force: true })
+    await this.fasten([name])
+  }
+
+  /** Fastens things that no name in staging belongs to any more: a file that is fastened cannot lose one. */
+  async fasten(names: readonly string[]): Promise<void> {
+    for (const store of this.stores) await store.fasten(names)
   }
 
   /** Keeps chunks and a manifest for longer, in every store. */
