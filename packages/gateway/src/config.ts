@@ -6,6 +6,7 @@ import { connectors } from '@sallyport/connectors'
 import { isOwnHost, parseScope, type AllowedScope, type Environment } from '@sallyport/core'
 import { address, duration, name, ownAddress, reference } from './config-value.ts'
 import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
+import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
@@ -83,6 +84,7 @@ export interface Config {
   /** How long a question waits for people; no answer is a no. */
   readonly requestMs: number
   readonly guards: string
+  readonly vault: VaultPlace
   readonly acceptRisk: readonly string[]
 }
 
@@ -189,6 +191,7 @@ const schema = z.strictObject({
   expiry: duration.prefault('1h'),
   deliver: z.record(name, deliverSchema).default({}),
   guards: z.string().default(''),
+  vault: vaultPlaceSchema.prefault({}),
   accept_risk: z.array(z.string()).default([]),
 })
 
@@ -279,6 +282,7 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
     waitMs: data.wait,
     requestMs: data.expiry,
     guards: data.guards,
+    vault: data.vault,
     acceptRisk: data.accept_risk,
   }
 }
