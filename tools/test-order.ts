@@ -12,9 +12,8 @@ const longest = [
   'packages/cli/src/up.test.ts',
   'tests/hostile/',
   'tests/stories/',
-  'tests/delay/',
   'tests/attacks/',
-  'tests/kill/',
+  'tests/',
 ]
 
 /** Starts a server, a browser or another process, by a name of tests/servers and tests/fakes. */
