@@ -18,7 +18,7 @@ const longest = [
 
 /** Starts a server, a browser or another process, by a name of tests/servers and tests/fakes. */
 const startsSomething =
-  /\b(start(Postgres|Gate|CloudGate|Browser|Playground|TrialDatabase)|runCommandLine|spawn(Sync)?|execFile(Sync)?|Forked)\b|\/servers\/|own-processes/
+  /\bstart[A-Z]|\b(runCommandLine|spawn(Sync)?|execFile(Sync)?|fork|Forked)\b|\/(servers|conformance)\/|own-processes/
 
 /** Changes or reads what all files of one process share: the environment, clocks, globals, memory. */
 const touchesProcess = /\bprocess\.|\bglobalThis\b|\bvi\.|\bWorker\b|\bv8\b/
