@@ -23,6 +23,7 @@ import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
+import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
 import { withUpstream } from './access/reach.ts'
 import type { Delivery } from './delivery/delivery.ts'
@@ -127,6 +128,13 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   quarantine.start()
   const delivery = await startDelivery(base, () => controlUrl)
+  const lookout = openLookout({
+    clock,
+    log,
+    subscribe: (listener) => log.subscribe(listener),
+    stopping: new Set(config.stoppingAlarms),
+    stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', entrance.stoppable),
+  })
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -134,6 +142,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
     close: async () => {
+      lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
       await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close()])
       apis.close()
