@@ -18,6 +18,11 @@ export const neededPrograms: readonly Program[] = [
   { name: 'postgres', debianPackage: 'postgresql', versionedFolder: '/usr/lib/postgresql' },
   { name: 'pgbouncer', debianPackage: 'pgbouncer' },
   { name: 'chromium', debianPackage: 'chromium' },
+  { name: 'radosgw', debianPackage: 'radosgw' },
+  { name: 'ceph-mon', debianPackage: 'ceph-mon' },
+  { name: 'ceph-osd', debianPackage: 'ceph-osd' },
+  { name: 'radosgw-admin', debianPackage: 'ceph-common' },
+  { name: 'osdmaptool', debianPackage: 'ceph-base' },
 ]
 
 /** Without any font the browser draws pages without a letter, and pictures of them would prove nothing. */

@@ -1,9 +1,10 @@
 import { openVault, type VaultClient } from '../../packages/gateway/src/vault/vault-client.ts'
-import { describeVault } from './vault.ts'
+import { startObjectStore } from '../servers/object-store.ts'
+import { describeVault, type VaultUnderTest } from './vault.ts'
 import { startVault } from './vault-process.ts'
 
-describeVault('vault process on a local folder', async () => {
-  let vault = await startVault()
+async function startOn(flags: readonly string[], stopStore: () => Promise<void>): Promise<VaultUnderTest> {
+  let vault = await startVault(flags)
   let client: VaultClient = await openVault(vault)
   return {
     vault: client,
@@ -17,6 +18,15 @@ describeVault('vault process on a local folder', async () => {
     stop: async () => {
       client.close()
       await vault.remove()
+      await stopStore()
     },
   }
+}
+
+describeVault('vault process on a local folder', () => startOn([], async () => {}))
+
+describeVault('vault process on a bucket under Object Lock and a local folder', async () => {
+  const server = await startObjectStore()
+  const place = await server.makeBucket('copies')
+  return await startOn(['--bucket', place, '--bucket-credential', server.credentialFile, '--folder-too'], () => server.stop())
 })

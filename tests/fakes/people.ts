@@ -109,6 +109,7 @@ export function makePeopleBench(): PeopleBench {
     grantMs: 3_600_000,
   }
   const control: Control = {
+    quarantined: () => Promise.resolve([]),
     verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
     cancel: (id, by) => cancelRequest(verdictPorts, id, by),
     async kill(scope, reason, by) {

@@ -18,9 +18,11 @@ import type {
   Vault,
   AllowedScope,
 } from '@sallyport/core'
-import { challengeOf, createPolicyEngine, parseScope, SallyportError } from '@sallyport/core'
+import { challengeOf, parseScope, SallyportError } from '@sallyport/core'
+import { createPolicyEngine } from '@sallyport/core/policy'
 import { openBudgets } from '../../packages/gateway/src/store/budgets.ts'
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
+import { openQuarantines } from '../../packages/gateway/src/store/quarantines.ts'
 import { openRequests } from '../../packages/gateway/src/store/requests.ts'
 
 /** A clock that moves only when told. */
@@ -234,6 +236,7 @@ export function makeBench(connector: ScriptedConnector): Bench {
       log,
       vault,
       requests: openRequests(database),
+      quarantines: openQuarantines(database),
       budgets,
       killSwitch,
       notify: { requestOpened: (request) => void opened.push(request) },

@@ -1,5 +1,10 @@
 import { connect, type Socket } from 'node:net'
-import { answerScram, startPlainScram, type ScramStart } from '../../packages/gateway/src/upstreams/postgres/scram-client.ts'
+import {
+  answerScram,
+  ScramSecret,
+  startPlainScram,
+  type ScramStart,
+} from '../../packages/gateway/src/upstreams/postgres/scram-client.ts'
 import {
   frame,
   headerBytes,
@@ -39,10 +44,14 @@ export class RawClient {
     })
   }
 
+  get closed(): boolean {
+    return this.#closed
+  }
+
   static async open(
     port: number,
     user: string,
-    password: string,
+    password: string | ScramSecret,
     database: string,
     parameters: readonly (readonly [string, string])[] = [],
   ): Promise<RawClient> {
@@ -53,11 +62,15 @@ export class RawClient {
     return client
   }
 
-  async authenticate(password: string, scram: ScramStart = startPlainScram()): Promise<void> {
+  async authenticate(password: string | ScramSecret, scram: ScramStart = startPlainScram()): Promise<void> {
     await this.#expect('R')
     this.send(frame(0x70, zeroTerminated(scram.mechanism), int32(scram.message.length), Buffer.from(scram.message)))
     const challenge = await this.#expect('R')
-    const answer = await answerScram(scram, challenge.toString('utf8', headerBytes + 4), password)
+    const answer = await answerScram(
+      scram,
+      challenge.toString('utf8', headerBytes + 4),
+      typeof password === 'string' ? new ScramSecret(password) : password,
+    )
     if (answer === null) throw new Error('bad challenge')
     this.send(frame(0x70, Buffer.from(answer.message)))
     const final = await this.#expect('R')

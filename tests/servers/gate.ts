@@ -78,6 +78,8 @@ export interface UpstreamSettings {
   readonly environment?: 'production' | 'staging' | 'development'
   /** When something stands between gate and server. */
   readonly port?: number
+  /** As in sallyport.yaml. */
+  readonly quarantine?: string
 }
 
 export interface TestGateSettings {
@@ -92,6 +94,8 @@ export interface TestGateSettings {
   readonly limits?: { readonly rowsWithoutPrompt: number }
   /** Further upstreams as they stand in sallyport.yaml. */
   readonly apis?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** As it stands in sallyport.yaml. */
+  readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
@@ -113,10 +117,11 @@ const readyShape = z.object({
 const requestsShape = z.object({ requests: z.array(z.object({ id: z.string(), agent: z.string(), state: z.string() })) })
 const readyTimeoutMs = 30_000
 const stopTimeoutMs = 10_000
-const rolePassword = 'test-role'
+/** Of app_use and app_protect. */
+export const rolePassword = 'test-role'
 
 /** The roles of a real set-up, once a server: agents' statements run as `app_use`, copies are made as `app_protect`. Neither is a superuser. */
-async function makeRoles(postgres: PostgresServer, database = 'postgres'): Promise<void> {
+export async function makeRoles(postgres: PostgresServer, database = 'postgres'): Promise<void> {
   const made = await postgres.query("SELECT 1 FROM pg_roles WHERE rolname = 'app_use'")
   if (made.length === 0) {
     await postgres.query(`CREATE ROLE app_use LOGIN PASSWORD '${rolePassword}'`)
@@ -232,9 +237,15 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production' }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine }]) => [
             name,
-            { protocol: 'postgres', environment, use: `file:secrets/${name}.use`, protect: `file:secrets/${name}.protect` },
+            {
+              protocol: 'postgres',
+              environment,
+              use: `file:secrets/${name}.use`,
+              protect: `file:secrets/${name}.protect`,
+              ...(quarantine === undefined ? {} : { quarantine }),
+            },
           ]),
         ),
         ...apis,
@@ -244,6 +255,7 @@ class RunningTestGate implements TestGate {
       coolOff: this.#settings.coolOff ?? '0s',
       wait: this.#settings.wait ?? '20s',
       retention: '1d',
+      deliver: this.#settings.deliver ?? {},
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })
   }

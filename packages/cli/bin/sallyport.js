@@ -2,6 +2,7 @@
 // The launcher: plain JavaScript for any Node ≥ 18. It hands over to the Node 24 that npm pinned, which runs the TypeScript beside it.
 import { existsSync, statSync } from 'node:fs'
 import { spawn } from 'node:child_process'
+import * as modules from 'node:module'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +14,7 @@ const installed = findUpwards(dirname(program), join('node_modules', 'commander'
 if (installed === null) {
   refuse('Its dependencies are not installed. Nothing was done. In the folder of the repository, run: npm ci')
 } else if (Number.parseInt(process.versions.node, 10) >= nodeMajorMin) {
-  await runHere()
+  await runHere(installed)
 } else {
   const pinned = findPinnedNode()
   if (pinned === null) {
@@ -25,8 +26,13 @@ if (installed === null) {
   }
 }
 
-/** This Node can do it: no second process. The same as cli.ts does when it is run itself. */
-async function runHere() {
+/**
+ * This Node can do it: no second process. The same as cli.ts does when it is run itself. Compiled code is kept beside the dependencies: who can
+ * write there can change them anyway. Where we cannot, nothing is kept.
+ * @param {string} dependency
+ */
+async function runHere(dependency) {
+  modules.enableCompileCache(join(dirname(dependency), '.cache', 'sallyport-compiled'))
   const { runCli } = await import('../src/cli.ts')
   // A reader that went away (`| head`) is the end of output, not an error.
   process.stdout.on('error', (/** @type {NodeJS.ErrnoException} */ error) => process.exit(error.code === 'EPIPE' ? 0 : 1))
@@ -71,7 +77,7 @@ function findUpwards(start, path) {
  * @param {string} node
  */
 function handOver(node) {
-  const child = spawn(node, [program, ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
   // A terminal sends these to the whole foreground group: the child has them already, and a second one would mean "at once".
   const fromTerminal = process.stdin.isTTY
   /** @type {NodeJS.Signals[]} */

@@ -57,6 +57,12 @@ export const commandTable: readonly Entry[] = [
   { name: 'requests', group: watch, summary: 'what waits for people', load: () => import('./commands/requests.ts') },
   { name: 'tail', group: watch, summary: 'operations as they happen', load: () => import('./commands/tail.ts') },
   { name: 'kill', group: watch, summary: 'stop a session, an agent or everything', load: () => import('./commands/kill.ts') },
+  {
+    name: 'quarantine',
+    group: prove,
+    summary: 'what was dropped and can still be taken back at once',
+    load: () => import('./commands/quarantine.ts'),
+  },
   { name: 'copy', group: prove, summary: 'make a proven copy of a volume now', load: () => import('./commands/copy.ts') },
   { name: 'undo', group: prove, summary: 'put back what a snapshot holds', load: () => import('./commands/undo.ts') },
   { name: 'vault', group: prove, summary: 'list, verify and restore sealed copies', load: () => import('./commands/vault.ts') },

@@ -7,6 +7,7 @@ export const paths = {
   snapshots: '/api/v1/snapshots',
   undo: '/api/v1/undo',
   copies: '/api/v1/copies',
+  quarantine: '/api/v1/quarantine',
 } as const
 
 /** A handle just issued. The only time its secret is seen. */

@@ -2,10 +2,12 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { compiledCode } from './compiled-code.ts'
 import { CommandFailure, exitCodes } from './failure.ts'
 import type { Isolation, IsolationLevel } from './isolation.ts'
 import { startPlayground, type Playground } from './playground/playground.ts'
 import { interrupted, startChild, type Child, type Ended } from './process-child.ts'
+import { readVaultFlags } from './vault-flags.ts'
 import { findVaultUser } from './vault-user.ts'
 import { isAlive, readRun, removeRun, writeRun, type Run } from './state-directory.ts'
 
@@ -170,10 +172,11 @@ function meetingPlace(stateDirectory: string): MeetingPlace {
   return { socket: join(folder, 'vault.sock'), tokenFile, leave: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
-function startVault({ stateDirectory, programs, signal }: GateSettings, place: MeetingPlace): Promise<Child> {
+function startVault({ stateDirectory, programs, signal, configuration }: GateSettings, place: MeetingPlace): Promise<Child> {
   const user = findVaultUser(stateDirectory)
   // The state may then be passed through, not listed; files in it stay 0600.
   if (user !== null) chmodSync(stateDirectory, 0o711)
+  const flags = readVaultFlags(configuration)
   return startChild({
     name: 'vault',
     command: process.execPath,
@@ -183,11 +186,14 @@ function startVault({ stateDirectory, programs, signal }: GateSettings, place: M
       `--dir=${join(stateDirectory, 'vault')}`,
       `--socket=${place.socket}`,
       `--token-file=${place.tokenFile}`,
-      ...(user === null ? [] : [`--user=${user}`]),
+      // With a user of its own there is somebody to fasten copies against; else whoever removes the state must be able to.
+      ...(user === null ? [] : [`--user=${user}`, '--immutable']),
+      ...flags.stores,
+      ...flags.serve,
       '--while-stdin-open',
     ],
     // No upstream credential that our environment may hold is the vault's business.
-    env: { PATH: process.env['PATH'] ?? '', TZ: process.env['TZ'] ?? '' },
+    env: { PATH: process.env['PATH'] ?? '', TZ: process.env['TZ'] ?? '', ...compiledCode() },
     logFile: join(stateDirectory, 'logs', 'vault.log'),
     readyTimeoutMs: vaultReadyMs,
     stopTimeoutMs: vaultStopMs,
@@ -216,7 +222,7 @@ function startGateway(
       '--exit-with-parent',
     ],
     // `env:` references are read from it.
-    env: process.env,
+    env: { ...process.env, ...compiledCode() },
     logFile: join(stateDirectory, 'logs', 'gateway.log'),
     readyTimeoutMs: gatewayReadyMs,
     stopTimeoutMs: gatewayStopMs,

@@ -50,7 +50,7 @@ function unknown(id: string, why: string): Operation {
   }
 }
 
-/** Loads what the first request should not wait for. */
-export async function warmConnectors(): Promise<void> {
-  await Promise.all([warmPostgres(), warmRailway()])
+/** Loads what the first request through these connectors should not wait for. */
+export async function warmConnectors(ids: ReadonlySet<string>): Promise<void> {
+  await Promise.all([ids.has(postgres.id) ? warmPostgres() : null, ids.has(railway.id) ? warmRailway() : null])
 }

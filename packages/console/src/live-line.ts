@@ -14,7 +14,7 @@ export interface LiveLine {
 const detailCharacters = 400
 
 export function liveLineOf(index: number, event: Event): LiveLine {
-  const { sign, what, tone } = titleOf(event.type)
+  const { sign, what, tone } = titles[event.type]
   return {
     index,
     time: new Date(event.atMs).toISOString().slice(11, 19),
@@ -59,72 +59,45 @@ function cut(text: string): string {
   return rest <= 40 ? text : `${text.slice(0, detailCharacters).toWellFormed()} … and ${rest} more characters, on the log`
 }
 
-/** Words for each kind of event; a new one is a type error here. */
-function titleOf(type: EventType): { readonly sign: string; readonly what: string; readonly tone: LiveLine['tone'] } {
-  switch (type) {
-    case 'gate.started':
-      return { sign: '●', what: 'gate started', tone: 'calm' }
-    case 'gate.stopped':
-      return { sign: '○', what: 'gate stopped', tone: 'warn' }
-    case 'configuration.applied':
-      return { sign: '✎', what: 'configuration', tone: 'calm' }
-    case 'person.enrolled':
-      return { sign: '+', what: 'person enrolled', tone: 'warn' }
-    case 'handle.issued':
-      return { sign: '+', what: 'handle issued', tone: 'calm' }
-    case 'handle.revoked':
-      return { sign: '–', what: 'handle revoked', tone: 'calm' }
-    case 'door.refused':
-      return { sign: '✕', what: 'turned away', tone: 'warn' }
-    case 'session.opened':
-      return { sign: '→', what: 'session opened', tone: 'calm' }
-    case 'session.closed':
-      return { sign: '←', what: 'session closed', tone: 'calm' }
-    case 'statement':
-      return { sign: '·', what: 'statement', tone: 'calm' }
-    case 'reads':
-      return { sign: '·', what: 'reads', tone: 'calm' }
-    case 'decision':
-      return { sign: '◇', what: 'decision', tone: 'calm' }
-    case 'request.opened':
-      return { sign: '◷', what: 'request opened', tone: 'warn' }
-    case 'request.approved':
-      return { sign: '✓', what: 'approved', tone: 'warn' }
-    case 'request.rejected':
-      return { sign: '✕', what: 'rejected', tone: 'warn' }
-    case 'request.cancelled':
-      return { sign: '–', what: 'cancelled', tone: 'calm' }
-    case 'request.expired':
-      return { sign: '–', what: 'expired', tone: 'calm' }
-    case 'verdict':
-      return { sign: '✓', what: 'verdict', tone: 'calm' }
-    case 'verdict.refused':
-      return { sign: '✕', what: 'verdict refused', tone: 'danger' }
-    case 'grant.made':
-      return { sign: '+', what: 'grant made', tone: 'calm' }
-    case 'grant.returned':
-      return { sign: '←', what: 'grant returned', tone: 'calm' }
-    case 'grant.void':
-      return { sign: '–', what: 'grant void', tone: 'warn' }
-    case 'snapshot.sealed':
-      return { sign: '▣', what: 'copy sealed', tone: 'calm' }
-    case 'snapshot.failed':
-      return { sign: '✕', what: 'copy failed', tone: 'danger' }
-    case 'intent':
-      return { sign: '▶', what: 'intent', tone: 'calm' }
-    case 'outcome':
-      return { sign: '■', what: 'outcome', tone: 'calm' }
-    case 'undo':
-      return { sign: '↶', what: 'undo', tone: 'warn' }
-    case 'kill':
-      return { sign: '■', what: 'KILL', tone: 'danger' }
-    case 'release':
-      return { sign: '▶', what: 'release', tone: 'warn' }
-    case 'alarm':
-      return { sign: '⚠', what: 'ALARM', tone: 'danger' }
-    case 'checkpoint.witnessed':
-      return { sign: '▣', what: 'witnessed', tone: 'calm' }
-    case 'drill':
-      return { sign: '◇', what: 'drill', tone: 'calm' }
-  }
+type Title = { readonly sign: string; readonly what: string; readonly tone: LiveLine['tone'] }
+
+/** Words for each kind of event; a new one without them is a type error here. */
+const titles: Readonly<Record<EventType, Title>> = {
+  'gate.started': { sign: '●', what: 'gate started', tone: 'calm' },
+  'gate.stopped': { sign: '○', what: 'gate stopped', tone: 'warn' },
+  'configuration.applied': { sign: '✎', what: 'configuration', tone: 'calm' },
+  'person.enrolled': { sign: '+', what: 'person enrolled', tone: 'warn' },
+  'handle.issued': { sign: '+', what: 'handle issued', tone: 'calm' },
+  'handle.revoked': { sign: '–', what: 'handle revoked', tone: 'calm' },
+  'door.refused': { sign: '✕', what: 'turned away', tone: 'warn' },
+  'session.opened': { sign: '→', what: 'session opened', tone: 'calm' },
+  'session.closed': { sign: '←', what: 'session closed', tone: 'calm' },
+  statement: { sign: '·', what: 'statement', tone: 'calm' },
+  reads: { sign: '·', what: 'reads', tone: 'calm' },
+  decision: { sign: '◇', what: 'decision', tone: 'calm' },
+  'request.opened': { sign: '◷', what: 'request opened', tone: 'warn' },
+  'request.approved': { sign: '✓', what: 'approved', tone: 'warn' },
+  'request.rejected': { sign: '✕', what: 'rejected', tone: 'warn' },
+  'request.cancelled': { sign: '–', what: 'cancelled', tone: 'calm' },
+  'request.expired': { sign: '–', what: 'expired', tone: 'calm' },
+  verdict: { sign: '✓', what: 'verdict', tone: 'calm' },
+  'verdict.refused': { sign: '✕', what: 'verdict refused', tone: 'danger' },
+  'grant.made': { sign: '+', what: 'grant made', tone: 'calm' },
+  'grant.returned': { sign: '←', what: 'grant returned', tone: 'calm' },
+  'grant.void': { sign: '–', what: 'grant void', tone: 'warn' },
+  'snapshot.sealed': { sign: '▣', what: 'copy sealed', tone: 'calm' },
+  'snapshot.failed': { sign: '✕', what: 'copy failed', tone: 'danger' },
+  intent: { sign: '▶', what: 'intent', tone: 'calm' },
+  outcome: { sign: '■', what: 'outcome', tone: 'calm' },
+  undo: { sign: '↶', what: 'undo', tone: 'warn' },
+  'quarantine.purge': { sign: '✕', what: 'quarantine over', tone: 'warn' },
+  'quarantine.purged': { sign: '✕', what: 'dropped for good', tone: 'warn' },
+  'quarantine.kept': { sign: '⚠', what: 'not dropped', tone: 'danger' },
+  'delivery.failed': { sign: '⚠', what: 'not told', tone: 'danger' },
+  'delivery.recovered': { sign: '✓', what: 'told again', tone: 'calm' },
+  kill: { sign: '■', what: 'KILL', tone: 'danger' },
+  release: { sign: '▶', what: 'release', tone: 'warn' },
+  alarm: { sign: '⚠', what: 'ALARM', tone: 'danger' },
+  'checkpoint.witnessed': { sign: '▣', what: 'witnessed', tone: 'calm' },
+  drill: { sign: '◇', what: 'drill', tone: 'calm' },
 }

@@ -198,6 +198,28 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
         ]),
     ),
   ],
+  ...(['quarantine.purge', 'quarantine.purged', 'quarantine.kept'] as const).map(
+    (type) =>
+      [
+        type,
+        writer(z.object({ upstream: z.string(), things: names, why: z.string().default('') }), ({ upstream, things, why }) =>
+          joinFacts([`${things.join(', ')} of ${upstream}.`, why]),
+        ),
+      ] as const,
+  ),
+  [
+    'delivery.failed',
+    writer(z.object({ receiver: z.string(), why: z.string(), lost: z.array(z.number()) }), ({ receiver, why, lost }) =>
+      joinFacts([
+        `${receiver} could not be told: ${why}.`,
+        lost.length === 0 ? 'It is tried again.' : `${formatAmount(lost.length, 'event')} will not be told there.`,
+      ]),
+    ),
+  ],
+  [
+    'delivery.recovered',
+    writer(z.object({ receiver: z.string() }), ({ receiver }) => `${receiver} is told again, and of what it missed.`),
+  ],
   [
     'kill',
     writer(

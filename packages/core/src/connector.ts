@@ -65,6 +65,8 @@ export interface Upstream {
   readonly identity: string
   readonly environment: Environment
   readonly access: Access
+  /** How long what would be dropped is kept out of reach first, where the connector can do that. Absent or null: it is dropped at once. */
+  readonly quarantineMs?: number | null
 }
 
 /** Lets a describer ask for another language by name (SQL inside `psql -c`); it never imports it. */
@@ -95,12 +97,32 @@ export interface SnapshotContent {
   readonly checksums: { readonly [table: string]: string }
   /** What restore() needs besides the parts: DDL, oids, column lists. JSON. */
   readonly manifest: Json
+  /** Set when what was copied is moved out of reach by the time the statement runs. */
+  readonly quarantine?: Quarantine | null
 }
 
 export interface SnapshotReader {
   readonly manifest: Json
   readonly checksums: { readonly [table: string]: string }
   read(name: string): AsyncIterable<Uint8Array>
+}
+
+/** What is moved out of reach instead of being dropped: nothing else is ever dropped for good in its name. */
+export interface Quarantine {
+  /** Of the place it is in. */
+  readonly id: string
+  /** Its names, as they were. */
+  readonly things: readonly string[]
+  /** Of everything in there that holds data. */
+  readonly identities: readonly string[]
+  /** By the upstream's own clock, Unix ms. */
+  readonly untilMs: number
+}
+
+/** One that is still there. */
+export interface Quarantined extends Quarantine {
+  readonly bytes: number
+  readonly due: boolean
 }
 
 /**
@@ -124,6 +146,10 @@ export interface Connector {
   confirm?(operations: readonly ResolvedOperation[], upstream: Upstream): Promise<void>
   /** The operation by which this thing would be lost, so that it can be copied without being asked for; null where there is none. */
   losing?(type: string, id: string): Operation | null
+  /** Which of these are still there. Takes the last rights of those who moved them, if they still have any. */
+  quarantined?(upstream: Upstream, known: readonly Quarantine[]): Promise<readonly Quarantined[]>
+  /** Drops one for good that is due. Throws when there is more in it, or something outside depends on it: then it stays. */
+  purge?(upstream: Upstream, quarantine: Quarantine): Promise<void>
   /** Puts a snapshot back in place (undo). Refuses, saying why, when that would overwrite what came since. */
   restore?(snapshot: SnapshotReader, upstream: Upstream, report: (progress: Progress) => void): Promise<Restored>
 }

@@ -3,6 +3,7 @@ import { countApprovers, decide, type DecisionFacts } from './decide.ts'
 import type { CopyPlan, ResolvedOperation } from './operation.ts'
 import type { ImpactKind } from './impact.ts'
 import { createPolicyEngine } from './policy/engine.ts'
+import { guardText, shippedGuards } from './policy/guards.ts'
 import { isReadOnly, parseScope, type Scope } from './policy/scope.ts'
 
 function scope(text: string): Scope {
@@ -190,6 +191,15 @@ describe('policy', () => {
       ['forbid (', /policy:/],
     ]
     for (const [text, message] of faults) expect(() => createPolicyEngine([], text)).toThrow(message)
+  })
+
+  it('has shipped guards that mean what is written beside them, and fit the schema', () => {
+    // Handed in as if a configuration held them, they are parsed and validated; under other names, since the shipped ones are there too.
+    const text = shippedGuards.map((guard) => guardText({ ...guard, id: `${guard.id}-again` })).join('\n')
+    const read = createPolicyEngine([], text).guards
+    expect(read.filter(({ id }) => id.endsWith('-again'))).toEqual(
+      shippedGuards.map(({ id, why, obligation }) => ({ id: `${id}-again`, why, obligation })),
+    )
   })
 
   it('changes its hash with the scope and the guards', () => {

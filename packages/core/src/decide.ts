@@ -1,7 +1,8 @@
 import type { ErrorCode } from './error.ts'
 import { severity } from './impact.ts'
 import type { Environment, ResolvedOperation, Subject } from './operation.ts'
-import type { Facts, Guard, PolicyEngine } from './policy/engine.ts'
+import type { Facts, PolicyEngine } from './policy/engine.ts'
+import type { Guard } from './policy/guards.ts'
 
 /** What decide knows besides the operations: everything that can change a verdict, and nothing it has to look up. */
 export interface DecisionFacts {

@@ -1,4 +1,4 @@
-import type { Connector, Describers } from './connector.ts'
+import type { Connector, Describers, Quarantine } from './connector.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import type { Budgets, Clock, KillSwitch, Log, Notify, Randomness, Requests, Vault } from './ports.ts'
 
@@ -15,6 +15,12 @@ export interface GovernSettings {
   readonly pendingMax: number
 }
 
+/** What was moved out of reach, known to the gate itself: a name in the upstream is anybody's to take. */
+export interface Quarantines {
+  /** Durable before the statement runs. */
+  keep(upstream: string, quarantine: Quarantine): Promise<void>
+}
+
 export interface GovernPorts {
   readonly clock: Clock
   readonly random: Randomness
@@ -24,6 +30,7 @@ export interface GovernPorts {
   readonly budgets: Budgets
   readonly killSwitch: KillSwitch
   readonly notify: Notify
+  readonly quarantines: Quarantines
   readonly connectors: ReadonlyMap<string, Connector>
   readonly describers: Describers
   readonly policy: () => PolicyEngine

@@ -35,7 +35,7 @@ export function createGovern(ports: GovernPorts): Govern {
 class Pipeline implements Govern {
   readonly #ports: GovernPorts
   readonly #reads = new ReadMemory()
-  readonly #plain = new PlainMemory()
+  readonly #plain: PlainMemory
   readonly #decisions = new DecisionMemory()
   readonly #inFlight = new WeakMap<Clearance, InFlight>()
   /** Looked up in another catalog than the key names: good for this request, and for nothing later. */
@@ -43,6 +43,7 @@ class Pipeline implements Govern {
 
   constructor(ports: GovernPorts) {
     this.#ports = ports
+    this.#plain = new PlainMemory(ports.clock)
   }
 
   knows(session: Session, key: string): boolean {
@@ -167,12 +168,13 @@ class Pipeline implements Govern {
 
   /** Together with other sessions that begin alike, and for later. What people were asked about, or refused, is looked up alone. */
   #lookUpOnce(passage: Passage): Promise<readonly ResolvedOperation[]> {
-    const find = (): readonly ResolvedOperation[] | null => this.#recallPlain(passage)
-    return this.#plain.lookUp(passage.asked, find, async () => {
+    const { asked, attendance } = passage
+    const work = async (): Promise<readonly ResolvedOperation[]> => {
       const operations = await this.#lookUp(passage)
       this.#rememberPlain(passage, operations)
       return operations
-    })
+    }
+    return this.#plain.lookUp(asked, { find: () => this.#recallPlain(passage), work, signal: attendance.signal })
   }
 
   async #lookUp(passage: Passage): Promise<readonly ResolvedOperation[]> {
@@ -256,17 +258,17 @@ class Pipeline implements Govern {
       )
     }
     await noteEvent(this.#ports, passage, 'intent', {
-      intent,
-      digest,
-      bytesSha256: asked.payload.bytesSha256,
-      text: textForLog(passage, operations),
-      operations: operationsJson(operations),
-      grant: what.grant?.id ?? null,
-      request: what.grant?.request ?? null,
       approvers: what.grant?.approvers ?? [],
-      snapshot: what.snapshot?.id ?? null,
-      rowsMax: what.rowsMax,
+      bytesSha256: asked.payload.bytesSha256,
+      digest,
+      grant: what.grant?.id ?? null,
+      intent,
+      operations: operationsJson(operations),
       policyHash: passage.policy.hash,
+      request: what.grant?.request ?? null,
+      rowsMax: what.rowsMax,
+      snapshot: what.snapshot?.id ?? null,
+      text: textForLog(passage, operations),
     })
     await this.#checkKillAfter(passage, intent, what.snapshot)
     const clearance = makeClearance({

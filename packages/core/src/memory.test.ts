@@ -62,6 +62,30 @@ describe('what is remembered of plain statements', () => {
     }
   })
 
+  it('is waited for while another session looks it up, and for no longer than a second', async () => {
+    const { bench, described } = openBench()
+    const { connector } = bench
+    const looking = Promise.withResolvers<void>()
+    connector.describe = async () => {
+      connector.describes += 1
+      if (connector.describes === 1) await looking.promise
+      return connector.operations
+    }
+    const govern = createGovern(bench.ports)
+    const first = govern.ask(ask(bench), attendance)
+    const second = govern.ask(ask(bench, { session: another(bench) }), attendance)
+    const gone = new AbortController()
+    const third = govern.ask(ask(bench, { session: another(bench, { id: 'third' }) }), { ...attendance, signal: gone.signal })
+    await expect.poll(described).toBe(1)
+    gone.abort()
+    await third
+    expect(described()).toBe(2)
+    bench.clock.advance(1_000)
+    expect((await second).outcome).toBe('cleared')
+    looking.resolve()
+    expect((await first).outcome).toBe('cleared')
+  })
+
   it('is asked for anew under another key: another catalog, search_path, role or text', async () => {
     const { bench, described } = openBench()
     const govern = createGovern(bench.ports)

@@ -12,10 +12,7 @@ export function isPlain(asked: Asked, operations: readonly ResolvedOperation[]):
     ({ impact, copy, context }) =>
       impact.kind === 'write' && impact.reversible && copy.kind === 'none' && context['foldable'] === true,
   )
-  const isRead =
-    asked.keyNamesCatalog === true &&
-    isPureRead(operations) &&
-    operations.every(({ context }) => context['rememberable'] === true)
+  const isRead = asked.keyNamesCatalog === true && isPureRead(operations) && isRememberable(operations)
   if (!isWrite && !isRead) return false
   // A table of this very session's is another one, or none, in the next.
   return asked.keyNamesCatalog !== true || operations.every(({ temporary }) => temporary !== true)
@@ -67,6 +64,8 @@ export function isRememberable(operations: readonly ResolvedOperation[]): boolea
 const keysMax = 2_000
 /** Agents on upstreams whose writes are remembered at once. Past it all start anew. */
 const sharesMax = 1_000
+/** How long a session waits for another one's look-up of the very same. */
+const othersMsMax = 1_000
 
 /** Verdicts on reads, by session and key. It belongs to one session so that nothing one agent did decides for another, and goes with it. */
 export class ReadMemory {
@@ -101,6 +100,11 @@ export class PlainMemory {
   readonly #shared = new Map<string, Share>()
   /** The share of a session, so that finding it makes no string. */
   readonly #sharedOf = new WeakMap<Session, Share>()
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   find({ session, key, keyNamesCatalog }: Asked, basis: Basis, nowMs: number): readonly ResolvedOperation[] | null {
     if (key === null) return null
@@ -119,12 +123,15 @@ export class PlainMemory {
    * Many sessions that begin alike look up once: whoever comes while another session looks up the very same waits for that, and takes what
    * `find` then finds, if it finds anything.
    */
-  async lookUp<Out>({ session, key, keyNamesCatalog }: Asked, find: () => Out | null, work: () => Promise<Out>): Promise<Out> {
+  async lookUp<Out>(
+    { session, key, keyNamesCatalog }: Asked,
+    { find, work, signal }: { readonly find: () => Out | null; readonly work: () => Promise<Out>; readonly signal: AbortSignal },
+  ): Promise<Out> {
     if (key === null || keyNamesCatalog !== true) return work()
     const { lookUps } = this.#share(session)
     const others = lookUps.get(key)
     if (others !== undefined) {
-      await others.catch(() => undefined)
+      await this.#wait(others, signal)
       return find() ?? work()
     }
     const looking = work()
@@ -134,6 +141,13 @@ export class PlainMemory {
     } finally {
       lookUps.delete(key)
     }
+  }
+
+  /** However it ends, and no longer than `othersMsMax`: one session's slow look-up is not everybody's. */
+  async #wait(others: Promise<unknown>, signal: AbortSignal): Promise<void> {
+    const rested = new AbortController()
+    const waiting = this.#clock.sleep(othersMsMax, AbortSignal.any([signal, rested.signal]))
+    await Promise.race([others.catch(() => undefined), waiting]).finally(() => rested.abort())
   }
 
   #session(session: Session): Share {

@@ -84,6 +84,8 @@ export interface KillSwitch {
   epochOf(agent: string, owner: string, session: string, upstream: string): number
   /** A reason when this agent, session, upstream or everything is killed, or when this gate cannot hear the switch; else null. */
   stopped(agent: string, owner: string, session: string, upstream: string): string | null
+  /** Calls back, before a kill is acknowledged, with every kill and release. Absent: whoever keeps something ready for agents asks `epoch`. */
+  onChange?(listener: () => void): void
 }
 
 /** Tells people that there is something to decide. Failure to notify never fails a request. */

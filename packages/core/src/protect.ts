@@ -1,4 +1,4 @@
-import type { SnapshotContent, Upstream } from './connector.ts'
+import type { Quarantine, SnapshotContent, Upstream } from './connector.ts'
 import type { Permit } from './decide.ts'
 import { SallyportError } from './error.ts'
 import type { Grant } from './grant.ts'
@@ -28,12 +28,15 @@ export async function protect(
   }
   const about = { upstream: upstream.name, upstreamIdentity: upstream.identity, digest, retainMs: ports.settings().retainMs }
   let snapshot: Snapshot
+  const moved: Quarantine[] = []
   try {
     snapshot = await ports.vault.seal(about, async (seal) => {
       const content = await copy(operations, upstream, seal)
       checkBounds(ports, passage, content, grant)
+      if (content.quarantine) moved.push(content.quarantine)
       return content
     })
+    for (const one of moved) await ports.quarantines.keep(upstream.name, one)
   } catch (error) {
     await noteEvent(ports, passage, 'snapshot.failed', {
       digest,
@@ -50,6 +53,7 @@ export async function protect(
     bytes,
     checksums: { ...checksums },
     retainUntilMs,
+    ...(moved.length === 0 ? {} : { quarantine: moved.map(({ id }) => id) }),
   })
   return snapshot
 }

@@ -27,6 +27,7 @@ describe('parseConfig', () => {
         environment: 'production',
         use: 'file:secrets/use',
         protect: 'file:secrets/use',
+        warm: 2,
       },
     ])
     expect(result.config).toMatchObject({

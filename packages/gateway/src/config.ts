@@ -3,7 +3,10 @@ import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
-import { parseScope, type AllowedScope, type Environment } from '@sallyport/core'
+import { isOwnHost, parseScope, type AllowedScope, type Environment } from '@sallyport/core'
+import { address, duration, name, ownAddress, reference } from './config-value.ts'
+import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
+import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
@@ -18,6 +21,10 @@ export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly protocol: 'postgres'
   /** Agent → what its statements run as instead of `use`: a role of its own, with less than the shared one. */
   readonly as?: { readonly [agent: string]: string }
+  /** How long what is dropped is kept out of reach first. Absent: it is dropped at once. */
+  readonly quarantine?: number
+  /** Connections kept authenticated ahead. */
+  readonly warm?: number
 }
 
 export interface HttpUpstreamConfig extends AnyUpstreamConfig {
@@ -67,6 +74,8 @@ export interface Config {
   readonly agents: readonly AgentConfig[]
   /** Name → hosts that agents may reach through the proxy without anybody reading what passes. */
   readonly unread: { readonly [name: string]: readonly string[] }
+  /** Who outside is told what happens. */
+  readonly deliver: { readonly [name: string]: DeliverConfig }
   readonly rowsWithoutPrompt: number
   readonly coolOffMs: number
   readonly retainMs: number
@@ -75,52 +84,18 @@ export interface Config {
   /** How long a question waits for people; no answer is a no. */
   readonly requestMs: number
   readonly guards: string
+  readonly vault: VaultPlace
   readonly acceptRisk: readonly string[]
 }
 
 /** Bytes of a configuration file at most. */
 const sizeMax = 1024 * 1024
-const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/
-const durationPattern = /^(\d{1,6})(ms|s|m|h|d)$/
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-const duration = z
-  .string({ error: 'a duration is written like 15m, 8h or 7d' })
-  .regex(durationPattern, 'a duration is written like 15m, 8h or 7d')
-  .transform((text) => {
-    const [, count, unit] = durationPattern.exec(text) ?? []
-    return Number(count) * (unitMs[unit ?? ''] ?? Number.NaN)
-  })
-
-const addressPattern = /^(127\.0\.0\.1|localhost|\[::1\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/
-const addressText = z.string().regex(addressPattern, 'an address is written like 127.0.0.1:6432')
-
-function splitAddress(text: string): { readonly host: string; readonly port: number } {
-  const at = text.lastIndexOf(':')
-  return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) }
-}
-
-const address = addressText.transform(splitAddress)
-const ownHost = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|::1)$/
-const ownAddress = addressText
-  .regex(/^(127\.|localhost:|\[::1\]:)/, 'only this machine’s own addresses: this listener has no TLS yet')
-  .transform(splitAddress)
-
-const reference = z
-  .string()
-  .regex(
-    /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|exec:.+)$/,
-    'a credential is a reference: file:PATH, env:NAME or exec:COMMAND, never the secret itself',
-  )
-
 const scope = z.string().transform((text, context) => {
   const parsed = parseScope(text)
   if (typeof parsed !== 'string') return parsed
   context.addIssue({ code: 'custom', message: parsed })
   return z.NEVER
 })
-
-const name = z.string().regex(namePattern, 'a name is letters, digits, "_", "." and "-", at most 63')
 
 const anyUpstream = {
   environment: z
@@ -134,6 +109,8 @@ const postgresUpstream = z.strictObject({
   protocol: z.literal('postgres'),
   ...anyUpstream,
   as: z.record(name, reference).exactOptional(),
+  quarantine: duration.exactOptional(),
+  warm: z.int('a whole number').min(0).max(100).default(2),
 })
 
 const httpUpstream = z.strictObject({
@@ -212,7 +189,9 @@ const schema = z.strictObject({
   retention: duration.prefault('7d'),
   wait: duration.prefault('20s'),
   expiry: duration.prefault('1h'),
+  deliver: z.record(name, deliverSchema).default({}),
   guards: z.string().default(''),
+  vault: vaultPlaceSchema.prefault({}),
   accept_risk: z.array(z.string()).default([]),
 })
 
@@ -296,12 +275,14 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
       handleMs: agent.handles.ttl,
     })),
     unread: data.unread,
+    deliver: data.deliver,
     rowsWithoutPrompt: data.limits.rowsWithoutPrompt,
     coolOffMs: data.coolOff,
     retainMs: data.retention,
     waitMs: data.wait,
     requestMs: data.expiry,
     guards: data.guards,
+    vault: data.vault,
     acceptRisk: data.accept_risk,
   }
 }
@@ -340,7 +321,7 @@ function checkListening({ listen }: Config, place: FindPlace): readonly ConfigMi
   const hint = 'add listen.tls with the host name that clients connect to, or listen on 127.0.0.1'
   return (['postgres', 'http'] as const).flatMap((name) => {
     const host = listen[name]?.host
-    if (listen.tls !== null || host === undefined || ownHost.test(host)) return []
+    if (listen.tls !== null || host === undefined || isOwnHost(host)) return []
     return [{ ...place(['listen', name]), what: 'other machines are heard over TLS only', hint }]
   })
 }

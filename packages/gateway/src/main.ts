@@ -4,14 +4,10 @@ import { connectors, makeDescribers, warmConnectors } from '@sallyport/connector
 import {
   cancelRequest,
   createGovern,
-  createPolicyEngine,
   giveVerdict,
   isReadOnly,
   noteSigner,
-  SallyportError,
   sha256Hex,
-  type Clock,
-  type Connector,
   type Gate,
   type GovernPorts,
   type KillSwitch,
@@ -19,15 +15,20 @@ import {
   type Log,
   type PolicyEngine,
   type Requests,
-  type Upstream,
   type VerdictPorts,
 } from '@sallyport/core'
-import { openAuthority } from './authority/index.ts'
+import { createPolicyEngine } from '@sallyport/core/policy'
 import { findNewest, openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
+import { wallClock as clock } from './access/clock.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
+import { notesOn } from './access/notes.ts'
+import { withUpstream } from './access/reach.ts'
+import type { Delivery } from './delivery/delivery.ts'
+import { resolveReceivers } from './deliver-settings.ts'
 import { judgePosture } from './access/posture.ts'
+import { Quarantine } from './access/quarantine.ts'
 import { makeRandomness } from './access/randomness.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
@@ -38,7 +39,7 @@ import { openLog, type FileLog } from './log/file-log.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
-import { httpProtocol } from './protocols/http/index.ts'
+import type { HttpSettings } from './protocols/http/index.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
@@ -47,10 +48,11 @@ import { openKills } from './store/kills.ts'
 import { openMeta, type MetaStore } from './store/meta.ts'
 import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
+import { openQuarantines } from './store/quarantines.ts'
 import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import { openClientTls, findTie, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import { openVault, type VaultClient } from './vault/vault-client.ts'
 import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
@@ -60,18 +62,6 @@ const pendingMax = 20
 /** How often the gate looks for what it is to run itself. */
 const dueEveryMs = 500
 
-const clock: Clock = {
-  nowMs: () => Date.now(),
-  sleep: (ms, signal) =>
-    new Promise((wake) => {
-      const timer = setTimeout(wake, ms)
-      const stop = (): void => {
-        clearTimeout(timer)
-        wake()
-      }
-      signal?.addEventListener('abort', stop, { once: true })
-    }),
-}
 const random = makeRandomness()
 
 /** What everything else stands on. */
@@ -109,15 +99,17 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     handles: entrance.handles,
     sessions,
     killSwitch,
-    refusedAtDoor: (protocol, peer, agent, why) => noteRefusal(log, protocol, peer, agent, why),
-    alarm: (event) => noteAlarm(log, event),
+    ...notesOn(log, clock),
   }
+  const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
   const reach: UndoPorts['withUpstream'] = (name, work) =>
-    withUpstream({ config, upstreams, apis, connectors: ports.connectors }, name, work)
+    withUpstream({ isHttp, databases: upstreams, apis, connectors: ports.connectors }, name, work)
   const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
   const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
+  const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
+  const quarantine = new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach })
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
-  const control = bindControl({ base, entrance, verdicts, undo, copy, isolationLevel: options.isolationLevel })
+  const control = bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolationLevel: options.isolationLevel })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
@@ -125,17 +117,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   controlUrl = people.url
   const listeners: Listener[] = []
   try {
-    const certificates = await openAuthority(join(folder.directory, 'authority'), clock)
-    const { postgres, http } = config.listen
-    const tls = openClientTls(config, certificates)
-    listeners.push(await postgresProtocol.listen(gate, upstreams, { ...postgres, tls, waitMs: config.waitMs }))
-    if (http !== null) {
-      const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
-      const canaries = openCanaries(join(folder.directory, 'canaries.json'), options.report)
-      const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
-      const settings = { ...http, unread, tls, certificates, waitMs: config.waitMs, deferrals, canaries }
-      listeners.push(await httpProtocol.listen(gate, apis, settings))
-    }
+    await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
   } catch (error) {
     await closeAll(listeners)
     await people.close()
@@ -143,6 +125,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     throw error
   }
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
+  quarantine.start()
+  const delivery = await startDelivery(base, () => controlUrl)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -151,8 +135,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     enrolmentUrl: link?.url ?? null,
     close: async () => {
       sessions.endMatching('all', '', 'the gate is stopping')
-      await closeAll(listeners)
+      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close()])
       apis.close()
+      upstreams.close()
       await people.close()
       await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
       await log.close()
@@ -160,6 +145,49 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       database.close()
     },
   }
+}
+
+interface Doors {
+  readonly base: Foundations
+  readonly gate: Gate
+  readonly upstreams: PostgresUpstreams
+  readonly apis: OpenHttpUpstreams
+  readonly report: GateOptions['report']
+}
+
+/** Each stands in `listeners` as soon as it listens, so that what fails after it can close it. */
+async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, listeners: Listener[]): Promise<void> {
+  const { config, folder, database } = base
+  const { listen, waitMs } = config
+  const certificates = listen.http === null && listen.tls === null ? null : await openCertificates(folder)
+  const tls = certificates === null ? null : openClientTls(config, certificates)
+  listeners.push(await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs }))
+  if (listen.http === null || certificates === null) return
+  const { httpProtocol } = await import('./protocols/http/index.ts')
+  const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
+  const canaries = openCanaries(join(folder.directory, 'canaries.json'), report)
+  const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
+  listeners.push(
+    await httpProtocol.listen(gate, apis, { ...listen.http, unread, tls, certificates, waitMs, deferrals, canaries }),
+  )
+}
+
+/** Who outside is told what happens; nothing of it is loaded where nobody is. */
+async function startDelivery({ config, log, folder, database }: Foundations, siteUrl: () => string): Promise<Delivery | null> {
+  const receivers = await resolveReceivers(config)
+  if (receivers.length === 0) return null
+  const [{ Delivery }, { openReceivers }] = await Promise.all([import('./delivery/delivery.ts'), import('./delivery/open.ts')])
+  const memory = openMeta(database)
+  const context = { origin: folder.origin, siteUrl, nowMs: () => clock.nowMs(), memory }
+  const delivery = new Delivery({ clock, log, source: log, memory }, openReceivers(receivers, context))
+  delivery.start()
+  return delivery
+}
+
+/** Loaded only where a listener needs it: the library behind it would be a quarter of what a start takes. */
+async function openCertificates(folder: StateFolder): Promise<HttpSettings['certificates']> {
+  const { openAuthority } = await import('./authority/index.ts')
+  return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
 async function closeAll(listeners: readonly Listener[]): Promise<void> {
@@ -182,7 +210,9 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const directory = join(folder.directory, 'log')
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
   const policy = makePolicy(config)
-  await warmConnectors()
+  await warmConnectors(
+    new Set(config.upstreams.map((upstream) => (upstream.protocol === 'http' ? upstream.connector : 'postgres'))),
+  )
   const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
@@ -225,6 +255,7 @@ function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (
     killSwitch,
     budgets: openBudgets(database, clock),
     notify: { requestOpened: () => undefined },
+    quarantines: openQuarantines(database),
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
@@ -258,15 +289,6 @@ function scopeOf(config: Config, agentName: string, upstream: string): { readonl
   return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
 }
 
-function noteRefusal(log: FileLog, protocol: string, peer: string, agent: string, why: string): void {
-  const data = { protocol, peer, why: why.slice(0, 300).toWellFormed(), claimed: agent.slice(0, 128).toWellFormed() }
-  void log.append({ type: 'door.refused', atMs: clock.nowMs(), data }).catch(() => undefined)
-}
-
-function noteAlarm(log: FileLog, { kind, session, agent, data }: Parameters<Gate['alarm']>[0]): void {
-  void log.append({ type: 'alarm', atMs: clock.nowMs(), session, agent, data: { kind, ...data } }).catch(() => undefined)
-}
-
 async function openApis(config: Config, databases: PostgresUpstreams, killSwitch: KillSwitch): Promise<OpenHttpUpstreams> {
   const settings = (await resolveHttp(config)).map((secrets) => ({
     ...secrets,
@@ -278,65 +300,18 @@ async function openApis(config: Config, databases: PostgresUpstreams, killSwitch
   return openHttpUpstreams(settings, killSwitch)
 }
 
-interface Reachable {
-  readonly config: Config
-  readonly upstreams: PostgresUpstreams
-  readonly apis: OpenHttpUpstreams
-  readonly connectors: ReadonlyMap<string, Connector>
-}
-
-/** A way into the upstream of that name, whatever it speaks, for as long as `work` takes. */
-async function withUpstream<Result>(
-  { config, upstreams, apis, connectors }: Reachable,
-  name: string,
-  work: (upstream: Upstream, connector: Connector) => Promise<Result>,
-): Promise<Result> {
-  const configured = config.upstreams.find((upstream) => upstream.name === name)
-  if (configured?.protocol === 'http') {
-    const governed = apis.named(name)
-    const way = governed.enter()
-    try {
-      return await work(way.upstream, findConnector(connectors, governed.connector))
-    } finally {
-      await way.leave()
-    }
-  }
-  const connector = findConnector(connectors, 'postgres')
-  const opened = await upstreams.openProtected(name)
-  try {
-    const result = await work(opened.upstream, connector)
-    await opened.end(true)
-    return result
-  } catch (error) {
-    await opened.end(false)
-    throw error
-  } finally {
-    opened.close()
-  }
-}
-
-function findConnector(connectors: ReadonlyMap<string, Connector>, id: string): Connector {
-  const connector = connectors.get(id)
-  if (connector !== undefined) return connector
-  throw new SallyportError(
-    'internal',
-    `There is no connector called ${id}.`,
-    'Nothing was done.',
-    'Report this: it is a defect of the gate.',
-  )
-}
-
 interface Bound {
   readonly base: Foundations
   readonly entrance: Entrance
   readonly verdicts: VerdictPorts
   readonly undo: Control['undo']
   readonly copy: Control['copy']
+  readonly quarantine: Quarantine
   readonly isolationLevel: GateOptions['isolationLevel']
 }
 
 /** What the people's listener may ask of the gate. */
-function bindControl({ base, entrance, verdicts, undo, copy, isolationLevel }: Bound): Control {
+function bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolationLevel }: Bound): Control {
   const { config, policy, vault } = base
   const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
@@ -361,6 +336,7 @@ function bindControl({ base, entrance, verdicts, undo, copy, isolationLevel }: B
     newestCopy: async (question) => findNewest(await vault.list(), question),
     copy,
     snapshots: () => vault.list(),
+    quarantined: () => quarantine.list(),
     undo,
     issueHandle: async (agent, ttlMs, by) => {
       const { handle, secret } = await handles.issue(agent, ttlMs, by)

@@ -5,10 +5,12 @@ import { resolveReference } from './reference.ts'
 
 /** A PostgreSQL upstream with its credentials, in memory only. */
 export interface PostgresUpstreamSecrets extends Pick<PostgresUpstreamConfig, 'name' | 'environment'> {
+  readonly quarantineMs: number | null
   readonly useUrl: string
   readonly protectUrl: string
   /** By agent: what its statements run as instead. */
   readonly asUrls: ReadonlyMap<string, string>
+  readonly warm: number
 }
 
 export interface HttpUpstreamSecrets extends Pick<
@@ -25,13 +27,17 @@ export interface HttpUpstreamSecrets extends Pick<
 /** @throws SallyportError for a reference that resolves to nothing */
 export function resolvePostgres(config: Config): Promise<readonly PostgresUpstreamSecrets[]> {
   return Promise.all(
-    config.upstreams.filter(isPostgres).map(async ({ name, environment, use, protect, as = {} }) => ({
-      name,
-      environment,
-      useUrl: await resolveReference(use, config.directory),
-      protectUrl: await resolveReference(protect, config.directory),
-      asUrls: await resolveOwnRoles(as, config.directory),
-    })),
+    config.upstreams
+      .filter(isPostgres)
+      .map(async ({ name, environment, use, protect, as = {}, quarantine = null, warm = 0 }) => ({
+        name,
+        environment,
+        quarantineMs: quarantine,
+        useUrl: await resolveReference(use, config.directory),
+        protectUrl: await resolveReference(protect, config.directory),
+        asUrls: await resolveOwnRoles(as, config.directory),
+        warm,
+      })),
   )
 }
 
@@ -91,6 +97,13 @@ export function findTie(config: Config, upstream: string, type: string, id: stri
   const found = config.upstreams.filter(isHttp).find(({ name }) => name === upstream)
   const ties = found !== undefined && Object.hasOwn(found.tied, type) ? found.tied[type] : undefined
   return ties !== undefined && Object.hasOwn(ties, id) ? (ties[id] ?? null) : null
+}
+
+/** How long what is dropped is kept out of reach first, by upstream; those that drop at once are left out. */
+export function quarantinesOf({ upstreams }: Config): ReadonlyMap<string, number> {
+  return new Map(
+    upstreams.filter(isPostgres).flatMap(({ name, quarantine }) => (quarantine === undefined ? [] : [[name, quarantine]])),
+  )
 }
 
 function isPostgres(upstream: UpstreamConfig): upstream is PostgresUpstreamConfig {

@@ -10,6 +10,7 @@ export const failureStatus = {
   part_in_progress: 409,
   seal_ended: 409,
   retention_shorter: 409,
+  retention_in_force: 409,
   log_pinned: 409,
   witness_behind: 409,
   too_large: 413,
@@ -20,6 +21,7 @@ export const failureStatus = {
   read_back_failed: 500,
   damaged: 500,
   witness_frozen: 503,
+  quota_reached: 507,
 } as const
 export type FailureCode = keyof typeof failureStatus
 

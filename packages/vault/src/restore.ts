@@ -4,12 +4,11 @@ import { dirname, join } from 'node:path'
 import { type Snapshot } from '@sallyport/core'
 import { writeOnce } from './disk.ts'
 import { systemCode, toFailure, VaultFailure } from './failure.ts'
-import { manifestBytesMax, openManifest, toSnapshot, type Manifest, type Part } from './manifest.ts'
-import { listManifests, manifestPath, Store } from './store.ts'
-import { readWhole } from './disk.ts'
-import { readRetentions } from './retention.ts'
-import type { VaultKey } from './key.ts'
-import type { VaultFolder } from './vault-folder.ts'
+import { openManifest, toSnapshot, type Manifest, type Part } from './manifest.ts'
+import { manifestName, Store } from './store.ts'
+import { readRetained } from './retention.ts'
+import type { ReadKey } from './key.ts'
+import type { ReadableVault } from './vault-folder.ts'
 
 export interface RestoreReport {
   readonly ok: boolean
@@ -25,20 +24,16 @@ export interface Listing {
 }
 
 /** All snapshots in a folder, oldest first, with no vault running. */
-export async function listFolder(folder: VaultFolder): Promise<Listing> {
+export async function listFolder(folder: ReadableVault): Promise<Listing> {
   const key = needKey(folder)
   const damaged: { file: string; what: string }[] = []
   const report = (file: string, error: unknown): void => void damaged.push({ file, what: toFailure(error).message })
-  const retained = new Map<string, number>()
-  for await (const record of readRetentions(folder.path, key.publicKey, report)) {
-    retained.set(record.snapshot, Math.max(record.retainUntilMs, retained.get(record.snapshot) ?? 0))
-  }
+  const retained = await readRetained(folder.stores, key.publicKey, report)
+  const store = new Store(folder.path, key.chunkKeys, folder.stores)
   const snapshots: Listing['snapshots'][number][] = []
-  for (const name of await listManifests(folder.path)) {
-    const path = manifestPath(folder.path, name)
+  for (const name of await store.manifestNames()) {
     try {
-      const manifest = await openManifest(key, await readWhole(path, manifestBytesMax))
-      if (manifest.id !== name.id) throw new VaultFailure('damaged', 'Its bytes do not have the hash that it is named after.')
+      const manifest = await openManifest(key, await store.readManifest(name))
       const storedBytes = manifest.outside.parts.flatMap((part) => part.chunks).reduce((sum, chunk) => sum + chunk.stored, 0)
       snapshots.push({
         ...toSnapshot(manifest, retained.get(name.id) ?? 0),
@@ -47,7 +42,7 @@ export async function listFolder(folder: VaultFolder): Promise<Listing> {
         storedBytes,
       })
     } catch (error) {
-      report(manifestPath('', name), error)
+      report(manifestName(name), error)
     }
   }
   return { snapshots, damaged }
@@ -57,11 +52,11 @@ export async function listFolder(folder: VaultFolder): Promise<Listing> {
  * Writes the parts of a snapshot as files into a new or empty folder: `parts/…` and `snapshot.json`. A part that is damaged is not written in
  * part: it is named, the others are restored, and the report says that it is not whole.
  */
-export async function restoreSnapshot(folder: VaultFolder, id: string, to: string): Promise<RestoreReport> {
+export async function restoreSnapshot(folder: ReadableVault, id: string, to: string): Promise<RestoreReport> {
   const key = needKey(folder)
-  const manifest = await findManifest(folder, key, id)
+  const store = new Store(folder.path, key.chunkKeys, folder.stores)
+  const manifest = await findManifest(store, key, id)
   await makeEmptyFolder(to)
-  const store = new Store(folder.path, key.chunkKeys)
   const restored: { name: string; bytes: number }[] = []
   const lost: { name: string; what: string }[] = []
   for (const part of manifest.parts) {
@@ -82,16 +77,25 @@ export async function restoreSnapshot(folder: VaultFolder, id: string, to: strin
   return { ok: lost.length === 0, snapshot, restored, lost }
 }
 
-async function findManifest(folder: VaultFolder, key: VaultKey, id: string): Promise<Manifest> {
+async function findManifest(store: Store, key: ReadKey, id: string): Promise<Manifest> {
   if (!/^[0-9a-f]{8,64}$/.test(id))
     throw new VaultFailure('bad_request', 'A snapshot is named by its id, or by the first 8 or more of its hex digits.')
-  const [name, ...more] = (await listManifests(folder.path)).filter((candidate) => candidate.id.startsWith(id))
-  if (!name) throw new VaultFailure('not_found', 'There is no snapshot of this id. Nothing was written.')
-  if (more.length > 0)
+  const names = (await store.manifestNames()).filter((candidate) => candidate.id.startsWith(id))
+  if (names.length === 0) throw new VaultFailure('not_found', 'There is no snapshot of this id. Nothing was written.')
+  if (new Set(names.map((name) => name.id)).size > 1)
     throw new VaultFailure('bad_request', 'More than one snapshot begins with these digits. Nothing was written.')
-  const manifest = await openManifest(key, await readWhole(manifestPath(folder.path, name), manifestBytesMax))
-  if (manifest.id !== name.id) throw new VaultFailure('damaged', 'The manifest of this snapshot is damaged. Nothing was written.')
-  return manifest
+  let refusal: unknown
+  // Somebody may have put it under another number as well: the one it was signed for is the one that counts.
+  for (const name of names) {
+    try {
+      const manifest = await openManifest(key, await store.readManifest(name))
+      if (manifest.outside.sequence === name.sequence) return manifest
+      refusal ??= new VaultFailure('damaged', 'This manifest lies under the number of another. Nothing was written.')
+    } catch (error) {
+      refusal = error
+    }
+  }
+  throw refusal
 }
 
 async function makeEmptyFolder(path: string): Promise<void> {
@@ -122,7 +126,7 @@ async function writePart(store: Store, part: Part, path: string): Promise<void> 
   }
 }
 
-function needKey(folder: VaultFolder): VaultKey {
+function needKey(folder: ReadableVault): ReadKey {
   if (folder.key) return folder.key
   throw new VaultFailure('damaged', folder.keyDamage ?? "The vault's key file is not there, so nothing in it can be read.")
 }

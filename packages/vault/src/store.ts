@@ -1,17 +1,36 @@
 import { constants } from 'node:fs'
-import { access, lstat, mkdir, readdir, rm } from 'node:fs/promises'
+import { access, lstat, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { addressOf, boxOverheadBytes, chunkBytesMax, decryptBox, encryptBox, type ChunkKeys } from './chunk.ts'
-import { forEachWide, linkOnce, readIfThere, readWhole, syncFile, syncFolder, writeOnce, writeSoon } from './disk.ts'
+import {
+  addressOf,
+  boxOverheadBytes,
+  chunkBytesMax,
+  decryptBox,
+  encryptBox,
+  encryptDelta,
+  type ChunkKeys,
+  type FindBase,
+} from './chunk.ts'
+import {
+  extendProven,
+  getUnlessDamaged,
+  keepWhole,
+  listNames,
+  putMissing,
+  readWholeVersion,
+  type CopyStore,
+  type Version,
+} from './copy-store.ts'
+import { forEachWide, readWhole, syncFolder, writeOnce, writeSoon } from './disk.ts'
 import { VaultFailure } from './failure.ts'
 import { manifestBytesMax, type ChunkReference, type Part } from './manifest.ts'
+import { markOf, SimilarChunks } from './similar-chunks.ts'
 
-/** A chunk may lie in the vault in up to this many files: more than one only when an earlier one has rotted. */
-const copiesMax = 4
+const boxBytesMax = chunkBytesMax + boxOverheadBytes
 const widthMax = 8
 
 /** What one seal has in staging. */
-export interface Staged {
+export interface StagedSeal {
   readonly seal: string
   /** One write per address, however often the chunk comes. */
   readonly writes: Map<string, Promise<void>>
@@ -22,46 +41,107 @@ export interface Staged {
 /** Chunks up to this size are made durable together when the seal is finished; larger ones as they come, at the pace of the disk. */
 const smallBytesMax = 64 << 10
 
+/** Smaller chunks are stored whole: telling them by others saves too little. */
+const toldBytesMin = 4 << 10
+/** A chunk is told by another when that takes at most this share of the room it would take itself. */
+const toldShareMax = 0.5
+/** Plaintexts of bases that are kept at hand. */
+const basesHeldMax = 16
+
+/** A chunk on its way into staging. */
+export interface MarkedChunk {
+  readonly plain: Buffer
+  /** By what a later copy finds it again. */
+  readonly mark: Buffer
+  /** Address of a chunk of an earlier copy that was in about the same place. */
+  readonly near: string | null
+  /** Addresses of the chunks that it is to be told by, if that saves enough. */
+  readonly bases: readonly string[]
+}
+
 /** A manifest file's name: its place in the sequence and its id. */
 export interface ManifestName {
   readonly sequence: number
   readonly id: string
 }
 
-/**
- * The folder of a vault. Nothing in this file (or elsewhere in the vault) removes or overwrites anything under `chunks`, `manifests` or
- * `retention`: new files come to lie there by hard link, which fails when the name is taken. Only `staging` is ever cleared.
- */
+/** Where copies lie: staging in the vault's folder, and every store that each copy goes to. A copy counts once all of them hold it. */
 export class Store {
   readonly #folder: string
   readonly #keys: ChunkKeys
-  constructor(folder: string, keys: ChunkKeys) {
+  readonly #bases = new Map<string, Buffer>()
+  readonly #seals = new Map<string, StagedSeal>()
+  /** Chunks that are being removed right now. */
+  readonly #leaving = new Map<string, Promise<void>>()
+  readonly stores: readonly CopyStore[]
+  readonly similar = new SimilarChunks()
+  constructor(folder: string, keys: ChunkKeys, stores: readonly CopyStore[]) {
     this.#folder = folder
     this.#keys = keys
+    this.stores = stores
   }
 
   /** Makes the folders that are missing and clears what unfinished seals left behind. */
   async prepare(): Promise<void> {
     await rm(this.#staging(), { recursive: true, force: true })
-    for (const name of ['staging', 'manifests', 'retention', 'witness', 'chunks']) await makeFolder(join(this.#folder, name))
-    const fans = Array.from({ length: 256 }, (_, index) => join(this.#folder, 'chunks', index.toString(16).padStart(2, '0')))
-    await forEachWide(fans, widthMax, makeFolder)
-    await syncFolder(join(this.#folder, 'chunks'))
+    for (const name of ['staging', 'witness']) await mkdir(join(this.#folder, name), { recursive: true, mode: 0o700 })
     await syncFolder(this.#folder)
+    for (const store of this.stores) await store.prepare()
   }
 
-  async beginSeal(seal: string): Promise<void> {
+  async beginSeal(seal: string): Promise<StagedSeal> {
+    const staged = { seal, writes: new Map<string, Promise<void>>(), unsynced: new Set<string>() }
+    this.#seals.set(seal, staged)
     await mkdir(this.#staging(seal), { mode: 0o700 })
+    return staged
   }
 
-  /** Removes the staging folder of one seal; what was linked out of it stays. */
+  /** Removes the staging folder of one seal; what was put out of it stays. */
   async clearSeal(seal: string): Promise<void> {
+    this.#seals.delete(seal)
     await rm(this.#staging(seal), { recursive: true, force: true })
   }
 
-  /** Encrypts a chunk and writes it to the staging of its seal. */
-  async stageChunk(staged: Staged, plain: Buffer): Promise<ChunkReference> {
+  /** By what a chunk is found again, and which ones it may be told by. `before` is what the chunk before it in its part was near to. */
+  mark(plain: Buffer, before: string | null): MarkedChunk {
+    const mark = markOf(this.#keys, plain)
+    const same = this.similar.findSame(mark)
+    const similar = same ? [] : this.similar.findSimilar(mark, plain.length, before).map(({ address }) => address)
+    // One that is here whole is stored whole again, which costs nothing; small ones save too little.
+    const bases = plain.length < toldBytesMin ? [] : same ? (same.bases ?? []) : similar
+    return { plain, mark, near: bases.at(-1) ?? same?.address ?? null, bases }
+  }
+
+  /** Encrypts a chunk and writes it to the staging of its seal: whole, or told by others that lie here already. */
+  async stageChunk(staged: StagedSeal, { plain, bases }: MarkedChunk): Promise<ChunkReference> {
+    const told = bases.length === 0 ? null : await this.#tell(staged, plain, bases)
+    if (told) return told
     const box = await encryptBox(this.#keys, 'chunk', plain)
+    const address = await this.#stageBox(staged, box)
+    return { address, bytes: plain.length, stored: box.length }
+  }
+
+  /** A chunk by others that are like it, where that saves room; null where it does not. */
+  async #tell(staged: StagedSeal, plain: Buffer, addresses: readonly string[]): Promise<ChunkReference | null> {
+    const boxes = (await Promise.all(addresses.map((address) => this.#readBox(address)))).filter((box) => box !== null)
+    // A base that has rotted is no base.
+    if (boxes.length < addresses.length) return null
+    const plains = await Promise.all(boxes.map((box) => decryptBox(this.#keys, 'chunk', box)))
+    const delta = await encryptDelta(
+      this.#keys,
+      plain,
+      addresses.map((address, index) => ({ address, plain: plains[index] ?? Buffer.alloc(0) })),
+    )
+    // Told only where that is much smaller than it would be whole, to judge by its bases: each chunk told is more to lose by one that rots.
+    const density = sumOf(boxes) / sumOf(plains)
+    if (delta.length > toldShareMax * density * plain.length) return null
+    // Staged as well, so that they can be put again into a store that has lost them.
+    for (const box of boxes) await this.#stageBox(staged, box)
+    const address = await this.#stageBox(staged, delta)
+    return { address, bytes: plain.length, stored: delta.length, bases: [...addresses] }
+  }
+
+  async #stageBox(staged: StagedSeal, box: Buffer): Promise<string> {
     const address = addressOf(box)
     const path = join(this.#staging(staged.seal), address)
     const soon = box.length <= smallBytesMax
@@ -70,42 +150,71 @@ export class Store {
     try {
       await writing
       if (soon) staged.unsynced.add(address)
+      return address
     } catch (error) {
       // A half-written file must not stand in the way of another try.
       staged.writes.delete(address)
       await rm(path, { force: true })
       throw error
     }
-    return { address, bytes: plain.length, stored: box.length }
   }
 
   /** Plaintext of a chunk that is still in staging, as it now lies there. */
   async readStaged(seal: string, chunk: ChunkReference): Promise<Buffer> {
-    return await this.#open(await readWhole(join(this.#staging(seal), chunk.address), chunkBytesMax + boxOverheadBytes), chunk)
+    const box = await readWhole(join(this.#staging(seal), chunk.address), boxBytesMax)
+    if (addressOf(box) !== chunk.address)
+      throw new VaultFailure('read_back_failed', `Chunk ${chunk.address} did not read back as written.`)
+    return await this.#open(box, chunk)
   }
 
-  /**
-   * Gives staged chunks their place for good, each only once its bytes are durable. The places are durable when `syncChunks` of what this
-   * returns resolves.
-   */
-  async keepChunks(staged: Staged, addresses: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-    const unsynced = [...staged.unsynced].filter((address) => addresses.has(address))
-    await forEachWide(unsynced, widthMax, (address) => syncFile(join(this.#staging(staged.seal), address)))
-    await forEachWide(addresses, widthMax, (address) => this.#keepChunk(join(this.#staging(staged.seal), address), address))
-    return new Set([...addresses].map((address) => address.slice(0, 2)))
+  /** Gives staged chunks their place for good, where it is not theirs already. They count once `readBack` read them from there. */
+  async keepChunks(staged: StagedSeal, chunks: readonly ChunkReference[], retainUntilMs: number): Promise<void> {
+    const all = addressesOf(chunks).map((address) => this.#stagedChunk(staged, address))
+    await Promise.all(this.stores.map((store) => putMissing(store, all, retainUntilMs)))
   }
 
-  async syncChunks(fans: ReadonlySet<string>): Promise<void> {
-    await forEachWide(fans, widthMax, (fan) => syncFolder(join(this.#folder, 'chunks', fan)))
+  /** A chunk as every store holds it, kept until then in all of them; what was there before and has rotted is put again. Its plaintext. */
+  async readBack(staged: StagedSeal, chunk: ChunkReference, retainUntilMs: number): Promise<Buffer> {
+    const [box] = await Promise.all([
+      this.#keepBox(staged, chunk.address, retainUntilMs),
+      ...(chunk.bases ?? []).map((base) => this.#keepBox(staged, base, retainUntilMs)),
+    ])
+    return await this.#open(box, chunk)
+  }
+
+  async #keepBox(staged: StagedSeal, address: string, retainUntilMs: number): Promise<Buffer> {
+    // It was staged, so no removal begins any more; one that has begun must have ended, or it would take away what was read back.
+    await this.#leaving.get(address)
+    const thing = this.#stagedChunk(staged, address)
+    const isWhole = (box: Buffer): boolean => addressOf(box) === address
+    const boxes = await Promise.all(this.stores.map((store) => keepWhole(store, thing, retainUntilMs, boxBytesMax, isWhole)))
+    const [box] = boxes
+    if (!box) throw new VaultFailure('storage_failed', 'The vault has no store.')
+    return box
   }
 
   /** Plaintext of a sealed chunk. @throws VaultFailure `damaged` when no whole copy of it is left */
   async readChunk(chunk: ChunkReference): Promise<Buffer> {
-    for (let copy = 0; copy < copiesMax; copy++) {
-      const box = await readIfThere(chunkPath(this.#folder, chunk.address, copy), chunkBytesMax + boxOverheadBytes)
-      if (box && addressOf(box) === chunk.address) return await this.#open(box, chunk)
-    }
-    throw new VaultFailure('damaged', `Chunk ${chunk.address} is missing or damaged.`)
+    const box = await this.#readBox(chunk.address)
+    if (!box) throw new VaultFailure('damaged', `Chunk ${chunk.address} is missing or damaged.`)
+    return await this.#open(box, chunk)
+  }
+
+  async #readBox(address: string): Promise<Buffer | null> {
+    return await readWholeVersion(this.stores, chunkName(address), boxBytesMax, (bytes) => addressOf(bytes) === address)
+  }
+
+  /** Plaintext of a chunk that others are told by. Bases of one part come one after the other, and often again. */
+  readonly findBase: FindBase = async (address) => {
+    const known = this.#bases.get(address)
+    if (known) return known
+    const box = await this.#readBox(address)
+    if (!box) throw new VaultFailure('damaged', `Chunk ${address}, by which another is told, is missing or damaged.`)
+    const plain = await decryptBox(this.#keys, 'chunk', box)
+    const [oldest] = this.#bases.keys()
+    if (this.#bases.size >= basesHeldMax && oldest !== undefined) this.#bases.delete(oldest)
+    this.#bases.set(address, plain)
+    return plain
   }
 
   /** A part of a sealed snapshot, chunk after chunk. */
@@ -114,49 +223,113 @@ export class Store {
   }
 
   /** Puts a manifest in its place. Durable when it resolves; from then on the snapshot exists. */
-  async keepManifest(seal: string, name: ManifestName, bytes: Uint8Array): Promise<void> {
-    const staged = join(this.#staging(seal), 'manifest')
-    await writeOnce(staged, bytes)
-    if (addressOf(await readWhole(staged, manifestBytesMax)) !== name.id)
-      throw new VaultFailure('read_back_failed', 'The manifest did not read back as written.')
-    if (!(await linkOnce(staged, manifestPath(this.#folder, name))))
-      throw new VaultFailure('storage_failed', 'A manifest of this name exists already.')
-    await syncFolder(join(this.#folder, 'manifests'))
+  async keepManifest(seal: string, name: ManifestName, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
+    await this.#keepDocument(join(seal, 'manifest'), manifestName(name), bytes, retainUntilMs)
   }
 
-  /** Puts a retention record in its place. Durable when it resolves. */
-  async keepRetention(name: string, bytes: Uint8Array): Promise<void> {
-    const staged = this.#staging(`retention-${name}`)
-    await rm(staged, { force: true })
-    await writeOnce(staged, bytes)
-    await linkOnce(staged, join(this.#folder, 'retention', name))
-    await syncFolder(join(this.#folder, 'retention'))
-    await rm(staged, { force: true })
+  /** Puts a small signed document in its place. Durable when it resolves. */
+  async keepRecord(name: string, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
+    const staging = name.replaceAll('/', '-')
+    await rm(this.#staging(staging), { force: true })
+    await this.#keepDocument(staging, name, bytes, retainUntilMs)
+    await rm(this.#staging(staging), { force: true })
+    await this.fasten([name])
   }
 
+  /** Fastens things that no name in staging belongs to any more: a file that is fastened cannot lose one. */
+  async fasten(names: readonly string[]): Promise<void> {
+    for (const store of this.stores) await store.fasten(names)
+  }
+
+  /** Keeps chunks and a manifest for longer, in every store. */
+  async extend(name: ManifestName, chunks: readonly ChunkReference[], retainUntilMs: number): Promise<void> {
+    const addresses = new Map(addressesOf(chunks).map((address) => [chunkName(address), address]))
+    addresses.set(manifestName(name), name.id)
+    for (const store of this.stores) {
+      await forEachWide(addresses, widthMax, async ([thing, hash]) => await extendThing(store, thing, hash, retainUntilMs))
+    }
+  }
+
+  /** @throws VaultFailure `damaged` when no store has a whole one */
   async readManifest(name: ManifestName): Promise<Buffer> {
-    return await readWhole(manifestPath(this.#folder, name), manifestBytesMax)
+    const bytes = await readWholeVersion(
+      this.stores,
+      manifestName(name),
+      manifestBytesMax,
+      (found) => addressOf(found) === name.id,
+    )
+    if (!bytes) throw new VaultFailure('damaged', 'Its bytes do not have the hash that it is named after.')
+    return bytes
   }
 
   /** Names of all manifests, oldest first. */
   async manifestNames(): Promise<readonly ManifestName[]> {
-    return await listManifests(this.#folder)
+    return await listManifests(this.stores)
   }
 
-  async #keepChunk(staged: string, address: string): Promise<void> {
-    for (let copy = 0; copy < copiesMax; copy++) {
-      const path = chunkPath(this.#folder, address, copy)
-      if (await linkOnce(staged, path)) return
-      const there = await readIfThere(path, chunkBytesMax + boxOverheadBytes).catch(() => null)
-      if (there && addressOf(there) === address) return
+  /** Whether every store would now let a manifest go. */
+  async isManifestFree(name: ManifestName, nowMs: number): Promise<boolean> {
+    for (const store of this.stores) {
+      for (const version of await store.versions(manifestName(name))) if ((await store.head(version)) > nowMs) return false
     }
-    throw new VaultFailure('read_back_failed', `Chunk ${address} has rotted in all its ${copiesMax} files.`)
+    return true
+  }
+
+  /** Removes a manifest whose retention has ended, from every store. What a store still keeps stays there for now. */
+  async removeManifest(name: ManifestName, nowMs: number): Promise<void> {
+    for (const store of this.stores) {
+      for (const version of await store.versions(manifestName(name))) {
+        if ((await store.head(version)) <= nowMs) await store.remove(version, nowMs)
+      }
+    }
+  }
+
+  /** Removes chunks that nobody needs, where the store's own retention of them has ended. How many there were. */
+  async removeChunks(isNeeded: (address: string) => boolean, nowMs: number): Promise<number> {
+    const isClaimed = (address: string): boolean =>
+      isNeeded(address) || [...this.#seals.values()].some(({ writes }) => writes.has(address))
+    const gone = new Set<string>()
+    for (const store of this.stores) {
+      for await (const version of store.list('chunks/')) {
+        const address = version.name.split('/').at(-1) ?? ''
+        if (isClaimed(address)) continue
+        const leaving = this.#remove(store, version, address, nowMs, gone)
+        this.#leaving.set(address, leaving)
+        await leaving
+        this.#leaving.delete(address)
+      }
+    }
+    this.similar.forget((address) => gone.has(address))
+    return gone.size
+  }
+
+  async #remove(store: CopyStore, version: Version, address: string, nowMs: number, gone: Set<string>): Promise<void> {
+    try {
+      await store.remove(version, nowMs)
+      gone.add(address)
+      this.#bases.delete(address)
+    } catch (error) {
+      // Left by a seal that was never finished: it goes when its own time has come.
+      if (!(error instanceof VaultFailure && error.code === 'retention_in_force')) throw error
+    }
+  }
+
+  async #keepDocument(staging: string, name: string, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
+    const path = join(this.#staging(), staging)
+    await writeOnce(path, bytes)
+    const hash = addressOf(bytes)
+    for (const store of this.stores) {
+      await keepWhole(store, { name, path, durable: true }, retainUntilMs, manifestBytesMax, (found) => addressOf(found) === hash)
+    }
+  }
+
+  #stagedChunk(staged: StagedSeal, address: string): { readonly name: string; readonly path: string; readonly durable: boolean } {
+    const path = join(this.#staging(staged.seal), address)
+    return { name: chunkName(address), path, durable: !staged.unsynced.has(address) }
   }
 
   async #open(box: Buffer, chunk: ChunkReference): Promise<Buffer> {
-    if (addressOf(box) !== chunk.address)
-      throw new VaultFailure('read_back_failed', `Chunk ${chunk.address} did not read back as written.`)
-    const plain = await decryptBox(this.#keys, 'chunk', box)
+    const plain = await decryptBox(this.#keys, 'chunk', box, this.findBase)
     if (plain.length !== chunk.bytes)
       throw new VaultFailure('damaged', `Chunk ${chunk.address} has another size than its manifest says.`)
     return plain
@@ -167,25 +340,28 @@ export class Store {
   }
 }
 
-/** File of a chunk; `copy` 0 is the usual one. */
-export function chunkPath(folder: string, address: string, copy: number): string {
-  return join(folder, 'chunks', address.slice(0, 2), copy === 0 ? address : `${address}.${copy}`)
+/** Everything that must be there for these chunks to be read, each once. */
+export function addressesOf(chunks: readonly ChunkReference[]): readonly string[] {
+  return [...new Set(chunks.flatMap(({ address, bases = [] }) => [address, ...bases]))]
 }
 
-export function manifestPath(folder: string, name: ManifestName): string {
-  return join(folder, 'manifests', `${String(name.sequence).padStart(12, '0')}-${name.id}`)
+/** Where a chunk lies in every store. */
+export function chunkName(address: string): string {
+  return `chunks/${address.slice(0, 2)}/${address}`
+}
+
+export function manifestName(name: ManifestName): string {
+  return `manifests/${String(name.sequence).padStart(12, '0')}-${name.id}`
 }
 
 /** Null for what is not a manifest's name. */
-export function parseManifestName(file: string): ManifestName | null {
-  const [, sequence, id] = /^(\d{12})-([0-9a-f]{64})$/.exec(file) ?? []
+export function parseManifestName(path: string): ManifestName | null {
+  const [, sequence, id] = /^manifests\/(\d{12})-([0-9a-f]{64})$/.exec(path) ?? []
   return sequence === undefined || id === undefined ? null : { sequence: Number(sequence), id }
 }
 
-export async function listManifests(folder: string): Promise<readonly ManifestName[]> {
-  const files = await readdir(join(folder, 'manifests'))
-  const names = files.map(parseManifestName).filter((name) => name !== null)
-  return names.sort((left, right) => left.sequence - right.sequence || (left.id < right.id ? -1 : 1))
+export async function listManifests(stores: readonly CopyStore[]): Promise<readonly ManifestName[]> {
+  return (await listNames(stores, 'manifests/')).map(parseManifestName).filter((name) => name !== null)
 }
 
 /** Refuses a folder that others can read or that is somebody else's. */
@@ -199,6 +375,20 @@ export async function checkPrivateFolder(folder: string): Promise<void> {
   await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
-async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+function sumOf(all: readonly Buffer[]): number {
+  return all.reduce((sum, one) => sum + one.length, 0)
+}
+
+async function extendThing(store: CopyStore, name: string, hash: string, retainUntilMs: number): Promise<void> {
+  const versions = await store.versions(name)
+  for (const version of versions) {
+    // Where there is one version only, it was proven when it was sealed; among several, somebody else's may be.
+    if (versions.length > 1) {
+      const held = await getUnlessDamaged(store, version, manifestBytesMax)
+      if (!held || addressOf(held.bytes) !== hash) continue
+    }
+    if ((await store.head(version)) >= retainUntilMs) return
+    return await extendProven(store, version, retainUntilMs)
+  }
+  throw new VaultFailure('damaged', `${name} is missing or damaged in ${store.place}, so it cannot be kept for longer.`)
 }

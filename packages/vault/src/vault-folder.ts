@@ -1,23 +1,35 @@
 import { join } from 'node:path'
+import type { CopyStore } from './copy-store.ts'
 import { readIfThere } from './disk.ts'
 import { toFailure, VaultFailure } from './failure.ts'
+import { FolderStore } from './folder-store.ts'
 import { readIdentity, signIdentity, type Identity } from './identity.ts'
-import { readKeyFile, type VaultKey } from './key.ts'
+import { readKeyFile, type ReadKey } from './key.ts'
 
 const stateBytesMax = 4096
 
-/** A vault's folder as a reader finds it, with no vault running. */
-export interface VaultFolder {
+/** Copies as a reader finds them, with no vault running. */
+export interface ReadableVault {
   readonly path: string
-  readonly identity: Identity
+  /** Where its copies lie. */
+  readonly stores: readonly CopyStore[]
   /** Null: the key is not there, so signatures and hashes can be checked but nothing can be read. */
-  readonly key: VaultKey | null
+  readonly key: ReadKey | null
   /** Why there is no key, when its file is there and wrong. */
   readonly keyDamage: string | null
 }
 
+/** A vault's folder as a reader finds it. */
+export interface VaultFolder extends ReadableVault {
+  readonly identity: Identity
+}
+
 /** @throws VaultFailure when this is no vault's folder, or not the one that `publicKey` names */
-export async function openFolder(path: string, publicKey: string | null): Promise<VaultFolder> {
+export async function openFolder(
+  path: string,
+  publicKey: string | null,
+  stores: readonly CopyStore[] = [new FolderStore(path)],
+): Promise<VaultFolder> {
   const bytes = await readIfThere(join(path, 'identity'), stateBytesMax)
   if (!bytes) throw new VaultFailure('not_found', 'There is no vault in this folder: it has no file `identity`.')
   const identity = readIdentity(bytes)
@@ -28,7 +40,7 @@ export async function openFolder(path: string, publicKey: string | null): Promis
     )
   }
   const { key, keyDamage } = await openKeyFile(path, bytes)
-  return { path, identity, key, keyDamage }
+  return { path, stores, identity, key, keyDamage }
 }
 
 async function openKeyFile(path: string, identity: Buffer): Promise<Pick<VaultFolder, 'key' | 'keyDamage'>> {

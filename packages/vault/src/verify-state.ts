@@ -14,6 +14,8 @@ const expectedNames = new Set([
   'chunks',
   'clock',
   'credential',
+  'expired',
+  'holds',
   'identity',
   'key',
   'lock',

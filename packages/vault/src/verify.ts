@@ -1,83 +1,40 @@
-import { createHash } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { addressOf, boxOverheadBytes, chunkBytesMax, decryptBox } from './chunk.ts'
-import { readIfThere, readWhole } from './disk.ts'
+import { addressOf } from './chunk.ts'
+import { getUnlessDamaged, type CopyStore } from './copy-store.ts'
 import { toFailure, VaultFailure } from './failure.ts'
-import { manifestBytesMax, openManifest, readOutside, type ChunkReference, type Outside } from './manifest.ts'
-import { readRetentions } from './retention.ts'
-import { chunkPath, parseManifestName, type ManifestName } from './store.ts'
+import { manifestBytesMax, openManifest, readOutside } from './manifest.ts'
+import { readExpiries, readHolds, readRetained, type Expiry } from './retention.ts'
+import { manifestName, parseManifestName, type ManifestName } from './store.ts'
 import type { VaultFolder } from './vault-folder.ts'
+import { verifyChunks } from './verify-chunks.ts'
+import type { Progress, Report, Sealed, VerifySettings } from './verify-report.ts'
 import { verifyState } from './verify-state.ts'
 
-/** One thing that is not as it was sealed. */
-export interface Damage {
-  readonly kind:
-    | 'missing_chunk'
-    | 'damaged_chunk'
-    | 'missing_manifest'
-    | 'damaged_manifest'
-    | 'forged_manifest'
-    | 'damaged_part'
-    | 'damaged_state'
-    | 'foreign_file'
-  /** Relative to the vault's folder. */
-  readonly file: string
-  readonly what: string
-  readonly snapshot?: string
-  /** Name of the part, or its number where the key is not there to read the name. */
-  readonly part?: string
-}
+const everything: VerifySettings = { sample: 1, random: () => 0 }
 
-export interface Report {
-  readonly ok: boolean
-  readonly vault: string
-  /** False: there was no key, so plaintext was not compared. */
-  readonly decrypted: boolean
-  readonly snapshots: number
-  readonly parts: number
-  readonly chunks: number
-  /** Stored bytes read. */
-  readonly bytes: number
-  /** The newest snapshot found. That none came after it is for the log to say: compare with its last `snapshot.sealed`. */
-  readonly newest: { readonly sequence: number; readonly id: string } | null
-  /** Whole chunks that no manifest needs: left by a seal that was never finished. */
-  readonly unreferenced: number
-  readonly damage: readonly Damage[]
-}
-
-interface Progress {
-  readonly damage: Damage[]
-  /** Files of chunks that were read and judged. */
-  readonly judged: Set<string>
-  readonly known: Set<string>
-  parts: number
-  bytes: number
-}
-
-interface Sealed {
-  readonly name: ManifestName
-  readonly outside: Outside
-  readonly parts: readonly { readonly name: string; readonly sha256: string | null; readonly chunks: readonly ChunkReference[] }[]
-}
-
-/** Reads everything in a vault's folder and says what is not as it was sealed. Changes nothing. */
-export async function verifyFolder(folder: VaultFolder): Promise<Report> {
-  const progress: Progress = { damage: [], judged: new Set(), known: new Set(), parts: 0, bytes: 0 }
-  if (folder.keyDamage !== null) progress.damage.push({ kind: 'damaged_state', file: 'key', what: folder.keyDamage })
-  const sealed = await verifyManifests(folder, progress)
-  verifyChain(sealed, progress)
-  for (const one of sealed) await verifyParts(folder, one, progress)
-  const unreferenced = await verifyOtherChunks(folder, progress)
-  const ids = new Set(sealed.map((one) => one.name.id))
+/** Reads everything in a vault's stores and says what is not as it was sealed. Changes nothing. */
+export async function verifyFolder(folder: VaultFolder, settings: VerifySettings = everything): Promise<Report> {
+  const progress: Progress = { damage: [], traces: [], lost: new Set(), known: new Set(), parts: 0, bytes: 0 }
   const report = (file: string, error: unknown): void =>
     void progress.damage.push({ kind: 'damaged_state', file, what: toFailure(error).message })
-  for await (const record of readRetentions(folder.path, folder.identity.publicKey, report)) {
-    if (!ids.has(record.snapshot))
-      report(
-        'retention',
-        new VaultFailure('damaged', `A retention record names snapshot ${record.snapshot}, which is not there.`),
-      )
+  if (folder.keyDamage !== null) progress.damage.push({ kind: 'damaged_state', file: 'key', what: folder.keyDamage })
+  const retained = await readRetained(folder.stores, folder.identity.publicKey, report)
+  await readHolds(folder.stores, folder.identity.publicKey, report)
+  const expiries = await readExpiries(folder.stores, folder.identity.publicKey, report)
+  const gone = new Set(expiries.map(({ snapshot }) => snapshot))
+  const sealed = (await verifyManifests(folder, retained, progress)).filter(({ name }) => !gone.has(name.id))
+  verifyChain(sealed, expiries, progress)
+  const unreferenced = await verifyChunks(folder, sealed, settings, progress)
+  const ids = new Set(sealed.map((one) => one.name.id))
+  for (const id of retained.keys()) {
+    if (!ids.has(id))
+      report('retention', new VaultFailure('damaged', `A retention record names snapshot ${id}, which is not there.`))
+  }
+  for (const store of folder.stores) {
+    for await (const name of store.hidden())
+      progress.traces.push({
+        file: `${store.place}: ${name}`,
+        what: 'Somebody tried to delete this: it is hidden, and still there.',
+      })
   }
   await verifyState(folder, report)
   const last = sealed.at(-1)
@@ -85,149 +42,121 @@ export async function verifyFolder(folder: VaultFolder): Promise<Report> {
     ok: progress.damage.length === 0,
     vault: folder.identity.publicKey,
     decrypted: folder.key !== null,
+    sample: settings.sample,
     snapshots: sealed.length,
+    expired: expiries.length,
     parts: progress.parts,
     chunks: progress.known.size,
     bytes: progress.bytes,
     newest: last ? { sequence: last.name.sequence, id: last.name.id } : null,
     unreferenced,
     damage: progress.damage,
+    traces: progress.traces,
+    lost: [...progress.lost],
   }
 }
 
-async function verifyManifests(folder: VaultFolder, progress: Progress): Promise<readonly Sealed[]> {
-  const sealed: Sealed[] = []
-  for (const entry of (await readdir(join(folder.path, 'manifests'))).sort()) {
-    const file = join('manifests', entry)
-    const name = parseManifestName(entry)
+/** Every manifest that some store has whole, oldest first. */
+async function verifyManifests(
+  folder: VaultFolder,
+  retained: ReadonlyMap<string, number>,
+  progress: Progress,
+): Promise<readonly Sealed[]> {
+  const found = new Map<string, Sealed>()
+  for (const store of folder.stores) {
+    const here = await verifyManifestsIn(store, folder, retained, progress)
+    for (const sealed of here) if (!found.has(sealed.name.id)) found.set(sealed.name.id, sealed)
+    const ids = new Set(here.map(({ name }) => name.id))
+    for (const sealed of found.values()) if (!ids.has(sealed.name.id)) tellMissing(store, sealed, progress)
+  }
+  // What only a later store has is missing in the ones before.
+  return [...found.values()].sort(
+    (left, right) => left.name.sequence - right.name.sequence || (left.name.id < right.name.id ? -1 : 1),
+  )
+}
+
+function tellMissing(store: CopyStore, { name }: Sealed, progress: Progress): void {
+  const what = `This manifest is not in ${store.place}, but elsewhere.`
+  progress.damage.push({ kind: 'missing_manifest', file: manifestName(name), what, snapshot: name.id })
+}
+
+async function verifyManifestsIn(
+  store: CopyStore,
+  folder: VaultFolder,
+  retained: ReadonlyMap<string, number>,
+  progress: Progress,
+): Promise<readonly Sealed[]> {
+  const whole = new Map<string, Sealed>()
+  const names = new Set<string>()
+  const refused: { readonly id: string; readonly under: string; readonly file: string; readonly what: string }[] = []
+  for await (const version of store.list('manifests/')) {
+    const [file, name] = [store.describe(version), parseManifestName(version.name)]
     if (!name) {
       progress.damage.push({ kind: 'foreign_file', file, what: 'This is not the name of a manifest.' })
       continue
     }
     try {
-      const bytes = await readWhole(join(folder.path, file), manifestBytesMax)
-      progress.bytes += bytes.length
-      if (addressOf(bytes) !== name.id)
+      const held = await getUnlessDamaged(store, version, manifestBytesMax)
+      progress.bytes += held?.bytes.length ?? 0
+      if (!held || addressOf(held.bytes) !== name.id)
         throw new VaultFailure('damaged', 'Its bytes do not have the hash that it is named after.')
-      sealed.push(await readSealed(folder, name, bytes, progress))
+      const sealed = await readSealed(folder, name, held.bytes, retained, progress)
+      if (store.locks && held.retainUntilMs < sealed.retainUntilMs) tellUnlocked(file, name, progress)
+      whole.set(name.id, sealed)
+      names.add(version.name)
     } catch (error) {
-      const what = toFailure(error).message
-      const forged = /not signed by this vault|no signature|of another vault/.test(what)
-      progress.damage.push({ kind: forged ? 'forged_manifest' : 'damaged_manifest', file, what, snapshot: name.id })
+      refused.push({ id: name.id, under: version.name, file, what: toFailure(error).message })
     }
   }
-  return sealed
+  for (const { id, under, file, what } of refused) {
+    const forged = /not signed by this vault|no signature|of another vault/.test(what)
+    if (names.has(under))
+      progress.traces.push({ file, what: 'Somebody put other bytes under this name; what was sealed is whole.' })
+    else progress.damage.push({ kind: forged ? 'forged_manifest' : 'damaged_manifest', file, what, snapshot: id })
+  }
+  return [...whole.values()]
 }
 
-async function readSealed(folder: VaultFolder, name: ManifestName, bytes: Buffer, progress: Progress): Promise<Sealed> {
+function tellUnlocked(file: string, name: ManifestName, progress: Progress): void {
+  const what = 'The store would let this manifest go before its retention ends.'
+  progress.damage.push({ kind: 'not_retained', file, what, snapshot: name.id })
+}
+
+async function readSealed(
+  folder: VaultFolder,
+  name: ManifestName,
+  bytes: Buffer,
+  retained: ReadonlyMap<string, number>,
+  progress: Progress,
+): Promise<Sealed> {
   const outside = readOutside(folder.identity.publicKey, bytes)
   if (outside.sequence !== name.sequence) throw new VaultFailure('damaged', 'It lies under the sequence number of another.')
   const unnamed = outside.parts.map((part, index) => ({ name: `part ${index + 1}`, sha256: null, chunks: part.chunks }))
-  if (!folder.key) return { name, outside, parts: unnamed }
+  const retainUntilMs = Math.max(outside.retainUntilMs, retained.get(name.id) ?? 0)
+  const known = { name, outside, retainUntilMs }
+  if (!folder.key) return { ...known, parts: unnamed }
   try {
-    return { name, outside, parts: (await openManifest(folder.key, bytes)).parts }
+    return { ...known, parts: (await openManifest(folder.key, bytes)).parts }
   } catch (error) {
     // Its signature holds, so its chunks can still be judged.
-    progress.damage.push({
-      kind: 'damaged_manifest',
-      file: `manifests/${name.id}`,
-      what: toFailure(error).message,
-      snapshot: name.id,
-    })
-    return { name, outside, parts: unnamed }
+    const what = toFailure(error).message
+    progress.damage.push({ kind: 'damaged_manifest', file: manifestName(name), what, snapshot: name.id })
+    progress.lost.add(name.id)
+    return { ...known, parts: unnamed }
   }
 }
 
-/** Each manifest names the one before, so one that was taken away from the middle or the beginning shows. */
-function verifyChain(sealed: readonly Sealed[], progress: Progress): void {
+/** Each manifest names the one before, so one that was taken away from the middle or the beginning shows. What was let go has left its record. */
+function verifyChain(sealed: readonly Sealed[], expiries: readonly Expiry[], progress: Progress): void {
+  const links = [
+    ...sealed.map(({ name, outside }) => ({ ...name, previous: outside.previous })),
+    ...expiries.map(({ sequence, snapshot, previous }) => ({ sequence, id: snapshot, previous })),
+  ].sort((left, right) => left.sequence - right.sequence || (left.id < right.id ? -1 : 1))
   let before: ManifestName | null = null
-  for (const { name, outside } of sealed) {
-    const expected = (before?.sequence ?? 0) + 1
-    const fits = name.sequence === expected && outside.previous === (before?.id ?? null)
-    const what = `Number ${name.sequence} follows ${before ? `number ${before.sequence}` : 'nothing'}, but was sealed after ${outside.previous ?? 'nothing'}.`
-    if (!fits) progress.damage.push({ kind: 'missing_manifest', file: 'manifests', what, snapshot: name.id })
-    before = name
+  for (const link of links) {
+    const fits = link.sequence === (before?.sequence ?? 0) + 1 && link.previous === (before?.id ?? null)
+    const what = `Number ${link.sequence} follows ${before ? `number ${before.sequence}` : 'nothing'}, but was sealed after ${link.previous ?? 'nothing'}.`
+    if (!fits) progress.damage.push({ kind: 'missing_manifest', file: 'manifests', what, snapshot: link.id })
+    before = link
   }
-}
-
-async function verifyParts(folder: VaultFolder, sealed: Sealed, progress: Progress): Promise<void> {
-  for (const part of sealed.parts) {
-    progress.parts++
-    const hash = createHash('sha256')
-    const where = { snapshot: sealed.name.id, part: part.name }
-    let whole = true
-    for (const chunk of part.chunks) {
-      if (!folder.key && progress.known.has(chunk.address)) continue
-      const plain = await verifyChunk(folder, chunk, where, progress)
-      if (plain) hash.update(plain)
-      else whole = false
-    }
-    if (!folder.key || part.sha256 === null || !whole) continue
-    if (hash.digest('hex') !== part.sha256)
-      progress.damage.push({
-        kind: 'damaged_part',
-        file: 'manifests',
-        what: 'Its chunks do not add up to the part that was sealed.',
-        ...where,
-      })
-  }
-}
-
-/** Judges every file that a chunk lies in; the plaintext of the first whole one, null when there is none (empty when there is no key). */
-async function verifyChunk(
-  folder: VaultFolder,
-  chunk: ChunkReference,
-  where: { readonly snapshot: string; readonly part: string },
-  progress: Progress,
-): Promise<Buffer | null> {
-  progress.known.add(chunk.address)
-  for (let copy = 0; copy < 4; copy++) {
-    const file = chunkPath('', chunk.address, copy)
-    const box = await readIfThere(join(folder.path, file), chunkBytesMax + boxOverheadBytes).catch(() => Buffer.alloc(0))
-    if (!box) {
-      if (copy === 0) progress.damage.push({ kind: 'missing_chunk', file, what: 'A chunk of this part is not there.', ...where })
-      continue
-    }
-    const first = !progress.judged.has(file)
-    progress.judged.add(file)
-    progress.bytes += first ? box.length : 0
-    if (addressOf(box) !== chunk.address) {
-      progress.damage.push({
-        kind: 'damaged_chunk',
-        file,
-        what: 'A chunk of this part does not have the bytes that it is named after.',
-        ...where,
-      })
-      continue
-    }
-    if (!folder.key) return Buffer.alloc(0)
-    try {
-      return await decryptBox(folder.key.chunkKeys, 'chunk', box)
-    } catch (error) {
-      progress.damage.push({ kind: 'damaged_chunk', file, what: toFailure(error).message, ...where })
-    }
-  }
-  return null
-}
-
-/** Chunk files that no manifest led to: whole ones are harmless, anything else is told. */
-async function verifyOtherChunks(folder: VaultFolder, progress: Progress): Promise<number> {
-  let unreferenced = 0
-  for (const fan of await readdir(join(folder.path, 'chunks'))) {
-    for (const name of await readdir(join(folder.path, 'chunks', fan)).catch(() => [''])) {
-      const file = join('chunks', fan, name)
-      if (progress.judged.has(file)) continue
-      const address = /^([0-9a-f]{64})(\.[1-3])?$/.exec(name)?.[1]
-      if (address === undefined || !address.startsWith(fan) || fan.length !== 2) {
-        progress.damage.push({ kind: 'foreign_file', file, what: 'This is not the name of a chunk.' })
-        continue
-      }
-      const box = await readWhole(join(folder.path, file), chunkBytesMax + boxOverheadBytes).catch(() => Buffer.alloc(0))
-      progress.bytes += box.length
-      if (addressOf(box) !== address)
-        progress.damage.push({ kind: 'damaged_chunk', file, what: 'A chunk does not have the bytes that it is named after.' })
-      else if (!progress.known.has(address)) unreferenced++
-    }
-  }
-  return unreferenced
 }

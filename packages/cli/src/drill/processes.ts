@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { compiledCode } from '../compiled-code.ts'
 import type { PlaygroundServer } from '../playground/server.ts'
 import { startChild, type Child } from '../process-child.ts'
 
@@ -74,14 +75,14 @@ export function startGate(directory: string): Promise<Child> {
   return startNode(directory, 'gate', [gatewayProgram, ...flags, '--drill', '--exit-with-parent'])
 }
 
-/** What compiled code is kept in for as long as the drill runs: it starts the same programs again and again. */
+/** What compiled code is kept in for as long as the drill runs, where there is no other place: it starts the same programs again and again. */
 export function compiledFolder(directory: string): string {
   return join(directory, 'compiled')
 }
 
 /** The environment of a drill's own processes. */
 export function drillEnvironment(directory: string): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? compiledFolder(directory) }
+  return { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: compiledFolder(directory), ...compiledCode() }
 }
 
 function socketPath(directory: string): string {

@@ -1,7 +1,7 @@
 import { SallyportError, type ResolvedOperation, type Resource, type SqlAccess, type Upstream } from '@sallyport/core'
 import { hash } from 'node:crypto'
 import { z } from 'zod'
-import { oidArray, oidSchema } from './catalog-name.ts'
+import { oidArray, oidSchema, parseShownName } from './catalog-name.ts'
 import { inProtect, readJson, sqlAccess } from './catalog-query.ts'
 import { digestPlan } from './copy-plan.ts'
 import { lookUp, planLooked, readRecordedPlan, type Looked } from './resolve-losing.ts'
@@ -83,8 +83,11 @@ async function confirmGone(operations: readonly ResolvedOperation[], access: Sql
   const expected = dropping.flatMap(({ resources }) => resources.filter(isDropped))
   if (expected.length === 0) return
   const oids = expected.flatMap(({ identity }) => identity ?? [])
+  const moved = dropping.filter((operation) => readRecordedPlan(operation)?.quarantined === true)
+  const away = new Set(moved.flatMap(({ resources }) => resources.filter(isDropped).flatMap(({ identity }) => identity ?? [])))
+  await confirmMoved(moved, access)
   const left = await readPresent(access, oids)
-  const kept = expected.find(({ identity }) => identity !== undefined && left.has(identity))
+  const kept = expected.find(({ identity }) => identity !== undefined && left.has(identity) && !away.has(identity))
   if (kept !== undefined) throw changed(`Another than ${kept.name} came to be dropped`)
   const plans = operations.filter(({ copy }) => copy.kind !== 'none').map(readRecordedPlan)
   if (plans.length === 0 || plans.includes(null)) return
@@ -94,6 +97,25 @@ async function confirmGone(operations: readonly ResolvedOperation[], access: Sql
   if (gone.some(({ oid, by }) => ours.has(by) && !planned.has(oid)))
     throw changed('Something came to be dropped with it that was not looked at')
 }
+
+/** What was moved out of reach is there, and what stood in its place is gone: the statement dropped that, and no other thing. */
+async function confirmMoved(moved: readonly ResolvedOperation[], { session }: SqlAccess): Promise<void> {
+  for (const { resources } of moved) {
+    for (const { type, identity, name } of resources.filter(isDropped)) {
+      const at = parseShownName(name)
+      const home = type === 'schema' ? [at?.at(-1) ?? '', ''] : [at?.at(-2) ?? '', at?.at(-1) ?? '']
+      const [row] = await session.query(movedSql, [identity ?? '0', ...home])
+      if (row?.[0] !== 't' && row?.[0] !== 'true')
+        throw changed(`Another than what stood in the place of ${name} came to be dropped`)
+    }
+  }
+}
+
+/** $1: what was moved; $2 and $3: the name it had, $3 empty for a schema. */
+const movedSql = `SELECT (EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.~~) 'sallyport\\_quarantine\\_%'
+     AND n.oid OPERATOR(pg_catalog.=) COALESCE((SELECT c.relnamespace FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.oid), $1::pg_catalog.oid))
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n LEFT JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+     WHERE n.nspname OPERATOR(pg_catalog.=) $2::pg_catalog.text AND ($3::pg_catalog.text OPERATOR(pg_catalog.=) '' OR c.relname OPERATOR(pg_catalog.=) $3::pg_catalog.text)))::pg_catalog.text`
 
 const droppedTypes = new Set(['table', 'schema', 'view', 'materialized_view', 'foreign_table', 'sequence', 'index'])
 

@@ -1,6 +1,7 @@
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
 import { tableShapeSchema, viewShapeSchema } from './catalog-shape.ts'
+import { placeOfSchema } from './quarantine.ts'
 import { foreignKeySchema, namespaceSchema, undoSchema } from './copy-plan.ts'
 
 const copiedTableSchema = z.object({
@@ -29,6 +30,8 @@ export const manifestSchema = z.object({
   views: z.array(viewShapeSchema),
   foreignKeys: z.array(foreignKeySchema),
   namespaces: z.array(namespaceSchema),
+  /** Where it was moved to instead of being dropped at once. Manifests of before have none. */
+  quarantine: placeOfSchema.nullable().default(null),
 })
 export type CopyManifest = z.infer<typeof manifestSchema>
 

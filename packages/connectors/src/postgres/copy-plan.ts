@@ -71,6 +71,9 @@ export const namespaceSchema = z.object({
 })
 export type Namespace = z.infer<typeof namespaceSchema>
 
+/** Tables, each by itself, or one schema with all that is in it. */
+export type QuarantineKind = 'tables' | 'schema'
+
 /** What must be copied for one or several operations, and how it comes back. */
 export interface Plan {
   readonly tables: readonly PlannedTable[]
@@ -81,6 +84,8 @@ export interface Plan {
   readonly dependants: readonly string[]
   /** Set when tables are copied by rows. */
   readonly walk: Walk | null
+  /** What moves out of reach for how long, instead of being dropped at once. Null: nothing does. */
+  readonly quarantine: { readonly kind: QuarantineKind; readonly keptMs: number } | null
 }
 
 export interface Refused {
@@ -94,7 +99,15 @@ export function refuse(reason: string, remedy: string): Planned {
   return { ok: false, reason, remedy }
 }
 
-export const emptyPlan: Plan = { tables: [], views: [], foreignKeys: [], namespaces: [], dependants: [], walk: null }
+export const emptyPlan: Plan = {
+  tables: [],
+  views: [],
+  foreignKeys: [],
+  namespaces: [],
+  dependants: [],
+  walk: null,
+  quarantine: null,
+}
 
 export const insertOnly: Undo = { insertMissing: true, onDifferent: 'refuse', nullColumns: [] }
 
@@ -148,6 +161,7 @@ export async function planDrop(channel: SqlChannel, closure: DropClosure, namesp
       namespaces: await readNamespaces(channel, namespaces),
       dependants: closure.words,
       walk: null,
+      quarantine: null,
     },
   }
 }
@@ -199,6 +213,8 @@ export function unitePlans(plans: readonly Plan[]): Plan {
     namespaces: byOid(plans.flatMap((plan) => plan.namespaces)),
     dependants: [...new Set(plans.flatMap((plan) => plan.dependants))],
     walk: plans.find(({ walk }) => walk !== null)?.walk ?? null,
+    // One that can't be moved is dropped, and then the others can't be left behind under a name of their own.
+    quarantine: plans.length === 1 ? (plans[0]?.quarantine ?? null) : null,
   }
 }
 
@@ -241,6 +257,7 @@ export function digestPlan(plan: Plan): string {
     views: plan.views.map(({ oid, schema, name, definition }) => [oid, schema, name, definition]),
     foreignKeys: plan.foreignKeys.map(({ oid, definition }) => [oid, definition]),
     namespaces: plan.namespaces.map(({ oid, name }) => [oid, name]),
+    quarantine: plan.quarantine === null ? null : [plan.quarantine.kind, plan.quarantine.keptMs],
     walk:
       plan.walk === null
         ? null

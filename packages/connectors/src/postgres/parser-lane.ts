@@ -1,3 +1,5 @@
+import { getCompileCacheDir } from 'node:module'
+import { dirname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Operation } from '@sallyport/core'
 import { unreadable } from './describe-text.ts'
@@ -38,6 +40,12 @@ const stackSizeMb = 64
 /** Megabytes of JavaScript heap: a tree of the longest text needs a tenth. */
 const heapMb = 512
 
+/** All that the thread sees of our environment: where compiled code is kept, without which its start takes three times as long. */
+function compiledCode(): { readonly NODE_COMPILE_CACHE?: string } {
+  const folder = getCompileCacheDir()
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) }
+}
+
 export function openLane(settings: LaneSettings): Lane {
   const waiting: Job[] = []
   let running: Job[] = []
@@ -52,7 +60,7 @@ export function openLane(settings: LaneSettings): Lane {
     const made = new Worker(new URL('./parser-worker.ts', import.meta.url), {
       resourceLimits: { stackSizeMb, maxOldGenerationSizeMb: heapMb },
       execArgv: [],
-      env: {},
+      env: compiledCode(),
       stdin: false,
     })
     made.on('message', (message: unknown) => {

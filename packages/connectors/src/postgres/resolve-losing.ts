@@ -141,6 +141,8 @@ const recordedSchema = z.object({
   digest: z.string(),
   /** Whether the rows were followed; when not, whole tables are copied. */
   byRows: z.boolean(),
+  /** Whether it is moved out of reach: then it is still there when the statement has run. */
+  quarantined: z.boolean(),
   locks: z.array(
     z.object({
       oid: oidSchema,
@@ -158,6 +160,7 @@ export function recordPlan(plan: Plan): Json {
   return {
     digest: digestPlan(plan),
     byRows: plan.walk !== null,
+    quarantined: plan.quarantine !== null,
     locks: [
       ...plan.tables.map(({ shape: { oid, schema, name }, mode, tableLock }) => ({ oid, schema, name, mode, lock: tableLock })),
       ...(plan.walk?.sources ?? []).map(({ oid, schema, name }) => ({ oid, schema, name, mode: 'source', lock: 'SHARE' })),

@@ -15,7 +15,9 @@ import { attempt, inProtect, sayError, sqlAccess } from './catalog-query.ts'
 import { hashShape, readTableShapes, type TableShape } from './catalog-shape.ts'
 import type { Planned } from './copy-plan.ts'
 import { isAlone, lookUp, planLooked, recordPlan, type Looked } from './resolve-losing.ts'
+import { planQuarantine } from './quarantine.ts'
 import { raiseByExtensions } from './resolve-extension.ts'
+import { readActivity, sayActivity, type Activity } from './resolve-activity.ts'
 import { lowerByFunctions } from './resolve-function.ts'
 import { picksOneRow } from './resolve-plan.ts'
 import { countPreimage, countTimeoutMs, countWalk, measurePlan, measureTables, measureWalk, sayWalk } from './resolve-scope.ts'
@@ -30,7 +32,7 @@ const lookBounds = { lockTimeoutMs: 1_000, statementTimeoutMs: 5_000 } as const
 export async function resolve(operations: readonly Operation[], upstream: Upstream): Promise<readonly ResolvedOperation[]> {
   const access = sqlAccess(upstream)
   try {
-    return await resolveAll(operations, access)
+    return await resolveAll(operations, access, upstream.quarantineMs ?? null)
   } catch (error) {
     if (error instanceof SallyportError) throw error
     throw new SallyportError(
@@ -43,7 +45,11 @@ export async function resolve(operations: readonly Operation[], upstream: Upstre
   }
 }
 
-async function resolveAll(operations: readonly Operation[], access: SqlAccess): Promise<readonly ResolvedOperation[]> {
+async function resolveAll(
+  operations: readonly Operation[],
+  access: SqlAccess,
+  quarantineMs: number | null,
+): Promise<readonly ResolvedOperation[]> {
   const lowered: Operation[] = []
   for (const operation of operations) {
     lowered.push(await raiseByExtensions(access.session, await lowerByFunctions(access.session, operation)))
@@ -57,7 +63,7 @@ async function resolveAll(operations: readonly Operation[], access: SqlAccess): 
     const read = await attempt(access.protect, () => readTableShapes(access.protect, names))
     const shapes = read.ok ? read.out : []
     const out: ResolvedOperation[] = []
-    for (const item of looked) out.push(await resolveOne(item, lowered, shapes, access))
+    for (const item of looked) out.push(await resolveOne(item, lowered, shapes, { access, quarantineMs }))
     return out
   })
 }
@@ -77,7 +83,7 @@ async function resolveOne(
   item: Looked,
   operations: readonly Operation[],
   shapes: readonly TableShape[],
-  access: SqlAccess,
+  { access, quarantineMs }: { readonly access: SqlAccess; readonly quarantineMs: number | null },
 ): Promise<ResolvedOperation> {
   const raised = raise(item, shapes)
   const resources = nameResources(item, shapes)
@@ -108,12 +114,30 @@ async function resolveOne(
   }
   const byTables = !followed.ok || followed.plan.walk === null
   const planned = byTables ? followed : await planLooked(access.session, access.protect, looked, operations, false)
+  const activity = await readTableActivity(item, planned, access)
   const named = await countNamed(item, access)
   const scope = await measure(item, planned, shapes, named, access)
-  const context: { readonly [key: string]: Json } = planned.ok
-    ? { ...raised.context, copyPlan: recordPlan(planned.plan) }
-    : raised.context
-  return { ...raised, context, impact: { ...raised.impact, scope }, resources, copy: copyPlan(planned, scope) }
+  const impact = { ...raised.impact, scope }
+  if (!planned.ok) return { ...raised, impact, resources, copy: copyPlan(planned, scope) }
+  const { plan, says } = planQuarantine(planned.plan, item.verb, quarantineMs)
+  const context: { readonly [key: string]: Json } = { ...raised.context, copyPlan: recordPlan(plan) }
+  return {
+    ...raised,
+    why: `${raised.why}${sayActivity(activity)}${says}`,
+    context,
+    impact,
+    resources,
+    copy: copyPlan(planned, scope),
+  }
+}
+
+/** Of what goes as a whole: whether anybody uses it. Asked before anything is counted, which would be a use. */
+async function readTableActivity({ verb }: Looked, planned: Planned, { protect }: SqlAccess): Promise<Activity | null> {
+  if (!planned.ok || verb === null || verb === 'delete' || verb === 'update') return null
+  return readActivity(
+    protect,
+    planned.plan.tables.map(({ shape }) => shape.oid),
+  )
 }
 
 async function countNamed({ verb, context }: Looked, access: SqlAccess): Promise<number | null> {

@@ -12,6 +12,7 @@ import { manifestSchema, type CopiedTable, type CopyManifest } from './copy-mani
 import { addConstraint, comment, tableName } from './ddl-table.ts'
 import { findCurrent, refused, restoreNamespaces, restoreViews } from './restore-object.ts'
 import { finishShape, prepareShape, type Gap, type Phase } from './restore-shape.ts'
+import { takeBack } from './quarantine.ts'
 import { checkRows, fillGap, loadRows, putBackRows, verifyRows, type Loaded } from './restore-rows.ts'
 
 const bounds = { lockTimeoutMs: 5_000, statementTimeoutMs: 600_000 } as const
@@ -50,6 +51,9 @@ async function restoreAll(
   let done = 0
   const step = (text: string): void => report({ step: text, done: (done += 1), total: steps })
   const notes: string[] = []
+  const { quarantine } = manifest
+  const back = quarantine !== null && (await takeBack(protect, quarantine, manifest.namespaces))
+  if (back) notes.push('it was still in quarantine, and was moved back as it was')
   await restoreNamespaces(protect, manifest.namespaces)
   const loaded: Loaded[] = []
   const gaps = new Map<string, Gap>()
@@ -79,7 +83,7 @@ async function restoreAll(
   step('compared checksums')
   if (different.length > 0) notes.push(`not all rows of ${different.join(', ')} equal the copy`)
   return {
-    rows,
+    rows: back ? manifest.tables.reduce((sum, table) => sum + table.rows, 0) : rows,
     tables: manifest.tables.map(({ shape }) => shape.label),
     verified: different.length === 0,
     note: notes.join('; '),

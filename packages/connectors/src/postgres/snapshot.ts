@@ -9,8 +9,9 @@ import {
 } from '@sallyport/core'
 import { compareOids, quoteQualified } from './catalog-name.ts'
 import { inProtect, sayError, sqlAccess } from './catalog-query.ts'
-import { manifestJson } from './copy-manifest.ts'
+import { manifestJson, type CopyManifest } from './copy-manifest.ts'
 import { digestPlan, tableLocks, unitePlans, type Plan, type TableLock, type Walk } from './copy-plan.ts'
+import { moveOutOfReach, planQuarantine } from './quarantine.ts'
 import { isPreimageReadable } from './resolve-scope.ts'
 import { lookUp, planLooked, readRecordedPlan, type Looked, type RecordedPlan } from './resolve-losing.ts'
 import { readOwnChanges } from './resolve-name.ts'
@@ -33,7 +34,7 @@ export async function snapshot(
 ): Promise<SnapshotContent> {
   const access = sqlAccess(upstream)
   try {
-    return await makeSnapshot(operations, access, seal)
+    return await makeSnapshot(operations, { access, keptMs: upstream.quarantineMs ?? null }, seal)
   } catch (error) {
     if (error instanceof SallyportError) throw error
     throw failed(sayError(error), error)
@@ -59,7 +60,14 @@ function changed(what: string): SallyportError {
   )
 }
 
-async function makeSnapshot(operations: readonly ResolvedOperation[], access: SqlAccess, seal: Seal): Promise<SnapshotContent> {
+interface Way {
+  readonly access: SqlAccess
+  /** How long what is dropped is kept out of reach first. */
+  readonly keptMs: number | null
+}
+
+async function makeSnapshot(operations: readonly ResolvedOperation[], way: Way, seal: Seal): Promise<SnapshotContent> {
+  const { access } = way
   const { session, protect } = access
   const losing = operations.filter(({ copy }) => copy.kind !== 'none')
   const recorded = losing.map(readRecordedPlan)
@@ -68,27 +76,39 @@ async function makeSnapshot(operations: readonly ResolvedOperation[], access: Sq
   await refuseOwnChanges(access, recorded)
   const settings = await readTimeouts(access)
   await lock(access, recorded)
-  const content = await inProtect(protect, 'scratch', { lockTimeoutMs, statementTimeoutMs: copyTimeoutMs }, async () => {
-    const looked = (await lookUp(session, operations)).filter((_, index) => operations[index]?.copy.kind !== 'none')
-    const plans: Plan[] = []
-    for (const [index, item] of looked.entries()) {
-      const planned = await planLooked(session, protect, item, operations, recorded[index]?.byRows === true)
-      if (!planned.ok) throw changed(planned.reason)
-      if (digestPlan(planned.plan) !== recorded[index]?.digest)
-        throw changed('What the statement names, or what depends on it, has changed')
-      plans.push(planned.plan)
-    }
-    const copied = await copyPlan(access, seal, unitePlans(plans), looked)
-    // A copy takes its time. Tables are locked meanwhile, names are not: another one could have come first in the search path.
-    const later = (await lookUp(session, operations)).filter((_, index) => operations[index]?.copy.kind !== 'none')
-    if (namesOf(later) !== namesOf(looked)) throw changed('What the statement names has changed')
-    return copied
-  })
+  const { content, united } = await inProtect(
+    protect,
+    'scratch',
+    { lockTimeoutMs, statementTimeoutMs: copyTimeoutMs },
+    async () => {
+      const looked = (await lookUp(session, operations)).filter((_, index) => operations[index]?.copy.kind !== 'none')
+      const plans: Plan[] = []
+      for (const [index, item] of looked.entries()) {
+        const planned = await planLooked(session, protect, item, operations, recorded[index]?.byRows === true)
+        if (!planned.ok) throw changed(planned.reason)
+        const { plan } = planQuarantine(planned.plan, item.verb, way.keptMs)
+        if (digestPlan(plan) !== recorded[index]?.digest)
+          throw changed('What the statement names, or what depends on it, has changed')
+        plans.push(plan)
+      }
+      const united = unitePlans(plans)
+      const content = await copyPlan(access, seal, united, looked)
+      // A copy takes its time. Tables are locked meanwhile, names are not: another one could have come first in the search path.
+      const later = (await lookUp(session, operations)).filter((_, index) => operations[index]?.copy.kind !== 'none')
+      if (namesOf(later) !== namesOf(looked)) throw changed('What the statement names has changed')
+      return { content, united }
+    },
+  )
+  const moved = await moveOutOfReach(access, united)
   await session.query(
     `SELECT pg_catalog.set_config('lock_timeout', $1, true), pg_catalog.set_config('statement_timeout', $2, true)`,
     settings,
   )
-  return content
+  return {
+    ...content,
+    manifest: manifestJson({ ...content.manifest, quarantine: moved?.place ?? null }),
+    quarantine: moved?.quarantine ?? null,
+  }
 }
 
 function namesOf(looked: readonly Looked[]): string {
@@ -148,7 +168,7 @@ async function copyPlan(
   seal: Seal,
   plan: Plan,
   looked: readonly Looked[],
-): Promise<SnapshotContent> {
+): Promise<Omit<SnapshotContent, 'manifest'> & { readonly manifest: CopyManifest }> {
   const walked = plan.walk === null ? null : await lockRows(session, plan, plan.walk, looked)
   const copies: Copy[] = []
   for (const table of plan.tables) {
@@ -165,14 +185,15 @@ async function copyPlan(
     rows: walked?.changes ?? tables.reduce((sum, { rows }) => sum + rows, 0),
     bytes: copies.reduce((sum, { bytes }) => sum + bytes, 0),
     checksums: Object.fromEntries(tables.map(({ shape, sha256 }) => [shape.label, sha256])),
-    manifest: manifestJson({
+    manifest: {
       version: 1,
       connector: 'postgres',
       tables,
       views: [...plan.views],
       foreignKeys: [...plan.foreignKeys],
       namespaces: [...plan.namespaces],
-    }),
+      quarantine: null,
+    },
   }
 }
 

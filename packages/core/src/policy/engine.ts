@@ -2,20 +2,9 @@ import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { digestJson } from '../canonical.ts'
 import type { ImpactKind } from '../impact.ts'
 import type { Environment } from '../operation.ts'
-import { shippedGuards } from './guards.ts'
+import { type Guard, guardText, obligations, shippedGuards, shippedGuardText } from './guards.ts'
 import { policySchema } from './schema.ts'
 import { compileScope, type Scope } from './scope.ts'
-
-/** What satisfies a guard. One not understood is a denial. */
-export type Obligation = 'snapshot' | 'person' | 'people' | 'delay'
-const obligations: readonly Obligation[] = ['snapshot', 'person', 'people', 'delay']
-
-export interface Guard {
-  readonly id: string
-  readonly why: string
-  /** Null: nothing an agent or the gate can do satisfies it. */
-  readonly obligation: Obligation | null
-}
 
 /** What a policy may look at, for one operation. Whole numbers only, capped at 2^53-1. */
 export interface Facts {
@@ -49,6 +38,16 @@ export interface Verdict {
   readonly errors: readonly string[]
 }
 
+interface GuardPolicy {
+  readonly guard: Guard
+  readonly text: string
+}
+
+const shippedPolicies: readonly GuardPolicy[] = shippedGuards.map((shipped) => {
+  const { id, why, obligation } = shipped
+  return { guard: { id, why, obligation }, text: guardText(shipped) }
+})
+
 /** Verdicts remembered by everything they depend on: the engine never changes, and neither does what it says of one request. */
 const verdictsMax = 4_096
 
@@ -71,13 +70,18 @@ export interface PolicyEngine {
  * @throws Error naming the policy and the fault; nothing is in force then
  */
 export function createPolicyEngine(agents: readonly AgentScope[], extraGuards = ''): PolicyEngine {
-  const guardText = `${shippedGuards}\n${extraGuards}`
-  const guardPolicies = splitPolicies(guardText)
+  const hasExtra = extraGuards.trim() !== ''
+  const guardPolicies = [...shippedPolicies, ...(hasExtra ? splitPolicies(extraGuards) : [])]
   const guards = new Map(guardPolicies.map(({ guard }) => [guard.id, guard]))
   if (guards.size !== guardPolicies.length) throw new Error('policy: two guards have the same @id')
-  validateGuards(Object.fromEntries(guardPolicies.map(({ guard, text }) => [guard.id, text])))
+  // The shipped ones by themselves are validated by a test: it would take a tenth of a second at every start.
+  if (hasExtra) validateGuards(Object.fromEntries(guardPolicies.map(({ guard, text }) => [guard.id, text])))
   const scopeTexts = agents.map(({ agent, scopes }) => ({ agent, text: compileScope(agent, scopes) }))
-  const hash = digestJson({ schema: policySchema, guards: guardText, scopes: scopeTexts.map(({ agent, text }) => [agent, text]) })
+  const hash = digestJson({
+    schema: policySchema,
+    guards: `${shippedGuardText}\n${extraGuards}`,
+    scopes: scopeTexts.map(({ agent, text }) => [agent, text]),
+  })
   const guardSet: Record<string, string> = { base: 'permit (principal, action, resource);' }
   for (const { guard, text } of guardPolicies) guardSet[guard.id] = text
   preparse(`${hash}:guards`, guardSet)
@@ -99,7 +103,7 @@ export function createPolicyEngine(agents: readonly AgentScope[], extraGuards = 
   }
 }
 
-function splitPolicies(text: string): readonly { guard: Guard; text: string }[] {
+function splitPolicies(text: string): readonly GuardPolicy[] {
   const parts = cedar.policySetTextToParts(text)
   if (parts.type === 'failure') throw new Error(`policy: ${parts.errors.map(({ message }) => message).join('; ')}`)
   if (parts.policy_templates.length > 0) throw new Error('policy: templates are not allowed among guards')

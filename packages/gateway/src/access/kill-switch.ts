@@ -51,6 +51,7 @@ export class LocalKillSwitch implements KillSwitch {
   #unwritten: readonly Kill[] = []
   #unwrittenId = Number.MIN_SAFE_INTEGER
   #epoch = 0
+  readonly #listeners: (() => void)[] = []
 
   constructor(store: KillStorage, log: Log, clock: Clock) {
     this.#store = store
@@ -149,6 +150,17 @@ export class LocalKillSwitch implements KillSwitch {
   #bump(key: string): void {
     this.#epoch += 1
     this.#epochs.set(key, (this.#epochs.get(key) ?? 0) + 1)
+    for (const listener of this.#listeners) {
+      try {
+        listener()
+      } catch {
+        // Whatever it is: the kill goes on.
+      }
+    }
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 }
 

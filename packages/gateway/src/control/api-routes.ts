@@ -60,6 +60,20 @@ const copyShape = z.strictObject({
 const undoShape = z.strictObject({ snapshotId: z.string().min(1).max(256) })
 const emptyShape = z.strictObject({})
 
+/** What is kept, and how it comes back. */
+function addCopyRoutes(app: SiteApp, { ports: { control } }: Site): void {
+  app.get('/api/v1/snapshots', async (context) => context.json({ snapshots: await control.snapshots() }))
+  app.get('/api/v1/quarantine', async (context) => context.json({ quarantined: await control.quarantined() }))
+  app.post('/api/v1/copies', async (context) => {
+    const thing = await readBody(context, copyShape)
+    return context.json(await control.copy(thing, operator))
+  })
+  app.post('/api/v1/undo', async (context) => {
+    const { snapshotId } = await readBody(context, undoShape)
+    return context.json(await control.undo(snapshotId, operator))
+  })
+}
+
 /** JSON for the command line. There is no verdict and no release in it: those take a passkey. */
 export function addApiRoutes(app: SiteApp, site: Site): void {
   const { control, requests, clock } = site.ports
@@ -85,7 +99,6 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
   })
   app.get('/api/v1/sessions', async (context) => context.json({ sessions: await control.sessions() }))
   app.get('/api/v1/kills', async (context) => context.json({ kills: await control.kills() }))
-  app.get('/api/v1/snapshots', async (context) => context.json({ snapshots: await control.snapshots() }))
   app.post('/api/v1/kill', async (context) => {
     const { reason: why, ...scope } = await readBody(context, killShape)
     return context.json(await control.kill(scope, why, operator))
@@ -106,14 +119,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
       )
     return context.json({ revoked: true })
   })
-  app.post('/api/v1/copies', async (context) => {
-    const thing = await readBody(context, copyShape)
-    return context.json(await control.copy(thing, operator))
-  })
-  app.post('/api/v1/undo', async (context) => {
-    const { snapshotId } = await readBody(context, undoShape)
-    return context.json(await control.undo(snapshotId, operator))
-  })
+  addCopyRoutes(app, site)
   app.post('/api/v1/enrolment-links', async (context) => {
     await readBody(context, emptyShape)
     const link = await createFirstLink(site)

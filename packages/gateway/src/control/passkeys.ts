@@ -1,10 +1,7 @@
-import {
-  type AuthenticationResponseJSON,
-  generateRegistrationOptions,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type RegistrationResponseJSON,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
+import type {
+  AuthenticationResponseJSON,
+  PublicKeyCredentialCreationOptionsJSON,
+  RegistrationResponseJSON,
 } from '@simplewebauthn/server'
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
@@ -15,6 +12,9 @@ const rpId = 'localhost'
 const promptMs = 60_000
 /** COSE: EdDSA, ES256, RS256. Named, because the library's own list depends on what the runtime can do. */
 const algorithms = [-8, -7, -257]
+
+/** Loaded when the first person comes: it would be a quarter of what a gate's start takes. */
+const webauthn = (): Promise<typeof import('@simplewebauthn/server')> => import('@simplewebauthn/server')
 
 const base64url = (max: number): z.ZodString =>
   z
@@ -65,11 +65,12 @@ export function assertionOptions(challengeHex: string, passkeys: readonly Passke
 }
 
 /** What `navigator.credentials.create` needs. A device that holds somebody's passkey can't become a second person. */
-export function registrationOptions(
+export async function registrationOptions(
   person: { readonly name: string; readonly userHandle: string },
   challengeHex: string,
   people: readonly Person[],
 ): Promise<PublicKeyCredentialCreationOptionsJSON> {
+  const { generateRegistrationOptions } = await webauthn()
   return generateRegistrationOptions({
     rpName: 'Sallyport',
     rpID: rpId,
@@ -96,6 +97,7 @@ export async function verifyRegistration(
 ): Promise<Passkey | null> {
   const { id, rawId, type, response } = registration
   const asked: RegistrationResponseJSON = { id, rawId, type, response: { ...response }, clientExtensionResults: {} }
+  const { verifyRegistrationResponse } = await webauthn()
   const verified = await verifyRegistrationResponse({
     response: asked,
     expectedChallenge: toBase64url(challengeHex),
@@ -155,6 +157,7 @@ export async function verifyAssertion(
     response: userHandle === undefined ? signed : { ...signed, userHandle },
     clientExtensionResults: {},
   }
+  const { verifyAuthenticationResponse } = await webauthn()
   const verified = await verifyAuthenticationResponse({
     response,
     expectedChallenge: toBase64url(challengeHex),

@@ -4,6 +4,7 @@ import type {
   Event,
   Json,
   Log,
+  Quarantined,
   Question,
   Randomness,
   Requests,
@@ -183,6 +184,8 @@ export interface Control {
   owners(): readonly { readonly agent: string; readonly owner: string }[]
   /** The newest proven copy that holds all that this question would lose. */
   newestCopy(question: Question): Promise<Snapshot | null>
+  /** What was moved out of reach instead of being dropped, and is still there. Throws SallyportError. */
+  quarantined(): Promise<readonly (Quarantined & { readonly upstream: string })[]>
   /** A proven copy of a thing, made now. Throws SallyportError. */
   copy(thing: { readonly upstream: string; readonly type: string; readonly id: string }, by: string): Promise<Snapshot>
   snapshots(): Promise<readonly Snapshot[]>

@@ -37,6 +37,9 @@ const migrations: readonly string[] = [
     request TEXT PRIMARY KEY REFERENCES requests (id), handle TEXT NOT NULL, upstream TEXT NOT NULL, about TEXT NOT NULL, body BLOB NOT NULL
   ) STRICT;
   `,
+  `
+  CREATE TABLE quarantines (id TEXT NOT NULL, upstream TEXT NOT NULL, untilMs INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (upstream, id)) STRICT;
+  `,
 ]
 
 /**

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
+import { compiledCode } from '../../compiled-code.ts'
 import { startChild, type Child } from '../../process-child.ts'
 import { writePrivateFile } from '../../state-directory.ts'
 import type { DatabaseName, PlaygroundServer } from '../server.ts'
@@ -56,7 +57,7 @@ export async function startCloud(
     name: 'playground cloud',
     command: process.execPath,
     args: [fileURLToPath(new URL('./main.ts', import.meta.url)), `--playground=${stateDirectory}`, ...preferred],
-    env: { PATH: process.env['PATH'] ?? '' },
+    env: { PATH: process.env['PATH'] ?? '', ...compiledCode() },
     logFile: join(stateDirectory, 'logs', 'playground-cloud.log'),
     readyTimeoutMs,
     stopTimeoutMs,

@@ -4,6 +4,7 @@ import { FakeGate } from '../../../../../tests/fakes/govern.ts'
 import { FakeClock } from '../../../../../tests/fakes/ports.ts'
 import type { Due } from './deferral.ts'
 import { DueRuns } from './due-runs.ts'
+import { digestMessage } from './payload-digest.ts'
 import type { GovernedUpstream, HttpUpstreams } from './upstreams.ts'
 
 /** What is due, as the store would say at each look: handles in force and approvals not cancelled, as they are then. */
@@ -124,4 +125,40 @@ it('what waits for its turn is looked at anew: a handle that was revoked meanwhi
   governed.answer()
   await runs.close()
   expect(governed.sent).toEqual(before)
+})
+
+it('an answer that is long in coming is waited for no longer than said, kept from a client that left, and given once', async () => {
+  const due = makeDue('1', 'coder', '/slow')
+  const { governed, clock, runs } = start(due)
+  await expect.poll(() => governed.sent).toEqual(['/slow'])
+  const sha256 = digestMessage(due.deferral.message)
+  const gone = new AbortController()
+
+  const waited = runs.take('coder', governed, sha256, gone.signal)
+  clock.advance(20_000)
+  await expect(waited).rejects.toMatchObject({ code: 'too_slow', notDone: 'It was not sent a second time.' })
+
+  const left = runs.take('coder', governed, sha256, gone.signal)
+  gone.abort()
+  await expect(left).rejects.toMatchObject({ code: 'too_slow' })
+  governed.answer()
+
+  const here = new AbortController().signal
+  expect(await runs.take('coder', governed, sha256, here)).toMatchObject({ head: { status: 200 } })
+  expect(await runs.take('coder', governed, sha256, here)).toBeNull()
+  await runs.close()
+})
+
+it('the end of the gate does not wait for ever for an upstream that never answers', async () => {
+  const { governed, clock, runs } = start(makeDue('1', 'coder', '/slow'))
+  await expect.poll(() => governed.sent).toEqual(['/slow'])
+  const closed = runs.close()
+  const end = new AbortController()
+  void closed.then(() => end.abort())
+  await expect
+    .poll(() => {
+      clock.advance(10_000)
+      return end.signal.aborted
+    })
+    .toBe(true)
 })

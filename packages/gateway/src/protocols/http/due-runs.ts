@@ -1,4 +1,4 @@
-import type { Cleared, Gate, OpenSession } from '@sallyport/core'
+import { SallyportError, type Cleared, type Gate, type OpenSession } from '@sallyport/core'
 import { makeAsked, isGraphqlTarget } from './asked.ts'
 import { openBody } from './body.ts'
 import type { Deferral, DeferralSettings, Due } from './deferral.ts'
@@ -16,6 +16,10 @@ const answersMax = 64
 /** At once; a copy may take hours, and an upstream a minute. One agent's leave room for the others'. */
 const runsMax = 16
 const agentRunsMax = 4
+/** How long a client waits for an answer that is on its way: about as long as clients do. */
+const takeMsMax = 20_000
+/** How long the gate's end waits for what it sent itself. */
+const closeMsMax = 10_000
 
 export interface DueRunParts {
   readonly gate: Gate
@@ -43,18 +47,32 @@ export class DueRuns {
     this.#looking = this.#look()
   }
 
-  /** The answer to exactly this request of this agent, if the gate ran it: given once. Waits for one that is running. */
-  async take(agent: string, governed: GovernedUpstream, sha256: string): Promise<WholeAnswer | null> {
+  /**
+   * The answer to exactly this request of this agent, if the gate ran it: given once, to a client that is there to take it. One that is running
+   * is waited for, but no longer than `takeMsMax`; then this refuses, since sent a second time it would run twice.
+   */
+  async take(agent: string, governed: GovernedUpstream, sha256: string, gone: AbortSignal): Promise<WholeAnswer | null> {
     const key = answerKey(agent, governed.name, sha256)
     const answer = this.#answers.get(key)
     if (answer === undefined) return null
-    const whole = await answer
+    const whole = await this.#within(takeMsMax, gone, answer)
+    if (whole === undefined || gone.aborted) throw stillRunning()
     return this.#answers.delete(key) ? whole : null
   }
 
+  /** What runs is waited for, but not for ever: its intent is on the log, and without an outcome it counts as unknown. */
   async close(): Promise<void> {
     this.#stopped.abort()
     await this.#looking
+    await this.#within(closeMsMax, null, Promise.allSettled(this.#running.values()))
+  }
+
+  /** Undefined: it took longer, or nobody waits any more. */
+  async #within<Out>(ms: number, signal: AbortSignal | null, work: Promise<Out>): Promise<Out | undefined> {
+    const rested = new AbortController()
+    const ended = AbortSignal.any(signal === null ? [rested.signal] : [rested.signal, signal])
+    const waiting = this.#parts.settings.clock.sleep(ms, ended).then(() => undefined)
+    return Promise.race([work, waiting]).finally(() => rested.abort())
   }
 
   async #look(): Promise<void> {
@@ -66,7 +84,6 @@ export class DueRuns {
       for (const one of due) if (!signal.aborted) this.#begin(one)
       await clock.sleep(everyMs, signal)
     }
-    await Promise.all(this.#running.values())
   }
 
   /** At once, and not after whatever else is due: an upstream that is slow holds up nobody. What finds no room is looked at anew the next time. */
@@ -165,6 +182,15 @@ export class DueRuns {
       () => forget(),
     )
   }
+}
+
+function stillRunning(): SallyportError {
+  return new SallyportError(
+    'too_slow',
+    'The delay of this request is over, and the gate is sending it itself just now; its answer has not come yet.',
+    'It was not sent a second time.',
+    'Send exactly the same again in a while to get its answer.',
+  )
 }
 
 function answerKey(agent: string, upstream: string, sha256: string): string {

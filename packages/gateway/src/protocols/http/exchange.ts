@@ -86,7 +86,7 @@ async function forward(passage: Passage, head: RequestHead, message: Message, re
   }
   const opened = await openBody(message.body, head.contentCodings, passage.settings.bodyBytesMax)
   checkForwarded(searcherOf(passage), head, opened)
-  const kept = await passage.dueRuns?.take(open.session.subject.agent, governed, sha256)
+  const kept = await passage.dueRuns?.take(open.session.subject.agent, governed, sha256, client.gone)
   if (kept) return writeKept(response, kept)
   const way = governed.enter()
   try {

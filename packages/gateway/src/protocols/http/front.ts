@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, TLSSocket } from 'node:tls'
+import { isOwnAddress } from '@sallyport/core'
 import { endWith, rawProblem } from './raw-answer.ts'
 import { refuse } from './refusal.ts'
 import type { Leaf } from './settings.ts'
@@ -40,7 +41,7 @@ async function receive(http: HttpServer, { tls }: FrontSettings, socket: Socket)
   const first = await readFirst(socket)
   if (first === null) return
   const isHandshake = first[0] === tlsHandshake
-  if (!isHandshake && !isOwnMachine(socket.remoteAddress)) return endWith(socket, rawProblem(tlsOnly))
+  if (!isHandshake && !isOwnAddress(socket.remoteAddress)) return endWith(socket, rawProblem(tlsOnly))
   socket.unshift(first)
   if (!isHandshake) {
     http.emit('connection', socket)
@@ -76,9 +77,4 @@ function readFirst(socket: Socket): Promise<Buffer | null> {
     socket.once('close', () => resolve(null))
     socket.resume()
   })
-}
-
-/** What passes to such a peer crosses no network. */
-function isOwnMachine(address: string | undefined): boolean {
-  return address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address)
 }

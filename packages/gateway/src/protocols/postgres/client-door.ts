@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
-import { SallyportError, type Gate, type Handle } from '@sallyport/core'
+import { isOwnAddress, SallyportError, type Gate, type Handle } from '@sallyport/core'
 import { refusedBy, refusalFields, type Refused } from './refusal.ts'
-import { isOwnMachine, secureClient, type ClientTls } from './client-tls.ts'
+import { secureClient, type ClientTls } from './client-tls.ts'
 import { checkProof, makeChallenge, offerMechanisms, readInitialResponse } from './scram-server.ts'
 import { checkStartup, readStartup } from './startup.ts'
-import { authentication, client, errorResponse, headerBytes, negotiateVersion, zeroTerminated } from './wire.ts'
+import { authentication, client, errorResponse, headerBytes, negotiateVersion, newestMinor, zeroTerminated } from './wire.ts'
 
 /** Longest message before a client has proved who it is. */
 const doorBytesMax = 16_384
@@ -16,6 +16,8 @@ export type Arrival =
       readonly kind: 'client'
       readonly handle: Handle
       readonly upstream: string
+      /** Of protocol 3, as it was agreed. */
+      readonly minor: number
       readonly settings: ReadonlyMap<string, string>
     }
   | { readonly kind: 'turned away' }
@@ -127,7 +129,7 @@ export class ClientDoor {
   }
 
   async #start(minor: number, parameters: ReadonlyMap<string, string>): Promise<Arrival> {
-    if (this.#secured === null && !isOwnMachine(this.#socket.remoteAddress)) {
+    if (this.#secured === null && !isOwnAddress(this.#socket.remoteAddress)) {
       this.tell({
         code: 'not_supported',
         message: 'clients of other machines are heard over TLS only',
@@ -141,10 +143,11 @@ export class ClientDoor {
       this.tell({ code: 'not_supported', message: wanted.message, notDone: 'No session was opened.', next: wanted.next })
       return this.#turnAway(parameters.get('user') ?? '', wanted.message)
     }
-    if (minor > 0 || wanted.protocolOptions.length > 0) this.#socket.write(negotiateVersion(wanted.protocolOptions))
+    const agreed = Math.min(minor, newestMinor)
+    if (minor > agreed || wanted.protocolOptions.length > 0) this.#socket.write(negotiateVersion(agreed, wanted.protocolOptions))
     const handle = await this.#authenticate(wanted.user)
     if (handle === null) return { kind: 'turned away' }
-    return { kind: 'client', handle, upstream: wanted.database, settings: wanted.settings }
+    return { kind: 'client', handle, upstream: wanted.database, minor: agreed, settings: wanted.settings }
   }
 
   /** SCRAM-SHA-256. Known and unknown names get the same questions and the same refusal. */

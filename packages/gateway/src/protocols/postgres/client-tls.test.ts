@@ -11,7 +11,6 @@ import { openAuthority, type Authority } from '../../../../../tests/fakes/author
 import { RawClient, startScram } from '../../../../../tests/fakes/postgres-client.ts'
 import { startPostgresGate, type PostgresGate } from '../../../../../tests/fakes/postgres-gate.ts'
 import { bindToEndPoint } from './channel-binding.ts'
-import { isOwnMachine } from './client-tls.ts'
 import { gssCode, int32, queryMessage, sslCode, startupMessage } from './wire.ts'
 
 const run = promisify(execFile)
@@ -201,10 +200,4 @@ describe('ways around', () => {
   test('old TLS is not spoken', async () => {
     await expect(openTls({ maxVersion: 'TLSv1.1', minVersion: 'TLSv1' })).rejects.toThrow('closed')
   })
-})
-
-test('who is of this machine', () => {
-  for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1']) expect(isOwnMachine(address)).toBe(true)
-  for (const address of [undefined, '10.0.0.1', '::ffff:10.0.0.1', '::2', '1127.0.0.1', 'fe80::1', ''])
-    expect(isOwnMachine(address), String(address)).toBe(false)
 })

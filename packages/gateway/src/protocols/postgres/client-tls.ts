@@ -57,8 +57,3 @@ function failed(why: string): SallyportError {
     'Connect again with TLS 1.2 or later.',
   )
 }
-
-/** Whether a peer is this machine itself: what passes between the two crosses no network. */
-export function isOwnMachine(address: string | undefined): boolean {
-  return address !== undefined && /^(127\.|::1$|::ffff:127\.)/.test(address)
-}

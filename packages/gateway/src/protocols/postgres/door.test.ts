@@ -68,17 +68,38 @@ test('SSLRequest and GSSENCRequest are answered N outside framing; bytes sent ah
   expect(await closedAfter(Buffer.concat([int32(8), int32(sslCode), start()]))).toBeLessThan(startupTimeoutMs)
 })
 
-test('protocol 3.2 is negotiated down', async () => {
+test.each([
+  [0, [], null, 4],
+  [0, ['_pq_.x'], 0, 4],
+  [2, [], null, 32],
+  [2, ['_pq_.x', '_pq_.y'], 2, 32],
+  [9_999, [], 2, 32],
+] as const)('protocol 3.%i with options %j is agreed on', async (minor, options, told, secretBytes) => {
   const raw = new RawClient(gate.port)
-  const packet = Buffer.from(start([['_pq_.x', '1']]))
-  packet.writeInt32BE(196_610, 4)
+  const packet = Buffer.from(start(options.map((name) => [name, '1'] as const)))
+  packet.writeInt32BE(196_608 + minor, 4)
   raw.send(packet)
-  const answer = await raw.next()
-  expect(answer.type).toBe('v')
-  expect(answer.bytes.readInt32BE(5)).toBe(196_608)
-  expect(answer.bytes.toString('latin1', 13)).toBe('_pq_.x\0')
+  if (told !== null) {
+    const answer = await raw.next()
+    expect(answer.type).toBe('v')
+    expect(answer.bytes.readInt32BE(5)).toBe(196_608 + told)
+    expect(answer.bytes.toString('latin1', 13)).toBe(options.map((name) => `${name}\0`).join(''))
+  }
   await raw.authenticate(gate.secret)
-  expect((await raw.answers()).at(-1)).toBe('Z I')
+  const key = (await raw.untilReady()).find(({ type }) => type === 'K')?.bytes ?? Buffer.alloc(0)
+  expect(key.length - 9).toBe(secretBytes)
+  // A statement that runs until it is cancelled, by the whole key alone.
+  raw.send(queryMessage('select pg_sleep(60)'))
+  const active = "select pid from pg_stat_activity where query = 'select pg_sleep(60)' and state = 'active'"
+  await expect.poll(async () => (await gate.server.query(active)).length).toBe(1)
+  const [running] = await gate.server.query(active)
+  expect(running).toEqual({ pid: key.readInt32BE(5) })
+  for (const secret of [Buffer.alloc(secretBytes), key.subarray(9, -1), Buffer.concat([key.subarray(9), Buffer.alloc(1)])]) {
+    await closedAfter(cancelRequest(key.readInt32BE(5), secret))
+    expect(await gate.server.query(active)).toHaveLength(1)
+  }
+  await closedAfter(cancelRequest(key.readInt32BE(5), key.subarray(9)))
+  expect(await raw.answers()).toEqual(['T', 'E 57014', 'Z I'])
   raw.close()
 })
 

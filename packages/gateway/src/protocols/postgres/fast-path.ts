@@ -159,7 +159,7 @@ export class FastPath {
     if (!this.#recalls(this.keyOf(statement))) return false
     const short = next - at <= bindKeptBytesMax
     const bind = !short ? null : names.portal === '' ? bytes.subarray(at, next) : Buffer.from(bytes.subarray(at, next))
-    line.statements.bind(names.portal, { statement, batch: line.batch, kind: 'read', suspended: false, bind })
+    line.statements.bind(names.portal, { statement, batch: line.batch, kind: 'read', bind })
     line.touched = true
     return true
   }

@@ -22,17 +22,25 @@ import {
 
 /** A connection that the gate may speak on between two messages of its owner. */
 export interface Conversable {
-  /** Resolves when everything before is answered. Throws SallyportError when the gate may not speak now. */
-  enter(): Promise<void>
+  /**
+   * `between`: everything before is answered, and what the gate says ends with a Sync of its own. `inside`: something ran since the owner's last
+   * Sync, which must not be ended for it: what the gate says is flushed. Throws SallyportError when the gate may not speak now.
+   */
+  enter(): Promise<Place>
   /** Writes; `readies` is how many ReadyForQuery it will bring. Resolves when there is room for more. */
   write(bytes: Buffer, readies: number): Promise<void>
-  take(taker: Taker | null): void
+  /** `inside`: from the answer to the next message on, which is a Close; answers to the owner's messages come first. */
+  take(taker: Taker | null, place?: Place): void
   pause(): void
   resume(): void
 }
 
+export type Place = 'between' | 'inside'
+
 /** Longest answer to one query of the gate's own. */
 const answerBytesMax = 64 * 1024 * 1024
+/** Closes in an opening and a closing. */
+const closesOfAll = 4
 const copyBufferedBytesMax = 1024 * 1024
 
 interface Answer {
@@ -58,8 +66,7 @@ export class GateChannel implements SqlChannel {
   /** Runs SQL and gives its command tag, or the server's error as it came. */
   attempt(sql: string): Promise<{ readonly tag: string } | { readonly error: Buffer }> {
     return this.#inTurn(async () => {
-      await this.#line.enter()
-      const answer = await this.#converse(sql, [])
+      const answer = await this.#converse(sql, [], await this.#line.enter())
       return answer.error === null ? { tag: answer.tag } : { error: answer.error }
     })
   }
@@ -67,7 +74,7 @@ export class GateChannel implements SqlChannel {
   /** What the server says of a statement given as Parse had it: its description as messages, or its error. */
   describe(parsed: Buffer): Promise<{ readonly answer: Buffer } | { readonly error: Buffer }> {
     return this.#inTurn(async () => {
-      await this.#line.enter()
+      await this.#enterBetween()
       const answer: Buffer[] = []
       let error: Buffer | null = null
       const done = new Promise<void>((resolve, reject) => {
@@ -92,8 +99,7 @@ export class GateChannel implements SqlChannel {
   }
 
   async #run(sql: string, values: readonly (string | null)[]): Promise<Answer> {
-    await this.#line.enter()
-    const answer = await this.#converse(sql, values)
+    const answer = await this.#converse(sql, values, await this.#line.enter())
     if (answer.error !== null) throw upstreamFailed(answer.error)
     return answer
   }
@@ -115,26 +121,38 @@ export class GateChannel implements SqlChannel {
     ]
   }
 
-  #closing(): Buffer[] {
-    return [closeMessage('P', this.#name), closeMessage('S', this.#name), syncMessage]
+  #closing(place: Place = 'between'): Buffer[] {
+    return [closeMessage('P', this.#name), closeMessage('S', this.#name), place === 'inside' ? flushMessage : syncMessage]
   }
 
-  async #converse(sql: string, values: readonly (string | null)[]): Promise<Answer> {
+  /** For what takes more than one exchange. */
+  async #enterBetween(): Promise<void> {
+    const place = await this.#line.enter()
+    if (place === 'inside') throw notInside()
+  }
+
+  async #converse(sql: string, values: readonly (string | null)[], place: Place): Promise<Answer> {
     const answer: Answer = { rows: [], tag: '', error: null }
     let bytes = 0
     let over = false
+    let closes = 0
     const done = new Promise<void>((resolve, reject) => {
-      this.#line.take((type, message) => {
+      const take: Taker = (type, message) => {
         bytes += message.length
         if (bytes > answerBytesMax) over = true
         if (type === server.dataRow && !over) answer.rows.push(readRow(message))
         else if (type === server.commandComplete) answer.tag = message.toString('latin1', headerBytes, message.length - 1)
         else if (type === server.error) answer.error ??= Buffer.from(message)
-        else if (type === server.ready) this.#leave(resolve)
-        else if (type === client.terminate) this.#leave(() => reject(broken()))
-      })
+        else if (type === server.closeComplete) closes += 1
+        else if (type === client.terminate) return this.#leave(() => reject(broken()))
+        // After an error the server says nothing more before the owner's Sync.
+        const isLast = place === 'inside' ? closes === closesOfAll || type === server.error : type === server.ready
+        if (isLast) this.#leave(resolve)
+      }
+      this.#line.take(take, place)
     })
-    await Promise.all([done, this.#line.write(Buffer.concat([...this.#opening(sql, values), ...this.#closing()]), 1)])
+    const words = Buffer.concat([...this.#opening(sql, values), ...this.#closing(place)])
+    await Promise.all([done, this.#line.write(words, place === 'inside' ? 0 : 1)])
     if (over)
       throw new SallyportError(
         'too_large',
@@ -160,7 +178,7 @@ export class GateChannel implements SqlChannel {
   }
 
   async *#readCopy(sql: string): AsyncIterable<Uint8Array> {
-    await this.#line.enter()
+    await this.#enterBetween()
     const chunks: Uint8Array[] = []
     let buffered = 0
     let state: 'running' | 'ready' | 'broken' = 'running'
@@ -215,7 +233,7 @@ export class GateChannel implements SqlChannel {
 
   copyIn(sql: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
     return this.#inTurn(async () => {
-      await this.#line.enter()
+      await this.#enterBetween()
       const answer: Answer = { rows: [], tag: '', error: null }
       let started: () => void = () => undefined
       const start = new Promise<void>((resolve) => (started = resolve))
@@ -285,6 +303,15 @@ function upstreamFailed(error: Buffer): SallyportError {
       ? 'Something holds a lock on it: try again later.'
       : 'Try again; if it repeats, show this to whoever runs the gate.',
     { cause: new Error(`${sqlState} ${fields.get('M') ?? ''}`) },
+  )
+}
+
+export function notInside(): SallyportError {
+  return new SallyportError(
+    'not_supported',
+    'The gate must do something at the upstream before this statement, and something already ran since the last Sync.',
+    'The statement was not run.',
+    'Send Sync before this statement.',
   )
 }
 

@@ -1,5 +1,5 @@
 import { SallyportError } from '@sallyport/core'
-import type { GateChannel } from './gate-channel.ts'
+import { notInside, type GateChannel } from './gate-channel.ts'
 import type { Line } from './line.ts'
 import { errorResponse, inTransaction, makeReservedName, readErrorFields } from './wire.ts'
 
@@ -22,7 +22,8 @@ export class HeldTransaction {
   }
 
   async #begin(): Promise<void> {
-    await this.#line.enter()
+    const place = await this.#line.enter()
+    if (place === 'inside') throw notInside()
     if (this.#line.isFailed) {
       throw new SallyportError(
         'not_supported',

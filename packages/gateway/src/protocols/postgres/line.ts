@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { SallyportError, type Clearance } from '@sallyport/core'
-import type { Conversable } from './gate-channel.ts'
+import type { Conversable, Place } from './gate-channel.ts'
 import { ServerFlow, type Taker } from './server-flow.ts'
 import { Statements, type Carried, type Statement } from './statements.ts'
 import type { Backend, Unit } from './upstreams.ts'
@@ -13,6 +13,7 @@ import {
   makeReservedName,
   noticeResponse,
   readyForQuery,
+  server,
   syncMessage,
   type ErrorFields,
 } from './wire.ts'
@@ -36,6 +37,8 @@ export class Line implements Conversable {
   executes = 0
   /** Closes of this batch, of the client's and of the gate's. */
   closes = 0
+  /** The gate failed inside this batch, or the client did before it: the server skips the rest. */
+  isSpoiled = false
   /** Messages of this batch that may pass and wait for the held one, to go in the same write. */
   deferred: Buffer | null = null
   /** Why it is over; after that nothing is written to either side. */
@@ -106,6 +109,7 @@ export class Line implements Conversable {
   /** A Sync or Query of the client was written, or will be answered by the gate. */
   endBatch(): void {
     this.batch += 1
+    this.isSpoiled = false
     this.touched = false
     this.parses = 0
     this.executes = 0
@@ -140,23 +144,22 @@ export class Line implements Conversable {
 
   // Conversable: the gate's own words on the agent's backend.
 
-  async enter(): Promise<void> {
-    if (this.executes > 0) {
-      throw new SallyportError(
-        'not_supported',
-        'The gate must look at the upstream before this statement, and something already ran since the last Sync.',
-        'The statement was not run.',
-        'Send Sync before this statement.',
-      )
+  async enter(): Promise<Place> {
+    const place = this.executes > 0 ? 'inside' : 'between'
+    if (place === 'between') await this.settle(null)
+    else {
+      this.flushDeferred()
+      await this.flow.quiet()
+      this.#assertOpen()
     }
-    await this.settle(null)
-    if (this.flow.errored)
+    if (this.isSpoiled || this.flow.errored)
       throw new SallyportError(
         'upstream_failed',
         'The upstream refused a message sent before in this batch.',
         'The statement was not run.',
         'Mend the earlier error and send Sync.',
       )
+    return place
   }
 
   /**
@@ -199,8 +202,15 @@ export class Line implements Conversable {
     await this.room()
   }
 
-  take(taker: Taker | null): void {
-    this.flow.taker = taker
+  take(taker: Taker | null, place: Place = 'between'): void {
+    if (taker === null || place === 'between') {
+      this.flow.taker = taker
+      return
+    }
+    this.flow.takeInside(this.closes, (type, message) => {
+      if (type === server.error) this.isSpoiled = true
+      taker(type, message)
+    })
   }
 
   pause(): void {

@@ -1,13 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { SallyportError, type Gate, type Listener, type Protocol } from '@sallyport/core'
 import { AgentSession } from './agent-session.ts'
-import { CancelKeys } from './cancel-keys.ts'
+import { CancelKeys, type CancelKey } from './cancel-keys.ts'
 import { ClientDoor, Failures, type Arrival } from './client-door.ts'
 import { withDefaults, type FullSettings, type PostgresSettings } from './session-parts.ts'
 import type { PostgresUpstreams } from './upstreams.ts'
 import { backendKeyData, parameterStatus, readyForQuery } from './wire.ts'
 
-/** The PostgreSQL wire protocol, versions 3.0 and (negotiated down) 3.2. */
+/** The PostgreSQL wire protocol, versions 3.0 and 3.2; whatever is newer is negotiated down. */
 export const postgresProtocol: Protocol<PostgresUpstreams, PostgresSettings> = { id: 'postgres', listen }
 
 /** How often half messages are looked for, milliseconds. */
@@ -76,7 +76,7 @@ class Reception {
       const arrival = await door.admit()
       if (arrival.kind === 'client') await this.#open(door.socket, door, peer, arrival, abort.signal)
       else {
-        if (arrival.kind === 'cancel') this.#keys.cancel(arrival.pid, arrival.secret)
+        if (arrival.kind === 'cancel') this.#keys.cancel(arrival)
         door.socket.destroySoon()
       }
     } catch (error) {
@@ -103,16 +103,16 @@ class Reception {
         signal: AbortSignal.any([signal, open.signal]),
       })
       const rest = door.leave()
-      let key: { readonly pid: number; readonly secret: Buffer } | null = null
+      let key: CancelKey | null = null
       let ended: () => void = () => undefined
       this.#track(new Promise<void>((resolve) => (ended = resolve)))
       const session: AgentSession = new AgentSession(socket, this.#gate, open, backend, this.#settings, () => {
-        if (key !== null) this.#keys.remove(key.pid)
+        if (key !== null) this.#keys.remove(key)
         this.#sessions.delete(session)
         ended()
       })
       this.#sessions.add(session)
-      key = this.#keys.add(session)
+      key = this.#keys.add(session, backend.pid, arrival.minor >= 2 ? 'long' : 'short')
       const { pid, secret } = key
       await session.start(() =>
         Buffer.concat([

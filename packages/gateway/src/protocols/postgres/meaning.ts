@@ -1,4 +1,4 @@
-import { canonicalJson, keepCanonical } from '@sallyport/core'
+import { canonicalJson, keepCanonical, sha256Hex } from '@sallyport/core'
 import { z } from 'zod'
 import { KeyWriter } from './fold.ts'
 import type { GateChannel } from './gate-channel.ts'
@@ -20,9 +20,11 @@ const settingNames = [
   'default_transaction_read_only',
 ] as const
 
-const readSettings = `SELECT ${settingNames.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}, current_user, session_user, \
+/** What a session asks before anything else. */
+export const readSettings = `SELECT ${settingNames.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}, current_user, session_user, \
 pg_catalog.pg_my_temp_schema()::text, \
-(SELECT pg_catalog.json_agg(p.name) FROM pg_catalog.pg_prepared_statements p WHERE NOT p.from_sql)`
+(SELECT pg_catalog.json_agg(p.name) FROM pg_catalog.pg_prepared_statements p WHERE NOT p.from_sql), \
+pg_catalog.current_setting('client_encoding')`
 
 const names = z.array(z.string()).nullable()
 
@@ -83,8 +85,9 @@ export class Meaning {
   }
 
   #makeKeys(): void {
-    const catalog = this.#catalog === null ? catalogUnknown : `${catalogNamed}${this.#catalog}`
-    this.#keys = new KeyWriter(`${catalog}${this.#about}${this.#state}\0`)
+    const kind = this.#catalog === null ? catalogUnknown : catalogNamed
+    // Its hash, since every statement's key begins with it and is compared by it.
+    this.#keys = new KeyWriter(`${kind}${sha256Hex(`${this.#catalog ?? ''}\0${this.#about}\0${this.#state}`)}`)
     this.#epoch += 1
   }
 
@@ -101,8 +104,11 @@ export class Meaning {
     this.#generation += 1
   }
 
-  /** Asks the server; gives the names of statements it holds from Parse. */
-  async refresh(channel: GateChannel): Promise<ReadonlySet<string>> {
+  /**
+   * Asks the server; gives the names of statements it holds from Parse. Null when text would be read otherwise here than there: in the middle of
+   * a batch no ParameterStatus has told it yet.
+   */
+  async refresh(channel: GateChannel): Promise<ReadonlySet<string> | null> {
     const catalog = this.#watch.epoch()
     const [row] = await channel.query(readSettings)
     const values = row ?? []
@@ -117,6 +123,7 @@ export class Meaning {
     this.#checked = catalog
     this.#catalog = this.#watch.epoch()
     this.#makeKeys()
+    if (settings['standard_conforming_strings'] !== 'on' || values[settingNames.length + 4] !== 'UTF8') return null
     const listed = values[settingNames.length + 3]
     return new Set(names.parse(listed === null || listed === undefined ? null : JSON.parse(listed)) ?? [])
   }

@@ -68,10 +68,13 @@ export function refusalFields(refused: Refused, severity: 'ERROR' | 'FATAL' = 'E
   const request = refused.requestId === undefined ? '' : ` Request ${refused.requestId}.`
   const guards = refused.guards === undefined || refused.guards.length === 0 ? '' : ` Guards: ${refused.guards.join(', ')}.`
   const address = refused.requestUrl === undefined || refused.next.includes(refused.requestUrl) ? '' : ` ${refused.requestUrl}`
+  const { message } = refused
+  const code = refused.sqlState ?? sqlStateOf(refused.code)
+  if (refused.notDone === '') return { severity, code, message }
   return {
     severity,
-    code: refused.sqlState ?? sqlStateOf(refused.code),
-    message: refused.message,
+    code,
+    message,
     detail: `${refused.notDone}${request}${guards}`,
     hint: `${refused.next}${address}`,
   }
@@ -111,12 +114,25 @@ export function reserved(name: string): Refused {
   }
 }
 
-export function unknownName(what: string, name: string, sqlState: string): Refused {
-  return {
-    code: 'unreadable',
-    sqlState,
-    message: `The gate knows no ${what} ${JSON.stringify(name.slice(0, 64))} of this session.`,
-    notDone: 'It was not run.',
-    next: 'Parse and bind it in this session, by the protocol.',
-  }
+/** In the server's words: whoever waits for this error should not have to know that a gate said it. */
+export function unknownStatement(name: string): Refused {
+  const what = name === '' ? 'unnamed prepared statement' : `prepared statement "${name}"`
+  return asServer('26000', `${what} does not exist`)
+}
+
+export function unknownPortal(name: string): Refused {
+  return asServer('34000', `portal "${name}" does not exist`)
+}
+
+/**
+ * In a failed transaction nothing can be looked up, and the server would run nothing but its end: where the text is none, that is what the client
+ * is told.
+ */
+export function refusedInFailed(text: string, refused: Refused): Refused {
+  if (refused.code !== 'upstream_failed' || !/^\s*(?!commit|end|rollback|abort|prepare)[a-z]/i.test(text)) return refused
+  return asServer('25P02', 'current transaction is aborted, commands ignored until end of transaction block')
+}
+
+function asServer(sqlState: string, message: string): Refused {
+  return { code: 'unreadable', sqlState, message, notDone: '', next: '' }
 }

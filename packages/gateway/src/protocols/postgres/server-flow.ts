@@ -49,6 +49,8 @@ export class ServerFlow {
   swallowErrorNaming: string | null = null
   /** Called once when the server asks for the data of a copy that was cleared. Null: nothing is copied in now. */
   copyAwaited: (() => void) | null = null
+  /** A conversation inside the client's batch: it begins with the answer to the Close of that number. */
+  #awaited: { readonly closes: number; readonly taker: Taker } | null = null
   #parsesDone = 0
   #closesDone = 0
   /** Answers of the client's batches that are to messages of the gate's. */
@@ -159,11 +161,14 @@ export class ServerFlow {
         if (this.#isSwallowed('parse', this.#parsesDone - 1)) return true
         break
       case server.closeComplete:
+        if (this.#beginsConversation(bytes, at, next)) return true
         this.#closesDone += 1
         if (this.#isSwallowed('close', this.#closesDone - 1)) return true
         break
       case server.error:
         if (this.#seeError(bytes, at, next)) return true
+        // What the gate said behind it is skipped by the server.
+        this.#endAwaited(server.error, bytes.subarray(at, next))
         break
       case server.copyIn:
         if (this.copyAwaited !== null) return this.#beginCopy(this.copyAwaited)
@@ -232,6 +237,26 @@ export class ServerFlow {
     this.#closesDone = 0
     this.completions = 0
     if (this.#swallowed.length > 0) this.#swallowed = this.#swallowed.filter(({ batch }) => batch >= this.batchesDone)
+  }
+
+  /** From the answer to the Close of that number in this batch on, messages are this taker's. */
+  takeInside(closes: number, taker: Taker): void {
+    this.#awaited = { closes, taker }
+  }
+
+  #beginsConversation(bytes: Buffer, at: number, next: number): boolean {
+    const awaited = this.#awaited
+    if (awaited === null || awaited.closes !== this.#closesDone) return false
+    this.#awaited = null
+    this.taker = awaited.taker
+    awaited.taker(server.closeComplete, bytes.subarray(at, next))
+    return true
+  }
+
+  #endAwaited(type: number, message: Buffer): void {
+    const awaited = this.#awaited
+    this.#awaited = null
+    awaited?.taker(type, message)
   }
 
   /** The answer to that Parse or Close of that batch is not the client's. */
@@ -349,6 +374,7 @@ export class ServerFlow {
     const watch = this.#watch
     this.#watch = null
     watch?.resolve({ result: 'broken' })
+    this.#endAwaited(client.terminate, Buffer.alloc(0))
     this.taker?.(client.terminate, Buffer.alloc(0))
   }
 

@@ -3,6 +3,9 @@ import { cancelCode, findZero, gssCode, protocol30, sslCode } from './wire.ts'
 /** Longest start-up packet that PostgreSQL itself takes, bytes. */
 const startupBytesMax = 10_000
 
+/** Longest secret that a cancel key of protocol 3.2 may have, bytes. */
+const cancelSecretBytesMax = 256
+
 /** Content type of a TLS record that holds a handshake (RFC 8446 §5.1). */
 const tlsHandshake = 0x16
 
@@ -33,8 +36,9 @@ export function readStartup(bytes: Buffer): Startup {
     return { kind: 'encryption', bytes: length, method: code === sslCode ? 'tls' : 'gss' }
   }
   if (code === cancelCode) {
-    if (length !== 16) return { kind: 'garbage', why: 'a cancel request of impossible length' }
-    return { kind: 'cancel', pid: bytes.readInt32BE(8), secret: bytes.subarray(12, 16) }
+    if (length < 16 || length > 12 + cancelSecretBytesMax)
+      return { kind: 'garbage', why: 'a cancel request of impossible length' }
+    return { kind: 'cancel', pid: bytes.readInt32BE(8), secret: bytes.subarray(12, length) }
   }
   const parameters = readPairs(bytes, 8, length)
   if (parameters === null) return { kind: 'garbage', why: 'the start-up parameters are malformed or repeat' }

@@ -3,7 +3,16 @@ import type { Held } from './held.ts'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
-import { notSupported, refusedBy, reserved, skipped, unknownName, unreadable, type Refused } from './refusal.ts'
+import {
+  notSupported,
+  refusedBy,
+  reserved,
+  skipped,
+  unknownPortal,
+  unknownStatement,
+  unreadable,
+  type Refused,
+} from './refusal.ts'
 import { wantPrepared } from './preparation.ts'
 import {
   portalsMax,
@@ -146,6 +155,7 @@ export class StatementDesk {
     if (wanted === null) return this.#refuse(unreadable('The text is not UTF-8.'), held, end, readOn)
     const said = await this.#runner.consider(wanted)
     if (!('outcome' in said) || said.outcome === 'refused') return this.#refuse(said, held, end, readOn)
+    if (line.isSpoiled) return this.#refuse(skipped, held, end, readOn)
     line.flushDeferred()
     const withheld = said.may === 'not_yet'
     line.forward(withheld ? parseMessage(parts.name, '') : held.bytes.subarray(0, end))
@@ -159,7 +169,7 @@ export class StatementDesk {
     const line = this.#line
     const name = held.bytes.toString('utf8', headerBytes + 1, end - 1)
     const statement = line.statements.get(name)
-    if (statement === undefined) return this.#refuse(unknownName('prepared statement', name, '26000'), held, end, readOn)
+    if (statement === undefined) return this.#refuse(unknownStatement(name), held, end, readOn)
     if (!this.#fast.isSure(statement.batch)) {
       line.flushDeferred()
       await line.flow.quiet()
@@ -185,8 +195,7 @@ export class StatementDesk {
       await line.flow.quiet()
       return true
     }
-    if (before === undefined)
-      return this.#refuse(unknownName('prepared statement', names.statement, '26000'), held, bindEnd, readOn)
+    if (before === undefined) return this.#refuse(unknownStatement(names.statement), held, bindEnd, readOn)
     if (line.statements.portalCount >= portalsMax) {
       if (!line.isIdle)
         return this.#refuse(
@@ -241,15 +250,13 @@ export class StatementDesk {
     const name = readPortalOfExecute(held.bytes, 0, end)
     if (name === null) return this.#refuse(unreadable('The Execute message is malformed.'), held, end, readOn)
     const portal = line.statements.portal(name)
-    if (portal === undefined) return this.#refuse(unknownName('portal', name, '34000'), held, end, readOn)
+    if (portal === undefined) return this.#refuse(unknownPortal(name), held, end, readOn)
     if (!this.#fast.isSure(portal.batch)) {
       await line.flow.quiet()
       return true
     }
-    if (portal.kind === 'cleared' && !portal.suspended) {
-      return this.#refuse(notSupported('This portal has run.', 'Bind it again.'), held, end, readOn)
-    }
     const refused = portal.kind === 'cleared' ? this.#mayContinue() : await this.#askAgain(portal)
+    if (refused === null && line.isSpoiled) return this.#refuse(skipped, held, end, readOn)
     if (refused !== null) return this.#refuse(refused, held, end, readOn)
     line.forward(held.bytes.subarray(0, end))
     held.drop(end)

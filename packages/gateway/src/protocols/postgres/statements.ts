@@ -19,10 +19,11 @@ export interface Statement {
 export interface Portal {
   readonly statement: Statement
   readonly batch: number
-  /** `read`: bound because its key was recalled. `cleared`: ran under a clearance. */
+  /**
+   * `read`: bound because its key was recalled. `cleared`: ran under a clearance, once: the server runs no portal twice, so another Execute gives
+   * what its row limit kept back, or nothing, or an error.
+   */
   readonly kind: 'read' | 'cleared'
-  /** A cleared portal that stopped at its row limit may go on; nothing else may run again. */
-  suspended: boolean
   /** The Bind message, for deciding again when the verdict is no longer remembered; null when it is too long to keep. */
   readonly bind: Buffer | null
 }
@@ -101,9 +102,9 @@ export class Statements {
     if (this.#portals.size > 0) this.#portals.clear()
   }
 
-  /** Keeps only what the server says it holds from Parse. */
+  /** Keeps only what the server says it holds from Parse; the unnamed statement is on no list of its, and no DEALLOCATE or DISCARD ends it. */
   retain(names: ReadonlySet<string>): void {
-    for (const name of this.#statements.keys()) if (!names.has(name)) this.#statements.delete(name)
+    for (const name of this.#statements.keys()) if (name !== '' && !names.has(name)) this.#statements.delete(name)
   }
 }
 

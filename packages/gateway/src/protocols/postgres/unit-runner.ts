@@ -18,13 +18,12 @@ import type { Line } from './line.ts'
 import { namesCatalog, type Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { Preparation } from './preparation.ts'
-import { notSupported, pendingState, refusalFields, refusedBy, skipped, type Refused } from './refusal.ts'
+import { notSupported, pendingState, refusalFields, refusedBy, refusedInFailed, skipped, type Refused } from './refusal.ts'
 import type { Ran } from './server-flow.ts'
-import { bindKeptBytesMax } from './statements.ts'
+import { bindKeptBytesMax, type Statement } from './statements.ts'
 import { digestUnit } from './payload-digest.ts'
-import { countCloses, hasExecute, type Wanted } from './unit.ts'
+import { countCloses, hasExecute, syncFollows, withSync, type Wanted } from './unit.ts'
 import type { SessionParts } from './session-parts.ts'
-import { client, flushMessage } from './wire.ts'
 
 /** Asks about one statement, runs it if it was cleared, refuses it in the client's words if not. One statement at a time. */
 export class UnitRunner {
@@ -65,6 +64,7 @@ export class UnitRunner {
       name: parts.open.session.upstream,
       identity: backend.identity,
       environment: backend.environment,
+      quarantineMs: backend.quarantineMs,
       access: { kind: 'sql', session: this.#channel, protect: backend.protect.channel, hold: (sql) => this.#hold(sql) },
     }
     this.#heldRun = new HeldRun(parts, line, this.#transaction, this.upstream)
@@ -78,6 +78,12 @@ export class UnitRunner {
 
   async refreshMeaning(): Promise<void> {
     const names = await this.#meaning.refresh(this.#channel)
+    if (names === null) {
+      const why =
+        'standard_conforming_strings or client_encoding was changed: the gate and the server would read text differently'
+      this.#parts.end(why, 'protocol_violation')
+      throw new SallyportError('protocol_violation', why, 'The statement was not run.', 'Connect again.')
+    }
     this.#line.statements.retain(names)
     this.stale = false
     if (this.#line.isIdle) this.careful = false
@@ -91,11 +97,17 @@ export class UnitRunner {
     this.dropped = false
     this.#succeeded = false
     try {
-      return await this.#askAndRun(wanted, held, end)
+      const refused = await this.#askAndRun(wanted, held, end)
+      // Its Sync is answered: a refusal of what comes next has another.
+      if (refused === null) this.#tookSync = false
+      return refused
     } catch (error) {
       return refusedBy(error)
     } finally {
       this.state = 'none'
+      // Whoever asks to hold after this (a Parse that is only considered) must not be taken for this statement.
+      this.#held = null
+      this.#wanted = null
       await this.#heldRun.rollBack()
       await this.#line.backend.protect.end(this.#succeeded && this.#line.ended === null).catch(() => undefined)
     }
@@ -104,7 +116,7 @@ export class UnitRunner {
   /** Of a statement that is prepared apart from being bound. */
   async consider(wanted: Wanted): Promise<Considered | Refusal | Refused> {
     if (this.stale || this.#meaning.unsure) {
-      if (this.#line.executes > 0 || this.#line.isFailed) return { outcome: 'considered', may: 'not_yet' }
+      if (this.#line.isFailed) return { outcome: 'considered', may: 'not_yet' }
       await this.refreshMeaning()
     }
     return this.preparation.consider(wanted, (prepared, bytesSha256) => this.#asked(prepared, bytesSha256))
@@ -133,10 +145,7 @@ export class UnitRunner {
   async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
     const foreign = this.refuseForeign(wanted.text, wanted.boundTexts)
     if (foreign !== null) return foreign
-    const mayAsk = !this.#line.isFailed && this.#line.executes === 0
-    if (this.stale && !this.#line.isFailed && !mayAsk)
-      return notSupported('A statement before may have changed settings.', 'Send Sync before this statement.')
-    if (mayAsk && (this.stale || this.#meaning.unsure)) await this.refreshMeaning()
+    if (!this.#line.isFailed && (this.stale || this.#meaning.unsure)) await this.refreshMeaning()
     const digest = digestUnit(wanted.unit)
     if (digest === null)
       return {
@@ -148,7 +157,7 @@ export class UnitRunner {
     this.state = 'asking'
     const verdict = await this.#parts.gate.govern.ask(this.#asked(wanted, digest), this.#attendance())
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
-    if (verdict.outcome === 'refused') return verdict
+    if (verdict.outcome === 'refused') return this.#line.isSurelyFailed ? refusedInFailed(wanted.text, verdict) : verdict
     return this.#runCleared(verdict, wanted, held, end)
   }
 
@@ -221,7 +230,7 @@ export class UnitRunner {
           'This text controls transactions, and one of its statements must be held until it is counted.',
           'Send its statements one by one.',
         )
-      if (wanted.portal !== null && !(await this.#syncFollows(held, wanted.unit.bytes.length))) {
+      if (wanted.portal !== null && !(await syncFollows(held, wanted.unit.bytes.length, () => this.#parts.readOn()))) {
         throw unsupported(
           'This statement must be held until it is counted, and more follows it before Sync.',
           'Send Sync right after its Execute.',
@@ -231,17 +240,8 @@ export class UnitRunner {
     await this.#transaction.hold(sql)
   }
 
-  async #syncFollows(held: Held, from: number): Promise<boolean> {
-    let at = from
-    for (;;) {
-      const end = await held.messageEnd(at, () => this.#parts.readOn())
-      if (held.bytes[at] === client.sync) return true
-      if (held.bytes[at] !== client.close) return false
-      at = end
-    }
-  }
-
   async #runCleared(cleared: Cleared, wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
+    if (this.#line.isSkipping || this.#line.isSpoiled) return this.#skip(cleared)
     const isHeld = this.#transaction.kind !== 'none'
     const changing = canChangeMeaning(wanted.text, cleared.kind) || (this.careful && mayEndTransaction(wanted.text))
     if (cleared.counted && !isHeld) {
@@ -268,6 +268,13 @@ export class UnitRunner {
     return this.#watch(cleared, wanted, held, end, isHeld, changing)
   }
 
+  /** The server runs nothing more of this batch: what was cleared is not sent, also where the gate's own Sync has made it listen again. */
+  async #skip(cleared: Cleared): Promise<Refused> {
+    if (cleared.kind !== 'read')
+      await conclude(this.#parts, cleared, { result: 'failed', detail: `not sent: ${skipped.message}` })
+    return skipped
+  }
+
   #sendRead(cleared: Cleared, wanted: Wanted, held: Held, end: number): void {
     this.#line.send(cleared.clearance, wanted.unit, wanted.carried)
     held.drop(end)
@@ -280,14 +287,18 @@ export class UnitRunner {
     const line = this.#line
     line.touched = true
     if (wanted.portal !== null && wanted.statement !== null) {
-      const bindBytes = 1 + wanted.unit.bytes.readInt32BE(1)
-      const bind = bindBytes > bindKeptBytesMax ? null : Buffer.from(wanted.unit.bytes.subarray(0, bindBytes))
-      line.statements.bind(wanted.portal, { statement: wanted.statement, batch: line.batch, kind, suspended: false, bind })
+      this.#bound(wanted.portal, wanted.statement, wanted.unit.bytes, kind)
       if (hasExecute(wanted)) line.executes += 1
     } else line.statements.close('')
     if (!ready) return
     line.flow.outstanding += 1
     line.endBatch()
+  }
+
+  #bound(portal: string, statement: Statement, bytes: Buffer, kind: 'read' | 'cleared'): void {
+    const bindBytes = 1 + bytes.readInt32BE(1)
+    const bind = bindBytes > bindKeptBytesMax ? null : Buffer.from(bytes.subarray(0, bindBytes))
+    this.#line.statements.bind(portal, { statement, batch: this.#line.batch, kind, bind })
   }
 
   /** Sends and stays until it has run: nothing else of this client may pass before. */
@@ -302,12 +313,8 @@ export class UnitRunner {
     const line = this.#line
     const { batch } = line
     await line.flow.quiet()
-    if (line.isSkipping) {
-      if (cleared.kind !== 'read')
-        await conclude(this.#parts, cleared, { result: 'failed', detail: `not sent: ${skipped.message}` })
-      return skipped
-    }
-    const tail = wanted.portal === null ? { bytes: wanted.unit.bytes, end, ready: true } : this.#withSync(wanted, held, end)
+    if (line.isSkipping) return this.#skip(cleared)
+    const tail = wanted.portal === null ? { bytes: wanted.unit.bytes, end, ready: true } : withSync(wanted.unit.bytes, held, end)
     const ran = line.flow.watch(Math.max(0, line.executes - line.flow.completions), tail.ready ? 'ready' : 'completion')
     if (isHeld) line.flow.holdBack()
     try {
@@ -331,8 +338,6 @@ export class UnitRunner {
     const came = await (cleared.kind === 'read' ? ran : this.#copies.follow(ran, held, follow))
     if (line.batch === batch && !isHeld) this.#tookSync = false
     this.state = 'none'
-    const portal = wanted.portal === null ? undefined : line.statements.portal(wanted.portal)
-    if (came.result === 'completed' && portal?.kind === 'cleared') portal.suspended = came.suspended
     const refused = isHeld ? await this.#heldRun.finish(cleared, came) : this.#finish(cleared, came)
     this.#succeeded = came.result === 'completed' && refused === null
     if (changing) await this.#afterChange(cleared, wanted)
@@ -345,18 +350,9 @@ export class UnitRunner {
     line.flow.swallowReady = true
     if (wanted.portal === null) line.statements.close('')
     line.statements.closePortal(wanted.portal ?? '')
-  }
-
-  /** Takes Sync along when it follows (Close may stand between); else asks for a flush. */
-  #withSync(wanted: Wanted, held: Held, end: number): { readonly bytes: Buffer; readonly end: number; readonly ready: boolean } {
-    let at = end
-    for (;;) {
-      const next = held.wholeEnd(at)
-      if (next !== null && held.bytes[at] === client.sync) return { bytes: held.bytes.subarray(0, next), end: next, ready: true }
-      if (next === null || held.bytes[at] !== client.close) break
-      at = next
-    }
-    return { bytes: Buffer.concat([wanted.unit.bytes, flushMessage]), end, ready: false }
+    // The savepoint goes and the portal stays: what its row limit kept back can still be fetched.
+    if (this.#transaction.kind === 'agent' && wanted.portal !== null && wanted.statement !== null)
+      this.#bound(wanted.portal, wanted.statement, wanted.unit.bytes, 'cleared')
   }
 
   #finish(cleared: Cleared, ran: Ran): null {
@@ -387,7 +383,9 @@ export class UnitRunner {
       this.#line.error(refusalFields(refused))
       this.#line.flow.errored = true
     }
-    if (!simple && !this.#tookSync) return true
+    const tookSync = this.#tookSync
+    this.#tookSync = false
+    if (!simple && !tookSync) return true
     this.#line.ready()
     return false
   }

@@ -11,7 +11,8 @@ import {
   type Statement,
 } from './statements.ts'
 import type { Unit } from './upstreams.ts'
-import { client, headerBytes } from './wire.ts'
+import type { Held } from './held.ts'
+import { client, flushMessage, headerBytes } from './wire.ts'
 
 /** One statement about to be asked about: what runs, what it says, what is bound. */
 export interface Wanted {
@@ -115,4 +116,31 @@ export function countCloses(bytes: Buffer): number {
   for (let at = 0; at + headerBytes <= bytes.length; at += 1 + bytes.readInt32BE(at + 1))
     if (bytes[at] === client.close) closes += 1
   return closes
+}
+
+/** Whether the client's Sync comes next, Closes aside. */
+export async function syncFollows(held: Held, from: number, readOn: () => void): Promise<boolean> {
+  let at = from
+  for (;;) {
+    const end = await held.messageEnd(at, readOn)
+    if (held.bytes[at] === client.sync) return true
+    if (held.bytes[at] !== client.close) return false
+    at = end
+  }
+}
+
+/** The unit with the Sync behind it when that is here (Close may stand between); else with a Flush, so that it is answered. */
+export function withSync(
+  unit: Buffer,
+  held: Held,
+  end: number,
+): { readonly bytes: Buffer; readonly end: number; readonly ready: boolean } {
+  let at = end
+  for (;;) {
+    const next = held.wholeEnd(at)
+    if (next !== null && held.bytes[at] === client.sync) return { bytes: held.bytes.subarray(0, next), end: next, ready: true }
+    if (next === null || held.bytes[at] !== client.close) break
+    at = next
+  }
+  return { bytes: Buffer.concat([unit, flushMessage]), end, ready: false }
 }

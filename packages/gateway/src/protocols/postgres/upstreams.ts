@@ -51,8 +51,12 @@ export interface CatalogEpoch {
 /** The agent's own connection to the upstream. After destroy nothing more is written. */
 export interface Backend {
   readonly environment: Environment
+  /** How long what is dropped is kept out of reach first. Null: it is dropped at once. */
+  readonly quarantineMs: number | null
   /** What the upstream says it is: system identifier and database oid. */
   readonly identity: string
+  /** Of the server's process for this connection: agents can ask for it anyway. */
+  readonly pid: number
   readonly parameters: readonly (readonly [string, string])[]
   attend(listener: BackendListener): void
   /** Writes what needs no clearance: remembered reads, Parse, Sync, Terminate. False: wait for `drained`. */

@@ -51,6 +51,8 @@ export const failed = 0x45
 export const headerBytes = 5
 
 export const protocol30 = 196_608
+/** Of protocol 3: 3.2 differs from 3.0 in the length of cancel keys. */
+export const newestMinor = 2
 export const cancelCode = 80_877_102
 export const sslCode = 80_877_103
 export const gssCode = 80_877_104
@@ -109,9 +111,9 @@ export const backendKeyData = (pid: number, secret: Buffer): Buffer => frame(ser
 /** AuthenticationOk 0, SASL 10, SASLContinue 11, SASLFinal 12. */
 export const authentication = (kind: 0 | 10 | 11 | 12, body: Buffer = Buffer.alloc(0)): Buffer =>
   frame(server.authentication, int32(kind), body)
-/** Tells a client that asked for a newer minor version, or for protocol options, that it gets 3.0 without them. */
-export const negotiateVersion = (unknownOptions: readonly string[]): Buffer =>
-  frame(server.negotiate, int32(protocol30), int32(unknownOptions.length), ...unknownOptions.map(zeroTerminated))
+/** Tells a client that asked for a newer minor version, or for protocol options, that it gets this version without them. */
+export const negotiateVersion = (minor: number, unknownOptions: readonly string[]): Buffer =>
+  frame(server.negotiate, int32(protocol30 + minor), int32(unknownOptions.length), ...unknownOptions.map(zeroTerminated))
 
 export const queryMessage = (sql: string): Buffer => frame(client.query, zeroTerminated(sql))
 export const parseMessage = (name: string, sql: string): Buffer =>

@@ -5,6 +5,7 @@ import type { Connected } from './connect.ts'
 
 export interface BackendAbout {
   readonly environment: Environment
+  readonly quarantineMs: number | null
   readonly identity: string
   readonly protect: ProtectConnection
   readonly catalog: CatalogEpoch
@@ -16,14 +17,20 @@ export interface BackendAbout {
   readonly cancel: () => void
 }
 
+/** After the end of a session whose statement was to be cancelled. */
+const cancelAgainMs = [250, 1_000, 4_000] as const
+
 /** The agent's own connection: the last place that a byte passes before it is the upstream's. */
 export class SocketBackend implements Backend {
   readonly environment: Environment
+  readonly quarantineMs: number | null
   readonly identity: string
+  readonly pid: number
   readonly parameters: readonly (readonly [string, string])[]
   readonly protect: ProtectConnection
   readonly catalog: CatalogEpoch
-  readonly cancel: () => void
+  #sendCancel: () => void
+  #cancelled = false
   #connected: Connected
   #killEpoch: () => number
   #released: () => void
@@ -33,11 +40,13 @@ export class SocketBackend implements Backend {
     this.#connected = connected
     this.#killEpoch = about.killEpoch
     this.environment = about.environment
+    this.quarantineMs = about.quarantineMs
     this.identity = about.identity
     this.protect = about.protect
     this.catalog = about.catalog
     this.#released = about.released
-    this.cancel = about.cancel
+    this.#sendCancel = about.cancel
+    this.pid = connected.pid
     this.parameters = [...connected.parameters]
   }
 
@@ -50,6 +59,11 @@ export class SocketBackend implements Backend {
     })
     if (socket.destroyed) return listener.closed('The upstream closed the connection.')
     socket.resume()
+  }
+
+  cancel(): void {
+    this.#cancelled = true
+    this.#sendCancel()
   }
 
   forwardRead(bytes: Buffer): boolean {
@@ -97,5 +111,7 @@ export class SocketBackend implements Backend {
     this.#destroyed = true
     this.#connected.socket.destroy()
     this.#released()
+    // A server that had not begun with the statement when it was told to stop would run it for nobody, to its end.
+    if (this.#cancelled) for (const ms of cancelAgainMs) setTimeout(this.#sendCancel, ms).unref()
   }
 }

@@ -15,7 +15,7 @@ import {
   zeroTerminated,
   client,
 } from '../../protocols/postgres/wire.ts'
-import { answerScram, startScram } from './scram-client.ts'
+import { answerScram, ScramSecret, startScram } from './scram-client.ts'
 import type { Target } from './target.ts'
 
 /** An authenticated connection, idle, its socket paused and without listeners of ours. */
@@ -66,10 +66,29 @@ function unavailable(name: string, error: unknown): SallyportError {
     `The upstream ${name} can't be reached${why}.`,
     'No session was opened.',
     'Try again; if it stays, show this to whoever runs the gate.',
+    error instanceof StartFailed ? { cause: error } : {},
   )
 }
 
-class StartFailed extends Error {}
+class StartFailed extends Error {
+  /** When the server said no. */
+  readonly sqlState: string | null
+
+  constructor(message: string, sqlState: string | null = null) {
+    super(message)
+    this.sqlState = sqlState
+  }
+}
+
+/** The server, the database or the role has no connection left to give (SQLSTATE 53300). */
+export function isOutOfPlaces(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof StartFailed && error.cause.sqlState === '53300'
+}
+
+function refusedAtStart(message: Buffer): StartFailed {
+  const sqlState = readErrorFields(message).get('C') ?? 'XX000'
+  return new StartFailed(`it answered SQLSTATE ${sqlState}`, sqlState)
+}
 
 async function openSocket(target: Target): Promise<Socket> {
   const socket = target.host.startsWith('/')
@@ -189,7 +208,7 @@ async function start(reader: StartReader, socket: Socket, target: Target, option
         secret = Buffer.from(message.subarray(headerBytes + 4))
         break
       case server.error:
-        throw new StartFailed(`it answered SQLSTATE ${readErrorFields(message).get('C') ?? 'XX000'}`)
+        throw refusedAtStart(message)
       case server.ready:
         checkReading(parameters)
         reader.leave()
@@ -243,13 +262,24 @@ async function authenticate(
   }
 }
 
+/** What was derived of each password: a server asks with the same salt each time. */
+const secrets = new WeakMap<Target, ScramSecret>()
+
+function secretOf(target: Target): ScramSecret {
+  const known = secrets.get(target)
+  if (known !== undefined) return known
+  const secret = new ScramSecret(target.password)
+  secrets.set(target, secret)
+  return secret
+}
+
 async function proveByScram(offer: Buffer, reader: StartReader, socket: Socket, target: Target): Promise<void> {
   const offered = offer.toString('latin1', headerBytes + 4).split('\0')
   const scram = startScram(offered, bindTo(socket))
   if (scram === null) throw new StartFailed('it does not offer SCRAM-SHA-256')
   const first = Buffer.from(scram.message)
   socket.write(frame(client.password, zeroTerminated(scram.mechanism), int32(first.length), first))
-  const answer = await answerScram(scram, saslText(await reader.next(), 11), target.password)
+  const answer = await answerScram(scram, saslText(await reader.next(), 11), secretOf(target))
   if (answer === null) throw new StartFailed('its SCRAM challenge is not one for us')
   socket.write(frame(client.password, Buffer.from(answer.message)))
   if (!answer.accepts(saslText(await reader.next(), 12))) throw new StartFailed('it could not prove that it knows the password')
@@ -261,7 +291,7 @@ function bindTo(socket: Socket): Buffer | null {
 }
 
 function saslText(message: Buffer, kind: number): string {
-  if (message[0] === server.error) throw new StartFailed(`it answered SQLSTATE ${readErrorFields(message).get('C') ?? 'XX000'}`)
+  if (message[0] === server.error) throw refusedAtStart(message)
   if (message[0] !== server.authentication || message.readInt32BE(headerBytes) !== kind)
     throw new StartFailed('it broke off the SCRAM exchange')
   return message.toString('utf8', headerBytes + 4)

@@ -1,1 +1,1 @@
-export { openPostgresUpstreams } from './upstreams.ts'
+export { openPostgresUpstreams, type OpenPostgresUpstreams } from './upstreams.ts'

@@ -65,7 +65,10 @@ function talk(backend: Backend): SqlChannel {
   })
   backend.attend({ data: (chunk) => flow.receive(chunk), drained: () => undefined, closed: () => flow.end() })
   return new GateChannel({
-    enter: () => flow.quiet(),
+    enter: async () => {
+      await flow.quiet()
+      return 'between'
+    },
     write: async (bytes, readies) => {
       flow.outstanding += readies
       backend.converse(bytes)

@@ -1,5 +1,5 @@
 import { SallyportError, type SqlChannel } from '@sallyport/core'
-import { GateChannel, type Conversable } from '../../protocols/postgres/gate-channel.ts'
+import { GateChannel, type Conversable, type Place } from '../../protocols/postgres/gate-channel.ts'
 import { ServerFlow, type Taker } from '../../protocols/postgres/server-flow.ts'
 import type { ProtectConnection } from '../../protocols/postgres/upstreams.ts'
 import type { Connected } from './connect.ts'
@@ -29,8 +29,10 @@ export class OwnLine implements Conversable {
     return this.#closed
   }
 
-  enter(): Promise<void> {
-    return this.#closed ? Promise.reject(gone()) : this.#flow.quiet()
+  async enter(): Promise<Place> {
+    if (this.#closed) throw gone()
+    await this.#flow.quiet()
+    return 'between'
   }
 
   async write(bytes: Buffer, readies: number): Promise<void> {

@@ -49,22 +49,54 @@ export interface ScramAnswer {
   accepts(serverFinal: string): boolean
 }
 
+interface ScramKeys {
+  readonly clientKey: Buffer
+  readonly storedKey: Buffer
+  readonly serverKey: Buffer
+}
+
+/** A password, and what was derived of it for the salt and rounds asked for last: deriving takes milliseconds, and a server asks for the same. */
+export class ScramSecret {
+  readonly #password: string
+  #about = ''
+  #keys: Promise<ScramKeys> | null = null
+
+  constructor(password: string) {
+    this.#password = password
+  }
+
+  keys(salt: string, iterations: number): Promise<ScramKeys> {
+    const about = `${iterations} ${salt}`
+    if (this.#keys !== null && this.#about === about) return this.#keys
+    this.#about = about
+    this.#keys = deriveKeys(this.#password, salt, iterations)
+    return this.#keys
+  }
+}
+
+async function deriveKeys(password: string, salt: string, iterations: number): Promise<ScramKeys> {
+  const salted = await derive(password.normalize('NFKC'), Buffer.from(salt, 'base64'), iterations, 32, 'sha256')
+  const clientKey = createHmac('sha256', salted).update('Client Key').digest()
+  return {
+    clientKey,
+    storedKey: createHash('sha256').update(clientKey).digest(),
+    serverKey: createHmac('sha256', salted).update('Server Key').digest(),
+  }
+}
+
 /** Null when the server's challenge is not one for our nonce. */
-export async function answerScram(start: ScramStart, challenge: string, password: string): Promise<ScramAnswer | null> {
+export async function answerScram(start: ScramStart, challenge: string, secret: ScramSecret): Promise<ScramAnswer | null> {
   const match = /^r=([^,]+),s=([A-Za-z0-9+/=]+),i=(\d{1,9})$/.exec(challenge)
   const [, nonce, salt, rounds] = match ?? []
   if (nonce === undefined || salt === undefined || rounds === undefined) return null
   const iterations = Number(rounds)
   if (!nonce.startsWith(start.nonce) || nonce.length <= start.nonce.length || iterations < 1 || iterations > iterationsMax)
     return null
-  const salted = await derive(password.normalize('NFKC'), Buffer.from(salt, 'base64'), iterations, 32, 'sha256')
-  const clientKey = createHmac('sha256', salted).update('Client Key').digest()
-  const storedKey = createHash('sha256').update(clientKey).digest()
+  const { clientKey, storedKey, serverKey } = await secret.keys(salt, iterations)
   const withoutProof = `c=${start.repeated.toString('base64')},r=${nonce}`
   const message = `n=,r=${start.nonce},${challenge},${withoutProof}`
   const signature = createHmac('sha256', storedKey).update(message).digest()
   const proof = Buffer.from(clientKey.map((byte, index) => byte ^ (signature[index] ?? 0)))
-  const serverKey = createHmac('sha256', salted).update('Server Key').digest()
   const expected = createHmac('sha256', serverKey).update(message).digest()
   return {
     message: `${withoutProof},p=${proof.toString('base64')}`,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { SallyportError } from '@sallyport/core'
+import { isOwnHost, SallyportError } from '@sallyport/core'
 
 /** Where a PostgreSQL is and how to get in. Holds the credential: never logged, never part of an error. */
 export interface Target {
@@ -15,8 +15,10 @@ export interface Target {
 
 const modes = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 
-/** What passes to it crosses no network: loopback, or a socket in the file system. */
-const ownHost = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|::1|\/.*)$/
+/** Loopback, or a socket in the file system. */
+function crossesNoNetwork(host: string): boolean {
+  return host.startsWith('/') || isOwnHost(host)
+}
 
 /** Reads a connection URL. `prefer` and `allow` are refused: they fall back to plain text without a word. */
 export function readTarget(name: string, url: string): Target {
@@ -26,7 +28,7 @@ export function readTarget(name: string, url: string): Target {
   const user = decodeURIComponent(parsed.username)
   if (user === '') throw badTarget(name, 'its URL names no user')
   const host = parsed.searchParams.get('host') ?? parsed.hostname.replace(/^\[(.*)\]$/, '$1')
-  const wanted = parsed.searchParams.get('sslmode') ?? (ownHost.test(host) ? 'disable' : null)
+  const wanted = parsed.searchParams.get('sslmode') ?? (crossesNoNetwork(host) ? 'disable' : null)
   if (wanted === null)
     throw badTarget(name, `its URL does not say whether to encrypt (sslmode), and the host is not this machine`)
   const tls = modes.find((mode) => mode === wanted)

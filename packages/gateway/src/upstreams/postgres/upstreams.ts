@@ -7,6 +7,7 @@ import { CatalogWatch, fingerprintSql } from './catalog-watch.ts'
 import { cancelAt, connectTarget, type Connected } from './connect.ts'
 import { LazyProtect, OwnLine } from './protect.ts'
 import { readTarget, type Target } from './target.ts'
+import { WarmPool } from './warm-pool.ts'
 
 /** One PostgreSQL behind the gate. The URLs hold the credentials: hand them over from memory, never from argv. */
 export interface PostgresUpstreamSettings {
@@ -20,8 +21,17 @@ export interface PostgresUpstreamSettings {
   readonly asUrls?: ReadonlyMap<string, string>
   /** Allows a server that asks for no password (trust) or for md5, and inside TLS a plain one. Default false: SCRAM-SHA-256 or nothing. */
   readonly weakAuthentication?: boolean
+  /** How long what is dropped is kept out of reach first. */
+  readonly quarantineMs?: number | null
   /** Default 8,000. */
   readonly connectTimeoutMs?: number
+  /** Connections kept authenticated ahead for agents, all credentials and start-up settings together. Default 0: none. */
+  readonly warm?: number
+}
+
+export interface OpenPostgresUpstreams extends PostgresUpstreams {
+  /** Ends what the gate keeps open for nobody in particular. Sessions end by themselves. */
+  close(): void
 }
 
 interface Known {
@@ -33,22 +43,48 @@ interface Known {
   /** What the upstream is, asked by the protect credential once. */
   identity: Promise<string> | null
   readonly watch: WatchLine
+  readonly warm: WarmPool
 }
 
-/** One connection an upstream, with the protect credential, while backends are there: it asks about the catalog alone, never for an agent. */
+/** Short-lived agents come one after the other: what is known of the catalog is not forgotten in between. */
+const watchLingersMs = 60_000
+
+/**
+ * One connection an upstream, with the protect credential, while backends are there and a while longer: it asks about the catalog alone, never
+ * for an agent, and only when somebody wants to know.
+ */
 class WatchLine {
   readonly catalog = new CatalogWatch(() => this.#ask())
   #open: (() => Promise<OwnLine>) | null = null
   #line: OwnLine | null = null
   #backends = 0
+  #lingering: NodeJS.Timeout | null = null
+  #mayLinger = true
 
   join(open: () => Promise<OwnLine>): void {
     this.#open = open
     this.#backends += 1
+    this.#mayLinger = true
+    if (this.#lingering !== null) clearTimeout(this.#lingering)
+    this.#lingering = null
   }
 
   leave(): void {
     this.#backends -= 1
+    if (this.#backends > 0) return
+    if (this.#mayLinger) this.#lingering = setTimeout(() => this.close(), watchLingersMs).unref()
+    else this.close()
+  }
+
+  /** After a kill nothing is left for later: it ends with the last backend. */
+  halt(): void {
+    this.#mayLinger = false
+    this.close()
+  }
+
+  close(): void {
+    if (this.#lingering !== null) clearTimeout(this.#lingering)
+    this.#lingering = null
     if (this.#backends > 0) return
     this.#line?.close()
     this.#line = null
@@ -75,7 +111,7 @@ class WatchLine {
 }
 
 /** @throws SallyportError for a URL that can't be used */
-export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[], killSwitch: KillSwitch): PostgresUpstreams {
+export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[], killSwitch: KillSwitch): OpenPostgresUpstreams {
   const known = new Map<string, Known>()
   for (const settings of list) {
     const { name } = settings
@@ -86,11 +122,25 @@ export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[],
       own: new Map([...(settings.asUrls ?? [])].map(([agent, url]) => [agent, readTarget(name, url)])),
       identity: null,
       watch: new WatchLine(),
+      warm: new WarmPool(settings.warm ?? 0),
     })
   }
+  // Whatever was killed or released: what is ready may have been made for it.
+  killSwitch.onChange?.(() => {
+    for (const { warm, watch } of known.values()) {
+      warm.drop()
+      watch.halt()
+    }
+  })
   return {
     open: (name, options) => openBackend(known, killSwitch, name, options),
     openProtected: (name) => openProtected(known, name),
+    close: () => {
+      for (const { warm, watch } of known.values()) {
+        warm.close()
+        watch.close()
+      }
+    },
   }
 }
 
@@ -125,6 +175,7 @@ async function openProtected(known: ReadonlyMap<string, Known>, name: string): P
     name,
     identity,
     environment: found.settings.environment,
+    quarantineMs: found.settings.quarantineMs ?? null,
     access: {
       kind: 'sql',
       session: channel,
@@ -153,14 +204,24 @@ async function openBackend(
   if (options.readOnly) settings.set('default_transaction_read_only', 'on')
   const own = upstream.own.get(subject.agent)
   const target = own ?? upstream.use
-  const [connected, identity] = await Promise.all([connect(upstream, target, settings, options.signal), identify(upstream)])
-  if (own !== undefined) await checkOwn(upstream, own, connected, { identity, signal: options.signal })
+  const identity = await identify(upstream)
+  const dial = async (signal: AbortSignal): Promise<Connected> => {
+    const connected = await connect(upstream, target, settings, signal)
+    if (own !== undefined) await checkOwn(upstream, own, connected, { identity, signal })
+    return connected
+  }
+  const key = JSON.stringify([
+    own === undefined ? null : subject.agent,
+    [...settings].toSorted(([left], [right]) => (left < right ? -1 : 1)),
+  ])
+  const connected = await upstream.warm.take(key, dial, options.signal)
   const { watch } = upstream
   watch.join(() => openOwnLine(upstream, identity))
   return new SocketBackend(connected, {
     catalog: watch.catalog,
     released: () => watch.leave(),
     environment: upstream.settings.environment,
+    quarantineMs: upstream.settings.quarantineMs ?? null,
     identity,
     killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
     cancel: () => cancelAt(target, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),

@@ -1,0 +1,178 @@
+import { lstat, mkdir, open, readdir, stat, unlink, utimes } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { wholeSeconds, type CopyStore, type Held, type Staged, type Version } from './copy-store.ts'
+import type { Fastener } from './fastener.ts'
+import { forEachWide, linkOnce, syncFile, syncFolder } from './disk.ts'
+import { systemCode, VaultFailure } from './failure.ts'
+
+/** A name may lie in the folder in up to this many files: more than one only when an earlier one has rotted. */
+const copiesMax = 4
+const widthMax = 8
+const storedKinds = ['chunks', 'manifests', 'retention', 'holds', 'expired'] as const
+
+/**
+ * Copies as files of a local folder. A file comes to its place by a hard link, which fails when the name is taken, so nothing is overwritten.
+ * Its time of modification is its retention: until then this code does not remove it. What keeps others from doing so is the owner of
+ * the folder, and the immutable attribute where there is one.
+ */
+export class FolderStore implements CopyStore {
+  readonly place: string
+  readonly locks = false
+  readonly #folder: string
+  readonly #fastener: Fastener | null
+  #prepared = false
+  #isImmutable = false
+
+  constructor(folder: string, fastener: Fastener | null = null) {
+    this.#folder = folder
+    this.#fastener = fastener
+    this.place = `folder ${folder}`
+  }
+
+  get worth(): string {
+    if (this.#isImmutable)
+      return 'Immutable files: neither the gate nor the vault’s own user can remove or change them; only root with CAP_LINUX_IMMUTABLE can.'
+    const why = this.#fastener
+      ? ' The immutable attribute was asked for, and this machine or file system does not have it for us.'
+      : ''
+    return `Write-once by this process only: whoever is this OS user or root can delete the files.${why}`
+  }
+
+  get isImmutable(): boolean {
+    return this.#isImmutable
+  }
+
+  async prepare(): Promise<void> {
+    for (const kind of storedKinds) await makeFolder(join(this.#folder, kind))
+    const fans = Array.from({ length: 256 }, (_, index) => join(this.#folder, 'chunks', index.toString(16).padStart(2, '0')))
+    await forEachWide(fans, widthMax, makeFolder)
+    await syncFolder(join(this.#folder, 'chunks'))
+    await syncFolder(this.#folder)
+    this.#prepared = true
+    this.#isImmutable = (await this.#fastener?.prepare()) ?? false
+  }
+
+  async fasten(names: readonly string[]): Promise<void> {
+    if (!this.#isImmutable) return
+    const files: string[] = []
+    for (const name of names) files.push(...(await this.versions(name)).map(({ version }) => version))
+    await this.#fastener?.fasten(files)
+  }
+
+  async put(staged: readonly Staged[], retainUntilMs: number): Promise<void> {
+    if (!this.#prepared) throw new VaultFailure('storage_failed', 'The folder was opened for reading.')
+    const until = wholeSeconds(retainUntilMs) / 1000
+    await forEachWide(staged, widthMax, async (one) => {
+      await utimes(one.path, until, until)
+      if (!one.durable) await syncFile(one.path)
+    })
+    await forEachWide(staged, widthMax, (one) => this.#link(one))
+    const folders = new Set(staged.map(({ name }) => dirname(join(this.#folder, name))))
+    await forEachWide(folders, widthMax, syncFolder)
+  }
+
+  async versions(name: string): Promise<readonly Version[]> {
+    const found: Version[] = []
+    for (let copy = 0; copy < copiesMax; copy++) {
+      const version = copy === 0 ? name : `${name}.${copy}`
+      const status = await statIfThere(join(this.#folder, version))
+      if (status) found.push({ name, version, bytes: status.size })
+      else if (copy > 0) break
+    }
+    return found
+  }
+
+  async get({ version }: Version, bytesMax: number): Promise<Held | null> {
+    try {
+      await using file = await open(join(this.#folder, version), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+      const status = await file.stat()
+      if (!status.isFile())
+        throw new VaultFailure('damaged', 'Something that is not a regular file lies where a file of the vault should be.')
+      if (status.size > bytesMax) throw new VaultFailure('damaged', 'A file of the vault is larger than it can be.')
+      return { bytes: await file.readFile(), retainUntilMs: status.mtimeMs }
+    } catch (error) {
+      const code = systemCode(error)
+      if (code === 'ENOENT') return null
+      if (code === 'ELOOP' || code === 'EIO' || code === 'EISDIR')
+        throw new VaultFailure('damaged', `A file of the vault cannot be read (${code}).`, { cause: error })
+      throw error
+    }
+  }
+
+  async head({ version }: Version): Promise<number> {
+    return (await stat(join(this.#folder, version))).mtimeMs
+  }
+
+  async extend({ version }: Version, retainUntilMs: number): Promise<void> {
+    const path = join(this.#folder, version)
+    const until = wholeSeconds(retainUntilMs)
+    if ((await stat(path)).mtimeMs >= until) return
+    if (this.#fastener && this.#isImmutable) await this.#fastener.extend(version, until / 1000)
+    else await utimes(path, until / 1000, until / 1000)
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    await file.sync()
+  }
+
+  async *list(prefix: string): AsyncGenerator<Version, void, undefined> {
+    const [kind = '', ...deeper] = prefix.split('/')
+    if (deeper.length === 0 || prefix.includes('..')) throw new VaultFailure('storage_failed', 'A prefix names a kind of things.')
+    for (const entry of await readTree(this.#folder, kind)) {
+      // Only chunks ever get a second file.
+      const name = kind === 'chunks' ? entry.replace(/\.[1-3]$/, '') : entry
+      if (!name.startsWith(prefix)) continue
+      const status = await statIfThere(join(this.#folder, entry))
+      if (status) yield { name, version: entry, bytes: status.size }
+    }
+  }
+
+  describe({ version }: Version): string {
+    return version
+  }
+
+  /** A file has one name: nothing can be put in front of it. */
+  async *hidden(): AsyncGenerator<string, void, undefined> {}
+
+  async remove({ name, version }: Version, nowMs: number): Promise<void> {
+    const path = join(this.#folder, version)
+    const status = await statIfThere(path)
+    if (!status) return
+    if (status.mtimeMs > nowMs) throw new VaultFailure('retention_in_force', `${name} is kept for longer; it was not removed.`)
+    if (this.#fastener && this.#isImmutable) await this.#fastener.free(version, () => unlink(path))
+    else await unlink(path)
+  }
+
+  async #link({ name, path }: Staged): Promise<void> {
+    const copies = name.startsWith('chunks/') ? copiesMax : 1
+    for (let copy = 0; copy < copies; copy++) {
+      if (await linkOnce(path, join(this.#folder, copy === 0 ? name : `${name}.${copy}`))) return
+    }
+    throw new VaultFailure('read_back_failed', `${name} is there already, in ${copies} files that have rotted or are not ours.`)
+  }
+}
+
+/** Paths of everything under a kind's folder that is not a folder, relative to the vault's. */
+async function readTree(folder: string, kind: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(join(folder, kind), { recursive: true, withFileTypes: true })
+    return entries.flatMap((entry) =>
+      entry.isDirectory() ? [] : [join(entry.parentPath, entry.name).slice(join(folder, '/').length)],
+    )
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+async function statIfThere(path: string): Promise<{ readonly size: number; readonly mtimeMs: number } | null> {
+  try {
+    return await lstat(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 })
+}

@@ -1,0 +1,26 @@
+import { findDifferences, isRefused } from '../conformance/postgres-wire/compare.ts'
+import { startPair } from '../conformance/postgres-wire/pair.ts'
+import { refusedByGate } from '../conformance/postgres-wire/refused.ts'
+import { scenarios } from '../conformance/postgres-wire/scenarios.ts'
+
+/** `node tests/faithful/run.ts [words]`: plays every scenario (whose name has these words) both ways. Exit 0 only when no byte differs but where it is said to. */
+const words = process.argv.slice(2).join(' ')
+const chosen = scenarios.filter(({ name }) => name.includes(words))
+const pair = await startPair()
+try {
+  const startMs = performance.now()
+  const differences = await findDifferences(pair, chosen)
+  const unexpected = differences.filter((difference) => !refusedByGate.has(difference.scenario) || !isRefused(difference))
+  for (const { scenario, direct, gated } of unexpected)
+    process.stdout.write(
+      `${scenario}\n  straight: ${direct.join('\n            ')}\n  gated:    ${gated.join('\n            ')}\n`,
+    )
+  const refused = differences.length - unexpected.length
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
+  process.stdout.write(
+    `${chosen.length} scenarios in ${seconds} s: ${chosen.length - differences.length} answered alike, ${refused} refused as listed, ${unexpected.length} differ\n`,
+  )
+  process.exitCode = unexpected.length === 0 ? 0 : 1
+} finally {
+  await pair.stop()
+}
