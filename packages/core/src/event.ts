@@ -32,6 +32,8 @@ export const eventTypes = [
   'quarantine.purge',
   'quarantine.purged',
   'quarantine.kept',
+  'delivery.failed',
+  'delivery.recovered',
   'kill',
   'release',
   'alarm',
