@@ -53,7 +53,8 @@ import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
-import { openVault, type VaultClient } from './vault/vault-client.ts'
+import type { VaultClient } from './vault/vault-client.ts'
+import { openPinnedVault, watchVault, type VaultWatch } from './vault/vault-watch.ts'
 import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
 const windowMs = 3_600_000
@@ -70,6 +71,7 @@ interface Foundations {
   readonly folder: StateFolder
   readonly database: DatabaseSync
   readonly vault: VaultClient
+  readonly watch: VaultWatch
   readonly log: FileLog
   readonly policy: PolicyEngine
   readonly requests: Requests
@@ -133,7 +135,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     enrolmentUrl: link?.url ?? null,
     close: async () => {
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), quarantine.close()])
+      await Promise.all([closeAll(listeners), quarantine.close(), base.watch.close()])
       apis.close()
       upstreams.close()
       await people.close()
@@ -191,7 +193,8 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const meta = openMeta(database)
   const accepted = acceptedOf(config)
   const widened = admitConfiguration(meta.get('configuration'), accepted, options.acceptConfiguration === true)
-  const vault = await openPinnedVault(options, meta)
+  const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
+  const vault = await openPinnedVault(pinned, meta)
   const signer = noteSigner(folder.origin, folder.logSeed)
   const directory = join(folder.directory, 'log')
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
@@ -199,7 +202,8 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   await warmConnectors(
     new Set(config.upstreams.map((upstream) => (upstream.protocol === 'http' ? upstream.connector : 'postgres'))),
   )
-  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
+  const watch = watchVault({ vault, log, meta, clock })
+  const base: Foundations = { config, folder, database, vault, watch, log, policy, requests: openRequests(database) }
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
   await log.append({
@@ -248,17 +252,6 @@ function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (
     settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
     requestUrl,
   }
-}
-
-/** The vault this state was first used with, or none: another one would not have the copies that the log speaks of. */
-async function openPinnedVault(options: GateOptions, meta: MetaStore): Promise<VaultClient> {
-  const vault = await openVault({
-    socketPath: options.vaultSocket,
-    tokenFile: options.vaultTokenFile,
-    publicKey: meta.get('vault'),
-  })
-  meta.set('vault', vault.publicKey)
-  return vault
 }
 
 function makePolicy(config: Config): PolicyEngine {
