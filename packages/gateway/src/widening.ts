@@ -22,6 +22,8 @@ const acceptedShape = z.strictObject({
   upstreams: z.record(z.string(), z.strictObject({ environment: z.string(), rest: z.string() })),
   /** Hosts that are passed on unread, by name. */
   unread: z.record(z.string(), z.array(z.string())).default({}),
+  /** Who is told what happens, by name, as canonical JSON. */
+  deliver: z.record(z.string(), z.string()).default({}),
   /** Absent in what was accepted before there was such a setting: the folder alone. */
   vault: z
     .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
@@ -53,6 +55,7 @@ export function acceptedOf(config: Config): Accepted {
     hosts: [listen.postgres.host, ...(listen.http === null ? [] : [listen.http.host])],
     upstreams: Object.fromEntries(upstreams),
     unread: config.unread,
+    deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
     vault: acceptedPlaceOf(config.vault),
     agents: Object.fromEntries(agents),
   })
@@ -98,6 +101,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
     if (known !== null && known.environment !== upstream.environment && upstream.environment !== 'production')
       found.push(`upstreams: ${name} became ${upstream.environment}, where fewer guards hold`)
   }
+  for (const [name, one] of Object.entries(after.deliver))
+    if (entryOf(before.deliver, name) !== one) found.push(`deliver: ${name} is told what happens, or is told it elsewhere`)
   for (const [name, agent] of Object.entries(after.agents)) {
     const known = entryOf(before.agents, name)
     if (known === null) {

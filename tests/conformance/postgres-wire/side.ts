@@ -3,7 +3,7 @@ import { RawClient, type Message } from '../../fakes/postgres-client.ts'
 import { query, sync, type Scenario, type Step } from './scenario.ts'
 
 /** How long an answer may take, milliseconds: one that never comes is a difference, and says what came instead. */
-const answerMs = Number(process.env['ANSWER_MS'] ?? 20_000)
+const answerMs = 10_000
 
 /** One way to the server: straight, or through the gate. Plays scenarios and writes down every message of the answers. */
 export class Side {
@@ -118,8 +118,9 @@ export class Side {
   }
 }
 
-/** SQLSTATEs of errors that the gate gives in the server's place and words: it knows of every statement and portal that there is. */
-const givenByGate = new Set(['26000', '34000'])
+/** SQLSTATEs of errors that the gate gives in the server's place and words: it knows of every statement and portal that there is, and of a
+ * failed transaction in which it can look nothing up. */
+const givenByGate = new Set(['25P02', '26000', '34000'])
 
 /** Which line of the server's source an error came from (fields F, L and R): the gate has none. */
 function withoutSource(body: Buffer): Buffer {

@@ -124,6 +124,15 @@ export function unknownPortal(name: string): Refused {
   return asServer('34000', `portal "${name}" does not exist`)
 }
 
+/**
+ * In a failed transaction nothing can be looked up, and the server would run nothing but its end: where the text is none, that is what the client
+ * is told.
+ */
+export function refusedInFailed(text: string, refused: Refused): Refused {
+  if (refused.code !== 'upstream_failed' || !/^\s*(?!commit|end|rollback|abort|prepare)[a-z]/i.test(text)) return refused
+  return asServer('25P02', 'current transaction is aborted, commands ignored until end of transaction block')
+}
+
 function asServer(sqlState: string, message: string): Refused {
   return { code: 'unreadable', sqlState, message, notDone: '', next: '' }
 }

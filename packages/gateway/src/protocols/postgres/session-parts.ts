@@ -12,7 +12,7 @@ export interface PostgresSettings {
   readonly startupTimeoutMs?: number
   /** Longest message of a client. Default 16 MiB. */
   readonly messageBytesMax?: number
-  /** Clients at once, authenticated or not. Default 500. */
+  /** Clients at once, authenticated or not. Default 2,000: a thousand sessions may lie idle, and each costs less than 100 KiB. */
   readonly connectionsMax?: number
 }
 
@@ -24,7 +24,7 @@ export function withDefaults(settings: PostgresSettings): FullSettings {
     waitMs: 20_000,
     startupTimeoutMs: 9_000,
     messageBytesMax: 16 * 1024 * 1024,
-    connectionsMax: 500,
+    connectionsMax: 2_000,
     ...settings,
   }
 }

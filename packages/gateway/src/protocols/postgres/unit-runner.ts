@@ -18,7 +18,7 @@ import type { Line } from './line.ts'
 import { namesCatalog, type Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { Preparation } from './preparation.ts'
-import { notSupported, pendingState, refusalFields, refusedBy, skipped, type Refused } from './refusal.ts'
+import { notSupported, pendingState, refusalFields, refusedBy, refusedInFailed, skipped, type Refused } from './refusal.ts'
 import type { Ran } from './server-flow.ts'
 import { bindKeptBytesMax, type Statement } from './statements.ts'
 import { digestUnit } from './payload-digest.ts'
@@ -157,7 +157,7 @@ export class UnitRunner {
     this.state = 'asking'
     const verdict = await this.#parts.gate.govern.ask(this.#asked(wanted, digest), this.#attendance())
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
-    if (verdict.outcome === 'refused') return verdict
+    if (verdict.outcome === 'refused') return this.#line.isSurelyFailed ? refusedInFailed(wanted.text, verdict) : verdict
     return this.#runCleared(verdict, wanted, held, end)
   }
 

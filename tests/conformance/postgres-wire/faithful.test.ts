@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { runProgram } from './clients.ts'
+import { findDifferences, isRefused } from './compare.ts'
+import { useNodePostgres, usePostgresJs } from './node-clients.ts'
+import { startPair, type Pair, type Place } from './pair.ts'
+import { psqlScripts } from './psql-scripts.ts'
+import { refusedByGate } from './refused.ts'
+import { scenarios } from './scenarios.ts'
+
+/** Every second scenario of each table; `npm run prove:faithful` plays all of them, in two environments. */
+const share = scenarios.filter(({ name }, index) => index % 2 === 0 || refusedByGate.has(name))
+
+let pair: Pair
+beforeAll(async () => {
+  pair = await startPair()
+})
+afterAll(() => pair.stop())
+
+/** The same, done straight and through the gate, one after the other. */
+async function both<Result>(
+  work: (place: Place) => Promise<Result>,
+): Promise<{ readonly direct: Result; readonly gated: Result }> {
+  return { direct: await work(pair.directPlace), gated: await work(pair.gatedPlace) }
+}
+
+test('what a server answers, the gate before it answers, byte by byte', async () => {
+  expect(share.length).toBeGreaterThanOrEqual(300)
+  const differences = await findDifferences(pair, share)
+  expect(differences.filter(({ scenario }) => !refusedByGate.has(scenario))).toEqual([])
+  // What is refused says so, and nothing of it is mistaken for an answer of the server's.
+  const refused = differences.filter(isRefused).map(({ scenario }) => scenario)
+  expect(refused.toSorted()).toEqual([...refusedByGate.keys()].toSorted())
+}, 240_000)
+
+test('and both databases are the same after it', async () => {
+  for (const table of ['items', 'changed', 'loud', 'parent', 'child', 'copied']) {
+    const rows = (database: string): Promise<readonly object[]> => pair.postgres.query(`table ${table} order by 1`, [], database)
+    expect(await rows('gated'), table).toEqual(await rows('straight'))
+  }
+})
+
+describe('psql', () => {
+  test.each(psqlScripts)('$name', async ({ script, flags = [] }) => {
+    const { direct, gated } = await both((place) => runProgram('psql', ['-X', ...flags, '-f', '-'], place, script))
+    expect(direct.out + direct.said).not.toBe('')
+    expect(gated).toEqual(direct)
+  })
+
+  test('Ctrl-C ends a statement, and the next one runs', async () => {
+    const { direct, gated } = await both((place) =>
+      runProgram('psql', ['-X', '-c', 'select pg_sleep(60)', '-c', 'select 1 as after'], place, '', (interrupt) => {
+        void untilActive("query = 'select pg_sleep(60)'").then(interrupt)
+      }),
+    )
+    expect(direct.said).toContain('canceling statement due to user request')
+    expect(gated).toEqual(direct)
+  })
+
+  test('Ctrl-C ends \\watch', async () => {
+    const { direct, gated } = await both((place) =>
+      runProgram('psql', ['-X', '-f', '-'], place, 'select pg_sleep(50) \\watch 0.01\nselect 1 as after;\n', (interrupt) => {
+        void untilActive("query like 'select pg_sleep(50)%'").then(interrupt)
+      }),
+    )
+    expect(direct.said).toContain('canceling statement due to user request')
+    expect(gated).toEqual(direct)
+  })
+})
+
+/** Waits until such a statement runs. */
+async function untilActive(condition: string): Promise<void> {
+  while ((await pair.postgres.query(`select 1 from pg_stat_activity where state = 'active' and ${condition}`)).length === 0)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
+test.each(['simple', 'extended', 'prepared'])('pgbench, %s', async (protocol) => {
+  const { direct, gated } = await both(async (place) => {
+    await runProgram('pgbench', ['-i', '-q', '-I', 'dtp'], place)
+    const filled = await runProgram(
+      'psql',
+      [
+        '-X',
+        '-c',
+        'insert into pgbench_branches values (1, 0)',
+        '-c',
+        'insert into pgbench_tellers select g, 1, 0 from generate_series(1, 10) g',
+        '-c',
+        'insert into pgbench_accounts select g, 1, 0 from generate_series(1, 1000) g',
+      ],
+      place,
+    )
+    const ran = await runProgram('pgbench', ['-n', '-M', protocol, '-c', '2', '-t', '20', '--random-seed=1'], place)
+    const sums = await runProgram(
+      'psql',
+      [
+        '-X',
+        '-At',
+        '-c',
+        'select sum(bbalance) from pgbench_branches',
+        '-c',
+        'select sum(tbalance) from pgbench_tellers',
+        '-c',
+        'select count(*), sum(delta) from pgbench_history',
+      ],
+      place,
+    )
+    return {
+      filled,
+      processed: /processed: (\S+)/.exec(ran.out)?.[1],
+      failed: /failed transactions: (\S+)/.exec(ran.out)?.[1],
+      sums,
+    }
+  })
+  expect(direct.processed).toBe('40/40')
+  expect(gated).toEqual(direct)
+})
+
+test('node-postgres', async () => {
+  const { direct, gated } = await both(useNodePostgres)
+  expect(gated).toEqual(direct)
+})
+
+test.each([true, false])('postgres.js, prepared statements %s', async (prepare) => {
+  const { direct, gated } = await both((place) => usePostgresJs(place, prepare))
+  expect(gated).toEqual(direct)
+})
