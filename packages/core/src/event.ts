@@ -26,6 +26,7 @@ export const eventTypes = [
   'grant.void',
   'snapshot.sealed',
   'snapshot.failed',
+  'snapshot.expired',
   'intent',
   'outcome',
   'undo',

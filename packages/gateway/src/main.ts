@@ -54,7 +54,8 @@ import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
-import { openVault, type VaultClient } from './vault/vault-client.ts'
+import type { VaultClient } from './vault/vault-client.ts'
+import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
 import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
 const windowMs = 3_600_000
@@ -127,6 +128,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   }
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   quarantine.start()
+  const watch = watchVault({ vault, log, meta: openMeta(database), clock })
   const delivery = await startDelivery(base, () => controlUrl)
   const lookout = openLookout({
     clock,
@@ -144,7 +146,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     close: async () => {
       lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close()])
+      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close(), watch.close()])
       apis.close()
       upstreams.close()
       await people.close()
@@ -214,7 +216,8 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const meta = openMeta(database)
   const accepted = acceptedOf(config)
   const widened = admitConfiguration(meta.get('configuration'), accepted, options.acceptConfiguration === true)
-  const vault = await openPinnedVault(options, meta)
+  const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
+  const vault = await openPinnedVault(pinned, meta)
   const signer = noteSigner(folder.origin, folder.logSeed)
   const directory = join(folder.directory, 'log')
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
@@ -271,17 +274,6 @@ function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (
     settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
     requestUrl,
   }
-}
-
-/** The vault this state was first used with, or none: another one would not have the copies that the log speaks of. */
-async function openPinnedVault(options: GateOptions, meta: MetaStore): Promise<VaultClient> {
-  const vault = await openVault({
-    socketPath: options.vaultSocket,
-    tokenFile: options.vaultTokenFile,
-    publicKey: meta.get('vault'),
-  })
-  meta.set('vault', vault.publicKey)
-  return vault
 }
 
 function makePolicy(config: Config): PolicyEngine {
