@@ -45,7 +45,7 @@ it('ten refusals in a minute stop the agent, and nobody else; the alarm names th
   )
   expect(textOf(eventsOf(gate, 'kill')[0], 'reason')).toContain('alarm probing')
 
-  await expect(gate.connect('reader', { handle })).rejects.toThrow()
+  await expect(gate.connect('reader', { handle })).rejects.toThrow('password authentication failed')
   expect((await calm.run('SELECT 1')).sqlState).toBe('00000')
   await calm.close()
 })

@@ -58,8 +58,10 @@ const summaryCharacters = 200
 export function lineOf(index: number, { atMs, type, agent, session, data }: Event): string {
   const who = agent === undefined ? '' : ` ${agent}${session === undefined ? '' : ` (${session.slice(0, 8)})`}`
   const told = ['text', 'why', 'reason', 'result', 'detail', 'by']
-    .map((key) => data[key])
-    .filter((value) => typeof value === 'string' && value !== '')
+    .flatMap((key) => {
+      const value = data[key]
+      return typeof value === 'string' && value !== '' ? [value] : []
+    })
     .join(' · ')
   const summary = told === '' ? canonicalJson(data) : told
   const cut = summary.length > summaryCharacters ? `${summary.slice(0, summaryCharacters).toWellFormed()}…` : summary

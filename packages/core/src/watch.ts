@@ -60,16 +60,11 @@ export class Watch {
   readonly #seen = new Map<string, Seen[]>()
 
   see(index: number, event: Event): Spotted | null {
-    switch (event.type) {
-      case 'decision':
-        return denial.safeParse(event.data).success ? this.#count(rules.probing, event.agent, index, event) : null
-      case 'intent':
-        return destroys(event) ? this.#count(rules.burst, event.agent, index, event) : null
-      case 'door.refused':
-        return this.#count(rules.knocking, peerOf(event), index, event)
-      default:
-        return null
-    }
+    const { type, agent } = event
+    if (type === 'decision' && denial.safeParse(event.data).success) return this.#count(rules.probing, agent, index, event)
+    if (type === 'intent' && destroys(event)) return this.#count(rules.burst, agent, index, event)
+    if (type === 'door.refused') return this.#count(rules.knocking, peerOf(event), index, event)
+    return null
   }
 
   #count(rule: Rule, who: string | undefined, index: number, { atMs, session }: Event): Spotted | null {

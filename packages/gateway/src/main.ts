@@ -46,7 +46,7 @@ import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
 import { openHandles } from './store/handles.ts'
 import { openKills } from './store/kills.ts'
-import { openMeta, type MetaStore } from './store/meta.ts'
+import { openMeta } from './store/meta.ts'
 import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
 import { openQuarantines } from './store/quarantines.ts'
@@ -130,13 +130,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   quarantine.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
   const delivery = await startDelivery(base, () => controlUrl)
-  const lookout = openLookout({
-    clock,
-    log,
-    subscribe: (listener) => log.subscribe(listener),
-    stopping: new Set(config.stoppingAlarms),
-    stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', entrance.stoppable),
-  })
+  const lookout = startLookout(base, entrance)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -181,6 +175,16 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   listeners.push(
     await httpProtocol.listen(gate, apis, { ...listen.http, unread, tls, certificates, waitMs, deferrals, canaries }),
   )
+}
+
+function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: Entrance): ReturnType<typeof openLookout> {
+  return openLookout({
+    clock,
+    log,
+    subscribe: (listener) => log.subscribe(listener),
+    stopping: new Set(config.stoppingAlarms),
+    stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', stoppable),
+  })
 }
 
 /** Who outside is told what happens; nothing of it is loaded where nobody is. */
