@@ -4,7 +4,7 @@ import { runCommand } from './command.ts'
 import { importsOnly } from './imported-names.ts'
 import { findNameViolations, nameRuleNames } from './import-rules.ts'
 import { isRecord, listOf, parseRecord, recordsOf, textOf } from './json.ts'
-import { plantedDependencies, plantedNames, plantedTargets } from './planted-violations.ts'
+import { plantedDependencies, plantedNames, plantedTargets, type PlantedViolation } from './planted-violations.ts'
 import { copyTree, listFiles } from './source-tree.ts'
 import type { StepResult } from './step.ts'
 
@@ -56,48 +56,47 @@ async function cruiseTree(root: string, sources: Sources): Promise<Cruise> {
   }
 }
 
-/** What the files of a tree do against the rules, and the files that were not read. */
+/**
+ * What the files of a tree do against the rules, and the files that were not read. Into the copy that is judged, one violation of each rule is
+ * planted besides: those that no rule saw are reported, and rules for which none is planted. One reading answers both, since a planted file
+ * imports files of the tree and is imported by none.
+ */
 export async function findDependencyViolations(root: string): Promise<StepResult> {
   const sources = readSources(root)
-  const { files: read, violations } = await cruise(root, sources)
-  const unread = [...sources.keys()].filter((file) => !read.has(file))
+  const planted = plantedSources()
+  const clashes = [...planted.keys()].filter((file) => sources.has(file))
+  const { files: read, violations } = await cruise(root, new Map([...sources, ...planted]))
+  const unread = [...sources.keys(), ...planted.keys()].filter((file) => !read.has(file))
+  const real = violations.filter(({ from }) => !planted.has(from))
   const named = [...sources].flatMap(([file, source]) => findNameViolations(file, source))
+  const unseen = [...findUnseenPlants(violations), ...findUnseenNames()]
+  const plants = plantedDependencies.length + plantedNames.length
   return {
     findings: [
+      ...clashes.map((file) => `${file} is a file of the tree and planted, too`),
       ...unread.map((file) => `${file} was not read, so no rule judged it`),
-      ...violations.map(({ rule, from, to, comment }) => `${from} → ${to} [${rule}]\n  ${comment}`),
+      ...real.map(({ rule, from, to, comment }) => `${from} → ${to} [${rule}]\n  ${comment}`),
       ...named.map(({ rule, file, line, what }) => `${file}:${line} ${what} [${rule}]`),
-    ],
-    summary: `${sources.size - unread.length} of ${sources.size} files read`,
-  }
-}
-
-/** Plants every violation into a copy of the tree and reports those that no rule saw, and rules for which none is planted. */
-export async function findUnseenDependencyPlants(root: string): Promise<StepResult> {
-  const planted = new Map(Object.entries(plantedTargets))
-  for (const plant of plantedDependencies) {
-    for (const [file, source] of Object.entries({ ...plant.beside, [plant.file]: plant.source })) planted.set(file, source)
-  }
-  const { files, violations } = await cruise(root, new Map([...readSources(root), ...planted]))
-  const unseen = plantedDependencies.filter(
-    (plant) => !violations.some(({ rule, from }) => rule === plant.rule && from === plant.file),
-  )
-  const unread = [...planted.keys()].filter((file) => !files.has(file))
-  const unseenNames = plantedNames.filter(
-    (plant) => !findNameViolations(plant.file, plant.source).some(({ rule }) => rule === plant.rule),
-  )
-  return {
-    findings: [
-      ...unread.map((file) => `planted ${file} was not read`),
-      ...[...unseen, ...unseenNames].map(
-        (plant) => `planted violation of ${plant.rule} went unseen: ${plant.file}\n${plant.source}`,
-      ),
+      ...unseen.map((plant) => `planted violation of ${plant.rule} went unseen: ${plant.file}\n${plant.source}`),
       ...rulesWithoutPlant(await ruleNames(root)).map(
         (rule) => `no violation of ${rule} is planted, so nobody knows that the rule works`,
       ),
     ],
-    summary: `${plantedDependencies.length + plantedNames.length - unseen.length - unseenNames.length} planted violations seen`,
+    summary: `${sources.size - unread.length} of ${sources.size} files read, ${plants - unseen.length} of ${plants} planted violations seen`,
   }
+}
+
+function plantedSources(): Sources {
+  const beside = plantedDependencies.flatMap((plant) => Object.entries({ ...plant.beside, [plant.file]: plant.source }))
+  return new Map([...Object.entries(plantedTargets), ...beside])
+}
+
+function findUnseenPlants(violations: Cruise['violations']): readonly PlantedViolation[] {
+  return plantedDependencies.filter((plant) => !violations.some(({ rule, from }) => rule === plant.rule && from === plant.file))
+}
+
+function findUnseenNames(): readonly PlantedViolation[] {
+  return plantedNames.filter((plant) => !findNameViolations(plant.file, plant.source).some(({ rule }) => rule === plant.rule))
 }
 
 function readSources(root: string): Sources {

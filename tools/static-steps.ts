@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand } from './command.ts'
 import { findDependencyListGaps } from './dependency-list.ts'
-import { findDependencyViolations, findUnseenDependencyPlants } from './dependency-rules.ts'
+import { findDependencyViolations } from './dependency-rules.ts'
 import { findFolderGaps } from './folders.ts'
 import { findLintBreaches, findUnseenLintPlants } from './lint.ts'
 import { findLockfileGaps } from './lockfile.ts'
@@ -17,13 +17,12 @@ export function staticSteps(root: string): readonly Step[] {
     run: () => runProgram(root, summary, command, args),
   })
   return [
-    { name: 'planted imports', run: () => findUnseenDependencyPlants(root) },
-    { name: 'planted lint', run: () => findUnseenLintPlants(root) },
-    { name: 'lint', run: () => findLintBreaches(root) },
-    { name: 'dependencies', run: () => findDependencyViolations(root) },
-    program('types', 'tsc', 'tsc', '-p', '.'),
-    program('dead code', 'knip', 'knip', '--no-progress', '--treat-config-hints-as-errors'),
     program('format', 'prettier', 'prettier', '--check', '--log-level', 'warn', '--cache', '.'),
+    { name: 'lint', run: () => findLintBreaches(root) },
+    program('types', 'tsc', 'tsc', '-p', '.'),
+    { name: 'dependencies', run: () => findDependencyViolations(root) },
+    program('dead code', 'knip', 'knip', '--no-progress', '--treat-config-hints-as-errors'),
+    { name: 'planted lint', run: () => findUnseenLintPlants(root) },
     { name: 'style', run: async () => Promise.resolve(checkStyle(root)) },
     { name: 'folders', run: () => findFolderGaps(root) },
     { name: 'lockfile', run: async () => Promise.resolve(findLockfileGaps(root)) },

@@ -12,6 +12,7 @@ import {
   type CopyStore,
   type Staged,
 } from '../../packages/vault/src/copy-store.ts'
+import { VaultFailure } from '../../packages/vault/src/failure.ts'
 
 /** What a CopyStore must be started with to be tried. */
 export interface CopyStoreUnderTest {
@@ -105,7 +106,7 @@ export function describeCopyStore(name: string, start: () => Promise<CopyStoreUn
       const [version] = await store.versions(staged.name)
       if (!version) throw new Error('no version')
       await expect(store.remove(version, Date.now())).rejects.toMatchObject({ code: 'retention_in_force' })
-      if (store.locks) await expect(store.remove(version, retainUntilMs + 10 * hourMs)).rejects.toThrow()
+      if (store.locks) await expect(store.remove(version, retainUntilMs + 10 * hourMs)).rejects.toThrow('AccessDenied')
       expect((await store.get(version, bytesMax))?.bytes.length).toBe(100)
     })
 
@@ -125,7 +126,7 @@ export function describeCopyStore(name: string, start: () => Promise<CopyStoreUn
       await keep(staged)
       const [empty] = [emptyStore(store)]
       expect((await readWholeVersion([empty, store], staged.name, bytesMax, isWhole(staged)))?.length).toBe(50)
-      const broken: CopyStore = { ...empty, versions: () => Promise.reject(new Error('unplugged')) }
+      const broken: CopyStore = { ...empty, versions: () => Promise.reject(new VaultFailure('storage_failed', 'unplugged')) }
       expect((await readWholeVersion([broken, store], staged.name, bytesMax, isWhole(staged)))?.length).toBe(50)
       await expect(readWholeVersion([broken, empty], staged.name, bytesMax, isWhole(staged))).rejects.toThrow('unplugged')
     })
@@ -167,6 +168,7 @@ function bound(store: CopyStore): CopyStore {
     locks: store.locks,
     prepare: () => store.prepare(),
     put: (staged, untilMs) => store.put(staged, untilMs),
+    fasten: (names) => store.fasten(names),
     versions: (name) => store.versions(name),
     get: (version, bytesMax) => store.get(version, bytesMax),
     head: (version) => store.head(version),

@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path'
 import type { FileSystem, LogFile } from '../../packages/gateway/src/log/file-system.ts'
 
-export type DiskOperation = 'write' | 'datasync' | 'create' | 'rename' | 'syncDirectory' | 'truncate'
+export type DiskOperation = 'write' | 'datasync' | 'create' | 'rename' | 'syncDirectory' | 'truncate' | 'reserve'
 
 /** What goes wrong: the operation's how-manieth call on a path that holds `path`. */
 export interface Fault {
@@ -42,7 +42,15 @@ export class FailingDisk {
   readonly #pendingNames: { readonly directory: string; readonly change: NameChange }[] = []
   readonly #faults: { fault: Fault; left: number }[] = []
   readonly #stalled: (() => void)[] = []
-  readonly counts: Record<DiskOperation, number> = { write: 0, datasync: 0, create: 0, rename: 0, syncDirectory: 0, truncate: 0 }
+  readonly counts: Record<DiskOperation, number> = {
+    write: 0,
+    datasync: 0,
+    create: 0,
+    rename: 0,
+    syncDirectory: 0,
+    truncate: 0,
+    reserve: 0,
+  }
 
   fail(fault: Fault): void {
     this.#faults.push({ fault, left: fault.call })
@@ -165,24 +173,37 @@ export class FailingDisk {
   }
 
   #file(path: string, content: Content): LogFile {
+    const write = async (bytes: Uint8Array, position: number): Promise<number> => {
+      const how = await this.#meet('write', path)
+      if (how === 'lie') return bytes.length
+      const taken = how === 'short' ? Math.ceil(bytes.length / 2) : bytes.length
+      apply(content, { position, bytes: Buffer.from(bytes.subarray(0, taken)) })
+      return taken
+    }
+    const datasync = async (): Promise<void> => {
+      // Only what was written when it began: a write that comes while it works is not covered.
+      const covered = Buffer.from(content.current)
+      const pending = content.pending.length
+      await new Promise(setImmediate)
+      if ((await this.#meet('datasync', path)) === 'lie') return
+      content.durable = covered
+      content.pending.splice(0, pending)
+    }
     return {
-      write: async (bytes, position) => {
-        const how = await this.#meet('write', path)
-        if (how === 'lie') return bytes.length
-        const taken = how === 'short' ? Math.ceil(bytes.length / 2) : bytes.length
-        apply(content, { position, bytes: Buffer.from(bytes.subarray(0, taken)) })
-        return taken
+      write,
+      datasync,
+      writeDurably: async (bytes, position) => {
+        const written = await write(bytes, position)
+        await datasync()
+        return written
+      },
+      reserve: async (from, to) => {
+        if ((await this.#meet('reserve', path)) === 'lie') return
+        const zeros = { position: from, bytes: Buffer.alloc(to - from) }
+        content.current = place(content.current, zeros)
+        content.durable = place(content.durable, zeros)
       },
       read: async (bytes, position) => content.current.copy(bytes, 0, position),
-      datasync: async () => {
-        // Only what was written when it began: a write that comes while it works is not covered.
-        const covered = Buffer.from(content.current)
-        const pending = content.pending.length
-        await new Promise(setImmediate)
-        if ((await this.#meet('datasync', path)) === 'lie') return
-        content.durable = covered
-        content.pending.splice(0, pending)
-      },
       truncate: async (size) => {
         if ((await this.#meet('truncate', basename(path))) === 'lie') return
         content.current = Buffer.from(content.current.subarray(0, size))

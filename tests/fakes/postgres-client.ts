@@ -51,7 +51,7 @@ export class RawClient {
   static async open(
     port: number,
     user: string,
-    password: string,
+    password: string | ScramSecret,
     database: string,
     parameters: readonly (readonly [string, string])[] = [],
   ): Promise<RawClient> {
@@ -62,11 +62,15 @@ export class RawClient {
     return client
   }
 
-  async authenticate(password: string, scram: ScramStart = startPlainScram()): Promise<void> {
+  async authenticate(password: string | ScramSecret, scram: ScramStart = startPlainScram()): Promise<void> {
     await this.#expect('R')
     this.send(frame(0x70, zeroTerminated(scram.mechanism), int32(scram.message.length), Buffer.from(scram.message)))
     const challenge = await this.#expect('R')
-    const answer = await answerScram(scram, challenge.toString('utf8', headerBytes + 4), new ScramSecret(password))
+    const answer = await answerScram(
+      scram,
+      challenge.toString('utf8', headerBytes + 4),
+      typeof password === 'string' ? new ScramSecret(password) : password,
+    )
     if (answer === null) throw new Error('bad challenge')
     this.send(frame(0x70, Buffer.from(answer.message)))
     const final = await this.#expect('R')

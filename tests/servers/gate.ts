@@ -94,6 +94,8 @@ export interface TestGateSettings {
   readonly limits?: { readonly rowsWithoutPrompt: number }
   /** Further upstreams as they stand in sallyport.yaml. */
   readonly apis?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** As it stands in sallyport.yaml. */
+  readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
@@ -253,6 +255,7 @@ class RunningTestGate implements TestGate {
       coolOff: this.#settings.coolOff ?? '0s',
       wait: this.#settings.wait ?? '20s',
       retention: '1d',
+      deliver: this.#settings.deliver ?? {},
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })
   }

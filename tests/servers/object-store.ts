@@ -86,7 +86,7 @@ export async function startObjectStore(): Promise<ObjectStore> {
   }
 }
 
-export function makeClient(endpoint: string, credentials: ObjectStore['credential']): S3Client {
+function makeClient(endpoint: string, credentials: ObjectStore['credential']): S3Client {
   return new S3Client({
     endpoint,
     region: 'us-east-1',

@@ -9,12 +9,24 @@ const folder = process.env['STORY_FAULTS']
 const retryMs = 1
 
 if (folder !== undefined) {
-  const real = { datasync: fs.fdatasync, now: Date.now }
-  const datasync = (descriptor: number, done: (error: NodeJS.ErrnoException | null) => void): void => {
-    if (existsSync(join(folder, 'disk'))) setTimeout(() => datasync(descriptor, done), retryMs)
-    else real.datasync(descriptor, done)
+  const real = { datasync: fs.fdatasync, write: fs.write, now: Date.now }
+  const whenSound = (go: () => void): void => {
+    if (existsSync(join(folder, 'disk'))) setTimeout(() => whenSound(go), retryMs)
+    else go()
   }
+  const datasync = (descriptor: number, done: (error: NodeJS.ErrnoException | null) => void): void =>
+    whenSound(() => real.datasync(descriptor, done))
+  // The log's own writes are durable when they are answered: the bytes are there, and the answer is held back.
+  const write = (
+    descriptor: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    position: number | null,
+    done: (error: NodeJS.ErrnoException | null, written: number) => void,
+  ): void => real.write(descriptor, bytes, offset, length, position, (error, written) => whenSound(() => done(error, written)))
   Object.defineProperty(fs, 'fdatasync', { value: datasync })
+  Object.defineProperty(fs, 'write', { value: write })
   Object.defineProperty(Date, 'now', { value: () => real.now() + aheadMs(join(folder, 'clock')) })
 }
 

@@ -7,6 +7,7 @@ import { CommandFailure, exitCodes } from './failure.ts'
 import type { Isolation, IsolationLevel } from './isolation.ts'
 import { startPlayground, type Playground } from './playground/playground.ts'
 import { interrupted, startChild, type Child, type Ended } from './process-child.ts'
+import { readVaultFlags } from './vault-flags.ts'
 import { findVaultUser } from './vault-user.ts'
 import { isAlive, readRun, removeRun, writeRun, type Run } from './state-directory.ts'
 
@@ -171,10 +172,11 @@ function meetingPlace(stateDirectory: string): MeetingPlace {
   return { socket: join(folder, 'vault.sock'), tokenFile, leave: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
-function startVault({ stateDirectory, programs, signal }: GateSettings, place: MeetingPlace): Promise<Child> {
+function startVault({ stateDirectory, programs, signal, configuration }: GateSettings, place: MeetingPlace): Promise<Child> {
   const user = findVaultUser(stateDirectory)
   // The state may then be passed through, not listed; files in it stay 0600.
   if (user !== null) chmodSync(stateDirectory, 0o711)
+  const flags = readVaultFlags(configuration)
   return startChild({
     name: 'vault',
     command: process.execPath,
@@ -184,7 +186,10 @@ function startVault({ stateDirectory, programs, signal }: GateSettings, place: M
       `--dir=${join(stateDirectory, 'vault')}`,
       `--socket=${place.socket}`,
       `--token-file=${place.tokenFile}`,
-      ...(user === null ? [] : [`--user=${user}`]),
+      // With a user of its own there is somebody to fasten copies against; else whoever removes the state must be able to.
+      ...(user === null ? [] : [`--user=${user}`, '--immutable']),
+      ...flags.stores,
+      ...flags.serve,
       '--while-stdin-open',
     ],
     // No upstream credential that our environment may hold is the vault's business.

@@ -93,6 +93,8 @@ const titles: Readonly<Record<EventType, Title>> = {
   'quarantine.purge': { sign: '✕', what: 'quarantine over', tone: 'warn' },
   'quarantine.purged': { sign: '✕', what: 'dropped for good', tone: 'warn' },
   'quarantine.kept': { sign: '⚠', what: 'not dropped', tone: 'danger' },
+  'delivery.failed': { sign: '⚠', what: 'not told', tone: 'danger' },
+  'delivery.recovered': { sign: '✓', what: 'told again', tone: 'calm' },
   kill: { sign: '■', what: 'KILL', tone: 'danger' },
   release: { sign: '▶', what: 'release', tone: 'warn' },
   alarm: { sign: '⚠', what: 'ALARM', tone: 'danger' },

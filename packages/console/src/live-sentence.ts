@@ -208,6 +208,19 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
       ] as const,
   ),
   [
+    'delivery.failed',
+    writer(z.object({ receiver: z.string(), why: z.string(), lost: z.array(z.number()) }), ({ receiver, why, lost }) =>
+      joinFacts([
+        `${receiver} could not be told: ${why}.`,
+        lost.length === 0 ? 'It is tried again.' : `${formatAmount(lost.length, 'event')} will not be told there.`,
+      ]),
+    ),
+  ],
+  [
+    'delivery.recovered',
+    writer(z.object({ receiver: z.string() }), ({ receiver }) => `${receiver} is told again, and of what it missed.`),
+  ],
+  [
     'kill',
     writer(
       z.object({ kind: z.string(), name: z.string(), reason: z.string(), by: z.string(), sessions: z.number().default(0) }),

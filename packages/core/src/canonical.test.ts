@@ -72,10 +72,11 @@ describe('keepCanonical', () => {
   it('changes no text, wherever what is kept stands', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue({ maxDepth: 3 })), fc.string(), (value, name) => {
-        const plain = json.parse(JSON.parse(JSON.stringify({ [name]: [value, value] })))
+        // Not the name too: zod leaves out a member called __proto__, which canonical JSON does not.
+        const plain = json.parse(JSON.parse(JSON.stringify(value)))
         let expected: string
         try {
-          expected = canonicalJson(plain)
+          expected = canonicalJson({ [name]: [plain, plain] })
         } catch {
           return
         }

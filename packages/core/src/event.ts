@@ -32,6 +32,8 @@ export const eventTypes = [
   'quarantine.purge',
   'quarantine.purged',
   'quarantine.kept',
+  'delivery.failed',
+  'delivery.recovered',
   'kill',
   'release',
   'alarm',
@@ -50,11 +52,8 @@ export interface Event {
 }
 
 export function eventJson(event: Event): Json {
-  return {
-    type: event.type,
-    atMs: event.atMs,
-    ...(event.session === undefined ? {} : { session: event.session }),
-    ...(event.agent === undefined ? {} : { agent: event.agent }),
-    data: event.data,
-  }
+  const { agent, atMs, data, session, type } = event
+  // In the order in which they are written: nothing has to be sorted.
+  if (agent !== undefined && session !== undefined) return { agent, atMs, data, session, type }
+  return { ...(agent === undefined ? {} : { agent }), atMs, data, ...(session === undefined ? {} : { session }), type }
 }

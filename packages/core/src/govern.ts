@@ -258,17 +258,17 @@ class Pipeline implements Govern {
       )
     }
     await noteEvent(this.#ports, passage, 'intent', {
-      intent,
-      digest,
-      bytesSha256: asked.payload.bytesSha256,
-      text: textForLog(passage, operations),
-      operations: operationsJson(operations),
-      grant: what.grant?.id ?? null,
-      request: what.grant?.request ?? null,
       approvers: what.grant?.approvers ?? [],
-      snapshot: what.snapshot?.id ?? null,
-      rowsMax: what.rowsMax,
+      bytesSha256: asked.payload.bytesSha256,
+      digest,
+      grant: what.grant?.id ?? null,
+      intent,
+      operations: operationsJson(operations),
       policyHash: passage.policy.hash,
+      request: what.grant?.request ?? null,
+      rowsMax: what.rowsMax,
+      snapshot: what.snapshot?.id ?? null,
+      text: textForLog(passage, operations),
     })
     await this.#checkKillAfter(passage, intent, what.snapshot)
     const clearance = makeClearance({

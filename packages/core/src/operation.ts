@@ -80,18 +80,19 @@ export interface Request {
 
 /** The digest that approvals and grants bind to (DESIGN §2): not session, connection or time. */
 export function digestRequest(subject: Subject, payload: Payload, operations: readonly ResolvedOperation[]): string {
+  // In the order in which they are written: nothing has to be sorted.
   return digestJson({
-    v: 1,
+    agent: subject.agent,
+    bindValues: payload.bindValues,
+    bytesSha256: payload.bytesSha256,
+    operations: digestedPart(operations),
+    owner: subject.owner,
     protocol: payload.protocol,
+    rewrite: payload.rewrite ?? null,
+    settings: payload.settings,
     upstream: payload.upstream,
     upstreamIdentity: payload.upstreamIdentity,
-    agent: subject.agent,
-    owner: subject.owner,
-    bytesSha256: payload.bytesSha256,
-    bindValues: payload.bindValues,
-    settings: payload.settings,
-    rewrite: payload.rewrite ?? null,
-    operations: digestedPart(operations),
+    v: 1,
   })
 }
 

@@ -5,6 +5,8 @@ import { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, parseScope, type AllowedScope, type Environment } from '@sallyport/core'
 import { address, duration, name, ownAddress, reference } from './config-value.ts'
+import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
+import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
@@ -72,6 +74,8 @@ export interface Config {
   readonly agents: readonly AgentConfig[]
   /** Name → hosts that agents may reach through the proxy without anybody reading what passes. */
   readonly unread: { readonly [name: string]: readonly string[] }
+  /** Who outside is told what happens. */
+  readonly deliver: { readonly [name: string]: DeliverConfig }
   readonly rowsWithoutPrompt: number
   readonly coolOffMs: number
   readonly retainMs: number
@@ -80,6 +84,7 @@ export interface Config {
   /** How long a question waits for people; no answer is a no. */
   readonly requestMs: number
   readonly guards: string
+  readonly vault: VaultPlace
   readonly acceptRisk: readonly string[]
 }
 
@@ -184,7 +189,9 @@ const schema = z.strictObject({
   retention: duration.prefault('7d'),
   wait: duration.prefault('20s'),
   expiry: duration.prefault('1h'),
+  deliver: z.record(name, deliverSchema).default({}),
   guards: z.string().default(''),
+  vault: vaultPlaceSchema.prefault({}),
   accept_risk: z.array(z.string()).default([]),
 })
 
@@ -268,12 +275,14 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
       handleMs: agent.handles.ttl,
     })),
     unread: data.unread,
+    deliver: data.deliver,
     rowsWithoutPrompt: data.limits.rowsWithoutPrompt,
     coolOffMs: data.coolOff,
     retainMs: data.retention,
     waitMs: data.wait,
     requestMs: data.expiry,
     guards: data.guards,
+    vault: data.vault,
     acceptRisk: data.accept_risk,
   }
 }

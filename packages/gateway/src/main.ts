@@ -7,9 +7,7 @@ import {
   giveVerdict,
   isReadOnly,
   noteSigner,
-  SallyportError,
   sha256Hex,
-  type Connector,
   type Gate,
   type GovernPorts,
   type KillSwitch,
@@ -17,7 +15,6 @@ import {
   type Log,
   type PolicyEngine,
   type Requests,
-  type Upstream,
   type VerdictPorts,
 } from '@sallyport/core'
 import { createPolicyEngine } from '@sallyport/core/policy'
@@ -27,6 +24,9 @@ import { wallClock as clock } from './access/clock.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { notesOn } from './access/notes.ts'
+import { withUpstream } from './access/reach.ts'
+import type { Delivery } from './delivery/delivery.ts'
+import { resolveReceivers } from './deliver-settings.ts'
 import { judgePosture } from './access/posture.ts'
 import { Quarantine } from './access/quarantine.ts'
 import { makeRandomness } from './access/randomness.ts'
@@ -101,8 +101,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     killSwitch,
     ...notesOn(log, clock),
   }
+  const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
   const reach: UndoPorts['withUpstream'] = (name, work) =>
-    withUpstream({ config, upstreams, apis, connectors: ports.connectors }, name, work)
+    withUpstream({ isHttp, databases: upstreams, apis, connectors: ports.connectors }, name, work)
   const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
   const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
   const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
@@ -125,6 +126,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   }
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   quarantine.start()
+  const delivery = await startDelivery(base, () => controlUrl)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -133,7 +135,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     enrolmentUrl: link?.url ?? null,
     close: async () => {
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), quarantine.close()])
+      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close()])
       apis.close()
       upstreams.close()
       await people.close()
@@ -168,6 +170,18 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   listeners.push(
     await httpProtocol.listen(gate, apis, { ...listen.http, unread, tls, certificates, waitMs, deferrals, canaries }),
   )
+}
+
+/** Who outside is told what happens; nothing of it is loaded where nobody is. */
+async function startDelivery({ config, log, folder, database }: Foundations, siteUrl: () => string): Promise<Delivery | null> {
+  const receivers = await resolveReceivers(config)
+  if (receivers.length === 0) return null
+  const [{ Delivery }, { openReceivers }] = await Promise.all([import('./delivery/delivery.ts'), import('./delivery/open.ts')])
+  const memory = openMeta(database)
+  const context = { origin: folder.origin, siteUrl, nowMs: () => clock.nowMs(), memory }
+  const delivery = new Delivery({ clock, log, source: log, memory }, openReceivers(receivers, context))
+  delivery.start()
+  return delivery
 }
 
 /** Loaded only where a listener needs it: the library behind it would be a quarter of what a start takes. */
@@ -284,54 +298,6 @@ async function openApis(config: Config, databases: PostgresUpstreams, killSwitch
     },
   }))
   return openHttpUpstreams(settings, killSwitch)
-}
-
-interface Reachable {
-  readonly config: Config
-  readonly upstreams: PostgresUpstreams
-  readonly apis: OpenHttpUpstreams
-  readonly connectors: ReadonlyMap<string, Connector>
-}
-
-/** A way into the upstream of that name, whatever it speaks, for as long as `work` takes. */
-async function withUpstream<Result>(
-  { config, upstreams, apis, connectors }: Reachable,
-  name: string,
-  work: (upstream: Upstream, connector: Connector) => Promise<Result>,
-): Promise<Result> {
-  const configured = config.upstreams.find((upstream) => upstream.name === name)
-  if (configured?.protocol === 'http') {
-    const governed = apis.named(name)
-    const way = governed.enter()
-    try {
-      return await work(way.upstream, findConnector(connectors, governed.connector))
-    } finally {
-      await way.leave()
-    }
-  }
-  const connector = findConnector(connectors, 'postgres')
-  const opened = await upstreams.openProtected(name)
-  try {
-    const result = await work(opened.upstream, connector)
-    await opened.end(true)
-    return result
-  } catch (error) {
-    await opened.end(false)
-    throw error
-  } finally {
-    opened.close()
-  }
-}
-
-function findConnector(connectors: ReadonlyMap<string, Connector>, id: string): Connector {
-  const connector = connectors.get(id)
-  if (connector !== undefined) return connector
-  throw new SallyportError(
-    'internal',
-    `There is no connector called ${id}.`,
-    'Nothing was done.',
-    'Report this: it is a defect of the gate.',
-  )
 }
 
 interface Bound {

@@ -1,6 +1,7 @@
 import { canonicalJson, digestJson, SallyportError, visibleLine, type Json } from '@sallyport/core'
 import { z } from 'zod'
 import type { Config } from './config.ts'
+import { acceptedPlaceOf, findPlaceWidenings } from './vault-place.ts'
 
 /**
  * What of a configuration gives power (DESIGN §6: widening needs a person; the file on disk only proposes). Kept in the store as accepted, so
@@ -21,6 +22,12 @@ const acceptedShape = z.strictObject({
   upstreams: z.record(z.string(), z.strictObject({ environment: z.string(), rest: z.string() })),
   /** Hosts that are passed on unread, by name. */
   unread: z.record(z.string(), z.array(z.string())).default({}),
+  /** Who is told what happens, by name, as canonical JSON. */
+  deliver: z.record(z.string(), z.string()).default({}),
+  /** Absent in what was accepted before there was such a setting: the folder alone. */
+  vault: z
+    .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
+    .default({ places: ['the folder'], recovery: [] }),
   agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
 })
 export type Accepted = z.infer<typeof acceptedShape>
@@ -48,6 +55,8 @@ export function acceptedOf(config: Config): Accepted {
     hosts: [listen.postgres.host, ...(listen.http === null ? [] : [listen.http.host])],
     upstreams: Object.fromEntries(upstreams),
     unread: config.unread,
+    deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
+    vault: acceptedPlaceOf(config.vault),
     agents: Object.fromEntries(agents),
   })
 }
@@ -80,6 +89,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
   for (const risk of after.acceptRisk)
     if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
+  found.push(...findPlaceWidenings(before.vault, after.vault))
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
   for (const [name, hosts] of Object.entries(after.unread))
     for (const host of hosts)
@@ -91,6 +101,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
     if (known !== null && known.environment !== upstream.environment && upstream.environment !== 'production')
       found.push(`upstreams: ${name} became ${upstream.environment}, where fewer guards hold`)
   }
+  for (const [name, one] of Object.entries(after.deliver))
+    if (entryOf(before.deliver, name) !== one) found.push(`deliver: ${name} is told what happens, or is told it elsewhere`)
   for (const [name, agent] of Object.entries(after.agents)) {
     const known = entryOf(before.agents, name)
     if (known === null) {

@@ -100,6 +100,9 @@ export class BucketStore implements CopyStore {
     })
   }
 
+  /** Its lock is all there is, and enough. */
+  async fasten(): Promise<void> {}
+
   async versions(name: string): Promise<readonly Version[]> {
     if (this.#index) return this.#index.get(name) ?? []
     const found: Version[] = []

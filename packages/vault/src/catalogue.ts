@@ -2,19 +2,36 @@ import type { Snapshot } from '@sallyport/core'
 import { toFailure, VaultFailure } from './failure.ts'
 import type { VaultKey } from './key.ts'
 import { openManifest, signManifest, toSnapshot, type About, type Manifest, type Part } from './manifest.ts'
-import { readRetained, retainMsMax, signRetention } from './retention.ts'
+import {
+  expiryRecord,
+  holdRecord,
+  readExpiries,
+  readHolds,
+  readRetained,
+  retainMsMax,
+  retentionRecord,
+  type Hold,
+} from './retention.ts'
+import { signRecord } from './signed-record.ts'
+import { forecastStorage, type StorageForecast } from './storage-forecast.ts'
+import { StoredChunks } from './stored-chunks.ts'
 import { manifestName, type ManifestName, type Store } from './store.ts'
 import type { TrustedClock } from './trusted-clock.ts'
 
 /** When a snapshot was made and until when it is kept, as its manifest says. */
 export interface Times {
   readonly madeAtMs: number
+  /** The vault's age then. */
+  readonly agedMs: number
   readonly retainUntilMs: number
 }
 
 interface Entry {
   readonly name: ManifestName
   readonly snapshot: Snapshot
+  /** The vault's age when it was sealed; 0 where the manifest does not say, which only makes it be kept for longer. */
+  readonly agedMs: number
+  readonly addedBytes: number
 }
 
 /** What the vault found when it read its stores. */
@@ -22,23 +39,46 @@ export interface Loaded {
   readonly catalogue: Catalogue
   readonly damaged: readonly { readonly file: string; readonly what: string }[]
   readonly newestMs: number
+  /** What was let go: whatever is left of it is removed. */
+  readonly leftover: readonly ManifestName[]
 }
+
+interface Found {
+  readonly entries: readonly Entry[]
+  readonly holds: ReadonlyMap<string, Hold>
+  readonly chunks: StoredChunks
+  readonly hasDamage: boolean
+  readonly last: ManifestName | null
+}
+
+/** Records of holds and of what was let go are locked for this long. They are never removed. */
+const recordMs = 10 * 366 * 86_400_000
 
 /** The sealed snapshots, oldest first. Rebuilt from the manifests at every start: there is no index that could disagree with them. */
 export class Catalogue {
   readonly #store: Store
   readonly #key: VaultKey
+  /** The content key for the recovery recipients, as it goes into every manifest. */
+  readonly #recovery: string | null
+  readonly chunks: StoredChunks
+  /** Whether there are manifests that cannot be read, and nobody knows what they need. */
+  readonly hasDamage: boolean
   readonly #entries: Map<string, Entry>
   readonly #newest: Map<string, Entry>
+  readonly #holds: Map<string, Hold>
   #last: ManifestName | null
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(store: Store, key: VaultKey, entries: readonly Entry[], last: ManifestName | null) {
+  constructor(store: Store, key: VaultKey, recovery: string | null, found: Found) {
     this.#store = store
+    this.#recovery = recovery
     this.#key = key
-    this.#entries = new Map(entries.map((entry) => [entry.snapshot.id, entry]))
-    this.#newest = new Map(entries.map((entry) => [entry.snapshot.upstream, entry]))
-    this.#last = last
+    this.chunks = found.chunks
+    this.hasDamage = found.hasDamage
+    this.#entries = new Map(found.entries.map((entry) => [entry.snapshot.id, entry]))
+    this.#newest = new Map(found.entries.map((entry) => [entry.snapshot.upstream, entry]))
+    this.#holds = new Map(found.holds)
+    this.#last = found.last
   }
 
   get size(): number {
@@ -63,6 +103,11 @@ export class Catalogue {
     return this.#newest.get(upstream)?.snapshot ?? null
   }
 
+  /** Where the manifest of a snapshot lies in every store. */
+  nameOf(id: string): string {
+    return manifestName(this.#find(id).name)
+  }
+
   /** Reads a manifest from disk anew and proves it. @throws VaultFailure `not_found`, `damaged` */
   async open(id: string): Promise<{ readonly manifest: Manifest; readonly snapshot: Snapshot }> {
     const { name, snapshot } = this.#find(id)
@@ -75,12 +120,13 @@ export class Catalogue {
   async add(about: About, times: Times, parts: readonly Part[], inside: string): Promise<Snapshot> {
     return await this.#inTurn(async () => {
       const sequence = (this.#last?.sequence ?? 0) + 1
-      const place = { sequence, previous: this.#last?.id ?? null, ...times }
+      const place = { sequence, previous: this.#last?.id ?? null, recovery: this.#recovery, ...times }
       const { id, bytes } = signManifest(this.#key, about, place, parts, inside)
       const manifest = await openManifest(this.#key, bytes)
       const name = { sequence, id }
       await this.#store.keepManifest(about.seal, name, bytes, times.retainUntilMs)
-      const entry = { name, snapshot: toSnapshot(manifest, 0) }
+      const addedBytes = this.chunks.add(parts.flatMap((part) => part.chunks))
+      const entry = { name, snapshot: toSnapshot(manifest, 0), agedMs: times.agedMs, addedBytes }
       this.#last = name
       this.#entries.set(id, entry)
       this.#newest.set(about.upstream, entry)
@@ -91,7 +137,8 @@ export class Catalogue {
   /** Keeps a snapshot for longer; never for less. */
   async extend(id: string, retainUntilMs: number, clock: TrustedClock): Promise<Snapshot> {
     return await this.#inTurn(async () => {
-      const { name, snapshot } = this.#find(id)
+      const entry = this.#find(id)
+      const { name, snapshot } = entry
       const atMs = clock.nowMs()
       if (retainUntilMs <= snapshot.retainUntilMs)
         throw new VaultFailure('retention_shorter', 'Retention can only be made longer; it stays as it was.')
@@ -100,13 +147,72 @@ export class Catalogue {
       const { manifest } = await this.open(id)
       const chunks = manifest.parts.flatMap((part) => part.chunks)
       await this.#store.extend(name, chunks, retainUntilMs)
-      const record = signRetention(this.#key, { v: 1, snapshot: id, retainUntilMs, atMs })
+      const record = signRecord(this.#key, retentionRecord, { v: 1, snapshot: id, retainUntilMs, atMs })
       await this.#store.keepRecord(record.name, record.bytes, retainUntilMs)
-      const extended = { name, snapshot: { ...snapshot, retainUntilMs } }
+      const extended = { ...entry, snapshot: { ...snapshot, retainUntilMs } }
       this.#entries.set(id, extended)
       if (this.#newest.get(snapshot.upstream)?.snapshot.id === id) this.#newest.set(snapshot.upstream, extended)
       return extended.snapshot
     })
+  }
+
+  /** Keeps a snapshot until somebody who has the vault itself ends the hold. */
+  async hold(id: string, reason: string, atMs: number): Promise<Snapshot> {
+    return await this.#inTurn(async () => {
+      const { snapshot } = this.#find(id)
+      const held = this.#holds.get(id)
+      if (held) return snapshot
+      const hold = { v: 1, snapshot: id, held: true, atMs, reason } as const
+      const record = signRecord(this.#key, holdRecord, hold)
+      await this.#store.keepRecord(record.name, record.bytes, atMs + recordMs)
+      this.#holds.set(id, hold)
+      return snapshot
+    })
+  }
+
+  /** Snapshots that are held, with why. */
+  held(): readonly (Snapshot & { readonly reason: string })[] {
+    return [...this.#holds.values()].flatMap(({ snapshot, reason }) => {
+      const entry = this.#entries.get(snapshot)
+      return entry ? [{ ...entry.snapshot, reason }] : []
+    })
+  }
+
+  /** Ids of those that need not be kept any longer, oldest first: by the clock, by the vault's age, and by nobody's hold. */
+  ended(nowMs: number, agedMs: number): readonly string[] {
+    const over = [...this.#entries.values()].filter(({ snapshot, agedMs: sealedMs }) => {
+      const retainMs = snapshot.retainUntilMs - snapshot.madeAtMs
+      return snapshot.retainUntilMs <= nowMs && agedMs - sealedMs >= retainMs && !this.#holds.has(snapshot.id)
+    })
+    return over.map(({ snapshot }) => snapshot.id)
+  }
+
+  /** Lets a snapshot go whose retention has ended: first what says so, then its manifest. Its chunks go when nobody needs them. */
+  async expire(id: string, nowMs: number, agedMs: number): Promise<void> {
+    await this.#inTurn(async () => {
+      const isOver = this.ended(nowMs, agedMs).includes(id) && (await this.#store.isManifestFree(this.#find(id).name, nowMs))
+      if (!isOver) throw new VaultFailure('retention_in_force', 'This snapshot is kept for longer; it was not removed.')
+      const { name, snapshot } = this.#find(id)
+      const { manifest } = await this.open(id)
+      const { sequence, previous, upstream, madeAtMs } = manifest.outside
+      const retainUntilMs = snapshot.retainUntilMs
+      const expiry = { v: 1, snapshot: id, sequence, previous, upstream, madeAtMs, retainUntilMs, atMs: nowMs, agedMs } as const
+      const record = signRecord(this.#key, expiryRecord, expiry)
+      await this.#store.keepRecord(record.name, record.bytes, nowMs + recordMs)
+      await this.#store.removeManifest(name, nowMs)
+      this.#entries.delete(id)
+      this.chunks.drop(manifest.parts.flatMap((part) => part.chunks))
+      if (this.#newest.get(upstream)?.snapshot.id !== id) return
+      const rest = [...this.#entries.values()].filter((entry) => entry.snapshot.upstream === upstream)
+      const newest = rest.at(-1)
+      if (newest) this.#newest.set(upstream, newest)
+      else this.#newest.delete(upstream)
+    })
+  }
+
+  forecast(nowMs: number): StorageForecast {
+    const weights = [...this.#entries.values()].map(({ snapshot, addedBytes }) => ({ ...snapshot, addedBytes }))
+    return forecastStorage(this.chunks.bytes, weights, nowMs)
   }
 
   #find(id: string): Entry {
@@ -122,23 +228,36 @@ export class Catalogue {
   }
 }
 
-/** Reads every manifest and retention record. A damaged one is reported and left alone; the others stay usable, and the sequence goes on. */
-export async function loadCatalogue(store: Store, key: VaultKey): Promise<Loaded> {
+/** Reads every manifest and record. A damaged one is reported and left alone; the others stay usable, and the sequence goes on. */
+export async function loadCatalogue(store: Store, key: VaultKey, recovery: string | null): Promise<Loaded> {
   const damaged: { file: string; what: string }[] = []
   const report = (file: string, error: unknown): void => void damaged.push({ file, what: toFailure(error).message })
   const retained = await readRetained(store.stores, key.publicKey, report)
+  const holds = await readHolds(store.stores, key.publicKey, report)
+  const expiries = await readExpiries(store.stores, key.publicKey, report)
+  const gone = new Set(expiries.map(({ snapshot }) => snapshot))
+  const chunks = new StoredChunks()
   const entries: Entry[] = []
   for (const name of await store.manifestNames()) {
+    // Let go, and the vault was stopped before its manifest was removed: the next look removes it.
+    if (gone.has(name.id)) continue
     try {
       const manifest = await openManifest(key, await store.readManifest(name))
-      if (manifest.outside.sequence !== name.sequence)
-        throw new VaultFailure('damaged', 'A manifest lies under the name of another.')
-      entries.push({ name, snapshot: toSnapshot(manifest, retained.get(manifest.id) ?? 0) })
+      const { outside } = manifest
+      if (outside.sequence !== name.sequence) throw new VaultFailure('damaged', 'A manifest lies under the name of another.')
+      const snapshot = toSnapshot(manifest, retained.get(manifest.id) ?? 0)
+      const addedBytes = chunks.add(manifest.parts.flatMap((part) => part.chunks))
+      entries.push({ name, snapshot, agedMs: outside.v === 2 ? outside.agedMs : 0, addedBytes })
+      for (const part of manifest.parts) store.similar.learn(part.chunks, part.marks)
     } catch (error) {
       report(manifestName(name), error)
     }
   }
   const newestMs = entries.reduce((latest, entry) => Math.max(latest, entry.snapshot.madeAtMs), 0)
   // Only what this vault signed counts: a stranger's file could bear any number.
-  return { catalogue: new Catalogue(store, key, entries, entries.at(-1)?.name ?? null), damaged, newestMs }
+  const names = [...entries.map(({ name }) => name), ...expiries.map(({ sequence, snapshot }) => ({ sequence, id: snapshot }))]
+  const last = names.reduce<ManifestName | null>((late, name) => (late && late.sequence > name.sequence ? late : name), null)
+  const hasDamage = damaged.some(({ file }) => file.startsWith('manifests/'))
+  const catalogue = new Catalogue(store, key, recovery, { entries, holds, chunks, hasDamage, last })
+  return { catalogue, damaged, newestMs, leftover: expiries.map(({ sequence, snapshot }) => ({ sequence, id: snapshot })) }
 }

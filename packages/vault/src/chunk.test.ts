@@ -65,7 +65,7 @@ describe('chunk', () => {
     const bomb = await encryptBox(keys, 'inside', Buffer.alloc(chunkBytesMax * 8))
     expect(bomb.length).toBeLessThan(16 << 10)
     // Whoever has the content key could make such a chunk; the limit holds for them too.
-    const swapped = { chunk: keys.inside, inside: keys.inside }
+    const swapped = { ...keys, chunk: keys.inside }
     const asChunk = Buffer.concat([Buffer.from('SPVCHNK1'), bomb.subarray(8)])
     await expect(decryptBox(swapped, 'chunk', asChunk)).rejects.toMatchObject({ code: 'damaged' })
   })

@@ -25,13 +25,36 @@ export const boxOverheadBytes = headerBytes + tagBytes
 /** Always zero: every encryption key is used for one message only (see `keyOf`). */
 const nonce = Buffer.alloc(12)
 
-const codecs = { raw: 0, zstd: 1 } as const
+/** `delta`: how many other chunks, their addresses, and a zstd frame that was made with their plaintexts as its dictionary. */
+const codecs = { raw: 0, zstd: 1, delta: 2 } as const
+const addressBytes = 32
+/** A chunk is told by at most this many others: each is one more to lose. */
+export const basesMax = 2
+/** Room for a chunk and those it is told by. */
+const deltaWindowLog = 21
+/** The fast levels look at a dictionary too sparsely to find long repetitions. */
+const deltaLevel = 3
 
 interface BoxKeys {
   readonly salt: Buffer
   readonly encryption: Buffer
 }
-export type ChunkKeys = Readonly<Record<BoxKind, BoxKeys>>
+export interface ChunkKeys {
+  readonly chunk: BoxKeys
+  readonly inside: BoxKeys
+  /** By which equal and similar chunks are recognised. */
+  readonly mark: Buffer
+  /** Where to cut depends on it, so that the sizes of chunks do not give a known text away. */
+  readonly boundaries: Int32Array
+}
+
+/** A chunk that others are told by: what they have in common is stored once. */
+export interface BaseChunk {
+  readonly address: string
+  readonly plain: Buffer
+}
+/** Plaintext of a base, which must be whole. */
+export type FindBase = (address: string) => Promise<Buffer>
 
 const compressWide = promisify(zstdCompress)
 const decompressWide = promisify(zstdDecompress)
@@ -40,11 +63,14 @@ const inPlaceBytesMax = 16 << 10
 
 /** The keys for boxes, from the 32 bytes of the vault's content key. */
 export function deriveChunkKeys(contentKey: Uint8Array): ChunkKeys {
-  const derive = (label: string): Buffer =>
-    Buffer.from(hkdfSync('sha256', contentKey, Buffer.alloc(0), `sallyport vault ${label} v1`, 32))
+  const derive = (label: string, bytes = 32): Buffer =>
+    Buffer.from(hkdfSync('sha256', contentKey, Buffer.alloc(0), `sallyport vault ${label} v1`, bytes))
+  const boundaries = derive('chunk boundaries', 1024)
   return {
     chunk: { salt: derive('chunk salt'), encryption: derive('chunk encryption') },
     inside: { salt: derive('inside salt'), encryption: derive('inside encryption') },
+    mark: derive('chunk mark'),
+    boundaries: Int32Array.from({ length: 256 }, (_, index) => boundaries.readInt32LE(4 * index)),
   }
 }
 
@@ -58,8 +84,22 @@ export async function encryptBox(keys: ChunkKeys, kind: BoxKind, plain: Uint8Arr
   if (plain.length > bytesMax[kind]) throw new VaultFailure('too_large', `A ${kind} holds ${bytesMax[kind]} bytes at most.`)
   const squeezed = await compress(plain)
   const smaller = squeezed.length < plain.length
-  const body = smaller ? squeezed : plain
-  const codec = Buffer.of(smaller ? codecs.zstd : codecs.raw)
+  return encryptBody(keys, kind, smaller ? codecs.zstd : codecs.raw, smaller ? squeezed : plain)
+}
+
+/** As `encryptBox` for a chunk, told by one or two others. Deterministic too: the same chunk by the same bases gives the same box. */
+export async function encryptDelta(keys: ChunkKeys, plain: Uint8Array, bases: readonly BaseChunk[]): Promise<Buffer> {
+  const { ZSTD_c_compressionLevel: level, ZSTD_c_windowLog: windowLog } = constants
+  const frame = await compressWide(plain, {
+    dictionary: Buffer.concat(bases.map((base) => base.plain)),
+    params: { [level]: deltaLevel, [windowLog]: deltaWindowLog },
+  })
+  const addresses = bases.map(({ address }) => Buffer.from(address, 'hex'))
+  return encryptBody(keys, 'chunk', codecs.delta, Buffer.concat([Buffer.of(bases.length), ...addresses, frame]))
+}
+
+function encryptBody(keys: ChunkKeys, kind: BoxKind, codecNumber: number, body: Uint8Array): Buffer {
+  const codec = Buffer.of(codecNumber)
   const salt = createHmac('sha256', keys[kind].salt).update(codec).update(body).digest()
   const header = Buffer.concat([Buffer.from(magics[kind], 'latin1'), codec, salt])
   const cipher = createCipheriv('aes-256-gcm', keyOf(keys, kind, salt), nonce).setAAD(header)
@@ -67,7 +107,7 @@ export async function encryptBox(keys: ChunkKeys, kind: BoxKind, plain: Uint8Arr
 }
 
 /** @throws VaultFailure `damaged` when the box is not whole, was not made with these keys, or holds more than its kind may. */
-export async function decryptBox(keys: ChunkKeys, kind: BoxKind, box: Uint8Array): Promise<Buffer> {
+export async function decryptBox(keys: ChunkKeys, kind: BoxKind, box: Uint8Array, findBase: FindBase = noBase): Promise<Buffer> {
   if (box.length < boxOverheadBytes) throw damaged('is too short')
   const header = box.subarray(0, headerBytes)
   if (!timingSafeEqual(header.subarray(0, magicBytes), Buffer.from(magics[kind], 'latin1')))
@@ -79,6 +119,7 @@ export async function decryptBox(keys: ChunkKeys, kind: BoxKind, box: Uint8Array
   decipher.setAAD(header).setAuthTag(box.subarray(box.length - tagBytes))
   const body = decryptBody(decipher, box.subarray(headerBytes, box.length - tagBytes))
   if (codec === codecs.raw && body.length <= bytesMax[kind]) return body
+  if (codec === codecs.delta && kind === 'chunk') return await decompressDelta(body, findBase)
   if (codec !== codecs.zstd) throw damaged('names a codec that does not exist, or holds too much')
   try {
     return await decompress(body, bytesMax[kind])
@@ -101,6 +142,24 @@ async function decompress(body: Uint8Array, maxOutputLength: number): Promise<Bu
   if (body.length > inPlaceBytesMax) return await decompressWide(body, { maxOutputLength })
   // A small body can still be a bomb, but not a larger one than the limit.
   return zstdDecompressSync(body, { maxOutputLength })
+}
+
+async function decompressDelta(body: Buffer, findBase: FindBase): Promise<Buffer> {
+  const count = body[0] ?? 0
+  if (count < 1 || count > basesMax) throw damaged('is told by too many others, or by none')
+  const at = Array.from({ length: count }, (_, index) => 1 + index * addressBytes)
+  const bases = await Promise.all(at.map((from) => findBase(body.subarray(from, from + addressBytes).toString('hex'))))
+  const dictionary = Buffer.concat(bases)
+  try {
+    return await decompressWide(body.subarray(1 + count * addressBytes), { dictionary, maxOutputLength: chunkBytesMax })
+  } catch (error) {
+    throw new VaultFailure('damaged', 'A box decrypted but does not decompress by its bases within its limit.', { cause: error })
+  }
+}
+
+/** What a chunk is told by is never told by yet another one: one more file to lose is enough. */
+async function noBase(): Promise<Buffer> {
+  throw damaged('is told by another one where that cannot be')
 }
 
 function decryptBody(decipher: ReturnType<typeof createDecipheriv>, body: Uint8Array): Buffer {

@@ -1,5 +1,5 @@
 import { forEachWide } from './disk.ts'
-import { VaultFailure } from './failure.ts'
+import { toFailure, VaultFailure } from './failure.ts'
 
 /** Bytes as a store holds them under one name. A name can have several: an overwrite that the store let happen, or a repair, adds one. */
 export interface Version {
@@ -38,6 +38,8 @@ export interface CopyStore {
   prepare(): Promise<void>
   /** Puts each file as a new version under its name. Durable, and locked until then, when it resolves; the lock counts once `get` or `head` told it. */
   put(staged: readonly Staged[], retainUntilMs: number): Promise<void>
+  /** Makes what lies under these names unremovable as far as this store can besides its lock, once nothing else has to be done with it. */
+  fasten(names: readonly string[]): Promise<void>
   /** What lies under a name, oldest first: what came later can't hide what was sealed. */
   versions(name: string): Promise<readonly Version[]>
   /** Null when it is not there. @throws VaultFailure `damaged` when it is larger than `bytesMax` or no plain bytes */
@@ -68,7 +70,7 @@ export async function readWholeVersion(
   bytesMax: number,
   isWhole: (bytes: Buffer) => boolean,
 ): Promise<Buffer | null> {
-  let failure: unknown = null
+  let failure: VaultFailure | null = null
   for (const store of stores) {
     try {
       for (const version of await store.versions(name)) {
@@ -76,10 +78,10 @@ export async function readWholeVersion(
         if (held && isWhole(held.bytes)) return held.bytes
       }
     } catch (error) {
-      failure = error
+      failure = toFailure(error)
     }
   }
-  if (failure !== null) throw failure
+  if (failure) throw failure
   return null
 }
 

@@ -2,13 +2,14 @@ import { lstat, mkdir, open, readdir, stat, unlink, utimes } from 'node:fs/promi
 import { constants } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { wholeSeconds, type CopyStore, type Held, type Staged, type Version } from './copy-store.ts'
+import type { Fastener } from './fastener.ts'
 import { forEachWide, linkOnce, syncFile, syncFolder } from './disk.ts'
 import { systemCode, VaultFailure } from './failure.ts'
 
 /** A name may lie in the folder in up to this many files: more than one only when an earlier one has rotted. */
 const copiesMax = 4
 const widthMax = 8
-export const storedKinds = ['chunks', 'manifests', 'retention', 'holds', 'expired'] as const
+const storedKinds = ['chunks', 'manifests', 'retention', 'holds', 'expired'] as const
 
 /**
  * Copies as files of a local folder. A file comes to its place by a hard link, which fails when the name is taken, so nothing is overwritten.
@@ -17,14 +18,29 @@ export const storedKinds = ['chunks', 'manifests', 'retention', 'holds', 'expire
  */
 export class FolderStore implements CopyStore {
   readonly place: string
-  readonly worth = 'Write-once by this process only: whoever is this OS user or root can delete the files.'
   readonly locks = false
   readonly #folder: string
+  readonly #fastener: Fastener | null
   #prepared = false
+  #isImmutable = false
 
-  constructor(folder: string) {
+  constructor(folder: string, fastener: Fastener | null = null) {
     this.#folder = folder
+    this.#fastener = fastener
     this.place = `folder ${folder}`
+  }
+
+  get worth(): string {
+    if (this.#isImmutable)
+      return 'Immutable files: neither the gate nor the vault’s own user can remove or change them; only root with CAP_LINUX_IMMUTABLE can.'
+    const why = this.#fastener
+      ? ' The immutable attribute was asked for, and this machine or file system does not have it for us.'
+      : ''
+    return `Write-once by this process only: whoever is this OS user or root can delete the files.${why}`
+  }
+
+  get isImmutable(): boolean {
+    return this.#isImmutable
   }
 
   async prepare(): Promise<void> {
@@ -34,6 +50,14 @@ export class FolderStore implements CopyStore {
     await syncFolder(join(this.#folder, 'chunks'))
     await syncFolder(this.#folder)
     this.#prepared = true
+    this.#isImmutable = (await this.#fastener?.prepare()) ?? false
+  }
+
+  async fasten(names: readonly string[]): Promise<void> {
+    if (!this.#isImmutable) return
+    const files: string[] = []
+    for (const name of names) files.push(...(await this.versions(name)).map(({ version }) => version))
+    await this.#fastener?.fasten(files)
   }
 
   async put(staged: readonly Staged[], retainUntilMs: number): Promise<void> {
@@ -84,7 +108,8 @@ export class FolderStore implements CopyStore {
     const path = join(this.#folder, version)
     const until = wholeSeconds(retainUntilMs)
     if ((await stat(path)).mtimeMs >= until) return
-    await utimes(path, until / 1000, until / 1000)
+    if (this.#fastener && this.#isImmutable) await this.#fastener.extend(version, until / 1000)
+    else await utimes(path, until / 1000, until / 1000)
     await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
     await file.sync()
   }
@@ -113,7 +138,8 @@ export class FolderStore implements CopyStore {
     const status = await statIfThere(path)
     if (!status) return
     if (status.mtimeMs > nowMs) throw new VaultFailure('retention_in_force', `${name} is kept for longer; it was not removed.`)
-    await unlink(path)
+    if (this.#fastener && this.#isImmutable) await this.#fastener.free(version, () => unlink(path))
+    else await unlink(path)
   }
 
   async #link({ name, path }: Staged): Promise<void> {

@@ -1,12 +1,12 @@
 /** Runs a job over items, at most `width` at a time, and gives the results in the items' order. After a failure no more are begun. */
 export async function* inOrder<Item, Result>(
-  items: Iterable<Item>,
+  items: Iterable<Item> | AsyncIterable<Item>,
   width: number,
   job: (item: Item) => Promise<Result>,
 ): AsyncGenerator<Result, void, undefined> {
   const begun: Promise<Result>[] = []
   try {
-    for (const item of items) {
+    for await (const item of items) {
       const oldest = begun.length >= width ? begun.shift() : undefined
       if (oldest) yield await oldest
       const result = job(item)

@@ -1,4 +1,5 @@
 export { serve, type RunningVault, type ServeSettings } from './serve.ts'
 export { openFolder, type VaultFolder } from './vault-folder.ts'
-export { verifyFolder, type Damage, type Report } from './verify.ts'
+export { verifyFolder } from './verify.ts'
+export type { Damage, Report } from './verify-report.ts'
 export { listFolder, restoreSnapshot, type Listing, type RestoreReport } from './restore.ts'

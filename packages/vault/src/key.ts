@@ -9,6 +9,8 @@ export interface VaultKey {
   /** Raw Ed25519 public key, hex: the name of this vault. */
   readonly publicKey: string
   readonly chunkKeys: ChunkKeys
+  /** What the recovery recipient gets: 32 bytes from which all keys of chunks and manifests are made. */
+  readonly contentKey: Buffer
   /** Tells a changed content key without giving anything of it away. */
   readonly contentKeyId: string
   /** Secret of the key that cosigns the log's checkpoints: another one than that which signs manifests. 32 bytes. */
@@ -16,8 +18,11 @@ export interface VaultKey {
   sign(domain: SignedDomain, text: string): string
 }
 
+/** What it takes to read copies and to know whose they are. */
+export type ReadKey = Pick<VaultKey, 'publicKey' | 'chunkKeys'>
+
 /** What a signature is for. It is part of what is signed, so no signature can be used for another purpose. */
-export type SignedDomain = 'identity' | 'manifest' | 'retention' | 'clock' | 'credential' | 'cosigned'
+export type SignedDomain = 'identity' | 'manifest' | 'retention' | 'clock' | 'credential' | 'cosigned' | 'hold' | 'expired'
 
 const keyFile = z.strictObject({
   v: z.literal(1),
@@ -45,6 +50,7 @@ export function readKeyFile(text: string): VaultKey {
         hkdfSync('sha256', Buffer.from(file.content, 'base64'), '', 'sallyport vault content key id v1', 16),
       ).toString('hex'),
       chunkKeys: deriveChunkKeys(Buffer.from(file.content, 'base64')),
+      contentKey: Buffer.from(file.content, 'base64'),
       sign: (domain, signed) => sign(null, toBeSigned(domain, signed), privateKey).toString('base64'),
     }
   } catch {

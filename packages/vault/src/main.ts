@@ -1,19 +1,27 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { systemCode, toFailure, VaultFailure } from './failure.ts'
+import { releaseHold } from './release.ts'
 import { listFolder, restoreSnapshot } from './restore.ts'
 import { serve, type ServeSettings } from './serve.ts'
+import { readWhole } from './disk.ts'
+import { openByRecovery } from './recover.ts'
+import { makeRecoveryPair } from './recovery.ts'
 import { openStores, type StoreSettings } from './open-stores.ts'
 import { openFolder, type VaultFolder } from './vault-folder.ts'
 import { verifyFolder } from './verify.ts'
 
 const usage = `usage:
   vault serve --dir DIR --socket PATH --token-file PATH
-              [--user NAME] [--gate-user NAME] [--new-credential] [--while-stdin-open]
-              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [STORES]
+              [--user NAME] [--gate-user NAME] [--immutable] [--new-credential] [--while-stdin-open]
+              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [--quota-bytes N] [--expiry-every-ms N]
+              [--recovery-recipient AGE…] [STORES]
   vault list DIR [STORES]
   vault verify DIR [--public-key HEX] [--sample SHARE] [STORES]
   vault restore DIR ID --to FOLDER [STORES]
+  vault release DIR ID [STORES]
+  vault recovery-pair
+  vault recover list|ID --recovery-identity FILE [--dir DIR] [--public-key HEX] [--to FOLDER] [STORES]
 
 STORES  --bucket s3://BUCKET/PREFIX?region=…&endpoint=… (several: every copy goes to each) [--bucket-credential FILE] [--folder-too]
         without one, copies lie in DIR itself
@@ -22,6 +30,9 @@ serve   keeps copies; prints one line of JSON once it is ready; ends on SIGTERM,
 list    the sealed snapshots, read from the folder
 verify  reads everything, or a share of the chunks, and says what is not as it was sealed; without the key file it checks signatures and hashes of what is stored
 restore writes the parts of a snapshot as files
+release ends the legal hold on a snapshot; the vault must be stopped
+recovery-pair makes an age identity to be kept offline, and its recipient
+recover lists, or restores, by the recovery identity and the stores alone: no file of a vault is needed
 
 list, verify and restore print one JSON document. Exit codes: 0 all well, 1 damage or failure, 2 usage.
 `
@@ -36,16 +47,23 @@ const serveFlags = z.object({
   'gate-user': z.string().optional(),
   'new-credential': z.boolean().default(false),
   'while-stdin-open': z.boolean().default(false),
+  immutable: z.boolean().default(false),
   'open-seals-max': integer.default(1_024),
   'seal-bytes-max': integer.default(64 * 2 ** 30),
   'idle-ms': integer.default(3_600_000),
+  'quota-bytes': integer.optional(),
+  'expiry-every-ms': integer.default(3_600_000),
 })
 const storeFlags = z.object({
   bucket: z.array(z.string()).default([]),
   'bucket-credential': z.string().optional(),
   'folder-too': z.boolean().default(false),
+  'recovery-recipient': z.array(z.string()).default([]),
+  'recovery-identity': z.string().optional(),
   sample: z.coerce.number().gt(0).max(1).default(1),
 })
+const recoverFlags = z.object({ dir: z.string().optional(), to: z.string().optional(), 'public-key': z.string().optional() })
+const identityBytesMax = 64 << 10
 
 async function main(words: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -59,14 +77,19 @@ async function main(words: readonly string[]): Promise<number> {
       'gate-user': { type: 'string' },
       'new-credential': { type: 'boolean' },
       'while-stdin-open': { type: 'boolean' },
+      immutable: { type: 'boolean' },
       'open-seals-max': { type: 'string' },
       'seal-bytes-max': { type: 'string' },
       'idle-ms': { type: 'string' },
+      'quota-bytes': { type: 'string' },
+      'expiry-every-ms': { type: 'string' },
       'public-key': { type: 'string' },
       bucket: { type: 'string', multiple: true },
       'bucket-credential': { type: 'string' },
       'folder-too': { type: 'boolean' },
       sample: { type: 'string' },
+      'recovery-recipient': { type: 'string', multiple: true },
+      'recovery-identity': { type: 'string' },
       to: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
@@ -80,11 +103,17 @@ async function main(words: readonly string[]): Promise<number> {
   const publicKey = values['public-key'] ?? null
   if (more.length > 0) return explainUsage()
   if (command === 'serve' && folder === undefined) return await runServe(values)
+  if (command === 'recovery-pair' && folder === undefined) return print(await makeRecoveryPair(), true)
   if (folder === undefined) return explainUsage()
+  if (command === 'recover' && id === undefined) return await runRecover(folder, values)
   const flags = storeFlags.safeParse(values)
   if (!flags.success) return explainUsage()
   const opened = async (): Promise<VaultFolder> =>
     await openFolder(folder, publicKey, await openStores(folder, storesOf(flags.data), Date.now))
+  if (command === 'release' && id !== undefined) {
+    const stores = await openStores(folder, storesOf(flags.data), Date.now)
+    return print(await releaseHold(folder, stores, id, Date.now()), true)
+  }
   if (command === 'list' && id === undefined) return print(await listFolder(await opened()), true)
   if (command === 'verify' && id === undefined) {
     const report = await verifyFolder(await opened(), { sample: flags.data.sample, random: Math.random })
@@ -95,6 +124,23 @@ async function main(words: readonly string[]): Promise<number> {
     return print(report, report.ok)
   }
   return explainUsage()
+}
+
+/** `what`: `list`, or the snapshot to restore. */
+async function runRecover(what: string, values: Readonly<Record<string, unknown>>): Promise<number> {
+  const flags = storeFlags.safeParse(values)
+  const { dir = '', to, 'public-key': publicKey = null } = recoverFlags.parse(values)
+  const identityFile = flags.data?.['recovery-identity']
+  if (!flags.success || identityFile === undefined) return explainUsage()
+  // Without a bucket the copies lie in a folder, which must be named then.
+  if (dir === '' && flags.data.bucket.length === 0) return explainUsage()
+  const identity = (await readWhole(identityFile, identityBytesMax)).toString('utf8')
+  const secret = /^AGE-SECRET-KEY-\S+$/m.exec(identity)?.[0] ?? ''
+  const vault = await openByRecovery(await openStores(dir, storesOf(flags.data), Date.now), secret, publicKey)
+  if (what === 'list') return print({ vault: vault.publicKey, ...(await listFolder(vault)) }, true)
+  if (to === undefined) return explainUsage()
+  const report = await restoreSnapshot(vault, what, to)
+  return print({ vault: vault.publicKey, ...report }, report.ok)
 }
 
 function storesOf(flags: z.infer<typeof storeFlags>): StoreSettings {
@@ -114,7 +160,15 @@ async function runServe(values: unknown): Promise<number> {
     gateUser: flags['gate-user'] ?? null,
     newCredential: flags['new-credential'],
     stores: storesOf(stores.data),
-    limits: { openMax: flags['open-seals-max'], sealBytesMax: flags['seal-bytes-max'], idleMs: flags['idle-ms'] },
+    immutable: flags.immutable,
+    recoveryRecipients: stores.data['recovery-recipient'],
+    limits: {
+      openMax: flags['open-seals-max'],
+      sealBytesMax: flags['seal-bytes-max'],
+      storedBytesMax: flags['quota-bytes'] ?? null,
+      idleMs: flags['idle-ms'],
+    },
+    expiryEveryMs: flags['expiry-every-ms'],
   }
   const ended = untilEnd(flags['while-stdin-open'])
   const vault = await serve(settings, { wallMs: () => Date.now(), monotonicMs: () => performance.now() })

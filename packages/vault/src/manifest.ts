@@ -1,13 +1,15 @@
 import { canonicalJson, type Json, type Snapshot } from '@sallyport/core'
 import { z } from 'zod'
-import { addressOf, chunkBytesMax, decryptBox, encryptBox } from './chunk.ts'
+import { addressOf, basesMax, chunkBytesMax, decryptBox, encryptBox } from './chunk.ts'
 import { VaultFailure } from './failure.ts'
-import type { VaultKey } from './key.ts'
+import type { ReadKey, VaultKey } from './key.ts'
 import { checkPartName } from './part-name.ts'
 import { readSignedLine, writeSignedLine } from './signed-line.ts'
 
 /** Bytes of a manifest file, at most. */
 export const manifestBytesMax = 128 << 20
+/** The content key for several recipients. */
+const recoveryTextMax = 64 << 10
 /** Parts in one snapshot, at most. */
 export const partsMax = 20_000
 
@@ -21,12 +23,12 @@ const chunkReference = z.strictObject({
   bytes: z.int().min(1).max(chunkBytesMax),
   /** Bytes of the stored file. */
   stored: z.int().min(1),
+  /** Addresses of the chunks that this one is told by: without them it cannot be read. */
+  bases: z.array(hex64).min(1).max(basesMax).exactOptional(),
 })
 export type ChunkReference = z.infer<typeof chunkReference>
 
-/** What anyone may read of a snapshot: enough to prove that every byte is there, nothing of what was copied. */
-const outsideSchema = z.strictObject({
-  v: z.literal(1),
+const outsideFields = {
   vault: hex64,
   /** 1, 2, 3 …: a gap is a manifest that was taken away. */
   sequence: z.int().min(1),
@@ -44,7 +46,20 @@ const outsideSchema = z.strictObject({
   bytes: count,
   parts: z.array(z.strictObject({ bytes: count, chunks: z.array(chunkReference) })).max(partsMax),
   inside: z.base64(),
-})
+}
+
+/** What anyone may read of a snapshot: enough to prove that every byte is there, nothing of what was copied. */
+const outsideSchema = z.discriminatedUnion('v', [
+  z.strictObject({ v: z.literal(1), ...outsideFields }),
+  z.strictObject({
+    v: z.literal(2),
+    ...outsideFields,
+    /** The vault's age when it was sealed: time in which it is known to have passed, whatever clocks say. */
+    agedMs: count,
+    /** The content key, encrypted to the recovery recipients (age); null when there were none. */
+    recovery: z.base64().max(recoveryTextMax).nullable(),
+  }),
+])
 export type Outside = z.infer<typeof outsideSchema>
 
 /** What the gate says of a copy when it finishes it: the connector's SnapshotContent. */
@@ -58,10 +73,17 @@ export const contentSchema = z.strictObject({
 export type Content = z.infer<typeof contentSchema>
 
 /** What only the vault's key opens. `parts` are those of the outside, in the same order. */
-const insideSchema = contentSchema.extend({
-  v: z.literal(1),
-  parts: z.array(z.strictObject({ name: z.string(), sha256: hex64 })).max(partsMax),
-})
+const insideSchema = z.discriminatedUnion('v', [
+  contentSchema.extend({
+    v: z.literal(1),
+    parts: z.array(z.strictObject({ name: z.string(), sha256: hex64 })).max(partsMax),
+  }),
+  contentSchema.extend({
+    v: z.literal(2),
+    /** `marks`: for each chunk, by what a later copy finds it again (see `markOf`). */
+    parts: z.array(z.strictObject({ name: z.string(), sha256: hex64, marks: z.base64() })).max(partsMax),
+  }),
+])
 export type Inside = z.infer<typeof insideSchema>
 
 /** One part of a snapshot: where its chunks are and what they must add up to. */
@@ -71,6 +93,8 @@ export interface Part {
   /** SHA-256 of the plaintext. */
   readonly sha256: string
   readonly chunks: readonly ChunkReference[]
+  /** One for each chunk, one after the other; empty where they were not kept. */
+  readonly marks: Buffer
 }
 
 /** A manifest once opened. */
@@ -82,12 +106,24 @@ export interface Manifest {
 }
 
 export type About = Pick<Outside, 'seal' | 'sealedBy' | 'upstream' | 'upstreamIdentity' | 'digest'>
-export type Place = Pick<Outside, 'sequence' | 'previous' | 'madeAtMs' | 'retainUntilMs'>
+export interface Place {
+  readonly sequence: number
+  readonly previous: string | null
+  readonly madeAtMs: number
+  readonly agedMs: number
+  readonly retainUntilMs: number
+  readonly recovery: string | null
+}
 
 /** The encrypted half of a manifest. Made before the vault's turn in line is taken, since only the outside depends on the sequence. */
 export async function encryptInside(key: VaultKey, content: Content, parts: readonly Part[]): Promise<string> {
-  const inside: Json = { v: 1, ...content, parts: parts.map(({ name, sha256 }) => ({ name, sha256 })) }
+  const named = parts.map(({ name, sha256, marks }) => ({ name, sha256, marks: marks.toString('base64') }))
+  const inside: Json = { v: 2, ...content, parts: named }
   return (await encryptBox(key.chunkKeys, 'inside', Buffer.from(canonicalJson(inside)))).toString('base64')
+}
+
+function chunkJson({ address, bytes, stored, bases }: ChunkReference): Json {
+  return { address, bytes, stored, ...(bases === undefined ? {} : { bases: [...bases] }) }
 }
 
 /** The bytes of a signed manifest file and the id they give. */
@@ -99,12 +135,12 @@ export function signManifest(
   inside: string,
 ): { readonly id: string; readonly bytes: Buffer } {
   const outside: Json = {
-    v: 1,
+    v: 2,
     vault: key.publicKey,
     ...about,
     ...place,
     bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
-    parts: parts.map((part) => ({ bytes: part.bytes, chunks: part.chunks.map((chunk) => ({ ...chunk })) })),
+    parts: parts.map((part) => ({ bytes: part.bytes, chunks: part.chunks.map(chunkJson) })),
     inside,
   }
   const bytes = writeSignedLine(key, 'manifest', outside)
@@ -123,8 +159,18 @@ export function readOutside(publicKey: string, bytes: Uint8Array): Outside {
   return outside
 }
 
+/** Which vault a manifest says it is of: worth something only once `readOutside` proved that this vault signed it. @throws VaultFailure */
+export function claimedVault(bytes: Uint8Array): string {
+  const [line = ''] = Buffer.from(bytes).toString('utf8').split('\n')
+  try {
+    return z.object({ vault: hex64 }).parse(JSON.parse(line)).vault
+  } catch (error) {
+    throw new VaultFailure('damaged', 'A manifest names no vault.', { cause: error })
+  }
+}
+
 /** Checks and opens a manifest. @throws VaultFailure `damaged` */
-export async function openManifest(key: VaultKey, bytes: Uint8Array): Promise<Manifest> {
+export async function openManifest(key: ReadKey, bytes: Uint8Array): Promise<Manifest> {
   const outside = readOutside(key.publicKey, bytes)
   const text = (await decryptBox(key.chunkKeys, 'inside', Buffer.from(outside.inside, 'base64'))).toString('utf8')
   const parsed = insideSchema.safeParse(JSON.parse(text))
@@ -135,7 +181,8 @@ export async function openManifest(key: VaultKey, bytes: Uint8Array): Promise<Ma
   const parts = outside.parts.map((part, index): Part => {
     const named = inside.parts[index]
     if (!named) throw new VaultFailure('damaged', 'The inside of a manifest does not fit its outside.')
-    return { name: checkPartName(named.name), sha256: named.sha256, bytes: part.bytes, chunks: part.chunks }
+    const marks = Buffer.from('marks' in named ? named.marks : '', 'base64')
+    return { name: checkPartName(named.name), sha256: named.sha256, bytes: part.bytes, chunks: part.chunks, marks }
   })
   return { id: addressOf(bytes), outside, inside, parts }
 }

@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto'
 import type { Snapshot } from '@sallyport/core'
 import type { Catalogue } from './catalogue.ts'
-import { chunkBytesMax } from './chunk.ts'
+import { cutChunks } from './chunker.ts'
 import { inOrder } from './in-order.ts'
 import { VaultFailure } from './failure.ts'
 import type { VaultKey } from './key.ts'
 import { encryptInside, partsMax, type About, type ChunkReference, type Content, type Part } from './manifest.ts'
 import { checkPartName } from './part-name.ts'
-import type { StagedSeal, Store } from './store.ts'
+import { addressesOf, chunkName, type MarkedChunk, type StagedSeal, type Store } from './store.ts'
 import type { TrustedClock } from './trusted-clock.ts'
+import type { VaultAge } from './vault-age.ts'
 
 /** Chunks of one part that are compressed, encrypted and written at the same time; more is withheld from the sender. */
-const chunksInFlight = 3
+const chunksInFlight = 4
 /** Chunks that are read back ahead of the one being compared: a bucket answers many at once as fast as one. */
 const chunksReadAhead = 12
 /** How long a second put of one name waits for the first to end before it is refused. */
@@ -22,6 +23,8 @@ export interface SealLimits {
   readonly openMax: number
   /** Plaintext bytes of one snapshot. */
   readonly sealBytesMax: number
+  /** Stored bytes of all sealed copies, past which no seal is begun: what is locked can't be freed. Null: none but the disk's. */
+  readonly storedBytesMax: number | null
   /** A seal nobody touched for this long is given up. */
   readonly idleMs: number
 }
@@ -45,15 +48,18 @@ export class OpenSeals {
   readonly #key: VaultKey
   readonly #catalogue: Catalogue
   readonly #clock: TrustedClock
+  readonly #age: VaultAge
   readonly #limits: SealLimits
   readonly #monotonicMs: () => number
   readonly #seals = new Map<string, OpenSeal>()
+  #beginning = 0
 
   constructor(
     store: Store,
     key: VaultKey,
     catalogue: Catalogue,
     clock: TrustedClock,
+    age: VaultAge,
     limits: SealLimits,
     monotonicMs: () => number,
   ) {
@@ -61,6 +67,7 @@ export class OpenSeals {
     this.#key = key
     this.#catalogue = catalogue
     this.#clock = clock
+    this.#age = age
     this.#limits = limits
     this.#monotonicMs = monotonicMs
   }
@@ -71,24 +78,32 @@ export class OpenSeals {
 
   async begin(about: About, retainMs: number): Promise<void> {
     await this.giveUpIdle()
-    if (this.#seals.size >= this.#limits.openMax)
+    if (this.#seals.size + this.#beginning >= this.#limits.openMax)
       throw new VaultFailure('too_many', `More than ${this.#limits.openMax} seals are open.`)
-    const seal: OpenSeal = {
-      about,
-      retainMs,
-      parts: new Map(),
-      pending: new Map(),
-      staged: { seal: about.seal, writes: new Map(), unsynced: new Set() },
-      bytes: 0,
-      ended: false,
-      touchedMs: this.#monotonicMs(),
+    const { storedBytesMax } = this.#limits
+    if (storedBytesMax !== null && this.#catalogue.chunks.bytes >= storedBytesMax) {
+      throw new VaultFailure(
+        'quota_reached',
+        `The copies take ${this.#catalogue.chunks.bytes} bytes, and the quota is ${storedBytesMax}: nothing was sealed. Raise the quota, or wait until retention ends for some.`,
+      )
     }
-    this.#seals.set(about.seal, seal)
+    // Counted from now on: what is begun at the same time must not be more.
+    this.#beginning++
     try {
-      await this.#store.beginSeal(about.seal)
-    } catch (error) {
-      this.#seals.delete(about.seal)
-      throw error
+      const staged = await this.#store.beginSeal(about.seal)
+      const touchedMs = this.#monotonicMs()
+      this.#seals.set(about.seal, {
+        about,
+        retainMs,
+        parts: new Map(),
+        pending: new Map(),
+        staged,
+        bytes: 0,
+        ended: false,
+        touchedMs,
+      })
+    } finally {
+      this.#beginning--
     }
   }
 
@@ -138,15 +153,19 @@ export class OpenSeals {
     seal.ended = true
     try {
       const parts = [...seal.parts.values()]
-      const addresses = new Set(parts.flatMap((part) => part.chunks.map((chunk) => chunk.address)))
+      const chunks = parts.flatMap((part) => part.chunks)
       const madeAtMs = this.#clock.nowMs()
-      const times = { madeAtMs, retainUntilMs: madeAtMs + seal.retainMs }
-      await this.#store.keepChunks(seal.staged, addresses, times.retainUntilMs)
+      const times = { madeAtMs, agedMs: this.#age.nowMs(), retainUntilMs: madeAtMs + seal.retainMs }
+      await this.#store.keepChunks(seal.staged, chunks, times.retainUntilMs)
       const [, inside] = await Promise.all([
         this.#readBack(seal.staged, parts, times.retainUntilMs),
         encryptInside(this.#key, content, parts),
       ])
-      return await this.#catalogue.add(seal.about, times, parts, inside)
+      const snapshot = await this.#catalogue.add(seal.about, times, parts, inside)
+      for (const part of parts) this.#store.similar.learn(part.chunks, part.marks)
+      await this.#store.clearSeal(id)
+      await this.#store.fasten([...addressesOf(chunks).map(chunkName), this.#catalogue.nameOf(snapshot.id)])
+      return snapshot
     } finally {
       this.#seals.delete(id)
       // Only tidying: what stays behind is cleared at the next start.
@@ -177,33 +196,32 @@ export class OpenSeals {
   async #take(seal: OpenSeal, name: string, source: AsyncIterable<Uint8Array>): Promise<Part> {
     const hash = createHash('sha256')
     const chunks: ChunkReference[] = []
-    const waiting: Promise<ChunkReference>[] = []
+    const marks: Buffer[] = []
     let bytes = 0
-    try {
-      for await (const piece of cut(source)) {
-        if (seal.ended) throw sealEnded()
+    const pieces = cutChunks(source, this.#key.chunkKeys.boundaries)
+    let near: string | null = null
+    const marked = async function* (this: OpenSeals): AsyncGenerator<MarkedChunk, void, undefined> {
+      for await (const piece of pieces) {
+        this.#count(seal, piece.length)
         bytes += piece.length
-        seal.bytes += piece.length
-        seal.touchedMs = this.#monotonicMs()
-        if (seal.bytes > this.#limits.sealBytesMax)
-          throw new VaultFailure('too_large', `A snapshot holds ${this.#limits.sealBytesMax} bytes at most.`)
         hash.update(piece)
-        if (waiting.length >= chunksInFlight) await drainFirst(waiting, chunks)
-        waiting.push(this.#stage(seal, piece))
+        const next = this.#store.mark(piece, near)
+        ;({ near } = next)
+        marks.push(next.mark)
+        yield next
       }
-      while (waiting.length > 0) await drainFirst(waiting, chunks)
-    } catch (error) {
-      await Promise.allSettled(waiting)
-      throw error
-    }
-    return { name, bytes, sha256: hash.digest('hex'), chunks }
+    }.call(this)
+    const staged = inOrder(marked, chunksInFlight, (next) => this.#store.stageChunk(seal.staged, next))
+    for await (const chunk of staged) chunks.push(chunk)
+    return { name, bytes, sha256: hash.digest('hex'), chunks, marks: Buffer.concat(marks) }
   }
 
-  #stage(seal: OpenSeal, piece: Buffer): Promise<ChunkReference> {
-    const staging = this.#store.stageChunk(seal.staged, piece)
-    // Awaited later, in order; without this a failure before that would count as unhandled.
-    staging.catch(() => undefined)
-    return staging
+  #count(seal: OpenSeal, bytes: number): void {
+    if (seal.ended) throw sealEnded()
+    seal.bytes += bytes
+    seal.touchedMs = this.#monotonicMs()
+    if (seal.bytes > this.#limits.sealBytesMax)
+      throw new VaultFailure('too_large', `A snapshot holds ${this.#limits.sealBytesMax} bytes at most.`)
   }
 
   async #readBack(staged: StagedSeal, parts: readonly Part[], retainUntilMs: number): Promise<void> {
@@ -237,41 +255,4 @@ async function untilFree(pending: Promise<void> | undefined): Promise<void> {
   const timer = setTimeout(late.resolve, brokenPutMs)
   await Promise.race([pending, late.promise])
   clearTimeout(timer)
-}
-
-async function drainFirst(waiting: Promise<ChunkReference>[], chunks: ChunkReference[]): Promise<void> {
-  const first = waiting[0]
-  if (!first) return
-  chunks.push(await first)
-  void waiting.shift()
-}
-
-/**
- * Any pieces → pieces of exactly the chunk size, the last one shorter. Each is a buffer of its own. The buffer grows with what comes: a small
- * part costs little, and a million tiny pieces cost no more than one large one.
- */
-async function* cut(source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, undefined> {
-  let chunk = Buffer.alloc(0)
-  let filled = 0
-  for await (const piece of source) {
-    for (let rest = piece; rest.length > 0;) {
-      const taken = rest.subarray(0, chunkBytesMax - filled)
-      if (filled + taken.length > chunk.length) chunk = grow(chunk.subarray(0, filled), filled + taken.length)
-      chunk.set(taken, filled)
-      filled += taken.length
-      rest = rest.subarray(taken.length)
-      if (filled < chunkBytesMax) continue
-      yield chunk
-      chunk = Buffer.alloc(0)
-      filled = 0
-    }
-  }
-  if (filled > 0) yield chunk.subarray(0, filled)
-}
-
-/** Room for `needed` bytes and, past 128 KiB, for a whole chunk: two copies at most. */
-function grow(held: Buffer, needed: number): Buffer<ArrayBuffer> {
-  const grown = Buffer.allocUnsafe(needed > 128 << 10 ? chunkBytesMax : Math.max(16 << 10, 1 << Math.ceil(Math.log2(needed))))
-  grown.set(held)
-  return grown
 }

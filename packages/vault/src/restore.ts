@@ -7,8 +7,8 @@ import { systemCode, toFailure, VaultFailure } from './failure.ts'
 import { openManifest, toSnapshot, type Manifest, type Part } from './manifest.ts'
 import { manifestName, Store } from './store.ts'
 import { readRetained } from './retention.ts'
-import type { VaultKey } from './key.ts'
-import type { VaultFolder } from './vault-folder.ts'
+import type { ReadKey } from './key.ts'
+import type { ReadableVault } from './vault-folder.ts'
 
 export interface RestoreReport {
   readonly ok: boolean
@@ -24,7 +24,7 @@ export interface Listing {
 }
 
 /** All snapshots in a folder, oldest first, with no vault running. */
-export async function listFolder(folder: VaultFolder): Promise<Listing> {
+export async function listFolder(folder: ReadableVault): Promise<Listing> {
   const key = needKey(folder)
   const damaged: { file: string; what: string }[] = []
   const report = (file: string, error: unknown): void => void damaged.push({ file, what: toFailure(error).message })
@@ -52,7 +52,7 @@ export async function listFolder(folder: VaultFolder): Promise<Listing> {
  * Writes the parts of a snapshot as files into a new or empty folder: `parts/…` and `snapshot.json`. A part that is damaged is not written in
  * part: it is named, the others are restored, and the report says that it is not whole.
  */
-export async function restoreSnapshot(folder: VaultFolder, id: string, to: string): Promise<RestoreReport> {
+export async function restoreSnapshot(folder: ReadableVault, id: string, to: string): Promise<RestoreReport> {
   const key = needKey(folder)
   const store = new Store(folder.path, key.chunkKeys, folder.stores)
   const manifest = await findManifest(store, key, id)
@@ -77,14 +77,25 @@ export async function restoreSnapshot(folder: VaultFolder, id: string, to: strin
   return { ok: lost.length === 0, snapshot, restored, lost }
 }
 
-async function findManifest(store: Store, key: VaultKey, id: string): Promise<Manifest> {
+async function findManifest(store: Store, key: ReadKey, id: string): Promise<Manifest> {
   if (!/^[0-9a-f]{8,64}$/.test(id))
     throw new VaultFailure('bad_request', 'A snapshot is named by its id, or by the first 8 or more of its hex digits.')
-  const [name, ...more] = (await store.manifestNames()).filter((candidate) => candidate.id.startsWith(id))
-  if (!name) throw new VaultFailure('not_found', 'There is no snapshot of this id. Nothing was written.')
-  if (more.length > 0)
+  const names = (await store.manifestNames()).filter((candidate) => candidate.id.startsWith(id))
+  if (names.length === 0) throw new VaultFailure('not_found', 'There is no snapshot of this id. Nothing was written.')
+  if (new Set(names.map((name) => name.id)).size > 1)
     throw new VaultFailure('bad_request', 'More than one snapshot begins with these digits. Nothing was written.')
-  return await openManifest(key, await store.readManifest(name))
+  let refusal: unknown
+  // Somebody may have put it under another number as well: the one it was signed for is the one that counts.
+  for (const name of names) {
+    try {
+      const manifest = await openManifest(key, await store.readManifest(name))
+      if (manifest.outside.sequence === name.sequence) return manifest
+      refusal ??= new VaultFailure('damaged', 'This manifest lies under the number of another. Nothing was written.')
+    } catch (error) {
+      refusal = error
+    }
+  }
+  throw refusal
 }
 
 async function makeEmptyFolder(path: string): Promise<void> {
@@ -115,7 +126,7 @@ async function writePart(store: Store, part: Part, path: string): Promise<void> 
   }
 }
 
-function needKey(folder: VaultFolder): VaultKey {
+function needKey(folder: ReadableVault): ReadKey {
   if (folder.key) return folder.key
   throw new VaultFailure('damaged', folder.keyDamage ?? "The vault's key file is not there, so nothing in it can be read.")
 }

@@ -1,68 +1,91 @@
-import type { Json } from '@sallyport/core'
 import { z } from 'zod'
-import { listNames, readWholeVersion, type CopyStore } from './copy-store.ts'
-import { VaultFailure } from './failure.ts'
-import type { VaultKey } from './key.ts'
+import type { CopyStore } from './copy-store.ts'
 import { hex64 } from './manifest.ts'
-import { readSignedLine, writeSignedLine } from './signed-line.ts'
+import { readRecords, type RecordKind, type ReportDamage } from './signed-record.ts'
 
 /** A copy can be asked to be kept for this long at most: what is locked can't be freed, so a slip must not fill the disk for good. */
 export const retainMsMax = 100 * 366 * 86_400_000
-const recordBytesMax = 4096
 
-const recordSchema = z.strictObject({ v: z.literal(1), snapshot: hex64, retainUntilMs: z.int().min(0), atMs: z.int().min(0) })
-export type RetentionRecord = z.infer<typeof recordSchema>
+const time = z.int().min(0)
+const sequence = z.int().min(1)
+const digits = (count: number, value: number): string => String(value).padStart(count, '0')
 
-/** A signed promise to keep a snapshot for longer. It only ever adds: the latest of all records and the manifest counts. */
-export function signRetention(key: VaultKey, record: RetentionRecord): { readonly name: string; readonly bytes: Buffer } {
-  const content: Json = { ...record }
-  return { name: `retention/${nameOf(record)}`, bytes: writeSignedLine(key, 'retention', content) }
+const retentionSchema = z.strictObject({ v: z.literal(1), snapshot: hex64, retainUntilMs: time, atMs: time })
+/** A promise to keep a snapshot for longer. It only ever adds: the latest of all records and the manifest counts. */
+export const retentionRecord: RecordKind<z.infer<typeof retentionSchema>> = {
+  domain: 'retention',
+  prefix: 'retention/',
+  schema: retentionSchema,
+  nameOf: ({ snapshot, retainUntilMs }) => `${snapshot}-${digits(16, retainUntilMs)}`,
 }
 
-/** @throws VaultFailure `damaged` */
-function readRetention(publicKey: string, name: string, bytes: Uint8Array): RetentionRecord {
-  const parsed = recordSchema.safeParse(readSignedLine(publicKey, 'retention', bytes))
-  if (!parsed.success) throw new VaultFailure('damaged', 'A retention record has another form than this version knows.')
-  if (`retention/${nameOf(parsed.data)}` !== name)
-    throw new VaultFailure('damaged', 'A retention record lies under the name of another.')
-  return parsed.data
+const holdSchema = z.strictObject({
+  v: z.literal(1),
+  snapshot: hex64,
+  held: z.boolean(),
+  atMs: time,
+  reason: z.string().max(512),
+})
+export type Hold = z.infer<typeof holdSchema>
+/** A legal hold begins or ends. The latest record of a snapshot counts. */
+export const holdRecord: RecordKind<Hold> = {
+  domain: 'hold',
+  prefix: 'holds/',
+  schema: holdSchema,
+  nameOf: ({ snapshot, atMs }) => `${snapshot}-${digits(16, atMs)}`,
 }
 
-/** Every record in the stores; what cannot be read is handed to `report` and left alone. */
-export async function* readRetentions(
-  stores: readonly CopyStore[],
-  publicKey: string,
-  report: (file: string, error: unknown) => void,
-): AsyncGenerator<RetentionRecord, void, undefined> {
-  for (const name of await listNames(stores, 'retention/')) {
-    let refusal: unknown = new VaultFailure('damaged', 'A retention record is not there.')
-    let record: RetentionRecord | null = null
-    const isWhole = (bytes: Buffer): boolean => {
-      try {
-        record = readRetention(publicKey, name, bytes)
-      } catch (error) {
-        refusal = error
-      }
-      return record !== null
-    }
-    await readWholeVersion(stores, name, recordBytesMax, isWhole).catch((error: unknown) => (refusal = error))
-    if (record) yield record
-    else report(name, refusal)
-  }
+const expirySchema = z.strictObject({
+  v: z.literal(1),
+  snapshot: hex64,
+  sequence,
+  previous: hex64.nullable(),
+  upstream: z.string().max(256),
+  madeAtMs: time,
+  retainUntilMs: time,
+  atMs: time,
+  agedMs: time,
+})
+export type Expiry = z.infer<typeof expirySchema>
+/** A snapshot whose retention had ended was let go: why its number is missing. Written before anything is removed. */
+export const expiryRecord: RecordKind<Expiry> = {
+  domain: 'expired',
+  prefix: 'expired/',
+  schema: expirySchema,
+  nameOf: ({ sequence: number, snapshot }) => `${digits(12, number)}-${snapshot}`,
 }
 
 /** Snapshot → until when all records together promise to keep it. */
 export async function readRetained(
   stores: readonly CopyStore[],
   publicKey: string,
-  report: (file: string, error: unknown) => void,
+  report: ReportDamage,
 ): Promise<ReadonlyMap<string, number>> {
   const retained = new Map<string, number>()
-  for await (const record of readRetentions(stores, publicKey, report))
-    retained.set(record.snapshot, Math.max(record.retainUntilMs, retained.get(record.snapshot) ?? 0))
+  for await (const { snapshot, retainUntilMs } of readRecords(stores, publicKey, retentionRecord, report))
+    retained.set(snapshot, Math.max(retainUntilMs, retained.get(snapshot) ?? 0))
   return retained
 }
 
-function nameOf(record: RetentionRecord): string {
-  return `${record.snapshot}-${String(record.retainUntilMs).padStart(16, '0')}`
+/** Snapshots that are held now, and why. */
+export async function readHolds(
+  stores: readonly CopyStore[],
+  publicKey: string,
+  report: ReportDamage,
+): Promise<ReadonlyMap<string, Hold>> {
+  const latest = new Map<string, Hold>()
+  // In the order of their names, which is that of their times.
+  for await (const hold of readRecords(stores, publicKey, holdRecord, report)) latest.set(hold.snapshot, hold)
+  return new Map([...latest].filter(([, hold]) => hold.held))
+}
+
+/** What was let go, oldest first. */
+export async function readExpiries(
+  stores: readonly CopyStore[],
+  publicKey: string,
+  report: ReportDamage,
+): Promise<readonly Expiry[]> {
+  const expiries: Expiry[] = []
+  for await (const expiry of readRecords(stores, publicKey, expiryRecord, report)) expiries.push(expiry)
+  return expiries
 }

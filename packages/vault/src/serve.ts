@@ -4,6 +4,10 @@ import { dirname, join } from 'node:path'
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
 import { type Loaded, loadCatalogue } from './catalogue.ts'
+import { Fastener } from './fastener.ts'
+import { FolderStore } from './folder-store.ts'
+import { ExpiryKeeper, type ExpiryReport } from './expiry.ts'
+import type { CopyStore } from './copy-store.ts'
 import { credentialPattern, hashCredential } from './credential.ts'
 import { linkOnce, readIfThere, readWhole, replaceState, syncFolder, writeOnce } from './disk.ts'
 import { VaultFailure } from './failure.ts'
@@ -18,6 +22,8 @@ import { readSignedLine, writeSignedLine } from './signed-line.ts'
 import { openStores, type StoreSettings } from './open-stores.ts'
 import { checkPrivateFolder, Store } from './store.ts'
 import { TrustedClock, type TimeSource } from './trusted-clock.ts'
+import { readBootTime, VaultAge, type AgeRecord } from './vault-age.ts'
+import { wrapForRecovery } from './recovery.ts'
 import type { VaultParts } from './verbs.ts'
 import { Witness } from './witness.ts'
 
@@ -31,7 +37,13 @@ export interface ServeSettings {
   readonly gateUser: string | null
   readonly newCredential: boolean
   readonly stores: StoreSettings
+  /** Whoever holds the identity of one of these (age) can read every copy, with nothing but a store. */
+  readonly recoveryRecipients: readonly string[]
+  /** Whether copies in the folder are to be made immutable; only when started by root. */
+  readonly immutable: boolean
   readonly limits: SealLimits
+  /** How often it looks for what need not be kept any longer. */
+  readonly expiryEveryMs: number
 }
 
 export interface RunningVault {
@@ -42,7 +54,15 @@ export interface RunningVault {
 }
 
 const stateBytesMax = 4096
-const clockSchema = z.strictObject({ v: z.literal(1), atMs: z.int().min(0) })
+const clockSchema = z.discriminatedUnion('v', [
+  z.strictObject({ v: z.literal(1), atMs: z.int().min(0) }),
+  z.strictObject({
+    v: z.literal(2),
+    atMs: z.int().min(0),
+    agedMs: z.int().min(0),
+    boot: z.strictObject({ id: z.string().max(64), ms: z.int().min(0) }).nullable(),
+  }),
+])
 const credentialSchema = z.strictObject({ v: z.literal(1), sha256: hex64 })
 const clockEveryMs = 60_000
 
@@ -66,18 +86,27 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
     parts: ready.promise,
     refused: () => void refusals++,
   })
+  const fastener = settings.immutable ? Fastener.start(settings.folder, user) : null
   try {
+    // With the rights of whoever started it: the buckets' credential need not be readable by the vault's user.
+    const stores = await openStores(settings.folder, settings.stores, () => time.wallMs(), fastener)
     if (user) becomeOsUser(user)
-    return await work(settings, time, credentialHash, () => refusals, listener, ready.resolve)
+    const running = await work({ ...settings, stores }, time, credentialHash, () => refusals, listener, ready.resolve)
+    const close = async (): Promise<void> => {
+      await running.close()
+      fastener?.end()
+    }
+    return { ...running, close }
   } catch (error) {
     ready.reject(error)
+    fastener?.end()
     await listener.close()
     throw error
   }
 }
 
 async function work(
-  settings: ServeSettings,
+  settings: Omit<ServeSettings, 'stores'> & { readonly stores: readonly CopyStore[] },
   time: TimeSource,
   credentialHash: string,
   refusals: () => number,
@@ -89,17 +118,27 @@ async function work(
   const lock = takeLock(join(folder, 'lock'))
   const key = await openKey(folder)
   await keepCredential(folder, key, credentialHash, settings.newCredential)
-  const store = new Store(folder, key.chunkKeys, await openStores(folder, settings.stores, () => time.wallMs()))
+  const store = new Store(folder, key.chunkKeys, settings.stores)
   await store.prepare()
-  const { catalogue, damaged, newestMs } = await loadCatalogue(store, key)
-  const clock = new TrustedClock(time, Math.max(newestMs, await readClock(folder, key)))
-  const seals = new OpenSeals(store, key, catalogue, clock, settings.limits, () => time.monotonicMs())
+  const { catalogue, damaged, newestMs, leftover } = await loadCatalogue(
+    store,
+    key,
+    await wrapForRecovery(key, settings.recoveryRecipients),
+  )
+  const kept = await readClock(folder, key)
+  const clock = new TrustedClock(time, Math.max(newestMs, kept.atMs))
+  const age = new VaultAge({ monotonicMs: () => time.monotonicMs(), boot: readBootTime }, kept.age)
+  const seals = new OpenSeals(store, key, catalogue, clock, age, settings.limits, () => time.monotonicMs())
+  const expiry = new ExpiryKeeper(store, catalogue, clock, age)
+  // Manifests of what was let go just before the vault was stopped.
+  if (clock.jump() === null) for (const name of leftover) await store.removeManifest(name, clock.nowMs())
   const witness = new Witness(folder, key)
   await witness.load()
   const keepClock = (): Promise<void> =>
-    replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', { v: 1, atMs: clock.nowMs() }))
+    replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', describeTime(clock, age)))
   await keepClock()
   const timer = setInterval(() => void keepClock().catch(() => undefined), clockEveryMs)
+  const looks = startLooking(expiry, settings.expiryEveryMs)
   const health = async (): Promise<Json> => ({
     vault: key.publicKey,
     snapshots: catalogue.size,
@@ -111,18 +150,54 @@ async function work(
     clock: { nowMs: clock.nowMs(), jump: clock.jump() },
     witness: witness.state(),
     osUser: process.getuid?.() ?? null,
-    immutable: false,
+    immutable: store.stores.some((one) => one instanceof FolderStore && one.isImmutable),
     worth: store.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
-    expiry: 'None: this version never removes a sealed snapshot.',
+    storage: { ...catalogue.forecast(clock.nowMs()), chunks: catalogue.chunks.size, quotaBytes: settings.limits.storedBytesMax },
+    held: catalogue.held().map(({ id, reason }) => ({ id, reason })),
+    agedMs: age.nowMs(),
+    expiry: describeExpiry(expiry.last),
   })
   ready({ store, catalogue, seals, clock, witness, health })
   const close = async (): Promise<void> => {
     clearInterval(timer)
     await listener.close()
+    await looks.stop()
     await keepClock()
     lock[Symbol.dispose]()
   }
   return { publicKey: key.publicKey, snapshots: catalogue.size, damaged, close }
+}
+
+function describeExpiry(last: ExpiryReport | null): string {
+  if (last === null) return 'Not looked yet.'
+  if (last.frozen !== null) return last.frozen
+  const failed = last.failed.length === 0 ? '' : ` ${last.failed.length} could not be removed: ${last.failed[0] ?? ''}`
+  return `At the last look ${last.expired.length} snapshots and ${last.chunksRemoved} chunks were let go.${failed}`
+}
+
+/** Looks at once and then again and again, never twice at the same time. */
+function startLooking(expiry: ExpiryKeeper, everyMs: number): { stop(): Promise<void> } {
+  let looking: Promise<void> | null = null
+  const look = async (): Promise<void> => {
+    try {
+      await expiry.look()
+    } finally {
+      looking = null
+    }
+  }
+  const begin = (): void => {
+    looking ??= look()
+    // It tells of failures by itself; this one would be of its own code.
+    looking.catch(() => undefined)
+  }
+  begin()
+  const timer = setInterval(begin, everyMs)
+  return {
+    stop: async () => {
+      clearInterval(timer)
+      await Promise.allSettled([looking])
+    },
+  }
 }
 
 /** The folder of the socket: only the gate's user can enter it. An existing one is taken as it is, unless others can write to it. */
@@ -199,9 +274,16 @@ async function makeKey(folder: string, path: string): Promise<Buffer> {
   return await readWhole(path, stateBytesMax)
 }
 
-async function readClock(folder: string, key: VaultKey): Promise<number> {
+function describeTime(clock: TrustedClock, age: VaultAge): Json {
+  const { agedMs, boot } = age.record()
+  return { v: 2, atMs: clock.nowMs(), agedMs, boot: boot && { ...boot } }
+}
+
+async function readClock(folder: string, key: VaultKey): Promise<{ readonly atMs: number; readonly age: AgeRecord | null }> {
   const there = await readIfThere(join(folder, 'clock'), stateBytesMax)
-  return there ? clockSchema.parse(readSignedLine(key.publicKey, 'clock', there)).atMs : 0
+  if (!there) return { atMs: 0, age: null }
+  const clock = clockSchema.parse(readSignedLine(key.publicKey, 'clock', there))
+  return { atMs: clock.atMs, age: clock.v === 2 ? { agedMs: clock.agedMs, boot: clock.boot } : null }
 }
 
 async function freeBytes(folder: string): Promise<number> {

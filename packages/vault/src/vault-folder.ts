@@ -4,20 +4,24 @@ import { readIfThere } from './disk.ts'
 import { toFailure, VaultFailure } from './failure.ts'
 import { FolderStore } from './folder-store.ts'
 import { readIdentity, signIdentity, type Identity } from './identity.ts'
-import { readKeyFile, type VaultKey } from './key.ts'
+import { readKeyFile, type ReadKey } from './key.ts'
 
 const stateBytesMax = 4096
 
-/** A vault's folder as a reader finds it, with no vault running. */
-export interface VaultFolder {
+/** Copies as a reader finds them, with no vault running. */
+export interface ReadableVault {
   readonly path: string
   /** Where its copies lie. */
   readonly stores: readonly CopyStore[]
-  readonly identity: Identity
   /** Null: the key is not there, so signatures and hashes can be checked but nothing can be read. */
-  readonly key: VaultKey | null
+  readonly key: ReadKey | null
   /** Why there is no key, when its file is there and wrong. */
   readonly keyDamage: string | null
+}
+
+/** A vault's folder as a reader finds it. */
+export interface VaultFolder extends ReadableVault {
+  readonly identity: Identity
 }
 
 /** @throws VaultFailure when this is no vault's folder, or not the one that `publicKey` names */

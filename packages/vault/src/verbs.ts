@@ -49,6 +49,7 @@ const beginSchema = z.strictObject({
   retainMs: z.int().min(0).max(retainMsMax),
 })
 const extendSchema = z.strictObject({ retainUntilMs: z.int().min(0) })
+const holdSchema = z.strictObject({ reason: z.string().min(1).max(512) })
 const pageSchema = z.object({ limit: z.coerce.number().int().min(1).max(pageMax), before: z.coerce.number().int().min(1) })
 
 /** Everything that can be asked of the vault. There is no verb that deletes, overwrites or shortens, for anybody. */
@@ -113,6 +114,10 @@ async function answerSnapshots(parts: VaultParts, call: Call, id: string | undef
   if (rest === 'retention' && call.method === 'POST') {
     const { retainUntilMs } = await readJson(call.request, extendSchema, smallBodyBytesMax, bodyTimeoutMs)
     return document(snapshotJson(await parts.catalogue.extend(id, retainUntilMs, parts.clock)))
+  }
+  if (rest === 'hold' && call.method === 'POST') {
+    const { reason } = await readJson(call.request, holdSchema, smallBodyBytesMax, bodyTimeoutMs)
+    return document(snapshotJson(await parts.catalogue.hold(id, reason, parts.clock.nowMs())))
   }
   throw noSuchVerb()
 }

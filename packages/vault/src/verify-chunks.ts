@@ -1,25 +1,16 @@
 import { createHash } from 'node:crypto'
-import { addressOf, boxOverheadBytes, chunkBytesMax, decryptBox } from './chunk.ts'
+import { addressOf, boxOverheadBytes, chunkBytesMax, decryptBox, deriveChunkKeys, type FindBase } from './chunk.ts'
 import { getUnlessDamaged, type CopyStore, type Version } from './copy-store.ts'
 import { toFailure } from './failure.ts'
 import { inOrder } from './in-order.ts'
-import type { ChunkReference, Outside } from './manifest.ts'
-import { chunkName, type ManifestName } from './store.ts'
+import type { ChunkReference } from './manifest.ts'
+import { addressesOf, chunkName, Store } from './store.ts'
 import type { VaultFolder } from './vault-folder.ts'
-import type { Progress, VerifySettings } from './verify.ts'
+import type { Progress, Sealed, VerifySettings } from './verify-report.ts'
 
 const boxBytesMax = chunkBytesMax + boxOverheadBytes
 /** Chunks read at the same time. */
 const widthMax = 8
-
-/** A snapshot whose manifest is genuine. */
-export interface Sealed {
-  readonly name: ManifestName
-  readonly outside: Outside
-  /** With what retention records added. */
-  readonly retainUntilMs: number
-  readonly parts: readonly { readonly name: string; readonly sha256: string | null; readonly chunks: readonly ChunkReference[] }[]
-}
 
 /** One chunk of one part, as a manifest wants it. */
 interface Wanted {
@@ -27,6 +18,8 @@ interface Wanted {
   readonly snapshot: string
   readonly part: string
   readonly from: number
+  /** It is there for others to be told by: its own bytes are not of this part. */
+  readonly isBase: boolean
 }
 
 /** Versions that were read once need not be read again for another part. */
@@ -44,13 +37,14 @@ export async function verifyChunks(
 ): Promise<number> {
   const until = new Map<string, number>()
   for (const { parts, retainUntilMs } of sealed) {
-    for (const { chunks } of parts)
-      for (const { address } of chunks) until.set(address, Math.max(retainUntilMs, until.get(address) ?? 0))
+    for (const address of addressesOf(parts.flatMap(({ chunks }) => chunks)))
+      until.set(address, Math.max(retainUntilMs, until.get(address) ?? 0))
   }
   const sampled = new Set([...until.keys()].filter(() => settings.sample >= 1 || settings.random() < settings.sample))
   for (const address of until.keys()) progress.known.add(address)
   const judged = folder.stores.map((): Judged => ({ whole: new Set(), read: new Set() }))
-  for (const one of sealed) await verifyParts(folder, one, { until, sampled, judged }, progress)
+  const { findBase } = new Store(folder.path, folder.key?.chunkKeys ?? deriveChunkKeys(Buffer.alloc(0)), folder.stores)
+  for (const one of sealed) await verifyParts(folder, one, { until, sampled, judged, findBase }, progress)
   let unreferenced = 0
   for (const [index, store] of folder.stores.entries())
     unreferenced += await verifyOthers(store, judged[index] ?? { whole: new Set(), read: new Set() }, until, settings, progress)
@@ -63,6 +57,7 @@ interface Survey {
   readonly sampled: ReadonlySet<string>
   /** For each store. */
   readonly judged: readonly Judged[]
+  readonly findBase: FindBase
 }
 
 async function verifyParts(folder: VaultFolder, sealed: Sealed, survey: Survey, progress: Progress): Promise<void> {
@@ -72,14 +67,17 @@ async function verifyParts(folder: VaultFolder, sealed: Sealed, survey: Survey, 
     const hash = createHash('sha256')
     let [whole, had] = [true, true]
     let from = 0
-    const wanted = part.chunks.map((chunk): Wanted => {
+    const wanted = part.chunks.flatMap((chunk): readonly Wanted[] => {
+      const at = { snapshot, part: part.name, from }
       from += chunk.bytes
-      return { chunk, snapshot, part: part.name, from: from - chunk.bytes }
+      const itself = { ...at, chunk, isBase: false }
+      return [...(chunk.bases ?? []).map((address) => ({ ...at, chunk: { ...chunk, address }, isBase: true })), itself]
     })
-    for await (const found of inOrder(wanted, widthMax, (one) => verifyChunk(folder, one, survey, progress))) {
+    const verified = inOrder(wanted, widthMax, async (one) => ({ one, found: await verifyChunk(folder, one, survey, progress) }))
+    for await (const { one, found } of verified) {
       if (found === 'not read') whole = false
       else if (found === null) had = false
-      else hash.update(found)
+      else if (!one.isBase) hash.update(found)
     }
     if (!had) progress.lost.add(snapshot)
     if (!folder.key || part.sha256 === null || !whole || !had) continue
@@ -143,7 +141,7 @@ async function verifyIn(
       const what = 'The store would let this chunk go before its retention ends.'
       progress.damage.push({ kind: 'not_retained', file: store.describe(version), what, ...where })
     }
-    plain = await decrypt(folder, held.bytes, store.describe(version), where, progress)
+    plain = await decrypt(folder, survey.findBase, held.bytes, store.describe(version), where, progress)
     break
   }
   for (const version of rotten) tellRotten(store, version, plain !== null, where, progress)
@@ -152,10 +150,17 @@ async function verifyIn(
 
 type Where = Pick<Wanted, 'snapshot' | 'part'> & { readonly range: { readonly from: number; readonly bytes: number } }
 
-async function decrypt(folder: VaultFolder, box: Buffer, file: string, where: Where, progress: Progress): Promise<Buffer | null> {
+async function decrypt(
+  folder: VaultFolder,
+  findBase: FindBase,
+  box: Buffer,
+  file: string,
+  where: Where,
+  progress: Progress,
+): Promise<Buffer | null> {
   if (!folder.key) return Buffer.alloc(0)
   try {
-    return await decryptBox(folder.key.chunkKeys, 'chunk', box)
+    return await decryptBox(folder.key.chunkKeys, 'chunk', box, findBase)
   } catch (error) {
     progress.damage.push({ kind: 'damaged_chunk', file, what: toFailure(error).message, ...where })
     return null

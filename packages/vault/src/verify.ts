@@ -2,74 +2,12 @@ import { addressOf } from './chunk.ts'
 import { getUnlessDamaged, type CopyStore } from './copy-store.ts'
 import { toFailure, VaultFailure } from './failure.ts'
 import { manifestBytesMax, openManifest, readOutside } from './manifest.ts'
-import { readRetained } from './retention.ts'
+import { readExpiries, readHolds, readRetained, type Expiry } from './retention.ts'
 import { manifestName, parseManifestName, type ManifestName } from './store.ts'
 import type { VaultFolder } from './vault-folder.ts'
-import { verifyChunks, type Sealed } from './verify-chunks.ts'
+import { verifyChunks } from './verify-chunks.ts'
+import type { Progress, Report, Sealed, VerifySettings } from './verify-report.ts'
 import { verifyState } from './verify-state.ts'
-
-/** One thing that is not as it was sealed. */
-export interface Damage {
-  readonly kind:
-    | 'missing_chunk'
-    | 'damaged_chunk'
-    | 'missing_manifest'
-    | 'damaged_manifest'
-    | 'forged_manifest'
-    | 'damaged_part'
-    | 'damaged_state'
-    | 'foreign_file'
-    /** A store would let this go before its time. */
-    | 'not_retained'
-  /** Relative to the vault's folder, or a bucket and what lies in it. */
-  readonly file: string
-  readonly what: string
-  readonly snapshot?: string
-  /** Name of the part, or its number where the key is not there to read the name. */
-  readonly part?: string
-  /** Which bytes of the part cannot be had from this file. */
-  readonly range?: { readonly from: number; readonly bytes: number }
-}
-
-export interface Report {
-  readonly ok: boolean
-  readonly vault: string
-  /** False: there was no key, so plaintext was not compared. */
-  readonly decrypted: boolean
-  /** Share of the chunks that was read: 1 is all. */
-  readonly sample: number
-  readonly snapshots: number
-  readonly parts: number
-  readonly chunks: number
-  /** Stored bytes read. */
-  readonly bytes: number
-  /** The newest snapshot found. That none came after it is for the log to say: compare with its last `snapshot.sealed`. */
-  readonly newest: { readonly sequence: number; readonly id: string } | null
-  /** Whole chunks that no manifest needs: left by a seal that was never finished. */
-  readonly unreferenced: number
-  readonly damage: readonly Damage[]
-  /** Tries to overwrite or hide what is here, without effect. */
-  readonly traces: readonly { readonly file: string; readonly what: string }[]
-  /** Snapshots of which not every part can be had from any store. */
-  readonly lost: readonly string[]
-}
-
-/** What a verification has found so far. */
-export interface Progress {
-  readonly damage: Damage[]
-  readonly traces: { readonly file: string; readonly what: string }[]
-  readonly lost: Set<string>
-  /** Addresses that manifests name. */
-  readonly known: Set<string>
-  parts: number
-  bytes: number
-}
-
-export interface VerifySettings {
-  /** Share of the chunks to read. Manifests and names are always checked in whole. */
-  readonly sample: number
-  readonly random: () => number
-}
 
 const everything: VerifySettings = { sample: 1, random: () => 0 }
 
@@ -80,8 +18,11 @@ export async function verifyFolder(folder: VaultFolder, settings: VerifySettings
     void progress.damage.push({ kind: 'damaged_state', file, what: toFailure(error).message })
   if (folder.keyDamage !== null) progress.damage.push({ kind: 'damaged_state', file: 'key', what: folder.keyDamage })
   const retained = await readRetained(folder.stores, folder.identity.publicKey, report)
-  const sealed = await verifyManifests(folder, retained, progress)
-  verifyChain(sealed, progress)
+  await readHolds(folder.stores, folder.identity.publicKey, report)
+  const expiries = await readExpiries(folder.stores, folder.identity.publicKey, report)
+  const gone = new Set(expiries.map(({ snapshot }) => snapshot))
+  const sealed = (await verifyManifests(folder, retained, progress)).filter(({ name }) => !gone.has(name.id))
+  verifyChain(sealed, expiries, progress)
   const unreferenced = await verifyChunks(folder, sealed, settings, progress)
   const ids = new Set(sealed.map((one) => one.name.id))
   for (const id of retained.keys()) {
@@ -103,6 +44,7 @@ export async function verifyFolder(folder: VaultFolder, settings: VerifySettings
     decrypted: folder.key !== null,
     sample: settings.sample,
     snapshots: sealed.length,
+    expired: expiries.length,
     parts: progress.parts,
     chunks: progress.known.size,
     bytes: progress.bytes,
@@ -204,14 +146,17 @@ async function readSealed(
   }
 }
 
-/** Each manifest names the one before, so one that was taken away from the middle or the beginning shows. */
-function verifyChain(sealed: readonly Sealed[], progress: Progress): void {
+/** Each manifest names the one before, so one that was taken away from the middle or the beginning shows. What was let go has left its record. */
+function verifyChain(sealed: readonly Sealed[], expiries: readonly Expiry[], progress: Progress): void {
+  const links = [
+    ...sealed.map(({ name, outside }) => ({ ...name, previous: outside.previous })),
+    ...expiries.map(({ sequence, snapshot, previous }) => ({ sequence, id: snapshot, previous })),
+  ].sort((left, right) => left.sequence - right.sequence || (left.id < right.id ? -1 : 1))
   let before: ManifestName | null = null
-  for (const { name, outside } of sealed) {
-    const expected = (before?.sequence ?? 0) + 1
-    const fits = name.sequence === expected && outside.previous === (before?.id ?? null)
-    const what = `Number ${name.sequence} follows ${before ? `number ${before.sequence}` : 'nothing'}, but was sealed after ${outside.previous ?? 'nothing'}.`
-    if (!fits) progress.damage.push({ kind: 'missing_manifest', file: 'manifests', what, snapshot: name.id })
-    before = name
+  for (const link of links) {
+    const fits = link.sequence === (before?.sequence ?? 0) + 1 && link.previous === (before?.id ?? null)
+    const what = `Number ${link.sequence} follows ${before ? `number ${before.sequence}` : 'nothing'}, but was sealed after ${link.previous ?? 'nothing'}.`
+    if (!fits) progress.damage.push({ kind: 'missing_manifest', file: 'manifests', what, snapshot: link.id })
+    before = link
   }
 }

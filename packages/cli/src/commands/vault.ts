@@ -1,23 +1,24 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { z } from 'zod'
 import { describeCopied } from '../copied-names.ts'
-import { CommandFailure, exitCodes } from '../failure.ts'
-import { stateOption } from '../state-directory.ts'
-
-const vaultProgram = fileURLToPath(new URL('../../../vault/src/main.ts', import.meta.url))
-/** A listing of a vault that has been at it for years. */
-const documentBytesMax = 1 << 30
+import { exitCodes } from '../failure.ts'
+import { readRun, stateOption } from '../state-directory.ts'
+import { readVaultFlags } from '../vault-flags.ts'
+import { askVaultProgram } from '../vault-program.ts'
 
 const optionsShape = z.object({
-  state: z.string(),
+  state: z.string().default('.sallyport'),
   json: z.boolean().default(false),
   publicKey: z.string().optional(),
   to: z.string().optional(),
   dir: z.string().optional(),
+  config: z.string().optional(),
+  sample: z.string().optional(),
+  identity: z.string().optional(),
+  bucket: z.array(z.string()).default([]),
+  bucketCredential: z.string().optional(),
 })
 type Options = z.infer<typeof optionsShape>
 
@@ -47,6 +48,10 @@ const verifyShape = z.object({
   chunks: z.number(),
   bytes: z.number(),
   newest: z.object({ sequence: z.number(), id: z.string() }).nullable(),
+  expired: z.number(),
+  sample: z.number(),
+  lost: z.array(z.string()),
+  traces: z.array(z.object({ file: z.string(), what: z.string() })),
   damage: z.array(
     z.object({
       kind: z.string(),
@@ -54,6 +59,7 @@ const verifyShape = z.object({
       what: z.string(),
       snapshot: z.string().optional(),
       part: z.string().optional(),
+      range: z.object({ from: z.number(), bytes: z.number() }).optional(),
     }),
   ),
 })
@@ -63,7 +69,6 @@ const restoreShape = z.object({
   restored: z.array(z.object({ name: z.string(), bytes: z.number() })),
   lost: z.array(z.object({ name: z.string(), what: z.string() })),
 })
-const errorShape = z.object({ error: z.string(), message: z.string() })
 
 /** `vault list|verify|restore`: all three read the folder itself and need no running vault. */
 export function makeCommand(): Command {
@@ -75,6 +80,7 @@ export function makeCommand(): Command {
     .description('all sealed snapshots, oldest first')
     .argument('[folder]', "the vault's folder (default: `vault` in the state)")
     .addOption(stateOption())
+    .addOption(configOption())
     .option('--json', 'one JSON object: snapshots, damaged')
     .action(async (folder: string | undefined, given: unknown) => await list(folder, optionsShape.parse(given)))
   vault
@@ -84,8 +90,10 @@ export function makeCommand(): Command {
     )
     .argument('[folder]', "the vault's folder (default: `vault` in the state)")
     .option('--public-key <hex>', 'the vault that it must be; else a whole forged vault would pass')
+    .option('--sample <share>', 'reads this share of the chunks only, chosen at random, such as 0.05')
     .addOption(stateOption())
-    .option('--json', 'one JSON object: ok, snapshots, chunks, bytes, damage, …')
+    .addOption(configOption())
+    .option('--json', 'one JSON object: ok, snapshots, chunks, bytes, damage, traces, lost, …')
     .action(async (folder: string | undefined, given: unknown) => await verify(folder, optionsShape.parse(given)))
   vault
     .command('restore')
@@ -94,16 +102,103 @@ export function makeCommand(): Command {
     .requiredOption('--to <folder>', 'a new or empty folder')
     .option('--dir <folder>', "the vault's folder (default: `vault` in the state)")
     .addOption(stateOption())
+    .addOption(configOption())
     .option('--json', 'one JSON object: ok, snapshot, restored, lost')
     .action(async (id: string, given: unknown) => await restore(id, optionsShape.parse(given)))
+  addRecovery(vault)
   return vault
 }
 
-async function list(folder: string | undefined, options: Options): Promise<void> {
-  const { text, code } = await askVaultProgram(['list', '--', folderOf(folder, options)])
-  const { snapshots, damaged } = listShape.parse(JSON.parse(text))
-  process.exitCode = damaged.length > 0 ? exitCodes.failed : code
+function addRecovery(vault: Command): void {
+  vault
+    .command('recovery-pair')
+    .description('a new age identity, to be kept offline, and its recipient for `vault: recovery:` in sallyport.yaml')
+    .option('--json', 'one JSON object: identity, recipient')
+    .action(async (given: unknown) => await makePair(optionsShape.parse(given).json))
+  vault
+    .command('recover')
+    .description('lists or restores copies by the offline recovery identity alone: no file of a gate or a vault is needed')
+    .argument('[snapshot]', 'its id, or the first 8 or more digits of one (default: lists all)')
+    .requiredOption('--identity <file>', 'the file with the age identity (AGE-SECRET-KEY-1…)')
+    .option('--bucket <place>', 's3://BUCKET/PREFIX?region=REGION where the copies lie', collect, [])
+    .option('--bucket-credential <file>', 'ACCESS_KEY_ID:SECRET_ACCESS_KEY, readable by you alone')
+    .option('--dir <folder>', 'a folder where the copies lie, instead of a bucket')
+    .option('--public-key <hex>', 'the vault that it must be; it stands on the recovery sheet')
+    .option('--to <folder>', 'a new or empty folder')
+    .option('--json', 'one JSON object')
+    .action(async (id: string | undefined, given: unknown) => await recover(id, optionsShape.parse(given)))
+  vault
+    .command('release')
+    .description(
+      'ends the legal hold on a snapshot. The vault must be stopped, and this needs its folder: no credential can do it.',
+    )
+    .argument('<snapshot>', 'its whole id')
+    .option('--dir <folder>', "the vault's folder (default: `vault` in the state)")
+    .addOption(stateOption())
+    .addOption(configOption())
+    .action(async (id: string, given: unknown) => await release(id, optionsShape.parse(given)))
+}
+
+function configOption(): Option {
+  return new Option(
+    '--config <file>',
+    'the configuration that names the buckets (default: of the running gate, else sallyport.yaml)',
+  )
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value]
+}
+
+/** Where the copies lie: what the configuration says, unless a folder was named. */
+function storesOf(folder: string | undefined, options: Options): readonly string[] {
+  if (folder !== undefined && options.config === undefined) return []
+  const configuration = resolve(options.config ?? readRun(options.state)?.configuration ?? 'sallyport.yaml')
+  return existsSync(configuration) ? readVaultFlags(configuration).stores : []
+}
+
+async function makePair(asJson: boolean): Promise<void> {
+  const { text } = await askVaultProgram(['recovery-pair'])
+  if (asJson) return void process.stdout.write(text)
+  const { identity, recipient } = z.object({ identity: z.string(), recipient: z.string() }).parse(JSON.parse(text))
+  process.stdout.write(
+    `Recovery identity (print it, keep it in a safe, never on this machine):\n  ${identity}\nWrite beside it the vault's name, which \`sallyport vault verify\` prints.\n\nRecipient, for sallyport.yaml:\n  vault:\n    recovery: [${recipient}]\n`,
+  )
+}
+
+async function recover(id: string | undefined, options: Options): Promise<void> {
+  const flag = (name: string, value: string | undefined): readonly string[] => (value === undefined ? [] : [`--${name}=${value}`])
+  const words = [
+    ...flag('recovery-identity', options.identity && resolve(options.identity)),
+    ...options.bucket.map((bucket) => `--bucket=${bucket}`),
+    ...flag('bucket-credential', options.bucketCredential && resolve(options.bucketCredential)),
+    ...flag('dir', options.dir && resolve(options.dir)),
+    ...flag('public-key', options.publicKey),
+    ...flag('to', options.to && resolve(options.to)),
+  ]
+  const { text, code } = await askVaultProgram(['recover', ...words, '--', id ?? 'list'])
+  process.exitCode = code
   if (options.json) return void process.stdout.write(text)
+  const { vault } = z.object({ vault: z.string() }).parse(JSON.parse(text))
+  process.stdout.write(`Vault: ${vault}. Compare it with the one on your recovery sheet.\n`)
+  if (id === undefined) writeList(listShape.parse(JSON.parse(text)))
+  else writeRestored(restoreShape.parse(JSON.parse(text)), resolve(options.to ?? ''))
+}
+
+async function release(id: string, options: Options): Promise<void> {
+  await askVaultProgram(['release', ...storesOf(options.dir, options), '--', folderOf(options.dir, options), id])
+  process.stdout.write(`The hold on ${id} has ended. Its copies stay locked until the time that the hold last kept ahead.\n`)
+}
+
+async function list(folder: string | undefined, options: Options): Promise<void> {
+  const { text, code } = await askVaultProgram(['list', ...storesOf(folder, options), '--', folderOf(folder, options)])
+  const listing = listShape.parse(JSON.parse(text))
+  process.exitCode = listing.damaged.length > 0 ? exitCodes.failed : code
+  if (options.json) return void process.stdout.write(text)
+  writeList(listing)
+}
+
+function writeList({ snapshots, damaged }: z.infer<typeof listShape>): void {
   if (snapshots.length === 0) process.stdout.write('No snapshot was sealed yet.\n')
   for (const one of snapshots) {
     const what = `${one.kind} of ${describeCopied(Object.keys(one.checksums).map(showText)) || 'nothing'}`
@@ -117,7 +212,9 @@ async function list(folder: string | undefined, options: Options): Promise<void>
 
 async function verify(folder: string | undefined, options: Options): Promise<void> {
   const key = options.publicKey === undefined ? [] : ['--public-key', options.publicKey]
-  const { text, code } = await askVaultProgram(['verify', ...key, '--', folderOf(folder, options)])
+  const sample = options.sample === undefined ? [] : [`--sample=${options.sample}`]
+  const words = [...key, ...sample, ...storesOf(folder, options), '--', folderOf(folder, options)]
+  const { text, code } = await askVaultProgram(['verify', ...words])
   const report = verifyShape.parse(JSON.parse(text))
   process.exitCode = code
   if (options.json) return void process.stdout.write(text)
@@ -125,9 +222,12 @@ async function verify(folder: string | undefined, options: Options): Promise<voi
     const where =
       one.snapshot === undefined
         ? ''
-        : ` (snapshot ${one.snapshot.slice(0, 16)}${one.part === undefined ? '' : `, part ${showText(one.part)}`})`
+        : ` (snapshot ${one.snapshot.slice(0, 16)}${one.part === undefined ? '' : `, part ${showText(one.part)}`}${one.range === undefined ? '' : `, bytes ${one.range.from} to ${one.range.from + one.range.bytes - 1}`})`
     process.stdout.write(`${one.kind}  ${showText(one.file)}: ${one.what}${where}\n`)
   }
+  for (const one of report.traces) process.stdout.write(`TRACE  ${showText(one.file)}: ${one.what}\n`)
+  for (const id of report.lost)
+    process.stdout.write(`LOST  snapshot ${id}: not every part of it can be had. \`sallyport vault restore\` gives the others.\n`)
   const read = `${report.snapshots} snapshots, ${report.parts} parts, ${report.chunks} chunks, ${showBytes(report.bytes)} read`
   process.stdout.write(
     `${report.ok ? 'Whole' : `DAMAGED in ${report.damage.length} places`}: ${read}${report.decrypted ? ', decrypted and compared' : '; not decrypted, as there is no key'}.\n`,
@@ -140,10 +240,21 @@ async function verify(folder: string | undefined, options: Options): Promise<voi
 
 async function restore(id: string, options: Options): Promise<void> {
   const to = resolve(options.to ?? '')
-  const { text, code } = await askVaultProgram(['restore', '--to', to, '--', folderOf(options.dir, options), id])
-  const report = restoreShape.parse(JSON.parse(text))
+  const { text, code } = await askVaultProgram([
+    'restore',
+    '--to',
+    to,
+    ...storesOf(options.dir, options),
+    '--',
+    folderOf(options.dir, options),
+    id,
+  ])
   process.exitCode = code
   if (options.json) return void process.stdout.write(text)
+  writeRestored(restoreShape.parse(JSON.parse(text)), to)
+}
+
+function writeRestored(report: z.infer<typeof restoreShape>, to: string): void {
   for (const one of report.restored) process.stdout.write(`${showText(one.name)}  ${showBytes(one.bytes)}\n`)
   for (const one of report.lost) process.stdout.write(`LOST  ${showText(one.name)}: ${one.what}\n`)
   const whole = report.ok
@@ -154,47 +265,6 @@ async function restore(id: string, options: Options): Promise<void> {
 
 function folderOf(folder: string | undefined, options: Options): string {
   return folder === undefined ? join(resolve(options.state), 'vault') : resolve(folder)
-}
-
-/** Runs the vault's own program on a folder: only it knows the format. Damage (1) still comes with a document. */
-async function askVaultProgram(words: readonly string[]): Promise<{ readonly text: string; readonly code: number }> {
-  const child = spawn(process.execPath, [vaultProgram, ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const out: Buffer[] = []
-  let bytes = 0
-  let said = ''
-  child.stdout.on('data', (piece: Buffer) => {
-    bytes += piece.length
-    if (bytes > documentBytesMax) child.kill('SIGKILL')
-    else out.push(piece)
-  })
-  child.stderr.on('data', (piece: Buffer) => (said = (said + piece.toString('utf8')).slice(0, 65_536)))
-  await once(child, 'close')
-  const text = Buffer.concat(out).toString('utf8')
-  if (text !== '' && (child.exitCode === 0 || child.exitCode === 1)) return { text, code: child.exitCode }
-  throw describeRefusal(said, child.exitCode)
-}
-
-function describeRefusal(said: string, code: number | null): CommandFailure {
-  const parsed = errorShape.safeParse(parseJson(said))
-  const usage = code === 2
-  const what = parsed.success ? parsed.data.message : 'The vault program could not do it.'
-  return new CommandFailure(
-    usage ? exitCodes.usage : exitCodes.failed,
-    parsed.success ? parsed.data.error : 'vault_failed',
-    what,
-    'Nothing was changed in the vault.',
-    usage || (parsed.success && parsed.data.error === 'not_found')
-      ? 'Name the right folder or snapshot; see `sallyport vault --help`.'
-      : "Run it as the vault's own user, on the vault's folder; `sallyport doctor` names both.",
-  )
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
 }
 
 /** Names come from upstreams: nothing in them may move a cursor or turn the line around. */

@@ -1,57 +1,45 @@
 import type { ResolvedOperation } from '@sallyport/core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
-import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
+import { expect, test } from 'vitest'
+import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { confirm } from './confirm.ts'
-import { closeParsers, describe as describeSql } from './describe.ts'
+import { describe as describeSql } from './describe.ts'
 import { resolveReached } from './reach-resolve.ts'
 import { snapshot } from './snapshot.ts'
 
 /** Somebody stands between the connector's last look under lock and the statement. */
-let server: PostgresServer
-let access: RealAccess
+const trial = useTrialDatabase()
 
-beforeAll(async () => {
-  server = await startPostgres()
-  await server.query('CREATE DATABASE trial')
-  access = await openAccess(server.url('trial'), server.url('trial'))
-}, 60_000)
-afterAll(async () => {
-  await access[Symbol.asyncDispose]()
-  await server.stop()
-  await closeParsers()
-})
-
-const other = (sql: string): Promise<unknown> => server.query(sql, [], 'trial')
+const other = (sql: string): Promise<unknown> => trial.server.query(sql, [], 'trial')
 
 async function arrange(): Promise<void> {
-  await access.release()
-  await access.session.client.query('ROLLBACK; RESET ALL; DISCARD TEMP')
-  await access.protect.client.query('ROLLBACK')
+  await trial.access.release()
+  await trial.access.session.client.query('ROLLBACK; RESET ALL; DISCARD TEMP')
+  await trial.access.protect.client.query('ROLLBACK')
   await other(`DROP SCHEMA IF EXISTS one CASCADE; DROP SCHEMA IF EXISTS two CASCADE; CREATE SCHEMA one; CREATE SCHEMA two;
     CREATE TABLE two.orders (id int PRIMARY KEY, total int); INSERT INTO two.orders SELECT i, i FROM generate_series(1, 5) i;
     CREATE TABLE two.log (id int);
     CREATE FUNCTION two.note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO two.log VALUES (1); RETURN NULL; END$$;
     CREATE TRIGGER note AFTER UPDATE ON two.orders FOR EACH ROW EXECUTE FUNCTION two.note();
     CREATE FUNCTION two.least_id() RETURNS int STABLE LANGUAGE sql AS 'SELECT 1'`)
-  await access.session.client.query('SET search_path = one, two')
+  await trial.access.session.client.query('SET search_path = one, two')
 }
 
 /** describe, resolve, lock and copy; then what somebody does in the gap; then the statement, uncommitted; then what confirm says. */
 async function runWith(sql: string, inTheGap: string | null): Promise<string> {
-  const resolved: readonly ResolvedOperation[] = await resolveReached(await describeSql({ sql }), access.upstream)
+  const resolved: readonly ResolvedOperation[] = await resolveReached(await describeSql({ sql }), trial.access.upstream)
   if (resolved.some(({ copy }) => copy.kind === 'rows' || copy.kind === 'tables'))
-    await snapshot(resolved, access.upstream, new MemorySeal())
-  const { access: sqlAccess } = access.upstream
+    await snapshot(resolved, trial.access.upstream, new MemorySeal())
+  const { access: sqlAccess } = trial.access.upstream
   if (sqlAccess.kind === 'sql') await sqlAccess.hold('SELECT 1')
   if (inTheGap !== null) await other(inTheGap)
-  await access.session.query(sql)
-  const said = await confirm(resolved, access.upstream).then(
+  await trial.access.session.query(sql)
+  const said = await confirm(resolved, trial.access.upstream).then(
     () => 'confirmed',
     (error: unknown) => (error instanceof Error && 'code' in error ? `${String(error.code)}: ${error.message}` : String(error)),
   )
-  if (said === 'confirmed') await access.run('SELECT 1')
-  else await access.release()
+  if (said === 'confirmed') await trial.access.run('SELECT 1')
+  else await trial.access.release()
   return said
 }
 
@@ -80,21 +68,21 @@ test.each(statements)('a table that comes first in the search path, in the gap: 
 
 test('a temporary table of the session’s own, made by what ran in the gap', async () => {
   await arrange()
-  const resolved = await resolveReached(await describeSql({ sql: 'DELETE FROM orders WHERE id = 1' }), access.upstream)
-  await snapshot(resolved, access.upstream, new MemorySeal())
-  await access.session.query('CREATE TEMP TABLE orders AS SELECT 1 AS id')
-  await access.session.query('DELETE FROM orders WHERE id = 1')
-  await expect(confirm(resolved, access.upstream)).rejects.toMatchObject({
+  const resolved = await resolveReached(await describeSql({ sql: 'DELETE FROM orders WHERE id = 1' }), trial.access.upstream)
+  await snapshot(resolved, trial.access.upstream, new MemorySeal())
+  await trial.access.session.query('CREATE TEMP TABLE orders AS SELECT 1 AS id')
+  await trial.access.session.query('DELETE FROM orders WHERE id = 1')
+  await expect(confirm(resolved, trial.access.upstream)).rejects.toMatchObject({
     code: 'target_changed',
     notDone: 'The statement was rolled back.',
   })
-  await access.release()
+  await trial.access.release()
 })
 
 test('a schema of another, renamed into the place of the one that was looked at', async () => {
   await arrange()
   await other('CREATE TABLE one.orders (id int, total int)')
-  await access.session.client.query('SET search_path = three, two')
+  await trial.access.session.client.query('SET search_path = three, two')
   expect(await runWith('DROP TABLE orders', 'ALTER SCHEMA one RENAME TO three')).toMatch(
     /^target_changed: Another than two\.orders/,
   )
@@ -149,7 +137,7 @@ test('a function that the condition calls, replaced in the gap', async () => {
 test('in the agent’s own transaction, what it dropped before is not held against it', async () => {
   await arrange()
   await other('CREATE TABLE two.mine (id int)')
-  await access.session.client.query('BEGIN; DROP TABLE two.mine')
+  await trial.access.session.client.query('BEGIN; DROP TABLE two.mine')
   expect(await runWith('DROP TABLE orders', null)).toBe('confirmed')
-  await access.session.client.query('ROLLBACK')
+  await trial.access.session.client.query('ROLLBACK')
 })

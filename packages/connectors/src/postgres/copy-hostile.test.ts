@@ -1,52 +1,25 @@
 import type { Operation, ResolvedOperation, Restored, SnapshotContent } from '@sallyport/core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
-import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
-import { closeParsers, describe as describeSql } from './describe.ts'
+import { describe, expect, it } from 'vitest'
+import { MemorySeal, openAccess } from '../../../../tests/fakes/sql-access.ts'
+import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
+import { describe as describeSql } from './describe.ts'
 import { quoteIdentifier } from './catalog-name.ts'
 import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
 
-let server: PostgresServer
-let access: RealAccess
-
-beforeAll(async () => {
-  server = await startPostgres()
-  await server.query('CREATE DATABASE trial')
-  access = await openAccess(server.url('trial'), server.url('trial'))
-}, 60_000)
-afterAll(async () => {
-  await access[Symbol.asyncDispose]()
-  await server.stop()
-  await closeParsers()
-})
-
-async function setUp(sql: string): Promise<void> {
-  await access.protect.client.query(sql)
-}
-
-async function rows(sql: string): Promise<string> {
-  return JSON.stringify(await access.protect.query(sql))
-}
-
-async function fresh(sql: string): Promise<void> {
-  await access.release()
-  await access.session.client.query('ROLLBACK; RESET ALL; DISCARD TEMP')
-  await access.protect.client.query('ROLLBACK')
-  await setUp(`DROP SCHEMA IF EXISTS t CASCADE; CREATE SCHEMA t`)
-  await setUp(sql)
-}
+const trial = useTrialDatabase()
+const { setUp, rows, fresh } = trial
 
 async function look(
   sql: string,
   change: (operation: Operation) => Operation = (same) => same,
 ): Promise<readonly ResolvedOperation[]> {
-  return resolve((await describeSql({ sql })).map(change), access.upstream)
+  return resolve((await describeSql({ sql })).map(change), trial.access.upstream)
 }
 
 async function copy(resolved: readonly ResolvedOperation[], seal = new MemorySeal()): Promise<SnapshotContent> {
-  return snapshot(resolved, access.upstream, seal)
+  return snapshot(resolved, trial.access.upstream, seal)
 }
 
 async function dropAndUndo(sql: string): Promise<Restored> {
@@ -54,8 +27,8 @@ async function dropAndUndo(sql: string): Promise<Restored> {
   expect(resolved.map(({ copy: plan }) => plan.kind)).not.toContain('impossible')
   const seal = new MemorySeal()
   const content = await copy(resolved, seal)
-  await access.run(sql)
-  return restore(seal.reader(content), access.upstream, () => undefined)
+  await trial.access.run(sql)
+  return restore(seal.reader(content), trial.access.upstream, () => undefined)
 }
 
 describe('rows of every kind', () => {
@@ -128,7 +101,7 @@ describe('names', () => {
     const rowsOf = await look(`DELETE FROM ${quoted}.${quoted} AS ${quoted} WHERE ${quoted}.${quoted} = 1`)
     expect(rowsOf[0]).toMatchObject({ copy: { kind: 'rows' }, impact: { scope: { rows: 1, exact: true } } })
     await copy(rowsOf)
-    await access.release()
+    await trial.access.release()
     expect(await rows(`SELECT count(*) FROM ${quoted}.${quoteIdentifier(`v ${odd}`)}`)).toBe('[["1"]]')
     await setUp(`DROP SCHEMA ${quoted} CASCADE; SELECT 1 FROM t.bystander`)
   })
@@ -144,20 +117,20 @@ describe('names', () => {
       CREATE FUNCTION t.sametid(tid, tid) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN PERFORM t.fire(); RETURN true; END $$;
       CREATE OPERATOR t.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = t.same); CREATE OPERATOR t.= (LEFTARG = tid, RIGHTARG = tid, FUNCTION = t.sametid);
       CREATE TABLE t.pg_class (oid oid, relname text); CREATE TABLE t.pg_locks (a int)`)
-    await access.session.query('SET search_path = t, pg_catalog')
+    await trial.access.session.query('SET search_path = t, pg_catalog')
     const resolved = await look('DELETE FROM orders WHERE id >= 2')
     expect(resolved[0]).toMatchObject({ copy: { kind: 'rows', rowsEstimate: 1 }, resources: [{ name: 't.orders' }] })
     expect(await copy(resolved)).toMatchObject({ rows: 1 })
-    await access.release()
+    await trial.access.release()
     const dropped = await look('DROP TABLE orders')
     expect(await copy(dropped)).toMatchObject({ rows: 2 })
-    await access.release()
+    await trial.access.release()
     expect(await rows('SELECT * FROM t.alarm')).toBe('[]')
   })
 
   it('a temporary table in front of the real one is what is dropped, and is no loss', async () => {
     await fresh(`CREATE TABLE public.orders2 (id int); INSERT INTO public.orders2 VALUES (1)`)
-    await access.session.query('CREATE TEMP TABLE orders2 (id int)')
+    await trial.access.session.query('CREATE TEMP TABLE orders2 (id int)')
     expect((await look('DROP TABLE orders2'))[0]).toMatchObject({
       temporary: true,
       impact: { kind: 'write', reversible: true },
@@ -192,7 +165,7 @@ describe('what changes between look and copy', () => {
 
   it('no row is lost to a writer who comes in between', async () => {
     await fresh(`CREATE TABLE t.a (id serial PRIMARY KEY, v text); INSERT INTO t.a (v) SELECT 'x' FROM generate_series(1, 500)`)
-    const writer = await openAccess(server.url('trial'), server.url('trial'))
+    const writer = await openAccess(trial.server.url('trial'), trial.server.url('trial'))
     const resolved = await look('DROP TABLE t.a')
     const seal = new MemorySeal()
     // The writer's row is not committed when the copy begins: the copy must wait for it.
@@ -207,15 +180,18 @@ describe('what changes between look and copy', () => {
       () => 'refused',
     )
     await waitUntilBlocked('INSERT')
-    await access.run('DROP TABLE t.a')
+    await trial.access.run('DROP TABLE t.a')
     expect(await blocked).toBe('refused')
-    expect(await restore(seal.reader(content), access.upstream, () => undefined)).toMatchObject({ rows: 501, verified: true })
+    expect(await restore(seal.reader(content), trial.access.upstream, () => undefined)).toMatchObject({
+      rows: 501,
+      verified: true,
+    })
     await writer[Symbol.asyncDispose]()
   })
 
   it('a lock that is not to be had in time: copy_failed', async () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY)`)
-    const writer = await openAccess(server.url('trial'), server.url('trial'))
+    const writer = await openAccess(trial.server.url('trial'), trial.server.url('trial'))
     const resolved = await look('TRUNCATE t.a')
     await writer.session.query('BEGIN')
     await writer.session.query('INSERT INTO t.a VALUES (1)')
@@ -229,32 +205,32 @@ describe('what changes between look and copy', () => {
 
   it('rows that only this open transaction sees are not copied in part', async () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY)`)
-    await access.session.query('BEGIN')
-    await access.session.query('INSERT INTO t.a VALUES (1)')
+    await trial.access.session.query('BEGIN')
+    await trial.access.session.query('INSERT INTO t.a VALUES (1)')
     await expect(copy(await look('TRUNCATE t.a'))).rejects.toMatchObject({
       code: 'copy_failed',
       message: expect.stringContaining('open transaction'),
     })
-    await access.session.query('ROLLBACK')
-    await access.session.query('BEGIN')
-    await access.session.query('ALTER TABLE t.a ADD COLUMN v int')
+    await trial.access.session.query('ROLLBACK')
+    await trial.access.session.query('BEGIN')
+    await trial.access.session.query('ALTER TABLE t.a ADD COLUMN v int')
     expect((await look('DROP TABLE t.a'))[0]?.copy.kind).toBe('impossible')
   })
 
   it('leaves the time limits of the session as they were', async () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY)`)
-    await access.session.query(`SET statement_timeout = '77s'`)
+    await trial.access.session.query(`SET statement_timeout = '77s'`)
     await copy(await look('DROP TABLE t.a'))
-    expect(await access.session.query(`SELECT current_setting('statement_timeout'), current_setting('lock_timeout')`)).toEqual([
-      ['77s', '0'],
-    ])
+    expect(
+      await trial.access.session.query(`SELECT current_setting('statement_timeout'), current_setting('lock_timeout')`),
+    ).toEqual([['77s', '0']])
   })
 })
 
 async function waitUntilBlocked(start: string): Promise<void> {
   const deadline = Date.now() + 10_000
   for (;;) {
-    const found = await server.query(
+    const found = await trial.server.query(
       `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0`,
       [start],
       'trial',
@@ -275,18 +251,18 @@ describe('a copy that is not what was read', () => {
     const bad = new MemorySeal()
     bad.tamper = (__, bytes) => tamper(bytes)
     await expect(copy(resolved, bad)).rejects.toMatchObject({ code: 'copy_failed' })
-    await access.release()
+    await trial.access.release()
     expect(await rows(`SELECT count(*) FROM pg_class WHERE relname LIKE 'sallyport%'`)).toBe('[["0"]]')
     const good = new MemorySeal()
     const content = await copy(resolved, good)
-    await access.run('DROP TABLE t.a')
+    await trial.access.run('DROP TABLE t.a')
     good.tamper = (__, bytes) => tamper(bytes)
-    await expect(restore(good.reader(content), access.upstream, () => undefined)).rejects.toMatchObject({
+    await expect(restore(good.reader(content), trial.access.upstream, () => undefined)).rejects.toMatchObject({
       code: 'upstream_failed',
     })
     expect(await rows(`SELECT to_regclass('t.a')`)).toBe('[[null]]')
     good.tamper = (__, bytes) => bytes
-    expect(await restore(good.reader(content), access.upstream, () => undefined)).toMatchObject({ verified: true })
+    expect(await restore(good.reader(content), trial.access.upstream, () => undefined)).toMatchObject({ verified: true })
   })
 })
 
@@ -378,7 +354,10 @@ describe('shapes that are not covered', () => {
   it('a role that may not lock a table its statement reaches by cascade', async () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (a int REFERENCES t.a ON DELETE CASCADE); DROP ROLE IF EXISTS weak;
       CREATE ROLE weak LOGIN PASSWORD 'weak'; GRANT USAGE ON SCHEMA t TO weak; GRANT SELECT, DELETE ON t.a TO weak`)
-    const weak = await openAccess(server.url('trial').replace('postgres:test-superuser', 'weak:weak'), server.url('trial'))
+    const weak = await openAccess(
+      trial.server.url('trial').replace('postgres:test-superuser', 'weak:weak'),
+      trial.server.url('trial'),
+    )
     const [resolved] = await resolve(await describeSql({ sql: 'DELETE FROM t.a' }), weak.upstream)
     expect(resolved?.copy).toMatchObject({ kind: 'impossible', reason: expect.stringContaining('may not lock t.b') })
     await weak[Symbol.asyncDispose]()

@@ -1,29 +1,17 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
-import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
+import { expect, it } from 'vitest'
+import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { quoteIdentifier, quoteLiteral } from './catalog-name.ts'
 import { inProtect } from './catalog-query.ts'
 import { copiedColumns, readTableShapes, type TableShape } from './catalog-shape.ts'
 import { checksumRows } from './checksum.ts'
-import { closeParsers, describe as describeSql } from './describe.ts'
+import { describe as describeSql } from './describe.ts'
 import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
 
-let server: PostgresServer
-let access: RealAccess
-
-beforeAll(async () => {
-  server = await startPostgres(['fsync=off'])
-  await server.query('CREATE DATABASE trial')
-  access = await openAccess(server.url('trial'), server.url('trial'))
-}, 60_000)
-afterAll(async () => {
-  await access[Symbol.asyncDispose]()
-  await server.stop()
-  await closeParsers()
-})
+const trial = useTrialDatabase()
 
 const types = [
   'integer',
@@ -134,19 +122,21 @@ function comparable(shape: TableShape): unknown {
 async function observe(
   qualified: string,
 ): Promise<{ readonly shape: unknown; readonly checksum: unknown; readonly sequences: unknown }> {
-  return inProtect(access.protect, 'read', { lockTimeoutMs: 5000, statementTimeoutMs: 5000 }, async () => {
-    const oid = await access.protect.query('SELECT $1::regclass::oid::text', [qualified])
-    const [shape] = await readTableShapes(access.protect, [oid[0]?.[0] ?? ''])
+  return inProtect(trial.access.protect, 'read', { lockTimeoutMs: 5000, statementTimeoutMs: 5000 }, async () => {
+    const oid = await trial.access.protect.query('SELECT $1::regclass::oid::text', [qualified])
+    const [shape] = await readTableShapes(trial.access.protect, [oid[0]?.[0] ?? ''])
     if (!shape) throw new Error('no table')
     const sequences: unknown[] = []
     for (const { schema, name: sequence } of shape.sequences) {
       sequences.push(
-        await access.protect.query(`SELECT last_value, is_called FROM ${quoteIdentifier(schema)}.${quoteIdentifier(sequence)}`),
+        await trial.access.protect.query(
+          `SELECT last_value, is_called FROM ${quoteIdentifier(schema)}.${quoteIdentifier(sequence)}`,
+        ),
       )
     }
     return {
       shape: comparable(shape),
-      checksum: await checksumRows(access.protect, `ONLY ${qualified} r`, copiedColumns(shape)),
+      checksum: await checksumRows(trial.access.protect, `ONLY ${qualified} r`, copiedColumns(shape)),
       sequences,
     }
   })
@@ -172,7 +162,7 @@ it('any table: drop, undo, and it is the same table with the same rows', async (
       )
       const made = [...columns, ...keys[shape.key]].join(', ')
       const list = shape.columns.map((column) => quoteIdentifier(column.name)).join(', ')
-      const { client } = access.protect
+      const { client } = trial.access.protect
       await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}; CREATE TABLE ${qualified} (${made})${shape.fill}`)
       for (const row of rows) {
         await client.query(
@@ -183,12 +173,12 @@ it('any table: drop, undo, and it is the same table with the same rows', async (
       }
       const before = await observe(qualified)
       const sql = `DROP TABLE ${qualified}`
-      const resolved = await resolve(await describeSql({ sql }), access.upstream)
+      const resolved = await resolve(await describeSql({ sql }), trial.access.upstream)
       expect(resolved.map(({ copy }) => copy)).toMatchObject([{ kind: 'tables' }])
       const seal = new MemorySeal()
-      const content = await snapshot(resolved, access.upstream, seal)
-      await access.run(sql)
-      expect(await restore(seal.reader(content), access.upstream, () => undefined)).toMatchObject({
+      const content = await snapshot(resolved, trial.access.upstream, seal)
+      await trial.access.run(sql)
+      expect(await restore(seal.reader(content), trial.access.upstream, () => undefined)).toMatchObject({
         rows: rows.length,
         verified: true,
         note: '',

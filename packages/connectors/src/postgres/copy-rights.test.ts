@@ -1,49 +1,29 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
-import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
-import { closeParsers, describe as describeSql } from './describe.ts'
+import { describe, expect, it } from 'vitest'
+import { MemorySeal, openAccess } from '../../../../tests/fakes/sql-access.ts'
+import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
+import { describe as describeSql } from './describe.ts'
 import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
 
-let server: PostgresServer
-let access: RealAccess
-
-beforeAll(async () => {
-  server = await startPostgres()
-  await server.query('CREATE DATABASE trial')
-  access = await openAccess(server.url('trial'), server.url('trial'))
-}, 60_000)
-afterAll(async () => {
-  await access[Symbol.asyncDispose]()
-  await server.stop()
-  await closeParsers()
-})
-
-async function setUp(sql: string): Promise<void> {
-  await access.protect.client.query(sql)
-}
-
-async function fresh(sql: string): Promise<void> {
-  await access.release()
-  await access.session.client.query('ROLLBACK; RESET ALL; DISCARD TEMP')
-  await access.protect.client.query('ROLLBACK')
-  await setUp(`DROP SCHEMA IF EXISTS t CASCADE; CREATE SCHEMA t`)
-  await setUp(sql)
-}
+const trial = useTrialDatabase()
+const { setUp, fresh } = trial
 
 describe('row security', () => {
   it('rows that the agent can not see are copied whole by the protect connection, or not at all', async () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, who text); INSERT INTO t.a VALUES (1, 'weak'), (2, 'else'); DROP ROLE IF EXISTS weak;
       CREATE ROLE weak LOGIN PASSWORD 'weak'; GRANT USAGE ON SCHEMA t TO weak; GRANT SELECT, DELETE ON t.a TO weak; ALTER TABLE t.a ENABLE ROW LEVEL SECURITY;
       CREATE POLICY s ON t.a FOR SELECT USING (who = 'weak'); CREATE POLICY d ON t.a FOR DELETE USING (true)`)
-    const weak = await openAccess(server.url('trial').replace('postgres:test-superuser', 'weak:weak'), server.url('trial'))
+    const weak = await openAccess(
+      trial.server.url('trial').replace('postgres:test-superuser', 'weak:weak'),
+      trial.server.url('trial'),
+    )
     const resolved = await resolve(await describeSql({ sql: 'DELETE FROM t.a' }), weak.upstream)
     expect(resolved[0]?.copy.kind).toBe('tables')
     const seal = new MemorySeal()
     const content = await snapshot(resolved, weak.upstream, seal)
     await weak.run('DELETE FROM t.a')
-    expect(await restore(seal.reader(content), access.upstream, () => undefined)).toMatchObject({ rows: 2, verified: true })
+    expect(await restore(seal.reader(content), trial.access.upstream, () => undefined)).toMatchObject({ rows: 2, verified: true })
     await weak[Symbol.asyncDispose]()
     await setUp('DROP SCHEMA t CASCADE; DROP ROLE weak')
   })
@@ -53,13 +33,16 @@ describe('the protect credential', () => {
   it('needs no more than to read: it copies and compares, and an undo that it may not make changes nothing', async () => {
     await fresh(`CREATE TABLE t.a (id serial PRIMARY KEY, v text); INSERT INTO t.a (v) VALUES ('x'), ('y'); DROP ROLE IF EXISTS keeper;
       CREATE ROLE keeper LOGIN PASSWORD 'keeper'; GRANT pg_read_all_data TO keeper`)
-    const kept = await openAccess(server.url('trial'), server.url('trial').replace('postgres:test-superuser', 'keeper:keeper'))
+    const kept = await openAccess(
+      trial.server.url('trial'),
+      trial.server.url('trial').replace('postgres:test-superuser', 'keeper:keeper'),
+    )
     const resolved = await resolve(await describeSql({ sql: 'DROP TABLE t.a' }), kept.upstream)
     const seal = new MemorySeal()
     const content = await snapshot(resolved, kept.upstream, seal)
     await kept.run('DROP TABLE t.a')
     await expect(restore(seal.reader(content), kept.upstream, () => undefined)).rejects.toMatchObject({ code: 'upstream_failed' })
-    expect(await restore(seal.reader(content), access.upstream, () => undefined)).toMatchObject({ rows: 2, verified: true })
+    expect(await restore(seal.reader(content), trial.access.upstream, () => undefined)).toMatchObject({ rows: 2, verified: true })
     await setUp('ALTER TABLE t.a ENABLE ROW LEVEL SECURITY')
     const hidden = await resolve(await describeSql({ sql: 'DROP TABLE t.a' }), kept.upstream)
     await expect(snapshot(hidden, kept.upstream, new MemorySeal())).rejects.toMatchObject({ code: 'copy_failed' })

@@ -1,40 +1,21 @@
 import type { Operation, ResolvedOperation, Restored, SnapshotContent } from '@sallyport/core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
-import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
+import { describe, expect, it } from 'vitest'
+import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { count } from './count.ts'
-import { closeParsers, describe as describeSql } from './describe.ts'
+import { describe as describeSql } from './describe.ts'
 import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
 
-let server: PostgresServer
-let access: RealAccess
-
-beforeAll(async () => {
-  server = await startPostgres()
-  await server.query('CREATE DATABASE trial')
-  access = await openAccess(server.url('trial'), server.url('trial'))
-}, 60_000)
-afterAll(async () => {
-  await access[Symbol.asyncDispose]()
-  await server.stop()
-  await closeParsers()
-})
-
-async function setUp(sql: string): Promise<void> {
-  await access.protect.client.query(sql)
-}
-
-async function rows(sql: string): Promise<string> {
-  return JSON.stringify(await access.protect.query(sql))
-}
+const trial = useTrialDatabase()
+const { setUp, rows, fresh } = trial
 
 async function look(sql: string, extra: Operation['context'] = {}): Promise<readonly ResolvedOperation[]> {
   const operations = await describeSql({ sql })
   const resolved = await resolve(
     operations.map((operation) => ({ ...operation, context: { ...operation.context, ...extra } })),
-    access.upstream,
+    trial.access.upstream,
   )
   return resolved
 }
@@ -51,14 +32,9 @@ async function destroy(sql: string, extra: Operation['context'] = {}): Promise<T
   const impossible = resolved.find(({ copy }) => copy.kind === 'impossible')
   if (impossible) throw new Error(JSON.stringify(impossible.copy))
   const seal = new MemorySeal()
-  const content = await snapshot(resolved, access.upstream, seal)
-  await access.run(sql)
-  return { resolved, content, undo: () => restore(seal.reader(content), access.upstream, () => undefined) }
-}
-
-async function fresh(sql: string): Promise<void> {
-  await access.release()
-  await setUp(`DROP SCHEMA IF EXISTS t CASCADE; CREATE SCHEMA t; ${sql}`)
+  const content = await snapshot(resolved, trial.access.upstream, seal)
+  await trial.access.run(sql)
+  return { resolved, content, undo: () => restore(seal.reader(content), trial.access.upstream, () => undefined) }
 }
 
 describe('undo of DELETE', () => {
@@ -121,9 +97,9 @@ describe('undo of DELETE', () => {
     const resolved = await look(sql, { bindValues: ['5', 'v6'] })
     expect(resolved[0]?.impact.scope).toMatchObject({ rows: 3, exact: true })
     const seal = new MemorySeal()
-    const content = await snapshot(resolved, access.upstream, seal)
-    await access.run(sql, ['5', 'v6'])
-    expect(await restore(seal.reader(content), access.upstream, () => undefined)).toMatchObject({ rows: 3, verified: true })
+    const content = await snapshot(resolved, trial.access.upstream, seal)
+    await trial.access.run(sql, ['5', 'v6'])
+    expect(await restore(seal.reader(content), trial.access.upstream, () => undefined)).toMatchObject({ rows: 3, verified: true })
     const [unbound] = await look(sql)
     expect(unbound?.impact.scope?.exact).toBe(false)
   })
@@ -247,13 +223,13 @@ describe('count', () => {
       CREATE FUNCTION t.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO t.log VALUES (1); RETURN OLD; END';
       CREATE TRIGGER f AFTER DELETE ON t.b FOR EACH ROW EXECUTE FUNCTION t.f();
       INSERT INTO t.a SELECT generate_series(1, 5); INSERT INTO t.b SELECT generate_series(1, 5)`)
-    await access.session.query('BEGIN')
-    expect(await count(access.upstream)).toBe(0)
-    await access.session.query('DELETE FROM t.a WHERE id <= 3')
-    expect(await count(access.upstream)).toBe(9)
-    await access.session.query('ROLLBACK')
-    await access.session.query('SET track_counts = off')
-    await expect(count(access.upstream)).rejects.toMatchObject({ code: 'upstream_failed' })
-    await access.session.query('RESET track_counts')
+    await trial.access.session.query('BEGIN')
+    expect(await count(trial.access.upstream)).toBe(0)
+    await trial.access.session.query('DELETE FROM t.a WHERE id <= 3')
+    expect(await count(trial.access.upstream)).toBe(9)
+    await trial.access.session.query('ROLLBACK')
+    await trial.access.session.query('SET track_counts = off')
+    await expect(count(trial.access.upstream)).rejects.toMatchObject({ code: 'upstream_failed' })
+    await trial.access.session.query('RESET track_counts')
   })
 })

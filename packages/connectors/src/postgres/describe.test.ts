@@ -99,7 +99,7 @@ describe('the describer of PostgreSQL', () => {
   })
 
   test('a flood of long statements does not make short ones wait', async () => {
-    const flood = Array.from({ length: 40 }, (_, index) => describeSql({ sql: `SELECT ${index}${'+1'.repeat(20_000)}` }))
+    const flood = Array.from({ length: 15 }, (_, index) => describeSql({ sql: `SELECT ${index}${'+1'.repeat(20_000)}` }))
     const started = performance.now()
     await Promise.all(Array.from({ length: 50 }, (_, index) => worst(`SELECT short FROM t WHERE a = ${index}`)))
     const shortMs = performance.now() - started

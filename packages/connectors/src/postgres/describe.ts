@@ -4,8 +4,15 @@ import { refuse, unreadable } from './describe-text.ts'
 import { openLane, type Lane } from './parser-lane.ts'
 import { createVerdictMemory } from './parser-memory.ts'
 
-/** `bindValues`: the text of each parameter of a bound statement, where all of them have one; the copy of its rows needs them. */
-const decodedSchema = z.strictObject({ sql: z.string(), bindValues: z.array(z.string().nullable()).optional() })
+/**
+ * `bindValues`: the text of each parameter of a bound statement, where all of them have one; the copy of its rows needs them.
+ * `parameterTypes`: oids of types that are not the server's own: what a domain checks when a value is bound, only the catalog knows.
+ */
+const decodedSchema = z.strictObject({
+  sql: z.string(),
+  bindValues: z.array(z.string().nullable()).optional(),
+  parameterTypes: z.array(z.int()).optional(),
+})
 
 /** UTF-16 units. Longer texts have a thread of their own, so that no long one makes short ones wait. */
 const shortMax = 8 * 1024
@@ -31,12 +38,15 @@ const longLane: Lane = openLane({
 export async function describe(decoded: Json): Promise<readonly Operation[]> {
   const parsed = decodedSchema.safeParse(decoded)
   if (!parsed.success) return [unreadable('is not what this connector reads: it takes {"sql": "…"}')]
-  const { sql, bindValues } = parsed.data
+  const { sql, bindValues, parameterTypes = [] } = parsed.data
   const operations = await describeText(sql)
   // The verdict is on the text alone, and remembered by it.
-  return bindValues === undefined
-    ? operations
-    : operations.map((operation) => ({ ...operation, context: { ...operation.context, bindValues } }))
+  if (bindValues === undefined && parameterTypes.length === 0) return operations
+  const more = {
+    ...(bindValues === undefined ? {} : { bindValues }),
+    ...(parameterTypes.length === 0 ? {} : { typeOids: parameterTypes.map(String), provisional: true, rememberable: false }),
+  }
+  return operations.map((operation) => ({ ...operation, context: { ...operation.context, ...more } }))
 }
 
 async function describeText(sql: string): Promise<readonly Operation[]> {

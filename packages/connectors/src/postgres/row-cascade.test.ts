@@ -1,85 +1,12 @@
-import type { ResolvedOperation, Restored, SnapshotContent } from '@sallyport/core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
-import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
+import { describe, expect, it } from 'vitest'
+import { MemorySeal, openAccess } from '../../../../tests/fakes/sql-access.ts'
+import { useRowTrial } from '../../../../tests/servers/row-trial.ts'
 import { count } from './count.ts'
-import { closeParsers, describe as describeSql } from './describe.ts'
-import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
 
-let server: PostgresServer
-let access: RealAccess
-let writer: RealAccess
-
-beforeAll(async () => {
-  server = await startPostgres()
-  await server.query('CREATE DATABASE trial')
-  access = await openAccess(server.url('trial'), server.url('trial'))
-  writer = await openAccess(server.url('trial'), server.url('trial'))
-}, 60_000)
-afterAll(async () => {
-  await writer[Symbol.asyncDispose]()
-  await access[Symbol.asyncDispose]()
-  await server.stop()
-  await closeParsers()
-})
-
-async function setUp(sql: string): Promise<void> {
-  await access.protect.client.query(sql)
-}
-
-async function fresh(sql: string): Promise<void> {
-  await access.release()
-  await writer.session.query('ROLLBACK')
-  await setUp(`DROP SCHEMA IF EXISTS t CASCADE; CREATE SCHEMA t`)
-  await setUp(sql)
-}
-
-async function rows(sql: string): Promise<string> {
-  return JSON.stringify(await access.protect.query(sql))
-}
-
-async function look(sql: string, by: RealAccess = access): Promise<ResolvedOperation> {
-  const [first] = await resolve(await describeSql({ sql }), by.upstream)
-  if (!first) throw new Error('no operation')
-  return first
-}
-
-interface Sealed {
-  readonly resolved: ResolvedOperation
-  readonly content: SnapshotContent
-  readonly undo: () => Promise<Restored>
-}
-
-async function seal(sql: string, by: RealAccess = access): Promise<Sealed> {
-  const resolved = await look(sql, by)
-  if (resolved.copy.kind === 'impossible') throw new Error(JSON.stringify(resolved.copy))
-  const vault = new MemorySeal()
-  const content = await snapshot([resolved], by.upstream, vault)
-  return { resolved, content, undo: () => restore(vault.reader(content), access.upstream, () => undefined) }
-}
-
-/** What govern does with what was sealed: counts, runs, counts again, and rolls back what changed more than was copied. */
-async function run(sql: string, { content }: Sealed, by: RealAccess = access): Promise<'committed' | 'rolled back'> {
-  const before = await count(by.upstream)
-  await by.session.query(sql)
-  const changed = (await count(by.upstream)) - before
-  if (changed > content.rows) {
-    await by.release()
-    return 'rolled back'
-  }
-  expect(changed).toBe(content.rows)
-  await by.run('SELECT 1')
-  return 'committed'
-}
-
-async function deleteAndUndo(sql: string): Promise<Sealed> {
-  const sealed = await seal(sql)
-  expect(await run(sql, sealed)).toBe('committed')
-  expect(await sealed.undo()).toMatchObject({ verified: true, note: '' })
-  return sealed
-}
+const trial = useRowTrial()
+const { setUp, rows, fresh, look, seal, run, deleteAndUndo } = trial
 
 const shop = `CREATE TABLE t.customers (id int PRIMARY KEY); CREATE TABLE t.orders (id int PRIMARY KEY, customer int REFERENCES t.customers ON DELETE CASCADE);
   CREATE TABLE t.items ("order" int REFERENCES t.orders ON DELETE CASCADE, line int, PRIMARY KEY ("order", line));
@@ -141,10 +68,10 @@ describe('a DELETE and what goes with it', () => {
     for (const id of [59, 45, 39, 20, 3]) {
       const sql = `DELETE FROM t.a WHERE id = ${id}`
       const sealed = await seal(sql)
-      const counted = await count(access.upstream)
-      await access.session.query(sql)
-      expect((await count(access.upstream)) - counted, sql).toBeLessThanOrEqual(sealed.content.rows)
-      await access.run('SELECT 1')
+      const counted = await count(trial.access.upstream)
+      await trial.access.session.query(sql)
+      expect((await count(trial.access.upstream)) - counted, sql).toBeLessThanOrEqual(sealed.content.rows)
+      await trial.access.run('SELECT 1')
       expect(await sealed.undo(), sql).toMatchObject({ verified: true })
       expect(await rows(all), sql).toBe(before)
     }
@@ -169,13 +96,13 @@ describe('what comes in between', () => {
   it('a child cannot: it waits for the parent, and finds it gone', async () => {
     await fresh(shop)
     const sealed = await seal('DELETE FROM t.orders WHERE id = 7')
-    const late = writer.session.query('INSERT INTO t.payments VALUES (1000, 7)').then(
+    const late = trial.writer.session.query('INSERT INTO t.payments VALUES (1000, 7)').then(
       () => 'written',
       (error: unknown) => String(error),
     )
     await waitUntilBlocked('INSERT INTO t.payments')
-    await writer.protect.query('INSERT INTO t.payments VALUES (1001, 8)')
-    await writer.protect.query('UPDATE t.orders SET customer = 2 WHERE id = 9')
+    await trial.writer.protect.query('INSERT INTO t.payments VALUES (1001, 8)')
+    await trial.writer.protect.query('UPDATE t.orders SET customer = 2 WHERE id = 9')
     expect(await run('DELETE FROM t.orders WHERE id = 7', sealed)).toBe('committed')
     expect(await late).toMatch(/foreign key/)
     expect(await sealed.undo()).toMatchObject({ rows: 6, verified: true })
@@ -184,36 +111,42 @@ describe('what comes in between', () => {
   it('a child that is not committed when the copy begins is waited for, and copied', async () => {
     await fresh(shop)
     const resolved = await look('DELETE FROM t.orders WHERE id = 7')
-    await writer.session.query('BEGIN')
-    await writer.session.query('INSERT INTO t.payments VALUES (1000, 7)')
+    await trial.writer.session.query('BEGIN')
+    await trial.writer.session.query('INSERT INTO t.payments VALUES (1000, 7)')
     const vault = new MemorySeal()
-    const copying = snapshot([resolved], access.upstream, vault)
+    const copying = snapshot([resolved], trial.access.upstream, vault)
     await waitUntilBlocked('FOR UPDATE')
-    await writer.session.query('COMMIT')
+    await trial.writer.session.query('COMMIT')
     const content = await copying
     expect(content.rows).toBe(7)
-    await access.run('DELETE FROM t.orders WHERE id = 7')
-    expect(await restore(vault.reader(content), access.upstream, () => undefined)).toMatchObject({ rows: 7, verified: true })
+    await trial.access.run('DELETE FROM t.orders WHERE id = 7')
+    expect(await restore(vault.reader(content), trial.access.upstream, () => undefined)).toMatchObject({
+      rows: 7,
+      verified: true,
+    })
   })
 
   it('rows that are being changed when the copy begins are waited for, and copied as they are then', async () => {
     await fresh(shop)
     const sql = 'DELETE FROM t.orders WHERE id IN (7, 8) AND customer > 5'
     const resolved = await look(sql)
-    await writer.session.query('BEGIN')
-    await writer.session.query('UPDATE t.orders SET customer = 20 WHERE id = 7')
-    await writer.session.query('UPDATE t.orders SET customer = 2 WHERE id = 8')
-    await writer.session.query('UPDATE t.payments SET "order" = 9 WHERE id = 7')
+    await trial.writer.session.query('BEGIN')
+    await trial.writer.session.query('UPDATE t.orders SET customer = 20 WHERE id = 7')
+    await trial.writer.session.query('UPDATE t.orders SET customer = 2 WHERE id = 8')
+    await trial.writer.session.query('UPDATE t.payments SET "order" = 9 WHERE id = 7')
     const vault = new MemorySeal()
-    const copying = snapshot([resolved], access.upstream, vault)
+    const copying = snapshot([resolved], trial.access.upstream, vault)
     await waitUntilBlocked('FOR UPDATE')
-    await writer.session.query('COMMIT')
+    await trial.writer.session.query('COMMIT')
     const content = await copying
     expect(content.rows).toBe(5)
     expect(
-      await run(sql, { resolved, content, undo: () => restore(vault.reader(content), access.upstream, () => undefined) }),
+      await run(sql, { resolved, content, undo: () => restore(vault.reader(content), trial.access.upstream, () => undefined) }),
     ).toBe('committed')
-    expect(await restore(vault.reader(content), access.upstream, () => undefined)).toMatchObject({ rows: 5, verified: true })
+    expect(await restore(vault.reader(content), trial.access.upstream, () => undefined)).toMatchObject({
+      rows: 5,
+      verified: true,
+    })
     expect(await rows('SELECT id, customer FROM t.orders WHERE id IN (7, 8) ORDER BY 1')).toBe('[["7","20"],["8","2"]]')
   })
 
@@ -222,7 +155,7 @@ describe('what comes in between', () => {
     const sql = 'DELETE FROM t.orders WHERE id BETWEEN 7 AND 8 OR id > 200'
     const sealed = await seal(sql)
     expect(sealed.content.rows).toBe(12)
-    await writer.session.query('INSERT INTO t.orders VALUES (1000, 1)')
+    await trial.writer.session.query('INSERT INTO t.orders VALUES (1000, 1)')
     expect(await run(sql, sealed)).toBe('rolled back')
     expect(await rows('SELECT count(*) FROM t.orders')).toBe('[["201"]]')
   })
@@ -244,7 +177,7 @@ describe('what comes in between', () => {
     await fresh(`${shop}; CREATE TABLE t.chosen (id int); INSERT INTO t.chosen VALUES (7)`)
     const sealed = await seal(sql)
     expect(sealed.resolved.copy).toEqual({ kind: 'rows', rowsEstimate: 6 })
-    const swap = writer.session.query(write)
+    const swap = trial.writer.session.query(write)
     await waitUntilBlocked(write)
     expect(await run(sql, sealed)).toBe('committed')
     await swap
@@ -258,9 +191,9 @@ describe('what comes in between', () => {
     const sql = 'DELETE FROM t.a WHERE id = 1 OR id > 9'
     const sealed = await seal(sql)
     expect(sealed.content.rows).toBe(3)
-    const late = writer.session.query(`INSERT INTO t.a VALUES (10, 'late')`)
+    const late = trial.writer.session.query(`INSERT INTO t.a VALUES (10, 'late')`)
     await waitUntilBlocked('INSERT INTO t.a')
-    await access.run(sql)
+    await trial.access.run(sql)
     await late
     expect(await sealed.undo()).toMatchObject({ rows: 2, verified: true })
     expect(await rows('SELECT count(*) FROM t.a')).toBe('[["10"]]')
@@ -286,7 +219,7 @@ describe('what comes in between', () => {
     await fresh(shop)
     const resolved = await look('DELETE FROM t.orders WHERE id = 7')
     await setUp('CREATE TABLE t.late (id int PRIMARY KEY, payment int REFERENCES t.payments ON DELETE CASCADE)')
-    await expect(snapshot([resolved], access.upstream, new MemorySeal())).rejects.toMatchObject({ code: 'target_changed' })
+    await expect(snapshot([resolved], trial.access.upstream, new MemorySeal())).rejects.toMatchObject({ code: 'target_changed' })
   })
 })
 
@@ -295,7 +228,7 @@ async function waitUntilBlocked(start: string): Promise<void> {
     .poll(
       async () =>
         (
-          await server.query(
+          await trial.server.query(
             `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0`,
             [start],
             'trial',
@@ -316,7 +249,10 @@ describe('rights', () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY); CREATE TABLE t.b (id int PRIMARY KEY, a int REFERENCES t.a ON DELETE CASCADE);
       INSERT INTO t.a VALUES (1), (2); INSERT INTO t.b VALUES (1, 1), (2, 1), (3, 2); DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN PASSWORD 'weak';
       GRANT USAGE ON SCHEMA t TO weak; GRANT ${parent} ON t.a TO weak; GRANT ${child} ON t.b TO weak`)
-    const weak = await openAccess(server.url('trial').replace('postgres:test-superuser', 'weak:weak'), server.url('trial'))
+    const weak = await openAccess(
+      trial.server.url('trial').replace('postgres:test-superuser', 'weak:weak'),
+      trial.server.url('trial'),
+    )
     const resolved = await look('DELETE FROM t.a WHERE id = 1', weak)
     expect(resolved.copy.kind).toBe(kind)
     if (kind === 'rows') {

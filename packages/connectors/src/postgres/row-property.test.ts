@@ -1,28 +1,16 @@
 import type { Restored } from '@sallyport/core'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
-import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
+import { expect, it } from 'vitest'
+import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { manifestSchema } from './copy-manifest.ts'
 import { count } from './count.ts'
-import { closeParsers, describe as describeSql } from './describe.ts'
+import { describe as describeSql } from './describe.ts'
 import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
 
-let server: PostgresServer
-let access: RealAccess
-
-beforeAll(async () => {
-  server = await startPostgres(['fsync=off'])
-  await server.query('CREATE DATABASE trial')
-  access = await openAccess(server.url('trial'), server.url('trial'))
-}, 60_000)
-afterAll(async () => {
-  await access[Symbol.asyncDispose]()
-  await server.stop()
-  await closeParsers()
-})
+const trial = useTrialDatabase()
 
 const actions = ['CASCADE', 'CASCADE', 'CASCADE', 'SET NULL', 'SET DEFAULT', 'NO ACTION'] as const
 const tablesMax = 5
@@ -88,7 +76,7 @@ type Rows = ReadonlyMap<string, string>
 async function observe({ composite }: Forest): Promise<readonly Rows[]> {
   const out: Rows[] = []
   for (const index of composite.keys()) {
-    const found = await access.protect.query(`SELECT x.id::text, x::text FROM t.t${index} x`)
+    const found = await trial.access.protect.query(`SELECT x.id::text, x::text FROM t.t${index} x`)
     out.push(new Map(found.map(([id, text]) => [id ?? '', text ?? ''])))
   }
   return out
@@ -99,11 +87,11 @@ const seen = { committed: 0, refused: 0, impossible: 0, deepest: 0 }
 it('any forest of foreign keys: what is shown is what changes, what changes was copied, and an undo brings all of it back', async () => {
   await fc.assert(
     fc.asyncProperty(forest, async (one) => {
-      await access.release()
-      await access.protect.client.query(build(one))
+      await trial.access.release()
+      await trial.access.protect.client.query(build(one))
       const before = await observe(one)
       const sql = `DELETE FROM t.t${one.target} WHERE id IN (${one.doomed.join(', ')})`
-      const [resolved] = await resolve(await describeSql({ sql }), access.upstream)
+      const [resolved] = await resolve(await describeSql({ sql }), trial.access.upstream)
       if (!resolved || resolved.copy.kind === 'impossible') {
         expect(resolved?.copy.kind === 'impossible' ? resolved.copy.reason : '').toMatch(/key of .* would change/)
         seen.impossible += 1
@@ -111,23 +99,23 @@ it('any forest of foreign keys: what is shown is what changes, what changes was 
       }
       expect(resolved).toMatchObject({ copy: { kind: 'rows' }, impact: { scope: { exact: true } } })
       const seal = new MemorySeal()
-      const content = await snapshot([resolved], access.upstream, seal)
+      const content = await snapshot([resolved], trial.access.upstream, seal)
       expect(content.rows).toBe(resolved.impact.scope?.rows)
-      const counted = await count(access.upstream)
-      const ran = await access.session.query(sql).then(
+      const counted = await count(trial.access.upstream)
+      const ran = await trial.access.session.query(sql).then(
         () => true,
         () => false,
       )
       if (!ran) {
-        await access.release()
+        await trial.access.release()
         expect(await observe(one)).toEqual(before)
         seen.refused += 1
         return
       }
-      expect((await count(access.upstream)) - counted).toBeLessThanOrEqual(content.rows)
-      await access.run('SELECT 1')
+      expect((await count(trial.access.upstream)) - counted).toBeLessThanOrEqual(content.rows)
+      await trial.access.run('SELECT 1')
       await checkCopied(one, before, manifestSchema.parse(content.manifest).tables)
-      const undone: Restored = await restore(seal.reader(content), access.upstream, () => undefined)
+      const undone: Restored = await restore(seal.reader(content), trial.access.upstream, () => undefined)
       expect(undone).toMatchObject({ verified: true, note: '' })
       expect(await observe(one)).toEqual(before)
       seen.committed += 1

@@ -1,92 +1,17 @@
-import type { ResolvedOperation, Restored, SnapshotContent } from '@sallyport/core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
-import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
-import { count } from './count.ts'
-import { closeParsers, describe as describeSql } from './describe.ts'
-import { resolve } from './resolve.ts'
-import { restore } from './restore.ts'
+import { describe, expect, it } from 'vitest'
+import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { useRowTrial } from '../../../../tests/servers/row-trial.ts'
 import { snapshot } from './snapshot.ts'
 
-let server: PostgresServer
-let access: RealAccess
-let writer: RealAccess
-
-beforeAll(async () => {
-  server = await startPostgres()
-  await server.query('CREATE DATABASE trial')
-  access = await openAccess(server.url('trial'), server.url('trial'))
-  writer = await openAccess(server.url('trial'), server.url('trial'))
-}, 60_000)
-afterAll(async () => {
-  await writer[Symbol.asyncDispose]()
-  await access[Symbol.asyncDispose]()
-  await server.stop()
-  await closeParsers()
-})
-
-async function setUp(sql: string): Promise<void> {
-  await access.protect.client.query(sql)
-}
-
-async function fresh(sql: string): Promise<void> {
-  await access.release()
-  await writer.session.query('ROLLBACK')
-  await setUp(`DROP SCHEMA IF EXISTS t CASCADE; CREATE SCHEMA t`)
-  await setUp(sql)
-}
-
-async function rows(sql: string): Promise<string> {
-  return JSON.stringify(await access.protect.query(sql))
-}
-
-async function look(sql: string, by: RealAccess = access): Promise<ResolvedOperation> {
-  const [first] = await resolve(await describeSql({ sql }), by.upstream)
-  if (!first) throw new Error('no operation')
-  return first
-}
-
-interface Sealed {
-  readonly resolved: ResolvedOperation
-  readonly content: SnapshotContent
-  readonly undo: () => Promise<Restored>
-}
-
-async function seal(sql: string, by: RealAccess = access): Promise<Sealed> {
-  const resolved = await look(sql, by)
-  if (resolved.copy.kind === 'impossible') throw new Error(JSON.stringify(resolved.copy))
-  const vault = new MemorySeal()
-  const content = await snapshot([resolved], by.upstream, vault)
-  return { resolved, content, undo: () => restore(vault.reader(content), access.upstream, () => undefined) }
-}
-
-/** What govern does with what was sealed: counts, runs, counts again, and rolls back what changed more than was copied. */
-async function run(sql: string, { content }: Sealed, by: RealAccess = access): Promise<'committed' | 'rolled back'> {
-  const before = await count(by.upstream)
-  await by.session.query(sql)
-  const changed = (await count(by.upstream)) - before
-  if (changed > content.rows) {
-    await by.release()
-    return 'rolled back'
-  }
-  expect(changed).toBe(content.rows)
-  await by.run('SELECT 1')
-  return 'committed'
-}
-
-async function deleteAndUndo(sql: string): Promise<Sealed> {
-  const sealed = await seal(sql)
-  expect(await run(sql, sealed)).toBe('committed')
-  expect(await sealed.undo()).toMatchObject({ verified: true, note: '' })
-  return sealed
-}
+const trial = useRowTrial()
+const { setUp, rows, fresh, look, seal, run, deleteAndUndo } = trial
 
 async function waitUntilBlocked(start: string): Promise<void> {
   await expect
     .poll(
       async () =>
         (
-          await server.query(
+          await trial.server.query(
             `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0`,
             [start],
             'trial',
@@ -126,9 +51,9 @@ describe('triggers', () => {
     const before = await rows(all)
     const sealed = await seal('DELETE FROM t.a WHERE id < 5')
     // A row in the place of the one that is skipped would be lost without a copy: it has to wait.
-    const late = writer.session.query('INSERT INTO t.a VALUES (0)')
+    const late = trial.writer.session.query('INSERT INTO t.a VALUES (0)')
     await waitUntilBlocked('INSERT INTO t.a')
-    await access.run('DELETE FROM t.a WHERE id < 5')
+    await trial.access.run('DELETE FROM t.a WHERE id < 5')
     await late
     expect(await rows('SELECT json_agg(id ORDER BY id) FROM t.a WHERE id < 6')).toBe('[["[0, 3, 5]"]]')
     await setUp('DELETE FROM t.a WHERE id = 0')
@@ -151,7 +76,7 @@ describe('triggers', () => {
       't.audit: up to 3 rows are added by trigger audit, and stay after an undo',
     ])
     // With the room that these rows have in the count, another row could go: it has to wait.
-    const late = writer.session.query('INSERT INTO t.a VALUES (0)')
+    const late = trial.writer.session.query('INSERT INTO t.a VALUES (0)')
     await waitUntilBlocked('INSERT INTO t.a')
     expect(await run(sql, sealed)).toBe('committed')
     await late
@@ -167,12 +92,12 @@ describe('triggers', () => {
       CREATE TRIGGER audit BEFORE DELETE ON t.a FOR EACH ROW EXECUTE FUNCTION t.audit()`)
     const sql = 'DELETE FROM t.a WHERE id = 1'
     expect((await look(sql)).copy.kind).toBe('impossible')
-    await access.session.query('SET search_path = t')
+    await trial.access.session.query('SET search_path = t')
     expect((await look(sql)).copy).toEqual({ kind: 'rows', rowsEstimate: 2 })
-    await access.session.query('CREATE TEMP TABLE audit (n int)')
+    await trial.access.session.query('CREATE TEMP TABLE audit (n int)')
     expect((await look(sql)).copy.kind).toBe('impossible')
-    await access.session.query('DROP TABLE pg_temp.audit')
-    await access.session.query('RESET search_path')
+    await trial.access.session.query('DROP TABLE pg_temp.audit')
+    await trial.access.session.query('RESET search_path')
     await setUp('ALTER FUNCTION t.audit() SET search_path = t')
     expect((await look(sql)).copy).toMatchObject({ kind: 'impossible', reason: expect.stringContaining('settings') })
   })
@@ -246,6 +171,6 @@ describe('triggers', () => {
     await setUp(
       `CREATE OR REPLACE FUNCTION t.stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN TRUNCATE t.log; RETURN NEW; END $$`,
     )
-    await expect(snapshot([resolved], access.upstream, new MemorySeal())).rejects.toMatchObject({ code: 'target_changed' })
+    await expect(snapshot([resolved], trial.access.upstream, new MemorySeal())).rejects.toMatchObject({ code: 'target_changed' })
   })
 })

@@ -50,8 +50,22 @@ describe('segments', () => {
     for (let length = segmentHeaderBytes; length < whole.length; length += 1) {
       const { nextIndex, rest, end } = decodeSegment(whole.subarray(0, length))
       expect(nextIndex).toBe(length < firstEnd ? 0 : 1)
-      expect(rest).toBe(length === end ? 'none' : 'torn')
+      // A group begins with a zero, and a zero alone is nothing.
+      expect(rest).toBe(length <= end + 1 ? 'none' : 'torn')
     }
+  })
+
+  it('end where zeros begin that were written ahead, and not where a group follows those', () => {
+    const whole = segment([['first'], ['second']])
+    const ahead = Buffer.alloc(200_000)
+    expect(decodeSegment(Buffer.concat([whole, ahead]))).toMatchObject({ nextIndex: 2, end: whole.length, rest: 'none' })
+    for (const at of [0, 70_000, 199_999]) {
+      const touched = Buffer.from(ahead)
+      touched[at] = 1
+      expect(decodeSegment(Buffer.concat([whole, touched])).rest).toBe('torn')
+    }
+    const hidden = Buffer.concat([whole, ahead, encodeGroup(2, [Buffer.from('third')]), ahead])
+    expect(decodeSegment(hidden)).toMatchObject({ nextIndex: 2, rest: 'damaged' })
   })
 
   it('are torn when the last write reached the disk with holes', () => {

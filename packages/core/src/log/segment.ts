@@ -36,7 +36,7 @@ export interface Segment {
   /** Bytes up to the end of the last group that could be read. */
   readonly end: number
   /**
-   * What follows `end`. `torn`: nothing that can be read, as a write cut off by a crash leaves it. `damaged`: groups follow it, so what
+   * What follows `end`. `none`: nothing, or zeros written ahead of the groups. `torn`: nothing that can be read, as a write cut off by a crash leaves it. `damaged`: groups follow it, so what
    * lies between was durable once.
    */
   readonly rest: 'none' | 'torn' | 'damaged'
@@ -113,8 +113,19 @@ export function decodeSegment(source: Uint8Array, lenient = false): Segment {
     groups,
     nextIndex,
     end,
-    rest: end === bytes.length ? 'none' : holdsGroup(bytes, end + 1) ? 'damaged' : 'torn',
+    rest: isZero(bytes, end) ? 'none' : holdsGroup(bytes, end + 1) ? 'damaged' : 'torn',
   }
+}
+
+const zeros = Buffer.alloc(64 * 1024)
+
+/** Whether nothing but zeros, or nothing at all, stands from here on. */
+function isZero(bytes: Buffer, from: number): boolean {
+  for (let at = from; at < bytes.length; at += zeros.length) {
+    const piece = bytes.subarray(at, at + zeros.length)
+    if (!piece.equals(zeros.subarray(0, piece.length))) return false
+  }
+  return true
 }
 
 function decodeSegmentHeader(bytes: Buffer): number {

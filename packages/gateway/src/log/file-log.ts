@@ -31,7 +31,7 @@ export interface LogSettings {
   readonly segmentBytesMax?: number
   /** Up to this many bytes of entries are all read at each start; above, only those since the last checkpoint. Default 32 MiB, about half a second. */
   readonly scanBytesMax?: number
-  /** How long counted reads are gathered. Default 3 ms. */
+  /** How long counted reads are gathered. Default 5 ms. */
   readonly readsFlushAfterMs?: number
   /** The limit of promise 7. Default 10 ms. */
   readonly readsDurableWithinMs?: number
@@ -92,7 +92,7 @@ export interface FileLog extends Log {
 const defaults = {
   segmentBytesMax: 64 * 1024 * 1024,
   scanBytesMax: 32 * 1024 * 1024,
-  readsFlushAfterMs: 3,
+  readsFlushAfterMs: 5,
   readsDurableWithinMs: 10,
   checkpointEveryMs: 1000,
   witnessTimeoutMs: 5000,

@@ -6,6 +6,10 @@ import { dirname, join } from 'node:path'
 export interface LogFile {
   /** Bytes written, which may be fewer than given. */
   write(bytes: Uint8Array, position: number): Promise<number>
+  /** The same, and durable when it resolves. Only of a file opened by `write` or `create`. */
+  writeDurably(bytes: Uint8Array, position: number): Promise<number>
+  /** Makes the file longer, by zeros that are durable: what is written over them later changes nothing else of the file. */
+  reserve(from: number, to: number): Promise<void>
   /** Bytes read, 0 at the end. */
   read(bytes: Uint8Array, position: number): Promise<number>
   datasync(): Promise<void>
@@ -30,10 +34,12 @@ export interface FileSystem {
 
 const fileMode = 0o600
 const directoryMode = 0o700
+/** A write that is durable when it returns, as if fdatasync came after it, at one call instead of two. Elsewhere it does not mean the disk itself. */
+const durable = process.platform === 'linux' ? fs.constants.O_DSYNC : 0
 const flags = {
   read: fs.constants.O_RDONLY,
-  write: fs.constants.O_RDWR,
-  create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
+  write: fs.constants.O_RDWR | durable,
+  create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL | durable,
   scratch: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC,
 } as const
 
@@ -93,10 +99,24 @@ function openDescriptor(path: string, flag: number): Promise<number> {
 }
 
 function diskFile(descriptor: number): LogFile {
+  const write = (bytes: Uint8Array, position: number): Promise<number> =>
+    settle((done) => fs.write(descriptor, bytes, 0, bytes.length, position, done))
+  const datasync = (): Promise<void> => settleEmpty((done) => fs.fdatasync(descriptor, done))
+  const writeDurably = async (bytes: Uint8Array, position: number): Promise<number> => {
+    const written = await write(bytes, position)
+    await datasync()
+    return written
+  }
   return {
-    write: (bytes, position) => settle((done) => fs.write(descriptor, bytes, 0, bytes.length, position, done)),
+    write,
+    writeDurably: durable === 0 ? writeDurably : write,
+    reserve: async (from, to) => {
+      const zeros = Buffer.alloc(to - from)
+      for (let at = 0; at < zeros.length;) at += await write(zeros.subarray(at), from + at)
+      if (durable === 0) await datasync()
+    },
     read: (bytes, position) => settle((done) => fs.read(descriptor, bytes, 0, bytes.length, position, done)),
-    datasync: () => settleEmpty((done) => fs.fdatasync(descriptor, done)),
+    datasync,
     truncate: (size) => settleEmpty((done) => fs.ftruncate(descriptor, size, done)),
     size: async () => (await settle<fs.Stats>((done) => fs.fstat(descriptor, done))).size,
     close: () => settleEmpty((done) => fs.close(descriptor, done)),
@@ -105,9 +125,22 @@ function diskFile(descriptor: number): LogFile {
 
 /** Writes all of it, however little each call takes. @throws when the disk takes none of it */
 export async function writeWhole(file: LogFile, bytes: Uint8Array, position: number): Promise<void> {
+  await repeat((rest, at) => file.write(rest, at), bytes, position)
+}
+
+/** The same, and durable when it resolves. */
+export async function writeWholeDurably(file: LogFile, bytes: Uint8Array, position: number): Promise<void> {
+  await repeat((rest, at) => file.writeDurably(rest, at), bytes, position)
+}
+
+async function repeat(
+  write: (bytes: Uint8Array, position: number) => Promise<number>,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
   let written = 0
   while (written < bytes.length) {
-    const step = await file.write(written === 0 ? bytes : bytes.subarray(written), position + written)
+    const step = await write(written === 0 ? bytes : bytes.subarray(written), position + written)
     if (step <= 0) throw new Error('the disk took no byte of a write')
     written += step
   }

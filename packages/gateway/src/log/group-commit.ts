@@ -34,8 +34,8 @@ export interface GroupCommitSettings {
 }
 
 /**
- * Appends events with one write and one fdatasync for all that were queued during the last one. The first error is the last: after a
- * failed fdatasync the kernel may have dropped what it could not write and call the next one a success, so nothing is tried again.
+ * Appends events with one durable write for all that were queued during the last one. The first error is the last: after a
+ * failed sync the kernel may have dropped what it could not write and call the next one a success, so nothing is tried again.
  */
 export class GroupCommit {
   readonly #settings: GroupCommitSettings
@@ -182,7 +182,7 @@ export class GroupCommit {
       const segment = await this.#segmentFor()
       const entries = group.map(({ bytes }) => bytes)
       const firstIndex = segment.nextIndex
-      const written = writeDurably(segment, entries)
+      const written = segment.append(entries)
       // The disk works meanwhile.
       const leaves = entries.map(leafHash)
       segment.advance(entries.length, await written)
@@ -200,6 +200,7 @@ export class GroupCommit {
   async #segmentFor(): Promise<SegmentFile> {
     const last = this.#segments.at(-1)
     if (last && last.bytes < this.#settings.segmentBytesMax) return last
+    await last?.finish()
     const fresh = await SegmentFile.create(this.#settings.system, this.#settings.entriesDirectory, this.size)
     this.#segments.push(fresh)
     return fresh
@@ -225,13 +226,6 @@ export class GroupCommit {
     while (this.#running) await this.#running
     this.fail(new SallyportError('log_unavailable', 'The log was closed.', 'Nothing was appended.', 'Start the gate again.'))
   }
-}
-
-/** Resolves with the bytes of the group once they are durable. */
-async function writeDurably(segment: SegmentFile, entries: readonly Uint8Array[]): Promise<number> {
-  const bytes = await segment.write(entries)
-  await segment.sync()
-  return bytes
 }
 
 function unwritten(error: unknown): SallyportError {

@@ -1,4 +1,4 @@
-import { type Event, noteSigner, SallyportError } from '@sallyport/core'
+import { decodeSegment, type Event, noteSigner, SallyportError } from '@sallyport/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type DiskOperation, FailingDisk } from '../../../../tests/fakes/failing-disk.ts'
 import { type FileLog, type LogSettings, openLog } from './file-log.ts'
@@ -81,6 +81,38 @@ describe('recovery', () => {
     expect(torn).toBeGreaterThan(10)
   }, 120_000)
 
+  it('takes zeros that were written ahead for what they are; a log that was closed, and a segment that is full, have none', async () => {
+    const disk = new FailingDisk()
+    const log = await open(disk, { segmentBytesMax: 4000 })
+    for (let place = 0; place < 20; place += 1) await log.append(event(place, 400))
+    expect(disk.counts.reserve).toBeGreaterThan(1)
+    const [first, ...others] = disk.paths().filter((path) => path.startsWith('/log/entries/'))
+    const last = others.at(-1) ?? ''
+    expect(decodeSegment(disk.bytes(first ?? '')).end).toBe(disk.bytes(first ?? '').length)
+    expect(decodeSegment(disk.bytes(last)).end).toBeLessThan(disk.bytes(last).length)
+    const after = disk.powerCut(() => 0.9)
+    const again = await open(after)
+    expect(again.health()).toMatchObject({ size: 20, torn: null })
+    expect(await again.append(event(20))).toBe(20)
+    await again.close()
+    expect(decodeSegment(after.bytes(last)).end).toBe(after.bytes(last).length)
+    // Zeros over what was durable once are not taken for that.
+    const whole = after.bytes(last)
+    after.overwrite(last, Buffer.concat([whole.subarray(0, 100), Buffer.alloc(whole.length - 100)]))
+    await expect(open(after)).rejects.toMatchObject({ code: 'log_unavailable' })
+  })
+
+  it('a disk that cannot be reserved ahead fails the log like one that cannot be written', async () => {
+    const disk = new FailingDisk()
+    disk.fail({ operation: 'reserve', call: 1, path: 'entries', how: 'fail' })
+    const log = await open(disk)
+    await log.append(event(0))
+    await expect(log.append(event(1))).rejects.toMatchObject({ code: 'log_unavailable' })
+    expect(log.health().state).toBe('failed')
+    await log.close()
+    expect((await open(disk)).size()).toBe(1)
+  })
+
   it('cuts off a torn tail, keeps its bytes aside, and goes on', async () => {
     const disk = new FailingDisk()
     const log = await open(disk)
@@ -92,8 +124,12 @@ describe('recovery', () => {
       const torn = disk.copy()
       torn.overwrite(path, Buffer.concat([whole, whole.subarray(24, 24 + cut)]))
       const again = await open(torn)
-      expect(again.health().torn?.bytes).toBe(cut)
-      expect(torn.bytes(again.health().torn?.keptAs ?? '')).toEqual(whole.subarray(24, 24 + cut))
+      // A zero alone, with which a group begins, is nothing.
+      if (cut === 1) expect(again.health().torn).toBeNull()
+      else {
+        expect(again.health().torn?.bytes).toBe(cut)
+        expect(torn.bytes(again.health().torn?.keptAs ?? '')).toEqual(whole.subarray(24, 24 + cut))
+      }
       expect(await again.append(event(1))).toBe(1)
       await again.close()
       const third = await open(torn)

@@ -235,7 +235,8 @@ class Scan {
     if (file === null) throw refuseToOpen(`Segment ${path} went away while the log was opened.`, putBack)
     this.#segments.push(SegmentFile.existing(file, segment.firstIndex, segment.nextIndex, segment.end))
     if (!isLast) return
-    if (this.#torn) await file.truncate(segment.end)
+    // A torn tail, or zeros that were written ahead.
+    if ((await file.size()) > segment.end) await file.truncate(segment.end)
     await file.datasync()
   }
 

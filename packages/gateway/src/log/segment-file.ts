@@ -8,7 +8,7 @@ import {
   segmentHeaderBytes,
   segmentName,
 } from '@sallyport/core'
-import { type FileSystem, type LogFile, readInto, writeWhole } from './file-system.ts'
+import { type FileSystem, type LogFile, readInto, writeWhole, writeWholeDurably } from './file-system.ts'
 
 /** Where a group begins, remembered about every so many entries so that reading need not walk a whole segment. */
 interface Mark {
@@ -17,6 +17,11 @@ interface Mark {
 }
 const markEveryEntries = 1024
 const headerWalkBytes = 64 * 1024
+/**
+ * Zeros are written ahead of the groups, as many as there is in the segment within these bounds: a group that makes the file longer waits for the
+ * file system to write that down, and with it whatever else it has to; one that is written over zeros waits for its own bytes alone.
+ */
+const reservedBytes = { least: 64 * 1024, most: 1024 * 1024 } as const
 
 /** One segment of the log on disk. Only the last one grows. */
 export class SegmentFile {
@@ -26,12 +31,17 @@ export class SegmentFile {
   #nextIndex: number
   /** Of the end of the last durable group. */
   #end: number
+  /** Up to here the file is there, groups and zeros. */
+  #reserved: number
+  #reserving: Promise<void> | null = null
+  #failure: unknown = null
 
   private constructor(file: LogFile, firstIndex: number, nextIndex: number, end: number) {
     this.#file = file
     this.firstIndex = firstIndex
     this.#nextIndex = nextIndex
     this.#end = end
+    this.#reserved = end
     this.#marks = [{ index: firstIndex, position: segmentHeaderBytes }]
   }
 
@@ -58,15 +68,36 @@ export class SegmentFile {
     return this.#end
   }
 
-  /** Writes one group behind the last one; durable only after `sync`. */
-  async write(entries: readonly Uint8Array[]): Promise<number> {
+  /** Writes one group behind the last one. Resolves with its bytes once they are durable. */
+  async append(entries: readonly Uint8Array[]): Promise<number> {
     const bytes = encodeGroup(this.#nextIndex, entries)
-    await writeWhole(this.#file, bytes, this.#end)
+    // Zeros that are being written must not come over a group.
+    if (this.#reserving !== null && this.#end + bytes.length > this.#reserved) await this.#reserving
+    if (this.#failure !== null) throw this.#failure
+    await writeWholeDurably(this.#file, bytes, this.#end)
+    this.#reserved = Math.max(this.#reserved, this.#end + bytes.length)
     return bytes.length
   }
 
-  async sync(): Promise<void> {
+  /** Goes on while groups are written. */
+  #reserve(): void {
+    const bytes = Math.min(reservedBytes.most, Math.max(reservedBytes.least, this.#end))
+    if (this.#reserving !== null || this.#reserved - this.#end > bytes / 2) return
+    const to = this.#reserved + bytes
+    this.#reserving = this.#file
+      .reserve(this.#reserved, to)
+      .then(() => void (this.#reserved = to))
+      .catch((error: unknown) => void (this.#failure = error))
+      .finally(() => (this.#reserving = null))
+  }
+
+  /** Ends the file with its last group: no more is written to it. */
+  async finish(): Promise<void> {
+    if (this.#reserving !== null) await this.#reserving
+    if (this.#reserved === this.#end) return
+    await this.#file.truncate(this.#end)
     await this.#file.datasync()
+    this.#reserved = this.#end
   }
 
   /** Counts a group that is durable now. */
@@ -74,6 +105,7 @@ export class SegmentFile {
     this.#mark(this.#nextIndex, this.#end)
     this.#nextIndex += entries
     this.#end += bytes
+    this.#reserve()
   }
 
   #mark(index: number, position: number): void {
@@ -131,7 +163,9 @@ export class SegmentFile {
     return header
   }
 
+  /** After a failure too, where the disk may take nothing more. */
   async close(): Promise<void> {
+    await this.finish().catch(() => undefined)
     await this.#file.close()
   }
 }

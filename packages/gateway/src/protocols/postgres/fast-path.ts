@@ -7,6 +7,7 @@ import {
   bindKeptBytesMax,
   portalsMax,
   readBindNames,
+  readOwnTypes,
   readParse,
   statementsMax,
   type ParseParts,
@@ -111,7 +112,11 @@ export class FastPath {
       batch: this.#line.batch,
       ordinal: this.#line.parses,
       withheld,
-      key: this.#meaning.keys.write(bytes, parts.sqlAt, parts.sqlEnd),
+      // A verdict is remembered by the text, which does not say what checks the types of its parameters run.
+      key:
+        readOwnTypes(parsed, parts.sqlEnd - parts.sqlAt).length > 0
+          ? null
+          : this.#meaning.keys.write(bytes, parts.sqlAt, parts.sqlEnd),
       keyEpoch: this.#meaning.epoch,
     }
   }
@@ -127,7 +132,8 @@ export class FastPath {
   keyOf(statement: Statement): string | null {
     const { epoch } = this.#meaning
     if (statement.keyEpoch !== epoch) {
-      statement.key = this.#meaning.keys.write(statement.parsed, 0, statement.sqlBytes)
+      const hasOwnTypes = readOwnTypes(statement.parsed, statement.sqlBytes).length > 0
+      statement.key = hasOwnTypes ? null : this.#meaning.keys.write(statement.parsed, 0, statement.sqlBytes)
       statement.keyEpoch = epoch
     }
     return statement.key

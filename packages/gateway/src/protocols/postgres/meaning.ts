@@ -1,4 +1,4 @@
-import { canonicalJson, keepCanonical } from '@sallyport/core'
+import { canonicalJson, keepCanonical, sha256Hex } from '@sallyport/core'
 import { z } from 'zod'
 import { KeyWriter } from './fold.ts'
 import type { GateChannel } from './gate-channel.ts'
@@ -20,7 +20,8 @@ const settingNames = [
   'default_transaction_read_only',
 ] as const
 
-const readSettings = `SELECT ${settingNames.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}, current_user, session_user, \
+/** What a session asks before anything else. */
+export const readSettings = `SELECT ${settingNames.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}, current_user, session_user, \
 pg_catalog.pg_my_temp_schema()::text, \
 (SELECT pg_catalog.json_agg(p.name) FROM pg_catalog.pg_prepared_statements p WHERE NOT p.from_sql), \
 pg_catalog.current_setting('client_encoding')`
@@ -84,8 +85,9 @@ export class Meaning {
   }
 
   #makeKeys(): void {
-    const catalog = this.#catalog === null ? catalogUnknown : `${catalogNamed}${this.#catalog}`
-    this.#keys = new KeyWriter(`${catalog}${this.#about}${this.#state}\0`)
+    const kind = this.#catalog === null ? catalogUnknown : catalogNamed
+    // Its hash, since every statement's key begins with it and is compared by it.
+    this.#keys = new KeyWriter(`${kind}${sha256Hex(`${this.#catalog ?? ''}\0${this.#about}\0${this.#state}`)}`)
     this.#epoch += 1
   }
 

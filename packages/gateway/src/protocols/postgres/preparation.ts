@@ -7,7 +7,7 @@ import type { Line } from './line.ts'
 import { notSupported, refusedBy, type Refused } from './refusal.ts'
 import type { SessionParts } from './session-parts.ts'
 import type { Statement } from './statements.ts'
-import type { Wanted } from './unit.ts'
+import { decodeStatement, type Wanted } from './unit.ts'
 import { readErrorFields } from './wire.ts'
 
 /** A statement as it is asked about before anything is bound to it; null when its text is not UTF-8. */
@@ -22,7 +22,7 @@ export function wantPrepared(statement: Statement, key: string | null): Wanted |
     keyEpoch: statement.keyEpoch,
     bindValues: [],
     boundTexts: [],
-    decoded: { sql: text },
+    decoded: decodeStatement(statement, text),
     portal: '',
     statement,
     carried: null,

@@ -198,6 +198,14 @@ export function readParameterTypes(parsed: Buffer, sqlBytes: number): readonly n
   return Array.from({ length: count }, (_, index) => parsed.readUInt32BE(sqlBytes + 3 + index * 4))
 }
 
+/** FirstNormalObjectId of PostgreSQL's source: types from here on are people's own, and a domain among them runs its checks on what is bound. */
+const firstOwnType = 16_384
+
+/** Types of parameters that are not the server's own. A text says nothing of them: they come with Parse. */
+export function readOwnTypes(parsed: Buffer, sqlBytes: number): readonly number[] {
+  return parsed.readInt16BE(sqlBytes + 1) === 0 ? [] : readParameterTypes(parsed, sqlBytes).filter((type) => type >= firstOwnType)
+}
+
 const binaryReaders: ReadonlyMap<number, { readonly bytes: number; readonly read: (value: Buffer) => string }> = new Map([
   [16, { bytes: 1, read: (value: Buffer) => (value[0] === 1 ? 'true' : 'false') }],
   [20, { bytes: 8, read: (value: Buffer) => value.readBigInt64BE().toString() }],

@@ -1,7 +1,15 @@
 import { isUtf8 } from 'node:buffer'
 import type { Json } from '@sallyport/core'
 import { readPortalOfExecute } from './payload-digest.ts'
-import { bindValueText, readBindValues, readParameterTypes, type BindValue, type Carried, type Statement } from './statements.ts'
+import {
+  bindValueText,
+  readBindValues,
+  readOwnTypes,
+  readParameterTypes,
+  type BindValue,
+  type Carried,
+  type Statement,
+} from './statements.ts'
 import type { Unit } from './upstreams.ts'
 import type { Held } from './held.ts'
 import { client, flushMessage, headerBytes } from './wire.ts'
@@ -63,7 +71,10 @@ export function wantBind(
   if (values === null || !isUtf8(sql)) return null
   const text = sql.toString('utf8')
   const texts = values.map(bindValueText)
-  const decoded: Json = texts.every((value) => value !== undefined) ? { sql: text, bindValues: texts } : { sql: text }
+  const decoded: Json = {
+    ...decodeStatement(statement, text),
+    ...(texts.every((value) => value !== undefined) ? { bindValues: texts } : {}),
+  }
   return {
     unit: { bytes, parsed: statement.parsed },
     text,
@@ -76,6 +87,11 @@ export function wantBind(
     statement,
     carried,
   }
+}
+
+export function decodeStatement({ parsed, sqlBytes }: Statement, sql: string): { readonly [key: string]: Json } {
+  const parameterTypes = readOwnTypes(parsed, sqlBytes)
+  return parameterTypes.length === 0 ? { sql } : { sql, parameterTypes }
 }
 
 function bindValueJson({ type, format, value }: BindValue): Json {

@@ -1,7 +1,5 @@
-import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
 import { isOutOfPlaces, type Connected } from './connect.ts'
-import { fitnessSql } from './fitness.ts'
-import { OwnLine } from './protect.ts'
+import { Fitness } from './fitness.ts'
 
 /** The longest a connection waits for its session. A password that was changed meanwhile is noticed no later. */
 const ageMaxMs = 60_000
@@ -10,8 +8,6 @@ const wantedMs = 600_000
 const sweepEveryMs = 5_000
 /** After one could not be made, none is made for so long: the server may have no place left, or the role no right. */
 const restMs = 5_000
-/** Longer than that, and a new connection is as fast. */
-const fitnessTimeoutMs = 1_000
 /** Between tries where the server had no place left. */
 const firstPauseMs = 10
 const lastPauseMs = 320
@@ -23,8 +19,7 @@ export type Dial = (signal: AbortSignal) => Promise<Connected>
 
 interface Idle {
   readonly connected: Connected
-  /** What `fitnessSql` said right after it was authenticated. */
-  readonly fitness: string
+  readonly fitness: Fitness
   readonly readyMs: number
   readonly forget: () => void
 }
@@ -39,7 +34,7 @@ interface Lane {
 
 /**
  * Connections of one upstream that are authenticated ahead. Each is handed to one session, once, and never comes back: it has run nothing but the
- * gate's own question whether a connection made now would be the same.
+ * gate's own questions: what a session begins with, and whether a connection made now would be the same.
  */
 export class WarmPool {
   readonly #max: number
@@ -94,7 +89,7 @@ export class WarmPool {
       one.forget()
       const { connected, fitness, readyMs } = one
       const isYoung = this.#nowMs() - readyMs <= ageMaxMs
-      if (isYoung && !connected.socket.destroyed && (await askFitness(connected, signal)) === fitness) return connected
+      if (isYoung && !connected.socket.destroyed && (await fitness.isStill(signal))) return connected
       connected.socket.destroy()
     }
   }
@@ -145,11 +140,11 @@ export class WarmPool {
     const { signal } = this.#ending
     try {
       const connected = await lane.dial(signal)
-      const fitness = await askFitness(connected, signal)
-      if (fitness === null || signal.aborted || !this.#holds(lane)) {
-        connected.socket.destroy()
-        if (fitness === null) this.#restUntilMs = this.#nowMs() + restMs
-      } else this.#keep(lane, connected, fitness)
+      const fitness = new Fitness(connected)
+      const hasBegun = await fitness.begin(signal)
+      if (!hasBegun) this.#restUntilMs = this.#nowMs() + restMs
+      if (hasBegun && !signal.aborted && this.#holds(lane)) this.#keep(lane, connected, fitness)
+      else connected.socket.destroy()
     } catch {
       this.#restUntilMs = this.#nowMs() + restMs
     } finally {
@@ -161,7 +156,7 @@ export class WarmPool {
     return [...this.#lanes.values()].includes(lane)
   }
 
-  #keep(lane: Lane, connected: Connected, fitness: string): void {
+  #keep(lane: Lane, connected: Connected, fitness: Fitness): void {
     const { socket } = connected
     const drop = (): void => {
       forget()
@@ -219,24 +214,5 @@ export class WarmPool {
     this.#ending.abort()
     if (this.#sweeper !== null) clearInterval(this.#sweeper)
     this.#sweeper = null
-  }
-}
-
-/** What the server says of a connection made now; null when it does not say. The connection is idle again, or closed. */
-async function askFitness(connected: Connected, signal: AbortSignal): Promise<string | null> {
-  const line = new OwnLine(connected)
-  const until = AbortSignal.any([signal, AbortSignal.timeout(fitnessTimeoutMs)])
-  const stop = (): void => line.close()
-  until.addEventListener('abort', stop)
-  try {
-    if (until.aborted) return null
-    const [row] = await new GateChannel(line).query(fitnessSql)
-    line.leave()
-    return row?.[0] ?? null
-  } catch {
-    line.close()
-    return null
-  } finally {
-    until.removeEventListener('abort', stop)
   }
 }

@@ -1,0 +1,33 @@
+import { eventTypes } from '@sallyport/core'
+import { z } from 'zod'
+import { reference } from './config-value.ts'
+
+const any = {
+  /** What it is told: `questions` are those that people are to answer or should know of at once. */
+  events: z
+    .union([z.enum(['all', 'questions']), z.array(z.enum(eventTypes)).min(1)], {
+      error: 'events is all, questions, or a list of kinds of event',
+    })
+    .exactOptional(),
+  /** PEM file of authorities besides those that the machine trusts. */
+  authorities: z.string().exactOptional(),
+}
+const mailbox = z.string().regex(/^[^\s<>@"]+@[^\s<>@"]+$/, 'an address is written like ops@example.com')
+
+/** Addresses are references too: many hold a secret. */
+export const deliverSchema = z.union(
+  [
+    z.strictObject({ webhook: reference, secret: reference, ...any }),
+    z.strictObject({ otlp: reference, header: reference.exactOptional(), ...any }),
+    z.strictObject({ ntfy: reference, token: reference.exactOptional(), ...any }),
+    z.strictObject({
+      slack: reference,
+      channel: z.string().regex(/^[#@]?[A-Za-z0-9._-]{1,80}$/, 'a channel is written like "#ops", or is its id'),
+      api: z.url().default('https://slack.com/api'),
+      ...any,
+    }),
+    z.strictObject({ mail: reference, from: mailbox, to: z.array(mailbox).min(1).max(50), ...any }),
+  ],
+  { error: 'one of webhook (with secret), otlp, ntfy, slack (with channel) and mail (with from and to)' },
+)
+export type DeliverConfig = z.infer<typeof deliverSchema>

@@ -1,0 +1,61 @@
+import { eventTypes, SallyportError, type EventType } from '@sallyport/core'
+import { openCollector } from './collector.ts'
+import { openMail } from './mail.ts'
+import { openPush } from './push.ts'
+import { DeliveryError, questionTypes, type Receiver } from './receiver.ts'
+import { openSlack } from './slack.ts'
+import { openWebhook } from './webhook.ts'
+
+/** As the configuration has it, its references resolved. */
+type Settings = {
+  readonly name: string
+  readonly events: 'all' | 'questions' | readonly EventType[] | null
+  readonly authorities: string | null
+} & (
+  | { readonly kind: 'webhook'; readonly url: string; readonly secret: string }
+  | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null }
+  | { readonly kind: 'ntfy'; readonly url: string; readonly token: string | null }
+  | { readonly kind: 'slack'; readonly token: string; readonly channel: string; readonly api: string }
+  | { readonly kind: 'mail'; readonly url: string; readonly from: string; readonly to: readonly string[] }
+)
+
+export interface ReceiverContext {
+  /** Of the log that is spoken of. */
+  readonly origin: string
+  /** Where people look and answer, known once their pages are up. */
+  readonly siteUrl: () => string
+  readonly nowMs: () => number
+  readonly memory: { get(name: string): string | null; set(name: string, value: string): void }
+}
+
+/** @throws SallyportError for an address that is none; nothing was sent */
+export function openReceivers(settings: readonly Settings[], context: ReceiverContext): readonly Receiver[] {
+  return settings.map((one) => {
+    try {
+      return open(one, context)
+    } catch (error) {
+      if (!(error instanceof DeliveryError)) throw error
+      throw new SallyportError('internal', `deliver: ${error.message}.`, 'The gate did not start.', 'Mend it in sallyport.yaml.')
+    }
+  })
+}
+
+function open(one: Settings, { origin, siteUrl, nowMs, memory }: ReceiverContext): Receiver {
+  switch (one.kind) {
+    case 'webhook':
+      return openWebhook({ ...one, wants: wanted(one.events, 'all'), origin, nowMs })
+    case 'otlp':
+      return openCollector({ ...one, wants: wanted(one.events, 'all'), origin })
+    case 'ntfy':
+      return openPush({ ...one, wants: wanted(one.events, 'questions'), siteUrl })
+    case 'slack':
+      return openSlack({ ...one, wants: wanted(one.events, 'questions'), siteUrl, memory })
+    case 'mail':
+      return openMail({ ...one, wants: wanted(one.events, 'questions'), siteUrl })
+  }
+}
+
+function wanted(events: Settings['events'], fallback: 'all' | 'questions'): ReadonlySet<EventType> {
+  const chosen = events ?? fallback
+  return new Set(chosen === 'all' ? eventTypes : chosen === 'questions' ? questionTypes : chosen)
+}

@@ -1,0 +1,82 @@
+import { writeFileSync } from 'node:fs'
+import { RawClient } from '../fakes/postgres-client.ts'
+import { attacksPath, play, readAttacks, type Attack } from './attack.ts'
+import { differences, openWitness } from './server-state.ts'
+import { startSiege, type Siege } from './siege.ts'
+
+/**
+ * `npm run prove:around`: every attack by both agents through the gate, after which nothing may be changed; then each on the server itself, in a database
+ * of its own, where most change something. `--write` notes in the cases which do.
+ */
+const attacks = readAttacks()
+const siege = await startSiege()
+let failed = false
+try {
+  for (const agent of ['reader', 'rows'] as const) {
+    const own = attacks.filter(({ as }) => as.includes(agent))
+    const found = await siege.run(agent, own)
+    console.log(`${agent}: ${own.length} attacks, ${found.length === 0 ? 'nothing changed' : found.join('\n')}`)
+    if (found.length > 0) failed = true
+  }
+  const marks = await siege.witness.readMarks()
+  console.log(`marks in the WAL that no read writes: ${marks.length}`)
+  if (marks.length > 0) failed = true
+  await biteAll(siege)
+} finally {
+  await siege.stop()
+}
+process.exit(failed ? 1 : 0)
+
+async function biteAll({ target }: Siege): Promise<void> {
+  const { server } = target
+  await server.query('CREATE DATABASE prey')
+  await target.fill('prey')
+  const biting = new Map<string, readonly string[]>()
+  for (const attack of attacks) biting.set(attack.id, await bite(siege, attack))
+  const count = [...biting.values()].filter((changed) => changed.length > 0).length
+  console.log(`on the server itself: ${count} of ${attacks.length} attacks changed something`)
+  if (!process.argv.includes('--write')) {
+    const wrong = attacks.filter(({ id, bites }) => bites && biting.get(id)?.length === 0)
+    console.log(`that should have and did not: ${wrong.map(({ id }) => id).join(', ') || 'none'}`)
+    return
+  }
+  const noted = attacks.map(({ startup, as, ...attack }) => ({
+    ...attack,
+    ...(as.length === 1 ? { as } : {}),
+    ...(startup === undefined ? {} : { startup }),
+    bites: (biting.get(attack.id)?.length ?? 0) > 0,
+  }))
+  writeFileSync(attacksPath, `${noted.map((attack) => JSON.stringify(attack)).join('\n')}\n`)
+}
+
+/** What the attack changes when nothing stands between. */
+async function bite({ target }: Siege, attack: Attack): Promise<readonly string[]> {
+  const { server } = target
+  // What an earlier one took from the whole server.
+  await server.query("SELECT pg_create_logical_replication_slot('keep', 'test_decoding')").catch(() => undefined)
+  await server.query("SELECT pg_replication_origin_create('mirror')").catch(() => undefined)
+  const database = attack.id.replace('-', '_')
+  await server.query(`CREATE DATABASE ${database} TEMPLATE prey STRATEGY file_copy`)
+  await server.query(`ALTER SERVER back OPTIONS (SET dbname '${database}')`, [], database)
+  const witness = await openWitness(server, database, target.loot)
+  try {
+    const before = await witness.look()
+    const { user, password } = server.superuser
+    const client = await RawClient.open(server.port, user, password, database, Object.entries(attack.startup ?? {})).catch(
+      () => null,
+    )
+    if (client === null) return []
+    const late = setTimeout(() => client.close(), 10_000)
+    await play(attack, client, await target.placeholders(database, witness))
+    clearTimeout(late)
+    client.close()
+    return differences(before, await witness.look())
+  } catch {
+    // The server or the witness's own sessions went down with it.
+    return ['server']
+  } finally {
+    await witness.close().catch(() => undefined)
+    // One that was left with a parked transaction stays: it goes with the server.
+    await server.query(`DROP DATABASE IF EXISTS ${database} (FORCE)`).catch(() => undefined)
+  }
+}
