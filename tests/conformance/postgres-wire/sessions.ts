@@ -312,7 +312,7 @@ const others: readonly Scenario[] = [
   scenario(
     'a lock that another holds',
     as('b', say(query('begin'))),
-    as('b', say(query('lock table changed'))),
+    as('b', say(query('lock table changed in exclusive mode'))),
     say(query('set lock_timeout = 50')),
     say(query('insert into changed values (700)')),
     as('b', say(query('rollback'))),
