@@ -8,16 +8,7 @@ import {
   functionCall,
 } from '../../../../../tests/fakes/postgres-client.ts'
 import { startPostgresGate, type PostgresGate } from '../../../../../tests/fakes/postgres-gate.ts'
-import {
-  bindMessage,
-  closeMessage,
-  executeMessage,
-  frame,
-  parseMessage,
-  queryMessage,
-  syncMessage,
-  zeroTerminated,
-} from './wire.ts'
+import { bindMessage, executeMessage, frame, parseMessage, queryMessage, syncMessage, zeroTerminated } from './wire.ts'
 
 let gate: PostgresGate
 
@@ -339,24 +330,6 @@ test('conversations of govern never reach the client, and clobber nothing of it'
   // Inside a batch a question of the gate's that fails takes the batch along, as any error there does.
   expect(await raw.answers()).toEqual(['1', '2', 'C UPDATE 1', 'E 58000', 'Z I'])
   expect(await gate.server.query('select b from t')).toEqual([{ b: 'x' }])
-  gate.fake.decide = () => ({
-    kind: 'write',
-    during: async ({ access }) => {
-      if (access.kind === 'sql') expect(await access.session.query('select b, $1::text from t', ['v'])).toHaveLength(1)
-    },
-  })
-  raw.send(
-    parseMessage('', 'update t set b = 1'),
-    bindMessage('', '', []),
-    executeMessage(''),
-    closeMessage('S', 'nothing'),
-    parseMessage('', 'update t set b = b || 2 returning b'),
-    bindMessage('', '', []),
-    executeMessage(''),
-    closeMessage('P', ''),
-    syncMessage,
-  )
-  expect(await raw.answers()).toEqual(['1', '2', 'C UPDATE 1', '3', '1', '2', 'D 12', 'C UPDATE 1', '3', 'Z I'])
   raw.close()
 })
 
