@@ -59,9 +59,7 @@ async function biteAll({ target }: Siege): Promise<void> {
 /** What the attack changes when nothing stands between. */
 async function bite({ target }: Siege, attack: Attack): Promise<readonly string[]> {
   const { server } = target
-  // What an earlier one took from the whole server.
-  await server.query("SELECT pg_create_logical_replication_slot('keep', 'test_decoding')").catch(() => undefined)
-  await server.query("SELECT pg_replication_origin_create('mirror')").catch(() => undefined)
+  await mend(siege)
   const database = attack.id.replace('-', '_')
   await server.query(`CREATE DATABASE ${database} TEMPLATE prey STRATEGY file_copy`)
   await server.query(`ALTER SERVER back OPTIONS (SET dbname '${database}')`, [], database)
@@ -86,4 +84,13 @@ async function bite({ target }: Siege, attack: Attack): Promise<readonly string[
     // One that was left with a parked transaction stays: it goes with the server.
     await server.query(`DROP DATABASE IF EXISTS ${database} (FORCE)`).catch(() => undefined)
   }
+}
+
+/** Gives back what an earlier attack took from the whole server, and ends what it left parked: a slot waits for every transaction that is open. */
+async function mend({ target: { server } }: Siege): Promise<void> {
+  for (const { gid, database } of await server.query('SELECT gid, database::text FROM pg_prepared_xacts'))
+    await server.query(`ROLLBACK PREPARED '${String(gid)}'`, [], String(database))
+  const bounded = "SET statement_timeout = '5s'"
+  await server.query(`${bounded}; SELECT pg_create_logical_replication_slot('keep', 'test_decoding')`).catch(() => undefined)
+  await server.query(`${bounded}; SELECT pg_replication_origin_create('mirror')`).catch(() => undefined)
 }
