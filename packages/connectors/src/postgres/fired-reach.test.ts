@@ -49,6 +49,7 @@ beforeAll(async () => {
     CREATE TABLE t.unlinking (blob oid CHECK (lo_unlink(blob) = 1)); CREATE TABLE t.spread (id int) PARTITION BY RANGE (id);
     CREATE FOREIGN TABLE t.spread_away PARTITION OF t.spread DEFAULT SERVER f OPTIONS (filename '/dev/null');
     CREATE FUNCTION t.noted() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO t.log SELECT 1, command_tag FROM pg_event_trigger_ddl_commands(); END$$;
+    CREATE FUNCTION pg_catalog.upper(int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN t.purge($1); END';
     CREATE FUNCTION t.erased() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM t.log; END'`)
 }, 60_000)
 afterAll(async () => {
@@ -129,6 +130,7 @@ describe('what a read runs without naming it', () => {
   it.each([
     ['an operator on the server’s own function', 'SELECT !!! 1::oid', 'destroy'],
     ['an aggregate of the server’s own functions', "SELECT max('x'::bytea)", 'write'],
+    ['an overload beside the server’s own', 'SELECT upper(1)', 'unknown'],
     ['a cast that is written as the type it leads to', 'SELECT p::int FROM t.pairs', 'unknown'],
     ['the order of a type of somebody’s own', 'SELECT o FROM t.owned ORDER BY o', 'unknown'],
     ['a field of a domain', "SELECT '(1)'::t.holding", 'unknown'],
