@@ -8,9 +8,10 @@ function classOf(name: string): string {
   return `'pg_catalog.${name}'::pg_catalog.regclass::pg_catalog.oid`
 }
 
+/** Nor made by the server itself with something else, as the constructors of a range type are, and its cast to many of them. */
 export function notOfExtension(table: string, oid: string): string {
   return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid ${eq} ${classOf(table)}
-    AND d.objid ${eq} ${oid} AND d.deptype ${eq} 'e'::pg_catalog."char")`
+    AND d.objid ${eq} ${oid} AND d.deptype ${eq} ANY ('{e,i}'::pg_catalog."char"[]))`
 }
 
 /** The first oid of what is not the server's own since initdb: FirstNormalObjectId of its source. */
