@@ -86,6 +86,7 @@ const titles: Readonly<Record<EventType, Title>> = {
   'grant.returned': { sign: '←', what: 'grant returned', tone: 'calm' },
   'grant.void': { sign: '–', what: 'grant void', tone: 'warn' },
   'snapshot.sealed': { sign: '▣', what: 'copy sealed', tone: 'calm' },
+  'snapshot.expired': { sign: '▢', what: 'copy let go', tone: 'calm' },
   'snapshot.failed': { sign: '✕', what: 'copy failed', tone: 'danger' },
   intent: { sign: '▶', what: 'intent', tone: 'calm' },
   outcome: { sign: '■', what: 'outcome', tone: 'calm' },

@@ -157,6 +157,14 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
     writer(z.object({ why: z.string() }), ({ why }, agent) => `What people approved for ${agent} no longer counts: ${why}.`),
   ],
   [
+    'snapshot.expired',
+    writer(
+      z.object({ snapshot: z.string(), upstream: z.string() }),
+      ({ snapshot, upstream }) =>
+        `Copy ${snapshot.slice(0, 12)} of ${upstream}: its retention had ended, and the vault let it go.`,
+    ),
+  ],
+  [
     'snapshot.sealed',
     writer(
       z.object({ snapshot: z.string(), rows: z.number(), bytes: z.number() }),

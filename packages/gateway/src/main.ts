@@ -23,6 +23,7 @@ import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
+import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
 import { withUpstream } from './access/reach.ts'
 import type { Delivery } from './delivery/delivery.ts'
@@ -45,7 +46,7 @@ import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
 import { openHandles } from './store/handles.ts'
 import { openKills } from './store/kills.ts'
-import { openMeta, type MetaStore } from './store/meta.ts'
+import { openMeta } from './store/meta.ts'
 import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
 import { openQuarantines } from './store/quarantines.ts'
@@ -53,7 +54,8 @@ import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
-import { openVault, type VaultClient } from './vault/vault-client.ts'
+import type { VaultClient } from './vault/vault-client.ts'
+import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
 import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
 
 const windowMs = 3_600_000
@@ -126,7 +128,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   }
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   quarantine.start()
+  const watch = watchVault({ vault, log, meta: openMeta(database), clock })
   const delivery = await startDelivery(base, () => controlUrl)
+  const lookout = startLookout(base, entrance)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -134,8 +138,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
     close: async () => {
+      lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close()])
+      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close(), watch.close()])
       apis.close()
       upstreams.close()
       await people.close()
@@ -172,6 +177,16 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   )
 }
 
+function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: Entrance): ReturnType<typeof openLookout> {
+  return openLookout({
+    clock,
+    log,
+    subscribe: (listener) => log.subscribe(listener),
+    stopping: new Set(config.stoppingAlarms),
+    stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', stoppable),
+  })
+}
+
 /** Who outside is told what happens; nothing of it is loaded where nobody is. */
 async function startDelivery({ config, log, folder, database }: Foundations, siteUrl: () => string): Promise<Delivery | null> {
   const receivers = await resolveReceivers(config)
@@ -205,7 +220,8 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const meta = openMeta(database)
   const accepted = acceptedOf(config)
   const widened = admitConfiguration(meta.get('configuration'), accepted, options.acceptConfiguration === true)
-  const vault = await openPinnedVault(options, meta)
+  const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
+  const vault = await openPinnedVault(pinned, meta)
   const signer = noteSigner(folder.origin, folder.logSeed)
   const directory = join(folder.directory, 'log')
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
@@ -262,17 +278,6 @@ function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (
     settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
     requestUrl,
   }
-}
-
-/** The vault this state was first used with, or none: another one would not have the copies that the log speaks of. */
-async function openPinnedVault(options: GateOptions, meta: MetaStore): Promise<VaultClient> {
-  const vault = await openVault({
-    socketPath: options.vaultSocket,
-    tokenFile: options.vaultTokenFile,
-    publicKey: meta.get('vault'),
-  })
-  meta.set('vault', vault.publicKey)
-  return vault
 }
 
 function makePolicy(config: Config): PolicyEngine {

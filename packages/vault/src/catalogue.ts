@@ -10,12 +10,14 @@ import {
   readRetained,
   retainMsMax,
   retentionRecord,
+  type Expiry,
   type Hold,
 } from './retention.ts'
 import { signRecord } from './signed-record.ts'
 import { forecastStorage, type StorageForecast } from './storage-forecast.ts'
 import { StoredChunks } from './stored-chunks.ts'
-import { manifestName, type ManifestName, type Store } from './store.ts'
+import type { Store } from './store.ts'
+import { manifestName, type ManifestName } from './thing-name.ts'
 import type { TrustedClock } from './trusted-clock.ts'
 
 /** When a snapshot was made and until when it is kept, as its manifest says. */
@@ -48,6 +50,7 @@ interface Found {
   readonly holds: ReadonlyMap<string, Hold>
   readonly chunks: StoredChunks
   readonly hasDamage: boolean
+  readonly expiries: readonly Expiry[]
   readonly last: ManifestName | null
 }
 
@@ -66,6 +69,8 @@ export class Catalogue {
   readonly #entries: Map<string, Entry>
   readonly #newest: Map<string, Entry>
   readonly #holds: Map<string, Hold>
+  /** What was let go, oldest first. */
+  readonly expiries: Expiry[]
   #last: ManifestName | null
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -78,6 +83,7 @@ export class Catalogue {
     this.#entries = new Map(found.entries.map((entry) => [entry.snapshot.id, entry]))
     this.#newest = new Map(found.entries.map((entry) => [entry.snapshot.upstream, entry]))
     this.#holds = new Map(found.holds)
+    this.expiries = [...found.expiries]
     this.#last = found.last
   }
 
@@ -187,6 +193,21 @@ export class Catalogue {
     return over.map(({ snapshot }) => snapshot.id)
   }
 
+  /** Copies into every store what one of them lacks, the newest first, `max` snapshots at most. How many were copied. */
+  async complete(max: number): Promise<number> {
+    if (this.#store.stores.length < 2) return 0
+    let copied = 0
+    for (const { name, snapshot } of [...this.#entries.values()].reverse()) {
+      if (copied >= max) return copied
+      // It may have been let go meanwhile.
+      if (!this.#entries.has(snapshot.id)) continue
+      const { manifest } = await this.open(snapshot.id)
+      const chunks = manifest.parts.flatMap((part) => part.chunks)
+      if (await this.#store.complete(name, chunks, snapshot.retainUntilMs)) copied++
+    }
+    return copied
+  }
+
   /** Lets a snapshot go whose retention has ended: first what says so, then its manifest. Its chunks go when nobody needs them. */
   async expire(id: string, nowMs: number, agedMs: number): Promise<void> {
     await this.#inTurn(async () => {
@@ -201,6 +222,7 @@ export class Catalogue {
       await this.#store.keepRecord(record.name, record.bytes, nowMs + recordMs)
       await this.#store.removeManifest(name, nowMs)
       this.#entries.delete(id)
+      this.expiries.push(expiry)
       this.chunks.drop(manifest.parts.flatMap((part) => part.chunks))
       if (this.#newest.get(upstream)?.snapshot.id !== id) return
       const rest = [...this.#entries.values()].filter((entry) => entry.snapshot.upstream === upstream)
@@ -258,6 +280,6 @@ export async function loadCatalogue(store: Store, key: VaultKey, recovery: strin
   const names = [...entries.map(({ name }) => name), ...expiries.map(({ sequence, snapshot }) => ({ sequence, id: snapshot }))]
   const last = names.reduce<ManifestName | null>((late, name) => (late && late.sequence > name.sequence ? late : name), null)
   const hasDamage = damaged.some(({ file }) => file.startsWith('manifests/'))
-  const catalogue = new Catalogue(store, key, recovery, { entries, holds, chunks, hasDamage, last })
+  const catalogue = new Catalogue(store, key, recovery, { entries, holds, chunks, hasDamage, expiries, last })
   return { catalogue, damaged, newestMs, leftover: expiries.map(({ sequence, snapshot }) => ({ sequence, id: snapshot })) }
 }

@@ -42,6 +42,7 @@ export class ExpiryKeeper {
   async look(): Promise<ExpiryReport> {
     const failed: string[] = []
     await this.#renewHolds(failed)
+    await attempt(failed, async () => void (await this.#catalogue.complete(Number.POSITIVE_INFINITY)))
     const jump = this.#clock.jump()
     const expired: string[] = []
     let chunksRemoved = 0

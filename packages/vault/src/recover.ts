@@ -3,7 +3,7 @@ import type { CopyStore } from './copy-store.ts'
 import { VaultFailure } from './failure.ts'
 import { claimedVault, manifestBytesMax, readOutside } from './manifest.ts'
 import { unwrapByRecovery } from './recovery.ts'
-import { manifestName, listManifests, type ManifestName } from './store.ts'
+import { manifestName, listManifests, type ManifestName } from './thing-name.ts'
 import type { ReadableVault } from './vault-folder.ts'
 
 /**

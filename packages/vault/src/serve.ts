@@ -20,7 +20,8 @@ import { OpenSeals, type SealLimits } from './open-seals.ts'
 import { becomeOsUser, findOsUser } from './os-user.ts'
 import { readSignedLine, writeSignedLine } from './signed-line.ts'
 import { openStores, type StoreSettings } from './open-stores.ts'
-import { checkPrivateFolder, Store } from './store.ts'
+import { checkPrivateFolder } from './private-folder.ts'
+import { Store } from './store.ts'
 import { TrustedClock, type TimeSource } from './trusted-clock.ts'
 import { readBootTime, VaultAge, type AgeRecord } from './vault-age.ts'
 import { wrapForRecovery } from './recovery.ts'
@@ -65,6 +66,8 @@ const clockSchema = z.discriminatedUnion('v', [
 ])
 const credentialSchema = z.strictObject({ v: z.literal(1), sha256: hex64 })
 const clockEveryMs = 60_000
+/** Seals that may have been between two stores when the vault died. */
+const leftBetweenMax = 8
 
 /** Starts the vault: reaches the socket and the token as the user who started it, then works as `user`, then answers. */
 export async function serve(settings: ServeSettings, time: TimeSource): Promise<RunningVault> {
@@ -132,6 +135,8 @@ async function work(
   const expiry = new ExpiryKeeper(store, catalogue, clock, age)
   // Manifests of what was let go just before the vault was stopped.
   if (clock.jump() === null) for (const name of leftover) await store.removeManifest(name, clock.nowMs())
+  // What a crash left between two stores is there again before anything is answered; what a new store lacks comes with the first look.
+  await catalogue.complete(leftBetweenMax).catch(() => undefined)
   const witness = new Witness(folder, key)
   await witness.load()
   const keepClock = (): Promise<void> =>

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs'
-import { access, lstat, mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   addressOf,
@@ -15,7 +14,6 @@ import {
   extendProven,
   getUnlessDamaged,
   keepWhole,
-  listNames,
   putMissing,
   readWholeVersion,
   type CopyStore,
@@ -25,6 +23,7 @@ import { forEachWide, readWhole, syncFolder, writeOnce, writeSoon } from './disk
 import { VaultFailure } from './failure.ts'
 import { manifestBytesMax, type ChunkReference, type Part } from './manifest.ts'
 import { markOf, SimilarChunks } from './similar-chunks.ts'
+import { addressesOf, chunkName, listManifests, manifestName, type ManifestName } from './thing-name.ts'
 
 const boxBytesMax = chunkBytesMax + boxOverheadBytes
 const widthMax = 8
@@ -57,12 +56,6 @@ export interface MarkedChunk {
   readonly near: string | null
   /** Addresses of the chunks that it is to be told by, if that saves enough. */
   readonly bases: readonly string[]
-}
-
-/** A manifest file's name: its place in the sequence and its id. */
-export interface ManifestName {
-  readonly sequence: number
-  readonly id: string
 }
 
 /** Where copies lie: staging in the vault's folder, and every store that each copy goes to. A copy counts once all of them hold it. */
@@ -241,6 +234,35 @@ export class Store {
     for (const store of this.stores) await store.fasten(names)
   }
 
+  /**
+   * Copies a snapshot into the stores that lack its manifest: a crash may have come between two stores, or one was added later. The manifest
+   * last: where it lies, everything it needs lies too. False when none lacked it.
+   */
+  async complete(name: ManifestName, chunks: readonly ChunkReference[], retainUntilMs: number): Promise<boolean> {
+    const lacking: CopyStore[] = []
+    for (const store of this.stores) if ((await store.versions(manifestName(name))).length === 0) lacking.push(store)
+    for (const store of lacking) {
+      await forEachWide(addressesOf(chunks), widthMax, async (address) => {
+        const box = await this.#readBox(address)
+        if (!box) throw new VaultFailure('damaged', `Chunk ${address} is missing or damaged, so ${store.place} cannot get it.`)
+        await this.#copyThing(store, chunkName(address), box, retainUntilMs)
+      })
+      await this.#copyThing(store, manifestName(name), await this.readManifest(name), retainUntilMs)
+    }
+    return lacking.length > 0
+  }
+
+  async #copyThing(store: CopyStore, name: string, bytes: Buffer, retainUntilMs: number): Promise<void> {
+    const path = this.#staging(`copy-${name.replaceAll('/', '-')}`)
+    await rm(path, { force: true })
+    await writeOnce(path, bytes)
+    const hash = addressOf(bytes)
+    const isWhole = (found: Buffer): boolean => addressOf(found) === hash
+    await keepWhole(store, { name, path, durable: true }, retainUntilMs, manifestBytesMax, isWhole)
+    await rm(path, { force: true })
+    await store.fasten([name])
+  }
+
   /** Keeps chunks and a manifest for longer, in every store. */
   async extend(name: ManifestName, chunks: readonly ChunkReference[], retainUntilMs: number): Promise<void> {
     const addresses = new Map(addressesOf(chunks).map((address) => [chunkName(address), address]))
@@ -338,41 +360,6 @@ export class Store {
   #staging(...rest: readonly string[]): string {
     return join(this.#folder, 'staging', ...rest)
   }
-}
-
-/** Everything that must be there for these chunks to be read, each once. */
-export function addressesOf(chunks: readonly ChunkReference[]): readonly string[] {
-  return [...new Set(chunks.flatMap(({ address, bases = [] }) => [address, ...bases]))]
-}
-
-/** Where a chunk lies in every store. */
-export function chunkName(address: string): string {
-  return `chunks/${address.slice(0, 2)}/${address}`
-}
-
-export function manifestName(name: ManifestName): string {
-  return `manifests/${String(name.sequence).padStart(12, '0')}-${name.id}`
-}
-
-/** Null for what is not a manifest's name. */
-export function parseManifestName(path: string): ManifestName | null {
-  const [, sequence, id] = /^manifests\/(\d{12})-([0-9a-f]{64})$/.exec(path) ?? []
-  return sequence === undefined || id === undefined ? null : { sequence: Number(sequence), id }
-}
-
-export async function listManifests(stores: readonly CopyStore[]): Promise<readonly ManifestName[]> {
-  return (await listNames(stores, 'manifests/')).map(parseManifestName).filter((name) => name !== null)
-}
-
-/** Refuses a folder that others can read or that is somebody else's. */
-export async function checkPrivateFolder(folder: string): Promise<void> {
-  const status = await lstat(folder)
-  if (!status.isDirectory()) throw new VaultFailure('bad_request', "The vault's folder is not a folder.")
-  if ((status.mode & 0o077) !== 0)
-    throw new VaultFailure('bad_request', "Others can enter the vault's folder: chmod 0700 it. Nothing was started.")
-  if (status.uid !== process.getuid?.())
-    throw new VaultFailure('bad_request', "The vault's folder belongs to another user. Nothing was started.")
-  await access(folder, constants.R_OK | constants.W_OK | constants.X_OK)
 }
 
 function sumOf(all: readonly Buffer[]): number {

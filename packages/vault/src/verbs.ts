@@ -50,6 +50,7 @@ const beginSchema = z.strictObject({
 })
 const extendSchema = z.strictObject({ retainUntilMs: z.int().min(0) })
 const holdSchema = z.strictObject({ reason: z.string().min(1).max(512) })
+const afterSchema = z.coerce.number().int().min(0)
 const pageSchema = z.object({ limit: z.coerce.number().int().min(1).max(pageMax), before: z.coerce.number().int().min(1) })
 
 /** Everything that can be asked of the vault. There is no verb that deletes, overwrites or shortens, for anybody. */
@@ -60,6 +61,7 @@ export async function answer(parts: VaultParts, call: Call): Promise<Answer> {
   if (noun === 'seals') return await answerSeals(parts, call, id, rest)
   if (noun === 'snapshots') return await answerSnapshots(parts, call, id, rest)
   if (noun === 'newest' && call.method === 'GET' && id === undefined) return newest(parts, call)
+  if (noun === 'expiries' && call.method === 'GET' && id === undefined) return expiries(parts, call)
   if (noun === 'witness' && rest === undefined) return await answerWitness(parts, call, id)
   throw noSuchVerb()
 }
@@ -134,6 +136,14 @@ async function answerWitness(parts: VaultParts, call: Call, id: string | undefin
 function newest(parts: VaultParts, call: Call): Answer {
   const snapshot = parts.catalogue.newest(call.query.get('upstream') ?? '')
   return document({ snapshot: snapshot ? snapshotJson(snapshot) : null })
+}
+
+/** What was let go after a time by the vault's clock, oldest first. */
+function expiries(parts: VaultParts, call: Call): Answer {
+  const after = afterSchema.safeParse(call.query.get('after') ?? 0)
+  if (!after.success) throw new VaultFailure('bad_request', '`after` is not a time.')
+  const later = parts.catalogue.expiries.filter(({ atMs }) => atMs > after.data).slice(0, pageMax)
+  return document({ expiries: later.map((expiry) => ({ ...expiry })) })
 }
 
 function nameOf(call: Call): string {

@@ -1,5 +1,5 @@
 import type { ChunkReference, Outside } from './manifest.ts'
-import type { ManifestName } from './store.ts'
+import type { ManifestName } from './thing-name.ts'
 
 /** One thing that is not as it was sealed. */
 export interface Damage {

@@ -3,7 +3,7 @@ import { getUnlessDamaged, type CopyStore } from './copy-store.ts'
 import { toFailure, VaultFailure } from './failure.ts'
 import { manifestBytesMax, openManifest, readOutside } from './manifest.ts'
 import { readExpiries, readHolds, readRetained, type Expiry } from './retention.ts'
-import { manifestName, parseManifestName, type ManifestName } from './store.ts'
+import { manifestName, parseManifestName, type ManifestName } from './thing-name.ts'
 import type { VaultFolder } from './vault-folder.ts'
 import { verifyChunks } from './verify-chunks.ts'
 import type { Progress, Report, Sealed, VerifySettings } from './verify-report.ts'
@@ -63,13 +63,15 @@ async function verifyManifests(
   progress: Progress,
 ): Promise<readonly Sealed[]> {
   const found = new Map<string, Sealed>()
+  const here = new Map<CopyStore, ReadonlySet<string>>()
   for (const store of folder.stores) {
-    const here = await verifyManifestsIn(store, folder, retained, progress)
-    for (const sealed of here) if (!found.has(sealed.name.id)) found.set(sealed.name.id, sealed)
-    const ids = new Set(here.map(({ name }) => name.id))
+    const whole = await verifyManifestsIn(store, folder, retained, progress)
+    for (const sealed of whole) if (!found.has(sealed.name.id)) found.set(sealed.name.id, sealed)
+    here.set(store, new Set(whole.map(({ name }) => name.id)))
+  }
+  for (const [store, ids] of here) {
     for (const sealed of found.values()) if (!ids.has(sealed.name.id)) tellMissing(store, sealed, progress)
   }
-  // What only a later store has is missing in the ones before.
   return [...found.values()].sort(
     (left, right) => left.name.sequence - right.name.sequence || (left.name.id < right.name.id ? -1 : 1),
   )

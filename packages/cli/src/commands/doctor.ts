@@ -8,7 +8,7 @@ import { bad, good, note, type Finding } from '../finding.ts'
 import { exitCodes, toFailure } from '../failure.ts'
 import { judgeIsolation, levelWorth, readIsolationFacts, stateSecrets, type Isolation } from '../isolation.ts'
 import { isAlive, isClosedToUs, readRun, stateOption } from '../state-directory.ts'
-import { findVaultUser, vaultUserName } from '../vault-user.ts'
+import { examineVault } from '../vault-examination.ts'
 
 const optionsShape = z.object({ config: z.string().optional(), state: z.string(), json: z.boolean().default(false) })
 
@@ -42,7 +42,7 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
     examineNode(),
     isRunning ? await examineGate(stateDirectory) : describeAbsence(stateDirectory),
     ...(isRunning ? await examineOwners(stateDirectory) : []),
-    ...examineVaultUser(stateDirectory),
+    ...examineVault(stateDirectory, configuration),
     ...examineModes(stateDirectory),
     ...(await examineConfiguration(configuration, isolation)),
   ]
@@ -78,12 +78,6 @@ async function examineGate(stateDirectory: string): Promise<Finding> {
     const failure = toFailure(error)
     return bad('gate', failure.message, failure.next)
   }
-}
-
-function examineVaultUser(stateDirectory: string): readonly Finding[] {
-  if (process.getuid?.() !== 0 || findVaultUser(stateDirectory) !== null) return []
-  const what = 'The vault runs as the gate’s own user: a gate that was broken into can delete copies by going around the vault.'
-  return [note('vault', what, `useradd --system ${vaultUserName}, with the state where that user can get to it`)]
 }
 
 function describe(isolation: Isolation, findings: readonly Finding[]): string {

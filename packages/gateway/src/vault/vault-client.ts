@@ -33,6 +33,8 @@ export interface VaultClient extends Vault {
   /** Only ever longer. */
   extend(id: string, retainUntilMs: number): Promise<Snapshot>
   health(): Promise<VaultHealth>
+  /** What the vault let go after this time of its clock, because its retention had ended; oldest first. */
+  expiries(afterMs: number): Promise<readonly VaultExpiry[]>
   /** The vault as a witness of this log. The first log's key is pinned; for another one this throws `log_unavailable`. */
   witness(logKey: VerifierKey): Promise<Witness>
   close(): void
@@ -84,6 +86,17 @@ const healthSchema = z.object({
 })
 /** What the vault says of itself: how many copies, how much room, what its isolation is worth. */
 export type VaultHealth = z.infer<typeof healthSchema>
+
+const expirySchema = z.object({
+  snapshot: hex64,
+  sequence: z.int().min(1),
+  upstream: z.string(),
+  madeAtMs: count,
+  retainUntilMs: count,
+  atMs: count,
+})
+const expiriesSchema = z.object({ expiries: z.array(expirySchema) })
+export type VaultExpiry = z.infer<typeof expirySchema>
 
 type Sum = z.infer<typeof takenSchema>
 type About = Parameters<Vault['seal']>[0]
@@ -139,6 +152,8 @@ function makeClient(
           snapshotSchema,
         ),
       ),
+    expiries: async (afterMs) =>
+      (await known(connection.ask({ method: 'GET', path: `/v1/expiries?after=${afterMs}` }, expiriesSchema))).expiries,
     witness: (logKey) => witnessAt(connection, witnessKey, logKey),
     close: () => connection.close(),
   }

@@ -1,0 +1,103 @@
+import type { Clock, Json, Log } from '@sallyport/core'
+import { z } from 'zod'
+import { openVault, type VaultClient, type VaultExpiry, type VaultHealth, type VaultSettings } from './vault-client.ts'
+
+/** What outlives a gate. */
+interface Memory {
+  get(key: string): string | null
+  set(key: string, value: string): void
+}
+
+export interface WatchPorts {
+  readonly vault: Pick<VaultClient, 'health' | 'expiries'>
+  readonly log: Pick<Log, 'append'>
+  readonly meta: Memory
+  readonly clock: Clock
+  readonly everyMs?: number
+}
+
+export interface VaultWatch {
+  /** Looks now; resolves when what was found is on the log. */
+  look(): Promise<void>
+  close(): Promise<void>
+}
+
+const lookEveryMs = 60_000
+const memoryKey = 'vault.watched'
+const memoryShape = z.object({ expiredAtMs: z.number(), jump: z.string().nullable(), refusals: z.number(), damaged: z.number() })
+type Watched = z.infer<typeof memoryShape>
+
+/** The vault this state was first used with, or none: another one would not have the copies that the log speaks of. */
+export async function openPinnedVault(settings: Omit<VaultSettings, 'publicKey'>, meta: Memory): Promise<VaultClient> {
+  const vault = await openVault({ ...settings, publicKey: meta.get('vault') })
+  meta.set('vault', vault.publicKey)
+  return vault
+}
+
+/**
+ * Brings onto the log what the vault alone knows: which snapshots it let go, and what should ring: a clock that jumped, somebody who knocked
+ * without the credential, copies that cannot be read. Each once, also over a restart of the gate.
+ */
+export function watchVault(ports: WatchPorts): VaultWatch {
+  const stopped = new AbortController()
+  let turn: Promise<void> = Promise.resolve()
+  const look = (): Promise<void> => {
+    turn = turn.then(() => lookOnce(ports))
+    return turn
+  }
+  const watching = (async () => {
+    while (!stopped.signal.aborted) {
+      await ports.clock.sleep(ports.everyMs ?? lookEveryMs, stopped.signal).catch(() => undefined)
+      if (!stopped.signal.aborted) await look()
+    }
+  })()
+  const close = async (): Promise<void> => {
+    stopped.abort()
+    await watching
+  }
+  return { look, close }
+}
+
+/** A vault that does not answer is noticed by everything that needs it; here the next look makes up for it. */
+async function lookOnce({ vault, log, meta, clock }: WatchPorts): Promise<void> {
+  try {
+    const before = recall(meta)
+    const health = await vault.health()
+    for (const data of findAlarms(before, health)) await log.append({ type: 'alarm', atMs: clock.nowMs(), data })
+    const expiries = await vault.expiries(before.expiredAtMs)
+    for (const expiry of expiries) await log.append({ type: 'snapshot.expired', atMs: clock.nowMs(), data: describe(expiry) })
+    const expiredAtMs = expiries.at(-1)?.atMs ?? before.expiredAtMs
+    const { clock: vaultClock, refusals, damaged } = health
+    meta.set(
+      memoryKey,
+      JSON.stringify({ expiredAtMs, jump: vaultClock.jump, refusals, damaged: damaged.length } satisfies Watched),
+    )
+  } catch {
+    return
+  }
+}
+
+function findAlarms(before: Watched, { clock, refusals, damaged }: VaultHealth): readonly Record<string, Json>[] {
+  const alarms: Record<string, Json>[] = []
+  if (clock.jump !== null && clock.jump !== before.jump)
+    alarms.push({ kind: 'vault_clock', what: clock.jump, expiry: 'nothing expires until the vault is started anew' })
+  // The vault counts from its start: fewer than before are all new.
+  const knocks = refusals >= before.refusals ? refusals - before.refusals : refusals
+  if (knocks > 0) alarms.push({ kind: 'vault_refused', times: knocks })
+  if (damaged.length > before.damaged)
+    alarms.push({ kind: 'vault_damaged', files: damaged.slice(0, 20).map(({ file, what }) => ({ file, what })) })
+  return alarms
+}
+
+function describe({ snapshot, sequence, upstream, madeAtMs, retainUntilMs, atMs }: VaultExpiry): Record<string, Json> {
+  return { snapshot, sequence, upstream, madeAtMs, retainUntilMs, expiredAtMs: atMs }
+}
+
+function recall(meta: Memory): Watched {
+  const nothing = { expiredAtMs: 0, jump: null, refusals: 0, damaged: 0 }
+  try {
+    return memoryShape.parse(JSON.parse(meta.get(memoryKey) ?? ''))
+  } catch {
+    return nothing
+  }
+}
