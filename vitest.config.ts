@@ -11,8 +11,8 @@ export default defineConfig({
   test: {
     globalSetup: ['tests/servers/template-folder.ts'],
     pool: 'forks',
-    // One file more than there are processors: many wait for a server, a time limit or a cool-off.
-    maxWorkers: Math.min(availableParallelism() + 1, 6),
+    // Two files more than there are processors: a third of the time of most is waiting, for a server, a time limit or a cool-off.
+    maxWorkers: Math.min(availableParallelism() + 2, 8),
     sequence: { sequencer: LongestFirst },
     // A focused test would hide all others.
     allowOnly: false,

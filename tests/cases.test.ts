@@ -76,8 +76,10 @@ function figuresOf(judged: readonly Judged[]): {
 describe('labelled SQL', () => {
   afterAll(closeParsers)
 
-  for (const file of ['sql.jsonl', 'sql-own.jsonl', 'sql-wide.jsonl']) {
-    test(`${file}: nothing dangerous missed, nothing irreversible called reversible, at most 3 % false alarms`, async () => {
+  /** Of what engineers' and programs' own traffic is made, nothing is dangerous. */
+  const files = { 'sql.jsonl': 50, 'sql-own.jsonl': 50, 'sql-wide.jsonl': 50, 'sql-rare.jsonl': 100, 'sql-common.jsonl': 0 }
+  for (const [file, dangerousMin] of Object.entries(files)) {
+    test(`${file}: nothing dangerous missed, nothing irreversible called reversible, at most 1 % false alarms`, async () => {
       const cases = readCases(file)
       const judged = await Promise.all(cases.map(judge))
       const figures = figuresOf(judged)
@@ -88,24 +90,29 @@ describe('labelled SQL', () => {
       )
       expect(figures.missed).toEqual([])
       expect(figures.calledReversible).toEqual([])
-      expect(rate).toBeLessThanOrEqual(3)
-      expect(figures.dangerous).toBeGreaterThan(50)
+      expect(rate).toBeLessThanOrEqual(1)
+      expect(figures.dangerous + figures.benign).toBeGreaterThan(50)
+      expect(figures.dangerous).toBeGreaterThanOrEqual(dangerousMin)
     })
   }
 
-  test('sql-wide.jsonl: each is called by a kind that its labels allow, or unknown where the text alone can not tell', async () => {
-    const judged = await Promise.all(readCases('sql-wide.jsonl').map(judge))
-    const strange = judged.filter(({ label, kind }) => {
-      const allowed = [label.effect, ...label.also_ok].map((effect) => kindOf[effect])
-      const mayBeUnknown = label.opaque || label.invalid
-      return !allowed.includes(kind) && !(mayBeUnknown && kind === 'unknown')
-    })
-    expect(strange.map(({ label, kind }) => `${label.id} ${kind}`)).toEqual([])
-  })
+  test.each(['sql-wide.jsonl', 'sql-rare.jsonl', 'sql-common.jsonl'])(
+    '%s: each is called by a kind that its labels allow, or unknown where the text alone can not tell',
+    async (file) => {
+      const judged = await Promise.all(readCases(file).map(judge))
+      const strange = judged.filter(({ label, kind }) => {
+        const allowed = [label.effect, ...label.also_ok].map((effect) => kindOf[effect])
+        const mayBeUnknown = label.opaque || label.invalid
+        return !allowed.includes(kind) && !(mayBeUnknown && kind === 'unknown')
+      })
+      expect(strange.map(({ label, kind }) => `${label.id} ${kind}`)).toEqual([])
+    },
+  )
 
   test('what must not parse is never called mild', async () => {
     const judged = await Promise.all(
-      [...readCases('sql.jsonl'), ...readCases('sql-own.jsonl'), ...readCases('sql-wide.jsonl')]
+      Object.keys(files)
+        .flatMap(readCases)
         .filter(({ invalid }) => invalid)
         .map(judge),
     )

@@ -11,6 +11,7 @@ const longest = [
   'packages/cli/src/playground/playground.test.ts',
   'packages/cli/src/up.test.ts',
   'tests/hostile/',
+  'tests/around/',
   'tests/stories/',
   'tests/delay/',
   'tests/attacks/',

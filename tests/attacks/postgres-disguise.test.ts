@@ -1,62 +1,39 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { frame, int16, int32, zeroTerminated } from '../../packages/gateway/src/protocols/postgres/wire.ts'
 import { RawClient } from '../fakes/postgres-client.ts'
-import { arrange, startGate, type Ran, type TestGate } from '../servers/gate.ts'
-import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { useAttackedGate } from '../servers/attacked-gate.ts'
+import { arrange } from '../servers/gate.ts'
 
 /**
  * Ways to run code, or overwrite every row, under a name that the text alone takes for harmless. Each is tried by an agent that may write and nothing
  * more (`any` where the text itself is graver), through a real gate before a real server; afterwards every row must still be there.
  */
 const rows = 1_500
-let postgres: PostgresServer
-let gate: TestGate
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-  gate = await startGate({
-    postgres,
-    wait: '1s',
-    agents: {
-      reader: { owner: 'ada', may: ['read orders-db'] },
-      writer: { owner: 'ada', may: ['write orders-db'] },
-      coder: { owner: 'ada', may: ['any orders-db'] },
-    },
-  })
-  await arrange(
-    postgres,
-    `CREATE TABLE orders (id int PRIMARY KEY, total int, customer_id int);
+const attacked = useAttackedGate({
+  prepare: async (postgres) => {
+    await arrange(
+      postgres,
+      `CREATE TABLE orders (id int PRIMARY KEY, total int, customer_id int);
      CREATE FUNCTION purge() RETURNS int LANGUAGE sql AS 'DELETE FROM orders; SELECT 1';
      CREATE FUNCTION purge_pair(int, int) RETURNS int LANGUAGE sql AS 'DELETE FROM orders; SELECT 1';
      CREATE FUNCTION purge_row(orders) RETURNS int LANGUAGE sql AS 'DELETE FROM orders; SELECT 1';
      CREATE FUNCTION purge_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM orders; RETURN NEW; END';
      CREATE VIEW cleaner AS SELECT purge();
      CREATE SEQUENCE turns;`,
-  )
-  await postgres.query(
-    'CREATE VIEW public.people AS SELECT rolname, rolpassword FROM pg_authid; GRANT SELECT ON people TO app_use',
-  )
+    )
+    await postgres.query(
+      'CREATE VIEW public.people AS SELECT rolname, rolpassword FROM pg_authid; GRANT SELECT ON people TO app_use',
+    )
+  },
 })
+const { runAs } = attacked
 
 beforeEach(async () => {
-  await arrange(postgres, `TRUNCATE orders; INSERT INTO orders SELECT i, 100, 7 FROM generate_series(1, ${rows}) i`)
+  await arrange(attacked.postgres, `TRUNCATE orders; INSERT INTO orders SELECT i, 100, 7 FROM generate_series(1, ${rows}) i`)
 })
-
-afterAll(async () => {
-  await gate?.stop()
-  await postgres?.stop()
-})
-
-async function run(agent: string, statements: readonly string[]): Promise<readonly Ran[]> {
-  const connection = await gate.connect(agent)
-  const ran: Ran[] = []
-  for (const sql of statements) ran.push(await connection.run(sql))
-  await connection.close()
-  return ran
-}
 
 async function whole(): Promise<unknown> {
-  const [row] = await postgres.query('SELECT count(*)::int AS n, sum(total)::int AS s FROM orders')
+  const [row] = await attacked.postgres.query('SELECT count(*)::int AS n, sum(total)::int AS s FROM orders')
   return row
 }
 
@@ -188,7 +165,7 @@ const attacks: readonly (readonly [name: string, agent: string, statements: read
 
 test.each(attacks)('%s runs nothing without a person', async (_name, agent, statements) => {
   const before = await whole()
-  const ran = await run(agent, statements)
+  const ran = await runAs(agent, statements)
   expect(await whole()).toEqual(before)
   expect(ran.some(({ sqlState }) => sqlState === '42501' || sqlState === 'SP001')).toBe(true)
 })
@@ -201,7 +178,7 @@ const secrets: readonly (readonly [name: string, sql: string])[] = [
 ]
 
 test.each(secrets)('a secret under another name is not a read: %s', async (_name, sql) => {
-  const [ran] = await run('reader', [sql])
+  const [ran] = await runAs('reader', [sql])
   expect(ran?.sqlState).toBe('42501')
 })
 
@@ -211,13 +188,13 @@ test.each([
   ['SQL as text', 'CREATE OPERATOR public.=== (FUNCTION = ts_rewrite, LEFTARG = tsquery, RIGHTARG = text)'],
   ['a schema before all names', 'CREATE SCHEMA app_use'],
 ])('an agent that may write can not lend a name to %s', async (_name, sql) => {
-  const [ran] = await run('writer', [sql])
+  const [ran] = await runAs('writer', [sql])
   expect(ran?.sqlState).toBe('42501')
 })
 
 test('in one batch, behind a read, a view is looked at all the same', async () => {
   const before = await whole()
-  const client = await RawClient.open(gate.port, 'coder', await gate.issue('coder'), 'orders-db')
+  const client = await RawClient.open(attacked.gate.port, 'coder', await attacked.gate.issue('coder'), 'orders-db')
   const statement = (sql: string): Buffer =>
     Buffer.concat([
       frame(0x50, zeroTerminated(''), zeroTerminated(sql), int16(0)),
@@ -239,16 +216,16 @@ test('in one batch, behind a read, a view is looked at all the same', async () =
 
 test('an approval is void when the function it names was replaced meanwhile', async () => {
   await arrange(
-    postgres,
+    attacked.postgres,
     "CREATE TABLE tidied (x int); CREATE FUNCTION tidy() RETURNS int LANGUAGE sql AS 'INSERT INTO tidied VALUES (1); SELECT 1'",
   )
-  await gate.person('ada')
-  const people = [await gate.person('bob'), await gate.person('carol')]
-  const connection = await gate.connect('coder')
+  await attacked.gate.person('ada')
+  const people = [await attacked.gate.person('bob'), await attacked.gate.person('carol')]
+  const connection = await attacked.gate.connect('coder')
   expect((await connection.run('SELECT tidy()')).sqlState).toBe('SP001')
-  const id = await gate.pendingRequest('coder')
+  const id = await attacked.gate.pendingRequest('coder')
   for (const person of people) await person.approve(id)
-  await arrange(postgres, "CREATE OR REPLACE FUNCTION tidy() RETURNS int LANGUAGE sql AS 'DELETE FROM orders; SELECT 1'")
+  await arrange(attacked.postgres, "CREATE OR REPLACE FUNCTION tidy() RETURNS int LANGUAGE sql AS 'DELETE FROM orders; SELECT 1'")
   const before = await whole()
   expect((await connection.run('SELECT tidy()')).sqlState).not.toBe('00000')
   expect(await whole()).toEqual(before)
@@ -256,19 +233,19 @@ test('an approval is void when the function it names was replaced meanwhile', as
 })
 
 test('many agents at once share one budget', async () => {
-  const connections = await Promise.all(Array.from({ length: 6 }, () => gate.connect('coder')))
+  const connections = await Promise.all(Array.from({ length: 6 }, () => attacked.gate.connect('coder')))
   await Promise.all(
     connections.map((connection, index) =>
       connection.run(`DELETE FROM orders WHERE id > ${index * 200} AND id <= ${(index + 1) * 200}`),
     ),
   )
   for (const connection of connections) await connection.close()
-  const [row] = await postgres.query('SELECT count(*)::int AS n FROM orders')
+  const [row] = await attacked.postgres.query('SELECT count(*)::int AS n FROM orders')
   expect(Number(row?.['n'])).toBeGreaterThanOrEqual(rows - 1_000)
 })
 
 test('what is honest still runs', async () => {
-  const ran = await run('writer', [
+  const ran = await runAs('writer', [
     'SELECT count(*), upper($$a$$) FROM orders o WHERE o.id > 3',
     'UPDATE orders SET total = 90 WHERE id = 5',
     'INSERT INTO orders VALUES (6, 100, 7), (7, 100, 7) ON CONFLICT (id) DO UPDATE SET total = excluded.total',

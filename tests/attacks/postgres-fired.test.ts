@@ -1,29 +1,18 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { arrange, startGate, type Ran, type TestGate } from '../servers/gate.ts'
-import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { useAttackedGate } from '../servers/attacked-gate.ts'
+import { arrange } from '../servers/gate.ts'
 
 /**
  * What was in the database before the agent came runs with its plainest writes: triggers, rules, defaults, checks, keys that follow. Each statement here
  * is a harmless write by its text; afterwards every row of `orders` must still be there, unless people were asked. What is honest must not ask.
  */
 const rows = 1_200
-let postgres: PostgresServer
-let gate: TestGate
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-  gate = await startGate({
-    postgres,
-    wait: '1s',
-    agents: {
-      writer: { owner: 'ada', may: ['write orders-db'] },
-      coder: { owner: 'ada', may: ['any orders-db'] },
-      other: { owner: 'ada', may: ['any orders-db'] },
-    },
-  })
-  await arrange(
-    postgres,
-    `CREATE TABLE orders (id int PRIMARY KEY, total int, customer_id int);
+const attacked = useAttackedGate({
+  furtherAgents: { other: { owner: 'ada', may: ['any orders-db'] } },
+  prepare: async (postgres) => {
+    await arrange(
+      postgres,
+      `CREATE TABLE orders (id int PRIMARY KEY, total int, customer_id int);
      CREATE TABLE customers (id int PRIMARY KEY, name text, spent int);
      CREATE TABLE lines (id int PRIMARY KEY, customer_id int REFERENCES customers ON UPDATE CASCADE);
      CREATE FUNCTION purge() RETURNS int LANGUAGE sql AS 'DELETE FROM orders; SELECT 1';
@@ -70,36 +59,21 @@ beforeAll(async () => {
      CREATE TRIGGER t BEFORE INSERT OR UPDATE ON bookings FOR EACH ROW EXECUTE FUNCTION audited();
      CREATE FUNCTION spend() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE customers SET spent = spent + NEW.total WHERE id = NEW.customer_id; RETURN NULL; END';
      CREATE TRIGGER u AFTER INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION spend();`,
-  )
+    )
+  },
 })
+const { runAs } = attacked
 
 beforeEach(async () => {
   await arrange(
-    postgres,
+    attacked.postgres,
     `TRUNCATE orders; INSERT INTO orders SELECT i, 100, i % 3 FROM generate_series(1, ${rows}) i;
      DELETE FROM lines; DELETE FROM customers; INSERT INTO customers SELECT i, 'c', 0 FROM generate_series(0, 2) i; INSERT INTO lines VALUES (1, 1);`,
   )
 })
 
-afterAll(async () => {
-  await gate?.stop()
-  await postgres?.stop()
-})
-
-async function run(
-  agent: string,
-  statements: readonly (string | readonly [string, readonly unknown[]])[],
-): Promise<readonly Ran[]> {
-  const connection = await gate.connect(agent)
-  const ran: Ran[] = []
-  for (const one of statements)
-    ran.push(typeof one === 'string' ? await connection.run(one) : await connection.run(one[0], one[1]))
-  await connection.close()
-  return ran
-}
-
 async function whole(): Promise<unknown> {
-  const [row] = await postgres.query(
+  const [row] = await attacked.postgres.query(
     'SELECT (SELECT count(*)::int FROM orders) AS n, (SELECT sum(total)::int FROM orders) AS s, (SELECT sum(customer_id)::int FROM lines) AS l',
   )
   return row
@@ -144,7 +118,7 @@ const attacks: readonly (readonly [name: string, statement: string | readonly [s
 describe('what was there before does not run unasked with a plain write', () => {
   test.each(attacks)('%s is out of scope for who may write', async (_name, statement) => {
     const before = await whole()
-    const [ran] = await run('writer', [statement])
+    const [ran] = await runAs('writer', [statement])
     expect(await whole()).toEqual(before)
     expect(ran?.sqlState).toBe('42501')
   })
@@ -154,7 +128,7 @@ describe('what was there before does not run unasked with a plain write', () => 
     '%s asks people',
     async (_name, agent, statement) => {
       const before = await whole()
-      const [ran] = await run(agent, [statement])
+      const [ran] = await runAs(agent, [statement])
       expect(await whole()).toEqual(before)
       expect(['42501', 'SP001']).toContain(ran?.sqlState)
     },
@@ -162,7 +136,7 @@ describe('what was there before does not run unasked with a plain write', () => 
 })
 
 test('triggers that stamp, count, tell and add are no reason to ask', async () => {
-  const ran = await run('writer', [
+  const ran = await runAs('writer', [
     'INSERT INTO bookings VALUES (1, -5, 1)',
     ['INSERT INTO bookings (id, total, customer_id) VALUES ($1, $2, $3)', [2, 7, 2]],
     'UPDATE bookings SET total = 9 WHERE id = 1',
@@ -176,6 +150,8 @@ test('triggers that stamp, count, tell and add are no reason to ask', async () =
     'COMMIT',
   ])
   expect(ran.map(({ sqlState, message }) => `${sqlState} ${message}`)).toEqual(ran.map(() => '00000 '))
-  const [row] = await postgres.query('SELECT count(*)::int AS n, (SELECT spent FROM customers WHERE id = 1) AS s FROM audit')
+  const [row] = await attacked.postgres.query(
+    'SELECT count(*)::int AS n, (SELECT spent FROM customers WHERE id = 1) AS s FROM audit',
+  )
   expect(row).toEqual({ n: 3, s: 5 })
 })

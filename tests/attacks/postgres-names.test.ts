@@ -1,27 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { arrange, startGate, type Ran, type TestGate } from '../servers/gate.ts'
-import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { useAttackedGate } from '../servers/attacked-gate.ts'
+import { arrange } from '../servers/gate.ts'
 
 /** Names that mean one thing when they are looked at and another when they run; reads that change something; settings that are secrets. */
 const rows = 1_200
-let postgres: PostgresServer
-let gate: TestGate
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-  await postgres.query('CREATE EXTENSION tablefunc; CREATE EXTENSION "uuid-ossp"; CREATE EXTENSION pg_trgm')
-  gate = await startGate({
-    postgres,
-    wait: '1s',
-    agents: {
-      reader: { owner: 'ada', may: ['read orders-db'] },
-      writer: { owner: 'ada', may: ['write orders-db'] },
-      coder: { owner: 'ada', may: ['any orders-db'] },
-    },
-  })
-  await arrange(
-    postgres,
-    `CREATE TABLE orders (id int PRIMARY KEY, total int, customer_id int NOT NULL);
+const attacked = useAttackedGate({
+  beforeGate: (postgres) => postgres.query('CREATE EXTENSION tablefunc; CREATE EXTENSION "uuid-ossp"; CREATE EXTENSION pg_trgm'),
+  prepare: async (postgres) => {
+    await arrange(
+      postgres,
+      `CREATE TABLE orders (id int PRIMARY KEY, total int, customer_id int NOT NULL);
      CREATE TABLE payments (id int PRIMARY KEY, total int, customer_id int);
      CREATE TABLE notes (id serial, what text);
      CREATE FUNCTION purge() RETURNS int LANGUAGE sql AS 'DELETE FROM orders; SELECT 1';
@@ -58,34 +46,23 @@ beforeAll(async () => {
      CREATE VIEW noting AS SELECT upper(1);
      CREATE VIEW summary AS SELECT count(*) FROM orders;
      CREATE SCHEMA shop;`,
-  )
-  await postgres.query(
-    'CREATE VIEW public.people AS SELECT rolname, rolpassword FROM pg_authid; GRANT SELECT ON people TO app_use',
-  )
+    )
+    await postgres.query(
+      'CREATE VIEW public.people AS SELECT rolname, rolpassword FROM pg_authid; GRANT SELECT ON people TO app_use',
+    )
+  },
 })
+const { runAs } = attacked
 
 beforeEach(async () => {
   await arrange(
-    postgres,
+    attacked.postgres,
     `TRUNCATE orders, payments, notes; INSERT INTO orders SELECT i, 100, 7 FROM generate_series(1, ${rows}) i; INSERT INTO payments TABLE orders`,
   )
 })
 
-afterAll(async () => {
-  await gate?.stop()
-  await postgres?.stop()
-})
-
-async function run(agent: string, statements: readonly string[]): Promise<readonly Ran[]> {
-  const connection = await gate.connect(agent)
-  const ran: Ran[] = []
-  for (const sql of statements) ran.push(await connection.run(sql))
-  await connection.close()
-  return ran
-}
-
 async function whole(): Promise<unknown> {
-  const [row] = await postgres.query(
+  const [row] = await attacked.postgres.query(
     `SELECT (SELECT count(*)::int FROM public.orders) AS o, (SELECT sum(total)::int FROM public.orders) AS s,
        (SELECT count(*)::int FROM public.payments) AS p, (SELECT count(*)::int FROM notes) AS n`,
   )
@@ -130,25 +107,25 @@ const reads: readonly (readonly [name: string, sql: string])[] = [
 describe('what changes something is no read', () => {
   test.each(reads)('%s', async (_name, sql) => {
     const before = await whole()
-    const [ran] = await run('reader', [sql])
+    const [ran] = await runAs('reader', [sql])
     expect(ran?.sqlState).toBe('42501')
     expect(await whole()).toEqual(before)
   })
 
   test('a materialized view is made anew only when its query is a read', async () => {
     const before = await whole()
-    const ran = await run('writer', ['REFRESH MATERIALIZED VIEW purging', 'REFRESH MATERIALIZED VIEW summed'])
+    const ran = await runAs('writer', ['REFRESH MATERIALIZED VIEW purging', 'REFRESH MATERIALIZED VIEW summed'])
     expect(ran.map(({ sqlState }) => sqlState)).toEqual(['42501', '00000'])
     expect(await whole()).toEqual(before)
   })
 
   test('a body that only adds rows is a write, and not more', async () => {
-    const ran = await run('writer', ['SELECT upper(1)', 'SELECT 1 === 2', 'SELECT o.note_row FROM orders o LIMIT 1'])
+    const ran = await runAs('writer', ['SELECT upper(1)', 'SELECT 1 === 2', 'SELECT o.note_row FROM orders o LIMIT 1'])
     expect(ran.map(({ sqlState }) => sqlState)).toEqual(['00000', '00000', '00000'])
   })
 
   test('what is honest is still a read', async () => {
-    const ran = await run('reader', [
+    const ran = await runAs('reader', [
       'SELECT reverse(1), abs(-1) FROM orders LIMIT 1',
       'SELECT negate(total), abs(-1) FROM orders LIMIT 1',
       'SELECT * FROM summary',
@@ -178,19 +155,19 @@ describe('settings that are secrets', () => {
     'SELECT * FROM pg_file_settings',
     'SELECT subconninfo FROM pg_subscription',
   ])('%s', async (sql) => {
-    const [ran] = await run('writer', [sql])
+    const [ran] = await runAs('writer', [sql])
     expect(ran?.sqlState).toBe('42501')
   })
 
   test('a list of all settings, once the role may see those that are secret', async () => {
-    await postgres.query('GRANT pg_read_all_settings TO app_use')
-    const ran = await run('writer', [
+    await attacked.postgres.query('GRANT pg_read_all_settings TO app_use')
+    const ran = await runAs('writer', [
       'SELECT * FROM pg_settings',
       'SELECT * FROM pg_catalog.pg_settings',
       'SELECT * FROM pg_show_all_settings()',
       'SHOW ALL',
     ])
-    await postgres.query('REVOKE pg_read_all_settings FROM app_use')
+    await attacked.postgres.query('REVOKE pg_read_all_settings FROM app_use')
     expect(ran.map(({ sqlState }) => sqlState)).toEqual(['42501', '42501', '42501', '42501'])
   })
 })
@@ -205,13 +182,13 @@ describe('a name that everybody uses is not taken away unasked', () => {
     'BEGIN; ALTER TABLE public.orders RENAME TO orders_before; COMMIT',
   ])('%s', async (sql) => {
     const before = await whole()
-    const [ran] = await run('writer', [sql])
+    const [ran] = await runAs('writer', [sql])
     expect(ran?.sqlState).toBe('42501')
     expect(await whole()).toEqual(before)
   })
 
   test('one that is temporary, or was made just now, may be', async () => {
-    const ran = await run('writer', [
+    const ran = await runAs('writer', [
       'CREATE TEMP TABLE draft (a int)',
       'ALTER TABLE draft RENAME COLUMN a TO b',
       'ALTER TABLE draft RENAME TO draft_two',
@@ -231,31 +208,31 @@ test.each([
   "SELECT soundex('a')",
 ])('the name of an extension’s function lends its harmlessness to nobody: %s', async (sql) => {
   const before = await whole()
-  const [ran] = await run('writer', [sql])
+  const [ran] = await runAs('writer', [sql])
   expect(ran?.sqlState).toBe('42501')
   expect(await whole()).toEqual(before)
 })
 
 test('one row of a parent is not one row of its children', async () => {
   const before = await whole()
-  const ran = await run('writer', [
+  const ran = await runAs('writer', [
     'CREATE TABLE above (customer_id int PRIMARY KEY, total int)',
     'ALTER TABLE orders INHERIT above',
     'UPDATE above SET total = 0 WHERE customer_id = 7',
   ])
-  await arrange(postgres, 'ALTER TABLE orders NO INHERIT above; DROP TABLE above')
+  await arrange(attacked.postgres, 'ALTER TABLE orders NO INHERIT above; DROP TABLE above')
   expect(ran.map(({ sqlState }) => sqlState)).toEqual(['00000', '00000', '42501'])
   expect(await whole()).toEqual(before)
 })
 
 test('one row of a partitioned table is one row', async () => {
   await arrange(
-    postgres,
+    attacked.postgres,
     `CREATE TABLE visits (id int, day date, n int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
      CREATE TABLE visits_old PARTITION OF visits FOR VALUES FROM ('2020-01-01') TO ('2025-01-01');
      INSERT INTO visits VALUES (1, '2024-01-01', 1), (1, '2024-01-02', 1)`,
   )
-  const ran = await run('writer', [
+  const ran = await runAs('writer', [
     "UPDATE visits SET n = 2 WHERE id = 1 AND day = '2024-01-01'",
     "UPDATE visits_old SET n = 2 WHERE id = 1 AND day = '2024-01-01'",
     'UPDATE visits SET n = 3 WHERE id = 1',
@@ -288,14 +265,14 @@ const shadows: readonly (readonly [name: string, statements: readonly string[]])
 describe('a temporary table of the same name lends its harmlessness to nobody', () => {
   test.each(shadows)('%s', async (_name, statements) => {
     const before = await whole()
-    const ran = await run('writer', statements)
+    const ran = await runAs('writer', statements)
     expect(await whole()).toEqual(before)
     expect(ran.some(({ sqlState }) => sqlState === '42501')).toBe(true)
   })
 
   test('a statement prepared by the protocol while it was there', async () => {
     const before = await whole()
-    const connection = await gate.connect('writer')
+    const connection = await attacked.gate.connect('writer')
     await connection.run('CREATE TEMP TABLE orders (id int, total int)')
     await connection.client.query({ name: 'wipe', text: 'DELETE FROM orders' })
     await connection.run('DROP TABLE orders')

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { z } from 'zod'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
+import { lastKind, runTwice } from '../servers/judged.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 
 /** What is remembered of a plain write or read must never serve where a fresh look would say more. On a real gate. */
@@ -8,7 +8,6 @@ let server: PostgresServer
 let gate: TestGate
 let agent: AgentConnection
 let other: AgentConnection
-const intentShape = z.object({ text: z.string(), operations: z.array(z.looseObject({ kind: z.string() })) })
 
 beforeAll(async () => {
   server = await startPostgres()
@@ -38,18 +37,6 @@ beforeEach(async () => {
   }
 })
 
-/** What the gate last took such a text for, as its log says. */
-function lastKind(text: string): string | undefined {
-  const intents = gate.events().filter(({ type }) => type === 'intent')
-  const found = intents.map(({ data }) => intentShape.parse(data)).findLast((intent) => intent.text === text)
-  return found?.operations[0]?.kind
-}
-
-async function runTwice(connection: AgentConnection, text: string): Promise<string | undefined> {
-  for (let time = 0; time < 2; time += 1) expect(await connection.run(text)).toMatchObject({ sqlState: '00000' })
-  return lastKind(text)
-}
-
 /** How long ago the gate last looked at the catalog for a statement: on its own connection, but for the one that watches. */
 async function sinceLastLookMs(): Promise<number> {
   const rows = await server.query(
@@ -66,13 +53,13 @@ async function runUntilRemembered(connection: AgentConnection, text: string): Pr
     return sinceLastLookMs()
   }
   await expect.poll(runAndSee, { timeout: 15_000 }).toBeGreaterThan(2_200)
-  return lastKind(text)
+  return lastKind(gate, text)
 }
 
 /** For longer than the gate takes to know the catalog again after doubting it. */
 async function runOften(connection: AgentConnection, text: string): Promise<void> {
   for (let time = 0; time < 60; time += 1) expect(await connection.run(text)).toMatchObject({ sqlState: '00000' })
-  expect(lastKind(text)).toBe('write')
+  expect(lastKind(gate, text)).toBe('write')
 }
 
 const insert = 'INSERT INTO w VALUES (1)'
@@ -86,15 +73,15 @@ test.each(['BEGIN ISOLATION LEVEL REPEATABLE READ', 'START TRANSACTION ISOLATION
     await agent.run(begin === 'by default' ? 'BEGIN' : begin)
     await agent.run('SELECT count(*) FROM t')
     await arrange(server, harmful)
-    await expect.poll(async () => runTwice(other, insert), { timeout: 10_000 }).toBe('unknown')
+    await expect.poll(async () => runTwice(gate, other, insert), { timeout: 10_000 }).toBe('unknown')
     const own = insert.replace('(1)', '( 1 )')
     for (let time = 0; time < 30; time += 1) await agent.run(own)
-    expect(lastKind(own)).not.toBe('write')
+    expect(lastKind(gate, own)).not.toBe('write')
     await agent.run('ROLLBACK')
     const third = await gate.connect('coder')
-    await runTwice(third, own)
+    await runTwice(gate, third, own)
     await third.close()
-    expect(lastKind(own)).toBe('unknown')
+    expect(lastKind(gate, own)).toBe('unknown')
   },
   60_000,
 )
@@ -108,7 +95,7 @@ test('the server is told other settings and reads them again: the same text is a
     expect(await runUntilRemembered(fresh, text)).toBe('write')
     await server.query(`ALTER SYSTEM SET search_path = 'two'`)
     await server.query('SELECT pg_reload_conf()')
-    await expect.poll(async () => runTwice(fresh, text), { timeout: 10_000 }).toBe('destroy')
+    await expect.poll(async () => runTwice(gate, fresh, text), { timeout: 10_000 }).toBe('destroy')
   } finally {
     await fresh.close()
   }
@@ -124,12 +111,12 @@ test('what one session looked up while its own table stood before another, made 
   expect(await runUntilRemembered(agent, 'INSERT INTO u VALUES (7)')).toBe('write')
   await agent.run('BEGIN')
   await agent.run('INSERT INTO one.s VALUES (1, 1)')
-  expect(lastKind('INSERT INTO one.s VALUES (1, 1)')).toBe('write')
+  expect(lastKind(gate, 'INSERT INTO one.s VALUES (1, 1)')).toBe('write')
   await runOften(agent, insert)
   const third = await gate.connect('coder')
-  await runTwice(third, insert)
+  await runTwice(gate, third, insert)
   await third.close()
-  expect(lastKind(insert)).toBe('unknown')
+  expect(lastKind(gate, insert)).toBe('unknown')
 }, 60_000)
 
 test('inside a plain transaction what is looked up is remembered, for the next session too', async () => {
@@ -154,5 +141,5 @@ test('a transaction that keeps its snapshot is judged by what runs now, or is to
   await agent.run('ROLLBACK')
   await agent.run('BEGIN ISOLATION LEVEL REPEATABLE READ')
   expect(await agent.run('INSERT INTO w VALUES (2)')).toMatchObject({ sqlState: '00000' })
-  expect(lastKind('INSERT INTO w VALUES (2)')).toBe('unknown')
+  expect(lastKind(gate, 'INSERT INTO w VALUES (2)')).toBe('unknown')
 }, 60_000)

@@ -1,13 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { ProxyAgent, request } from 'undici'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { openAuthority } from '../../packages/gateway/src/authority/index.ts'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { HttpStandIn, jsonAnswer, type ReceivedRequest } from '../fakes/http-upstream.ts'
-import { arrange, startGate, type TestGate } from '../servers/gate.ts'
+import { cloudAgent, cloudUrl, startCloudGate, type CloudGate } from '../servers/cloud-gate.ts'
+import { arrange, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { cancel, eventsOf, patience, readRequest, textOf } from '../stories/evidence.ts'
 
@@ -15,12 +12,11 @@ vi.setConfig(patience)
 
 /** What people approve with a delay: cancelled by anybody, else run by the gate itself when due, decided anew (DESIGN §3, delay). */
 
-const host = 'backboard.railway.com'
 const volume = 'volume-1'
 const realToken = 'real-token-of-the-account-1234567890'
 const coolOffMs = 1_500
 
-let folder: string
+let cloud: CloudGate<HttpStandIn>
 let postgres: PostgresServer
 let standIn: HttpStandIn
 let gate: TestGate
@@ -45,32 +41,17 @@ function isDeletion({ body }: ReceivedRequest): boolean {
 }
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'sp-delay-'))
-  const world = await openAuthority(join(folder, 'world'), { nowMs: () => Date.now() })
-  standIn = new HttpStandIn(await world.issue(host))
-  writeFileSync(join(folder, 'world.pem'), world.certificate)
-  writeFileSync(join(folder, 'token'), `${realToken}\n`, { mode: 0o600 })
   postgres = await startPostgres()
-  gate = await startGate({
+  cloud = await startCloudGate({
     postgres,
+    standIn: (leaf) => new HttpStandIn(leaf),
+    realToken,
     mode: 'solo',
     coolOff: `${coolOffMs}ms`,
-    wait: '0ms',
-    agents: { coder: { owner: 'ada', may: ['any cloud'] } },
-    apis: {
-      cloud: {
-        protocol: 'http',
-        connector: 'railway',
-        environment: 'production',
-        hosts: [host],
-        graphql: ['/graphql/v2'],
-        use: `file:${join(folder, 'token')}`,
-        dial: `127.0.0.1:${await standIn.listen()}`,
-        authorities: join(folder, 'world.pem'),
-        tied: { volume: { [volume]: 'orders-db' } },
-      },
-    },
+    agents: { [cloudAgent]: { owner: 'ada', may: ['any cloud'] } },
+    tied: { [volume]: 'orders-db' },
   })
+  ;({ gate, standIn } = cloud)
   await arrange(
     postgres,
     `CREATE TABLE orders (id int PRIMARY KEY, what text); INSERT INTO orders SELECT n, 'order ' || n FROM generate_series(1, 500) n`,
@@ -79,10 +60,8 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  await gate?.stop()
-  await standIn?.stop()
+  await cloud?.stop()
   await postgres?.stop()
-  if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
 })
 
 beforeEach(() => {
@@ -112,11 +91,11 @@ type Answer = z.infer<typeof answerShape> & { readonly ranWhenDue: boolean }
 
 async function ask(handle: string, query: string): Promise<Answer> {
   const agent = new ProxyAgent({
-    uri: `http://coder:${handle}@127.0.0.1:${gate.httpPort}`,
-    requestTls: { ca: readFileSync(join(gate.directory, 'authority', 'ca.pem'), 'utf8') },
+    uri: `http://${cloudAgent}:${handle}@127.0.0.1:${gate.httpPort}`,
+    requestTls: { ca: cloud.authority },
   })
   try {
-    const answer = await request(`https://${host}/graphql/v2`, {
+    const answer = await request(cloudUrl, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ query }),

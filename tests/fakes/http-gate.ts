@@ -37,6 +37,8 @@ export interface HttpGate {
   inside(bytes: string | Buffer, options?: InsideOptions): Promise<RawAnswer>
   /** An open tunnel. */
   tunnel(options?: InsideOptions): Promise<TLSSocket>
+  /** Before a test: nothing asked, nothing arrived, and every request is taken for a write. */
+  reset(): void
   stop(): Promise<void>
 }
 
@@ -52,6 +54,9 @@ export interface RawAnswer {
   readonly text: string
   readonly body: string
 }
+
+/** Short limits, for attacks that have to run into them. */
+export const shortLimits: Partial<HttpSettings> = { headersTimeoutMs: 500, requestTimeoutMs: 1_000, bodyBytesMax: 64 * 1024 }
 
 const common = {
   environment: 'production',
@@ -118,6 +123,12 @@ export async function startHttpGate(
     raw: async (bytes) => readAnswer(connect({ host: '127.0.0.1', port: gatePort }), bytes),
     inside: async (bytes, inside) => readAnswer(await tunnel(inside), bytes),
     tunnel,
+    reset: () => {
+      standIn.reset()
+      plain.reset()
+      for (const seen of [fake.asked, fake.alarms, fake.outcomes]) seen.length = 0
+      fake.decide = () => ({ kind: 'write' })
+    },
     stop: async () => {
       await listener.close()
       upstreams.close()

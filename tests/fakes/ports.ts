@@ -1,6 +1,7 @@
 import type {
   AccessRequest,
   Approval,
+  Asked,
   Budgets,
   Clock,
   Connector,
@@ -272,4 +273,17 @@ export function approvalOf(request: AccessRequest, person: string, verdict: 'app
     evidence: null,
     reason: '',
   }
+}
+
+/** What a protocol asks govern for an agent on this bench: a DROP, unless told otherwise. */
+export function makeAsked({ session, upstream }: Pick<Bench, 'session' | 'upstream'>, over: Partial<Asked> = {}): Asked {
+  const payload = {
+    protocol: 'fake',
+    upstream: 'orders-db',
+    upstreamIdentity: 'system:1',
+    bytesSha256: 'ab'.repeat(32),
+    bindValues: [],
+    settings: {},
+  }
+  return { session, upstream, connector: 'fake', decoded: {}, payload, text: 'DROP TABLE orders', key: null, ...over }
 }

@@ -82,128 +82,164 @@ const row = (...parts: readonly (fc.Arbitrary<string> | string)[]): fc.Arbitrary
     .map((texts) => texts.filter((text) => text !== '').join(' '))
 const quoted = (item: fc.Arbitrary<string>): fc.Arbitrary<string> => item.map((text) => `'${text.replaceAll("'", "''")}'`)
 
-const rules = fc.letrec<Grammar>((tie) => {
-  const expression = tie('expression')
-  const query = tie('query')
-  const change = tie('change')
-  const source = tie('source')
-  const whole = tie('statement')
-  const returning = row(change, 'RETURNING', list(expression))
-  const ctes = row(
-    'WITH',
-    fc.constantFrom('', 'RECURSIVE'),
-    list(row(name, 'AS', fc.constantFrom('', 'MATERIALIZED', 'NOT MATERIALIZED'), '(', fc.oneof(query, query, returning), ')')),
+type Ties = Readonly<Record<keyof Grammar, fc.Arbitrary<string>>>
+
+const returning = ({ change, expression }: Ties): fc.Arbitrary<string> => row(change, 'RETURNING', list(expression))
+const where = ({ expression }: Ties): fc.Arbitrary<string> => maybe(row('WHERE', expression))
+
+function ctes(ties: Ties): fc.Arbitrary<string> {
+  const { query } = ties
+  const inner = row(
+    name,
+    'AS',
+    fc.constantFrom('', 'MATERIALIZED', 'NOT MATERIALIZED'),
+    '(',
+    fc.oneof(query, query, returning(ties)),
+    ')',
   )
-  const where = maybe(row('WHERE', expression))
+  return row('WITH', fc.constantFrom('', 'RECURSIVE'), list(inner))
+}
+
+function expressionOf({ expression, query, statement: whole }: Ties): fc.Arbitrary<string> {
+  return fc.oneof(
+    { maxDepth: 4, depthSize: 'small', withCrossShrink: true },
+    fc.oneof(literal, column),
+    row(expression, operator, expression),
+    row('(', expression, ')'),
+    row(
+      fc.oneof({ weight: 4, arbitrary: plainFunction }, { weight: 1, arbitrary: harmfulFunction }),
+      '(',
+      maybe(list(expression)),
+      ')',
+    ),
+    row('CAST (', expression, 'AS', type, ')'),
+    row('( SELECT', expression, ')'),
+    row('EXISTS (', query, ')'),
+    row(expression, 'IN (', query, ')'),
+    row('CASE WHEN', expression, 'THEN', expression, 'ELSE', expression, 'END'),
+    row('ARRAY [', list(expression), ']'),
+    row('sum (', expression, ') OVER ( PARTITION BY', expression, 'ORDER BY', expression, ')'),
+    row('query_to_xml (', quoted(whole), ", true, true, '' )"),
+  )
+}
+
+function sourceOf({ source, query, expression }: Ties): fc.Arbitrary<string> {
+  return fc.oneof(
+    { maxDepth: 3, depthSize: 'small' },
+    table,
+    row(table, 'AS u'),
+    row('(', query, ') AS', name),
+    row('LATERAL (', query, ') AS', name),
+    row('generate_series ( 1 ,', expression, ') AS', name),
+    row(source, 'JOIN', source, 'ON', expression),
+    row(table, 'TABLESAMPLE system (', expression, ')'),
+  )
+}
+
+function queryOf(ties: Ties): fc.Arbitrary<string> {
+  const { expression, query, source } = ties
+  return fc.oneof(
+    { maxDepth: 4, depthSize: 'small', withCrossShrink: true },
+    row('SELECT', list(expression)),
+    row(
+      'SELECT',
+      list(expression),
+      'FROM',
+      list(source),
+      where(ties),
+      maybe(row('GROUP BY', list(expression))),
+      maybe(row('ORDER BY', expression)),
+      maybe(row('LIMIT', expression)),
+    ),
+    row('VALUES (', list(expression), ')'),
+    row('TABLE t'),
+    row(query, fc.constantFrom('UNION', 'UNION ALL', 'EXCEPT', 'INTERSECT'), query),
+    row(ctes(ties), query),
+    row('(', query, ')'),
+    row('SELECT', list(expression), 'FROM', table, 'FOR UPDATE'),
+    row('SELECT', expression, 'INTO', name, 'FROM', source),
+  )
+}
+
+function changeOf(ties: Ties): fc.Arbitrary<string> {
+  const { expression, query, source } = ties
+  return fc.oneof(
+    { maxDepth: 3, depthSize: 'small' },
+    row('DELETE FROM', table, where(ties)),
+    row('UPDATE', table, 'SET total =', expression, where(ties)),
+    row('INSERT INTO t', query),
+    row('INSERT INTO t VALUES (', list(expression), ') ON CONFLICT DO NOTHING'),
+    row(
+      'MERGE INTO t USING',
+      source,
+      'ON',
+      expression,
+      'WHEN MATCHED THEN',
+      fc.constantFrom('DELETE', 'DO NOTHING', 'UPDATE SET a = 1'),
+    ),
+    row(ctes(ties), 'DELETE FROM t'),
+  )
+}
+
+function statementOf(ties: Ties): fc.Arbitrary<string> {
+  const { query, change, statement: whole } = ties
+  return fc.oneof(
+    { maxDepth: 4, depthSize: 'small', withCrossShrink: true },
+    query,
+    change,
+    row(
+      'EXPLAIN',
+      fc.constantFrom('', 'ANALYZE', '( ANALYZE )', '( ANALYZE false )', '( VERBOSE )', '( ANALYZE 1 , COSTS off )'),
+      fc.oneof(query, change),
+    ),
+    row('COPY (', fc.oneof(query, returning(ties)), ') TO STDOUT'),
+    row('COPY t', fc.constantFrom('TO STDOUT', 'FROM STDIN', "TO '/x'", "TO PROGRAM 'x'", 'FROM STDIN WHERE id > 1')),
+    row('PREPARE', name, 'AS', fc.oneof(query, change)),
+    row('DECLARE c CURSOR', fc.constantFrom('', 'WITH HOLD'), 'FOR', query),
+    row('CREATE', fc.constantFrom('TABLE', 'VIEW', 'MATERIALIZED VIEW', 'TEMP TABLE'), name, 'AS', query),
+    row('DO', quoted(row('BEGIN', whole, '; END'))),
+    row('CREATE FUNCTION f() RETURNS int LANGUAGE sql AS', quoted(whole)),
+    row('CREATE RULE r AS ON INSERT TO t DO INSTEAD', fc.oneof(change, query)),
+    row(
+      'SET',
+      fc.constantFrom('search_path', 'work_mem', 'role', 'app.x', 'standard_conforming_strings'),
+      '=',
+      fc.constantFrom('on', 'off', 'x', 'DEFAULT'),
+    ),
+    fc.constantFrom(
+      'BEGIN',
+      'COMMIT',
+      'ROLLBACK',
+      'SHOW ALL',
+      'DISCARD ALL',
+      'VACUUM',
+      'LISTEN a',
+      'NOTIFY a',
+      'CHECKPOINT',
+      'FETCH 1 FROM c',
+      'DROP TABLE t',
+      'TRUNCATE t',
+      'CALL p()',
+      'LOCK t',
+    ),
+    row(whole, ';', whole),
+  )
+}
+
+const rules = fc.letrec<Grammar>((tie) => {
+  const ties: Ties = {
+    expression: tie('expression'),
+    query: tie('query'),
+    change: tie('change'),
+    statement: tie('statement'),
+    source: tie('source'),
+  }
   return {
-    expression: fc.oneof(
-      { maxDepth: 4, depthSize: 'small', withCrossShrink: true },
-      fc.oneof(literal, column),
-      row(expression, operator, expression),
-      row('(', expression, ')'),
-      row(
-        fc.oneof({ weight: 4, arbitrary: plainFunction }, { weight: 1, arbitrary: harmfulFunction }),
-        '(',
-        maybe(list(expression)),
-        ')',
-      ),
-      row('CAST (', expression, 'AS', type, ')'),
-      row('( SELECT', expression, ')'),
-      row('EXISTS (', query, ')'),
-      row(expression, 'IN (', query, ')'),
-      row('CASE WHEN', expression, 'THEN', expression, 'ELSE', expression, 'END'),
-      row('ARRAY [', list(expression), ']'),
-      row('sum (', expression, ') OVER ( PARTITION BY', expression, 'ORDER BY', expression, ')'),
-      row('query_to_xml (', quoted(whole), ", true, true, '' )"),
-    ),
-    source: fc.oneof(
-      { maxDepth: 3, depthSize: 'small' },
-      table,
-      row(table, 'AS u'),
-      row('(', query, ') AS', name),
-      row('LATERAL (', query, ') AS', name),
-      row('generate_series ( 1 ,', expression, ') AS', name),
-      row(source, 'JOIN', source, 'ON', expression),
-      row(table, 'TABLESAMPLE system (', expression, ')'),
-    ),
-    query: fc.oneof(
-      { maxDepth: 4, depthSize: 'small', withCrossShrink: true },
-      row('SELECT', list(expression)),
-      row(
-        'SELECT',
-        list(expression),
-        'FROM',
-        list(source),
-        where,
-        maybe(row('GROUP BY', list(expression))),
-        maybe(row('ORDER BY', expression)),
-        maybe(row('LIMIT', expression)),
-      ),
-      row('VALUES (', list(expression), ')'),
-      row('TABLE t'),
-      row(query, fc.constantFrom('UNION', 'UNION ALL', 'EXCEPT', 'INTERSECT'), query),
-      row(ctes, query),
-      row('(', query, ')'),
-      row('SELECT', list(expression), 'FROM', table, 'FOR UPDATE'),
-      row('SELECT', expression, 'INTO', name, 'FROM', source),
-    ),
-    change: fc.oneof(
-      { maxDepth: 3, depthSize: 'small' },
-      row('DELETE FROM', table, where),
-      row('UPDATE', table, 'SET total =', expression, where),
-      row('INSERT INTO t', query),
-      row('INSERT INTO t VALUES (', list(expression), ') ON CONFLICT DO NOTHING'),
-      row(
-        'MERGE INTO t USING',
-        source,
-        'ON',
-        expression,
-        'WHEN MATCHED THEN',
-        fc.constantFrom('DELETE', 'DO NOTHING', 'UPDATE SET a = 1'),
-      ),
-      row(ctes, 'DELETE FROM t'),
-    ),
-    statement: fc.oneof(
-      { maxDepth: 4, depthSize: 'small', withCrossShrink: true },
-      query,
-      change,
-      row(
-        'EXPLAIN',
-        fc.constantFrom('', 'ANALYZE', '( ANALYZE )', '( ANALYZE false )', '( VERBOSE )', '( ANALYZE 1 , COSTS off )'),
-        fc.oneof(query, change),
-      ),
-      row('COPY (', fc.oneof(query, returning), ') TO STDOUT'),
-      row('COPY t', fc.constantFrom('TO STDOUT', 'FROM STDIN', "TO '/x'", "TO PROGRAM 'x'", 'FROM STDIN WHERE id > 1')),
-      row('PREPARE', name, 'AS', fc.oneof(query, change)),
-      row('DECLARE c CURSOR', fc.constantFrom('', 'WITH HOLD'), 'FOR', query),
-      row('CREATE', fc.constantFrom('TABLE', 'VIEW', 'MATERIALIZED VIEW', 'TEMP TABLE'), name, 'AS', query),
-      row('DO', quoted(row('BEGIN', whole, '; END'))),
-      row('CREATE FUNCTION f() RETURNS int LANGUAGE sql AS', quoted(whole)),
-      row('CREATE RULE r AS ON INSERT TO t DO INSTEAD', fc.oneof(change, query)),
-      row(
-        'SET',
-        fc.constantFrom('search_path', 'work_mem', 'role', 'app.x', 'standard_conforming_strings'),
-        '=',
-        fc.constantFrom('on', 'off', 'x', 'DEFAULT'),
-      ),
-      fc.constantFrom(
-        'BEGIN',
-        'COMMIT',
-        'ROLLBACK',
-        'SHOW ALL',
-        'DISCARD ALL',
-        'VACUUM',
-        'LISTEN a',
-        'NOTIFY a',
-        'CHECKPOINT',
-        'FETCH 1 FROM c',
-        'DROP TABLE t',
-        'TRUNCATE t',
-        'CALL p()',
-        'LOCK t',
-      ),
-      row(whole, ';', whole),
-    ),
+    expression: expressionOf(ties),
+    query: queryOf(ties),
+    change: changeOf(ties),
+    statement: statementOf(ties),
+    source: sourceOf(ties),
   }
 })
 

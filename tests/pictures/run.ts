@@ -1,13 +1,12 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ProxyAgent, request } from 'undici'
 import { z } from 'zod'
-import { openAuthority } from '../../packages/gateway/src/authority/index.ts'
 import { startBrowser, type BrowserPerson } from '../fakes/browser.ts'
 import { HttpStandIn, jsonAnswer } from '../fakes/http-upstream.ts'
-import { arrange, startGate, type TestGate } from '../servers/gate.ts'
+import { cloudAgent, cloudUrl, startCloudGate, type CloudGate } from '../servers/cloud-gate.ts'
+import { arrange, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 
 /**
@@ -18,7 +17,6 @@ const { values } = parseArgs({ options: { out: { type: 'string', default: 'pictu
 const out = resolve(values.out)
 mkdirSync(out, { recursive: true })
 
-const host = 'backboard.railway.com'
 const volume = '0f7c3a52-6c1e-4d0b-9f0e-5d7c2a9b1e44'
 const sizes = [
   ['phone', 390, 844],
@@ -38,30 +36,21 @@ async function take({ page }: BrowserPerson, name: string): Promise<void> {
   console.log(`${name}${tooWide === true ? ' (wider than its window)' : ''}`)
 }
 
-async function makeGate(folder: string, postgres: PostgresServer, standIn: HttpStandIn, authority: string): Promise<TestGate> {
-  writeFileSync(join(folder, 'world.pem'), authority)
-  writeFileSync(join(folder, 'token'), 'real-token-of-the-account-1234567890\n', { mode: 0o600 })
-  const gate = await startGate({
+async function makeGate(postgres: PostgresServer): Promise<CloudGate<HttpStandIn>> {
+  const cloud = await startCloudGate({
     postgres,
+    standIn: (leaf) => new HttpStandIn(leaf),
+    realToken: 'real-token-of-the-account-1234567890',
     mode: 'solo',
     coolOff: '15m',
-    wait: '0ms',
     upstreams: { production: {} },
-    agents: { coder: { owner: 'ada', may: ['any production', 'any cloud'] }, helper: { owner: 'ada', may: ['read production'] } },
-    apis: {
-      cloud: {
-        protocol: 'http',
-        connector: 'railway',
-        environment: 'production',
-        hosts: [host],
-        graphql: ['/graphql/v2'],
-        use: `file:${join(folder, 'token')}`,
-        dial: `127.0.0.1:${await standIn.listen()}`,
-        authorities: join(folder, 'world.pem'),
-        tied: { volume: { [volume]: 'production' } },
-      },
+    agents: {
+      [cloudAgent]: { owner: 'ada', may: ['any production', 'any cloud'] },
+      helper: { owner: 'ada', may: ['read production'] },
     },
+    tied: { [volume]: 'production' },
   })
+  cloud.standIn.answer = () => jsonAnswer({ data: { projects: { edges: [] } } })
   await arrange(
     postgres,
     `CREATE TABLE customers (id int PRIMARY KEY, name text);
@@ -70,15 +59,15 @@ async function makeGate(folder: string, postgres: PostgresServer, standIn: HttpS
      INSERT INTO customers SELECT n, 'customer ' || n FROM generate_series(1, 4000) n;
      INSERT INTO orders SELECT n, 1 + n % 4000, n FROM generate_series(1, 48211) n`,
   )
-  return gate
+  return cloud
 }
 
 async function call(gate: TestGate, handle: string, body: object, headers: Record<string, string> = {}): Promise<string> {
   const agent = new ProxyAgent({
-    uri: `http://coder:${handle}@127.0.0.1:${gate.httpPort}`,
+    uri: `http://${cloudAgent}:${handle}@127.0.0.1:${gate.httpPort}`,
     requestTls: { ca: readFileSync(join(gate.directory, 'authority', 'ca.pem'), 'utf8') },
   })
-  const answer = await request(`https://${host}/graphql/v2`, {
+  const answer = await request(cloudUrl, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
@@ -131,14 +120,11 @@ async function walk(gate: TestGate, ada: BrowserPerson, volumeRequest: string): 
   await take(ada, 'problem')
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'sp-pictures-'))
-const world = await openAuthority(join(folder, 'world'), { nowMs: () => Date.now() })
-const standIn = new HttpStandIn(await world.issue(host))
-standIn.answer = () => jsonAnswer({ data: { projects: { edges: [] } } })
 const postgres = await startPostgres()
 const browser = await startBrowser()
 try {
-  const gate = await makeGate(folder, postgres, standIn, world.certificate)
+  const cloud = await makeGate(postgres)
+  const { gate } = cloud
   try {
     const ada = await browser.open()
     const link = gate.enrolmentUrl
@@ -152,11 +138,9 @@ try {
     await walk(gate, ada, volumeRequest)
     if (ada.complaints.length > 0) throw new Error(ada.complaints.join('\n'))
   } finally {
-    await gate.stop()
+    await cloud.stop()
   }
 } finally {
   await browser.stop()
-  await standIn.stop()
   await postgres.stop()
-  rmSync(folder, { recursive: true, force: true })
 }

@@ -96,6 +96,7 @@ export interface TestGateSettings {
   readonly apis?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
@@ -256,6 +257,7 @@ class RunningTestGate implements TestGate {
       wait: this.#settings.wait ?? '20s',
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
+      alarms: this.#settings.alarms ?? {},
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })
   }

@@ -165,7 +165,10 @@ describe('a playground from start to end', () => {
 
 test('a state whose path is too long for a socket: the vault is met elsewhere, and that is taken away again', async () => {
   const state = join(root, 'long-'.repeat(30))
-  const up = startUp(state)
+  // With a configuration there is no playground to fill.
+  const configuration = join(root, 'long.yaml')
+  writeFileSync(configuration, 'version: 1\n')
+  const up = startUp(state, '', [configuration])
   await waitUntil('the welcome', isReady(up), 30_000)
   expect(up.output()).toContain('is ready')
   const socket = /--vault-socket=(\S+)/.exec(findProcessesOf(`--state=${state}`)[0]?.commandLine ?? '')?.[1] ?? ''

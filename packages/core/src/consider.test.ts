@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import type { Asked, Attendance } from './asked.ts'
+import type { Attendance } from './asked.ts'
 import { SallyportError } from './error.ts'
 import { createGovern } from './govern.ts'
 import type { CopyPlan, Operation, ResolvedOperation } from './operation.ts'
 import type { ImpactKind } from './impact.ts'
-import { makeBench, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
+import { makeAsked, makeBench, scriptConnector } from '../../../tests/fakes/ports.ts'
 
 function operation(kind: ImpactKind, context: Operation['context'] = {}): Operation {
   const impact = { kind, reversible: kind !== 'destroy' }
@@ -15,29 +15,16 @@ function resolved(copy: CopyPlan, rows: number): ResolvedOperation {
   return { ...operation('destroy'), impact: { kind: 'destroy', reversible: false, scope: { rows, exact: true } }, copy }
 }
 
-function ask(bench: Bench, over: Partial<Asked> = {}): Asked {
-  const payload = {
-    protocol: 'fake',
-    upstream: 'orders-db',
-    upstreamIdentity: 'system:1',
-    bytesSha256: 'ab'.repeat(32),
-    bindValues: [],
-    settings: {},
-  }
-  const { session, upstream } = bench
-  return { session, upstream, connector: 'fake', decoded: {}, payload, text: 'a text', key: null, ...over }
-}
-
 const attend: Attendance = { waitMs: 0, signal: new AbortController().signal, pending: () => undefined }
 
 describe('what is to be prepared and not run', () => {
   it('a write that may run is on the log before it is said so; nothing is cleared', async () => {
     const bench = makeBench(scriptConnector([operation('write')]))
     const govern = createGovern(bench.ports)
-    expect(await govern.consider(ask(bench))).toEqual({ outcome: 'considered', may: 'now' })
+    expect(await govern.consider(makeAsked(bench))).toEqual({ outcome: 'considered', may: 'now' })
     expect(bench.log.events.map(({ type, data }) => [type, data['outcome']])).toEqual([['decision', 'permit']])
     bench.log.failing = true
-    expect(await govern.consider(ask(bench))).toMatchObject({ outcome: 'refused', code: 'log_unavailable' })
+    expect(await govern.consider(makeAsked(bench))).toMatchObject({ outcome: 'refused', code: 'log_unavailable' })
   })
 
   it('what needs a copy, or people, may not yet: no copy is made and nobody is asked', async () => {
@@ -49,7 +36,7 @@ describe('what is to be prepared and not run', () => {
       resolved({ kind: 'tables', tables: ['orders'], bytesEstimate: 1 }, 50_000),
     ]) {
       connector.resolved = [one]
-      expect(await govern.consider(ask(bench))).toEqual({ outcome: 'considered', may: 'not_yet' })
+      expect(await govern.consider(makeAsked(bench))).toEqual({ outcome: 'considered', may: 'not_yet' })
     }
     expect(bench.log.events).toEqual([])
   })
@@ -58,18 +45,18 @@ describe('what is to be prepared and not run', () => {
     const bench = makeBench(scriptConnector([operation('write')]))
     bench.may = ['read orders-db']
     const govern = createGovern(bench.ports)
-    expect(await govern.consider(ask(bench))).toMatchObject({ outcome: 'refused', code: 'not_in_scope' })
+    expect(await govern.consider(makeAsked(bench))).toMatchObject({ outcome: 'refused', code: 'not_in_scope' })
     expect(bench.log.types()).toEqual(['decision'])
     bench.killSwitch.pull('test')
-    expect(await govern.consider(ask(bench))).toMatchObject({ outcome: 'refused', code: 'killed' })
+    expect(await govern.consider(makeAsked(bench))).toMatchObject({ outcome: 'refused', code: 'killed' })
   })
 
   it('knows a read that recall would, counts nothing, and is not made to know one by being asked', async () => {
     const bench = makeBench(scriptConnector([operation('read', { rememberable: true })]))
     const govern = createGovern(bench.ports)
-    await govern.consider(ask(bench, { key: 'select' }))
+    await govern.consider(makeAsked(bench, { key: 'select' }))
     expect(govern.knows(bench.session, 'select')).toBe(false)
-    await govern.ask(ask(bench, { key: 'select' }), attend)
+    await govern.ask(makeAsked(bench, { key: 'select' }), attend)
     const counted = bench.log.reads.length
     expect(govern.knows(bench.session, 'select')).toBe(true)
     expect(bench.log.reads).toHaveLength(counted)
@@ -90,7 +77,7 @@ describe('confirm', () => {
       return Promise.resolve()
     }
     const govern = createGovern(bench.ports)
-    const cleared = await govern.ask(ask(bench), attend)
+    const cleared = await govern.ask(makeAsked(bench), attend)
     if (cleared.outcome !== 'cleared') throw new Error(cleared.message)
     expect(cleared.counted).toBe(true)
     expect(await govern.settle(cleared.clearance, bench.upstream)).toBeNull()

@@ -52,9 +52,17 @@ export interface Event {
   readonly data: { readonly [key: string]: Json }
 }
 
-export function eventJson(event: Event): Json {
+/** @param salt of its entry on the log; nowhere else has it one */
+export function eventJson(event: Event, salt?: string): Json {
   const { agent, atMs, data, session, type } = event
   // In the order in which they are written: nothing has to be sorted.
-  if (agent !== undefined && session !== undefined) return { agent, atMs, data, session, type }
-  return { ...(agent === undefined ? {} : { agent }), atMs, data, ...(session === undefined ? {} : { session }), type }
+  if (agent !== undefined && session !== undefined && salt !== undefined) return { agent, atMs, data, salt, session, type }
+  return {
+    ...(agent === undefined ? {} : { agent }),
+    atMs,
+    data,
+    ...(salt === undefined ? {} : { salt }),
+    ...(session === undefined ? {} : { session }),
+    type,
+  }
 }

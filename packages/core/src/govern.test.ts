@@ -5,7 +5,7 @@ import { createGovern } from './govern.ts'
 import type { CopyPlan, Operation, ResolvedOperation } from './operation.ts'
 import type { ImpactKind } from './impact.ts'
 import { giveVerdict, type VerdictPorts } from './verdict.ts'
-import { approvalOf, makeBench, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
+import { makeAsked, approvalOf, makeBench, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
 
 function operation(kind: ImpactKind, context: Operation['context'] = {}): Operation {
   return {
@@ -22,25 +22,6 @@ function resolved(kind: ImpactKind, copy: CopyPlan, rows: number): ResolvedOpera
 const drop = resolved('destroy', { kind: 'tables', tables: ['orders'], bytesEstimate: 1 }, 48_211)
 const few = resolved('destroy', { kind: 'rows', rowsEstimate: 5 }, 5)
 
-function ask(bench: Bench, over: Partial<Asked> = {}): Asked {
-  return {
-    session: bench.session,
-    upstream: bench.upstream,
-    connector: 'fake',
-    decoded: {},
-    payload: {
-      protocol: 'fake',
-      upstream: 'orders-db',
-      upstreamIdentity: 'system:1',
-      bytesSha256: 'ab'.repeat(32),
-      bindValues: [],
-      settings: {},
-    },
-    text: 'DROP TABLE orders',
-    key: null,
-    ...over,
-  }
-}
 function attend(waitMs = 0): Attendance & { readonly notices: string[] } {
   const notices: string[] = []
   return { notices, waitMs, signal: new AbortController().signal, pending: ({ url }) => void notices.push(url) }
@@ -73,7 +54,7 @@ describe('govern', () => {
     const bench = makeBench(scriptConnector([operation('read', { rememberable: true })]))
     const govern = createGovern(bench.ports)
     expect(govern.recall(bench.session, 'select')).toBe(false)
-    expect(cleared(await govern.ask(ask(bench, { key: 'select' }), attend())).kind).toBe('read')
+    expect(cleared(await govern.ask(makeAsked(bench, { key: 'select' }), attend())).kind).toBe('read')
     expect(govern.recall(bench.session, 'select')).toBe(true)
     expect(bench.log.reads).toHaveLength(2)
     expect(govern.recall({ ...bench.session }, 'select')).toBe(false)
@@ -82,7 +63,7 @@ describe('govern', () => {
   it('forgets a read when the policy changes, the switch is pulled or time passes', async () => {
     const bench = makeBench(scriptConnector([operation('read', { rememberable: true })]))
     const govern = createGovern(bench.ports)
-    const remember = async (): Promise<void> => void (await govern.ask(ask(bench, { key: 'select' }), attend()))
+    const remember = async (): Promise<void> => void (await govern.ask(makeAsked(bench, { key: 'select' }), attend()))
     await remember()
     bench.may = ['read orders-db']
     expect(govern.recall(bench.session, 'select')).toBe(false)
@@ -92,20 +73,20 @@ describe('govern', () => {
     await remember()
     bench.log.failing = true
     expect(govern.recall(bench.session, 'select')).toBe(false)
-    expect(await govern.ask(ask(bench, { key: 'select' }), attend())).toMatchObject({
+    expect(await govern.ask(makeAsked(bench, { key: 'select' }), attend())).toMatchObject({
       outcome: 'refused',
       code: 'log_unavailable',
     })
     bench.log.failing = false
     bench.killSwitch.pull('test')
     expect(govern.recall(bench.session, 'select')).toBe(false)
-    expect(await govern.ask(ask(bench, { key: 'select' }), attend())).toMatchObject({ outcome: 'refused', code: 'killed' })
+    expect(await govern.ask(makeAsked(bench, { key: 'select' }), attend())).toMatchObject({ outcome: 'refused', code: 'killed' })
   })
 
   it('makes the intent of a write durable before it is cleared, and clears exactly once', async () => {
     const bench = makeBench(scriptConnector([operation('write')]))
     const govern = createGovern(bench.ports)
-    const { clearance } = cleared(await govern.ask(ask(bench), attend()))
+    const { clearance } = cleared(await govern.ask(makeAsked(bench), attend()))
     expect(bench.log.types()).toEqual(['intent'])
     expect(() => spendClearance(clearance, 'cd'.repeat(32), 0)).toThrow(/not those/)
     expect(() => spendClearance(clearance, 'ab'.repeat(32), 0)).toThrow(/spent/)
@@ -117,7 +98,7 @@ describe('govern', () => {
   it('runs nothing when the log cannot append', async () => {
     const bench = makeBench(scriptConnector([operation('write')]))
     bench.log.failing = true
-    expect(await createGovern(bench.ports).ask(ask(bench), attend())).toMatchObject({
+    expect(await createGovern(bench.ports).ask(makeAsked(bench), attend())).toMatchObject({
       outcome: 'refused',
       code: 'log_unavailable',
     })
@@ -125,7 +106,7 @@ describe('govern', () => {
 
   it('does not accept a forged or copied clearance', async () => {
     const bench = makeBench(scriptConnector([operation('write')]))
-    const { clearance } = cleared(await createGovern(bench.ports).ask(ask(bench), attend()))
+    const { clearance } = cleared(await createGovern(bench.ports).ask(makeAsked(bench), attend()))
     expect(() => spendClearance({ ...clearance }, 'ab'.repeat(32), 0)).toThrow(/not made by the gate/)
     expect(() => spendClearance(clearance, 'ab'.repeat(32), 1)).toThrow(/kill switch/)
   })
@@ -134,20 +115,23 @@ describe('govern', () => {
     const bench = dropBench()
     const govern = createGovern(bench.ports)
     const first = attend()
-    expect(await govern.ask(ask(bench), first)).toMatchObject({ code: 'approval_required', guards: ['destroy-needs-person'] })
+    expect(await govern.ask(makeAsked(bench), first)).toMatchObject({
+      code: 'approval_required',
+      guards: ['destroy-needs-person'],
+    })
     expect(first.notices).toHaveLength(1)
     const [request] = bench.opened
     if (request === undefined) throw new Error('no request')
     expect(request.question).toMatchObject({ rowsMax: 53_033, copy: 'tables', approvalsNeeded: 1 })
-    await govern.ask(ask(bench), attend())
+    await govern.ask(makeAsked(bench), attend())
     expect(bench.opened).toHaveLength(1)
     expect(await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'ada'))).toMatchObject({ result: 'refused' })
     expect(await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob'))).toMatchObject({ state: 'approved' })
-    const answer = cleared(await govern.ask(ask(bench), attend()))
+    const answer = cleared(await govern.ask(makeAsked(bench), attend()))
     expect(answer.clearance.rowsMax).toBe(53_033)
     expect(bench.vault.snapshots).toHaveLength(1)
     expect(bench.log.types().slice(-2)).toEqual(['snapshot.sealed', 'intent'])
-    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_required' })
+    expect(await govern.ask(makeAsked(bench), attend())).toMatchObject({ code: 'approval_required' })
     expect(bench.opened).toHaveLength(2)
   })
 
@@ -155,7 +139,7 @@ describe('govern', () => {
     const bench = dropBench()
     const govern = createGovern(bench.ports)
     const attendance = attend(10_000)
-    const answer = govern.ask(ask(bench), attendance)
+    const answer = govern.ask(makeAsked(bench), attendance)
     await expect.poll(() => attendance.notices.length).toBe(1)
     const [request] = bench.opened
     if (request === undefined) throw new Error('no request')
@@ -169,7 +153,7 @@ describe('govern', () => {
     bench.settings.coolOffMs = 900_000
     const waited = bench.clock.nowMs()
     const attendance = attend(20_000)
-    expect(await createGovern(bench.ports).ask(ask(bench), attendance)).toMatchObject({ code: 'approval_required' })
+    expect(await createGovern(bench.ports).ask(makeAsked(bench), attendance)).toMatchObject({ code: 'approval_required' })
     expect(attendance.notices).toHaveLength(1)
     expect(bench.clock.nowMs()).toBe(waited)
   })
@@ -177,11 +161,11 @@ describe('govern', () => {
   it('refuses after a rejection, and does not ask again at once', async () => {
     const bench = dropBench()
     const govern = createGovern(bench.ports)
-    await govern.ask(ask(bench), attend())
+    await govern.ask(makeAsked(bench), attend())
     const [request] = bench.opened
     if (request === undefined) throw new Error('no request')
     await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob', 'reject'))
-    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_rejected' })
+    expect(await govern.ask(makeAsked(bench), attend())).toMatchObject({ code: 'approval_rejected' })
     expect(bench.opened).toHaveLength(1)
   })
 
@@ -203,18 +187,18 @@ describe('govern', () => {
         bench.clock.advance(3_600_001)
         return {}
       },
-      (bench) => ({ payload: { ...ask(bench).payload, bytesSha256: 'ff'.repeat(32) } }),
-      (bench) => ({ payload: { ...ask(bench).payload, settings: { role: 'other' } } }),
+      (bench) => ({ payload: { ...makeAsked(bench).payload, bytesSha256: 'ff'.repeat(32) } }),
+      (bench) => ({ payload: { ...makeAsked(bench).payload, settings: { role: 'other' } } }),
       (bench) => ({ session: { ...bench.session, subject: { agent: 'coder', owner: 'eve' } } }),
     ]
     for (const change of changes) {
       const bench = dropBench()
       const govern = createGovern(bench.ports)
-      await govern.ask(ask(bench), attend())
+      await govern.ask(makeAsked(bench), attend())
       const [request] = bench.opened
       if (request === undefined) throw new Error('no request')
       await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob'))
-      expect(await govern.ask(ask(bench, change(bench)), attend())).toMatchObject({ code: 'approval_required' })
+      expect(await govern.ask(makeAsked(bench, change(bench)), attend())).toMatchObject({ code: 'approval_required' })
       expect(bench.vault.snapshots).toHaveLength(0)
     }
   })
@@ -222,17 +206,17 @@ describe('govern', () => {
   it('refuses when the copy fails or grew past what was approved, and leaves the approval unused', async () => {
     const bench = dropBench()
     const govern = createGovern(bench.ports)
-    await govern.ask(ask(bench), attend())
+    await govern.ask(makeAsked(bench), attend())
     const [request] = bench.opened
     if (request === undefined) throw new Error('no request')
     await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'bob'))
     bench.vault.fail = true
-    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'vault_unavailable' })
+    expect(await govern.ask(makeAsked(bench), attend())).toMatchObject({ code: 'vault_unavailable' })
     bench.vault.fail = false
     bench.connector.snapshotRows = 53_034
-    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'limit_exceeded' })
+    expect(await govern.ask(makeAsked(bench), attend())).toMatchObject({ code: 'limit_exceeded' })
     bench.connector.snapshotRows = 53_033
-    expect((await govern.ask(ask(bench), attend())).outcome).toBe('cleared')
+    expect((await govern.ask(makeAsked(bench), attend())).outcome).toBe('cleared')
     expect(bench.log.types().filter((type) => type === 'intent')).toHaveLength(1)
   })
 
@@ -243,37 +227,46 @@ describe('govern', () => {
     const bench = makeBench(connector)
     bench.settings.rowsWithoutPrompt = 12
     const govern = createGovern(bench.ports)
-    const one = cleared(await govern.ask(ask(bench), attend()))
+    const one = cleared(await govern.ask(makeAsked(bench), attend()))
     expect(one.counted).toBe(true)
     connector.changed = 5
     expect(await govern.settle(one.clearance, bench.upstream)).toBeNull()
-    const two = cleared(await govern.ask(ask(bench), attend()))
+    const two = cleared(await govern.ask(makeAsked(bench), attend()))
     connector.changed = 11
     expect(await govern.settle(two.clearance, bench.upstream)).toMatchObject({ code: 'limit_exceeded' })
-    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_required' })
+    expect(await govern.ask(makeAsked(bench), attend())).toMatchObject({ code: 'approval_required' })
   })
 
   it('does not flood people: a bounded number of questions an agent', async () => {
     const bench = dropBench()
     const govern = createGovern(bench.ports)
     for (let index = 0; index < 3; index += 1)
-      await govern.ask(ask(bench, { payload: { ...ask(bench).payload, bytesSha256: `${index}`.repeat(64) } }), attend())
-    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'limit_exceeded' })
+      await govern.ask(
+        makeAsked(bench, { payload: { ...makeAsked(bench).payload, bytesSha256: `${index}`.repeat(64) } }),
+        attend(),
+      )
+    expect(await govern.ask(makeAsked(bench), attend())).toMatchObject({ code: 'limit_exceeded' })
   })
 
   it('treats a describer that throws or returns nothing as unknown', async () => {
     const bench = makeBench(scriptConnector([]))
     const govern = createGovern(bench.ports)
-    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_required', guards: ['unknown-needs-people'] })
+    expect(await govern.ask(makeAsked(bench), attend())).toMatchObject({
+      code: 'approval_required',
+      guards: ['unknown-needs-people'],
+    })
     bench.connector.describe = async () => {
       throw new Error('a fault')
     }
-    expect(await govern.ask(ask(bench), attend())).toMatchObject({ code: 'approval_required', guards: ['unknown-needs-people'] })
+    expect(await govern.ask(makeAsked(bench), attend())).toMatchObject({
+      code: 'approval_required',
+      guards: ['unknown-needs-people'],
+    })
   })
 
   it('withholds text that may hold a secret from the log', async () => {
     const bench = makeBench(scriptConnector([operation('write', { secretInText: true })]))
-    await createGovern(bench.ports).ask(ask(bench, { text: "ALTER ROLE x PASSWORD 'hunter2'" }), attend())
+    await createGovern(bench.ports).ask(makeAsked(bench, { text: "ALTER ROLE x PASSWORD 'hunter2'" }), attend())
     expect(JSON.stringify(bench.log.events)).not.toContain('hunter2')
   })
 })
@@ -281,7 +274,7 @@ describe('govern', () => {
 describe('giveVerdict', () => {
   it('refuses a wrong challenge, a second verdict, an expired request, an agent, a changed policy', async () => {
     const bench = dropBench()
-    await createGovern(bench.ports).ask(ask(bench), attend())
+    await createGovern(bench.ports).ask(makeAsked(bench), attend())
     const [request] = bench.opened
     if (request === undefined) throw new Error('no request')
     const ports = verdictPorts(bench)

@@ -5,7 +5,7 @@ import { createGovern } from './govern.ts'
 import { DecisionMemory } from './memory.ts'
 import type { Operation } from './operation.ts'
 import type { Session } from './session.ts'
-import { makeBench, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
+import { makeAsked, makeBench, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
 
 function operation(kind: 'read' | 'write', context: Operation['context']): Operation {
   const resources = [{ type: 'table', name: 'orders', identity: '1', schemaHash: 'a' }]
@@ -20,25 +20,8 @@ function openBench(operations: readonly Operation[] = [write]): { bench: Bench; 
 }
 
 function ask(bench: Bench, over: Partial<Asked> = {}): Asked {
-  const payload = {
-    protocol: 'fake',
-    upstream: 'orders-db',
-    upstreamIdentity: 'system:1',
-    bytesSha256: 'ab'.repeat(32),
-    bindValues: [],
-    settings: {},
-  }
-  return {
-    session: bench.session,
-    upstream: bench.upstream,
-    connector: 'fake',
-    decoded: {},
-    payload,
-    text: 'UPDATE orders SET a = 1 WHERE id = 2',
-    key: 'catalog 1 update orders',
-    keyNamesCatalog: true,
-    ...over,
-  }
+  const remembered = { key: 'catalog 1 update orders', keyNamesCatalog: true }
+  return makeAsked(bench, { text: 'UPDATE orders SET a = 1 WHERE id = 2', ...remembered, ...over })
 }
 const another = (bench: Bench, over: Partial<Session> = {}): Session => ({ ...bench.session, id: 'another', ...over })
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { AccessRequest, Approval } from './access-request.ts'
-import type { Asked, Attendance, Cleared, Refusal } from './asked.ts'
+import type { Attendance, Cleared, Refusal } from './asked.ts'
 import type { Event } from './event.ts'
 import { createGovern } from './govern.ts'
 import type { GovernPorts } from './govern-ports.ts'
@@ -8,7 +8,7 @@ import type { Operation, ResolvedOperation } from './operation.ts'
 import type { Requests } from './ports.ts'
 import { recover, type Recovery } from './recovery.ts'
 import { cancelRequest, giveVerdict, type VerdictPorts } from './verdict.ts'
-import { approvalOf, makeBench, MemoryLog, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
+import { approvalOf, makeAsked, makeBench, MemoryLog, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
 
 const drop: ResolvedOperation = {
   action: 'fake.drop',
@@ -24,24 +24,8 @@ let bench: Bench
 
 /** One run of a gate on the bench's store: its ports may be worse than the bench's. */
 function ask(ports: GovernPorts = bench.ports): Promise<Cleared | Refusal> {
-  const asked: Asked = {
-    session: bench.session,
-    upstream: bench.upstream,
-    connector: 'fake',
-    decoded: null,
-    text: 'DROP TABLE orders',
-    key: null,
-    payload: {
-      protocol: 'fake',
-      upstream: 'orders-db',
-      upstreamIdentity: 'system:1',
-      bytesSha256: 'b'.repeat(64),
-      bindValues: [],
-      settings: {},
-    },
-  }
   const attendance: Attendance = { pending: () => undefined, waitMs: 0, signal: new AbortController().signal }
-  return createGovern(ports).ask(asked, attendance)
+  return createGovern(ports).ask(makeAsked(bench), attendance)
 }
 
 const grantMs = 900_000

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
-import { isOwnHost, parseScope, type AllowedScope, type Environment } from '@sallyport/core'
+import { isOwnHost, parseScope, watchedKinds, type AllowedScope, type Environment } from '@sallyport/core'
 import { address, duration, name, ownAddress, reference } from './config-value.ts'
 import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
 import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
@@ -76,6 +76,8 @@ export interface Config {
   readonly unread: { readonly [name: string]: readonly string[] }
   /** Who outside is told what happens. */
   readonly deliver: { readonly [name: string]: DeliverConfig }
+  /** Kinds of alarm that stop the agent they are about. */
+  readonly stoppingAlarms: readonly string[]
   readonly rowsWithoutPrompt: number
   readonly coolOffMs: number
   readonly retainMs: number
@@ -190,6 +192,11 @@ const schema = z.strictObject({
   wait: duration.prefault('20s'),
   expiry: duration.prefault('1h'),
   deliver: z.record(name, deliverSchema).default({}),
+  alarms: z
+    .partialRecord(z.enum(['foreign_credential', 'canary', ...watchedKinds]), z.enum(['tell', 'kill']), {
+      error: 'alarms says tell or kill of foreign_credential, canary, probing and burst',
+    })
+    .default({}),
   guards: z.string().default(''),
   vault: vaultPlaceSchema.prefault({}),
   accept_risk: z.array(z.string()).default([]),
@@ -276,6 +283,7 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
     })),
     unread: data.unread,
     deliver: data.deliver,
+    stoppingAlarms: Object.entries(data.alarms).flatMap(([kind, what]) => (what === 'kill' ? [kind] : [])),
     rowsWithoutPrompt: data.limits.rowsWithoutPrompt,
     coolOffMs: data.coolOff,
     retainMs: data.retention,

@@ -23,6 +23,7 @@ import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
+import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
 import { withUpstream } from './access/reach.ts'
 import type { Delivery } from './delivery/delivery.ts'
@@ -129,6 +130,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   quarantine.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
   const delivery = await startDelivery(base, () => controlUrl)
+  const lookout = startLookout(base, entrance)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -136,6 +138,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
     close: async () => {
+      lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
       await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close(), watch.close()])
       apis.close()
@@ -172,6 +175,16 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   listeners.push(
     await httpProtocol.listen(gate, apis, { ...listen.http, unread, tls, certificates, waitMs, deferrals, canaries }),
   )
+}
+
+function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: Entrance): ReturnType<typeof openLookout> {
+  return openLookout({
+    clock,
+    log,
+    subscribe: (listener) => log.subscribe(listener),
+    stopping: new Set(config.stoppingAlarms),
+    stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', stoppable),
+  })
 }
 
 /** Who outside is told what happens; nothing of it is loaded where nobody is. */

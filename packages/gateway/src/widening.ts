@@ -28,6 +28,8 @@ const acceptedShape = z.strictObject({
   vault: z
     .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
     .default({ places: ['the folder'], recovery: [] }),
+  /** Kinds of alarm that stop an agent. */
+  stoppingAlarms: z.array(z.string()).default([]),
   agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
 })
 export type Accepted = z.infer<typeof acceptedShape>
@@ -57,6 +59,7 @@ export function acceptedOf(config: Config): Accepted {
     unread: config.unread,
     deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
     vault: acceptedPlaceOf(config.vault),
+    stoppingAlarms: [...config.stoppingAlarms].toSorted(),
     agents: Object.fromEntries(agents),
   })
 }
@@ -101,6 +104,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
     if (known !== null && known.environment !== upstream.environment && upstream.environment !== 'production')
       found.push(`upstreams: ${name} became ${upstream.environment}, where fewer guards hold`)
   }
+  for (const kind of before.stoppingAlarms)
+    if (!after.stoppingAlarms.includes(kind)) found.push(`alarms: ${kind} stops its agent no longer`)
   for (const [name, one] of Object.entries(after.deliver))
     if (entryOf(before.deliver, name) !== one) found.push(`deliver: ${name} is told what happens, or is told it elsewhere`)
   for (const [name, agent] of Object.entries(after.agents)) {

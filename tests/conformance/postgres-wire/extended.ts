@@ -335,6 +335,36 @@ const shapes: readonly Scenario[] = [
   ),
 ]
 
+/** Texts that the server is not shown when they are prepared, since rows may go by them: what is wrong with them is told all the same. */
+const withheld: readonly Scenario[] = [
+  'delete from nowhere',
+  'delete from items where nothing = 1',
+  'delete from changed where id = $1 returning nothing',
+  'delete from changed where id = $1 returning *',
+  'delete from changed using items where changed.id = items.id',
+  'delete from changed where id = $2',
+  'delete from cheap',
+  'with gone as (delete from changed where id = $1 returning id) select count(*) from gone',
+  'truncate nowhere',
+  'truncate copied',
+  'drop table nowhere',
+].flatMap((sql) => [
+  cleanScenario(`withheld: ${sql}`, say(parse('', sql), sync)),
+  cleanScenario(`withheld, described: ${sql}`, say(parse('', sql), describeStatement(), sync)),
+  scenario(`withheld, by name: ${sql}`, say(parse('w', sql), sync), say(describeStatement('w'), sync)),
+  scenario(
+    `withheld, in a transaction: ${sql}`,
+    say(query('begin')),
+    say(parse('', sql), describeStatement(), sync),
+    say(query('rollback')),
+  ),
+  scenario(
+    `withheld, in a failed transaction: ${sql}`,
+    say(query('begin'), query('select 1/0'), parse('', sql), describeStatement(), sync, query('rollback')),
+  ),
+  cleanScenario(`withheld, behind another: ${sql}`, say(statement('select 1'), parse('', sql), sync)),
+])
+
 const pipelines: readonly Scenario[] = [
   cleanScenario(
     'pipeline: three statements, one Sync',
@@ -528,5 +558,6 @@ export const extendedScenarios: readonly Scenario[] = [
     ),
   ),
   ...shapes,
+  ...withheld,
   ...pipelines,
 ]

@@ -219,6 +219,26 @@ describe('log show', () => {
   })
 })
 
+describe('log search', () => {
+  it('prints what has all of what was asked for, and says so when nothing has', async () => {
+    const state = await makeState()
+    const { out } = await run('search', state, '--session', 's1xx')
+    expect(out).toBe('')
+    const json = await run('search', state, '--agent', 'a1', '--text', '"PLACE":299', '--json')
+    expect(JSON.parse(json.out)).toMatchObject({ index: 299, data: { place: 299 } })
+    const lines = await run('search', state, '--type', 'statement', '--since', '1970-01-01T00:00:01.007Z', '--count', '2')
+    expect(
+      lines.out
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ')[0]),
+    ).toEqual(['7', '8'])
+    expect(lines.out).not.toContain('\u202e')
+    expect((await run('search', state, '--type', 'statemen')).code).toBe(2)
+    expect((await run('search', state, '--since', 'yesterday')).problem).toContain('2026-11-22T10:00:00Z')
+  })
+})
+
 describe('log prove', () => {
   it('gives a proof that holds against the witness’s checkpoint', async () => {
     const state = await makeState({ witnessEntries: entries.slice(0, 280) })

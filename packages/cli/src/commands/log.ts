@@ -23,6 +23,7 @@ import {
 import { Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from '../failure.ts'
+import { lineOf, matches, searchShape, type Search } from '../log-search.ts'
 import { findLog, findLogKeys, findWitness, findWitnessKeys, openLogFiles, readText } from '../log-files.ts'
 
 const defaultDirectory = join('.sallyport', 'log')
@@ -65,6 +66,7 @@ export function makeCommand(): Command {
     .option('--count <number>', 'how many (default: 20)', parseCount)
     .option('--json', 'one JSON object a line, with its index')
     .action(async (directory: string, given: unknown) => show(directory, showShape.parse(given)))
+  addSearch(command)
   command
     .command('prove')
     .description(
@@ -76,6 +78,52 @@ export function makeCommand(): Command {
     .option('--json', 'the same: the proof is JSON in any case')
     .action(async (index: number, directory: string, given: unknown) => prove(index, directory, proveShape.parse(given)))
   return command
+}
+
+function addSearch(command: Command): void {
+  command
+    .command('search')
+    .description(
+      'Prints the entries that have all of what is asked for, such as the whole story of one session; verifies nothing.',
+    )
+    .argument('[directory]', 'the log, or the state directory that holds it', defaultDirectory)
+    .option('--session <id>', 'of this session, or of those whose id begins so; its counted reads too')
+    .option('--agent <name>', 'of this agent')
+    .option('--request <id>', 'about this access request')
+    .option('--type <type...>', 'of these kinds, such as kill or request.approved')
+    .option('--text <words>', 'with these words anywhere in it, in capitals or not')
+    .option('--since <instant>', 'from this instant on, such as 2026-11-22T10:00:00Z')
+    .option('--until <instant>', 'up to this instant')
+    .option('--count <number>', 'how many at most (default: 1000)', parseCount)
+    .option('--json', 'one JSON object a line, with its index')
+    .action(async (directory: string, given: unknown) => search(directory, readSearch(given)))
+}
+
+function readSearch(given: unknown): Search {
+  const parsed = searchShape.safeParse(given)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new CommandFailure(
+    exitCodes.usage,
+    'bad_argument',
+    `--${String(issue?.path[0] ?? 'option')} cannot be understood: ${issue?.message ?? 'unknown'}.`,
+    'Nothing was searched.',
+    'An instant is written like 2026-11-22T10:00:00Z; `sallyport log search --help` lists the rest.',
+  )
+}
+
+async function search(given: string, wanted: Search): Promise<void> {
+  const source = await openLogFiles(await findLog(given))
+  let found = 0
+  for await (const { index, entry } of entriesOf(source)) {
+    if (found >= wanted.count) break
+    const event = matches(entry, wanted)
+    if (event === null) continue
+    found += 1
+    if (wanted.json) process.stdout.write(`${JSON.stringify({ index, ...readEntry(entry) })}\n`)
+    else process.stdout.write(event === 'unreadable' ? `${index} cannot be read\n` : `${lineOf(index, event)}\n`)
+  }
+  if (found === 0 && !wanted.json) process.stderr.write('Nothing on the log has all of that.\n')
 }
 
 const verifyHelp = `

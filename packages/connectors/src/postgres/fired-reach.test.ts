@@ -34,6 +34,22 @@ beforeAll(async () => {
     CREATE TABLE t.off (id int); CREATE TRIGGER w AFTER INSERT ON t.off FOR EACH ROW EXECUTE FUNCTION t.wipe(); ALTER TABLE t.off DISABLE TRIGGER w;
     CREATE TABLE t.deleted (id int PRIMARY KEY, v int); CREATE TRIGGER w AFTER DELETE ON t.deleted FOR EACH ROW EXECUTE FUNCTION t.wipe();
     CREATE EXTENSION file_fdw; CREATE SERVER f FOREIGN DATA WRAPPER file_fdw; CREATE FOREIGN TABLE t.away (id int) SERVER f OPTIONS (filename '/dev/null')`)
+  await server.query(`CREATE FUNCTION t.purge(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN DELETE FROM t.plain; RETURN 1; END';
+    CREATE FUNCTION t.purged(int) RETURNS bool LANGUAGE sql AS 'SELECT t.purge($1) = 1'; CREATE SEQUENCE t.turns;
+    CREATE DOMAIN t.sure AS int CHECK (t.purged(VALUE)); CREATE TYPE t.holding AS (amount t.sure); CREATE TABLE t.typed (h t.holding);
+    CREATE DOMAIN t.counted AS int CHECK (nextval('t.turns') > 0); CREATE DOMAIN t.positive AS int CHECK (VALUE > 0);
+    CREATE TYPE t.pair AS (a int); CREATE FUNCTION t.pair_int(t.pair) RETURNS int LANGUAGE sql AS 'SELECT t.purge(1)';
+    CREATE CAST (t.pair AS int) WITH FUNCTION t.pair_int(t.pair); CREATE TABLE t.pairs (p t.pair);
+    CREATE TYPE t.own AS (a int); CREATE FUNCTION t.own_cmp(t.own, t.own) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN t.purge(1); END';
+    CREATE FUNCTION t.own_lt(t.own, t.own) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN false; END';
+    CREATE OPERATOR t.<<< (FUNCTION = t.own_lt, LEFTARG = t.own, RIGHTARG = t.own);
+    CREATE OPERATOR CLASS t.own_ops DEFAULT FOR TYPE t.own USING btree AS OPERATOR 1 t.<<<, FUNCTION 1 t.own_cmp(t.own, t.own); CREATE TABLE t.owned (o t.own);
+    CREATE OPERATOR public.!!! (FUNCTION = lo_unlink, RIGHTARG = oid); CREATE AGGREGATE public.max(bytea) (SFUNC = lo_from_bytea, STYPE = oid, INITCOND = '0');
+    CREATE TABLE t.parted (id int) PARTITION BY LIST (t.purge(id)); CREATE TABLE t.parted_one PARTITION OF t.parted DEFAULT;
+    CREATE TABLE t.unlinking (blob oid CHECK (lo_unlink(blob) = 1)); CREATE TABLE t.spread (id int) PARTITION BY RANGE (id);
+    CREATE FOREIGN TABLE t.spread_away PARTITION OF t.spread DEFAULT SERVER f OPTIONS (filename '/dev/null');
+    CREATE FUNCTION t.noted() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO t.log SELECT 1, command_tag FROM pg_event_trigger_ddl_commands(); END$$;
+    CREATE FUNCTION t.erased() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM t.log; END'`)
 }, 60_000)
 afterAll(async () => {
   await access[Symbol.asyncDispose]()
@@ -106,5 +122,62 @@ describe('what the server runs by itself with a plain write', () => {
     const operations = await resolveReached(await describeSql({ sql: 'INSERT INTO t.audited VALUES (1)' }), narrow.upstream)
     expect(operations[0]?.impact.kind).toBe('write')
     await narrow[Symbol.asyncDispose]()
+  })
+})
+
+describe('what a read runs without naming it', () => {
+  it.each([
+    ['an operator on the server’s own function', 'SELECT !!! 1::oid', 'destroy'],
+    ['an aggregate of the server’s own functions', "SELECT max('x'::bytea)", 'write'],
+    ['a cast that is written as the type it leads to', 'SELECT p::int FROM t.pairs', 'unknown'],
+    ['the order of a type of somebody’s own', 'SELECT o FROM t.owned ORDER BY o', 'unknown'],
+    ['a field of a domain', "SELECT '(1)'::t.holding", 'unknown'],
+    ['a row of a table that has such a column', "SELECT jsonb_populate_record(NULL::t.typed, '{}')", 'unknown'],
+    ['a literal compared to such a column', "SELECT 1 FROM t.typed WHERE h = '(1)'", 'unknown'],
+    ['a domain whose check calls the server’s own', 'SELECT 1::t.counted', 'write'],
+    ['a prepared parameter of a domain', 'PREPARE q(t.sure) AS SELECT $1; EXECUTE q(1)', 'unknown'],
+    ['a table on another server', 'SELECT * FROM t.away', 'escalate'],
+    ['a partition on another server', 'SELECT count(*) FROM t.spread', 'escalate'],
+  ])('%s', async (_name, sql, kind) => {
+    expect((await look(sql)).impact.kind).toBe(kind)
+  })
+
+  it('a parameter of a type that the client names by its oid', async () => {
+    const [row] = await server.query("SELECT 't.sure'::regtype::oid::int AS oid")
+    const described = await describeSql({ sql: 'SELECT $1', parameterTypes: [Number(row?.['oid'])] })
+    expect(described[0]).toMatchObject({ impact: { kind: 'read' }, context: { provisional: true, rememberable: false } })
+    const [operation] = await resolveReached(described, access.upstream)
+    expect(operation?.impact.kind).toBe('unknown')
+  })
+
+  it.each(['SELECT 1::t.positive', 'SELECT v FROM t.plain ORDER BY v'])('nothing: %s', async (sql) => {
+    const operations = await resolveReached(await describeSql({ sql }), access.upstream)
+    expect(operations.map(({ impact }) => impact.kind)).toEqual(operations.map(() => 'read'))
+  })
+
+  it.each([
+    ['a partition’s key', 'INSERT INTO t.parted VALUES (1)'],
+    ['a column of a row with a domain', "INSERT INTO t.typed VALUES ('(1)')"],
+    ['a check that calls the server’s own', 'INSERT INTO t.unlinking VALUES (1)'],
+  ])('beside a write: %s', async (_name, sql) => {
+    expect((await look(sql)).impact.kind).toBe('unknown')
+  })
+})
+
+describe('event triggers', () => {
+  it.each([
+    ['t.noted', 'CREATE TABLE t.made (id int)', 'write'],
+    ['t.erased', 'CREATE TABLE t.made (id int)', 'unknown'],
+    ['t.erased', "COMMENT ON TABLE t.plain IS 'x'", 'unknown'],
+    ['t.erased', 'CREATE TEMP TABLE made (id int)', 'unknown'],
+    ['t.erased', "INSERT INTO t.plain (v) VALUES ('a')", 'write'],
+    ['t.erased', 'CREATE ROLE somebody', 'escalate'],
+  ])('%s beside %s: %s', async (name, sql, kind) => {
+    await server.query(`CREATE EVENT TRIGGER watched ON ddl_command_end EXECUTE FUNCTION ${name}()`)
+    try {
+      expect((await look(sql)).impact.kind).toBe(kind)
+    } finally {
+      await server.query('DROP EVENT TRIGGER watched')
+    }
   })
 })

@@ -175,6 +175,30 @@ export const harmlessExtensionFunctions: ReadonlySet<string> = new Set(
     .filter((name) => name !== ''),
 )
 
+/** Immutable and stable functions of extensions that the catalogue is not made from: PostGIS, pgvector, TimescaleDB. */
+export const wellKnownFunctions: ReadonlySet<string> = new Set(
+  `st_area st_asbinary st_asewkb st_asewkt st_asgeojson st_asgml st_askml st_asmvt st_asmvtgeom st_assvg st_astext st_astwkb st_azimuth
+   st_boundary st_buffer st_buildarea st_centroid st_closestpoint st_clusterdbscan st_clusterkmeans st_collect st_collectionextract
+   st_concavehull st_contains st_containsproperly st_convexhull st_coorddim st_coveredby st_covers st_crosses st_difference st_dimension
+   st_disjoint st_distance st_distancesphere st_distancespheroid st_dump st_dumppoints st_dumprings st_dwithin st_endpoint st_envelope
+   st_equals st_expand st_extent st_exteriorring st_flipcoordinates st_force2d st_force3d st_frechetdistance st_geogfromtext
+   st_geogfromwkb st_geohash st_geometryn st_geometrytype st_geomfromewkb st_geomfromewkt st_geomfromgeojson st_geomfromtext
+   st_geomfromwkb st_hausdorffdistance st_hexagongrid st_interiorringn st_intersection st_intersects st_isclosed st_isempty st_isring
+   st_issimple st_isvalid st_isvalidreason st_length st_length2d st_linefrommultipoint st_lineinterpolatepoint st_linelocatepoint
+   st_linemerge st_linesubstring st_m st_makeenvelope st_makeline st_makepoint st_makepolygon st_makevalid st_maxdistance st_memunion
+   st_minimumboundingcircle st_multi st_ndims st_npoints st_numgeometries st_numpoints st_orderingequals st_overlaps st_perimeter st_point
+   st_pointfromtext st_pointn st_pointonsurface st_polygon st_polygonize st_project st_relate st_reverse st_rotate st_scale st_segmentize
+   st_setsrid st_shortestline st_simplify st_simplifypreservetopology st_simplifyvw st_snap st_snaptogrid st_split st_squaregrid st_srid
+   st_startpoint st_subdivide st_summary st_symdifference st_tileenvelope st_touches st_transform st_translate st_unaryunion st_union
+   st_voronoilines st_voronoipolygons st_within st_x st_xmax st_xmin st_y st_ymax st_ymin st_z geometrytype box2d box3d
+   postgis_full_version postgis_lib_version postgis_version find_srid
+   cosine_distance l1_distance l2_distance l2_norm l2_normalize inner_product vector_dims vector_norm binary_quantize subvector
+   hamming_distance jaccard_distance
+   time_bucket time_bucket_gapfill locf interpolate histogram approximate_row_count`
+    .split(/\s+/)
+    .filter((name) => name !== ''),
+)
+
 /** Functions that run SQL given as text, and which argument holds it. A text that is not a constant can't be read. */
 export const sqlArguments: ReadonlyMap<string, readonly number[]> = new Map([
   ['query_to_xml', [0]],

@@ -6,6 +6,7 @@ import {
   relationArguments,
   sqlArguments,
   volatileImpacts,
+  wellKnownFunctions,
   type FunctionImpact,
 } from './functions-volatile.ts'
 import { constantInteger, constantText, list, named, optionText, type Tree } from './parser-tree.ts'
@@ -96,7 +97,7 @@ function judgeIndexCheck(name: string, values: readonly Json[]): FunctionImpact 
 }
 
 function isPlainExtensionFunction(name: string): boolean {
-  return steadyExtensionFunctions.has(name) || harmlessExtensionFunctions.has(name) || sqlArguments.has(name)
+  return [steadyExtensionFunctions, harmlessExtensionFunctions, wellKnownFunctions, sqlArguments].some((names) => names.has(name))
 }
 
 type Builtin = FunctionImpact & { readonly reads?: readonly (readonly string[])[] }

@@ -1,4 +1,5 @@
 import type { Operation, ResolvedOperation, Upstream } from '@sallyport/core'
+import { raiseByEventTriggers } from './fired-event.ts'
 import { raiseByFired } from './fired-reach.ts'
 import { reach } from './reach.ts'
 import { resolve } from './resolve.ts'
@@ -16,5 +17,5 @@ export async function resolveReached(
       impact.kind === 'read' && Array.isArray(context['extensionFunctions']) && context['extensionFunctions'].length === 0,
   )
   if (isPlain) return reached.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
-  return raiseByFired(await resolve(reached, upstream), upstream)
+  return raiseByEventTriggers(await raiseByFired(await resolve(reached, upstream), upstream), upstream)
 }

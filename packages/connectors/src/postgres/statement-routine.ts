@@ -74,8 +74,9 @@ function strings(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((item: unknown) => typeof item === 'string') : []
 }
 
+/** Whatever it is, a procedure is not there to be read from. */
 export const describeCall: Handler = (body, context) =>
-  conclude({ action: 'call', kind: 'read', why: 'calls a procedure' }, collect(body, context.ctes), context)
+  conclude({ action: 'call', kind: 'write', why: 'calls a procedure' }, collect(body, context.ctes), context)
 
 /**
  * A routine is judged by what it would do: triggers, views, defaults and the application may run it at once. Loss comes with the call, so the

@@ -23,11 +23,25 @@ const leafScratch = Buffer.alloc(1 + entryBytesMax)
 const nodeScratch = Buffer.alloc(1 + 2 * hashBytes)
 nodeScratch[0] = 1
 
+// Leaves are made one after the other and kept, or dropped, together: as many as a tile has lie in one piece of memory. An array buffer for
+// each would be collected one by one, which costs more than the hash.
+const leavesInPiece = 256
+let piece = Buffer.alloc(0)
+let pieceUsed = 0
+
 /** RFC 6962 §2.1: SHA-256(0x00 ‖ entry). */
 export function leafHash(entry: Uint8Array): Hash {
   if (entry.length > entryBytesMax) throw new LogFormatError('entry', `${entry.length} bytes, at most ${entryBytesMax}`)
   leafScratch.set(entry, 1)
-  return hash('sha256', leafScratch.subarray(0, 1 + entry.length), 'buffer')
+  const bytes = hash('sha256', leafScratch.subarray(0, 1 + entry.length), 'binary')
+  if (pieceUsed + hashBytes > piece.length) {
+    piece = Buffer.allocUnsafeSlow(leavesInPiece * hashBytes)
+    pieceUsed = 0
+  }
+  const leaf = piece.subarray(pieceUsed, pieceUsed + hashBytes)
+  leaf.write(bytes, 'latin1')
+  pieceUsed += hashBytes
+  return leaf
 }
 
 /** RFC 6962 §2.1: SHA-256(0x01 ‖ left ‖ right). */
@@ -35,6 +49,28 @@ export function nodeHash(left: Hash, right: Hash): Hash {
   nodeScratch.set(left, 1)
   nodeScratch.set(right, 1 + hashBytes)
   return hash('sha256', nodeScratch, 'buffer')
+}
+
+/** The root of 2^n hashes of one level, n > 0. What is in between is text, one character a byte, which leaves nothing behind. */
+export function rootOfMany(hashes: readonly Hash[]): Hash {
+  let level: string[] = []
+  for (let place = 0; place + 1 < hashes.length; place += 2) {
+    nodeScratch.set(hashes[place] ?? emptyRoot(), 1)
+    nodeScratch.set(hashes[place + 1] ?? emptyRoot(), 1 + hashBytes)
+    level.push(hash('sha256', nodeScratch, 'binary'))
+  }
+  while (level.length > 1) {
+    const above: string[] = []
+    for (let place = 0; place + 1 < level.length; place += 2) {
+      nodeScratch.write(level[place] ?? '', 1, 'latin1')
+      nodeScratch.write(level[place + 1] ?? '', 1 + hashBytes, 'latin1')
+      above.push(hash('sha256', nodeScratch, 'binary'))
+    }
+    level = above
+  }
+  const root = Buffer.allocUnsafeSlow(hashBytes)
+  root.write(level[0] ?? '', 'latin1')
+  return root
 }
 
 /** The root of a tree without leaves: SHA-256 of nothing. */

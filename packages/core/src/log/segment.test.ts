@@ -189,6 +189,12 @@ describe('entries', () => {
     )
     expect(decodeEntry(encodeEntry(event))).toEqual(event)
     expect(decodeEntry(encodeEntry({ type: 'kill', atMs: 1, data: {} }))).toEqual({ type: 'kill', atMs: 1, data: {} })
+    const salt = 'AAAAAAAAAAAAAAAAAAAAAA'
+    expect(Buffer.from(encodeEntry(event, salt)).toString()).toBe(
+      `{"agent":"a","atMs":5,"data":{"a":{"z":1.5},"b":[1,null,true,"é"]},"salt":"${salt}","session":"s","type":"intent"}`,
+    )
+    expect(decodeEntry(encodeEntry(event, salt))).toEqual(event)
+    expect(decodeEntry(encodeEntry({ type: 'kill', atMs: 1, data: {} }, salt))).toEqual({ type: 'kill', atMs: 1, data: {} })
   })
 
   it.each([
@@ -197,6 +203,7 @@ describe('entries', () => {
     ['a key twice', '{"atMs":1,"atMs":1,"data":{},"type":"kill"}'],
     ['an unknown type', '{"atMs":1,"data":{},"type":"Kill"}'],
     ['another field', '{"atMs":1,"data":{},"type":"kill","x":1}'],
+    ['a salt of another length', '{"atMs":1,"data":{},"salt":"AAAA","type":"kill"}'],
     ['a long number', '{"atMs":1.0,"data":{},"type":"kill"}'],
     ['bytes that are not UTF-8', Buffer.from('{"atMs":1,"data":{"x":"\xff"},"type":"kill"}', 'latin1')],
     ['too much depth', `{"atMs":1,"data":{"x":${'['.repeat(30_000)}${']'.repeat(30_000)}},"type":"kill"}`],

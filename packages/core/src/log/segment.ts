@@ -80,13 +80,17 @@ export function encodeGroup(firstIndex: number, entries: readonly Uint8Array[]):
 }
 
 function checksum(bytes: Uint8Array): Buffer {
-  return hash('sha256', bytes, 'buffer').subarray(0, checksumBytes)
+  return Buffer.from(hash('sha256', bytes, 'binary').slice(0, checksumBytes), 'latin1')
 }
+
+const checksumScratch = Buffer.alloc(20 + 32)
 
 /** Over header and body with the checksum's own place taken out: two hashes, so that nothing has to be copied. */
 function groupChecksum(bytes: Buffer, position: number, bodyBytes: number): Buffer {
-  const body = hash('sha256', bytes.subarray(position + groupHeaderBytes, position + groupHeaderBytes + bodyBytes), 'buffer')
-  return checksum(Buffer.concat([bytes.subarray(position, position + 20), body]))
+  const body = hash('sha256', bytes.subarray(position + groupHeaderBytes, position + groupHeaderBytes + bodyBytes), 'binary')
+  bytes.copy(checksumScratch, 0, position, position + 20)
+  checksumScratch.write(body, 20, 'latin1')
+  return checksum(checksumScratch)
 }
 
 /**

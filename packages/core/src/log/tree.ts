@@ -1,4 +1,4 @@
-import { emptyRoot, type Hash, nodeHash } from './hash.ts'
+import { emptyRoot, type Hash, nodeHash, rootOfMany } from './hash.ts'
 
 /** Hashes in a full tile: a tile is a subtree of height 8 (C2SP tlog-tiles). */
 export const tileWidth = 256
@@ -13,17 +13,7 @@ export interface Tile {
 
 /** The root of 2^n hashes of one level. */
 export function perfectRoot(hashes: readonly Hash[]): Hash {
-  let level = hashes
-  while (level.length > 1) {
-    const above: Hash[] = []
-    for (let position = 0; position + 1 < level.length; position += 2) {
-      const left = level[position]
-      const right = level[position + 1]
-      if (left !== undefined && right !== undefined) above.push(nodeHash(left, right))
-    }
-    level = above
-  }
-  return level[0] ?? emptyRoot()
+  return hashes.length > 1 ? rootOfMany(hashes) : (hashes[0] ?? emptyRoot())
 }
 
 /**

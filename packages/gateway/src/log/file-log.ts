@@ -17,6 +17,7 @@ import { lockLog } from './lock.ts'
 import { type FilledTile, Publisher, type TreeState } from './publisher.ts'
 import type { EncodedEvent } from './read-counts.ts'
 import { entriesDirectory, recover, type Recovered, type TornTail } from './recovery.ts'
+import { makeSalts } from './salt.ts'
 import { TileFiles } from './tile-files.ts'
 
 export interface LogSettings {
@@ -27,6 +28,8 @@ export interface LogSettings {
   readonly witness: Witness | null
   readonly system?: FileSystem
   readonly monotonicMs?: () => number
+  /** Default: random. */
+  readonly salt?: () => string
   /** A new segment is begun when the last one has this many bytes. Default 64 MiB. */
   readonly segmentBytesMax?: number
   /** Up to this many bytes of entries are all read at each start; above, only those since the last checkpoint. Default 32 MiB, about half a second. */
@@ -174,6 +177,7 @@ class DirectoryLog implements FileLog {
         entriesDirectory: join(settings.directory, entriesDirectory),
         clock: settings.clock,
         monotonicMs: settings.monotonicMs ?? (() => performance.now()),
+        salt: settings.salt ?? makeSalts(),
         segmentBytesMax: settings.segmentBytesMax ?? defaults.segmentBytesMax,
         readsFlushAfterMs: settings.readsFlushAfterMs ?? defaults.readsFlushAfterMs,
         readsDurableWithinMs: this.#readsDurableWithinMs,

@@ -26,6 +26,8 @@ export interface GroupCommitSettings {
   readonly entriesDirectory: string
   readonly clock: Clock
   readonly monotonicMs: () => number
+  /** 16 random bytes, base64url: one for each entry. */
+  readonly salt: () => string
   readonly segmentBytesMax: number
   readonly readsFlushAfterMs: number
   readonly readsDurableWithinMs: number
@@ -56,7 +58,7 @@ export class GroupCommit {
   constructor(settings: GroupCommitSettings, segments: readonly SegmentFile[]) {
     this.#settings = settings
     this.#segments = [...segments]
-    this.#reads = new ReadCounts(settings.clock)
+    this.#reads = new ReadCounts(settings.clock, settings.salt)
   }
 
   get failure(): SallyportError | null {
@@ -75,7 +77,7 @@ export class GroupCommit {
     if (this.#failure) return Promise.reject(this.#failure)
     let bytes: Uint8Array
     try {
-      bytes = encodeEntry(event)
+      bytes = encodeEntry(event, this.#settings.salt())
     } catch (error) {
       return Promise.reject(unwritable(event, error))
     }

@@ -29,14 +29,16 @@ interface Counted {
  */
 export class ReadCounts {
   readonly #clock: Clock
+  readonly #salt: () => string
   readonly #sessions = new Map<string, Map<string, Counted>>()
   #keys = 0
   #dirty: Counted[] = []
   #lastSession = ''
   #lastKeys: Map<string, Counted> | undefined
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, salt: () => string) {
     this.#clock = clock
+    this.#salt = salt
   }
 
   get waiting(): boolean {
@@ -97,7 +99,7 @@ export class ReadCounts {
       lastAtMs: wallMs(lastMs),
     }))
     const event: Event = { type: 'reads', atMs, data: { reads } }
-    return { event, bytes: encodeEntry(event) }
+    return { event, bytes: encodeEntry(event, this.#salt()) }
   }
 
   #forget(): void {

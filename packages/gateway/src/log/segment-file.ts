@@ -34,7 +34,7 @@ export class SegmentFile {
   /** Up to here the file is there, groups and zeros. */
   #reserved: number
   #reserving: Promise<void> | null = null
-  #failure: unknown = null
+  #failure: Error | null = null
 
   private constructor(file: LogFile, firstIndex: number, nextIndex: number, end: number) {
     this.#file = file
@@ -87,7 +87,9 @@ export class SegmentFile {
     this.#reserving = this.#file
       .reserve(this.#reserved, to)
       .then(() => void (this.#reserved = to))
-      .catch((error: unknown) => void (this.#failure = error))
+      .catch(
+        (error: unknown) => void (this.#failure = error instanceof Error ? error : new Error('the disk could not be reserved')),
+      )
       .finally(() => (this.#reserving = null))
   }
 

@@ -1,24 +1,17 @@
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { expectNoSecret, hostLine, postBytes } from '../../../../../tests/fakes/http-decided.ts'
-import { plainHost, realSecret, startHttpGate, type HttpGate } from '../../../../../tests/fakes/http-gate.ts'
+import { plainHost, realSecret, shortLimits, startHttpGate, type HttpGate } from '../../../../../tests/fakes/http-gate.ts'
 import { jsonAnswer } from '../../../../../tests/fakes/http-upstream.ts'
 
 /** Each attack ends in one of two ways: the upstream got exactly the bytes that were decided, or it got nothing. */
 let gate: HttpGate
 
 beforeAll(async () => {
-  gate = await startHttpGate({}, { headersTimeoutMs: 500, requestTimeoutMs: 1_000, bodyBytesMax: 64 * 1024 })
+  gate = await startHttpGate({}, shortLimits)
 })
 afterAll(() => gate.stop())
-beforeEach(() => {
-  gate.standIn.reset()
-  gate.plain.reset()
-  gate.fake.asked.length = 0
-  gate.fake.alarms.length = 0
-  gate.fake.outcomes.length = 0
-  gate.fake.decide = () => ({ kind: 'write' })
-})
+beforeEach(() => gate.reset())
 
 describe('what an upstream says', () => {
   const get = `GET /v1/x HTTP/1.1\r\n${hostLine}\r\n`

@@ -8,6 +8,7 @@ import {
   otherHost,
   plainHost,
   readAnswer,
+  shortLimits,
   startHttpGate,
   type HttpGate,
 } from '../../../../../tests/fakes/http-gate.ts'
@@ -16,17 +17,10 @@ import {
 let gate: HttpGate
 
 beforeAll(async () => {
-  gate = await startHttpGate({}, { headersTimeoutMs: 500, requestTimeoutMs: 1_000, bodyBytesMax: 64 * 1024 })
+  gate = await startHttpGate({}, shortLimits)
 })
 afterAll(() => gate.stop())
-beforeEach(() => {
-  gate.standIn.reset()
-  gate.plain.reset()
-  gate.fake.asked.length = 0
-  gate.fake.alarms.length = 0
-  gate.fake.outcomes.length = 0
-  gate.fake.decide = () => ({ kind: 'write' })
-})
+beforeEach(() => gate.reset())
 
 describe('on the proxy port: refused, and no connection is made', () => {
   const attacks: readonly (readonly [name: string, status: number, authority: string, host?: string])[] = [

@@ -39,8 +39,9 @@ export type Place = 'between' | 'inside'
 
 /** Longest answer to one query of the gate's own. */
 const answerBytesMax = 64 * 1024 * 1024
-/** Closes in an opening and a closing. */
+/** Closes in an opening and a closing, and around a description. */
 const closesOfAll = 4
+const closesOfDescription = 2
 const copyBufferedBytesMax = 1024 * 1024
 
 interface Answer {
@@ -74,17 +75,20 @@ export class GateChannel implements SqlChannel {
   /** What the server says of a statement given as Parse had it: its description as messages, or its error. */
   describe(parsed: Buffer): Promise<{ readonly answer: Buffer } | { readonly error: Buffer }> {
     return this.#inTurn(async () => {
-      await this.#enterBetween()
+      const place = await this.#line.enter()
       const answer: Buffer[] = []
       let error: Buffer | null = null
+      let closes = 0
       const done = new Promise<void>((resolve, reject) => {
         this.#line.take((type, message) => {
           if (type === server.error) error ??= Buffer.from(message)
-          else if (type === server.ready) this.#leave(resolve)
-          else if (type === client.terminate) this.#leave(() => reject(broken()))
+          else if (type === server.closeComplete) closes += 1
+          else if (type === client.terminate) return this.#leave(() => reject(broken()))
           else if (type === server.parameterDescription || type === server.rowDescription || type === server.noData)
             answer.push(Buffer.from(message))
-        })
+          const isLast = place === 'inside' ? closes === closesOfDescription || type === server.error : type === server.ready
+          if (isLast) this.#leave(resolve)
+        }, place)
       })
       const name = this.#name
       const words = [
@@ -93,7 +97,9 @@ export class GateChannel implements SqlChannel {
         describeStatementMessage(name),
         closeMessage('S', name),
       ]
-      await Promise.all([done, this.#line.write(Buffer.concat([...words, syncMessage]), 1)])
+      const isInside = place === 'inside'
+      const end = isInside ? flushMessage : syncMessage
+      await Promise.all([done, this.#line.write(Buffer.concat([...words, end]), isInside ? 0 : 1)])
       return error === null ? { answer: Buffer.concat(answer) } : { error }
     })
   }

@@ -192,10 +192,12 @@ test('an error in the middle of a pipeline: what was prepared behind it is not t
   raw.close()
 })
 
-test('a withheld text that the server can not parse fails where it runs, and can be asked about again', async () => {
+test('a withheld text that the server can not parse is told so at once; with a literal in it, where it runs, and can be asked about again', async () => {
   const raw = await gate.raw()
   raw.send(parseMessage('s', 'delete from nowhere'), syncMessage, describeMessage('S', 's'), syncMessage)
-  expect(await raw.answers(2)).toEqual(['1', 'Z I', 'E 42P01', 'Z I'])
+  expect(await raw.answers(2)).toEqual(['E 42P01', 'Z I', 'E 26000', 'Z I'])
+  raw.send(parseMessage('s', "delete from nowhere where 'a' = 'b'"), syncMessage, describeMessage('S', 's'), syncMessage)
+  expect(await raw.answers(2)).toEqual(['1', 'Z I', 'E 0A000', 'Z I'])
   letThrough = true
   for (let time = 0; time < 2; time += 1) {
     raw.send(bindMessage('', 's', []), executeMessage(''), syncMessage)

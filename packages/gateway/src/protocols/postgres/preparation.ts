@@ -57,6 +57,12 @@ export class Preparation {
     return said
   }
 
+  /** What the server will say of a statement that it must not see yet, as soon as it is prepared; null where that cannot be asked without running something. */
+  async look(statement: Statement): Promise<Buffer | Refused | null> {
+    const looked = await this.describe(statement)
+    return Buffer.isBuffer(looked) || looked.asCame !== undefined ? looked : null
+  }
+
   /**
    * ParameterDescription and RowDescription, or NoData, of a statement that is withheld. The server has to analyse it for that, and analysis runs
    * the input functions of types over the string literals in the text: of a composite or an array over a domain that is the domain's CHECK, so any
@@ -71,7 +77,8 @@ export class Preparation {
         'Send its values as parameters, not as literals; or bind and execute it, and describe the portal.',
       )
     try {
-      await this.#transaction.hold('')
+      // Where something ran since the client's last Sync there is a transaction already: what this locks goes when that ends.
+      if (this.#line.executes === 0) await this.#transaction.hold('')
       const described = await this.#channel.describe(parsed)
       return 'error' in described ? serverRefusal(described.error) : described.answer
     } catch (error) {
@@ -95,7 +102,8 @@ function serverRefusal(error: Buffer): Refused {
     code: 'upstream_failed',
     sqlState: fields.get('C') ?? 'XX000',
     message: fields.get('M') ?? 'The statement can not be described.',
-    notDone: fields.get('D') ?? 'It was not described.',
-    next: fields.get('H') ?? 'Mend the statement and prepare it again.',
+    notDone: 'It was not described.',
+    next: 'Mend the statement and prepare it again.',
+    asCame: error,
   }
 }

@@ -7,6 +7,8 @@ export type Refused = Pick<Refusal, 'code' | 'message' | 'notDone' | 'next'> & {
   readonly requestUrl?: string
   readonly guards?: readonly string[]
   readonly sqlState?: string
+  /** The server's own ErrorResponse, which the client gets as it came. */
+  readonly asCame?: Buffer
 }
 
 /** SQLSTATE of a statement that waits for people. Class SP is Sallyport's own. */

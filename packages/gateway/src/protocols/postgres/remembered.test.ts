@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { z } from 'zod'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../../../../../tests/servers/gate.ts'
+import { lastKind, runTwice } from '../../../../../tests/servers/judged.ts'
 import { startPostgres, type PostgresServer } from '../../../../../tests/servers/postgres.ts'
 
 /** A real gate with everything in it: what is remembered of a write must not outlive what made it harmless. */
@@ -9,7 +9,6 @@ let gate: TestGate
 let agent: AgentConnection
 let other: AgentConnection
 const keyed = 'UPDATE t SET a = a + 1 WHERE id = 1'
-const intentShape = z.object({ text: z.string(), operations: z.array(z.looseObject({ kind: z.string() })) })
 
 beforeAll(async () => {
   server = await startPostgres()
@@ -34,48 +33,36 @@ beforeEach(async () => {
   }
 })
 
-/** What the gate last took such a text for, as its log says. */
-function lastKind(text: string): string | undefined {
-  const intents = gate.events().filter(({ type }) => type === 'intent')
-  const found = intents.map(({ data }) => intentShape.parse(data)).findLast((intent) => intent.text === text)
-  return found?.operations[0]?.kind
-}
-
-async function runTwice(connection: AgentConnection, text: string): Promise<string | undefined> {
-  for (let time = 0; time < 2; time += 1) expect(await connection.run(text)).toMatchObject({ sqlState: '00000' })
-  return lastKind(text)
-}
-
 test('somebody else changes the catalog around the gate: seen within seconds, however often the write comes', async () => {
-  expect(await runTwice(agent, keyed)).toBe('write')
+  expect(await runTwice(gate, agent, keyed)).toBe('write')
   await arrange(server, 'ALTER TABLE t DROP CONSTRAINT t_pkey')
-  await expect.poll(async () => runTwice(agent, keyed), { timeout: 10_000 }).toBe('destroy')
+  await expect.poll(async () => runTwice(gate, agent, keyed), { timeout: 10_000 }).toBe('destroy')
 })
 
 test('another session of the gate changes the catalog: the next statement is judged by what is there now', async () => {
-  expect(await runTwice(agent, keyed)).toBe('write')
-  expect(await runTwice(other, keyed)).toBe('write')
+  expect(await runTwice(gate, agent, keyed)).toBe('write')
+  expect(await runTwice(gate, other, keyed)).toBe('write')
   expect(await other.run('ALTER TABLE t DROP CONSTRAINT t_pkey')).toMatchObject({ sqlState: '00000' })
-  expect(await runTwice(agent, keyed)).toBe('destroy')
+  expect(await runTwice(gate, agent, keyed)).toBe('destroy')
 })
 
 test('the same text after another search_path is another statement, in this session and in the next', async () => {
   const text = 'UPDATE s SET a = 1 WHERE id = 1'
   await agent.run('SET search_path = one')
-  expect(await runTwice(agent, text)).toBe('write')
+  expect(await runTwice(gate, agent, text)).toBe('write')
   await agent.run('SET search_path = two')
-  expect(await runTwice(agent, text)).toBe('destroy')
+  expect(await runTwice(gate, agent, text)).toBe('destroy')
   await other.run('SET search_path = two')
-  expect(await runTwice(other, text)).toBe('destroy')
+  expect(await runTwice(gate, other, text)).toBe('destroy')
 })
 
 test('a temporary table of one session stands before nobody else', async () => {
-  expect(await runTwice(agent, keyed)).toBe('write')
+  expect(await runTwice(gate, agent, keyed)).toBe('write')
   await agent.run('CREATE TEMP TABLE t (id int, a int)')
   await agent.run('INSERT INTO t VALUES (1, 1)')
-  expect(await runTwice(agent, 'DELETE FROM t WHERE id = 1')).toBe('write')
+  expect(await runTwice(gate, agent, 'DELETE FROM t WHERE id = 1')).toBe('write')
   expect(await other.run('DELETE FROM t WHERE id = 1')).toMatchObject({ sqlState: '00000' })
-  expect(lastKind('DELETE FROM t WHERE id = 1')).toBe('destroy')
+  expect(lastKind(gate, 'DELETE FROM t WHERE id = 1')).toBe('destroy')
 })
 
 test('a temporary table that a trigger makes unseen stands before nobody else, and is soon seen in its own session', async () => {
@@ -86,10 +73,10 @@ test('a temporary table that a trigger makes unseen stands before nobody else, a
        AS 'BEGIN CREATE TEMP TABLE IF NOT EXISTS t (id int, a int); RETURN NEW; END';
      CREATE TRIGGER make BEFORE INSERT ON one.s FOR EACH ROW EXECUTE FUNCTION one.make()`,
   )
-  expect(await runTwice(other, text)).toBe('destroy')
+  expect(await runTwice(gate, other, text)).toBe('destroy')
   await agent.run('INSERT INTO one.s VALUES (1, 1)')
-  await expect.poll(async () => runTwice(agent, text), { timeout: 10_000 }).toBe('write')
-  expect(await runTwice(other, text)).toBe('destroy')
+  await expect.poll(async () => runTwice(gate, agent, text), { timeout: 10_000 }).toBe('write')
+  expect(await runTwice(gate, other, text)).toBe('destroy')
 })
 
 test('other literals and binds: one description, each with its own bytes, and the same verdict', async () => {
@@ -104,5 +91,5 @@ test('other literals and binds: one description, each with its own bytes, and th
     .filter(({ type, data }) => type === 'intent' && data['text'] === bound)
     .map(({ data }) => data['bytesSha256'])
   expect(new Set(bytes).size).toBe(2)
-  expect(lastKind(bound)).toBe('write')
+  expect(lastKind(gate, bound)).toBe('write')
 })

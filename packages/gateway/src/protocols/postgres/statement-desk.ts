@@ -151,15 +151,21 @@ export class StatementDesk {
       held.drop(end)
       return this.#decideBind(held, next - end, readOn, carried)
     }
+    // Whether the transaction is failed shows when what was sent before is answered.
+    line.flushDeferred()
+    await line.flow.quiet()
+    if (line.isSkipping || line.isSurelyFailed) return true
     const wanted = wantPrepared(statement, statement.key)
     if (wanted === null) return this.#refuse(unreadable('The text is not UTF-8.'), held, end, readOn)
     const said = await this.#runner.consider(wanted)
     if (!('outcome' in said) || said.outcome === 'refused') return this.#refuse(said, held, end, readOn)
-    if (line.isSpoiled) return this.#refuse(skipped, held, end, readOn)
-    line.flushDeferred()
     const withheld = said.may === 'not_yet'
+    // What is wrong with it is told now, as the server would.
+    const looked = withheld ? await this.#runner.preparation.look(statement) : null
+    if (looked !== null && !Buffer.isBuffer(looked)) return this.#refuse(looked, held, end, readOn)
+    if (line.isSpoiled || line.isSkipping) return this.#refuse(skipped, held, end, readOn)
     line.forward(withheld ? parseMessage(parts.name, '') : held.bytes.subarray(0, end))
-    line.parsed({ ...statement, withheld, batch: line.batch, ordinal: line.parses })
+    line.parsed({ ...statement, withheld, description: looked, batch: line.batch, ordinal: line.parses })
     held.drop(end)
     return true
   }
@@ -175,12 +181,23 @@ export class StatementDesk {
       await line.flow.quiet()
       return true
     }
-    const described = await this.#runner.preparation.describe(statement)
+    const known = statement.batch === line.batch && line.executes === 0 ? (statement.description ?? null) : null
+    const described = known === null ? await this.#runner.preparation.describe(statement) : await this.#afterAnswers(known)
     if (!Buffer.isBuffer(described)) return this.#refuse(described, held, end, readOn)
     line.flow.inject(described)
     line.touched = true
     held.drop(end)
     return true
+  }
+
+  /** What the gate says now stands behind the answers to what was sent before. */
+  async #afterAnswers(answer: Buffer): Promise<Buffer | Refused> {
+    try {
+      await this.#line.enter()
+      return answer
+    } catch (error) {
+      return refusedBy(error)
+    }
   }
 
   async #decideBind(held: Held, bindEnd: number, readOn: () => void, carried: Carried | null): Promise<boolean> {

@@ -11,6 +11,8 @@ export interface Statement {
   readonly ordinal: number
   /** The server holds an empty statement by this name: the text itself goes with the first Bind of it that is cleared. */
   readonly withheld: boolean
+  /** Of one that is withheld: its description, as it was when it was prepared. */
+  readonly description?: Buffer | null
   key: string | null
   /** The epoch of settings that `key` was made for. */
   keyEpoch: number

@@ -117,7 +117,8 @@ export class UnitRunner {
   async consider(wanted: Wanted): Promise<Considered | Refusal | Refused> {
     if (this.stale || this.#meaning.unsure) {
       if (this.#line.isFailed) return { outcome: 'considered', may: 'not_yet' }
-      await this.refreshMeaning()
+      const failed = await this.refreshMeaning().then(() => null, refusedBy)
+      if (failed !== null) return failed
     }
     return this.preparation.consider(wanted, (prepared, bytesSha256) => this.#asked(prepared, bytesSha256))
   }
@@ -380,7 +381,8 @@ export class UnitRunner {
   async refuse(refused: Refused, simple: boolean): Promise<boolean> {
     const told = await this.#line.abort()
     if (!told) {
-      this.#line.error(refusalFields(refused))
+      if (refused.asCame === undefined) this.#line.error(refusalFields(refused))
+      else this.#line.flow.inject(refused.asCame)
       this.#line.flow.errored = true
     }
     const tookSync = this.#tookSync

@@ -1,0 +1,48 @@
+import { Watch, type Clock, type Event, type Log } from '@sallyport/core'
+
+interface Logged {
+  readonly index: number
+  readonly event: Event
+}
+
+export interface LookoutPorts {
+  readonly clock: Clock
+  readonly log: Log
+  /** Hears of events once they are durable. */
+  readonly subscribe: (listener: (events: readonly Logged[]) => void) => () => void
+  /** Alarms that stop the agent they are about. */
+  readonly stopping: ReadonlySet<string>
+  readonly stop: (agent: string, reason: string) => Promise<unknown>
+}
+
+/**
+ * Looks at the log as it grows, raises alarms for what single events do not show, and stops an agent where the configuration says that an alarm does.
+ * It is behind the log, never before it: nothing waits for it.
+ */
+export function openLookout({ clock, log, subscribe, stopping, stop }: LookoutPorts): { close(): void } {
+  const watch = new Watch()
+  const close = subscribe((events) => {
+    for (const { index, event } of events) {
+      if (event.type === 'alarm') {
+        answer(event, index)
+        continue
+      }
+      const spotted = watch.see(index, event)
+      if (spotted === null) continue
+      const { kind, who, session, events: rests, why } = spotted
+      const about = kind === 'knocking' ? {} : { agent: who }
+      const data = { kind, who, why, events: [...rests] }
+      const alarm = { type: 'alarm', atMs: clock.nowMs(), ...about, ...(session === null ? {} : { session }), data } as const
+      void log.append(alarm).catch(() => undefined)
+    }
+  })
+
+  function answer({ agent, data }: Event, index: number): void {
+    const { kind } = data
+    if (typeof kind !== 'string' || !stopping.has(kind) || agent === undefined || agent === '') return
+    // Whatever comes of it is on the log: a kill that could not be written still holds.
+    void stop(agent, `alarm ${kind} (event ${index} on the log)`).catch(() => undefined)
+  }
+
+  return { close }
+}
