@@ -9,7 +9,7 @@ import { startVault } from '../../../../tests/conformance/vault-process.ts'
 import { askRaw } from '../../../../tests/conformance/vault-raw.ts'
 import { openVault } from './vault-client.ts'
 
-const about = { upstream: 'orders-db', upstreamIdentity: '1', digest: 'd', retainMs: 1000 }
+const about = { upstream: 'orders-db', upstreamIdentity: '1', digest: 'd', retainMs: 3_600_000 }
 const content: SnapshotContent = { kind: 'rows', rows: 1, bytes: 1, checksums: {}, manifest: null }
 const folder = mkdtempSync(join(tmpdir(), 'spv-'))
 const tokenFile = join(folder, 'token')
