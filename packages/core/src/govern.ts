@@ -296,10 +296,10 @@ class Pipeline implements Govern {
     const { session, key } = asked
     const statement = asked.payload.bytesSha256.slice(0, 32)
     const first = noteEvent(this.#ports, passage, 'statement', {
-      statement,
       digest,
-      text: textForLog(passage, operations),
       operations: operationsJson(operations),
+      statement,
+      text: textForLog(passage, operations),
     })
     try {
       log.appendRead(session.id, session.subject.agent, statement)
@@ -359,11 +359,11 @@ class Pipeline implements Govern {
     const detail = outcome.detail === undefined ? {} : { detail: outcome.detail.slice(0, 500) }
     const rows = outcome.result === 'succeeded' && outcome.rows !== undefined ? { rows: outcome.rows } : {}
     await noteEvent(this.#ports, flight.passage, 'outcome', {
+      ...detail,
       intent: clearance.intent,
       result: outcome.result,
-      snapshot: flight.snapshot?.id ?? null,
-      ...detail,
       ...rows,
+      snapshot: flight.snapshot?.id ?? null,
     })
   }
 

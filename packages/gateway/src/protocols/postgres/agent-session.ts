@@ -66,7 +66,7 @@ export class AgentSession {
       drained: () => this.#upstreamDrained(),
       closed: (why) => this.end(why, 'upstream_unavailable'),
     })
-    await this.#runner.refreshMeaning()
+    await this.#runner.refreshMeaning(backend.told)
     this.#line.toClient(welcome())
     this.open.signal.addEventListener('abort', () => this.#killed())
     if (this.open.signal.aborted) return this.#killed()

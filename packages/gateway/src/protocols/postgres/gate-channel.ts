@@ -284,7 +284,7 @@ function isBroken(state: string): boolean {
   return state === 'broken'
 }
 
-function readRow(message: Buffer): SqlRow {
+export function readRow(message: Buffer): SqlRow {
   const count = message.readInt16BE(headerBytes)
   const row: (string | null)[] = []
   let at = headerBytes + 2

@@ -1,4 +1,4 @@
-import { canonicalJson, keepCanonical, sha256Hex } from '@sallyport/core'
+import { canonicalJson, keepCanonical, sha256Hex, type SqlRow } from '@sallyport/core'
 import { z } from 'zod'
 import { KeyWriter } from './fold.ts'
 import type { GateChannel } from './gate-channel.ts'
@@ -105,12 +105,12 @@ export class Meaning {
   }
 
   /**
-   * Asks the server; gives the names of statements it holds from Parse. Null when text would be read otherwise here than there: in the middle of
+   * Asks the server, unless it was `told` right before; gives the names of statements it holds from Parse. Null when text would be read otherwise here than there: in the middle of
    * a batch no ParameterStatus has told it yet.
    */
-  async refresh(channel: GateChannel): Promise<ReadonlySet<string> | null> {
+  async refresh(channel: GateChannel, told: SqlRow | null): Promise<ReadonlySet<string> | null> {
     const catalog = this.#watch.epoch()
-    const [row] = await channel.query(readSettings)
+    const [row] = told === null ? await channel.query(readSettings) : [told]
     const values = row ?? []
     const settings: { [name: string]: string } = {}
     settingNames.forEach((name, index) => (settings[name] = values[index] ?? ''))

@@ -5,6 +5,7 @@ import {
   type Cleared,
   type Considered,
   type Refusal,
+  type SqlRow,
   type Upstream,
 } from '@sallyport/core'
 import { CopyIn } from './copy-in.ts'
@@ -76,8 +77,8 @@ export class UnitRunner {
     if (this.state === 'asking') this.#waiting.abort()
   }
 
-  async refreshMeaning(): Promise<void> {
-    const names = await this.#meaning.refresh(this.#channel)
+  async refreshMeaning(told: SqlRow | null = null): Promise<void> {
+    const names = await this.#meaning.refresh(this.#channel, told)
     if (names === null) {
       const why =
         'standard_conforming_strings or client_encoding was changed: the gate and the server would read text differently'

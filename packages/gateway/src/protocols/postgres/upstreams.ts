@@ -1,4 +1,4 @@
-import type { Clearance, Environment, Session, SqlChannel, Upstream } from '@sallyport/core'
+import type { Clearance, Environment, Session, SqlChannel, SqlRow, Upstream } from '@sallyport/core'
 
 /** The protocol's own port to its upstreams. Whoever implements it opens the sockets and keeps the credentials. */
 export interface PostgresUpstreams {
@@ -58,6 +58,8 @@ export interface Backend {
   /** Of the server's process for this connection: agents can ask for it anyway. */
   readonly pid: number
   readonly parameters: readonly (readonly [string, string])[]
+  /** What the server answered to `readSettings` right before this was handed out; null: it was not asked. */
+  readonly told: SqlRow | null
   attend(listener: BackendListener): void
   /** Writes what needs no clearance: remembered reads, Parse, Sync, Terminate. False: wait for `drained`. */
   forwardRead(bytes: Buffer): boolean

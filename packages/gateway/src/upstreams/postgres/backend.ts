@@ -1,4 +1,4 @@
-import { SallyportError, spendClearance, type Clearance, type Environment } from '@sallyport/core'
+import { SallyportError, spendClearance, type Clearance, type Environment, type SqlRow } from '@sallyport/core'
 import { digestUnit } from '../../protocols/postgres/payload-digest.ts'
 import type { Backend, BackendListener, CatalogEpoch, ProtectConnection, Unit } from '../../protocols/postgres/upstreams.ts'
 import type { Connected } from './connect.ts'
@@ -27,6 +27,7 @@ export class SocketBackend implements Backend {
   readonly identity: string
   readonly pid: number
   readonly parameters: readonly (readonly [string, string])[]
+  readonly told: SqlRow | null
   readonly protect: ProtectConnection
   readonly catalog: CatalogEpoch
   #sendCancel: () => void
@@ -48,6 +49,7 @@ export class SocketBackend implements Backend {
     this.#sendCancel = about.cancel
     this.pid = connected.pid
     this.parameters = [...connected.parameters]
+    this.told = connected.told
   }
 
   attend(listener: BackendListener): void {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, TLSSocket, type ConnectionOptions } from 'node:tls'
-import { SallyportError } from '@sallyport/core'
+import { SallyportError, type SqlRow } from '@sallyport/core'
 import { bindToEndPoint } from '../../protocols/postgres/channel-binding.ts'
 import {
   cancelRequest,
@@ -24,6 +24,8 @@ export interface Connected {
   readonly parameters: Map<string, string>
   readonly pid: number
   readonly secret: Buffer
+  /** What it answered to `readSettings`, when that was asked right before it was handed out. */
+  readonly told: SqlRow | null
 }
 
 export interface ConnectOptions {
@@ -212,7 +214,7 @@ async function start(reader: StartReader, socket: Socket, target: Target, option
       case server.ready:
         checkReading(parameters)
         reader.leave()
-        return { socket, parameters, pid, secret }
+        return { socket, parameters, pid, secret, told: null }
       default:
         break
     }

@@ -1,13 +1,13 @@
+import type { SqlRow } from '@sallyport/core'
+import { readRow } from '../../protocols/postgres/gate-channel.ts'
 import { readSettings } from '../../protocols/postgres/meaning.ts'
 import {
   bindMessage,
   client,
   closeMessage,
   executeMessage,
-  headerBytes,
   makeReservedName,
   parseMessage,
-  queryMessage,
   server,
   syncMessage,
 } from '../../protocols/postgres/wire.ts'
@@ -41,10 +41,13 @@ FROM pg_catalog.pg_auth_members m))`
 /** Longer than that, and a new connection is as fast. */
 const timeoutMs = 1_000
 
-/** The question about one connection: planned when it is made, so that asking once more, before it is handed out, costs little. */
+/**
+ * The questions about one connection: whether one made now would be the same, and what a session asks before anything else. They are planned when
+ * it is made, so that asking once more, before it is handed out, costs one short trip.
+ */
 export class Fitness {
   readonly #connected: Connected
-  readonly #name = makeReservedName()
+  readonly #names = [makeReservedName(), makeReservedName()] as const
   #first: string | null = null
 
   constructor(connected: Connected) {
@@ -53,46 +56,47 @@ export class Fitness {
 
   /** Asks for the first time; false when the server does not say, and then the connection is closed. */
   async begin(signal: AbortSignal): Promise<boolean> {
-    // What every session begins with is asked as well, for nothing but the server's caches.
-    const words = [queryMessage(readSettings), parseMessage(this.#name, fitnessSql), ...this.#asking(), syncMessage]
-    this.#first = await this.#converse(Buffer.concat(words), 2, signal)
+    const [fitness, settings] = this.#names
+    const rows = await this.#converse([parseMessage(fitness, fitnessSql), parseMessage(settings, readSettings)], [], signal)
+    this.#first = rows?.[0]?.[0] ?? null
+    if (this.#first === null) this.#connected.socket.destroy()
     return this.#first !== null
   }
 
-  /** Whether a connection made now would be the same; if not, this one is closed. If so, nothing of the question is left in it. */
-  async isStill(signal: AbortSignal): Promise<boolean> {
-    const now = await this.#converse(Buffer.concat([...this.#asking(), closeMessage('S', this.#name), syncMessage]), 1, signal)
-    const isSame = now !== null && now === this.#first
-    if (!isSame) this.#connected.socket.destroy()
-    return isSame
+  /** The connection to hand out, when one made now would be the same; else null, and it is closed. Nothing of the questions is left in it. */
+  async take(signal: AbortSignal): Promise<Connected | null> {
+    const rows = await this.#converse(
+      [],
+      this.#names.map((name) => closeMessage('S', name)),
+      signal,
+    )
+    const [now, told] = rows ?? []
+    if (told !== undefined && now?.[0] === this.#first) return { ...this.#connected, told }
+    this.#connected.socket.destroy()
+    return null
   }
 
-  #asking(): readonly Buffer[] {
-    return [bindMessage('', this.#name, []), executeMessage('')]
-  }
-
-  /** The one value of the last row that is answered; null when there is none, or an error, or it takes too long. */
-  async #converse(words: Buffer, readies: number, signal: AbortSignal): Promise<string | null> {
+  /** One row for each question; null when the server does not answer, or not in time, and then the connection is closed. */
+  async #converse(before: readonly Buffer[], after: readonly Buffer[], signal: AbortSignal): Promise<readonly SqlRow[] | null> {
     const line = new OwnLine(this.#connected)
     const until = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
     const stop = (): void => line.close()
     until.addEventListener('abort', stop)
     try {
-      let said: string | null = null
-      let left = readies
+      const rows: SqlRow[] = []
       const answered = new Promise<boolean>((resolve) => {
         line.take((type, message) => {
-          if (type === server.dataRow) said = readOnlyValue(message)
-          else if (type === server.ready) left -= 1
-          if (left === 0) line.take(null)
-          if (left === 0 || type === server.error || type === client.terminate) resolve(left === 0)
+          if (type === server.dataRow) rows.push(readRow(message))
+          else if (type === server.ready) line.take(null)
+          if (type === server.ready || type === server.error || type === client.terminate) resolve(type === server.ready)
         })
       })
+      const asking = this.#names.flatMap((name) => [bindMessage('', name, []), executeMessage('')])
       if (until.aborted) line.close()
-      else await line.write(words, readies)
-      if (!(await answered)) throw new Error('it was not answered')
+      else await line.write(Buffer.concat([...before, ...asking, ...after, syncMessage]), 1)
+      if (!(await answered) || rows.length !== this.#names.length) throw new Error('it was not answered')
       line.leave()
-      return said
+      return rows
     } catch {
       line.close()
       return null
@@ -100,11 +104,4 @@ export class Fitness {
       until.removeEventListener('abort', stop)
     }
   }
-}
-
-/** Of a row of one column; null for a NULL, and for a row of more. */
-function readOnlyValue(row: Buffer): string | null {
-  if (row.readInt16BE(headerBytes) !== 1) return null
-  const length = row.readInt32BE(headerBytes + 2)
-  return length < 0 ? null : row.toString('utf8', headerBytes + 6, headerBytes + 6 + length)
 }

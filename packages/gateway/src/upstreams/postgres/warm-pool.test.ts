@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import type { Session } from '@sallyport/core'
+import type { Session, SqlRow } from '@sallyport/core'
 import { FakeGate } from '../../../../../tests/fakes/govern.ts'
 import { startPostgres, type PostgresServer } from '../../../../../tests/servers/postgres.ts'
+import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
 import type { Backend } from '../../protocols/postgres/index.ts'
+import { readSettings } from '../../protocols/postgres/meaning.ts'
 import { connectTarget, type Connected } from './connect.ts'
 import { openPostgresUpstreams, type OpenPostgresUpstreams } from './index.ts'
+import { OwnLine } from './protect.ts'
 import { readTarget } from './target.ts'
 import { WarmPool } from './warm-pool.ts'
 
@@ -60,6 +63,29 @@ test('what is handed out was authenticated before it was asked for, once, and is
   for (const { socket } of [...taken, again]) socket.destroy()
   pool.close()
 })
+
+test('nothing of what the gate asked is left in it, and what it told is what it would tell a session', async () => {
+  await warmUp()
+  const [ready, fresh] = [await pool.take('a', dial(), never), await dial()(never)]
+  expect(fresh.told).toBeNull()
+  const [asked, now] = await Promise.all([ready, fresh].map((one) => askAll(one)))
+  // But for the names of the statements that ask.
+  expect(now?.told).toEqual(ready.told?.map((value, place, all) => (place === all.length - 2 ? null : value)))
+  expect(asked).toEqual(now)
+  for (const { socket } of [ready, fresh]) socket.destroy()
+  pool.close()
+})
+
+/** What its session can see of itself: prepared statements but this one, portals, temporary schema, transaction; and what sessions ask first. */
+async function askAll(connected: Connected): Promise<{ readonly state: SqlRow | undefined; readonly told: SqlRow | undefined }> {
+  const channel = new GateChannel(new OwnLine(connected))
+  const [state] = await channel.query(
+    `SELECT (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_cursors WHERE name = ''), pg_my_temp_schema()::text,
+     now() = statement_timestamp(), (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory')`,
+  )
+  const [told] = await channel.query(readSettings)
+  return { state, told: told?.map((value, place) => (place === told.length - 2 ? null : value)) }
+}
 
 test('only for the same role with the same settings; all together they are no more than allowed', async () => {
   const shared = await warmUp('a', dial({ application_name: 'one' }))
@@ -123,8 +149,6 @@ test.each([
 })
 
 async function workMemory(connected: Connected): Promise<string> {
-  const { OwnLine } = await import('./protect.ts')
-  const { GateChannel } = await import('../../protocols/postgres/gate-channel.ts')
   const [row] = await new GateChannel(new OwnLine(connected)).query("SELECT current_setting('work_mem')")
   return row?.[0] ?? ''
 }

@@ -89,7 +89,8 @@ export class WarmPool {
       one.forget()
       const { connected, fitness, readyMs } = one
       const isYoung = this.#nowMs() - readyMs <= ageMaxMs
-      if (isYoung && !connected.socket.destroyed && (await fitness.isStill(signal))) return connected
+      const taken = isYoung && !connected.socket.destroyed ? await fitness.take(signal) : null
+      if (taken !== null) return taken
       connected.socket.destroy()
     }
   }
