@@ -23,6 +23,7 @@ test('a file that starts something or touches what its process shares gets a pro
   expect(isSelfContained(`import { x } from './x.ts'\ntest('x', () => expect(x()).toBe(1))`)).toBe(true)
   for (const line of [
     'await startPostgres()',
+    'gate = await startPostgresGate()',
     "execFileSync('true')",
     "process.env['HOME'] = '/nowhere'",
     'vi.useFakeTimers()',

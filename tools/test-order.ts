@@ -13,14 +13,13 @@ const longest = [
   'tests/hostile/',
   'tests/around/',
   'tests/stories/',
-  'tests/delay/',
   'tests/attacks/',
-  'tests/kill/',
+  'tests/',
 ]
 
 /** Starts a server, a browser or another process, by a name of tests/servers and tests/fakes. */
 const startsSomething =
-  /\b(start(Postgres|Gate|CloudGate|Browser|Playground|TrialDatabase)|runCommandLine|spawn(Sync)?|execFile(Sync)?|Forked)\b|\/servers\/|own-processes/
+  /\bstart[A-Z]|\b(runCommandLine|spawn(Sync)?|execFile(Sync)?|fork|Forked)\b|\/(servers|conformance)\/|own-processes/
 
 /** Changes or reads what all files of one process share: the environment, clocks, globals, memory. */
 const touchesProcess = /\bprocess\.|\bglobalThis\b|\bvi\.|\bWorker\b|\bv8\b/

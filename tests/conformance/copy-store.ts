@@ -166,6 +166,7 @@ function bound(store: CopyStore): CopyStore {
     place: store.place,
     worth: store.worth,
     locks: store.locks,
+    fastens: store.fastens,
     prepare: () => store.prepare(),
     put: (staged, untilMs) => store.put(staged, untilMs),
     fasten: (names) => store.fasten(names),

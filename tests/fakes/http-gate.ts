@@ -123,12 +123,7 @@ export async function startHttpGate(
     raw: async (bytes) => readAnswer(connect({ host: '127.0.0.1', port: gatePort }), bytes),
     inside: async (bytes, inside) => readAnswer(await tunnel(inside), bytes),
     tunnel,
-    reset: () => {
-      standIn.reset()
-      plain.reset()
-      for (const seen of [fake.asked, fake.alarms, fake.outcomes]) seen.length = 0
-      fake.decide = () => ({ kind: 'write' })
-    },
+    reset: () => forget(fake, [standIn, plain]),
     stop: async () => {
       await listener.close()
       upstreams.close()
@@ -137,6 +132,12 @@ export async function startHttpGate(
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+function forget(fake: FakeGate, standIns: readonly HttpStandIn[]): void {
+  for (const standIn of standIns) standIn.reset()
+  for (const seen of [fake.asked, fake.alarms, fake.outcomes]) seen.length = 0
+  fake.decide = () => ({ kind: 'write' })
 }
 
 export function basicOf(handle: string, agent = 'robot'): string {

@@ -25,6 +25,7 @@ export interface Started {
   readonly seals: OpenSeals
   readonly seal: (bytes: Buffer, retainMs: number) => Promise<string>
   readonly read: (id: string) => Promise<Buffer>
+  readonly extend: (id: string, retainUntilMs: number) => Promise<unknown>
   readonly look: ExpiryKeeper['look']
 }
 
@@ -72,7 +73,8 @@ export class VaultBench {
       for (const part of manifest.parts) for await (const piece of store.readPart(part)) pieces.push(piece)
       return Buffer.concat(pieces)
     }
-    return { loaded, catalogue, seal, seals, read, look: () => keeper.look() }
+    const extend = (id: string, retainUntilMs: number): Promise<unknown> => catalogue.extend(id, retainUntilMs, clock)
+    return { loaded, catalogue, seal, seals, read, extend, look: () => keeper.look() }
   }
 
   /** Time as it passes where nobody touches a clock. */

@@ -15,7 +15,7 @@ const warmingSessions = 50
 const rowBytes = 8_000
 
 /** Resident memory of a process, bytes (proc(5), VmRSS). */
-export function residentBytes(pid: number): number {
+function residentBytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
   if (line?.[1] === undefined) throw new Error(`process ${pid} has no VmRSS: this proof needs Linux`)
   return Number(line[1]) * kib
@@ -83,7 +83,7 @@ class Stage implements MemoryStage {
     while (performance.now() - sinceMs < settledMs) {
       const now = residentBytes(this.gate.process.pid)
       if (Math.abs(now - before) > 2 * kib * kib) [sinceMs, before] = [performance.now(), now]
-      await pause()
+      await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
 
@@ -139,7 +139,8 @@ class Stage implements MemoryStage {
       if (taken) continue
       const drained = new Promise((resolve) => client.socket.once('drain', resolve))
       // A server that takes nothing must not keep this from ending.
-      while (goOn(0) && client.socket.writableNeedDrain) await Promise.race([drained, pause()])
+      while (goOn(0) && client.socket.writableNeedDrain)
+        await Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 10))])
       taken = true
     }
   }
@@ -158,7 +159,7 @@ class Stage implements MemoryStage {
         const due = ((performance.now() - startMs) / 1000) * bytesPerSecond
         const chunk: unknown = watch.bytes < due ? client.socket.read(Math.min(kib, client.socket.readableLength)) : null
         if (Buffer.isBuffer(chunk)) watch.count(chunk.length)
-        await pause()
+        await new Promise((resolve) => setTimeout(resolve, 10))
       }
       await this.#serverWaits('ClientWrite')
       return watch.result()
@@ -190,7 +191,7 @@ class Stage implements MemoryStage {
   /** Waits until the server has nowhere to write to. */
   async #serverWaits(event: string): Promise<void> {
     const sql = `SELECT 1 FROM pg_stat_activity WHERE usename = 'app_use' AND wait_event = '${event}'`
-    while ((await this.postgres.query(sql)).length === 0) await pause()
+    while ((await this.postgres.query(sql)).length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
   }
 
   async idleSessions(count: number): Promise<{ readonly sessions: number; readonly bytesEach: number }> {
@@ -198,7 +199,8 @@ class Stage implements MemoryStage {
     // The first sessions load and compile what every later one shares.
     const first = await Promise.all(Array.from({ length: warmingSessions }, () => this.#used()))
     for (const client of first) client.close()
-    while ((await this.postgres.query("SELECT 1 FROM pg_stat_activity WHERE usename = 'app_use'")).length > 0) await pause()
+    while ((await this.postgres.query("SELECT 1 FROM pg_stat_activity WHERE usename = 'app_use'")).length > 0)
+      await new Promise((resolve) => setTimeout(resolve, 10))
     const clients: RawClient[] = []
     try {
       const before = residentBytes(pid)
@@ -220,10 +222,6 @@ class Stage implements MemoryStage {
 
 const rowsOf = (bytes: number): string =>
   `select repeat('x', ${rowBytes}) from generate_series(1, ${Math.ceil(bytes / rowBytes)})`
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 10))
-}
 
 async function until(client: RawClient, type: string): Promise<void> {
   for (;;) {

@@ -26,6 +26,7 @@ export class BucketStore implements CopyStore {
   readonly worth =
     'Object Lock in COMPLIANCE mode: no credential removes a copy before its retention ends. Whoever runs the storage itself, or can close the account, still can.'
   readonly locks = true
+  readonly fastens = false
   readonly #at: BucketPlace
   readonly #sdk: Sdk
   readonly #client: S3Client

@@ -142,24 +142,30 @@ export class Catalogue {
 
   /** Keeps a snapshot for longer; never for less. */
   async extend(id: string, retainUntilMs: number, clock: TrustedClock): Promise<Snapshot> {
+    const atMs = clock.nowMs()
+    this.#checkLonger(id, retainUntilMs, atMs)
+    const { manifest } = await this.open(id)
+    // Not in turn: of a large copy this takes long, and seals need not wait for it. A longer lock than promised does no harm.
+    const chunks = manifest.parts.flatMap((part) => part.chunks)
+    await this.#store.extend(this.#find(id).name, chunks, retainUntilMs)
     return await this.#inTurn(async () => {
-      const entry = this.#find(id)
-      const { name, snapshot } = entry
-      const atMs = clock.nowMs()
-      if (retainUntilMs <= snapshot.retainUntilMs)
-        throw new VaultFailure('retention_shorter', 'Retention can only be made longer; it stays as it was.')
-      if (retainUntilMs > atMs + retainMsMax)
-        throw new VaultFailure('bad_request', 'Retention is limited to 100 years; it stays as it was.')
-      const { manifest } = await this.open(id)
-      const chunks = manifest.parts.flatMap((part) => part.chunks)
-      await this.#store.extend(name, chunks, retainUntilMs)
+      this.#checkLonger(id, retainUntilMs, atMs)
       const record = signRecord(this.#key, retentionRecord, { v: 1, snapshot: id, retainUntilMs, atMs })
       await this.#store.keepRecord(record.name, record.bytes, retainUntilMs)
-      const extended = { ...entry, snapshot: { ...snapshot, retainUntilMs } }
+      const entry = this.#find(id)
+      const extended = { ...entry, snapshot: { ...entry.snapshot, retainUntilMs } }
       this.#entries.set(id, extended)
-      if (this.#newest.get(snapshot.upstream)?.snapshot.id === id) this.#newest.set(snapshot.upstream, extended)
+      const { upstream } = entry.snapshot
+      if (this.#newest.get(upstream)?.snapshot.id === id) this.#newest.set(upstream, extended)
       return extended.snapshot
     })
+  }
+
+  #checkLonger(id: string, retainUntilMs: number, atMs: number): void {
+    if (retainUntilMs <= this.#find(id).snapshot.retainUntilMs)
+      throw new VaultFailure('retention_shorter', 'Retention can only be made longer; it stays as it was.')
+    if (retainUntilMs > atMs + retainMsMax)
+      throw new VaultFailure('bad_request', 'Retention is limited to 100 years; it stays as it was.')
   }
 
   /** Keeps a snapshot until somebody who has the vault itself ends the hold. */

@@ -38,6 +38,8 @@ export interface CopyStore {
   prepare(): Promise<void>
   /** Puts each file as a new version under its name. Durable, and locked until then, when it resolves; the lock counts once `get` or `head` told it. */
   put(staged: readonly Staged[], retainUntilMs: number): Promise<void>
+  /** Whether `fasten` does anything here. */
+  readonly fastens: boolean
   /** Makes what lies under these names unremovable as far as this store can besides its lock, once nothing else has to be done with it. */
   fasten(names: readonly string[]): Promise<void>
   /** What lies under a name, oldest first: what came later can't hide what was sealed. */

@@ -31,6 +31,7 @@ function fillUp(store: CopyStore, countdown: Countdown, isAfter: boolean): CopyS
     place: store.place,
     worth: store.worth,
     locks: store.locks,
+    fastens: store.fastens,
     prepare: () => store.prepare(),
     put: (staged, untilMs) => counted(() => store.put(staged, untilMs)),
     fasten: (names) => counted(() => store.fasten(names)),

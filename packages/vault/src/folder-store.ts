@@ -39,7 +39,7 @@ export class FolderStore implements CopyStore {
     return `Write-once by this process only: whoever is this OS user or root can delete the files.${why}`
   }
 
-  get isImmutable(): boolean {
+  get fastens(): boolean {
     return this.#isImmutable
   }
 

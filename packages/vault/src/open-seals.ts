@@ -164,6 +164,7 @@ export class OpenSeals {
       ])
       const snapshot = await this.#catalogue.add(seal.about, times, parts, inside)
       for (const part of parts) this.#store.similar.learn(part.chunks, part.marks)
+      if (!this.#store.fastens) return snapshot
       await this.#store.clearSeal(id)
       await this.#store.fasten([...addressesOf(chunks).map(chunkName), this.#catalogue.nameOf(snapshot.id)])
       return snapshot

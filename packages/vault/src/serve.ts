@@ -5,7 +5,6 @@ import type { Json } from '@sallyport/core'
 import { z } from 'zod'
 import { type Loaded, loadCatalogue } from './catalogue.ts'
 import { Fastener } from './fastener.ts'
-import { FolderStore } from './folder-store.ts'
 import { ExpiryKeeper, type ExpiryReport } from './expiry.ts'
 import type { CopyStore } from './copy-store.ts'
 import { credentialPattern, hashCredential } from './credential.ts'
@@ -155,7 +154,7 @@ async function work(
     clock: { nowMs: clock.nowMs(), jump: clock.jump() },
     witness: witness.state(),
     osUser: process.getuid?.() ?? null,
-    immutable: store.stores.some((one) => one instanceof FolderStore && one.isImmutable),
+    immutable: store.stores.some(({ fastens }) => fastens),
     worth: store.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
     storage: { ...catalogue.forecast(clock.nowMs()), chunks: catalogue.chunks.size, quotaBytes: settings.limits.storedBytesMax },
     held: catalogue.held().map(({ id, reason }) => ({ id, reason })),

@@ -229,6 +229,10 @@ export class Store {
     await this.fasten([name])
   }
 
+  get fastens(): boolean {
+    return this.stores.some(({ fastens }) => fastens)
+  }
+
   /** Fastens things that no name in staging belongs to any more: a file that is fastened cannot lose one. */
   async fasten(names: readonly string[]): Promise<void> {
     for (const store of this.stores) await store.fasten(names)

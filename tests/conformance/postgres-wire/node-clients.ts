@@ -10,6 +10,7 @@ import type { Place } from './pair.ts'
  * with the one that the server gives directly.
  */
 
+type Row = Record<string, unknown>
 type Told = Readonly<Record<string, unknown>>
 
 /** An error as its client gives it, with every field that the server sent. */
@@ -27,10 +28,10 @@ const attempt = (work: PromiseLike<unknown>): Promise<unknown> =>
 
 /** What each of these gives is compared. */
 const pgWork: Readonly<Record<string, (client: pg.Client) => Promise<unknown>>> = {
-  text: async (client) => (await client.query('select id, name, price, note from items order by id')).rows,
+  text: async (client) => (await client.query<Row>('select id, name, price, note from items order by id')).rows,
   parameters: async (client) =>
     (
-      await client.query('select $1::int + 1 as a, $2::text as b, $3::json as c, $4::bytea as d', [
+      await client.query<Row>('select $1::int + 1 as a, $2::text as b, $3::json as c, $4::bytea as d', [
         1,
         'x',
         { y: 1 },
@@ -38,29 +39,29 @@ const pgWork: Readonly<Record<string, (client: pg.Client) => Promise<unknown>>> 
       ])
     ).rows,
   'arrays and dates': async (client) =>
-    (await client.query("select $1::int[] as a, '2024-02-29'::date as d, $2::timestamptz as t", [[1, null, 3], new Date(0)]))
+    (await client.query<Row>("select $1::int[] as a, '2024-02-29'::date as d, $2::timestamptz as t", [[1, null, 3], new Date(0)]))
       .rows,
-  'rows as arrays': async (client) => (await client.query({ text: 'select 1, 1, 2', rowMode: 'array' })).rows,
-  fields: async (client) => (await client.query('select id, name from items')).fields,
+  'rows as arrays': async (client) => (await client.query<unknown[]>({ text: 'select 1, 1, 2', rowMode: 'array' })).rows,
+  fields: async (client) => (await client.query<Row>('select id, name from items')).fields,
   'several statements': async (client) => {
     const results: unknown = await client.query('select 1 as a; select 2 as b; insert into changed values (1000)')
     return JSON.stringify(results)
   },
   'row counts': async (client) => {
-    const { command, rowCount } = await client.query("update changed set value = 'pg' where id = 1000")
+    const { command, rowCount } = await client.query<Row>("update changed set value = 'pg' where id = 1000")
     return { command, rowCount }
   },
   'a named statement': async (client) => {
     const rows: unknown[] = []
     for (const value of [1, 2, 3])
-      rows.push((await client.query({ name: 'times', text: 'select $1::int * 2 as n', values: [value] })).rows)
+      rows.push((await client.query<Row>({ name: 'times', text: 'select $1::int * 2 as n', values: [value] })).rows)
     return rows
   },
   'a named write that fails and goes on': async (client) => {
     const insert = { name: 'ins', text: 'insert into changed values ($1) returning id' }
     const outcomes: unknown[] = []
     for (const id of [1001, 1001, 1002])
-      outcomes.push(await attempt(client.query({ ...insert, values: [id] }).then(({ rows }) => rows)))
+      outcomes.push(await attempt(client.query<Row>({ ...insert, values: [id] }).then(({ rows }) => rows)))
     return outcomes
   },
   'errors with all their fields': async (client) => {
@@ -74,41 +75,41 @@ const pgWork: Readonly<Record<string, (client: pg.Client) => Promise<unknown>>> 
       'insert into child values (1000, 5000)',
     ]
     const errors: unknown[] = []
-    for (const sql of texts) errors.push(await attempt(client.query(sql)), await attempt(client.query(sql, [])))
+    for (const sql of texts) errors.push(await attempt(client.query<Row>(sql)), await attempt(client.query<Row>(sql, [])))
     return errors.map((error) => JSON.stringify(error).replaceAll(/Failing row contains \(\d+/g, 'Failing row contains (n'))
   },
   'queries queued without waiting': async (client) =>
     Promise.all(
       ['select 1 as a', 'select 1/0', 'select $1::int as b', 'insert into changed values (1003) returning id'].map((sql, index) =>
-        attempt(client.query(sql, index === 2 ? [7] : undefined).then(({ rows }) => rows)),
+        attempt(client.query<Row>(sql, index === 2 ? [7] : undefined).then(({ rows }) => rows)),
       ),
     ),
   'a transaction that fails': async (client) => {
-    await client.query('begin')
-    const failed = await attempt(client.query('select 1/0'))
-    const after = await attempt(client.query('select 1'))
-    await client.query('rollback')
-    return [failed, after, (await client.query('select 1 as fine')).rows]
+    await client.query<Row>('begin')
+    const failed = await attempt(client.query<Row>('select 1/0'))
+    const after = await attempt(client.query<Row>('select 1'))
+    await client.query<Row>('rollback')
+    return [failed, after, (await client.query<Row>('select 1 as fine')).rows]
   },
   notices: async (client) => {
     const notices: unknown[] = []
-    const listen = (notice: unknown): void => void notices.push({ ...(notice instanceof Object ? notice : {}), length: 0 })
+    const listen = (notice: unknown): void => void notices.push(tell(notice))
     client.on('notice', listen)
-    await client.query("select tell('to node-postgres')")
+    await client.query<Row>("select tell('to node-postgres')")
     client.off('notice', listen)
     return notices
   },
   notifications: async (client) => {
-    await client.query('listen told')
+    await client.query<Row>('listen told')
     const heard = once(client, 'notification')
-    await client.query("notify told, 'something'")
-    const [first]: unknown[] = await heard
+    await client.query<Row>("notify told, 'something'")
+    const first: unknown = (await heard).at(0)
     return JSON.stringify(first).replace(/"processId":\d+/, '"processId":0')
   },
   'ten thousand rows': async (client) =>
-    (await client.query('select g, g::text as t from generate_series(1, 10000) g')).rows.length,
+    (await client.query<Row>('select g, g::text as t from generate_series(1, 10000) g')).rows.length,
   'a big value there and back': async (client) =>
-    (await client.query('select length($1) as n, $1::text as t', ['é'.repeat(200_000)])).rows,
+    (await client.query<Row>('select length($1) as n, $1::text as t', ['é'.repeat(200_000)])).rows,
 }
 
 export async function useNodePostgres({ port, user, password, database }: Place): Promise<Told> {

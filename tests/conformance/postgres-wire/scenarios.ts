@@ -1,14 +1,18 @@
+import { bigScenarios } from './big.ts'
 import { copyScenarios } from './copy.ts'
 import { extendedScenarios } from './extended.ts'
+import { pipelineScenarios } from './pipelines.ts'
 import type { Scenario } from './scenario.ts'
 import { sessionScenarios } from './sessions.ts'
 import { simpleScenarios } from './simple.ts'
-import { typeScenarios } from './types.ts'
+import { typeScenarios } from './values.ts'
 
 export const scenarios: readonly Scenario[] = [
   ...simpleScenarios,
   ...extendedScenarios,
+  ...pipelineScenarios,
   ...typeScenarios,
   ...copyScenarios,
   ...sessionScenarios,
+  ...bigScenarios,
 ]

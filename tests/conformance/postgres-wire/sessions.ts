@@ -1,8 +1,6 @@
 import {
-  as,
   bind,
   closePortal,
-  cleanScenario,
   describePortal,
   execute,
   parse,
@@ -12,6 +10,7 @@ import {
   scenario,
   statement,
   sync,
+  as,
   type Scenario,
 } from './scenario.ts'
 
@@ -313,7 +312,7 @@ const others: readonly Scenario[] = [
   scenario(
     'a lock that another holds',
     as('b', say(query('begin'))),
-    as('b', say(query('lock table changed'))),
+    as('b', say(query('lock table changed in exclusive mode'))),
     say(query('set lock_timeout = 50')),
     say(query('insert into changed values (700)')),
     as('b', say(query('rollback'))),
@@ -368,43 +367,10 @@ const others: readonly Scenario[] = [
   ),
 ]
 
-const columns = (count: number): string => Array.from({ length: count }, (_, index) => `${index} as c${index}`).join(', ')
-const big: readonly Scenario[] = [
-  cleanScenario('big: 1,600 columns', say(query(`select ${columns(1600)}`))),
-  cleanScenario('big: 1,600 columns by Execute', say(statement(`select ${columns(1600)}`), sync)),
-  cleanScenario('big: 1,665 columns are too many', say(query(`select ${columns(1665)}`))),
-  scenario(
-    'big: a table of 1,600 columns',
-    say(query(`create table wide (${Array.from({ length: 1600 }, (_, index) => `c${index} int`).join(', ')})`)),
-    say(query('insert into wide (c0, c1599) values (1, 2)')),
-    say(query('select * from wide')),
-    say(query('drop table wide')),
-  ),
-  cleanScenario('big: a row of 3 MB', say(query("select repeat('x', 3000000)"))),
-  cleanScenario('big: a value of 1 MB as parameter', say(statement('select length($1::text)', ['z'.repeat(1_000_000)]), sync)),
-  cleanScenario('big: a text of 200 kB', say(query(`select length('${'q'.repeat(200_000)}')`))),
-  cleanScenario('big: 20,000 rows', say(query('select g, g::text from generate_series(1, 20000) g'))),
-  cleanScenario(
-    'big: 20,000 rows by 1,000',
-    say(
-      parse('', 'select g from generate_series(1, 20000) g'),
-      bind('', '', []),
-      ...Array.from({ length: 21 }, () => execute('', 1000)),
-      sync,
-    ),
-  ),
-  cleanScenario(
-    'big: 300 notices',
-    say(query("do $$ begin for i in 1..300 loop raise notice '% %', i, repeat('n', 100); end loop; end $$")),
-  ),
-  cleanScenario('big: an error message of 100 kB', say(query("do $$ begin raise exception '%', repeat('e', 100000); end $$"))),
-]
-
 export const sessionScenarios: readonly Scenario[] = [
   ...scripts.map(([name, ...texts]) => scenario(`session: ${name}`, ...texts.map((sql) => say(query(sql))))),
   ...scripts
     .filter(([, ...texts]) => !texts.some((sql) => /pg_sleep/.test(sql)))
     .map(([name, ...texts]) => scenario(`session, by Execute: ${name}`, ...texts.map((sql) => say(statement(sql), sync)))),
   ...others,
-  ...big,
 ]

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { RawClient, type Message } from '../../fakes/postgres-client.ts'
+import type { Message, RawClient } from '../../fakes/postgres-client.ts'
 import { query, sync, type Scenario, type Step } from './scenario.ts'
 
 /** How long an answer may take, milliseconds: one that never comes is a difference, and says what came instead. */
@@ -129,12 +129,9 @@ function withoutSource(body: Buffer): Buffer {
   return Buffer.from(fields.filter((field) => !/^[FLR]/.test(field)).join('\0'), 'latin1')
 }
 
+/** Null when it took too long. */
 async function within(answer: Promise<Message>): Promise<Message | null> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), answerMs)
-  })
-  const message = await Promise.race([answer, late])
-  clearTimeout(timer)
-  return message
+  const deadline = AbortSignal.timeout(answerMs)
+  const late = new Promise<null>((resolve) => deadline.addEventListener('abort', () => resolve(null)))
+  return await Promise.race([answer, late])
 }

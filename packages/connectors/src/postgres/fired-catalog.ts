@@ -1,7 +1,7 @@
 import type { SqlChannel } from '@sallyport/core'
 import { z } from 'zod'
 import { readJson } from './catalog-query.ts'
-import { checksOfTypes, typesBehind } from './reach-code.ts'
+import { checksOfTypes, isPeoples, typesBehind } from './reach-code.ts'
 import { textArray, type WrittenName } from './resolve-name.ts'
 
 /** Tables behind one name: partitions, children, and what a view reads. More are not followed. */
@@ -106,9 +106,8 @@ const functionsSql = `SELECT COALESCE(pg_catalog.json_agg(DISTINCT pg_catalog.js
   JOIN pg_catalog.pg_namespace n ON n.oid ${eq} p.pronamespace
   WHERE ${[
     `(d.refclassid ${eq} ${proc} OR o.oid IS NOT NULL)`,
-    `n.nspname ${ne} 'pg_catalog'::pg_catalog.name`,
+    isPeoples('pg_proc', 'p.oid', 'p.pronamespace'),
     `p.prorettype ${ne} 'pg_catalog.trigger'::pg_catalog.regtype::pg_catalog.oid`,
-    `NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid ${eq} ${proc} AND e.objid ${eq} p.oid AND e.deptype ${eq} 'e'::pg_catalog."char")`,
   ].join(and)}`
 
 /**

@@ -37,7 +37,7 @@ beforeAll(async () => {
   await server.query(`CREATE FUNCTION t.purge(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN DELETE FROM t.plain; RETURN 1; END';
     CREATE FUNCTION t.purged(int) RETURNS bool LANGUAGE sql AS 'SELECT t.purge($1) = 1'; CREATE SEQUENCE t.turns;
     CREATE DOMAIN t.sure AS int CHECK (t.purged(VALUE)); CREATE TYPE t.holding AS (amount t.sure); CREATE TABLE t.typed (h t.holding);
-    CREATE DOMAIN t.counted AS int CHECK (nextval('t.turns') > 0); CREATE DOMAIN t.positive AS int CHECK (VALUE > 0);
+    CREATE DOMAIN t.counted AS int CHECK (nextval('t.turns') > 0); CREATE DOMAIN t.positive AS int CHECK (VALUE > 0); CREATE TYPE t.span AS RANGE (subtype = int);
     CREATE TYPE t.pair AS (a int); CREATE FUNCTION t.pair_int(t.pair) RETURNS int LANGUAGE sql AS 'SELECT t.purge(1)';
     CREATE CAST (t.pair AS int) WITH FUNCTION t.pair_int(t.pair); CREATE TABLE t.pairs (p t.pair);
     CREATE TYPE t.own AS (a int); CREATE FUNCTION t.own_cmp(t.own, t.own) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN t.purge(1); END';
@@ -49,6 +49,7 @@ beforeAll(async () => {
     CREATE TABLE t.unlinking (blob oid CHECK (lo_unlink(blob) = 1)); CREATE TABLE t.spread (id int) PARTITION BY RANGE (id);
     CREATE FOREIGN TABLE t.spread_away PARTITION OF t.spread DEFAULT SERVER f OPTIONS (filename '/dev/null');
     CREATE FUNCTION t.noted() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO t.log SELECT 1, command_tag FROM pg_event_trigger_ddl_commands(); END$$;
+    CREATE FUNCTION pg_catalog.upper(int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN t.purge($1); END';
     CREATE FUNCTION t.erased() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM t.log; END'`)
 }, 60_000)
 afterAll(async () => {
@@ -129,6 +130,7 @@ describe('what a read runs without naming it', () => {
   it.each([
     ['an operator on the server’s own function', 'SELECT !!! 1::oid', 'destroy'],
     ['an aggregate of the server’s own functions', "SELECT max('x'::bytea)", 'write'],
+    ['an overload beside the server’s own', 'SELECT upper(1)', 'unknown'],
     ['a cast that is written as the type it leads to', 'SELECT p::int FROM t.pairs', 'unknown'],
     ['the order of a type of somebody’s own', 'SELECT o FROM t.owned ORDER BY o', 'unknown'],
     ['a field of a domain', "SELECT '(1)'::t.holding", 'unknown'],
@@ -150,7 +152,7 @@ describe('what a read runs without naming it', () => {
     expect(operation?.impact.kind).toBe('unknown')
   })
 
-  it.each(['SELECT 1::t.positive', 'SELECT v FROM t.plain ORDER BY v'])('nothing: %s', async (sql) => {
+  it.each(['SELECT 1::t.positive', 'SELECT v FROM t.plain ORDER BY v', "SELECT '[1,2]'::t.span"])('nothing: %s', async (sql) => {
     const operations = await resolveReached(await describeSql({ sql }), access.upstream)
     expect(operations.map(({ impact }) => impact.kind)).toEqual(operations.map(() => 'read'))
   })

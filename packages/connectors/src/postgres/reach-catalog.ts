@@ -5,9 +5,9 @@ import { readJson } from './catalog-query.ts'
 import {
   behindIndexes,
   behindValues,
-  catalogSchema,
   checksOfTypes,
   expressionsOfRelations,
+  isPeoples,
   notOfExtension,
   partsOfAggregates,
   readTogether,
@@ -77,14 +77,14 @@ export function readNamed(channel: SqlChannel, wanted: Wanted): Promise<Named> {
       'hidden', (SELECT COALESCE(pg_catalog.json_agg(h), '[]') FROM (
         SELECT 'function' AS as, p.proname AS name, n.nspname AS schema, p.proname AS calls FROM pg_catalog.pg_proc p
         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
-        WHERE p.pronamespace OPERATOR(pg_catalog.<>) ${catalogSchema} AND ${notOfExtension('pg_proc', 'p.oid')}
+        WHERE ${isPeoples('pg_proc', 'p.oid', 'p.pronamespace')}
           AND (p.proname OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.name[]) OR (p.proname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[])
             AND p.pronargs OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND EXISTS (SELECT FROM pg_catalog.pg_type t
               WHERE t.oid OPERATOR(pg_catalog.=) p.proargtypes[0] AND t.typtype OPERATOR(pg_catalog.=) ANY ('{c,d,p}'::pg_catalog."char"[]))))
         UNION SELECT 'operator', o.oprname, n.nspname, p.proname FROM pg_catalog.pg_operator o
         JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) o.oprcode::pg_catalog.oid
         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
-        WHERE o.oprnamespace OPERATOR(pg_catalog.<>) ${catalogSchema} AND ${notOfExtension('pg_operator', 'o.oid')}
+        WHERE ${isPeoples('pg_operator', 'o.oid', 'o.oprnamespace')}
           AND o.oprname OPERATOR(pg_catalog.=) ANY ($3::pg_catalog.name[])
         UNION ${behindValues} UNION ${behindIndexes('$4::pg_catalog.name[]')}) h),
       'expressions', (SELECT COALESCE(pg_catalog.json_agg(DISTINCT pg_catalog.to_jsonb(e)), '[]') FROM (
@@ -92,8 +92,8 @@ export function readNamed(channel: SqlChannel, wanted: Wanted): Promise<Named> {
       'foreign', (SELECT COALESCE(pg_catalog.json_agg(DISTINCT f.name), '[]') FROM (${readTogether('$4::pg_catalog.name[]')}
         SELECT r.name FROM r JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.oid
         WHERE c.relkind OPERATOR(pg_catalog.=) 'f'::pg_catalog."char") f),
-      'equals', EXISTS (SELECT FROM pg_catalog.pg_operator o WHERE o.oprnamespace OPERATOR(pg_catalog.<>) ${catalogSchema}
-          AND o.oprname OPERATOR(pg_catalog.=) '='::pg_catalog.name AND ${notOfExtension('pg_operator', 'o.oid')}),
+      'equals', EXISTS (SELECT FROM pg_catalog.pg_operator o WHERE ${isPeoples('pg_operator', 'o.oid', 'o.oprnamespace')}
+          AND o.oprname OPERATOR(pg_catalog.=) '='::pg_catalog.name),
       'views', (SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('type',
             CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'm'::pg_catalog."char" THEN 'materialized_view' ELSE 'view' END, 'oid', c.oid::pg_catalog.text, 'schema', n.nspname,
             'name', c.relname, 'definition', pg_catalog.pg_get_viewdef(c.oid))), '[]') FROM pg_catalog.pg_class c
@@ -124,8 +124,8 @@ export function readFunctions(channel: SqlChannel, names: readonly WrittenName[]
     `SELECT pg_catalog.json_build_object('definitions', (SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object('type', 'function',
          'oid', p.oid::pg_catalog.text, 'schema', n.nspname, 'name', p.proname, 'definition', pg_catalog.pg_get_functiondef(p.oid)) ORDER BY p.oid), '[]')
        FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
-       WHERE p.prokind OPERATOR(pg_catalog.<>) 'a'::pg_catalog."char" AND p.pronamespace OPERATOR(pg_catalog.<>) ${catalogSchema}
-         AND ${notOfExtension('pg_proc', 'p.oid')} AND ${isAsked('n.nspname', 'p.proname')}),
+       WHERE p.prokind OPERATOR(pg_catalog.<>) 'a'::pg_catalog."char" AND ${isPeoples('pg_proc', 'p.oid', 'p.pronamespace')}
+         AND ${isAsked('n.nspname', 'p.proname')}),
      'parts', (SELECT COALESCE(pg_catalog.json_agg(q), '[]') FROM (${partsOfAggregates(isAsked('n.nspname', 'a.proname'))}) q))::pg_catalog.text`,
     [textArray(names.map(({ schema }) => schema ?? '')), textArray(names.map(({ name }) => name))],
   )

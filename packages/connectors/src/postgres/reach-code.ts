@@ -2,22 +2,28 @@
 
 const eq = 'OPERATOR(pg_catalog.=)'
 const ne = 'OPERATOR(pg_catalog.<>)'
-export const catalogSchema = `'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid`
+const catalogSchema = `'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid`
 
 function classOf(name: string): string {
   return `'pg_catalog.${name}'::pg_catalog.regclass::pg_catalog.oid`
 }
 
+/** Nor made by the server itself with something else, as the constructors of a range type are, and its cast to many of them. */
 export function notOfExtension(table: string, oid: string): string {
   return `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid ${eq} ${classOf(table)}
-    AND d.objid ${eq} ${oid} AND d.deptype ${eq} 'e'::pg_catalog."char")`
+    AND d.objid ${eq} ${oid} AND d.deptype ${eq} ANY ('{e,i}'::pg_catalog."char"[]))`
 }
 
 /** The first oid of what is not the server's own since initdb: FirstNormalObjectId of its source. */
 const firstOwnOid = '16384'
 const isOwn = (oid: string): string => `${oid} OPERATOR(pg_catalog.>=) ${firstOwnOid}::pg_catalog.oid`
 
-const peoplesOwn = `p.pronamespace ${ne} ${catalogSchema} AND ${notOfExtension('pg_proc', 'p.oid')}`
+/** Whoever may do everything may put functions and operators of their own beside the server's. */
+export function isPeoples(table: 'pg_proc' | 'pg_operator', oid: string, schema: string): string {
+  return `(${schema} ${ne} ${catalogSchema} OR ${isOwn(oid)}) AND ${notOfExtension(table, oid)}`
+}
+
+const peoplesOwn = isPeoples('pg_proc', 'p.oid', 'p.pronamespace')
 
 /** Relations by these names, with all that is read together with them: partitions and children. */
 export function readTogether(names: string): string {
@@ -89,5 +95,5 @@ export function partsOfAggregates(isWanted: string): string {
       g.aggserialfn::pg_catalog.oid, g.aggdeserialfn::pg_catalog.oid, g.aggmtransfn::pg_catalog.oid, g.aggminvtransfn::pg_catalog.oid,
       g.aggmfinalfn::pg_catalog.oid]) part(oid)
     JOIN pg_catalog.pg_proc p ON p.oid ${eq} part.oid JOIN pg_catalog.pg_namespace s ON s.oid ${eq} p.pronamespace
-    WHERE a.pronamespace ${ne} ${catalogSchema} AND ${notOfExtension('pg_proc', 'a.oid')} AND ${isWanted}`
+    WHERE ${isPeoples('pg_proc', 'a.oid', 'a.pronamespace')} AND ${isWanted}`
 }

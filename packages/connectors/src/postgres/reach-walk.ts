@@ -7,7 +7,6 @@ import { judgeCall } from './functions.ts'
 import { quoteName } from './parser-quote.ts'
 import { givenByOid, readFunctions, readNamed, type Definition, type Functions, type Named } from './reach-catalog.ts'
 import { findUntrusted } from './resolve-extension.ts'
-import { lowerByFunctions } from './resolve-function.ts'
 
 /** Views in views, functions in functions; and how many of them one request may lead to. */
 const depthMax = 8

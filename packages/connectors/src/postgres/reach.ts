@@ -1,4 +1,4 @@
-import { severity, type Operation, type Resource, type SqlAccess, type Upstream } from '@sallyport/core'
+import { severity, type Operation, type Resource, type Upstream } from '@sallyport/core'
 import { z } from 'zod'
 import { parseShownName } from './catalog-name.ts'
 import { sqlAccess } from './catalog-query.ts'
