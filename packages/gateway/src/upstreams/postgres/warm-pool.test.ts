@@ -188,14 +188,30 @@ test('one that the server ended is not handed out; one that is old is replaced; 
   pool.close()
 })
 
-test('it is dropped at once, with what is on its way', async () => {
-  await warmUp()
-  const taken = await pool.take('a', dial(), never)
-  // The one that takes its place is being made.
+test('it is dropped at once, with what is on its way, and nothing takes its place', async () => {
+  let begun: () => void = () => undefined
+  let dials = 0
+  const counted = (signal: AbortSignal): Promise<Connected> => {
+    dials += 1
+    if (dials > 3) begun()
+    return dial()(signal)
+  }
+  await warmUp('a', counted)
+  const isMaking = new Promise<void>((resolve) => (begun = resolve))
+  const taken = await pool.take('a', counted, never)
+  await isMaking
   pool.drop()
   expect(pool.size).toBe(0)
   await expect.poll(backends).toEqual([taken.pid])
   taken.socket.destroy()
+  const late = await pool.take('a', counted, never)
+  // What was to be made for this one a moment later is not made any more.
+  pool.drop()
+  const before = dials
+  const other = await pool.take('b', dial(), never)
+  await expect.poll(() => pool.size).toBe(2)
+  expect(dials).toBe(before)
+  for (const { socket } of [late, other]) socket.destroy()
   pool.close()
 })
 

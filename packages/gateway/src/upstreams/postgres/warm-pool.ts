@@ -8,6 +8,8 @@ const wantedMs = 600_000
 const sweepEveryMs = 5_000
 /** After one could not be made, none is made for so long: the server may have no place left, or the role no right. */
 const restMs = 5_000
+/** The session that took one has its first answer before the next one is made, which keeps a server busy that forks for it. */
+const fillAfterMs = 5
 /** Between tries where the server had no place left. */
 const firstPauseMs = 10
 const lastPauseMs = 320
@@ -65,7 +67,7 @@ export class WarmPool {
     const lane = this.#want(key, dial)
     const ready = await this.#takeReady(lane, signal)
     const connected = ready ?? (await this.#dialAnyway(dial, signal))
-    this.#fill(lane)
+    setTimeout(() => this.#fill(lane), fillAfterMs).unref()
     return connected
   }
 
@@ -105,7 +107,7 @@ export class WarmPool {
         const hasGivenUp = pauseMs > firstPauseMs
         if (!isOutOfPlaces(error) || (used === 0 && !hasGivenUp) || pauseMs > lastPauseMs || signal.aborted) throw error
       }
-      this.#restUntilMs = this.#nowMs() + restMs
+      this.#rest()
       this.#giveUpAll()
       await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
@@ -117,7 +119,7 @@ export class WarmPool {
   }
 
   #fill(lane: Lane): void {
-    if (this.#nowMs() < this.#restUntilMs || this.#ending.signal.aborted) return
+    if (this.#nowMs() < this.#restUntilMs || this.#ending.signal.aborted || !this.#holds(lane)) return
     while (lane.idle.length + lane.making < this.#max) {
       if (this.#used >= this.#max && !this.#giveUpOther(lane)) return
       void this.#make(lane)
@@ -143,14 +145,18 @@ export class WarmPool {
       const connected = await lane.dial(signal)
       const fitness = new Fitness(connected)
       const hasBegun = await fitness.begin(signal)
-      if (!hasBegun) this.#restUntilMs = this.#nowMs() + restMs
+      if (!hasBegun && !signal.aborted) this.#rest()
       if (hasBegun && !signal.aborted && this.#holds(lane)) this.#keep(lane, connected, fitness)
       else connected.socket.destroy()
     } catch {
-      this.#restUntilMs = this.#nowMs() + restMs
+      if (!signal.aborted) this.#rest()
     } finally {
       lane.making -= 1
     }
+  }
+
+  #rest(): void {
+    this.#restUntilMs = this.#nowMs() + restMs
   }
 
   #holds(lane: Lane): boolean {
