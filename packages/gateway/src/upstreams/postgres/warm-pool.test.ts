@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Session, SqlRow } from '@sallyport/core'
 import { FakeGate } from '../../../../../tests/fakes/govern.ts'
 import { startPostgres, type PostgresServer } from '../../../../../tests/servers/postgres.ts'
@@ -22,9 +22,12 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 beforeEach(async () => {
-  while ((await backends()).length > 0);
+  await expect.poll(backends).toEqual([])
   pool = new WarmPool(2, () => nowMs)
 })
+
+// Whatever a failed test left would be in the way of the next one.
+afterEach(() => pool.close())
 
 /** Process ids of what the roles of this test hold on the server. */
 async function backends(): Promise<readonly number[]> {
@@ -153,10 +156,18 @@ async function workMemory(connected: Connected): Promise<string> {
   return row?.[0] ?? ''
 }
 
+async function freshTimezone(): Promise<string | undefined> {
+  const fresh = await dial()(never)
+  fresh.socket.destroy()
+  return fresh.parameters.get('TimeZone')
+}
+
 test('the server reads its settings again: what it then says of them is what the client is told', async () => {
   const ahead = await warmUp()
   await server.query("ALTER SYSTEM SET timezone = 'Asia/Tokyo'")
   await server.query('SELECT pg_reload_conf()')
+  // The server tells its idle backends before it lets the next one begin.
+  await expect.poll(freshTimezone).toBe('Asia/Tokyo')
   try {
     // An idle backend hears of it with the next thing that it is asked.
     const came = await pool.take('a', dial(), never)
