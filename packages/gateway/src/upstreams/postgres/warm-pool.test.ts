@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { Session, SqlRow } from '@sallyport/core'
 import { FakeGate } from '../../../../../tests/fakes/govern.ts'
 import { startPostgres, type PostgresServer } from '../../../../../tests/servers/postgres.ts'
@@ -22,7 +22,9 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 beforeEach(async () => {
-  await expect.poll(backends).toEqual([])
+  await vi.waitFor(async () => {
+    if ((await backends()).length > 0) throw new Error('backends of the last test are still there')
+  }, 20_000)
   pool = new WarmPool(2, () => nowMs)
 })
 
