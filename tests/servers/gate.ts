@@ -80,6 +80,7 @@ export interface UpstreamSettings {
   readonly port?: number
   /** As in sallyport.yaml. */
   readonly quarantine?: string
+  readonly keep?: Readonly<Record<string, unknown>>
 }
 
 export interface TestGateSettings {
@@ -97,6 +98,8 @@ export interface TestGateSettings {
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
+  /** Things kept whole that are no upstreams. */
+  readonly keep?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
@@ -238,7 +241,7 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production', quarantine }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, keep }]) => [
             name,
             {
               protocol: 'postgres',
@@ -246,6 +249,7 @@ class RunningTestGate implements TestGate {
               use: `file:secrets/${name}.use`,
               protect: `file:secrets/${name}.protect`,
               ...(quarantine === undefined ? {} : { quarantine }),
+              ...(keep === undefined ? {} : { keep }),
             },
           ]),
         ),
@@ -258,6 +262,7 @@ class RunningTestGate implements TestGate {
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},
+      keep: this.#settings.keep ?? {},
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })
   }

@@ -18,6 +18,8 @@ export interface DecisionFacts {
   /** Rows changed without a prompt in the window, by this owner on this upstream, before this request. */
   readonly rowsSpent: number
   readonly rowsWithoutPrompt: number
+  /** False where a restore point whose drill passed lately enough is demanded, and there is none. */
+  readonly drilled: boolean
   /** Solo mode's cool-off, ms. */
   readonly coolOffMs: number
 }
@@ -154,6 +156,7 @@ function evaluateOne(
     approvals: counted,
     delayed: facts.delayed,
     ownerAlone,
+    drilled: facts.drilled,
   }
   return policy.evaluate({
     agent: subject.agent,

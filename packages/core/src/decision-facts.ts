@@ -24,6 +24,7 @@ export async function gatherFacts(
     copyProven,
     rowsSpent: counted ? await ports.budgets.spent(session.subject.owner, upstream.name, windowMs) : 0,
     rowsWithoutPrompt,
+    drilled: await ports.restorePoints.isDrilled(upstream.name),
     coolOffMs,
   }
 }

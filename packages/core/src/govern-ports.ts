@@ -21,6 +21,12 @@ export interface Quarantines {
   keep(upstream: string, quarantine: Quarantine): Promise<void>
 }
 
+/** Restore points (DESIGN §2): copies from which a restore was really made and verified. */
+export interface RestorePoints {
+  /** False where one is demanded whose drill passed lately enough, and there is none, or nobody can tell. Never throws. */
+  isDrilled(upstream: string): Promise<boolean>
+}
+
 export interface GovernPorts {
   readonly clock: Clock
   readonly random: Randomness
@@ -31,6 +37,7 @@ export interface GovernPorts {
   readonly killSwitch: KillSwitch
   readonly notify: Notify
   readonly quarantines: Quarantines
+  readonly restorePoints: RestorePoints
   readonly connectors: ReadonlyMap<string, Connector>
   readonly describers: Describers
   readonly policy: () => PolicyEngine

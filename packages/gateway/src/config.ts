@@ -6,6 +6,7 @@ import { connectors } from '@sallyport/connectors'
 import { isOwnHost, parseScope, watchedKinds, type AllowedScope, type Environment } from '@sallyport/core'
 import { address, duration, name, ownAddress, reference } from './config-value.ts'
 import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
+import { demandSchema, keepSchema, keepSectionSchema, type KeepConfig, type KeptThingConfig } from './keep-settings.ts'
 import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
@@ -25,6 +26,8 @@ export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly quarantine?: number
   /** Connections kept authenticated ahead. */
   readonly warm?: number
+  /** Copies of the whole, and drills of them. */
+  readonly keep?: KeepConfig
 }
 
 export interface HttpUpstreamConfig extends AnyUpstreamConfig {
@@ -40,6 +43,7 @@ export interface HttpUpstreamConfig extends AnyUpstreamConfig {
   readonly authorities: string | null
   /** Kind of thing → its id → the upstream that lies on it: a volume carries a database. */
   readonly tied: { readonly [type: string]: { readonly [id: string]: string } }
+  readonly keep?: Pick<KeepConfig, 'demand'>
 }
 
 /** A certificate for `name` by the gate's own authority, or one of the operator's in PEM files. */
@@ -87,6 +91,8 @@ export interface Config {
   readonly requestMs: number
   readonly guards: string
   readonly vault: VaultPlace
+  /** Things that no agent reaches through the gate, and that are kept all the same. */
+  readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
 }
 
@@ -113,6 +119,7 @@ const postgresUpstream = z.strictObject({
   as: z.record(name, reference).exactOptional(),
   quarantine: duration.exactOptional(),
   warm: z.int('a whole number').min(0).max(100).default(2),
+  keep: keepSchema.exactOptional(),
 })
 
 const httpUpstream = z.strictObject({
@@ -134,6 +141,7 @@ const httpUpstream = z.strictObject({
         .default({}),
     })
     .prefault({}),
+  keep: demandSchema.exactOptional(),
 })
 
 const tls = z
@@ -199,6 +207,7 @@ const schema = z.strictObject({
     .default({}),
   guards: z.string().default(''),
   vault: vaultPlaceSchema.prefault({}),
+  keep: keepSectionSchema,
   accept_risk: z.array(z.string()).default([]),
 })
 
@@ -291,6 +300,7 @@ function buildConfig(data: z.infer<typeof schema>, path: string): Config {
     requestMs: data.expiry,
     guards: data.guards,
     vault: data.vault,
+    keep: data.keep,
     acceptRisk: data.accept_risk,
   }
 }

@@ -5,7 +5,6 @@ import {
   cancelRequest,
   createGovern,
   giveVerdict,
-  isReadOnly,
   noteSigner,
   sha256Hex,
   type Gate,
@@ -17,7 +16,6 @@ import {
   type Requests,
   type VerdictPorts,
 } from '@sallyport/core'
-import { createPolicyEngine } from '@sallyport/core/policy'
 import { findNewest, openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
@@ -25,7 +23,7 @@ import { openHandleDesk, type HandleDesk } from './access/handles.ts'
 import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
 import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
-import { withUpstream } from './access/reach.ts'
+import { beginOwn, withUpstream } from './access/reach.ts'
 import type { Delivery } from './delivery/delivery.ts'
 import { resolveReceivers } from './deliver-settings.ts'
 import { judgePosture } from './access/posture.ts'
@@ -36,11 +34,15 @@ import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
 import type { Config } from './config.ts'
 import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
+import { Keeper } from './keeping/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
+import { planKeeping } from './keep-settings.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
+import { makePolicy, scopeOf } from './policy-settings.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import type { HttpSettings } from './protocols/http/index.ts'
+import { openProducer, type DumpSource } from './producers/index.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
@@ -51,12 +53,12 @@ import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
 import { openQuarantines } from './store/quarantines.ts'
 import { openRequests } from './store/requests.ts'
-import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
+import { openPostgresUpstreams, readTarget, type OpenPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import type { VaultClient } from './vault/vault-client.ts'
 import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
-import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
+import { acceptedOf, admitConfiguration } from './widening.ts'
 
 const windowMs = 3_600_000
 const grantMs = 900_000
@@ -91,10 +93,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { config, folder, database, vault, log, requests } = base
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
+  const secrets = await resolvePostgres(config)
+  const upstreams = openPostgresUpstreams(secrets, killSwitch)
+  const keeper = openKeeper(base, secrets, upstreams, options.report)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
-  const ports = makePorts(base, killSwitch, (id) => `${controlUrl}/requests/${id}`)
+  const ports = makePorts(base, killSwitch, keeper, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
   const gate: Gate = {
     govern: createGovern(decorated),
@@ -106,12 +110,11 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
   const reach: UndoPorts['withUpstream'] = (name, work) =>
     withUpstream({ isHttp, databases: upstreams, apis, connectors: ports.connectors }, name, work)
-  const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
-  const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
-  const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
-  const quarantine = new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach })
+  const remedies = openRemedies(base, killSwitch, reach)
+  const { quarantine } = remedies
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
-  const control = bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolationLevel: options.isolationLevel })
+  const { isolationLevel } = options
+  const control = bindControl({ base, entrance, verdicts, keeper, ...remedies, isolationLevel })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
@@ -128,6 +131,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   }
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   quarantine.start()
+  keeper.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
   const delivery = await startDelivery(base, () => controlUrl)
   const lookout = startLookout(base, entrance)
@@ -140,7 +144,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     close: async () => {
       lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close(), watch.close()])
+      await Promise.all([closeAll(listeners), quarantine.close(), keeper.close(), delivery?.close(), watch.close()])
       apis.close()
       upstreams.close()
       await people.close()
@@ -150,6 +154,18 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       database.close()
     },
   }
+}
+
+/** What people can do about a loss, and before one. */
+function openRemedies(
+  { config, database, log, vault }: Foundations,
+  killSwitch: LocalKillSwitch,
+  reach: UndoPorts['withUpstream'],
+): Pick<Bound, 'undo' | 'copy' | 'quarantine'> {
+  const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
+  const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
+  const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
+  return { undo, copy, quarantine: new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach }) }
 }
 
 interface Doors {
@@ -259,7 +275,29 @@ function openEntrance({ config, database, log, folder }: Foundations): Entrance 
   return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
 }
 
-function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (id: string) => string): GovernPorts {
+/** What keeps whole things, each by the producer of its kind. */
+function openKeeper(
+  { config, folder, database, log, vault }: Foundations,
+  secrets: Awaited<ReturnType<typeof resolvePostgres>>,
+  databases: OpenPostgresUpstreams,
+  report: GateOptions['report'],
+): Keeper {
+  const source = (name: string): DumpSource => {
+    const url = secrets.find((one) => one.name === name)?.protectUrl ?? ''
+    return { target: readTarget(name, url), begin: () => beginOwn(databases, name) }
+  }
+  const plan = planKeeping(config, (place) => openProducer(place, source))
+  const shelf = join(folder.directory, 'restored')
+  const memory = openMeta(database)
+  return new Keeper({ clock, random, log, vault, memory, retainMs: config.retainMs, folder: shelf, report, ...plan })
+}
+
+function makePorts(
+  base: Foundations,
+  killSwitch: LocalKillSwitch,
+  restorePoints: GovernPorts['restorePoints'],
+  requestUrl: (id: string) => string,
+): GovernPorts {
   const { config, database, vault, log, policy, requests } = base
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
   return {
@@ -272,26 +310,13 @@ function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (
     budgets: openBudgets(database, clock),
     notify: { requestOpened: () => undefined },
     quarantines: openQuarantines(database),
+    restorePoints,
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
     settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
     requestUrl,
   }
-}
-
-function makePolicy(config: Config): PolicyEngine {
-  const engine = createPolicyEngine(
-    config.agents.map(({ name, scopes }) => ({ agent: name, scopes })),
-    config.guards,
-  )
-  return { ...engine, hash: hashDecisive(engine.hash, acceptedOf(config)) }
-}
-
-function scopeOf(config: Config, agentName: string, upstream: string): { readonly readOnly: boolean } | null {
-  const agent = config.agents.find(({ name }) => name === agentName)
-  const scopes = agent?.scopes.filter((scope) => scope.upstream === upstream) ?? []
-  return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
 }
 
 async function openApis(config: Config, databases: PostgresUpstreams, killSwitch: KillSwitch): Promise<OpenHttpUpstreams> {
@@ -312,11 +337,12 @@ interface Bound {
   readonly undo: Control['undo']
   readonly copy: Control['copy']
   readonly quarantine: Quarantine
+  readonly keeper: Keeper
   readonly isolationLevel: GateOptions['isolationLevel']
 }
 
 /** What the people's listener may ask of the gate. */
-function bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolationLevel }: Bound): Control {
+function bindControl({ base, entrance, verdicts, undo, copy, quarantine, keeper, isolationLevel }: Bound): Control {
   const { config, policy, vault } = base
   const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
@@ -342,6 +368,7 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolati
     copy,
     snapshots: () => vault.list(),
     quarantined: () => quarantine.list(),
+    keeping: keeper,
     undo,
     issueHandle: async (agent, ttlMs, by) => {
       const { handle, secret } = await handles.issue(agent, ttlMs, by)
