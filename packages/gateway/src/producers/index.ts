@@ -1,6 +1,9 @@
 import type { Producer } from '@sallyport/core'
 import { database, type DumpSource } from './database/index.ts'
 
+import { folder } from './folder/index.ts'
+import { sqlite } from './sqlite/index.ts'
+
 export type { DumpSource } from './database/index.ts'
 
 /** Where a kept thing lies. */
@@ -13,7 +16,8 @@ export function openProducer(place: KeptPlace, sourceOf: (upstream: string) => D
     case 'database':
       return database.open(sourceOf(place.upstream))
     case 'folder':
+      return folder.open(place.path)
     case 'sqlite':
-      throw new Error('not yet')
+      return sqlite.open(place.path)
   }
 }
