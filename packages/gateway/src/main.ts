@@ -20,10 +20,10 @@ import { findNewest, openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
-import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
+import { LocalKillSwitch, showKill, type Stoppable } from './access/kill-switch.ts'
 import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
-import { beginOwn, withUpstream } from './access/reach.ts'
+import { withUpstream } from './access/reach.ts'
 import type { Delivery } from './delivery/delivery.ts'
 import { resolveReceivers } from './deliver-settings.ts'
 import { judgePosture } from './access/posture.ts'
@@ -32,17 +32,17 @@ import { makeRandomness } from './access/randomness.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
-import type { Config } from './config.ts'
-import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
+import { readConfig, type Config } from './config.ts'
+import { startControl, type Control } from './control/index.ts'
 import { Keeper } from './keeping/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
 import { planKeeping } from './keep-settings.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
-import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
-import { makePolicy, scopeOf } from './policy-settings.ts'
+import { addressOf, closeAll, explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
+import { governSettings, makePolicy, scopeOf } from './policy-settings.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import type { HttpSettings } from './protocols/http/index.ts'
-import { openProducer, type DumpSource } from './producers/index.ts'
+import { openProducer } from './producers/index.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
@@ -53,16 +53,16 @@ import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
 import { openQuarantines } from './store/quarantines.ts'
 import { openRequests } from './store/requests.ts'
-import { openPostgresUpstreams, readTarget, type OpenPostgresUpstreams } from './upstreams/postgres/index.ts'
+import { openPostgresUpstreams, type OpenPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import type { VaultClient } from './vault/vault-client.ts'
 import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
-import { acceptedOf, admitConfiguration } from './widening.ts'
+import { keepProposal, openConfigurationDesk, proposalName } from './configuration-desk.ts'
+import { settleConfiguration } from './proposal.ts'
+import { acceptedOf } from './widening.ts'
 
-const windowMs = 3_600_000
 const grantMs = 900_000
-const pendingMax = 20
 /** How often the gate looks for what it is to run itself. */
 const dueEveryMs = 500
 
@@ -93,9 +93,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { config, folder, database, vault, log, requests } = base
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const secrets = await resolvePostgres(config)
-  const upstreams = openPostgresUpstreams(secrets, killSwitch)
-  const keeper = openKeeper(base, secrets, upstreams, options.report)
+  const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
+  const keeper = openKeeper(base, upstreams, options.report)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const ports = makePorts(base, killSwitch, keeper, (id) => `${controlUrl}/requests/${id}`)
@@ -141,6 +140,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     postgresAddress: addressOf(listeners[0]) ?? '',
     httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
+    proposed: control.configuration.proposal()?.widenings ?? [],
     close: async () => {
       lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
@@ -221,21 +221,19 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
-async function closeAll(listeners: readonly Listener[]): Promise<void> {
-  await Promise.all(listeners.map((listener) => listener.close()))
-}
-
-function addressOf(listener: Listener | undefined): string | null {
-  return listener === undefined ? null : `${listener.address.host}:${listener.address.port}`
-}
-
 async function openFoundations(options: GateOptions): Promise<Foundations> {
-  const { config, report } = options
+  const { report } = options
   const folder = openStateFolder(options.stateDirectory)
   const database = openDatabase(join(folder.directory, 'store.db'))
   const meta = openMeta(database)
-  const accepted = acceptedOf(config)
-  const widened = admitConfiguration(meta.get('configuration'), accepted, options.acceptConfiguration === true)
+  const start = {
+    isAccepted: options.acceptConfiguration === true,
+    isOwn: options.ownConfiguration === true,
+    nowMs: clock.nowMs(),
+  }
+  const enrolled = (await openPeople(database).people.list()).length
+  const stored = { accepted: meta.get('configuration'), text: meta.get('configuration text'), proposal: meta.get(proposalName) }
+  const { config, widened, proposal } = settleConfiguration(options.config, stored, { ...start, enrolled })
   const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
   const vault = await openPinnedVault(pinned, meta)
   const signer = noteSigner(folder.origin, folder.logSeed)
@@ -253,19 +251,25 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
     atMs: clock.nowMs(),
     data: { policyHash: policy.hash, mode: config.mode, guards, widened },
   })
-  meta.set('configuration', JSON.stringify(accepted))
+  if (proposal === null) {
+    meta.set('configuration', JSON.stringify(acceptedOf(config)))
+    meta.set('configuration text', config.text)
+    meta.set(proposalName, '')
+  } else if (meta.get(proposalName) !== JSON.stringify(proposal)) await keepProposal({ clock, log, memory: meta }, proposal)
   return base
 }
 
-function makeVerdictPorts({ policy, config }: Foundations, log: Log, requests: Requests): VerdictPorts {
-  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, grantMs }
+function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
+  const { people } = openPeople(database)
+  const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
+  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
 }
 
 function openEntrance({ config, database, log, folder }: Foundations): Entrance {
   const store = openHandles(database)
   const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
   const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
-  const scope = (agent: string, upstream: string): { readonly readOnly: boolean } | null => scopeOf(config, agent, upstream)
+  const scope = scopeOf(config)
   const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope })
   const stoppable: Stoppable = {
     endSessions: (kind, name, reason) => sessions.endMatching(kind, name, reason),
@@ -278,15 +282,10 @@ function openEntrance({ config, database, log, folder }: Foundations): Entrance 
 /** What keeps whole things, each by the producer of its kind. */
 function openKeeper(
   { config, folder, database, log, vault }: Foundations,
-  secrets: Awaited<ReturnType<typeof resolvePostgres>>,
   databases: OpenPostgresUpstreams,
   report: GateOptions['report'],
 ): Keeper {
-  const source = (name: string): DumpSource => {
-    const url = secrets.find((one) => one.name === name)?.protectUrl ?? ''
-    return { target: readTarget(name, url), begin: () => beginOwn(databases, name) }
-  }
-  const plan = planKeeping(config, (place) => openProducer(place, source))
+  const plan = planKeeping(config, (place) => openProducer(place, databases.source))
   const shelf = join(folder.directory, 'restored')
   const memory = openMeta(database)
   return new Keeper({ clock, random, log, vault, memory, retainMs: config.retainMs, folder: shelf, report, ...plan })
@@ -299,7 +298,7 @@ function makePorts(
   requestUrl: (id: string) => string,
 ): GovernPorts {
   const { config, database, vault, log, policy, requests } = base
-  const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
+  const settings = governSettings(config)
   return {
     clock,
     random,
@@ -314,7 +313,7 @@ function makePorts(
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
-    settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
+    settings: () => settings,
     requestUrl,
   }
 }
@@ -346,7 +345,6 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, keeper,
   const { config, policy, vault } = base
   const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
-  const kills = (): readonly ShownKill[] => killSwitch.inForce().map(showKill)
   return {
     verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
     cancel: (requestId, by) => cancelRequest(verdicts, requestId, by),
@@ -360,7 +358,7 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, keeper,
       const { person, credentialId, challenge, statement, evidence } = signed
       return killSwitch.release(kill.kind, kill.name, { person, credentialId, challenge, statement, evidence }, kill.id)
     },
-    kills: async () => kills(),
+    kills: async () => killSwitch.inForce().map(showKill),
     sessions: async () => sessions.list(),
     agents: () => config.agents.map(({ name }) => name),
     owners: () => config.agents.map(({ name, owner }) => ({ agent: name, owner })),
@@ -380,12 +378,11 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, keeper,
     },
     guardSentence: (id) => guards.get(id) ?? null,
     posture: () => judgePosture(config.mode, isolationLevel),
+    configuration: openConfigurationDesk(
+      { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
+      config,
+    ),
   }
-}
-
-function showKill(kill: Kill): ShownKill {
-  const scope = kill.kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind: kill.kind, id: kill.name }
-  return { id: String(kill.id), scope, reason: kill.reason, by: kill.by, atMs: kill.atMs }
 }
 
 if (import.meta.main) {
