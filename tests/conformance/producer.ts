@@ -30,7 +30,9 @@ async function makeCopy(producer: Producer): Promise<{ readonly seal: MemorySeal
 
 /** What every producer must do, whatever it keeps. `open` makes a thing of its own each time. */
 export function describeProducer(name: string, open: () => Promise<KeptTrial>, shelf: () => string): void {
-  describe(`producer: ${name}`, () => proveProducer(open, shelf))
+  describe(`producer: ${name}`, () => {
+    proveProducer(open, shelf)
+  })
 }
 
 function proveProducer(open: () => Promise<KeptTrial>, shelf: () => string): void {

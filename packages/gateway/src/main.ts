@@ -285,7 +285,7 @@ function openKeeper(
   databases: OpenPostgresUpstreams,
   report: GateOptions['report'],
 ): Keeper {
-  const plan = planKeeping(config, (place) => openProducer(place, databases.source))
+  const plan = planKeeping(config, (place) => openProducer(place, (name) => databases.source(name)))
   const shelf = join(folder.directory, 'restored')
   const memory = openMeta(database)
   return new Keeper({ clock, random, log, vault, memory, retainMs: config.retainMs, folder: shelf, report, ...plan })
