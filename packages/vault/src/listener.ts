@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { credentialId, matchesCredential } from './credential.ts'
 import { systemCode, toFailure, failureStatus, VaultFailure } from './failure.ts'
-import { answer, type Answer, type Call, type VaultParts } from './verbs.ts'
+import { answer, answerAsleep, type Answer, type AsleepParts, type Call, type VaultParts } from './verbs.ts'
 
 /** `sun_path` of a Unix socket holds 108 bytes with its end. */
 const socketPathBytesMax = 107
@@ -25,6 +25,8 @@ export interface Door {
   readonly owner: { readonly uid: number; readonly gid: number } | null
   /** Resolves once the vault has read its folder; requests wait for it. */
   readonly parts: Promise<VaultParts>
+  /** Set while it cannot be read, because a place where copies lie cannot be reached. */
+  readonly asleep: () => AsleepParts | null
   readonly refused: () => void
 }
 
@@ -64,7 +66,8 @@ async function serve(door: Door, request: IncomingMessage, response: ServerRespo
     }
     // Finishing reads everything back and says nothing meanwhile.
     if (call.path[3] === 'finish') request.socket.setTimeout(0)
-    await send(response, await answer(await door.parts, call))
+    const asleep = door.asleep()
+    await send(response, asleep === null ? await answer(await door.parts, call) : await answerAsleep(asleep, call))
     request.socket.setTimeout(idleMs)
   } catch (error) {
     refuse(request, response, toFailure(error))
