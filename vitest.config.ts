@@ -1,11 +1,9 @@
-import { globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
-import { isSelfContained, LongestFirst } from './tools/test-order.ts'
+import { findTestFiles, selectionOf, selectionVariable } from './tools/test-files.ts'
+import { LongestFirst } from './tools/test-order.ts'
 
-const include = ['packages/**/*.test.ts', 'tests/**/*.test.ts', 'tools/**/*.test.ts']
-const files = globSync(include, { cwd: import.meta.dirname, exclude: ['**/node_modules/**'] })
-const selfContained = files.filter((file) => isSelfContained(readFileSync(`${import.meta.dirname}/${file}`, 'utf8')))
+const { alone, together } = findTestFiles(import.meta.dirname, selectionOf(process.env[selectionVariable]))
 
 export default defineConfig({
   test: {
@@ -22,8 +20,8 @@ export default defineConfig({
     hookTimeout: 120_000,
     projects: [
       // A process for each file: a crash, a leak or a changed global stays where it happened.
-      { extends: true, test: { name: 'alone', include, exclude: ['**/node_modules/**', ...selfContained] } },
-      { extends: true, test: { name: 'together', include: selfContained, isolate: false } },
+      { extends: true, test: { name: 'alone', include: [...alone] } },
+      { extends: true, test: { name: 'together', include: [...together], isolate: false } },
     ],
   },
 })
