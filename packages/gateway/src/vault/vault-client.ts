@@ -44,7 +44,7 @@ const hex64 = z.string().regex(/^[0-9a-f]{64}$/)
 const count = z.int().min(0)
 const snapshotSchema = z.object({
   id: hex64,
-  kind: z.enum(['rows', 'tables']),
+  kind: z.enum(['rows', 'tables', 'base']),
   upstream: z.string(),
   upstreamIdentity: z.string(),
   digest: z.string(),
