@@ -125,3 +125,45 @@ export interface Protection {
   /** Makes a restore point and waits until the vault has it. @throws SallyportError; then nothing may run */
   mark(upstream: string, name: string): Promise<RestorePoint>
 }
+
+/** What a server says of itself and of our slot, before WAL is received from it. */
+export interface WalServer {
+  readonly identity: string
+  readonly systemIdentifier: string
+  readonly timeline: number
+  readonly major: number
+  readonly segmentBytes: number
+  readonly database: string
+  readonly superuser: string
+  /** Where it writes now. */
+  readonly endLsn: string
+  /** Why it cannot be protected continuously, with what would change that; null when nothing stands in the way. */
+  readonly obstacle: { readonly reason: string; readonly remedy: string } | null
+  /** Null: there is no slot of this name. `lostWhy`: it is there, and WAL that the vault lacks is gone. */
+  readonly slot: { readonly restartLsn: string | null; readonly lostWhy: string | null } | null
+  /** Bytes of WAL the server will still keep for the slot; null: without bound. */
+  readonly keepsBytes: number | null
+}
+
+/** WAL as it comes. */
+export interface WalFeed {
+  /** Ends with an error when the connection breaks, the server goes on to another timeline, or nothing more comes. */
+  next(): Promise<{ readonly fromLsn: bigint; readonly bytes: Uint8Array }>
+  /** Tells the server what was received and what is durable: it forgets WAL up to there. */
+  confirm(received: bigint, durable: bigint): void
+  close(): void
+}
+
+/** A server as the receiver of WAL sees it. Everything throws SallyportError, never with a secret. */
+export interface WalSource {
+  look(slot: string): Promise<WalServer>
+  /** Makes the slot anew, after dropping what is left of a lost one, and keeps WAL from now on. */
+  makeSlot(slot: string): Promise<void>
+  feed(slot: string, from: { readonly lsn: bigint; readonly timeline: number }): Promise<WalFeed>
+  baseBackup(
+    told: (span: { readonly startLsn: string; readonly endLsn: string; readonly timeline: number }) => void,
+  ): AsyncIterable<Uint8Array>
+  /** Writes a named point into WAL, flushed at once. Where it ends, and whether recovery finds it by its name. */
+  mark(name: string): Promise<{ readonly lsn: string; readonly named: boolean }>
+  close(): void
+}
