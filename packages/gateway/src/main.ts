@@ -34,11 +34,12 @@ import { makeRandomness } from './access/randomness.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
-import type { Config } from './config.ts'
+import { readConfig, type Config } from './config.ts'
 import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
 import { startProtections, type Protections } from './protection/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
+import { addressOf, closeAll } from './listeners.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import type { HttpSettings } from './protocols/http/index.ts'
@@ -57,7 +58,9 @@ import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/inde
 import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import type { VaultClient } from './vault/vault-client.ts'
 import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
-import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
+import { keepProposal, openConfigurationDesk, proposalName } from './configuration-desk.ts'
+import { settleConfiguration } from './proposal.ts'
+import { acceptedOf, hashDecisive } from './widening.ts'
 
 const windowMs = 3_600_000
 const grantMs = 900_000
@@ -100,7 +103,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     { vault, log, clock, memory, source: (name) => upstreams.replicate(name) },
     continuousOf(config),
   )
-  const ports = makePorts(base, killSwitch, protection, (id) => `${controlUrl}/requests/${id}`)
+  const ports = makePorts(base, { killSwitch, protection }, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
   const gate: Gate = {
     govern: createGovern(decorated),
@@ -152,6 +155,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     postgresAddress: addressOf(listeners[0]) ?? '',
     httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
+    proposed: control.configuration.proposal()?.widenings ?? [],
     close: async () => {
       lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
@@ -220,21 +224,19 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
-async function closeAll(listeners: readonly Listener[]): Promise<void> {
-  await Promise.all(listeners.map((listener) => listener.close()))
-}
-
-function addressOf(listener: Listener | undefined): string | null {
-  return listener === undefined ? null : `${listener.address.host}:${listener.address.port}`
-}
-
 async function openFoundations(options: GateOptions): Promise<Foundations> {
-  const { config, report } = options
+  const { report } = options
   const folder = openStateFolder(options.stateDirectory)
   const database = openDatabase(join(folder.directory, 'store.db'))
   const meta = openMeta(database)
-  const accepted = acceptedOf(config)
-  const widened = admitConfiguration(meta.get('configuration'), accepted, options.acceptConfiguration === true)
+  const start = {
+    isAccepted: options.acceptConfiguration === true,
+    isOwn: options.ownConfiguration === true,
+    nowMs: clock.nowMs(),
+  }
+  const enrolled = (await openPeople(database).people.list()).length
+  const stored = { accepted: meta.get('configuration'), text: meta.get('configuration text'), proposal: meta.get(proposalName) }
+  const { config, widened, proposal } = settleConfiguration(options.config, stored, { ...start, enrolled })
   const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
   const vault = await openPinnedVault(pinned, meta)
   const signer = noteSigner(folder.origin, folder.logSeed)
@@ -252,7 +254,11 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
     atMs: clock.nowMs(),
     data: { policyHash: policy.hash, mode: config.mode, guards, widened },
   })
-  meta.set('configuration', JSON.stringify(accepted))
+  if (proposal === null) {
+    meta.set('configuration', JSON.stringify(acceptedOf(config)))
+    meta.set('configuration text', config.text)
+    meta.set(proposalName, '')
+  } else if (meta.get(proposalName) !== JSON.stringify(proposal)) await keepProposal({ clock, log, memory: meta }, proposal)
   return base
 }
 
@@ -274,12 +280,9 @@ function openEntrance({ config, database, log, folder }: Foundations): Entrance 
   return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
 }
 
-function makePorts(
-  base: Foundations,
-  killSwitch: LocalKillSwitch,
-  protection: Protections,
-  requestUrl: (id: string) => string,
-): GovernPorts {
+type Guarding = Pick<GovernPorts, 'killSwitch'> & { readonly protection: Protections }
+
+function makePorts(base: Foundations, { killSwitch, protection }: Guarding, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
   return {
@@ -375,6 +378,10 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, protect
     },
     guardSentence: (id) => guards.get(id) ?? null,
     posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
+    configuration: openConfigurationDesk(
+      { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
+      config,
+    ),
   }
 }
 

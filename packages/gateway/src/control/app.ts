@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
 import { type Refused, toRefused } from './answer.ts'
 import { addApiRoutes, admitOperator } from './api-routes.ts'
+import { addConfigurationRoutes } from './configuration-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addInvitationRoutes } from './invitation-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
@@ -42,6 +43,7 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addLiveRoutes(app, site)
   addPeopleRoutes(app, site)
   addInvitationRoutes(app, site)
+  addConfigurationRoutes(app, site)
   app.notFound(() => {
     throw notFound()
   })

@@ -168,6 +168,46 @@ export interface Signed {
   readonly evidence: Json
 }
 
+/** A configuration that gives more than the one in force, and waits for people. */
+export interface Proposed {
+  /** Of everything in it that gives power. */
+  readonly digest: string
+  readonly text: string
+  readonly textSha256: string
+  /** What it gives beyond what is in force, a line each. */
+  readonly widenings: readonly string[]
+  readonly proposedAtMs: number
+  readonly acceptances: readonly { readonly person: string; readonly atMs: number }[]
+  /** From when on a start takes it over; null: not enough people accepted it. */
+  readonly notBeforeMs: number | null
+}
+
+/** What people may do about the configuration. Nothing of it changes what is in force: only a start does. */
+export interface ConfigurationControl {
+  readonly path: string
+  readonly textInForce: string
+  /** How long an acceptance waits before it counts, ms. */
+  readonly coolOffMs: number
+  proposal(): Proposed | null
+  /** Reads the file again. What gives more becomes a proposal; what does not is taken over at the next start. */
+  reread(): Promise<
+    | { readonly outcome: 'same' | 'narrower' }
+    | { readonly outcome: 'mistakes'; readonly lines: readonly string[] }
+    | { readonly outcome: 'proposed'; readonly widenings: readonly string[] }
+  >
+  /**
+   * On the log before it resolves. Null: this is not what waits now. Throws SallyportError when this person accepted it already.
+   * @param needed how many people it takes
+   */
+  accept(
+    digest: string,
+    signed: Signed,
+    needed: number,
+  ): Promise<{ readonly missing: number; readonly notBeforeMs: number | null } | null>
+  /** False: this is not what waits now. */
+  withdraw(digest: string, by: string): Promise<boolean>
+}
+
 /** Everything the people's listener asks of the rest of the gate. */
 export interface Control {
   /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
@@ -201,6 +241,7 @@ export interface Control {
   /** The `@why` of a guard, or null for an unknown id. */
   guardSentence(id: string): string | null
   posture(): Posture
+  readonly configuration: ConfigurationControl
 }
 
 export interface ControlPorts {
