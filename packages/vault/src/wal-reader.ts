@@ -130,7 +130,7 @@ export async function describeChain(stores: readonly CopyStore[], publicKey: str
 }
 
 /**
- * WAL from a position to the end of its stream. Every piece is proven to be the vault's, to follow the one before, and to hold what was sealed.
+ * WAL from a position to the end of its stream, or through the first piece that was sealed at `untilMs` or later. Every piece is proven to be the vault's, to follow the one before, and to hold what was sealed.
  * @throws VaultFailure `not_found` for a position that the stream does not hold; `damaged` at the first byte that cannot be had
  */
 export async function* readWal(
@@ -138,6 +138,7 @@ export async function* readWal(
   key: ReadKey,
   chain: WalChain,
   from: bigint,
+  untilMs: number | null = null,
 ): AsyncGenerator<Buffer, void, undefined> {
   const start = chain.names.findIndex((name) => name.from <= from && from < walEnd(name))
   const last = chain.names.at(-1)
@@ -150,6 +151,7 @@ export async function* readWal(
     const plain = await openWalPiece(key, piece)
     yield before === null ? plain.subarray(Number(from - name.from)) : plain
     before = piece
+    if (untilMs !== null && piece.head.madeAtMs >= untilMs) return
   }
 }
 
