@@ -13,6 +13,7 @@ import {
 import { z } from 'zod'
 import { unpackTar } from './base-backup-tar.ts'
 import { clearWal, findWalEnd, writeWal, type WalPlace } from './recover-wal.ts'
+import { canEnter } from './scratch-server-binaries.ts'
 import { findScratchUser, startScratchServer, type ScratchPlace, type ScratchServer } from './scratch-server.ts'
 
 /** What a server is recovered from: a base copy, and the stream that goes on from it. */
@@ -95,6 +96,8 @@ function makePlace(into: string): ScratchPlace {
   const place: ScratchPlace = { folder: into, data: join(into, 'data'), owner }
   mkdirSync(into, { recursive: true, mode: owner === null ? 0o700 : 0o711 })
   chmodSync(into, owner === null ? 0o700 : 0o711)
+  if (owner !== null && !canEnter(into, owner))
+    throw notRestored(`PostgreSQL does not run as root, and the user it runs as (uid ${owner.uid}) cannot enter ${into}`)
   if (!existsSync(join(into, 'socket'))) makeFolder(join(into, 'socket'), place)
   return place
 }
