@@ -80,6 +80,7 @@ export interface UpstreamSettings {
   readonly port?: number
   /** As in sallyport.yaml. */
   readonly quarantine?: string
+  readonly continuous?: { readonly keep?: string; readonly base?: string; readonly every?: string }
 }
 
 export interface TestGateSettings {
@@ -131,6 +132,7 @@ export async function makeRoles(postgres: PostgresServer, database = 'postgres')
     await postgres.query(`CREATE ROLE app_protect LOGIN REPLICATION PASSWORD '${rolePassword}'`)
     await postgres.query('GRANT app_use, pg_read_all_data, pg_signal_backend TO app_protect')
     await postgres.query('GRANT SET ON PARAMETER session_replication_role TO app_protect')
+    await postgres.query('GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO app_protect')
   }
   await postgres.query(`GRANT CONNECT, TEMPORARY, CREATE ON DATABASE ${database} TO app_use, app_protect`)
   await postgres.query('GRANT USAGE, CREATE ON SCHEMA public TO app_use, app_protect', [], database)
@@ -240,7 +242,7 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production', quarantine }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, continuous }]) => [
             name,
             {
               protocol: 'postgres',
@@ -248,6 +250,7 @@ class RunningTestGate implements TestGate {
               use: `file:secrets/${name}.use`,
               protect: `file:secrets/${name}.protect`,
               ...(quarantine === undefined ? {} : { quarantine }),
+              ...(continuous === undefined ? {} : { continuous }),
             },
           ]),
         ),

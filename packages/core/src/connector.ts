@@ -91,7 +91,7 @@ export interface Restored {
 
 /** What snapshot() reports to govern; govern turns it into a Snapshot when the vault has sealed the manifest. */
 export interface SnapshotContent {
-  readonly kind: 'rows' | 'tables'
+  readonly kind: 'rows' | 'tables' | 'base'
   readonly rows: number
   readonly bytes: number
   readonly checksums: { readonly [table: string]: string }

@@ -5,7 +5,7 @@ import { severity } from './impact.ts'
 export interface Snapshot {
   /** The vault's id of the manifest: SHA-256 of the sealed manifest, hex. */
   readonly id: string
-  readonly kind: 'rows' | 'tables'
+  readonly kind: 'rows' | 'tables' | 'base'
   readonly upstream: string
   readonly upstreamIdentity: string
   /** Digest of the request it was made for. */

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, parseScope, watchedKinds, type AllowedScope, type Environment } from '@sallyport/core'
 import { address, duration, name, ownAddress, reference } from './config-value.ts'
+import { continuousSchema, type ContinuousConfig } from './continuous-settings.ts'
 import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
 import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
@@ -25,6 +26,8 @@ export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly quarantine?: number
   /** Connections kept authenticated ahead. */
   readonly warm?: number
+  /** Absent: only what a statement would lose is copied, when it runs. */
+  readonly continuous?: ContinuousConfig
 }
 
 export interface HttpUpstreamConfig extends AnyUpstreamConfig {
@@ -114,6 +117,7 @@ const postgresUpstream = z.strictObject({
   ...anyUpstream,
   as: z.record(name, reference).exactOptional(),
   quarantine: duration.exactOptional(),
+  continuous: continuousSchema.exactOptional(),
   warm: z.int('a whole number').min(0).max(100).default(2),
 })
 

@@ -36,8 +36,10 @@ import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
 import { readConfig, type Config } from './config.ts'
 import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
+import { startProtections, type Protections } from './protection/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
+import { addressOf, closeAll } from './listeners.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import type { HttpSettings } from './protocols/http/index.ts'
@@ -53,7 +55,7 @@ import { openQuarantines } from './store/quarantines.ts'
 import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import type { VaultClient } from './vault/vault-client.ts'
 import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
 import { keepProposal, openConfigurationDesk, proposalName } from './configuration-desk.ts'
@@ -96,7 +98,12 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
-  const ports = makePorts(base, killSwitch, (id) => `${controlUrl}/requests/${id}`)
+  const memory = openMeta(database)
+  const protection = startProtections(
+    { vault, log, clock, memory, source: (name) => upstreams.replicate(name) },
+    continuousOf(config),
+  )
+  const ports = makePorts(base, { killSwitch, protection }, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
   const gate: Gate = {
     govern: createGovern(decorated),
@@ -113,7 +120,16 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
   const quarantine = new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach })
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
-  const control = bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolationLevel: options.isolationLevel })
+  const control = bindControl({
+    base,
+    entrance,
+    verdicts,
+    undo,
+    copy,
+    quarantine,
+    protection,
+    isolationLevel: options.isolationLevel,
+  })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
@@ -123,14 +139,14 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   try {
     await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
   } catch (error) {
-    await closeAll(listeners)
+    await Promise.all([closeAll(listeners), protection.close()])
     await people.close()
     await log.close()
     throw error
   }
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   quarantine.start()
-  const watch = watchVault({ vault, log, meta: openMeta(database), clock })
+  const watch = watchVault({ vault, log, meta: memory, clock })
   const delivery = await startDelivery(base, () => controlUrl)
   const lookout = startLookout(base, entrance)
   const link = await people.firstEnrolmentLink()
@@ -143,7 +159,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     close: async () => {
       lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close(), watch.close()])
+      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close(), watch.close(), protection.close()])
       apis.close()
       upstreams.close()
       await people.close()
@@ -208,14 +224,6 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
-async function closeAll(listeners: readonly Listener[]): Promise<void> {
-  await Promise.all(listeners.map((listener) => listener.close()))
-}
-
-function addressOf(listener: Listener | undefined): string | null {
-  return listener === undefined ? null : `${listener.address.host}:${listener.address.port}`
-}
-
 async function openFoundations(options: GateOptions): Promise<Foundations> {
   const { report } = options
   const folder = openStateFolder(options.stateDirectory)
@@ -274,7 +282,9 @@ function openEntrance({ config, database, log, folder }: Foundations): Entrance 
   return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
 }
 
-function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (id: string) => string): GovernPorts {
+type Guarding = Pick<GovernPorts, 'killSwitch'> & { readonly protection: Protections }
+
+function makePorts(base: Foundations, { killSwitch, protection }: Guarding, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
   return {
@@ -287,6 +297,7 @@ function makePorts(base: Foundations, killSwitch: LocalKillSwitch, requestUrl: (
     budgets: openBudgets(database, clock),
     notify: { requestOpened: () => undefined },
     quarantines: openQuarantines(database),
+    protection,
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
@@ -327,11 +338,12 @@ interface Bound {
   readonly undo: Control['undo']
   readonly copy: Control['copy']
   readonly quarantine: Quarantine
+  readonly protection: Protections
   readonly isolationLevel: GateOptions['isolationLevel']
 }
 
 /** What the people's listener may ask of the gate. */
-function bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolationLevel }: Bound): Control {
+function bindControl({ base, entrance, verdicts, undo, copy, quarantine, protection, isolationLevel }: Bound): Control {
   const { config, policy, vault } = base
   const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
@@ -367,7 +379,7 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolati
       return ended.length > 0
     },
     guardSentence: (id) => guards.get(id) ?? null,
-    posture: () => judgePosture(config.mode, isolationLevel),
+    posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
     configuration: openConfigurationDesk(
       { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
       config,

@@ -106,6 +106,22 @@ export function quarantinesOf({ upstreams }: Config): ReadonlyMap<string, number
   )
 }
 
+/** What is protected continuously, and how. */
+export function continuousOf({
+  upstreams,
+}: Config): readonly {
+  readonly upstream: string
+  readonly keepMs: number
+  readonly baseEveryMs: number
+  readonly pieceEveryMs: number
+}[] {
+  return upstreams.filter(isPostgres).flatMap(({ name, continuous }) => {
+    if (continuous === undefined) return []
+    const { keep, base, every } = continuous
+    return [{ upstream: name, keepMs: keep, baseEveryMs: base, pieceEveryMs: every }]
+  })
+}
+
 function isPostgres(upstream: UpstreamConfig): upstream is PostgresUpstreamConfig {
   return upstream.protocol === 'postgres'
 }
