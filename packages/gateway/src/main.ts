@@ -191,7 +191,7 @@ async function openSwitch(
     directory: folder.directory,
     token: folder.switchToken,
     nowMs: () => clock.nowMs(),
-    stop: ({ kind, name, reason }) => killSwitch.stopNow(kind, name, reason, stoppable),
+    stop: ({ kind, name, reason, drain }) => killSwitch.stopNow(kind, name, reason, stoppable, drain),
     write: async (order, halt) => (await killSwitch.writeDown(order, halt, stoppable)).kill.id,
     deaf: (reason) => void killSwitch.stopNow('all', '', reason, stoppable),
     report,
@@ -275,7 +275,7 @@ function openEntrance({ config, database, log, folder }: Foundations): Entrance 
   const scope = (agent: string, upstream: string): { readonly readOnly: boolean } | null => scopeOf(config, agent, upstream)
   const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope })
   const stoppable: Stoppable = {
-    endSessions: (kind, name, reason) => sessions.endMatching(kind, name, reason),
+    endSessions: (kind, name, reason, drain) => sessions.endMatching(kind, name, reason, drain),
     revokeHandles: (kind, name) =>
       kind === 'agent' || kind === 'owner' || kind === 'all' ? store.revokeOf(kind, name, clock.nowMs()).length : 0,
   }

@@ -35,8 +35,8 @@ export interface Killed {
 
 /** What the switch stops. Each must have stopped when its call returns. */
 export interface Stoppable {
-  /** Ends the matching sessions synchronously; returns how many. */
-  endSessions(kind: KillKind, name: string, reason: string): number
+  /** Ends the matching sessions synchronously, but for reads that may end by themselves when it drains; returns how many. */
+  endSessions(kind: KillKind, name: string, reason: string, drain: boolean): number
   revokeHandles(kind: KillKind, name: string): number
 }
 
@@ -112,11 +112,11 @@ export class LocalKillSwitch implements KillSwitch {
   }
 
   /** When it returns nothing more of what it names is written upstream; how many sessions it ended. */
-  stopNow(kind: KillKind, name: string, reason: string, what: Stoppable): number {
+  stopNow(kind: KillKind, name: string, reason: string, what: Stoppable, drain = false): number {
     const key = keyOf(kind, name)
     this.#stops.set(key, reason)
     this.#bump(key)
-    return what.endSessions(kind, name, reason)
+    return what.endSessions(kind, name, reason, drain)
   }
 
   /** What has been stopped, on disk. */
