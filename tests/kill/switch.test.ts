@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -59,6 +61,7 @@ test('a gate that hangs is killed all the same: no byte after the acknowledgemen
   const [busy, hanging] = [await gate.connect('runaway'), await gate.connect('runaway')]
   expect(await busy.run("INSERT INTO marks VALUES ('before')")).toMatchObject({ sqlState: '00000' })
   void hanging.run("INSERT INTO marks VALUES ('hang') /* hang the gate */")
+  await expect.poll(() => existsSync(join(gate.directory, 'hangs')), { timeout: 20_000 }).toBe(true)
   const waiting = busy.run("INSERT INTO marks VALUES ('after')")
   // The people's API is of no use now: its listener is on the thread that hangs.
   const told = await pullSwitch(gate.directory, { kind: 'agent', name: 'runaway', reason: 'it hangs', drain: false })
