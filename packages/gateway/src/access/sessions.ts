@@ -15,6 +15,7 @@ interface Entry {
   readonly session: Session
   readonly controller: AbortController
   readonly expiry: NodeJS.Timeout
+  drains: (() => boolean) | null
 }
 
 export interface SessionPorts {
@@ -28,6 +29,8 @@ export interface SessionPorts {
 
 const timeoutMaxMs = 2 ** 31 - 1
 const sessionsMax = 5_000
+/** How long a read may go on after a kill that lets it. */
+const drainMsMax = 30_000
 
 /** The sessions open on this gate. */
 export class SessionRegistry implements Sessions {
@@ -90,7 +93,8 @@ export class SessionRegistry implements Sessions {
     })
     const controller = new AbortController()
     const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
-    this.#open.set(id, { session, controller, expiry })
+    const entry: Entry = { session, controller, expiry, drains: null }
+    this.#open.set(id, entry)
     try {
       await log.append({
         type: 'session.opened',
@@ -103,7 +107,8 @@ export class SessionRegistry implements Sessions {
       this.#end(id, 'the log failed')
       throw error
     }
-    return { session, signal: controller.signal, readOnly: allowed.readOnly }
+    const attendDrain = (drains: () => boolean): void => void (entry.drains = drains)
+    return { session, signal: controller.signal, readOnly: allowed.readOnly, attendDrain }
   }
 
   async close(session: string, reason: string): Promise<void> {
@@ -124,10 +129,16 @@ export class SessionRegistry implements Sessions {
     return [...this.#open.values()].map(({ session }) => session)
   }
 
-  /** Synchronous: when it returns, every matching session's signal is aborted and its listeners have run. */
-  endMatching(kind: KillKind, name: string, reason: string): number {
+  /**
+   * Synchronous: when it returns, every matching session's signal is aborted and its listeners have run; with `drain`, nothing runs in those that
+   * are left but reads, which have `drainMsMax`.
+   */
+  endMatching(kind: KillKind, name: string, reason: string, drain = false): number {
     const matching = this.list().filter((session) => isMatch(session, kind, name))
-    for (const session of matching) this.#end(session.id, reason)
+    for (const { id } of matching) {
+      if (drain && this.#open.get(id)?.drains?.() === true) setTimeout(() => this.#end(id, reason), drainMsMax).unref()
+      else this.#end(id, reason)
+    }
     return matching.length
   }
 

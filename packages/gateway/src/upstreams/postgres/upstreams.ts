@@ -233,6 +233,7 @@ async function openBackend(
     quarantineMs: upstream.settings.quarantineMs ?? null,
     identity,
     killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
+    hear: () => void killSwitch.epoch(),
     cancel: () => cancelAt(target, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
     protect: protectOf(upstream, identity),
   })
