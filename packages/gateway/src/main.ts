@@ -53,7 +53,7 @@ import { openQuarantines } from './store/quarantines.ts'
 import { openRequests } from './store/requests.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import { startSwitch, type SwitchThread } from './switch/switch-thread.ts'
+import { pullFromOutside } from './switch/pulls.ts'
 import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import type { VaultClient } from './vault/vault-client.ts'
 import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
@@ -94,7 +94,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { config, folder, database, vault, log, requests } = base
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const switchThread = await openSwitch(base, entrance, options.report)
+  const switched = { directory: folder.directory, token: folder.switchToken, nowMs: () => clock.nowMs() }
+  const outside = await pullFromOutside(killSwitch, entrance.stoppable, { ...switched, report: options.report })
   const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
@@ -127,7 +128,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   } catch (error) {
     await closeAll(listeners)
     await people.close()
-    await switchThread.close()
+    await outside.close()
     await log.close()
     throw error
   }
@@ -150,7 +151,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       apis.close()
       upstreams.close()
       await people.close()
-      await switchThread.close()
+      await outside.close()
       await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
       await log.close()
       vault.close()
@@ -182,25 +183,6 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   listeners.push(
     await httpProtocol.listen(gate, apis, { ...listen.http, unread, tls, certificates, waitMs, deferrals, canaries }),
   )
-}
-
-/** The switch of its own thread and listener, over the same local state that the people's API pulls. */
-async function openSwitch(
-  { folder }: Foundations,
-  { killSwitch, stoppable }: Entrance,
-  report: GateOptions['report'],
-): Promise<SwitchThread> {
-  const thread = await startSwitch({
-    directory: folder.directory,
-    token: folder.switchToken,
-    nowMs: () => clock.nowMs(),
-    stop: ({ kind, name, reason, drain }) => killSwitch.stopNow(kind, name, reason, stoppable, drain),
-    write: async (order, halt) => (await killSwitch.writeDown(order, halt, stoppable)).kill.id,
-    deaf: (reason) => void killSwitch.stopNow('all', '', reason, stoppable),
-    report,
-  })
-  killSwitch.listenTo(thread)
-  return thread
 }
 
 function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: Entrance): ReturnType<typeof openLookout> {
