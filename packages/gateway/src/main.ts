@@ -66,6 +66,8 @@ const grantMs = 900_000
 const pendingMax = 20
 /** How often the gate looks for what it is to run itself. */
 const dueEveryMs = 500
+/** Of the end of the log: what agents usually do is learned from them at a start. */
+const habitEvents = 10_000
 
 const random = makeRandomness()
 
@@ -190,6 +192,7 @@ function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: E
     clock,
     log,
     subscribe: (listener) => log.subscribe(listener),
+    past: () => log.read(log.size() - habitEvents, habitEvents),
     stopping: new Set(config.stoppingAlarms),
     stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', stoppable),
   })
