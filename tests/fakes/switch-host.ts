@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { startSwitch, type SwitchThread } from '../../packages/gateway/src/switch/switch-thread.ts'
 
@@ -10,14 +9,15 @@ const [directory, leaseMs, what] = z
   .tuple([z.string(), z.coerce.number(), z.enum(['looks', 'stuck', 'idle'])])
   .parse(process.argv.slice(2))
 
-let stops = 0
+/** What has been stopped so far. */
+const stops: string[] = []
 const thread: SwitchThread = await startSwitch({
   directory,
   leaseMs,
   token: 'b'.repeat(64),
   nowMs: () => Date.now(),
   stop: ({ kind, name, by }) => {
-    stops += 1
+    stops.push(kind)
     process.stdout.write(`stopped ${kind} ${name} by ${by}\n`)
     return 2
   },
@@ -25,9 +25,8 @@ const thread: SwitchThread = await startSwitch({
   deaf: (reason) => void process.stdout.write(`deaf ${reason}\n`),
   report: () => undefined,
 })
-process.stdout.write('ready\n')
-// What was said goes out before this thread is busy.
-await sleep(20)
+// What was said is out before this thread is busy.
+await new Promise<void>((resolve) => void process.stdout.write('ready\n', () => resolve()))
 if (what === 'stuck') for (;;);
-if (what === 'looks') while (stops === 0) thread.hear()
+if (what === 'looks') while (stops.length === 0) thread.hear()
 process.stdin.resume().on('end', () => process.exit(0))

@@ -39,24 +39,24 @@ async function liveOn(disk: FailingDisk, witnessed: Witnessed, chance: () => num
   const clock = { nowMs: () => 1_700_000_000_000, sleep: async () => undefined }
   const settings = { directory, signer, clock, witness: null, system: disk.system, segmentBytesMax: 6000, checkpointEveryMs: 1 }
   const log = await openLog(settings)
-  let isCut = false
+  const power = { isOn: true }
   const sign = (text: string | null): void => {
-    if (text !== null && !isCut) witnessed.signed(text)
+    if (text !== null && power.isOn) witnessed.signed(text)
   }
   sign(log.checkpoint())
   log.onCheckpoint(sign)
   let place = witnessed.nextPlace
   const write = async (): Promise<void> => {
-    while (!isCut) {
+    while (power.isOn) {
       const mine = place
       place += 1
       const index = await log.append({ type: 'intent', atMs: 1, data: { place: mine, padding: 'x'.repeat(below(chance, 1500)) } })
-      if (!isCut) witnessed.acknowledged(index, mine)
+      if (power.isOn) witnessed.acknowledged(index, mine)
     }
   }
   const writing = Array.from({ length: 1 + below(chance, writersMax) }, write)
   for (let turns = below(chance, turnsMax); turns > 0; turns -= 1) await new Promise(setImmediate)
-  isCut = true
+  power.isOn = false
   const left = disk.powerCut(chance)
   await Promise.all(writing)
   await log.close()

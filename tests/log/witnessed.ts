@@ -46,7 +46,7 @@ export class Witnessed {
     for (const entry of entriesOf(segments)) {
       const place = this.#acknowledged.get(tree.size)
       const found = place === undefined ? undefined : decodeEntry(entry).data['place']
-      if (place !== undefined && found !== place) lost.push(`event ${tree.size} is ${String(found)}, not ${place}`)
+      if (place !== undefined && found !== place) lost.push(`event ${tree.size} is ${JSON.stringify(found)}, not ${place}`)
       tree.append(leafHash(entry))
       compare()
     }

@@ -13,7 +13,7 @@ import { Quarantine } from './access/quarantine.ts'
 import type { StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
 import type { Config } from './config.ts'
-import { startControl } from './control/index.ts'
+import { startControl, type Control } from './control/index.ts'
 import { startProtections, type Protections } from './protection/index.ts'
 import { feedOf } from './log/log-readers.ts'
 import { addressOf, closeAll } from './listeners.ts'
@@ -30,7 +30,7 @@ import { openPeople } from './store/people.ts'
 import { openQuarantines } from './store/quarantines.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import { startSwitch, type SwitchThread } from './switch/switch-thread.ts'
+import { pullFromOutside } from './switch/pulls.ts'
 import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import { watchVault } from './vault/vault-watch.ts'
 
@@ -38,69 +38,61 @@ const windowMs = 3_600_000
 const pendingMax = 20
 /** How often the gate looks for what it is to run itself. */
 const dueEveryMs = 500
+/** Of the end of the log: what agents usually do is learned from them at a start. */
+const habitEvents = 10_000
 
 /** Starts a gate: state, vault, log, recovery, policy, then the two listeners. Anything that fails leaves nothing listening. */
 export async function startGate(options: GateOptions): Promise<RunningGate> {
+  // Whatever was opened is closed in the opposite order, at the end and when a start fails.
+  const opened = new AsyncDisposableStack()
+  try {
+    return await assemble(options, opened)
+  } catch (error) {
+    await opened.disposeAsync()
+    throw error
+  }
+}
+
+async function assemble(options: GateOptions, opened: AsyncDisposableStack): Promise<RunningGate> {
   const base = await openFoundations(options)
   const { config, folder, database, vault, log, requests } = base
+  opened.defer(() => database.close())
+  opened.defer(() => vault.close())
+  opened.defer(() => log.close())
+  opened.defer(async () => {
+    await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
+  })
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const switchThread = await openSwitch(base, entrance, options.report)
+  const switched = { directory: folder.directory, token: folder.switchToken, nowMs: () => clock.nowMs() }
+  const outside = await pullFromOutside(killSwitch, entrance.stoppable, { ...switched, report: options.report })
+  opened.defer(() => outside.close())
   const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const memory = openMeta(database)
-  const protection = startProtections(
-    { vault, log, clock, memory, source: (name) => upstreams.replicate(name) },
-    continuousOf(config),
-  )
+  const source = (name: string): ReturnType<typeof upstreams.replicate> => upstreams.replicate(name)
+  const protection = startProtections({ vault, log, clock, memory, source }, continuousOf(config))
   const ports = makePorts(base, { killSwitch, protection }, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
-  const gate: Gate = {
-    govern: createGovern(decorated),
-    handles: entrance.handles,
-    sessions,
-    killSwitch,
-    ...notesOn(log, clock),
-  }
-  const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
-  const reach: UndoPorts['withUpstream'] = (name, work) =>
-    withUpstream({ isHttp, databases: upstreams, apis, connectors: ports.connectors }, name, work)
-  const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
-  const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
-  const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
-  const quarantine = new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach })
+  const { handles } = entrance
+  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
-  const control = bindControl({
-    base,
-    entrance,
-    verdicts,
-    undo,
-    copy,
-    quarantine,
-    protection,
-    isolationLevel: options.isolationLevel,
-  })
+  const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
+  const control = bindControl({ base, entrance, verdicts, ...tools, protection, isolationLevel: options.isolationLevel })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
+  opened.defer(() => people.close())
   controlUrl = people.url
+  opened.defer(() => [apis, upstreams].forEach((one) => one.close()))
+  opened.defer(() => protection.close())
   const listeners: Listener[] = []
-  try {
-    await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
-  } catch (error) {
-    await Promise.all([closeAll(listeners), protection.close()])
-    await people.close()
-    await switchThread.close()
-    await log.close()
-    throw error
-  }
+  opened.defer(() => closeAll(listeners))
+  await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  quarantine.start()
-  const watch = watchVault({ vault, log, meta: memory, clock })
-  const delivery = await startDelivery(base, () => controlUrl)
-  const lookout = startLookout(base, entrance)
+  const watches = await startWatches(base, entrance, tools.quarantine, () => controlUrl)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -109,17 +101,51 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     enrolmentUrl: link?.url ?? null,
     proposed: control.configuration.proposal()?.widenings ?? [],
     close: async () => {
-      lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close(), watch.close(), protection.close()])
-      apis.close()
-      upstreams.close()
-      await people.close()
-      await switchThread.close()
-      await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
-      await log.close()
-      vault.close()
-      database.close()
+      await Promise.all([closeAll(listeners), watches.close(), protection.close()])
+      await opened.disposeAsync()
+    },
+  }
+}
+
+interface Tools {
+  readonly undo: Control['undo']
+  readonly copy: Control['copy']
+  readonly quarantine: Quarantine
+}
+
+/** What people may have done to upstreams besides what agents ask. */
+function openTools(
+  { config, database, vault, log }: Foundations,
+  { killSwitch }: Entrance,
+  reached: Omit<Parameters<typeof withUpstream>[0], 'isHttp'>,
+): Tools {
+  const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
+  const reach: UndoPorts['withUpstream'] = (name, work) => withUpstream({ ...reached, isHttp }, name, work)
+  const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
+  return {
+    undo: openUndo({ clock, random, log, vault, withUpstream: reach }),
+    copy: openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach }),
+    quarantine: new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach }),
+  }
+}
+
+/** What looks on while the gate runs: at the vault, at the log, and at what is due. */
+async function startWatches(
+  base: Foundations,
+  entrance: Entrance,
+  quarantine: Quarantine,
+  siteUrl: () => string,
+): Promise<{ close(): Promise<void> }> {
+  const { vault, log, database } = base
+  quarantine.start()
+  const watch = watchVault({ vault, log, meta: openMeta(database), clock })
+  const delivery = await startDelivery(base, siteUrl)
+  const lookout = startLookout(base, entrance)
+  return {
+    close: async () => {
+      lookout.close()
+      await Promise.all([quarantine.close(), delivery?.close(), watch.close()])
     },
   }
 }
@@ -149,30 +175,12 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   )
 }
 
-/** The switch of its own thread and listener, over the same local state that the people's API pulls. */
-async function openSwitch(
-  { folder }: Foundations,
-  { killSwitch, stoppable }: Entrance,
-  report: GateOptions['report'],
-): Promise<SwitchThread> {
-  const thread = await startSwitch({
-    directory: folder.directory,
-    token: folder.switchToken,
-    nowMs: () => clock.nowMs(),
-    stop: ({ kind, name, reason, drain }) => killSwitch.stopNow(kind, name, reason, stoppable, drain),
-    write: async (order, halt) => (await killSwitch.writeDown(order, halt, stoppable)).kill.id,
-    deaf: (reason) => void killSwitch.stopNow('all', '', reason, stoppable),
-    report,
-  })
-  killSwitch.listenTo(thread)
-  return thread
-}
-
 function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: Entrance): ReturnType<typeof openLookout> {
   return openLookout({
     clock,
     log,
     subscribe: (listener) => log.subscribe(listener),
+    past: () => log.read(log.size() - habitEvents, habitEvents),
     stopping: new Set(config.stoppingAlarms),
     stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', stoppable),
   })

@@ -107,9 +107,7 @@ export function quarantinesOf({ upstreams }: Config): ReadonlyMap<string, number
 }
 
 /** What is protected continuously, and how. */
-export function continuousOf({
-  upstreams,
-}: Config): readonly {
+export function continuousOf({ upstreams }: Config): readonly {
   readonly upstream: string
   readonly keepMs: number
   readonly baseEveryMs: number
