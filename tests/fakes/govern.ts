@@ -84,6 +84,8 @@ export class FakeGate {
   readonly gate: Gate
   recalled = 0
   decide: (asked: Asked) => FakeVerdict
+  /** Until a session that opens is on the log. */
+  recorded: () => Promise<void> = () => Promise.resolve()
   #options: FakeOptions
   #handles = new Map<string, Handle[]>()
   #keys = new Set<string>()
@@ -110,7 +112,7 @@ export class FakeGate {
         scramParameters: (agent) => ({ salt: saltOf(agent), iterations }),
       },
       sessions: {
-        open: (handle, protocol, upstream, peer) => this.#openSession(handle, protocol, upstream, peer),
+        open: (handle, protocol, upstream, peer, meanwhile) => this.#openSession(handle, protocol, upstream, peer, meanwhile),
         close: (session, reason) => {
           this.closed.push({ session, reason })
           this.#open.delete(session)
@@ -238,7 +240,13 @@ export class FakeGate {
     return Promise.resolve()
   }
 
-  #openSession(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession> {
+  async #openSession(
+    handle: Handle,
+    protocol: string,
+    upstream: string,
+    peer: string,
+    meanwhile?: (open: OpenSession) => void,
+  ): Promise<OpenSession> {
     if (this.#killed !== null)
       return Promise.reject(new SallyportError('killed', this.#killed, 'No session was opened.', 'Wait.'))
     const allowed = this.#options.upstreams
@@ -260,7 +268,10 @@ export class FakeGate {
       peer,
     }
     this.#announce()
-    return Promise.resolve({ session, signal: controller.signal, readOnly: this.#options.readOnly ?? false })
+    const open = { session, signal: controller.signal, readOnly: this.#options.readOnly ?? false }
+    meanwhile?.(open)
+    await this.recorded()
+    return open
   }
 }
 

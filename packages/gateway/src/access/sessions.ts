@@ -38,7 +38,13 @@ export class SessionRegistry implements Sessions {
     this.#ports = ports
   }
 
-  async open(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession> {
+  async open(
+    handle: Handle,
+    protocol: string,
+    upstream: string,
+    peer: string,
+    meanwhile?: (open: OpenSession) => void,
+  ): Promise<OpenSession> {
     const { clock, random, log, killSwitch, scope } = this.#ports
     const allowed = scope(handle.agent, upstream)
     if (allowed === null) {
@@ -91,19 +97,22 @@ export class SessionRegistry implements Sessions {
     const controller = new AbortController()
     const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
     this.#open.set(id, { session, controller, expiry })
+    const open = { session, signal: controller.signal, readOnly: allowed.readOnly }
+    const written = log.append({
+      type: 'session.opened',
+      atMs: nowMs,
+      session: id,
+      agent: handle.agent,
+      data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer },
+    })
+    meanwhile?.(open)
     try {
-      await log.append({
-        type: 'session.opened',
-        atMs: nowMs,
-        session: id,
-        agent: handle.agent,
-        data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer },
-      })
+      await written
     } catch (error) {
       this.#end(id, 'the log failed')
       throw error
     }
-    return { session, signal: controller.signal, readOnly: allowed.readOnly }
+    return open
   }
 
   async close(session: string, reason: string): Promise<void> {
