@@ -84,6 +84,8 @@ export class FakeGate {
   readonly gate: Gate
   recalled = 0
   decide: (asked: Asked) => FakeVerdict
+  /** Nothing is recalled until it is null again: the log is behind. */
+  behind: Promise<void> | null = null
   /** Until a session that opens is on the log. */
   recorded: () => Promise<void> = () => Promise.resolve()
   #options: FakeOptions
@@ -102,6 +104,7 @@ export class FakeGate {
       govern: {
         ask: (asked, attendance) => this.#ask(asked, attendance),
         recall: (session, key) => this.#recall(session, key),
+        catchUp: () => this.behind,
         knows: (_session, key) => this.#knows(key),
         consider: (asked) => this.#consider(asked),
         settle: (clearance) => Promise.resolve(this.#settle(clearance)),
@@ -223,7 +226,7 @@ export class FakeGate {
   }
 
   #recall(_session: Session, key: string): boolean {
-    const known = this.#knows(key)
+    const known = this.#knows(key) && this.behind === null
     if (known) this.recalled += 1
     return known
   }
