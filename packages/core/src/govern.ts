@@ -67,10 +67,14 @@ class Pipeline implements Govern {
     try {
       this.#ports.log.appendRead(session.id, session.subject.agent, entry.statement)
     } catch {
-      // The log is behind or failed: not the fast path's to judge. `ask` waits for the disk, or refuses.
+      // The log is behind or failed: not the fast path's to judge. `catchUp` waits for the disk, `ask` does too, or refuses.
       return false
     }
     return true
+  }
+
+  catchUp(session: Session, key: string): Promise<void> | null {
+    return this.#findRead(session, key) === null ? null : (this.#ports.log.catchUp?.() ?? null)
   }
 
   async ask(asked: Asked, attendance: Attendance): Promise<Cleared | Refusal> {

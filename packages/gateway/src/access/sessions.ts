@@ -41,7 +41,13 @@ export class SessionRegistry implements Sessions {
     this.#ports = ports
   }
 
-  async open(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession> {
+  async open(
+    handle: Handle,
+    protocol: string,
+    upstream: string,
+    peer: string,
+    meanwhile?: (open: OpenSession) => void,
+  ): Promise<OpenSession> {
     const { clock, random, log, killSwitch, scope } = this.#ports
     const allowed = scope(handle.agent, upstream)
     if (allowed === null) {
@@ -95,20 +101,23 @@ export class SessionRegistry implements Sessions {
     const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
     const entry: Entry = { session, controller, expiry, drains: null }
     this.#open.set(id, entry)
+    const attendDrain = (drains: () => boolean): void => void (entry.drains = drains)
+    const open = { session, signal: controller.signal, readOnly: allowed.readOnly, attendDrain }
+    const written = log.append({
+      type: 'session.opened',
+      atMs: nowMs,
+      session: id,
+      agent: handle.agent,
+      data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer },
+    })
+    meanwhile?.(open)
     try {
-      await log.append({
-        type: 'session.opened',
-        atMs: nowMs,
-        session: id,
-        agent: handle.agent,
-        data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer },
-      })
+      await written
     } catch (error) {
       this.#end(id, 'the log failed')
       throw error
     }
-    const attendDrain = (drains: () => boolean): void => void (entry.drains = drains)
-    return { session, signal: controller.signal, readOnly: allowed.readOnly, attendDrain }
+    return open
   }
 
   async close(session: string, reason: string): Promise<void> {
