@@ -7,8 +7,4 @@ export const refusedByGate: ReadonlyMap<string, string> = new Map([
     'Bind of a write now, Execute later',
     'a statement that is no plain read is decided with what is bound to it and run at once: between the two nobody knows whether it ran',
   ],
-  [
-    'pipeline: thirty deletes, one Sync',
-    'rows that are deleted are counted before they are gone for good, in a transaction that only the Sync right behind the statement can end',
-  ],
 ])

@@ -39,6 +39,8 @@ export class Line implements Conversable {
   closes = 0
   /** The gate failed inside this batch, or the client did before it: the server skips the rest. */
   isSpoiled = false
+  /** The batch runs in a transaction that the gate began and ends when the client's Sync comes: no Sync of the gate's ends it. */
+  isGathering = false
   /** Messages of this batch that may pass and wait for the held one, to go in the same write. */
   deferred: Buffer | null = null
   /** Why it is over; after that nothing is written to either side. */
@@ -145,7 +147,7 @@ export class Line implements Conversable {
   // Conversable: the gate's own words on the agent's backend.
 
   async enter(): Promise<Place> {
-    const place = this.executes > 0 ? 'inside' : 'between'
+    const place = this.executes > 0 && !this.isGathering ? 'inside' : 'between'
     if (place === 'between') await this.settle(null)
     else {
       this.flushDeferred()

@@ -78,7 +78,7 @@ export class Preparation {
       )
     try {
       // Where something ran since the client's last Sync there is a transaction already: what this locks goes when that ends.
-      if (this.#line.executes === 0) await this.#transaction.hold('')
+      if (this.#line.executes === 0) await this.#transaction.hold('', 'statement')
       const described = await this.#channel.describe(parsed)
       return 'error' in described ? serverRefusal(described.error) : described.answer
     } catch (error) {

@@ -1,4 +1,5 @@
 import { client, copyFailMessage, headerBytes, idle, readErrorFields, readTagRows, server } from './wire.ts'
+import { blockAfter, type Block } from './transaction-block.ts'
 import { Tail } from './tail.ts'
 
 /** Where the server's messages go besides the client. */
@@ -42,6 +43,8 @@ export class ServerFlow {
   batchesDone = 0
   errored = false
   completions = 0
+  /** Whether the server is in a transaction block, as far as it has answered; unsure where only its next ReadyForQuery tells. */
+  block: Block = 'none'
   taker: Taker | null = null
   /** The next ReadyForQuery answers a Sync of the gate's inside the client's batch: not passed on. */
   swallowReady = false
@@ -212,6 +215,8 @@ export class ServerFlow {
   #seeClientReady(bytes: Buffer, at: number, next: number): boolean {
     const swallow = this.swallowReady
     this.swallowReady = false
+    // A Sync of the gate's is behind everything that the client has executed in this batch.
+    if (swallow) this.completions = 0
     this.#seeReady(bytes[at + headerBytes] ?? 0, !swallow)
     const watch = this.#watch
     if (watch !== null) {
@@ -223,6 +228,7 @@ export class ServerFlow {
 
   #seeReady(status: number, endsBatch: boolean): void {
     this.status = status
+    this.block = status === idle ? 'none' : 'open'
     this.outstanding -= 1
     if (this.outstanding < 0) this.#end.broken('the server sent an answer that nobody asked for')
     if (endsBatch) this.endBatch()
@@ -271,6 +277,7 @@ export class ServerFlow {
 
   #seeCompletion(type: number, bytes: Buffer, at: number, next: number): void {
     this.completions += 1
+    if (type === server.commandComplete) this.block = blockAfter(bytes, at + headerBytes, next - 1) ?? this.block
     const watch = this.#watch
     if (watch === null) return
     if (watch.skip > 0) {

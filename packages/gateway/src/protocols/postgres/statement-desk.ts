@@ -4,6 +4,7 @@ import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
 import {
+  endsGathering,
   notSupported,
   refusedBy,
   reserved,
@@ -65,6 +66,11 @@ export class StatementDesk {
       this.#fast.stop = null
       return this.#refuse(stopped, held, end, readOn)
     }
+    if (type === client.sync && end === headerBytes) {
+      held.drop(end)
+      await this.#runner.batch.end()
+      return true
+    }
     // Whatever else it is, the server would skip it: nobody is asked about it.
     if (this.#line.isSkipping && type !== client.terminate) {
       if (type === client.query || type === client.functionCall) throw new Violation('a Query before Sync')
@@ -105,7 +111,7 @@ export class StatementDesk {
 
   async #decideQuery(held: Held, end: number, readOn: () => void): Promise<boolean> {
     // A Query among extended messages would end their batch in the middle; no client of ours needs it, smugglers do.
-    if (this.#line.touched) throw new Violation('a Query before Sync')
+    if (this.#line.touched || this.#line.isGathering) throw new Violation('a Query before Sync')
     const message = held.bytes.subarray(0, end)
     const text = readQueryText(message)
     if (text === null) return this.#refuse(unreadable('The text holds a zero byte or is not UTF-8.'), held, end, readOn)
@@ -272,6 +278,7 @@ export class StatementDesk {
       await line.flow.quiet()
       return true
     }
+    if (this.#fast.endsGathering(portal.statement)) return this.#refuse(endsGathering, held, end, readOn)
     const refused = portal.kind === 'cleared' ? this.#mayContinue() : await this.#askAgain(portal)
     if (refused === null && line.isSpoiled) return this.#refuse(skipped, held, end, readOn)
     if (refused !== null) return this.#refuse(refused, held, end, readOn)

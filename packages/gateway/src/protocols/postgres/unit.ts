@@ -129,14 +129,17 @@ export async function syncFollows(held: Held, from: number, readOn: () => void):
   }
 }
 
-/** The unit with the Sync behind it when that is here (Close may stand between); else with a Flush, so that it is answered. */
+/**
+ * The unit with the Sync behind it when that is here (Close may stand between) and may end the batch; else with a Flush, so that it is answered.
+ */
 export function withSync(
   unit: Buffer,
   held: Held,
   end: number,
+  mayEnd = true,
 ): { readonly bytes: Buffer; readonly end: number; readonly ready: boolean } {
   let at = end
-  for (;;) {
+  while (mayEnd) {
     const next = held.wholeEnd(at)
     if (next !== null && held.bytes[at] === client.sync) return { bytes: held.bytes.subarray(0, next), end: next, ready: true }
     if (next === null || held.bytes[at] !== client.close) break

@@ -172,6 +172,10 @@ export function readErrorFields(message: Buffer): ReadonlyMap<string, string> {
   return fields
 }
 
+export function sqlStateOfError(error: Buffer): string {
+  return readErrorFields(error).get('C') ?? 'XX000'
+}
+
 /** Rows named by a command tag: `INSERT 0 5`, `UPDATE 3`, `SELECT 10`; undefined when the tag carries none. */
 export function readTagRows(tag: string): number | undefined {
   const match = /^[A-Z ]+(?: \d+)?? (\d{1,15})$/.exec(tag)
