@@ -7,7 +7,7 @@ import { findBinaries } from '../../packages/cli/src/playground/binaries.ts'
 import { findPostgresBinaries } from './postgres.ts'
 
 /** Programs of the PostgreSQL that a proof is to run against. */
-export interface ServerVersion {
+interface ServerVersion {
   readonly name: string
   readonly binaries: string
   /** Takes away what was copied for it. */
@@ -31,7 +31,7 @@ function installedServer(): ServerVersion {
 }
 
 /** PostgreSQL as npm brings it. It runs as the same user as the machine's own does, from a place where that user can read it. */
-export function embeddedServer(wanted: string): ServerVersion {
+function embeddedServer(wanted: string): ServerVersion {
   const folder = mkdtempSync(join(tmpdir(), 'sp-embedded-'))
   chmodSync(folder, 0o755)
   const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres']).toString())

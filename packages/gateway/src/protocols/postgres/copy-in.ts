@@ -1,6 +1,6 @@
 import { ClientGone, type Held } from './held.ts'
 import type { Counters, Line } from './line.ts'
-import type { Ran } from './server-flow.ts'
+import type { Ran } from './ran.ts'
 import type { SessionParts } from './session-parts.ts'
 import { client, copyDataHeader, flushMessage, headerBytes, syncMessage } from './wire.ts'
 

@@ -125,8 +125,10 @@ export class FastPath {
 
   /** What the server holds in the place of a withheld statement has another description. */
   #passesDescribe(bytes: Buffer, at: number, next: number): boolean {
-    const statement = bytes[at + headerBytes] === 0x53 ? bytes.toString('utf8', at + headerBytes + 1, next - 1) : null
-    if (statement !== null && this.#line.statements.get(statement)?.withheld === true) return false
+    const { statements } = this.#line
+    const name = bytes.toString('utf8', at + headerBytes + 1, next - 1)
+    if (bytes[at + headerBytes] === 0x53 && statements.get(name)?.withheld === true) return false
+    if (bytes[at + headerBytes] === 0x50 && statements.portal(name)?.kind === 'withheld') return false
     this.#line.touched = true
     return true
   }

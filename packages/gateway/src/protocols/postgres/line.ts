@@ -57,6 +57,7 @@ export class Line implements Conversable {
       toServer: (bytes) => {
         if (this.ended === null) backend.converse(bytes)
       },
+      transactionEnded: () => this.statements.forgetWithheld(),
       batchFailed: (batch, parsesDone) => this.statements.undo(batch, parsesDone),
       broken,
     })
@@ -85,12 +86,17 @@ export class Line implements Conversable {
     if (bytes !== null) this.forward(bytes)
   }
 
-  /** `carried` goes first, in the same write; what it parses is known from then on. */
-  send(clearance: Clearance, unit: Unit, carried: Carried | null): void {
+  /** `carried` goes first, in the same write; what it parses is known from then on. `isBound`: the client has the answer to Bind. */
+  send(
+    clearance: Clearance,
+    unit: Unit,
+    { carried, isBound }: { readonly carried: Carried | null; readonly isBound: boolean },
+  ): void {
     if (this.ended !== null) throw new SallyportError('killed', this.ended, 'Nothing was sent upstream.', 'Connect again.')
     const before = [this.deferred, carried?.bytes ?? null].filter((bytes) => bytes !== null)
     this.backend.send(clearance, unit, before.length === 0 ? null : Buffer.concat(before))
     this.deferred = null
+    this.flow.swallowBind = isBound
     if (carried === null) return
     const { statement, replaces } = carried
     if (replaces) this.flow.swallow(this.batch, 'parse', this.parses)

@@ -1,4 +1,5 @@
 import { client, copyFailMessage, headerBytes, idle, readErrorFields, readTagRows, server } from './wire.ts'
+import type { Ran, Watch } from './ran.ts'
 import { blockAfter, type Block } from './transaction-block.ts'
 import { Tail } from './tail.ts'
 
@@ -9,22 +10,10 @@ export interface FlowEnd {
   toServer(bytes: Buffer): void
   /** A batch of the client ended with an error: only its first `completed` Parses were done. */
   batchFailed(batch: number, parsesDone: number): void
+  /** The transaction ended, or may have: the client's portals went with it. */
+  transactionEnded(): void
   /** What the server says would part our reading from its own, or a message that breaks the protocol. */
   broken(why: string): void
-}
-
-/** What came of the one statement that is watched. */
-export type Ran =
-  | { readonly result: 'completed'; readonly rows: number | undefined; readonly suspended: boolean }
-  | { readonly result: 'failed'; readonly sqlState: string; readonly skipped: boolean }
-  | { readonly result: 'broken' }
-
-interface Watch {
-  /** Executes sent earlier in the same batch whose completions come first. */
-  skip: number
-  until: 'ready' | 'completion'
-  ran: Ran | null
-  readonly resolve: (ran: Ran) => void
 }
 
 /** Gets whole messages of the gate's own conversation. */
@@ -54,6 +43,8 @@ export class ServerFlow {
   copyAwaited: (() => void) | null = null
   /** A conversation inside the client's batch: it begins with the answer to the Close of that number. */
   #awaited: { readonly closes: number; readonly taker: Taker } | null = null
+  /** The client has had the answer to the Bind that was sent last: it is not told again. */
+  swallowBind = false
   #parsesDone = 0
   #closesDone = 0
   /** Answers of the client's batches that are to messages of the gate's. */
@@ -163,6 +154,9 @@ export class ServerFlow {
         this.#parsesDone += 1
         if (this.#isSwallowed('parse', this.#parsesDone - 1)) return true
         break
+      case server.bindComplete:
+        if (this.#swallowsBind()) return true
+        break
       case server.closeComplete:
         if (this.#beginsConversation(bytes, at, next)) return true
         this.#closesDone += 1
@@ -236,6 +230,7 @@ export class ServerFlow {
 
   /** The client's batch is over: by its ReadyForQuery, or because the gate answered its Sync. */
   endBatch(): void {
+    if (this.status === idle) this.#end.transactionEnded()
     if (this.errored) this.#end.batchFailed(this.batchesDone, this.#parsesDone)
     this.batchesDone += 1
     this.errored = false
@@ -277,7 +272,11 @@ export class ServerFlow {
 
   #seeCompletion(type: number, bytes: Buffer, at: number, next: number): void {
     this.completions += 1
-    if (type === server.commandComplete) this.block = blockAfter(bytes, at + headerBytes, next - 1) ?? this.block
+    if (type === server.commandComplete) {
+      const block = blockAfter(bytes, at + headerBytes, next - 1)
+      if (block === 'unsure') this.#end.transactionEnded()
+      this.block = block ?? this.block
+    }
     const watch = this.#watch
     if (watch === null) return
     if (watch.skip > 0) {
@@ -299,6 +298,7 @@ export class ServerFlow {
     const token = this.swallowErrorNaming
     if (token !== null && bytes.toString('latin1', at, next).includes(token)) return true
     this.errored = true
+    this.swallowBind = false
     const watch = this.#watch
     if (watch === null) return false
     const ran: Ran = {
@@ -309,6 +309,12 @@ export class ServerFlow {
     watch.ran = ran
     if (watch.until === 'completion') this.#finishWatch(watch, ran)
     return false
+  }
+
+  #swallowsBind(): boolean {
+    const swallow = this.swallowBind
+    this.swallowBind = false
+    return swallow
   }
 
   #finishWatch(watch: Watch, ran: Ran): void {

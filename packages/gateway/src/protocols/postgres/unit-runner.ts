@@ -13,7 +13,7 @@ import type { Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { Preparation } from './preparation.ts'
 import { endsGathering, notSupported, refusalFields, refusedBy, refusedInFailed, skipped, type Refused } from './refusal.ts'
-import type { Ran } from './server-flow.ts'
+import type { Ran } from './ran.ts'
 import { bindKeptBytesMax, type Statement } from './statements.ts'
 import { digestUnit } from './payload-digest.ts'
 import { countCloses, hasExecute, syncFollows, withSync, type Wanted } from './unit.ts'
@@ -116,13 +116,18 @@ export class UnitRunner {
   /** Of a statement that is prepared apart from being bound. */
   async consider(wanted: Wanted): Promise<Considered | Refusal | Refused> {
     if (this.stale || this.#meaning.unsure) {
-      if (this.#line.isFailed) return { outcome: 'considered', may: 'not_yet' }
+      if (this.#line.isFailed) return { outcome: 'considered', may: 'not_yet', reads: false }
       const failed = await this.refreshMeaning().then(() => null, refusedBy)
       if (failed !== null) return failed
     }
     return this.preparation.consider(wanted, (prepared, bytesSha256) =>
       this.#asking.asked(prepared, bytesSha256, this.#isDoubtful),
     )
+  }
+
+  /** Resolves when the client has the answers to all that it sent. @throws SallyportError when one of them is an error */
+  async answered(): Promise<void> {
+    if ((await this.#line.enter()) === 'inside') await this.#channel.query('SELECT')
   }
 
   /** A portal bound as a read goes on: null when it still is one. */
@@ -223,11 +228,11 @@ export class UnitRunner {
     }
     if (wanted.portal !== null && !hasExecute(wanted)) {
       if (cleared.kind !== 'read')
-        await conclude(this.#parts, cleared, { result: 'failed', detail: 'not sent: Bind came without Execute' })
-      return notSupported(
-        'A statement that is not a plain read must be bound and executed in one go.',
-        'Send Execute right after Bind.',
-      )
+        await conclude(this.#parts, cleared, {
+          result: 'failed',
+          detail: 'not sent: it was bound as a read, and is none any more',
+        })
+      return notSupported('This is no longer a plain read.', 'Bind it again.')
     }
     return this.#watch(cleared, wanted, held, end, isHeld, changing)
   }
@@ -240,7 +245,7 @@ export class UnitRunner {
   }
 
   #sendRead(cleared: Cleared, wanted: Wanted, held: Held, end: number): void {
-    this.#line.send(cleared.clearance, wanted.unit, wanted.carried)
+    this.#line.send(cleared.clearance, wanted.unit, wanted)
     held.drop(end)
     this.dropped = true
     this.#sent(wanted, 'read', wanted.portal === null)
@@ -288,7 +293,7 @@ export class UnitRunner {
     if (isHeld) line.flow.holdBack()
     try {
       this.state = 'running'
-      line.send(cleared.clearance, { ...wanted.unit, bytes: tail.bytes }, wanted.carried)
+      line.send(cleared.clearance, { ...wanted.unit, bytes: tail.bytes }, wanted)
     } catch (error) {
       line.flow.unwatch()
       line.flow.release()
