@@ -112,11 +112,12 @@ class Pipeline implements Govern {
       if (decision.outcome === 'deny')
         return decision.requestable === null
           ? await deny(this.#ports, passage, operations, digest, decision)
-          : { outcome: 'considered', may: 'not_yet' }
-      if (decision.obligations.length > 0) return { outcome: 'considered', may: 'not_yet' }
-      if (!isPureRead(operations)) await noteConsidered(this.#ports, passage, operations, digest)
+          : { outcome: 'considered', may: 'not_yet', reads: false }
+      if (decision.obligations.length > 0) return { outcome: 'considered', may: 'not_yet', reads: false }
+      const reads = isPureRead(operations)
+      if (!reads) await noteConsidered(this.#ports, passage, operations, digest)
       this.#checkKill(passage)
-      return { outcome: 'considered', may: 'now' }
+      return { outcome: 'considered', may: 'now', reads }
     } catch (error) {
       return refuseForError(error)
     }
