@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { z } from 'zod'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseConfig } from '../../packages/gateway/src/config.ts'
 import {
@@ -11,6 +12,8 @@ import {
   type Accepted,
 } from '../../packages/gateway/src/widening.ts'
 import { gatewayMain, startGate, type TestGate } from '../servers/gate.ts'
+import { challengeIn } from '../../packages/cli/src/drill/person.ts'
+import type { HttpAnswer, HttpPerson } from '../fakes/http-person.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 
 const base = {
@@ -106,7 +109,7 @@ describe('a running set-up whose file somebody widens', () => {
   let gate: TestGate
   beforeAll(async () => {
     postgres = await startPostgres()
-    gate = await startGate({ postgres, agents: { coder: { owner: 'ada', may: ['read orders-db'] } } })
+    gate = await startGate({ postgres, agents: { coder: { owner: 'ada', may: ['read orders-db'] } }, proposes: true })
   })
   afterAll(async () => {
     await gate.stop()
@@ -157,5 +160,59 @@ describe('a running set-up whose file somebody widens', () => {
         .filter(({ type }) => type === 'configuration.applied')
         .at(-1)?.data['widened'],
     ).toEqual([])
+  })
+
+  test('with people enrolled it starts as it was, and is wider once two of them accepted exactly that', async () => {
+    const [ada, bob] = [await gate.person('ada'), await gate.person('bob')]
+    const written = readFileSync(gate.configuration, 'utf8')
+    const wide = written.replace('"read orders-db"', '"any orders-db"')
+    const tryWriting = async (): Promise<string> => {
+      const agent = await gate.connect('coder')
+      const { sqlState } = await agent.run('CREATE TABLE made_by_agent (id int)')
+      await agent.close()
+      return sqlState
+    }
+    const restart = async (): Promise<void> => {
+      await gate.halt()
+      await gate.start()
+    }
+    await gate.halt()
+    writeFileSync(gate.configuration, wide)
+    await gate.start()
+    expect(await tryWriting()).not.toBe('00000')
+    const proposed = gate.events().filter(({ type }) => type === 'configuration.proposed')
+    expect(proposed.map(({ data }) => data['widenings'])).toEqual([['agents: coder may do more: any orders-db']])
+    const digest = z.string().parse(proposed[0]?.data['digest'])
+
+    const accept = async (person: HttpPerson): Promise<HttpAnswer> => {
+      await person.signIn()
+      const asked = await person.post(`/configuration/${digest}/options`, {})
+      return person.post(`/configuration/${digest}/accept`, { response: person.sign(challengeIn(asked)) })
+    }
+    expect((await accept(ada)).status).toBe(200)
+    await restart()
+    expect(await tryWriting()).not.toBe('00000')
+    // One of two is kept over a restart, and the same person again is not the second.
+    expect((await accept(ada)).status).not.toBe(200)
+    expect((await accept(bob)).status).toBe(200)
+    expect(await tryWriting()).not.toBe('00000')
+
+    // Somebody widens it further meanwhile: what two people accepted was not this.
+    writeFileSync(gate.configuration, wide.replace('"ada"', '"eve"'))
+    await restart()
+    expect(await tryWriting()).not.toBe('00000')
+    writeFileSync(gate.configuration, wide)
+    await restart()
+    const again = gate.events().filter(({ type }) => type === 'configuration.proposed')
+    expect(again).toHaveLength(3)
+    for (const person of [ada, bob]) expect((await accept(person)).status).toBe(200)
+    await restart()
+    expect(await tryWriting()).toBe('00000')
+    expect(
+      gate
+        .events()
+        .filter(({ type }) => type === 'configuration.applied')
+        .at(-1)?.data['widened'],
+    ).toEqual(['agents: coder may do more: any orders-db'])
   })
 })

@@ -18,6 +18,7 @@ const { values } = parseArgs({
     'isolation-level': { type: 'string' },
     'exit-with-parent': { type: 'boolean' },
     'accept-configuration': { type: 'boolean' },
+    'own-configuration': { type: 'boolean' },
     check: { type: 'boolean' },
   },
 })

@@ -11,9 +11,12 @@ import {
   SallyportError,
   type Session,
 } from '@sallyport/core'
+import { parseConfig, type Config } from '../../packages/gateway/src/config.ts'
+import { openConfigurationDesk } from '../../packages/gateway/src/configuration-desk.ts'
 import { type ControlListener, startControl } from '../../packages/gateway/src/control/index.ts'
 import type { Control, ControlPorts, Feed, Kill, Recorded, Signed } from '../../packages/gateway/src/control/ports.ts'
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
+import { openMeta } from '../../packages/gateway/src/store/meta.ts'
 import { openPeople } from '../../packages/gateway/src/store/people.ts'
 import { openRequests } from '../../packages/gateway/src/store/requests.ts'
 
@@ -69,6 +72,29 @@ export class FollowedLog implements Log, Feed {
   }
 }
 
+/** In force. */
+export const configurationOfTests = `version: 1
+coolOff: 10m
+upstreams:
+  orders-db: { protocol: postgres, use: file:use }
+agents:
+  coder: { owner: ada, may: [read orders-db] }
+`
+
+function configOf(text: string): Config {
+  const read = parseConfig(text, '/etc/sallyport.yaml')
+  if (!read.ok) throw new Error(JSON.stringify(read.mistakes))
+  return read.config
+}
+
+function openDesk(
+  { database, ...ports }: { clock: Clock; log: Log; database: ReturnType<typeof openDatabase> },
+  readFile: () => string,
+): Control['configuration'] {
+  const read = (): ReturnType<typeof parseConfig> => parseConfig(readFile(), '/etc/sallyport.yaml')
+  return openConfigurationDesk({ ...ports, memory: openMeta(database), read }, configOf(configurationOfTests))
+}
+
 function ownersOfTests(): { agent: string; owner: string }[] {
   return [
     { agent: 'coder', owner: 'ada' },
@@ -84,7 +110,14 @@ export interface PeopleBench {
   readonly sessions: Session[]
   readonly kills: Kill[]
   readonly releases: Signed[]
-  readonly state: { mode: 'solo' | 'team'; policyHash: string; warnings: string[]; owners: { agent: string; owner: string }[] }
+  /** `file` is sallyport.yaml as it lies on the disk now. */
+  readonly state: {
+    file: string
+    mode: 'solo' | 'team'
+    policyHash: string
+    warnings: string[]
+    owners: { agent: string; owner: string }[]
+  }
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
 }
 
@@ -98,7 +131,13 @@ export function makePeopleBench(): PeopleBench {
   const sessions: Session[] = []
   const kills: Kill[] = []
   const releases: Signed[] = []
-  const state: PeopleBench['state'] = { mode: 'solo', policyHash: 'e'.repeat(64), warnings: [], owners: ownersOfTests() }
+  const state: PeopleBench['state'] = {
+    file: configurationOfTests,
+    mode: 'solo',
+    policyHash: 'e'.repeat(64),
+    warnings: [],
+    owners: ownersOfTests(),
+  }
   const verdictPorts = {
     clock,
     random,
@@ -106,6 +145,7 @@ export function makePeopleBench(): PeopleBench {
     requests,
     policyHash: () => state.policyHash,
     mode: () => state.mode,
+    isEnrolled: async (name: string) => (await stored.people.list()).some((one) => one.name === name),
     grantMs: 3_600_000,
   }
   const control: Control = {
@@ -145,6 +185,7 @@ export function makePeopleBench(): PeopleBench {
     revokeHandle: async (id) => id === 'handle-1',
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
+    configuration: openDesk({ clock, log, database }, () => state.file),
   }
   const ports = {
     clock,

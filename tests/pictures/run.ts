@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ProxyAgent, request } from 'undici'
@@ -113,6 +113,24 @@ async function walk(gate: TestGate, ada: BrowserPerson, volumeRequest: string): 
   await take(ada, 'live')
   await open('/people')
   await take(ada, 'people')
+  await open('/people/me')
+  await take(ada, 'passkeys')
+  await page.click('button[type=submit]')
+  await page.fill('#name', 'the key on my keyring')
+  await take(ada, 'passkey-new')
+  await open('/configuration')
+  await take(ada, 'configuration')
+  const written = readFileSync(gate.configuration, 'utf8')
+  writeFileSync(
+    gate.configuration,
+    written.replace('"read production"', '"any production",\n        "read cloud"').replace('"15m"', '"1m"'),
+  )
+  await page.click('button[data-post="/configuration/reread"]')
+  await page.locator('form[data-passkey]').waitFor()
+  await take(ada, 'configuration-wider')
+  await page.click('button[type=submit]')
+  await page.locator('.badge', { hasText: /^accepted$/ }).waitFor()
+  await take(ada, 'configuration-accepted')
   await gate.post('/api/v1/kill', { kind: 'agent', id: 'coder', reason: 'it does what nobody asked for' }, z.unknown())
   await open('/live')
   await take(ada, 'live-killed')

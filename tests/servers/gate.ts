@@ -105,6 +105,8 @@ export interface TestGateSettings {
   /** Added to the gate's environment. */
   readonly environment?: Readonly<Record<string, string>>
   readonly gatewayFlags?: readonly string[]
+  /** The file only proposes, as in real life. Default: a test that changes its configuration is the operator, and it holds. */
+  readonly proposes?: boolean
 }
 
 export const gatewayMain = fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url))
@@ -273,8 +275,7 @@ class RunningTestGate implements TestGate {
       `--state=${this.directory}`,
       ...socket,
       '--exit-with-parent',
-      // A test that changes its configuration is the operator; what happens without this: tests/attacks/people-configuration.test.ts.
-      '--accept-configuration',
+      ...(this.#settings.proposes === true ? [] : ['--own-configuration']),
       ...(this.#settings.gatewayFlags ?? []),
     ]
     this.#process = await startProcess(this.directory, 'gate', args, this.#settings.environment ?? {})

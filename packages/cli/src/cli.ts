@@ -36,6 +36,12 @@ export const commandTable: readonly Entry[] = [
   },
   { name: 'agent', group: start, summary: 'add an agent and what it may do', load: () => import('./commands/agent.ts') },
   {
+    name: 'propose',
+    group: start,
+    summary: 'put what sallyport.yaml gives beyond what is in force to the people',
+    load: () => import('./commands/propose.ts'),
+  },
+  {
     name: 'doctor',
     group: start,
     summary: 'what holds here, what does not, and how to mend it',

@@ -8,6 +8,7 @@ export const paths = {
   undo: '/api/v1/undo',
   copies: '/api/v1/copies',
   quarantine: '/api/v1/quarantine',
+  reread: '/api/v1/configuration/reread',
 } as const
 
 /** A handle just issued. The only time its secret is seen. */

@@ -37,6 +37,8 @@ export interface RunningGate {
   /** One-time link for the first person; null when somebody is enrolled already. */
   readonly enrolmentUrl: string | null
   readonly playground: Playground | null
+  /** What the configuration file gives beyond what is in force, a line each. */
+  readonly proposed: readonly string[]
   /** Which of them ended first, and how. Nothing of ours works without all of them. */
   readonly ended: Promise<{ readonly child: Child; readonly how: Ended }>
   /** Gate, then vault, then database: nothing may write to what is gone. */
@@ -51,6 +53,7 @@ const readyShape = z.object({
   postgresAddress: z.string(),
   httpAddress: z.string().nullish(),
   enrolmentUrl: z.string().nullish(),
+  proposed: z.array(z.string()).default([]),
 })
 
 const gatewayReadyMs = 20_000
@@ -99,7 +102,11 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
       startedAtMs: settings.nowMs(),
     }
     writeRun(stateDirectory, run)
-    return assemble({ run, isolation, enrolmentUrl: ready.enrolmentUrl ?? null, playground }, started, tidy)
+    return assemble(
+      { run, isolation, enrolmentUrl: ready.enrolmentUrl ?? null, playground, proposed: ready.proposed },
+      started,
+      tidy,
+    )
   } catch (error) {
     await stopInOrder(started)
     tidy()
@@ -107,7 +114,7 @@ export async function startGate(settings: GateSettings): Promise<RunningGate> {
   }
 }
 
-type Facts = Pick<RunningGate, 'run' | 'isolation' | 'enrolmentUrl' | 'playground'>
+type Facts = Pick<RunningGate, 'run' | 'isolation' | 'enrolmentUrl' | 'playground' | 'proposed'>
 
 function assemble(facts: Facts, started: readonly Child[], tidy: () => void): RunningGate {
   return {
@@ -218,7 +225,8 @@ function startGateway(
       `--vault-token-file=${place.tokenFile}`,
       `--isolation-level=${isolationLevel}`,
       // A playground's configuration is our own.
-      ...(acceptConfiguration || given === null ? ['--accept-configuration'] : []),
+      ...(given === null ? ['--own-configuration'] : []),
+      ...(acceptConfiguration ? ['--accept-configuration'] : []),
       '--exit-with-parent',
     ],
     // `env:` references are read from it.

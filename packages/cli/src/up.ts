@@ -174,6 +174,7 @@ async function describeReady(
     isDefaultState: stateDirectory === resolve('.sallyport'),
     secondsToReady,
     enrolmentUrl: gate.enrolmentUrl,
+    proposed: gate.proposed,
     trial,
   }
   return settings.json ? `${JSON.stringify({ ready: true, ...welcome, pid: process.pid })}\n` : describeWelcome(welcome)

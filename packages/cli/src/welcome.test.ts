@@ -16,6 +16,7 @@ const welcome: Welcome = {
   stateDirectory: '/home/ada/shop/.sallyport',
   isDefaultState: true,
   secondsToReady: 2,
+  proposed: [],
   enrolmentUrl: 'http://localhost:6480/enrol#token',
   trial: { agent: 'coder', handle: 'sp_handle', expiresInMinutes: 60, volume: '17499ac5-3edd-446f-94c9-4bc15d49e734' },
 }

@@ -15,6 +15,8 @@ export interface Welcome {
   readonly isDefaultState: boolean
   readonly secondsToReady: number
   readonly enrolmentUrl: string | null
+  /** What the configuration file gives beyond what is in force, a line each. */
+  readonly proposed: readonly string[]
   /** The playground's agent and a handle just issued to it; null with a configuration of one's own, or when the gate gave none. */
   readonly trial: Trial | null
 }
@@ -41,6 +43,7 @@ export function describeWelcome(welcome: Welcome): string {
   if (httpAddress !== null) lines.push(`                     ${httpAddress} (HTTPS proxy)`)
   lines.push(`  people look at     ${welcome.controlUrl}`)
   lines.push(`  configuration      ${welcome.configuration}`, `  state and logs     ${welcome.stateDirectory}`)
+  if (welcome.proposed.length > 0) lines.push(...describeProposal(welcome))
   if (welcome.enrolmentUrl !== null) {
     lines.push(
       '',
@@ -56,6 +59,20 @@ export function describeWelcome(welcome: Welcome): string {
     )
   lines.push('', 'Ctrl-C stops it all.', '')
   return lines.join('\n')
+}
+
+/** The terminal is short; the page has them all. */
+const proposedShown = 5
+
+function describeProposal({ proposed, controlUrl }: Welcome): readonly string[] {
+  const rest = proposed.length - proposedShown
+  return [
+    '',
+    'The configuration gives more than what people here accepted, so what they accepted last is in force. It would also give:',
+    ...proposed.slice(0, proposedShown).map((line) => `  - ${line}`),
+    ...(rest > 0 ? [`  and ${rest} more`] : []),
+    `To have it: accept it with a passkey at ${controlUrl}/configuration, then start again.`,
+  ]
 }
 
 function describeTour(welcome: Welcome, { agent, handle, expiresInMinutes, volume }: Trial): readonly string[] {

@@ -21,12 +21,14 @@ export interface Frame {
   readonly nowMs: number
   /** Requests that wait for people. */
   readonly waiting: number
+  /** The configuration file gives more than what is in force. */
+  readonly isProposed: boolean
   readonly posture: Posture
 }
 
 export interface Page {
   readonly title: string
-  readonly path: '/live' | '/requests' | '/people' | null
+  readonly path: '/live' | '/requests' | '/people' | '/configuration' | null
   readonly width: 'narrow' | 'normal' | 'wide'
   readonly body: Piece
   /** Scripts of our own, by name of the asset. */
@@ -55,9 +57,10 @@ function renderTop(frame: Frame, path: Page['path']): Markup {
     markup`<a href="${to}"${to === path ? markup` aria-current="page"` : ''}>${name}</a>`
   const waiting =
     frame.waiting > 0 ? markup` <span class="pill" aria-label="${frame.waiting} waiting">${frame.waiting}</span>` : ''
+  const proposed = frame.isProposed ? markup` <span class="pill" aria-label="waits for people">1</span>` : ''
   if (frame.person === null) return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a></header>`
   return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a>
-${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/people', 'People')}
+${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
 <span class="who"><span>${frame.person}</span><button class="slight" data-post="/sign-out" data-then="/sign-in">Sign out</button></span></header>`
 }
 

@@ -52,6 +52,28 @@ const sayConfiguration = writer(z.object({ mode: z.string(), guards: names, wide
     widened.length === 0 ? '' : `It gives more than the one before: ${widened.join('; ')}.`,
   ]),
 )
+const sayProposal = writer(
+  z.object({ widenings: names }),
+  ({ widenings }) => `The file gives more than what is in force: ${widenings.join('; ')}. People decide.`,
+)
+const sayAcceptance = writer(
+  z.object({ by: z.string(), missing: z.number(), notBeforeMs: z.number().nullable() }),
+  ({ by, missing, notBeforeMs }) =>
+    notBeforeMs === null
+      ? `${by} accepted the wider configuration; ${formatAmount(missing, 'person', 'people')} more must.`
+      : `${by} accepted the wider configuration: a start from ${formatInstant(notBeforeMs)} on takes it over.`,
+)
+const sayWithdrawal = writer(z.object({ by: z.string() }), ({ by }) => `${by} withdrew the wider configuration.`)
+const sayRemoval = writer(z.object({ person: z.string(), by: z.string(), cancelled: names }), ({ person, by, cancelled }) =>
+  joinFacts([
+    `${by} removed ${person === by ? 'themselves' : person}.`,
+    cancelled.length === 0 ? '' : `${formatAmount(cancelled.length, 'approved request')} cancelled.`,
+  ]),
+)
+const sayPasskey = writer(
+  z.object({ person: z.string(), name: z.string() }),
+  ({ person, name }) => `${person} added a passkey: ${name}.`,
+)
 const invitationWords = {
   invitation: 'made an invitation',
   'invitation confirmed': 'confirmed an invitation',
@@ -74,6 +96,11 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
       ]),
     ),
   ],
+  ['person.removed', sayRemoval],
+  ['passkey.added', sayPasskey],
+  ['configuration.proposed', sayProposal],
+  ['configuration.accepted', sayAcceptance],
+  ['configuration.withdrawn', sayWithdrawal],
   ['configuration.applied', (data, agent) => sayConfiguration(data, agent) ?? sayInvitation(data, agent)],
   ['person.enrolled', writer(z.object({ person: z.string() }), ({ person }) => `${person} can approve from now on.`)],
   [

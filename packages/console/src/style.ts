@@ -37,7 +37,7 @@ dl{display:grid;grid-template-columns:minmax(6.5rem,max-content) 1fr;gap:.3rem 1
 dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere;min-width:0}
 code,pre,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.84rem}
 code,output{overflow-wrap:anywhere}
-.fence{margin:0}.fence+h3{margin-top:1rem}
+.fence{margin:0 0 1rem}.fence+h3{margin-top:1rem}
 figcaption{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem;font-size:.86rem;margin-bottom:.4rem;font-weight:600}
 figcaption .dim{font-weight:400}
 pre{margin:0;background:var(--soft);border:1px solid var(--line);border-radius:7px;padding:.75rem .85rem;max-height:26rem;overflow:auto;overflow-wrap:anywhere;white-space:pre-wrap;tab-size:4;line-height:1.5;unicode-bidi:isolate}

@@ -4,7 +4,7 @@ import type { CopyPlan, ResolvedOperation } from './operation.ts'
 import type { ImpactKind } from './impact.ts'
 import { createPolicyEngine } from './policy/engine.ts'
 import { guardText, shippedGuards } from './policy/guards.ts'
-import { isReadOnly, parseScope, type Scope } from './policy/scope.ts'
+import { isReadOnly, parseScope, scopeText, type Scope } from './policy/scope.ts'
 
 function scope(text: string): Scope {
   const parsed = parseScope(text)
@@ -209,6 +209,8 @@ describe('policy', () => {
   })
 
   it('parses scope in words and says what is wrong', () => {
+    for (const text of ['any staging', 'read staging', 'write staging', 'destroy staging', 'railway.customDomain* cloud'])
+      expect(scopeText(scope(text))).toBe(text)
     expect(parseScope('write staging')).toEqual({ kinds: ['read', 'write'], action: null, upstream: 'staging' })
     for (const text of ['', 'read', 'read a b', 'erase x', 'read *', 'read x"', 'a"b.c x'])
       expect(typeof parseScope(text)).toBe('string')

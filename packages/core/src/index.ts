@@ -17,7 +17,7 @@ export * from './own-machine.ts'
 // Only what decides makes an engine, by `@sallyport/core/policy`: nobody else waits for Cedar to be loaded.
 export type { AgentScope, PolicyEngine } from './policy/engine.ts'
 export type { Guard, Obligation } from './policy/guards.ts'
-export { isReadOnly, parseScope, type Scope as AllowedScope } from './policy/scope.ts'
+export { isReadOnly, parseScope, scopeText, type Scope as AllowedScope } from './policy/scope.ts'
 export * from './ports.ts'
 export * from './protocol.ts'
 export { recover, type Recovery } from './recovery.ts'

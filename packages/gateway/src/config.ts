@@ -59,6 +59,8 @@ export interface AgentConfig {
 
 export interface Config {
   readonly path: string
+  /** The file as it was read. */
+  readonly text: string
   /** What relative paths in it are relative to. */
   readonly directory: string
   readonly mode: 'solo' | 'team'
@@ -254,7 +256,7 @@ export function parseConfig(text: string, path: string): ConfigResult {
   const parsed = schema.safeParse(value)
   const place: FindPlace = (at) => locate(document, lines, at)
   if (!parsed.success) return fail(parsed.error.issues.flatMap((issue) => explainIssue(issue, place)))
-  const config = buildConfig(parsed.data, path)
+  const config = buildConfig(parsed.data, path, text)
   const mistakes = checkNames(config, place)
   return mistakes.length > 0 ? fail(mistakes) : { ok: true, config }
 }
@@ -263,10 +265,11 @@ function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
   return { ok: false, mistakes: mistakes.toSorted((left, right) => left.line - right.line || left.column - right.column) }
 }
 
-function buildConfig(data: z.infer<typeof schema>, path: string): Config {
+function buildConfig(data: z.infer<typeof schema>, path: string, text: string): Config {
   const hasHttp = Object.keys(data.unread).length > 0 || Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
   return {
     path: resolve(path),
+    text,
     directory: dirname(resolve(path)),
     mode: data.mode,
     listen: { ...data.listen, http: hasHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },

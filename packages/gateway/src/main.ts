@@ -34,7 +34,7 @@ import { makeRandomness } from './access/randomness.ts'
 import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
-import type { Config } from './config.ts'
+import { readConfig, type Config } from './config.ts'
 import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
@@ -56,7 +56,9 @@ import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/inde
 import { openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import type { VaultClient } from './vault/vault-client.ts'
 import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
-import { acceptedOf, admitConfiguration, hashDecisive } from './widening.ts'
+import { keepProposal, openConfigurationDesk, proposalName } from './configuration-desk.ts'
+import { settleConfiguration } from './proposal.ts'
+import { acceptedOf, hashDecisive } from './widening.ts'
 
 const windowMs = 3_600_000
 const grantMs = 900_000
@@ -137,6 +139,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     postgresAddress: addressOf(listeners[0]) ?? '',
     httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
+    proposed: control.configuration.proposal()?.widenings ?? [],
     close: async () => {
       lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
@@ -214,12 +217,18 @@ function addressOf(listener: Listener | undefined): string | null {
 }
 
 async function openFoundations(options: GateOptions): Promise<Foundations> {
-  const { config, report } = options
+  const { report } = options
   const folder = openStateFolder(options.stateDirectory)
   const database = openDatabase(join(folder.directory, 'store.db'))
   const meta = openMeta(database)
-  const accepted = acceptedOf(config)
-  const widened = admitConfiguration(meta.get('configuration'), accepted, options.acceptConfiguration === true)
+  const start = {
+    isAccepted: options.acceptConfiguration === true,
+    isOwn: options.ownConfiguration === true,
+    nowMs: clock.nowMs(),
+  }
+  const enrolled = (await openPeople(database).people.list()).length
+  const stored = { accepted: meta.get('configuration'), text: meta.get('configuration text'), proposal: meta.get(proposalName) }
+  const { config, widened, proposal } = settleConfiguration(options.config, stored, { ...start, enrolled })
   const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
   const vault = await openPinnedVault(pinned, meta)
   const signer = noteSigner(folder.origin, folder.logSeed)
@@ -237,12 +246,18 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
     atMs: clock.nowMs(),
     data: { policyHash: policy.hash, mode: config.mode, guards, widened },
   })
-  meta.set('configuration', JSON.stringify(accepted))
+  if (proposal === null) {
+    meta.set('configuration', JSON.stringify(acceptedOf(config)))
+    meta.set('configuration text', config.text)
+    meta.set(proposalName, '')
+  } else if (meta.get(proposalName) !== JSON.stringify(proposal)) await keepProposal({ clock, log, memory: meta }, proposal)
   return base
 }
 
-function makeVerdictPorts({ policy, config }: Foundations, log: Log, requests: Requests): VerdictPorts {
-  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, grantMs }
+function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
+  const { people } = openPeople(database)
+  const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
+  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
 }
 
 function openEntrance({ config, database, log, folder }: Foundations): Entrance {
@@ -353,6 +368,10 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, isolati
     },
     guardSentence: (id) => guards.get(id) ?? null,
     posture: () => judgePosture(config.mode, isolationLevel),
+    configuration: openConfigurationDesk(
+      { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
+      config,
+    ),
   }
 }
 

@@ -10,8 +10,10 @@ export interface GateOptions {
   readonly vaultTokenFile: string
   /** How far agents stand from this gate, as whoever started it found (DESIGN §6). */
   readonly isolationLevel: 0 | 1 | 2 | 3
-  /** Whoever starts it says so: what the configuration gives beyond the one that ran last is wanted (DESIGN §6). */
+  /** Whoever starts it wants what the configuration gives beyond the one that ran last. Counts only while nobody is enrolled (DESIGN §6). */
   readonly acceptConfiguration?: boolean
+  /** Whoever starts it wrote the configuration itself, just now: a playground's, a drill's. */
+  readonly ownConfiguration?: boolean
   /** A gate of a drill: enrols virtual persons, and nobody else. */
   readonly drill: boolean
   /** Lets a test stand between the pipeline and its ports. Nothing that ships gives one. */
@@ -25,6 +27,8 @@ export interface RunningGate {
   /** Where agents' HTTP goes; null when no HTTP upstream is configured. */
   readonly httpAddress: string | null
   readonly enrolmentUrl: string | null
+  /** What the file gives beyond what is in force, a line each; people decide. */
+  readonly proposed: readonly string[]
   close(): Promise<void>
 }
 
@@ -35,7 +39,7 @@ const exitCodes = { failed: 1, usage: 2 } as const
 
 function explainUsage(): void {
   process.stderr.write(
-    'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--accept-configuration] [--exit-with-parent]\n       gateway --check --config FILE\n',
+    'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--accept-configuration | --own-configuration] [--exit-with-parent]\n       gateway --check --config FILE\n',
   )
   process.exitCode = exitCodes.usage
 }
@@ -69,6 +73,7 @@ export async function runProcess(
       'exit-with-parent': { type: 'boolean', default: false },
       drill: { type: 'boolean', default: false },
       'accept-configuration': { type: 'boolean', default: false },
+      'own-configuration': { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
     },
   })
@@ -87,6 +92,7 @@ export async function runProcess(
     isolationLevel,
     drill: values.drill,
     acceptConfiguration: values['accept-configuration'],
+    ownConfiguration: values['own-configuration'],
     report,
   })
   let closing: Promise<void> | null = null
@@ -102,8 +108,8 @@ export async function runProcess(
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
   if (values['exit-with-parent']) process.stdin.resume().once('end', stop).once('close', stop)
-  const { controlUrl, postgresAddress, httpAddress, enrolmentUrl } = gate
-  process.stdout.write(`${JSON.stringify({ ready: true, controlUrl, postgresAddress, httpAddress, enrolmentUrl })}\n`)
+  const { controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed } = gate
+  process.stdout.write(`${JSON.stringify({ ready: true, controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed })}\n`)
 }
 
 /** What a process says that could not start, without a stack and without a secret. */

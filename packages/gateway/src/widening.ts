@@ -1,4 +1,4 @@
-import { canonicalJson, digestJson, SallyportError, visibleLine, type Json } from '@sallyport/core'
+import { canonicalJson, digestJson, impactKinds, SallyportError, scopeText, visibleLine, type Json } from '@sallyport/core'
 import { z } from 'zod'
 import type { Config } from './config.ts'
 import { acceptedPlaceOf, findPlaceWidenings } from './vault-place.ts'
@@ -80,11 +80,16 @@ export function hashDecisive(policyHash: string, accepted: Accepted): string {
   return digestJson({ policy: policyHash, accepted: toJson(accepted) })
 }
 
+/** The digest of everything that gives power in a configuration: comments, order and waits are not in it. */
+export function digestAccepted(accepted: Accepted): string {
+  return digestJson(toJson(accepted))
+}
+
 /** What of `after` goes beyond `before`, a line each, sorted. Empty: it only narrows, or is the same. */
 export function findWidenings(before: Accepted, after: Accepted): readonly string[] {
   const found: string[] = []
   if (before.mode === 'team' && after.mode === 'solo') found.push('mode: team became solo, so owners approve alone')
-  if (after.coolOffMs < before.coolOffMs) found.push(`coolOff: from ${before.coolOffMs} ms to ${after.coolOffMs} ms`)
+  if (after.coolOffMs < before.coolOffMs) found.push(`coolOff: from ${before.coolOffMs / 1000} s to ${after.coolOffMs / 1000} s`)
   if (after.rowsWithoutPrompt > before.rowsWithoutPrompt)
     found.push(`limits.rowsWithoutPrompt: from ${before.rowsWithoutPrompt} to ${after.rowsWithoutPrompt}`)
   if (after.retainMs < before.retainMs) found.push('retention: copies are kept for less long')
@@ -116,9 +121,18 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
     }
     if (known.owner !== agent.owner) found.push(`agents: ${name} has another owner, so others may approve what it asks`)
     if (agent.handleMs > known.handleMs) found.push(`agents: handles of ${name} live longer`)
-    if (agent.scopes.some((scope) => !known.scopes.includes(scope))) found.push(`agents: ${name} may do more`)
+    const more = agent.scopes.filter((scope) => !known.scopes.includes(scope)).map(sayScope)
+    if (more.length > 0) found.push(`agents: ${name} may do more: ${more.join(', ')}`)
   }
   return found.toSorted()
+}
+
+const scopeShape = z.object({ kinds: z.array(z.enum(impactKinds)), action: z.string().nullable(), upstream: z.string() })
+
+/** As the file has it. What was accepted by a version that kept it otherwise is shown as it was kept. */
+function sayScope(kept: string): string {
+  const scope = scopeShape.safeParse(JSON.parse(kept))
+  return scope.success ? scopeText(scope.data) : kept
 }
 
 function entryOf<Entry>(entries: Readonly<Record<string, Entry>>, name: string): Entry | null {
@@ -126,17 +140,18 @@ function entryOf<Entry>(entries: Readonly<Record<string, Entry>>, name: string):
 }
 
 /** Lines of one event on the log, and of one refusal. */
-const linesMax = 50
+export const widenedLinesMax = 50
 
 /**
- * The widenings that whoever starts the gate has accepted. @throws SallyportError `refused_by_guard` when there are some and nobody said so
+ * The widenings that whoever starts the gate has accepted, where nobody is enrolled whom the gate could ask.
+ * @throws SallyportError `refused_by_guard` when there are some and nobody said so
  * @param stored what was accepted last, as JSON; null at the first start, where the whole configuration is the operator's
  */
 export function admitConfiguration(stored: string | null, after: Accepted, isAccepted: boolean): readonly string[] {
   if (stored === null) return []
   const before = readAccepted(stored)
   const found = before === null ? ['what was accepted last cannot be read'] : findWidenings(before, after)
-  const widenings = found.slice(0, linesMax)
+  const widenings = found.slice(0, widenedLinesMax)
   if (widenings.length === 0 || isAccepted) return widenings
   throw new SallyportError(
     'refused_by_guard',
@@ -146,7 +161,7 @@ export function admitConfiguration(stored: string | null, after: Accepted, isAcc
   )
 }
 
-function readAccepted(text: string): Accepted | null {
+export function readAccepted(text: string): Accepted | null {
   try {
     return acceptedShape.parse(JSON.parse(text))
   } catch {

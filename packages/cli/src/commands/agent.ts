@@ -43,7 +43,7 @@ function addAgent(name: string, options: z.infer<typeof optionsShape>): void {
     return
   }
   process.stdout.write(
-    `Added ${name}, who may: ${options.may.join(', ')}. A running gate takes it up when it is started again, once with --accept-configuration.\n`,
+    `Added ${name}, who may: ${options.may.join(', ')}. A running gate takes it up when people accepted it (sallyport propose) and it is started again.\n`,
   )
   process.stdout.write(`Then: sallyport handle issue ${name}\n`)
 }

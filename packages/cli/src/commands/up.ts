@@ -22,7 +22,7 @@ export function makeCommand(): Command {
     .option('--agent-user <name>', 'the system’s user that agents run as, to judge the isolation level by (default: you)')
     .option(
       '--accept-configuration',
-      'take over what the configuration gives beyond the one that ran last; without it, such a one does not start',
+      'while nobody is enrolled: take over what the configuration gives beyond the one that ran last; once people are, they accept it',
     )
     .option('--json', 'one JSON line when ready instead of the text')
     .action(async (given: unknown) => {

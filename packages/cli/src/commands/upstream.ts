@@ -152,7 +152,7 @@ function groupTies(ties: Ties): Readonly<Record<string, Readonly<Record<string, 
 
 function sayAdded(name: string, options: Options): void {
   process.stdout.write(
-    `Added ${name} to ${options.config}. No agent may do anything there yet; a running gate takes it up when it is started again, once with --accept-configuration.\n`,
+    `Added ${name} to ${options.config}. No agent may do anything there yet; a running gate takes it up when people accepted it (sallyport propose) and it is started again.\n`,
   )
   process.stdout.write(`Next: sallyport agent add NAME --owner YOU --may 'read ${name}'\n`)
 }

@@ -87,7 +87,7 @@ function describeNext(configuration: string, upstream: string, agent: string, ma
       return [
         `It lets in until ${new Date(made.expiresAtMs ?? 0).toISOString()}; run this again before, to put that off.`,
         `Its URL is in ${made.credential ?? ''} (0600) and named in ${configuration} as upstreams.${upstream}.as.${agent}.`,
-        'Next: start the gate again, once with --accept-configuration. Until then the agent’s statements run as before.',
+        'Next: sallyport propose, and a person accepts it with a passkey (while nobody is enrolled: sallyport up --accept-configuration); then start the gate again. Until then the agent’s statements run as before.',
       ]
   }
 }
@@ -114,6 +114,6 @@ export function describeDropped(upstream: string, agent: string, { role, wasTher
   const what = wasThere ? `Dropped the role ${role}; ${sessionsEnded} of its sessions ended.` : `There was no role ${role}.`
   return `${what}
 Its credential and its line in the configuration are gone.
-From the next start of the gate, once with --accept-configuration, ${agent}’s statements on ${upstream} run with the shared credential again, if its scope stays; until then they are refused.
+Once people accepted it (sallyport propose) and the gate was started again, ${agent}’s statements on ${upstream} run with the shared credential again, if its scope stays; until then they are refused.
 `
 }

@@ -31,6 +31,13 @@ export function parseScope(text: string): Scope | string {
   return { kinds: [], action: verb, upstream }
 }
 
+/** The line that `parseScope` reads as this. */
+export function scopeText({ kinds, action, upstream }: Scope): string {
+  if (action !== null) return `${action} ${upstream}`
+  const verb = kinds.length === impactKinds.length ? 'any' : kinds.length === 1 ? kinds[0] : 'write'
+  return `${verb ?? 'nothing'} ${upstream}`
+}
+
 /** Compiles an agent's scope to Cedar permits. Names went through `parseScope`, so nothing needs escaping beyond JSON's. */
 export function compileScope(agent: string, scopes: readonly Scope[]): string {
   return scopes.map((scope, index) => compileOne(agent, scope, index)).join('\n')

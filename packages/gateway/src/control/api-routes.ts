@@ -125,6 +125,10 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     const link = await createFirstLink(site)
     return context.json({ url: link.url, expiresAtMs: link.expiresAtMs })
   })
+  app.post('/api/v1/configuration/reread', async (context) => {
+    await readBody(context, emptyShape)
+    return context.json({ ...(await control.configuration.reread()), page: `${site.origin}/configuration` })
+  })
   addEventRoute(app, site)
   app.get('/api/v1/status', async (context) => {
     const people = await site.ports.people.list()

@@ -3,12 +3,15 @@ import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
 import { type Refused, toRefused } from './answer.ts'
 import { addApiRoutes, admitOperator } from './api-routes.ts'
+import { addConfigurationRoutes } from './configuration-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addInvitationRoutes } from './invitation-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
+import { addPasskeyRoutes } from './passkey-routes.ts'
 import { addPeopleRoutes } from './people-routes.ts'
 import type { ControlPorts, ControlSettings } from './ports.ts'
 import { createRateLimit } from './rate-limit.ts'
+import { addRemovalRoutes } from './removal-routes.ts'
 import { addRequestRoutes } from './request-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
 import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
@@ -42,6 +45,9 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addLiveRoutes(app, site)
   addPeopleRoutes(app, site)
   addInvitationRoutes(app, site)
+  addRemovalRoutes(app, site)
+  addPasskeyRoutes(app, site)
+  addConfigurationRoutes(app, site)
   app.notFound(() => {
     throw notFound()
   })

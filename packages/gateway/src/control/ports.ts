@@ -26,6 +26,8 @@ export interface Passkey {
   readonly transports: readonly string[]
   /** False when the key never leaves one device. */
   readonly synced: boolean
+  /** What the person calls it; empty for one that came with the enrolment. */
+  readonly name: string
   /** Model of the authenticator; zeros for most. It proves nothing without attestation. */
   readonly aaguid: string
   readonly addedAtMs: number
@@ -45,10 +47,12 @@ export interface Person {
     /** Null: nobody had to confirm. */
     readonly confirmedBy: string | null
   } | null
+  /** Null: enrolled. Nobody who was removed signs in, is counted or asked; the name stays theirs. */
+  readonly removed: { readonly by: string; readonly atMs: number } | null
 }
 
 /** A person about to be enrolled: who let them in is read off the link, in the transaction. */
-export type Newcomer = Omit<Person, 'admission'>
+export type Newcomer = Omit<Person, 'admission' | 'removed'>
 
 export type Enrolled =
   | 'enrolled'
@@ -64,12 +68,23 @@ export type Enrolled =
 /** Enrolled persons. Durable before a promise resolves. */
 export interface People {
   list(): Promise<readonly Person[]>
+  /** Those who were removed too. Who was ever enrolled counts where it is asked whether one person alone lets others in. */
+  ever(): Promise<readonly Person[]>
   /**
    * In one transaction: the link is there, unused, unexpired at `nowMs` and becomes used; when nobody invited (`invitedBy` null) nobody is enrolled
    * yet; when `confirmFrom` or more are enrolled, the invitation was confirmed by one of them other than the inviter (`confirmFrom` null: never);
    * name and credential are free; the person is added. Anything else changes nothing.
    */
   enrol(newcomer: Newcomer, tokenSha256: string, nowMs: number, confirmFrom: number | null): Promise<Enrolled>
+  /**
+   * In one transaction: the person is removed, links they made or confirmed are withdrawn, and what they approved and has not run is cancelled.
+   * The ids of those requests; null: nobody of this name is enrolled, or nobody else is.
+   */
+  remove(name: string, by: string, nowMs: number): Promise<readonly string[] | null>
+  /** False: nobody of this name is enrolled, they have enough, or somebody has this one. */
+  addPasskey(name: string, passkey: Passkey): Promise<boolean>
+  /** False: it is not theirs, or the last one. */
+  removePasskey(name: string, credentialId: string): Promise<boolean>
   /** Compare-and-set: false when the stored counter is no longer `from`. */
   advanceCounter(credentialId: string, from: number, to: number): Promise<boolean>
 }
@@ -168,6 +183,48 @@ export interface Signed {
   readonly evidence: Json
 }
 
+/** A configuration that gives more than the one in force, and waits for people. */
+export interface Proposed {
+  /** Of everything in it that gives power. */
+  readonly digest: string
+  readonly text: string
+  readonly textSha256: string
+  /** What it gives beyond what is in force, a line each. */
+  readonly widenings: readonly string[]
+  readonly proposedAtMs: number
+  readonly acceptances: readonly { readonly person: string; readonly atMs: number }[]
+  /** From when on a start takes it over; null: not enough people accepted it. */
+  readonly notBeforeMs: number | null
+}
+
+/** What people may do about the configuration. Nothing of it changes what is in force: only a start does. */
+export interface ConfigurationControl {
+  readonly path: string
+  readonly textInForce: string
+  /** How long an acceptance waits before it counts, ms. */
+  readonly coolOffMs: number
+  proposal(): Proposed | null
+  /** Reads the file again. What gives more becomes a proposal; what does not is taken over at the next start. */
+  reread(): Promise<
+    | { readonly outcome: 'same' | 'narrower' }
+    | { readonly outcome: 'mistakes'; readonly lines: readonly string[] }
+    | { readonly outcome: 'proposed'; readonly widenings: readonly string[] }
+  >
+  /**
+   * On the log before it resolves. Null: this is not what waits now. Throws SallyportError when this person accepted it already.
+   * @param needed how many people it takes
+   */
+  accept(
+    digest: string,
+    signed: Signed,
+    needed: number,
+  ): Promise<{ readonly missing: number; readonly notBeforeMs: number | null } | null>
+  /** What somebody who was removed had accepted counts no longer. */
+  forget(person: string): Promise<void>
+  /** False: this is not what waits now. */
+  withdraw(digest: string, by: string): Promise<boolean>
+}
+
 /** Everything the people's listener asks of the rest of the gate. */
 export interface Control {
   /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
@@ -201,6 +258,7 @@ export interface Control {
   /** The `@why` of a guard, or null for an unknown id. */
   guardSentence(id: string): string | null
   posture(): Posture
+  readonly configuration: ConfigurationControl
 }
 
 export interface ControlPorts {

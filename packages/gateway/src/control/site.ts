@@ -58,6 +58,7 @@ export async function makeFrame(site: Site, context: Context<Admitted>): Promise
     person: visitor.kind === 'person' ? visitor.person.name : null,
     nowMs,
     waiting: pending.filter(({ state, expiresAtMs }) => state === 'pending' && expiresAtMs > nowMs).length,
+    isProposed: visitor.kind === 'person' && site.ports.control.configuration.proposal() !== null,
     posture: visitor.kind === 'person' ? await postureNow(site.ports) : site.ports.control.posture(),
   }
 }

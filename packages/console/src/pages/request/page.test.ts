@@ -11,6 +11,7 @@ const frame: Frame = {
   person: 'grace',
   nowMs,
   waiting: 1,
+  isProposed: false,
   posture: { mode: 'team', isolationLevel: 2, warnings: [] },
 }
 

@@ -1,0 +1,130 @@
+import { isSamePerson, SallyportError, type Clock, type Json, type Log } from '@sallyport/core'
+import type { Config, ConfigResult } from './config.ts'
+import { propose, readProposal, type Proposal } from './proposal.ts'
+import { acceptedOf, digestAccepted, findWidenings } from './widening.ts'
+
+export interface ConfigurationPorts {
+  readonly clock: Clock
+  readonly log: Log
+  readonly memory: { get(name: string): string | null; set(name: string, value: string): void }
+  /** The configuration file as it is now. */
+  readonly read: () => ConfigResult
+}
+
+/** A person's passkey over the acceptance. */
+interface SignedAcceptance {
+  readonly person: string
+  readonly credentialId: string
+  readonly challenge: string
+  readonly statement: Json
+  readonly evidence: Json
+}
+
+type Reread =
+  | { readonly outcome: 'same' | 'narrower' }
+  | { readonly outcome: 'mistakes'; readonly lines: readonly string[] }
+  | { readonly outcome: 'proposed'; readonly widenings: readonly string[] }
+
+export interface ConfigurationDesk {
+  readonly path: string
+  readonly textInForce: string
+  /** How long an acceptance waits before it counts, ms. */
+  readonly coolOffMs: number
+  proposal(): Proposal | null
+  reread(): Promise<Reread>
+  accept(digest: string, signed: SignedAcceptance, needed: number): Promise<Acceptance | null>
+  forget(person: string): Promise<void>
+  withdraw(digest: string, by: string): Promise<boolean>
+}
+
+interface Acceptance {
+  readonly missing: number
+  readonly notBeforeMs: number | null
+}
+
+/** Where the store keeps what waits. Empty: nothing does. */
+export const proposalName = 'configuration proposal'
+
+/** What people may do about the configuration while a gate runs. Nothing here changes what is in force: only a start does. */
+export function openConfigurationDesk(ports: ConfigurationPorts, inForce: Config): ConfigurationDesk {
+  const { memory } = ports
+  const accepted = acceptedOf(inForce)
+  const current = (): Proposal | null => {
+    const proposal = readProposal(memory.get(proposalName))
+    return proposal?.before === digestAccepted(accepted) ? proposal : null
+  }
+  const find = (digest: string): Proposal | null => {
+    const proposal = current()
+    return proposal?.digest === digest ? proposal : null
+  }
+  return {
+    path: inForce.path,
+    textInForce: inForce.text,
+    coolOffMs: inForce.mode === 'solo' ? inForce.coolOffMs : 0,
+    proposal: current,
+    reread: async () => {
+      const read = ports.read()
+      if (!read.ok)
+        return { outcome: 'mistakes', lines: read.mistakes.map(({ line, what, hint }) => `line ${line}: ${what}; ${hint}`) }
+      const after = acceptedOf(read.config)
+      const widenings = findWidenings(accepted, after)
+      if (widenings.length === 0) return { outcome: digestAccepted(after) === digestAccepted(accepted) ? 'same' : 'narrower' }
+      if (find(digestAccepted(after)) === null) await keepProposal(ports, propose(read.config, accepted, ports.clock.nowMs()))
+      return { outcome: 'proposed', widenings }
+    },
+    accept: (digest, signed, needed) => accept(ports, find(digest), signed, needed, inForce),
+    forget: async (person) => {
+      const proposal = current()
+      const acceptances = proposal?.acceptances.filter((one) => !isSamePerson(one.person, person)) ?? []
+      if (proposal === null || acceptances.length === proposal.acceptances.length) return
+      memory.set(proposalName, JSON.stringify({ ...proposal, acceptances, notBeforeMs: null }))
+    },
+    withdraw: async (digest, by) => {
+      if (find(digest) === null) return false
+      // It only takes away, so it holds also when the log can't have it.
+      memory.set(proposalName, '')
+      await ports.log.append({ type: 'configuration.withdrawn', atMs: ports.clock.nowMs(), data: { digest, by } })
+      return true
+    },
+  }
+}
+
+/** On the log first: what nobody can read about is nothing people could have accepted. */
+export async function keepProposal({ clock, log, memory }: Omit<ConfigurationPorts, 'read'>, proposal: Proposal): Promise<void> {
+  const { digest, before, textSha256, widenings } = proposal
+  await log.append({
+    type: 'configuration.proposed',
+    atMs: clock.nowMs(),
+    data: { digest, before, textSha256, widenings },
+  })
+  memory.set(proposalName, JSON.stringify(proposal))
+}
+
+async function accept(
+  ports: ConfigurationPorts,
+  proposal: Proposal | null,
+  signed: SignedAcceptance,
+  needed: number,
+  { mode, coolOffMs }: Config,
+): Promise<Acceptance | null> {
+  if (proposal === null) return null
+  if (proposal.acceptances.some(({ person }) => isSamePerson(person, signed.person)))
+    throw new SallyportError(
+      'refused_by_guard',
+      'You have accepted this already.',
+      'Nothing was changed.',
+      'Somebody else has to accept it too.',
+    )
+  const nowMs = ports.clock.nowMs()
+  const missing = Math.max(0, needed - proposal.acceptances.length - 1)
+  const notBeforeMs = missing > 0 ? null : nowMs + (mode === 'solo' ? coolOffMs : 0)
+  const { person, credentialId, challenge, statement, evidence } = signed
+  await ports.log.append({
+    type: 'configuration.accepted',
+    atMs: nowMs,
+    data: { digest: proposal.digest, by: person, missing, notBeforeMs, challenge, statement, credential: credentialId, evidence },
+  })
+  const acceptances = [...proposal.acceptances, { person, credentialId, atMs: nowMs }]
+  ports.memory.set(proposalName, JSON.stringify({ ...proposal, acceptances, notBeforeMs }))
+  return { missing, notBeforeMs }
+}
