@@ -106,6 +106,8 @@ export interface RestorePoint {
   readonly name: string
   readonly lsn: string
   readonly stream: string
+  /** False: recovery finds it by its position only. */
+  readonly named: boolean
 }
 
 /** What continuous protection says of an upstream, right now. */

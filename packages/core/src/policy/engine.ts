@@ -19,6 +19,8 @@ export interface Facts {
   readonly approvals: number
   readonly delayed: boolean
   readonly ownerAlone: boolean
+  /** A restore point before it stands in for a copy. */
+  readonly restorePoint: boolean
 }
 
 export interface PolicyRequest {

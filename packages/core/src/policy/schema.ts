@@ -20,6 +20,7 @@ type Facts = {
   approvals: Long,
   delayed: Bool,
   ownerAlone: Bool,
+  restorePoint: Bool,
 };
 
 action "read", "write", "disrupt", "escalate", "destroy", "unknown"

@@ -145,9 +145,7 @@ export class Continuous {
     if (this.protection === null || receiver === null || stream === null) throw notProtected(this.#settings.upstream, this.#why)
     const { lsn, named } = await this.#ports.source.mark(name)
     await receiver.waitFor(parseLsn(lsn), markTimeoutMs)
-    const point = { name, lsn, stream: stream.id }
-    await this.#note('restore_point', { ...point, named })
-    return point
+    return { name, lsn, stream: stream.id, named }
   }
 
   async #run(): Promise<void> {
@@ -354,7 +352,7 @@ export class Continuous {
   }
 
   async #note(
-    type: 'alarm' | 'protection.began' | 'protection.broken' | 'restore_point' | 'snapshot.sealed',
+    type: 'alarm' | 'protection.began' | 'protection.broken' | 'snapshot.sealed',
     data: Readonly<Record<string, Json>>,
   ): Promise<void> {
     const { log, clock } = this.#ports
