@@ -2,6 +2,8 @@ import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
+import { challengeIn } from '../../packages/cli/src/drill/person.ts'
+import type { HttpPerson } from '../fakes/http-person.ts'
 import { startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 
@@ -34,17 +36,31 @@ const kills = z.object({
   kills: z.array(z.object({ scope: z.object({ kind: z.string(), id: z.string() }), reason: z.string(), by: z.string() })),
 })
 
-test('a store from earlier in the same run brings back no agent that was stopped and no handle that was ended', async () => {
+/** The fold beside a name on the People page. */
+async function remove(by: HttpPerson, name: string): Promise<void> {
+  await by.signIn()
+  const entry = (await by.read('/people')).split('<li>').find((part) => part.includes(`<b>${name}</b>`)) ?? ''
+  const path = /data-finish="([^"]+)"/.exec(entry)?.[1] ?? ''
+  const asked = await by.post(`${path}/options`, {})
+  expect((await by.post(path, { response: by.sign(challengeIn(asked)) })).status).toBe(200)
+}
+
+test('a store from earlier in the same run brings back no agent that was stopped, no handle that was ended and no person who was removed', async () => {
   const image = join(gate.directory, 'image-1')
+  const [ada, bob] = [await gate.person('ada'), await gate.person('bob')]
   const { id, handle } = await gate.post('/api/v1/handles', { agent: 'other' }, issued)
   copyStore(gate.directory, image)
   await gate.post('/api/v1/kill', { kind: 'agent', id: 'coder', reason: 'enough' }, killed)
   await gate.post(`/api/v1/handles/${id}/revoke`, {}, z.unknown())
+  await remove(ada, 'bob')
   await gate.crash()
   copyStore(image, gate.directory)
   await gate.start()
   await expect(gate.connect('coder')).rejects.toThrow(/kill switch/)
   await expect(gate.connect('other', { handle })).rejects.toThrow(/authentication failed/)
+  await ada.signIn()
+  await expect(bob.signIn()).rejects.toThrow(/403|not enrolled/)
+  expect(await ada.read('/people')).toContain('bob was removed by ada')
   const agent = await gate.connect('other')
   expect((await agent.run('SELECT 1 AS one')).sqlState).toBe('00000')
   await agent.close()

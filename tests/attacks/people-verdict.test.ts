@@ -19,6 +19,7 @@ const verdictPorts = (bench: Bench): VerdictPorts => ({
   requests: bench.ports.requests,
   policyHash: () => bench.ports.policy().hash,
   mode: () => bench.settings.mode,
+  isEnrolled: () => Promise.resolve(true),
   grantMs: 900_000,
 })
 

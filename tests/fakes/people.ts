@@ -145,6 +145,7 @@ export function makePeopleBench(): PeopleBench {
     requests,
     policyHash: () => state.policyHash,
     mode: () => state.mode,
+    isEnrolled: async (name: string) => (await stored.people.list()).some((one) => one.name === name),
     grantMs: 3_600_000,
   }
   const control: Control = {

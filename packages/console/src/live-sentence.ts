@@ -64,6 +64,16 @@ const sayAcceptance = writer(
       : `${by} accepted the wider configuration: a start from ${formatInstant(notBeforeMs)} on takes it over.`,
 )
 const sayWithdrawal = writer(z.object({ by: z.string() }), ({ by }) => `${by} withdrew the wider configuration.`)
+const sayRemoval = writer(z.object({ person: z.string(), by: z.string(), cancelled: names }), ({ person, by, cancelled }) =>
+  joinFacts([
+    `${by} removed ${person === by ? 'themselves' : person}.`,
+    cancelled.length === 0 ? '' : `${formatAmount(cancelled.length, 'approved request')} cancelled.`,
+  ]),
+)
+const sayPasskey = writer(
+  z.object({ person: z.string(), name: z.string() }),
+  ({ person, name }) => `${person} added a passkey: ${name}.`,
+)
 const invitationWords = {
   invitation: 'made an invitation',
   'invitation confirmed': 'confirmed an invitation',
@@ -86,6 +96,8 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
       ]),
     ),
   ],
+  ['person.removed', sayRemoval],
+  ['passkey.added', sayPasskey],
   ['configuration.proposed', sayProposal],
   ['configuration.accepted', sayAcceptance],
   ['configuration.withdrawn', sayWithdrawal],

@@ -35,6 +35,7 @@ function verdictPorts(bench: Bench): VerdictPorts {
     requests,
     policyHash: () => bench.ports.policy().hash,
     mode: () => bench.settings.mode,
+    isEnrolled: () => Promise.resolve(true),
     grantMs: 900_000,
   }
 }

@@ -39,6 +39,7 @@ function verdictPorts(requests: Requests = bench.ports.requests, log = bench.log
     grantMs,
     policyHash: () => bench.ports.policy().hash,
     mode: () => bench.settings.mode,
+    isEnrolled: () => Promise.resolve(true),
   }
 }
 

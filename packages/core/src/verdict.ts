@@ -13,6 +13,8 @@ export interface VerdictPorts {
   readonly requests: Requests
   readonly policyHash: () => string
   readonly mode: () => 'solo' | 'team'
+  /** Whether somebody is enrolled under this name now: what a person who was removed signed counts no longer. */
+  readonly isEnrolled: (person: string) => Promise<boolean>
   /** How long an approved request may wait to be run, counted from its notBefore. */
   readonly grantMs: number
 }
@@ -65,6 +67,7 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
     })
     return { result: 'recorded', state: 'rejected', approvalsMissing: 0, notBeforeMs: null }
   }
+  if (!(await ports.isEnrolled(approval.person))) return { result: 'refused', why: 'This person is no longer enrolled.' }
   const stored = request.approvals.some(
     ({ challenge, credentialId }) => challenge === approval.challenge && credentialId === approval.credentialId,
   )
@@ -73,11 +76,17 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
   const current = await ports.requests.get(request.id)
   if (current === null || current.state !== 'pending') return { result: 'refused', why: 'The request has ended.' }
   const { question } = current
-  const names = current.approvals.filter(({ verdict }) => verdict === 'approve').map(({ person }) => person)
+  const names = await namesThatCount(ports, current)
   const { counted } = countApprovers(names, question.subject.owner, ports.mode())
   const missing = Math.max(0, question.approvalsNeeded - counted)
   if (missing > 0) return { result: 'recorded', state: 'pending', approvalsMissing: missing, notBeforeMs: null }
   return finishApproval(ports, current, names)
+}
+
+async function namesThatCount({ isEnrolled }: VerdictPorts, { approvals }: AccessRequest): Promise<readonly string[]> {
+  const names = approvals.filter(({ verdict }) => verdict === 'approve').map(({ person }) => person)
+  const enrolled = await Promise.all(names.map((name) => isEnrolled(name)))
+  return names.filter((_name, index) => enrolled[index])
 }
 
 async function finishApproval(ports: VerdictPorts, request: AccessRequest, approvers: readonly string[]): Promise<VerdictResult> {

@@ -33,6 +33,7 @@ export interface ConfigurationDesk {
   proposal(): Proposal | null
   reread(): Promise<Reread>
   accept(digest: string, signed: SignedAcceptance, needed: number): Promise<Acceptance | null>
+  forget(person: string): Promise<void>
   withdraw(digest: string, by: string): Promise<boolean>
 }
 
@@ -72,6 +73,12 @@ export function openConfigurationDesk(ports: ConfigurationPorts, inForce: Config
       return { outcome: 'proposed', widenings }
     },
     accept: (digest, signed, needed) => accept(ports, find(digest), signed, needed, inForce),
+    forget: async (person) => {
+      const proposal = current()
+      const acceptances = proposal?.acceptances.filter((one) => !isSamePerson(one.person, person)) ?? []
+      if (proposal === null || acceptances.length === proposal.acceptances.length) return
+      memory.set(proposalName, JSON.stringify({ ...proposal, acceptances, notBeforeMs: null }))
+    },
     withdraw: async (digest, by) => {
       if (find(digest) === null) return false
       // It only takes away, so it holds also when the log can't have it.

@@ -262,8 +262,10 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   return base
 }
 
-function makeVerdictPorts({ policy, config }: Foundations, log: Log, requests: Requests): VerdictPorts {
-  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, grantMs }
+function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
+  const { people } = openPeople(database)
+  const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
+  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
 }
 
 function openEntrance({ config, database, log, folder }: Foundations): Entrance {

@@ -7,9 +7,11 @@ import { addConfigurationRoutes } from './configuration-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addInvitationRoutes } from './invitation-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
+import { addPasskeyRoutes } from './passkey-routes.ts'
 import { addPeopleRoutes } from './people-routes.ts'
 import type { ControlPorts, ControlSettings } from './ports.ts'
 import { createRateLimit } from './rate-limit.ts'
+import { addRemovalRoutes } from './removal-routes.ts'
 import { addRequestRoutes } from './request-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
 import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
@@ -43,6 +45,8 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addLiveRoutes(app, site)
   addPeopleRoutes(app, site)
   addInvitationRoutes(app, site)
+  addRemovalRoutes(app, site)
+  addPasskeyRoutes(app, site)
   addConfigurationRoutes(app, site)
   app.notFound(() => {
     throw notFound()

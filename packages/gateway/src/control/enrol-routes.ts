@@ -40,7 +40,7 @@ export function addEnrolRoutes(app: SiteApp, site: Site): void {
   app.post('/enrol/options', async (context) => {
     const { token, name } = await readBody(context, askShape).catch(refuseForm)
     const tokenSha256 = hashSecret(token)
-    const people = await site.ports.people.list()
+    const people = await site.ports.people.ever()
     await checkLink(site, tokenSha256, people)
     checkName(site, name, people)
     const challenge = site.ports.random.hex(32)
@@ -120,7 +120,7 @@ async function enrol(site: Site, person: Newcomer, tokenSha256: string): Promise
   const { links, people, control } = site.ports
   const link = await links.find(tokenSha256)
   // The store has the last word; this keeps off the log what is known not to take place.
-  if (link !== null && isUnconfirmed(control, link, await people.list())) throw refuseEnrolment('unconfirmed')
+  if (link !== null && isUnconfirmed(control, link, await people.ever())) throw refuseEnrolment('unconfirmed')
   const [passkey] = person.passkeys
   const data = {
     person: person.name,

@@ -41,7 +41,7 @@ function addInviteRoutes(app: SiteApp, site: Site): void {
     await readBody(context, emptyShape)
     await checkRoom(site)
     const token = random.hex(32)
-    const lifeMs = needsConfirmation(control, await people.list()) ? limits.confirmedLinkMs : limits.linkMs
+    const lifeMs = needsConfirmation(control, await people.ever()) ? limits.confirmedLinkMs : limits.linkMs
     const expiresAtMs = clock.nowMs() + lifeMs
     const tokenSha256 = hashSecret(token)
     const statement = { v: 1, purpose: 'sallyport invitation', person: visitor.person.name, tokenSha256, expiresAtMs }
@@ -63,7 +63,7 @@ function addInviteRoutes(app: SiteApp, site: Site): void {
     await append(site, { what: 'invitation', by, statement, credential, evidence })
     const made = { tokenSha256: hashSecret(token), invitedBy: by, createdAtMs: clock.nowMs(), expiresAtMs }
     await links.create({ ...made, usedAtMs: null, confirmation: null, withdrawnAtMs: null })
-    const waits = needsConfirmation(control, await people.list())
+    const waits = needsConfirmation(control, await people.ever())
     return context.json({
       message: waits
         ? 'Shown once, good for an hour. It enrols nobody until somebody else confirms it on this page:'

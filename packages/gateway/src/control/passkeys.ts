@@ -113,6 +113,7 @@ export async function verifyRegistration(
     publicKey: Buffer.from(credential.publicKey).toString('base64url'),
     counter: credential.counter,
     transports: response.transports.filter((transport) => /^[a-z-]{1,32}$/.test(transport)),
+    name: '',
     synced: credentialDeviceType === 'multiDevice',
     aaguid,
     addedAtMs: nowMs,

@@ -9,11 +9,12 @@ export function addPeopleRoutes(app: SiteApp, site: Site): void {
   app.get('/people', async (context) => {
     const person = signedIn(context)
     if (person === null) return toSignIn(context)
-    const enrolled = await people.list()
+    const [enrolled, ever] = await Promise.all([people.list(), people.ever()])
     const open = await links.open(clock.nowMs())
     return context.html(
       renderPeople(await makeFrame(site, context), {
-        people: enrolled.map(({ name, enrolledAtMs, passkeys, admission }) => ({
+        people: enrolled.map(({ name, userHandle, enrolledAtMs, passkeys, admission }) => ({
+          id: userHandle,
           name,
           enrolledAtMs,
           passkeys: passkeys.length,
@@ -29,13 +30,14 @@ export function addPeopleRoutes(app: SiteApp, site: Site): void {
                   createdAtMs: link.createdAtMs,
                   expiresAtMs: link.expiresAtMs,
                   confirmedBy: link.confirmation?.person ?? null,
-                  waits: isUnconfirmed(control, link, enrolled),
+                  waits: isUnconfirmed(control, link, ever),
                   isOwn: isSamePerson(link.invitedBy, person.name),
                 },
               ],
         ),
-        needsSecond: needsConfirmation(control, enrolled),
-        alone: enrolled.length < 2,
+        removed: ever.flatMap(({ name, removed }) => (removed === null ? [] : [{ name, ...removed }])),
+        needsSecond: needsConfirmation(control, ever),
+        alone: ever.length < 2,
       }),
     )
   })

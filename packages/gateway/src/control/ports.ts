@@ -26,6 +26,8 @@ export interface Passkey {
   readonly transports: readonly string[]
   /** False when the key never leaves one device. */
   readonly synced: boolean
+  /** What the person calls it; empty for one that came with the enrolment. */
+  readonly name: string
   /** Model of the authenticator; zeros for most. It proves nothing without attestation. */
   readonly aaguid: string
   readonly addedAtMs: number
@@ -45,10 +47,12 @@ export interface Person {
     /** Null: nobody had to confirm. */
     readonly confirmedBy: string | null
   } | null
+  /** Null: enrolled. Nobody who was removed signs in, is counted or asked; the name stays theirs. */
+  readonly removed: { readonly by: string; readonly atMs: number } | null
 }
 
 /** A person about to be enrolled: who let them in is read off the link, in the transaction. */
-export type Newcomer = Omit<Person, 'admission'>
+export type Newcomer = Omit<Person, 'admission' | 'removed'>
 
 export type Enrolled =
   | 'enrolled'
@@ -64,12 +68,23 @@ export type Enrolled =
 /** Enrolled persons. Durable before a promise resolves. */
 export interface People {
   list(): Promise<readonly Person[]>
+  /** Those who were removed too. Who was ever enrolled counts where it is asked whether one person alone lets others in. */
+  ever(): Promise<readonly Person[]>
   /**
    * In one transaction: the link is there, unused, unexpired at `nowMs` and becomes used; when nobody invited (`invitedBy` null) nobody is enrolled
    * yet; when `confirmFrom` or more are enrolled, the invitation was confirmed by one of them other than the inviter (`confirmFrom` null: never);
    * name and credential are free; the person is added. Anything else changes nothing.
    */
   enrol(newcomer: Newcomer, tokenSha256: string, nowMs: number, confirmFrom: number | null): Promise<Enrolled>
+  /**
+   * In one transaction: the person is removed, links they made or confirmed are withdrawn, and what they approved and has not run is cancelled.
+   * The ids of those requests; null: nobody of this name is enrolled, or nobody else is.
+   */
+  remove(name: string, by: string, nowMs: number): Promise<readonly string[] | null>
+  /** False: nobody of this name is enrolled, they have enough, or somebody has this one. */
+  addPasskey(name: string, passkey: Passkey): Promise<boolean>
+  /** False: it is not theirs, or the last one. */
+  removePasskey(name: string, credentialId: string): Promise<boolean>
   /** Compare-and-set: false when the stored counter is no longer `from`. */
   advanceCounter(credentialId: string, from: number, to: number): Promise<boolean>
 }
@@ -204,6 +219,8 @@ export interface ConfigurationControl {
     signed: Signed,
     needed: number,
   ): Promise<{ readonly missing: number; readonly notBeforeMs: number | null } | null>
+  /** What somebody who was removed had accepted counts no longer. */
+  forget(person: string): Promise<void>
   /** False: this is not what waits now. */
   withdraw(digest: string, by: string): Promise<boolean>
 }

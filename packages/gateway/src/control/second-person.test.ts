@@ -370,7 +370,16 @@ const actShape = z.object({
 async function isSignedBy(publicKey: string, data: { readonly [key: string]: Json }): Promise<boolean> {
   const { statement, credential, evidence } = actShape.parse(data)
   const { clientDataJSON, authenticatorData, signature } = evidence.response
-  const passkey = { credentialId: credential, publicKey, counter: 0, transports: [], synced: false, aaguid: '', addedAtMs: 0 }
+  const passkey = {
+    credentialId: credential,
+    publicKey,
+    counter: 0,
+    transports: [],
+    name: '',
+    synced: false,
+    aaguid: '',
+    addedAtMs: 0,
+  }
   const response = { clientDataJSON, authenticatorData, signature }
   const assertion = { id: evidence.id, rawId: evidence.id, type: 'public-key' as const, response }
   const people = { ...bench.ports.people, advanceCounter: async () => true }

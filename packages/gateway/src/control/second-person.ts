@@ -9,15 +9,15 @@ export function confirmFrom(control: Control): number | null {
   return control.posture().mode === 'team' ? 2 : null
 }
 
-/** Whether an invitation counts only when somebody else confirmed it, as things stand. The store judges again when it is used. */
-export function needsConfirmation(control: Control, people: readonly Person[]): boolean {
+/** Whether an invitation counts only when somebody else confirmed it, as things stand. The store judges again when it is used. `ever`: those who were removed too. */
+export function needsConfirmation(control: Control, ever: readonly Person[]): boolean {
   const from = confirmFrom(control)
-  return from !== null && people.length >= from
+  return from !== null && ever.length >= from
 }
 
 /** Whether this link would let nobody in now, for want of somebody who confirms it. */
-export function isUnconfirmed(control: Control, link: EnrolmentLink, people: readonly Person[]): boolean {
-  return link.invitedBy !== null && link.confirmation === null && needsConfirmation(control, people)
+export function isUnconfirmed(control: Control, link: EnrolmentLink, ever: readonly Person[]): boolean {
+  return link.invitedBy !== null && link.confirmation === null && needsConfirmation(control, ever)
 }
 
 /** Whether the owner is somebody whom the gate could tell from an approver. In solo mode it need not. */

@@ -12,6 +12,8 @@ export interface RunMemory {
 export interface Narrowing {
   kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): void
   revokeHandle(id: string, nowMs: number): void
+  removePerson(name: string, by: string, nowMs: number): void
+  removePasskey(person: string, credentialId: string): void
   freeze(reason: string, nowMs: number): void
 }
 
@@ -20,6 +22,8 @@ const killKind = z.enum(['session', 'agent', 'owner', 'upstream', 'all'])
 type KillKind = z.infer<typeof killKind>
 const killData = z.object({ kind: killKind, name: z.string(), reason: z.string().default(''), by: z.string().default('') })
 const revokedData = z.object({ handle: z.string() })
+const removalData = z.object({ person: z.string(), by: z.string() })
+const passkeyData = z.object({ person: z.string(), removed: z.string() })
 
 /** Store and log agree again before anything listens. */
 export async function recoverRun(
@@ -59,6 +63,8 @@ class Seen {
   readonly #startingAt: number
   readonly #kills = new Map<string, { readonly data: z.infer<typeof killData>; readonly atMs: number }>()
   readonly #revoked: string[] = []
+  readonly #removed: z.infer<typeof removalData>[] = []
+  readonly #passkeys: z.infer<typeof passkeyData>[] = []
   laterRuns = 0
 
   constructor(known: number, startingAt: number) {
@@ -78,6 +84,8 @@ class Seen {
   #note({ type, data, atMs }: Event, index: number): void {
     if (type === 'gate.started' && index > this.#known && !this.#wasCutOff(index)) this.laterRuns += 1
     if (type === 'handle.revoked') this.#revoked.push(revokedData.parse(data).handle)
+    if (type === 'person.removed') this.#removed.push(removalData.parse(data))
+    if (type === 'passkey.removed') this.#passkeys.push(passkeyData.parse(data))
     if (type !== 'kill' && type !== 'release') return
     const stop = killData.parse(data)
     if (type === 'kill') this.#kills.set(`${stop.kind} ${stop.name}`, { data: stop, atMs })
@@ -91,6 +99,8 @@ class Seen {
   apply(narrowing: Narrowing, nowMs: number): void {
     for (const { data, atMs } of this.#kills.values()) narrowing.kill(data.kind, data.name, data.reason, data.by, atMs)
     for (const handle of this.#revoked) narrowing.revokeHandle(handle, nowMs)
+    for (const { person, removed } of this.#passkeys) narrowing.removePasskey(person, removed)
+    for (const { person, by } of this.#removed) narrowing.removePerson(person, by, nowMs)
   }
 }
 

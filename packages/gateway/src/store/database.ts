@@ -40,6 +40,9 @@ const migrations: readonly string[] = [
   `
   CREATE TABLE quarantines (id TEXT NOT NULL, upstream TEXT NOT NULL, untilMs INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (upstream, id)) STRICT;
   `,
+  `
+  CREATE TABLE removedPeople (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+  `,
 ]
 
 /**

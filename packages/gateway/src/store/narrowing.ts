@@ -3,12 +3,15 @@ import type { KillKind } from './kills.ts'
 import { openHandles } from './handles.ts'
 import { openKills } from './kills.ts'
 import { transact } from './database.ts'
+import { removePasskey, removePerson } from './person-removal.ts'
 
 /** What a start makes of facts on the log that the store does not have: it is an older copy, or lost its end. It only ever takes away. */
 export interface Narrowing {
   /** In force again, unless the store has it. */
   kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): void
   revokeHandle(id: string, nowMs: number): void
+  removePerson(name: string, by: string, nowMs: number): void
+  removePasskey(person: string, credentialId: string): void
   /** Everything that people or handles could do by this store ends, and everything is stopped until a person releases it (DESIGN §8). */
   freeze(reason: string, nowMs: number): void
 }
@@ -23,6 +26,8 @@ export function openNarrowing(database: DatabaseSync): Narrowing {
   return {
     kill,
     revokeHandle: (id, nowMs) => void handles.revoke(id, nowMs),
+    removePerson: (name, by, nowMs) => void removePerson(database, name, by, nowMs),
+    removePasskey: (person, credentialId) => void removePasskey(database, person, credentialId),
     freeze: (reason, nowMs) =>
       transact(database, () => {
         kills.voidGrants('all', '')

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { openDatabase } from './database.ts'
-import { openPeople, type StoredLink } from './people.ts'
+import type { StoredLink } from './link.ts'
+import { openPeople } from './people.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-people-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,40 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { isSamePerson } from '@sallyport/core'
-import { z } from 'zod'
 import { transact } from './database.ts'
+import { findLink, isOpen, keepLink, listOpen, type StoredLink } from './link.ts'
+import { keepPerson, listEver, listPeople, type StoredPasskey, type StoredPerson } from './person.ts'
+import { addPasskey, removePasskey, removePerson } from './person-removal.ts'
 
-const passkey = z.object({
-  credentialId: z.string(),
-  publicKey: z.string(),
-  counter: z.number(),
-  transports: z.array(z.string()),
-  synced: z.boolean(),
-  aaguid: z.string(),
-  addedAtMs: z.number(),
-})
-/** Who let somebody in: the inviter (null: the terminal's link), and who confirmed the invitation (null: nobody had to). */
-const admission = z.object({ invitedBy: z.string().nullable(), confirmedBy: z.string().nullable() })
-const person = z.object({
-  name: z.string(),
-  userHandle: z.string(),
-  passkeys: z.array(passkey),
-  enrolledAtMs: z.number(),
-  /** Null: enrolled by a version that kept this on the log only. */
-  admission: admission.nullable().default(null),
-})
-export type StoredPerson = z.infer<typeof person>
-type Newcomer = Omit<StoredPerson, 'admission'>
-
-const link = z.object({
-  tokenSha256: z.string(),
-  invitedBy: z.string().nullable(),
-  createdAtMs: z.number(),
-  expiresAtMs: z.number(),
-  usedAtMs: z.number().nullable(),
-  confirmation: z.object({ person: z.string(), atMs: z.number() }).nullable().default(null),
-  withdrawnAtMs: z.number().nullable().default(null),
-})
-export type StoredLink = z.infer<typeof link>
+type Newcomer = Omit<StoredPerson, 'admission' | 'removed'>
 
 export interface StoredWebSession {
   readonly idSha256: string
@@ -50,6 +21,11 @@ export type Confirmed = 'confirmed' | 'link_invalid' | 'own' | 'already' | 'stra
 export interface PeopleStore {
   readonly people: {
     list(): Promise<readonly StoredPerson[]>
+    ever(): Promise<readonly StoredPerson[]>
+    isEnrolled(name: string): Promise<boolean>
+    remove(name: string, by: string, nowMs: number): Promise<readonly string[] | null>
+    addPasskey(name: string, passkey: StoredPasskey): Promise<boolean>
+    removePasskey(name: string, credentialId: string): Promise<boolean>
     enrol(newcomer: Newcomer, tokenSha256: string, nowMs: number, confirmFrom: number | null): Promise<Enrolled>
     advanceCounter(credentialId: string, from: number, to: number): Promise<boolean>
   }
@@ -72,6 +48,11 @@ export function openPeople(database: DatabaseSync): PeopleStore {
   return {
     people: {
       list: async () => listPeople(database),
+      ever: async () => listEver(database),
+      isEnrolled: async (name) => listPeople(database).some((one) => isSamePerson(one.name, name)),
+      remove: async (name, by, nowMs) => removePerson(database, name, by, nowMs),
+      addPasskey: async (name, passkey) => addPasskey(database, name, passkey),
+      removePasskey: async (name, credentialId) => removePasskey(database, name, credentialId),
       enrol: async (newcomer, tokenSha256, nowMs, confirmFrom) => enrol(database, newcomer, tokenSha256, nowMs, confirmFrom),
       advanceCounter: async (credentialId, from, to) => advanceCounter(database, credentialId, from, to),
     },
@@ -88,34 +69,6 @@ export function openPeople(database: DatabaseSync): PeopleStore {
     },
     webSessions: keepWebSessions(),
   }
-}
-
-function listPeople(database: DatabaseSync): readonly StoredPerson[] {
-  return database
-    .prepare('SELECT body FROM people ORDER BY rowid')
-    .all()
-    .map((row) => person.parse(JSON.parse(String(row['body']))))
-}
-
-function findLink(database: DatabaseSync, tokenSha256: string): StoredLink | null {
-  const row = database.prepare('SELECT body FROM links WHERE tokenSha256 = ?').get(tokenSha256)
-  return row === undefined ? null : link.parse(JSON.parse(String(row['body'])))
-}
-
-function isOpen(found: StoredLink, nowMs: number): boolean {
-  return found.usedAtMs === null && found.withdrawnAtMs === null && found.expiresAtMs > nowMs
-}
-
-function listOpen(database: DatabaseSync, nowMs: number): readonly StoredLink[] {
-  return database
-    .prepare('SELECT body FROM links WHERE expiresAtMs > ? ORDER BY rowid')
-    .all(nowMs)
-    .map((row) => link.parse(JSON.parse(String(row['body']))))
-    .filter((found) => isOpen(found, nowMs))
-}
-
-function keepLink(database: DatabaseSync, changed: StoredLink): void {
-  database.prepare('UPDATE links SET body = ? WHERE tokenSha256 = ?').run(JSON.stringify(changed), changed.tokenSha256)
 }
 
 /** The inviter under any spelling confirms nothing, nor does anybody twice, nor somebody who is not enrolled. */
@@ -157,15 +110,17 @@ function enrol(
   return transact(database, () => {
     const found = findLink(database, tokenSha256)
     if (found === null || !isOpen(found, nowMs)) return 'link_invalid'
-    const others = listPeople(database)
+    // Who was removed keeps name and passkey, and counts: nobody becomes the only one by removing the rest.
+    const others = listEver(database)
     if (found.invitedBy === null && others.length > 0) return 'not_first'
-    if (confirmFrom !== null && others.length >= confirmFrom && !isConfirmed(found, others)) return 'unconfirmed'
+    if (confirmFrom !== null && others.length >= confirmFrom && !isConfirmed(found, listPeople(database))) return 'unconfirmed'
     const credentials = new Set(others.flatMap(({ passkeys }) => passkeys.map(({ credentialId }) => credentialId)))
     if (newcomer.passkeys.some(({ credentialId }) => credentials.has(credentialId))) return 'taken'
     if (others.some(({ name }) => isSamePerson(name, newcomer.name))) return 'taken'
     const enrolled: StoredPerson = {
       ...newcomer,
       admission: { invitedBy: found.invitedBy, confirmedBy: found.confirmation?.person ?? null },
+      removed: null,
     }
     database.prepare('INSERT INTO people (name, body) VALUES (?, ?)').run(enrolled.name, JSON.stringify(enrolled))
     keepLink(database, { ...found, usedAtMs: nowMs })
@@ -179,7 +134,7 @@ function advanceCounter(database: DatabaseSync, credentialId: string, from: numb
       const at = known.passkeys.findIndex((key) => key.credentialId === credentialId)
       if (known.passkeys[at]?.counter !== from) continue
       const passkeys = known.passkeys.map((key, index) => (index === at ? { ...key, counter: to } : key))
-      database.prepare('UPDATE people SET body = ? WHERE name = ?').run(JSON.stringify({ ...known, passkeys }), known.name)
+      keepPerson(database, { ...known, passkeys })
       return true
     }
     return false

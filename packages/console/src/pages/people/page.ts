@@ -4,6 +4,7 @@ import { markup, type Markup } from '../../markup.ts'
 import { formatAmount, formatInstant } from '../../words.ts'
 
 export interface PersonLine {
+  readonly id: string
   readonly name: string
   readonly enrolledAtMs: number
   readonly passkeys: number
@@ -29,8 +30,9 @@ export interface PeopleView {
   readonly invitations: readonly InvitationLine[]
   /** An invitation made now takes a second person. */
   readonly needsSecond: boolean
-  /** Nobody else is enrolled yet. */
+  /** Nobody else was ever enrolled. */
   readonly alone: boolean
+  readonly removed: readonly { readonly name: string; readonly by: string; readonly atMs: number }[]
 }
 
 export function renderPeople(frame: Frame, view: PeopleView): string {
@@ -40,7 +42,8 @@ export function renderPeople(frame: Frame, view: PeopleView): string {
     width: 'normal',
     scripts: ['page.js', 'passkey.js'],
     body: markup`<h1>People</h1><p class="dim">${postureLine(frame.posture)}</p>
-<section class="card"><ul class="rows">${view.people.map((person) => renderPerson(frame, person))}</ul></section>
+<section class="card"><ul class="rows">${view.people.map((person) => renderPerson(frame, view, person))}</ul>
+${view.removed.map(({ name, by, atMs }) => markup`<p class="dim small">${showLine(name)} was removed by ${showLine(by)} ${formatInstant(atMs)}</p>`)}</section>
 ${view.invitations.length === 0 ? '' : markup`<h2>Open invitations</h2>${view.invitations.map((line) => renderInvitation(frame, line))}`}
 <form class="card" data-passkey="get" data-options="/people/invitations/options" data-finish="/people/invitations">
 <h2>Invite a person</h2>
@@ -50,10 +53,21 @@ ${renderTerms(frame, view)}
   })
 }
 
-function renderPerson(frame: Frame, person: PersonLine): Markup {
+function renderPerson(frame: Frame, view: PeopleView, person: PersonLine): Markup {
   const facts = [formatAmount(person.passkeys, 'passkey'), `since ${formatInstant(person.enrolledAtMs)}`]
   return markup`<li><div class="state"><span><b>${showLine(person.name)}</b>${person.name === frame.person ? ' (you)' : ''}${renderAdmission(person)}</span>
-<span class="dim small">${facts.join(' · ')}</span></div></li>`
+<span class="dim small">${person.name === frame.person ? markup`<a href="/people/me">your passkeys</a> · ` : ''}${facts.join(' · ')}</span></div>
+${view.people.length > 1 ? renderRemoval(frame, view, person) : ''}</li>`
+}
+
+/** Behind a fold: it is done once a year, and must not be done by a slip. */
+function renderRemoval(frame: Frame, { people }: PeopleView, { id, name }: PersonLine): Markup {
+  const isLastPair = frame.posture.mode === 'team' && people.length === 2
+  const path = `/people/${id}/remove`
+  return markup`<details><summary class="small">Remove</summary><form data-passkey="get" data-options="${path}/options" data-finish="${path}">
+<p class="small">${name === frame.person ? 'You are' : markup`${showLine(name)} is`} signed out at once and approves nothing any more; what was approved and has not run is cancelled. The name stays taken.</p>
+${isLastPair ? markup`<p class="odd">One of you would be left, and in a team one person lets nobody in, approves nothing of their own agents and widens nothing: invite the next one first, if you can.</p>` : ''}
+<div class="buttons"><button class="slight stop" type="submit">Remove with passkey</button></div><p role="status" aria-live="polite"></p></form></details>`
 }
 
 function renderAdmission({ admission }: PersonLine): Markup | '' {

@@ -1,0 +1,47 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { z } from 'zod'
+
+const passkey = z.object({
+  credentialId: z.string(),
+  publicKey: z.string(),
+  counter: z.number(),
+  name: z.string().default(''),
+  transports: z.array(z.string()),
+  synced: z.boolean(),
+  aaguid: z.string(),
+  addedAtMs: z.number(),
+})
+/** Who let somebody in: the inviter (null: the terminal's link), and who confirmed the invitation (null: nobody had to). */
+const admission = z.object({ invitedBy: z.string().nullable(), confirmedBy: z.string().nullable() })
+const person = z.object({
+  name: z.string(),
+  userHandle: z.string(),
+  passkeys: z.array(passkey),
+  enrolledAtMs: z.number(),
+  /** Null: enrolled by a version that kept this on the log only. */
+  admission: admission.nullable().default(null),
+  removed: z.object({ by: z.string(), atMs: z.number() }).nullable().default(null),
+})
+export type StoredPerson = z.infer<typeof person>
+export type StoredPasskey = StoredPerson['passkeys'][number]
+
+/** Those who are enrolled, in order. */
+export function listPeople(database: DatabaseSync): readonly StoredPerson[] {
+  return read(database, 'SELECT body FROM people ORDER BY rowid')
+}
+
+/** Everybody who was ever enrolled. */
+export function listEver(database: DatabaseSync): readonly StoredPerson[] {
+  return [...listPeople(database), ...read(database, 'SELECT body FROM removedPeople ORDER BY rowid')]
+}
+
+function read(database: DatabaseSync, query: string): readonly StoredPerson[] {
+  return database
+    .prepare(query)
+    .all()
+    .map((row) => person.parse(JSON.parse(String(row['body']))))
+}
+
+export function keepPerson(database: DatabaseSync, changed: StoredPerson): void {
+  database.prepare('UPDATE people SET body = ? WHERE name = ?').run(JSON.stringify(changed), changed.name)
+}
