@@ -189,8 +189,8 @@ async function replay(
     server = await start(targetSettings(target))
   } catch (error) {
     const ended = error instanceof Error && /recovery ended before configured recovery target was reached/.test(error.message)
-    // After the last transaction of the stream nothing was written: its end is how the server was at that time too.
-    if (!ended || target.kind !== 'time') throw asNotRestored(error)
+    // After the last record of the stream nothing was written: its end is how the server was at that time, or place, too.
+    if (!ended || (target.kind !== 'time' && target.kind !== 'lsn')) throw asNotRestored(error)
     reachedEnd = true
     server = await start([]).catch((thrown: unknown) => {
       throw asNotRestored(thrown)
@@ -215,7 +215,8 @@ function targetSettings(target: RecoveryTarget): readonly string[] {
     case 'time':
       return [`recovery_target_time = '${new Date(target.atMs).toISOString().replace('T', ' ').replace('Z', '+00')}'`]
     case 'lsn':
-      return [`recovery_target_lsn = '${showLsn(parseLsn(target.lsn))}'`]
+      // Everything that was written before this position, and nothing that begins at it.
+      return [`recovery_target_lsn = '${showLsn(parseLsn(target.lsn))}'`, 'recovery_target_inclusive = off']
     case 'point':
       if (!/^[A-Za-z0-9_.:-]{1,63}$/.test(target.name)) throw notRestored('this is no name of a restore point')
       return [`recovery_target_name = '${target.name}'`]
