@@ -185,6 +185,8 @@ export interface Bench {
   readonly opened: AccessRequest[]
   readonly budgets: Budgets
   may: readonly string[]
+  /** Whether the restore point that configuration demands is there. */
+  drilled: boolean
 }
 
 /** Everything govern needs, with a real store in memory and fakes for the rest. */
@@ -216,6 +218,7 @@ export function makeBench(connector: ScriptedConnector): Bench {
     opened,
     budgets,
     may: ['any orders-db'],
+    drilled: true,
     session: {
       id: 'session-1',
       subject: { agent: 'coder', owner: 'ada' },
@@ -238,6 +241,7 @@ export function makeBench(connector: ScriptedConnector): Bench {
       vault,
       requests: openRequests(database),
       quarantines: openQuarantines(database),
+      restorePoints: { isDrilled: async () => bench.drilled },
       budgets,
       killSwitch,
       notify: { requestOpened: (request) => void opened.push(request) },

@@ -96,7 +96,7 @@ export const baseManifestShape = z.object({
 export type BaseManifest = z.infer<typeof baseManifestShape>
 
 /** Where recovery of a server stops. */
-export type RecoveryTarget =
+export type RecoveryMoment =
   | { readonly kind: 'time'; readonly atMs: number }
   | { readonly kind: 'lsn'; readonly lsn: string }
   | { readonly kind: 'point'; readonly name: string }

@@ -20,6 +20,8 @@ export interface DecisionFacts {
   /** Rows changed without a prompt in the window, by this owner on this upstream, before this request. */
   readonly rowsSpent: number
   readonly rowsWithoutPrompt: number
+  /** False where a restore point whose drill passed lately enough is demanded, and there is none. */
+  readonly drilled: boolean
   /** Solo mode's cool-off, ms. */
   readonly coolOffMs: number
 }
@@ -171,6 +173,7 @@ function evaluateOne(
     delayed: facts.delayed,
     ownerAlone,
     restorePoint: copyProven && canBeHadFromWal(operation, facts),
+    drilled: facts.drilled,
   }
   return policy.evaluate({
     agent: subject.agent,

@@ -25,6 +25,7 @@ export async function gatherFacts(
     restorePoint: upstream.access.kind === 'sql' && typeof ports.protection?.state(upstream.name)?.provenAtMs === 'number',
     rowsSpent: counted ? await ports.budgets.spent(session.subject.owner, upstream.name, windowMs) : 0,
     rowsWithoutPrompt,
+    drilled: await ports.restorePoints.isDrilled(upstream.name),
     coolOffMs,
   }
 }

@@ -218,6 +218,7 @@ function isSame({ subject, facts }: Decided, newSubject: Subject, newFacts: Deci
     facts.restorePoint === newFacts.restorePoint &&
     facts.rowsSpent === newFacts.rowsSpent &&
     facts.rowsWithoutPrompt === newFacts.rowsWithoutPrompt &&
+    facts.drilled === newFacts.drilled &&
     facts.coolOffMs === newFacts.coolOffMs
   )
 }

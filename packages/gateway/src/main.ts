@@ -5,7 +5,6 @@ import {
   cancelRequest,
   createGovern,
   giveVerdict,
-  isReadOnly,
   noteSigner,
   sha256Hex,
   type Gate,
@@ -16,16 +15,16 @@ import {
   type PolicyEngine,
   type Requests,
   type VerdictPorts,
+  type WalSource,
 } from '@sallyport/core'
-import { createPolicyEngine } from '@sallyport/core/policy'
 import { findNewest, openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
 import { openHandleDesk, type HandleDesk } from './access/handles.ts'
-import { type Kill, LocalKillSwitch, type Stoppable } from './access/kill-switch.ts'
+import { LocalKillSwitch, showKill, type Stoppable } from './access/kill-switch.ts'
 import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
-import { withUpstream } from './access/reach.ts'
+import { beginOwn, withUpstream } from './access/reach.ts'
 import type { Delivery } from './delivery/delivery.ts'
 import { resolveReceivers } from './deliver-settings.ts'
 import { judgePosture } from './access/posture.ts'
@@ -35,14 +34,18 @@ import { SessionRegistry } from './access/sessions.ts'
 import { openStateFolder, type StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
 import { readConfig, type Config } from './config.ts'
-import { startControl, type Control, type Kill as ShownKill } from './control/index.ts'
+import { startControl, type Control } from './control/index.ts'
+import { Keeper } from './keeping/index.ts'
 import { startProtections, type Protections } from './protection/index.ts'
 import { openLog, type FileLog } from './log/file-log.ts'
+import { planKeeping } from './keep-settings.ts'
 import { feedOf, recoverRun } from './log/log-readers.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
+import { makePolicy, scopeOf } from './policy-settings.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import type { HttpSettings } from './protocols/http/index.ts'
+import { openProducer, type DumpSource } from './producers/index.ts'
 import { openBudgets } from './store/budgets.ts'
 import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
@@ -53,14 +56,21 @@ import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
 import { openQuarantines } from './store/quarantines.ts'
 import { openRequests } from './store/requests.ts'
-import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
+import { openPostgresUpstreams, readTarget, type OpenPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import {
+  connectorsOf,
+  continuousOf,
+  openClientTls,
+  findTie,
+  quarantinesOf,
+  resolveHttp,
+  resolvePostgres,
+} from './upstream-settings.ts'
 import type { VaultClient } from './vault/vault-client.ts'
 import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
-import { keepProposal, openConfigurationDesk, proposalName } from './configuration-desk.ts'
+import { keepAccepted, openConfigurationDesk, proposalName } from './configuration-desk.ts'
 import { settleConfiguration } from './proposal.ts'
-import { acceptedOf, hashDecisive } from './widening.ts'
 
 const windowMs = 3_600_000
 const grantMs = 900_000
@@ -95,41 +105,24 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const { config, folder, database, vault, log, requests } = base
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
+  const secrets = await resolvePostgres(config)
+  const upstreams = openPostgresUpstreams(secrets, killSwitch)
+  const keeper = openKeeper(base, secrets, upstreams, options.report)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const memory = openMeta(database)
-  const protection = startProtections(
-    { vault, log, clock, memory, source: (name) => upstreams.replicate(name) },
-    continuousOf(config),
-  )
-  const ports = makePorts(base, { killSwitch, protection }, (id) => `${controlUrl}/requests/${id}`)
+  const source = (name: string): WalSource => upstreams.replicate(name)
+  const protection = startProtections({ vault, log, clock, memory, source }, continuousOf(config))
+  const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper }, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
-  const gate: Gate = {
-    govern: createGovern(decorated),
-    handles: entrance.handles,
-    sessions,
-    killSwitch,
-    ...notesOn(log, clock),
-  }
+  const gate: Gate = { govern: createGovern(decorated), ...entrance, ...notesOn(log, clock) }
   const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
   const reach: UndoPorts['withUpstream'] = (name, work) =>
     withUpstream({ isHttp, databases: upstreams, apis, connectors: ports.connectors }, name, work)
-  const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
-  const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
-  const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
-  const quarantine = new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach })
+  const remedies = openRemedies(base, killSwitch, reach)
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
-  const control = bindControl({
-    base,
-    entrance,
-    verdicts,
-    undo,
-    copy,
-    quarantine,
-    protection,
-    isolationLevel: options.isolationLevel,
-  })
+  const { isolationLevel } = options
+  const control = bindControl({ base, entrance, verdicts, keeper, protection, ...remedies, isolationLevel })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
@@ -145,7 +138,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     throw error
   }
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  quarantine.start()
+  remedies.quarantine.start()
+  keeper.start()
   const watch = watchVault({ vault, log, meta: memory, clock })
   const delivery = await startDelivery(base, () => controlUrl)
   const lookout = startLookout(base, entrance)
@@ -159,7 +153,8 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     close: async () => {
       lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), quarantine.close(), delivery?.close(), watch.close(), protection.close()])
+      const busy = [remedies.quarantine, keeper, watch, protection].map((one) => one.close())
+      await Promise.all([closeAll(listeners), delivery?.close(), ...busy])
       apis.close()
       upstreams.close()
       await people.close()
@@ -169,6 +164,18 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
       database.close()
     },
   }
+}
+
+/** What people can do about a loss, and before one. */
+function openRemedies(
+  { config, database, log, vault }: Foundations,
+  killSwitch: LocalKillSwitch,
+  reach: UndoPorts['withUpstream'],
+): Pick<Bound, 'undo' | 'copy' | 'quarantine'> {
+  const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
+  const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
+  const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
+  return { undo, copy, quarantine: new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach }) }
 }
 
 interface Doors {
@@ -243,9 +250,7 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
   const directory = join(folder.directory, 'log')
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
   const policy = makePolicy(config)
-  await warmConnectors(
-    new Set(config.upstreams.map((upstream) => (upstream.protocol === 'http' ? upstream.connector : 'postgres'))),
-  )
+  await warmConnectors(connectorsOf(config))
   const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
@@ -254,11 +259,7 @@ async function openFoundations(options: GateOptions): Promise<Foundations> {
     atMs: clock.nowMs(),
     data: { policyHash: policy.hash, mode: config.mode, guards, widened },
   })
-  if (proposal === null) {
-    meta.set('configuration', JSON.stringify(acceptedOf(config)))
-    meta.set('configuration text', config.text)
-    meta.set(proposalName, '')
-  } else if (meta.get(proposalName) !== JSON.stringify(proposal)) await keepProposal({ clock, log, memory: meta }, proposal)
+  await keepAccepted({ clock, log, memory: meta }, config, proposal)
   return base
 }
 
@@ -282,9 +283,26 @@ function openEntrance({ config, database, log, folder }: Foundations): Entrance 
   return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
 }
 
-type Guarding = Pick<GovernPorts, 'killSwitch'> & { readonly protection: Protections }
+/** What keeps whole things, each by the producer of its kind. */
+function openKeeper(
+  { config, folder, database, log, vault }: Foundations,
+  secrets: Awaited<ReturnType<typeof resolvePostgres>>,
+  databases: OpenPostgresUpstreams,
+  report: GateOptions['report'],
+): Keeper {
+  const source = (name: string): DumpSource => {
+    const url = secrets.find((one) => one.name === name)?.protectUrl ?? ''
+    return { target: readTarget(name, url), begin: () => beginOwn(databases, name) }
+  }
+  const plan = planKeeping(config, (place) => openProducer(place, source))
+  const shelf = join(folder.directory, 'restored')
+  const memory = openMeta(database)
+  return new Keeper({ clock, random, log, vault, memory, retainMs: config.retainMs, folder: shelf, report, ...plan })
+}
 
-function makePorts(base: Foundations, { killSwitch, protection }: Guarding, requestUrl: (id: string) => string): GovernPorts {
+type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints'>
+
+function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
   return {
@@ -293,31 +311,16 @@ function makePorts(base: Foundations, { killSwitch, protection }: Guarding, requ
     log,
     vault,
     requests,
-    killSwitch,
+    ...watchers,
     budgets: openBudgets(database, clock),
     notify: { requestOpened: () => undefined },
     quarantines: openQuarantines(database),
-    protection,
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
     settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
     requestUrl,
   }
-}
-
-function makePolicy(config: Config): PolicyEngine {
-  const engine = createPolicyEngine(
-    config.agents.map(({ name, scopes }) => ({ agent: name, scopes })),
-    config.guards,
-  )
-  return { ...engine, hash: hashDecisive(engine.hash, acceptedOf(config)) }
-}
-
-function scopeOf(config: Config, agentName: string, upstream: string): { readonly readOnly: boolean } | null {
-  const agent = config.agents.find(({ name }) => name === agentName)
-  const scopes = agent?.scopes.filter((scope) => scope.upstream === upstream) ?? []
-  return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
 }
 
 async function openApis(config: Config, databases: PostgresUpstreams, killSwitch: KillSwitch): Promise<OpenHttpUpstreams> {
@@ -339,15 +342,15 @@ interface Bound {
   readonly copy: Control['copy']
   readonly quarantine: Quarantine
   readonly protection: Protections
+  readonly keeper: Keeper
   readonly isolationLevel: GateOptions['isolationLevel']
 }
 
 /** What the people's listener may ask of the gate. */
-function bindControl({ base, entrance, verdicts, undo, copy, quarantine, protection, isolationLevel }: Bound): Control {
+function bindControl({ base, entrance, verdicts, undo, copy, quarantine, keeper, protection, isolationLevel }: Bound): Control {
   const { config, policy, vault } = base
   const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
-  const kills = (): readonly ShownKill[] => killSwitch.inForce().map(showKill)
   return {
     verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
     cancel: (requestId, by) => cancelRequest(verdicts, requestId, by),
@@ -361,7 +364,7 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, protect
       const { person, credentialId, challenge, statement, evidence } = signed
       return killSwitch.release(kill.kind, kill.name, { person, credentialId, challenge, statement, evidence }, kill.id)
     },
-    kills: async () => kills(),
+    kills: async () => killSwitch.inForce().map(showKill),
     sessions: async () => sessions.list(),
     agents: () => config.agents.map(({ name }) => name),
     owners: () => config.agents.map(({ name, owner }) => ({ agent: name, owner })),
@@ -369,6 +372,7 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, protect
     copy,
     snapshots: () => vault.list(),
     quarantined: () => quarantine.list(),
+    keeping: keeper,
     undo,
     issueHandle: async (agent, ttlMs, by) => {
       const { handle, secret } = await handles.issue(agent, ttlMs, by)
@@ -385,11 +389,6 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, protect
       config,
     ),
   }
-}
-
-function showKill(kill: Kill): ShownKill {
-  const scope = kill.kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind: kill.kind, id: kill.name }
-  return { id: String(kill.id), scope, reason: kill.reason, by: kill.by, atMs: kill.atMs }
 }
 
 if (import.meta.main) {

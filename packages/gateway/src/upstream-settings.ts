@@ -106,6 +106,11 @@ export function quarantinesOf({ upstreams }: Config): ReadonlyMap<string, number
   )
 }
 
+/** Connectors that read what agents send. */
+export function connectorsOf({ upstreams }: Config): ReadonlySet<string> {
+  return new Set(upstreams.map((upstream) => (upstream.protocol === 'http' ? upstream.connector : 'postgres')))
+}
+
 /** What is protected continuously, and how. */
 export function continuousOf({ upstreams }: Config): readonly {
   readonly upstream: string

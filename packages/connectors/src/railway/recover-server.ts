@@ -7,7 +7,7 @@ import {
   showLsn,
   type BaseManifest,
   type Progress,
-  type RecoveryTarget,
+  type RecoveryMoment,
   type WalStream,
 } from '@sallyport/core'
 import { z } from 'zod'
@@ -28,7 +28,7 @@ export interface RecoverySource {
 
 export interface RecoverOptions {
   readonly source: RecoverySource
-  readonly target: RecoveryTarget
+  readonly target: RecoveryMoment
   /** A new or empty folder, or one in which the same recovery was begun before. */
   readonly into: string
   /** True: folder and all are taken away when the server stops. */
@@ -79,7 +79,7 @@ export async function recoverServer(options: RecoverOptions): Promise<RecoveredS
 }
 
 /** @throws SallyportError for what no replay can reach */
-function checkTarget(base: BaseManifest, stream: WalStream, target: RecoveryTarget): void {
+function checkTarget(base: BaseManifest, stream: WalStream, target: RecoveryMoment): void {
   if (stream.id !== base.stream) throw notRestored('the base copy goes on into another stream')
   if (stream.damage !== null) throw notRestored(`the stream is broken: ${stream.damage}`)
   if (parseLsn(stream.toLsn) < parseLsn(base.endLsn)) throw notRestored('WAL ends before the base copy is consistent')
@@ -147,7 +147,7 @@ async function unpackBase(source: RecoverySource, place: ScratchPlace, report: R
 async function fetchWal(
   source: RecoverySource,
   place: WalPlace,
-  target: RecoveryTarget,
+  target: RecoveryMoment,
   report: RecoverOptions['report'],
 ): Promise<void> {
   const { base, stream } = source
@@ -210,7 +210,7 @@ const always = [
   `log_startup_progress_interval = '1s'`,
 ]
 
-function targetSettings(target: RecoveryTarget): readonly string[] {
+function targetSettings(target: RecoveryMoment): readonly string[] {
   switch (target.kind) {
     case 'time':
       return [`recovery_target_time = '${new Date(target.atMs).toISOString().replace('T', ' ').replace('Z', '+00')}'`]

@@ -21,6 +21,8 @@ export interface Facts {
   readonly ownerAlone: boolean
   /** A restore point before it stands in for a copy. */
   readonly restorePoint: boolean
+  /** False where configuration demands a restore point whose drill passed lately enough, and there is none. */
+  readonly drilled: boolean
 }
 
 export interface PolicyRequest {

@@ -77,6 +77,13 @@ unless { context.approvals >= 1 };`,
 when { context.ownerAlone && !context.reversible }
 unless { context.delayed };`,
   },
+  {
+    id: 'destroy-needs-drilled-restore-point',
+    why: 'Here, what destroys runs only while a restore point is there whose drill passed lately enough: sallyport drill restore makes one.',
+    obligation: null,
+    rule: `forbid (principal, action in [Action::"destroy", Action::"unknown"], resource)
+unless { context.drilled };`,
+  },
 ]
 
 /** The text of a guard's policy, annotations and all. */

@@ -21,6 +21,7 @@ type Facts = {
   delayed: Bool,
   ownerAlone: Bool,
   restorePoint: Bool,
+  drilled: Bool,
 };
 
 action "read", "write", "disrupt", "escalate", "destroy", "unknown"
