@@ -76,6 +76,14 @@ module.exports = {
       to: { path: '^packages/gateway/src/', pathNot: '^packages/gateway/src/$1/' },
     },
     {
+      name: 'producer-own-folder',
+      comment:
+        'A producer holds what it takes to read the thing it keeps. It gets its way in handed over, reaches no store, no log and no other producer, and of the connectors only the scratch server that their registry lends.',
+      severity: 'error',
+      from: { path: '^packages/gateway/src/producers/([^/]+)/', pathNot: test },
+      to: { path: '^packages/', pathNot: `^packages/(${coreIndex}|${connectorsIndex}|gateway/src/producers/$1/)` },
+    },
+    {
       name: 'gateway-upstream-own-protocol',
       comment:
         'The half of a protocol that dials out and holds credentials speaks the same wire language as the half that listens, so it may read that one folder. The way back is closed: a protocol never sees its upstream half.',

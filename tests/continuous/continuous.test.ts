@@ -54,6 +54,8 @@ describe('continuous protection', () => {
   it('begins by itself: a slot, a stream, a base copy', async () => {
     await expect.poll(() => facts('protection.began'), slow).toHaveLength(1)
     await expect.poll(() => facts('snapshot.sealed'), slow).toContainEqual(expect.objectContaining({ kind: 'base' }))
+    // Restored for real, and compared with the original.
+    await expect.poll(() => facts('drill'), slow).toEqual([expect.objectContaining({ drill: 'chain', passed: true })])
     const slots = await postgres.query('SELECT slot_name, active, restart_lsn IS NOT NULL AS kept FROM pg_replication_slots')
     expect(slots).toEqual([{ slot_name: expect.stringMatching(/^sallyport_[0-9a-f]{16}$/), active: true, kept: true }])
   })

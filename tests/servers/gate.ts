@@ -81,6 +81,7 @@ export interface UpstreamSettings {
   /** As in sallyport.yaml. */
   readonly quarantine?: string
   readonly continuous?: { readonly keep?: string; readonly base?: string; readonly every?: string }
+  readonly keep?: Readonly<Record<string, unknown>>
 }
 
 export interface TestGateSettings {
@@ -98,6 +99,8 @@ export interface TestGateSettings {
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
+  /** Things kept whole that are no upstreams. */
+  readonly keep?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
@@ -242,7 +245,7 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, continuous }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, continuous, keep }]) => [
             name,
             {
               protocol: 'postgres',
@@ -251,6 +254,7 @@ class RunningTestGate implements TestGate {
               protect: `file:secrets/${name}.protect`,
               ...(quarantine === undefined ? {} : { quarantine }),
               ...(continuous === undefined ? {} : { continuous }),
+              ...(keep === undefined ? {} : { keep }),
             },
           ]),
         ),
@@ -263,6 +267,7 @@ class RunningTestGate implements TestGate {
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},
+      keep: this.#settings.keep ?? {},
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })
   }

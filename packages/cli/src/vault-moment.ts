@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { listTables, recoverServer, sumTables, type RecoveredServer } from '@sallyport/connectors'
-import { baseManifestShape, parseLsn, walStreamShape, type Progress, type RecoveryTarget } from '@sallyport/core'
+import { baseManifestShape, parseLsn, walStreamShape, type Progress, type RecoveryMoment } from '@sallyport/core'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from './failure.ts'
 import { askVaultProgram } from './vault-program.ts'
@@ -39,8 +39,8 @@ export function isMoment(options: MomentOptions): boolean {
   return targetsOf(options).length > 0 || options.into !== undefined
 }
 
-function targetsOf({ toTime, toLsn, toRestorePoint, toEnd }: MomentOptions): readonly RecoveryTarget[] {
-  const targets: RecoveryTarget[] = []
+function targetsOf({ toTime, toLsn, toRestorePoint, toEnd }: MomentOptions): readonly RecoveryMoment[] {
+  const targets: RecoveryMoment[] = []
   if (toTime !== undefined) targets.push({ kind: 'time', atMs: readTime(toTime) })
   if (toLsn !== undefined) targets.push({ kind: 'lsn', lsn: toLsn.toUpperCase() })
   if (toRestorePoint !== undefined) targets.push({ kind: 'point', name: toRestorePoint })
@@ -105,7 +105,7 @@ export async function restoreMoment(
 function choose(
   { streams, bases }: Streams,
   options: MomentOptions,
-  target: RecoveryTarget,
+  target: RecoveryMoment,
 ): { readonly base: Base; readonly stream: Streams['streams'][number] } {
   const upstreams = [...new Set(bases.map(({ upstream }) => upstream))]
   const upstream = options.upstream ?? (upstreams.length === 1 ? upstreams[0] : undefined)
@@ -134,7 +134,7 @@ function choose(
   )
 }
 
-function isBefore({ manifest }: Base, target: RecoveryTarget): boolean {
+function isBefore({ manifest }: Base, target: RecoveryMoment): boolean {
   switch (target.kind) {
     case 'time':
       return manifest.endedAtMs <= target.atMs

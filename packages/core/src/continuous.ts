@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { SqlRow } from './connector.ts'
 
 /**
  * Continuous protection of a PostgreSQL server (DESIGN §7): a base copy, and every byte of write-ahead log (WAL) that the server wrote since, as
@@ -95,7 +96,7 @@ export const baseManifestShape = z.object({
 export type BaseManifest = z.infer<typeof baseManifestShape>
 
 /** Where recovery of a server stops. */
-export type RecoveryTarget =
+export type RecoveryMoment =
   | { readonly kind: 'time'; readonly atMs: number }
   | { readonly kind: 'lsn'; readonly lsn: string }
   | { readonly kind: 'point'; readonly name: string }
@@ -106,6 +107,8 @@ export interface RestorePoint {
   readonly name: string
   readonly lsn: string
   readonly stream: string
+  /** False: recovery finds it by its position only. */
+  readonly named: boolean
 }
 
 /** What continuous protection says of an upstream, right now. */
@@ -165,5 +168,7 @@ export interface WalSource {
   ): AsyncIterable<Uint8Array>
   /** Writes a named point into WAL, flushed at once. Where it ends, and whether recovery finds it by its name. */
   mark(name: string): Promise<{ readonly lsn: string; readonly named: boolean }>
+  /** A connection of its own; whatever was begun in it ends with it. */
+  session(): Promise<{ ask(sql: string, values?: readonly (string | null)[]): Promise<readonly SqlRow[]>; end(): void }>
   close(): void
 }

@@ -22,6 +22,12 @@ export interface Quarantines {
   keep(upstream: string, quarantine: Quarantine): Promise<void>
 }
 
+/** Restore points (DESIGN §2): copies from which a restore was really made and verified. */
+export interface RestorePoints {
+  /** False where one is demanded whose drill passed lately enough, and there is none, or nobody can tell. Never throws. */
+  isDrilled(upstream: string): Promise<boolean>
+}
+
 export interface GovernPorts {
   readonly clock: Clock
   readonly random: Randomness
@@ -34,6 +40,7 @@ export interface GovernPorts {
   readonly quarantines: Quarantines
   /** Absent: nothing is protected continuously. */
   readonly protection?: Protection
+  readonly restorePoints: RestorePoints
   readonly connectors: ReadonlyMap<string, Connector>
   readonly describers: Describers
   readonly policy: () => PolicyEngine

@@ -228,7 +228,7 @@ class Pipeline implements Govern {
       snapshot = await protect(this.#ports, passage, operations, digest, grant)
       const { owner } = asked.session.subject
       // Spent first, then looked at again: of two that ask at once, neither can see the budget as it was before the other.
-      const own = permit.promptless ? snapshot.rows : 0
+      const own = permit.promptless ? (snapshot?.rows ?? 0) : 0
       if (permit.promptless) await this.#ports.budgets.spend(owner, asked.upstream.name, own)
       const facts = await gatherFacts(this.#ports, passage, operations, grant, true)
       const again = this.#decisions.decide(

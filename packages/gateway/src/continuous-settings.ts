@@ -13,10 +13,12 @@ export const continuousSchema = z.strictObject({
   base: duration.prefault('1d').refine((ms) => ms >= minuteMs, 'a base copy is taken at most once a minute'),
   /** What is written may wait this long before it goes into the vault, and would be lost with the server: a restore point never waits. */
   every: duration.prefault('5s').refine((ms) => ms >= 100 && ms <= hourMs, 'WAL waits between 100ms and 1h'),
+  /** Whether each base copy is proven by a restore on a scratch server of the gate's machine, which needs room for all of it. */
+  drill: z.boolean().default(true),
 })
 export type ContinuousConfig = z.infer<typeof continuousSchema>
 
-const acceptedShape = z.strictObject({ keep: z.number(), base: z.number(), every: z.number() })
+const acceptedShape = z.strictObject({ keep: z.number(), base: z.number(), every: z.number(), drill: z.boolean() })
 /** By upstream; those without continuous protection are left out. */
 export const acceptedContinuousShape = z.record(z.string(), acceptedShape)
 type Accepted = z.infer<typeof acceptedContinuousShape>
@@ -38,6 +40,7 @@ export function findContinuousWidenings(before: Accepted, after: Accepted, upstr
     return [
       ...(now.keep < known.keep ? [`upstreams: of ${name} a shorter time can be restored`] : []),
       ...(now.base > known.base ? [`upstreams: base copies of ${name} are taken less often`] : []),
+      ...(known.drill && !now.drill ? [`upstreams: restores of ${name} are no longer tried`] : []),
       ...(now.every > known.every ? [`upstreams: more of ${name} could be lost with its server`] : []),
     ]
   })

@@ -1,6 +1,14 @@
 import { join } from 'node:path'
 import { connectors, makeDescribers } from '@sallyport/connectors'
-import { createGovern, sha256Hex, type Gate, type GovernPorts, type KillSwitch, type Listener } from '@sallyport/core'
+import {
+  createGovern,
+  sha256Hex,
+  type Gate,
+  type GovernPorts,
+  type KillSwitch,
+  type Listener,
+  type WalSource,
+} from '@sallyport/core'
 import { openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
@@ -14,10 +22,11 @@ import type { StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
 import type { Config } from './config.ts'
 import { startControl, type Control } from './control/index.ts'
-import { startProtections, type Protections } from './protection/index.ts'
+import { startProtections } from './protection/index.ts'
 import { feedOf } from './log/log-readers.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
+import { openKeeper } from './main/keeper.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
@@ -67,19 +76,21 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const switched = { directory: folder.directory, token: folder.switchToken, nowMs: () => clock.nowMs() }
   const outside = await pullFromOutside(killSwitch, entrance.stoppable, { ...switched, report: options.report })
   opened.defer(() => outside.close())
-  const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
+  const secrets = await resolvePostgres(config)
+  const upstreams = openPostgresUpstreams(secrets, killSwitch)
+  const keeper = openKeeper(base, secrets, upstreams, options.report)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const memory = openMeta(database)
-  const source = (name: string): ReturnType<typeof upstreams.replicate> => upstreams.replicate(name)
+  const source = (name: string): WalSource => upstreams.replicate(name)
   const protection = startProtections({ vault, log, clock, memory, source }, continuousOf(config))
-  const ports = makePorts(base, { killSwitch, protection }, (id) => `${controlUrl}/requests/${id}`)
+  const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper }, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
   const { handles } = entrance
   const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
-  const control = bindControl({ base, entrance, verdicts, ...tools, protection, isolationLevel: options.isolationLevel })
+  const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
@@ -88,11 +99,12 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   controlUrl = people.url
   opened.defer(() => [apis, upstreams].forEach((one) => one.close()))
   opened.defer(() => protection.close())
+  opened.defer(() => keeper.close())
   const listeners: Listener[] = []
   opened.defer(() => closeAll(listeners))
   await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  const watches = await startWatches(base, entrance, tools.quarantine, () => controlUrl)
+  const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -102,7 +114,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
     proposed: control.configuration.proposal()?.widenings ?? [],
     close: async () => {
       sessions.endMatching('all', '', 'the gate is stopping')
-      await Promise.all([closeAll(listeners), watches.close(), protection.close()])
+      await Promise.all([closeAll(listeners), watches.close(), keeper.close(), protection.close()])
       await opened.disposeAsync()
     },
   }
@@ -134,18 +146,18 @@ function openTools(
 async function startWatches(
   base: Foundations,
   entrance: Entrance,
-  quarantine: Quarantine,
+  due: readonly { start(): void; close(): Promise<void> }[],
   siteUrl: () => string,
 ): Promise<{ close(): Promise<void> }> {
   const { vault, log, database } = base
-  quarantine.start()
+  for (const one of due) one.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
   const delivery = await startDelivery(base, siteUrl)
   const lookout = startLookout(base, entrance)
   return {
     close: async () => {
       lookout.close()
-      await Promise.all([quarantine.close(), delivery?.close(), watch.close()])
+      await Promise.all([...due.map((one) => one.close()), delivery?.close(), watch.close()])
     },
   }
 }
@@ -204,9 +216,9 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
-type Guarding = Pick<GovernPorts, 'killSwitch'> & { readonly protection: Protections }
+type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints'>
 
-function makePorts(base: Foundations, { killSwitch, protection }: Guarding, requestUrl: (id: string) => string): GovernPorts {
+function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
   return {
@@ -215,11 +227,10 @@ function makePorts(base: Foundations, { killSwitch, protection }: Guarding, requ
     log,
     vault,
     requests,
-    killSwitch,
+    ...watchers,
     budgets: openBudgets(database, clock),
     notify: { requestOpened: () => undefined },
     quarantines: openQuarantines(database),
-    protection,
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,

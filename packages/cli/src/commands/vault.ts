@@ -2,11 +2,14 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { z } from 'zod'
+import { connectControl } from '../control-client.ts'
 import { describeCopied } from '../copied-names.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { readRun, stateOption } from '../state-directory.ts'
 import { readVaultFlags } from '../vault-flags.ts'
+import { describeTarget, readTargets, type Target } from '../keeping.ts'
 import { isMoment, momentShape, restoreMoment } from '../vault-moment.ts'
+import { addKeeping } from '../vault-keeping.ts'
 import { askVaultProgram } from '../vault-program.ts'
 
 const optionsShape = z.object({
@@ -82,7 +85,7 @@ export function makeCommand(): Command {
     .argument('[folder]', "the vault's folder (default: `vault` in the state)")
     .addOption(stateOption())
     .addOption(configOption())
-    .option('--json', 'one JSON object: snapshots, damaged')
+    .option('--json', 'one JSON object: snapshots, damaged, targets (null where no gate could be asked)')
     .action(async (folder: string | undefined, given: unknown) => await list(folder, optionsShape.parse(given)))
   vault
     .command('verify')
@@ -125,6 +128,7 @@ export function makeCommand(): Command {
       }
       return await restore(id, options)
     })
+  addKeeping(vault)
   addRecovery(vault)
   return vault
 }
@@ -214,8 +218,19 @@ async function list(folder: string | undefined, options: Options): Promise<void>
   const { text, code } = await askVaultProgram(['list', ...storesOf(folder, options), '--', folderOf(folder, options)])
   const listing = listShape.parse(JSON.parse(text))
   process.exitCode = listing.damaged.length > 0 ? exitCodes.failed : code
-  if (options.json) return void process.stdout.write(text)
+  const targets = folder === undefined ? await findTargets(options.state) : null
+  if (options.json) return void process.stdout.write(`${JSON.stringify({ ...listing, targets })}\n`)
   writeList(listing)
+  for (const target of targets ?? []) process.stdout.write(`KEPT  ${describeTarget(target)}\n`)
+}
+
+/** Only the running gate knows what it keeps, and how drills of it went. */
+async function findTargets(state: string): Promise<readonly Target[] | null> {
+  try {
+    return await readTargets(await connectControl(state))
+  } catch {
+    return null
+  }
 }
 
 function writeList({ snapshots, damaged }: z.infer<typeof listShape>): void {

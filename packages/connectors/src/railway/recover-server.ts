@@ -7,7 +7,7 @@ import {
   showLsn,
   type BaseManifest,
   type Progress,
-  type RecoveryTarget,
+  type RecoveryMoment,
   type WalStream,
 } from '@sallyport/core'
 import { z } from 'zod'
@@ -28,7 +28,7 @@ export interface RecoverySource {
 
 export interface RecoverOptions {
   readonly source: RecoverySource
-  readonly target: RecoveryTarget
+  readonly target: RecoveryMoment
   /** A new or empty folder, or one in which the same recovery was begun before. */
   readonly into: string
   /** True: folder and all are taken away when the server stops. */
@@ -79,7 +79,7 @@ export async function recoverServer(options: RecoverOptions): Promise<RecoveredS
 }
 
 /** @throws SallyportError for what no replay can reach */
-function checkTarget(base: BaseManifest, stream: WalStream, target: RecoveryTarget): void {
+function checkTarget(base: BaseManifest, stream: WalStream, target: RecoveryMoment): void {
   if (stream.id !== base.stream) throw notRestored('the base copy goes on into another stream')
   if (stream.damage !== null) throw notRestored(`the stream is broken: ${stream.damage}`)
   if (parseLsn(stream.toLsn) < parseLsn(base.endLsn)) throw notRestored('WAL ends before the base copy is consistent')
@@ -147,7 +147,7 @@ async function unpackBase(source: RecoverySource, place: ScratchPlace, report: R
 async function fetchWal(
   source: RecoverySource,
   place: WalPlace,
-  target: RecoveryTarget,
+  target: RecoveryMoment,
   report: RecoverOptions['report'],
 ): Promise<void> {
   const { base, stream } = source
@@ -189,8 +189,8 @@ async function replay(
     server = await start(targetSettings(target))
   } catch (error) {
     const ended = error instanceof Error && /recovery ended before configured recovery target was reached/.test(error.message)
-    // After the last transaction of the stream nothing was written: its end is how the server was at that time too.
-    if (!ended || target.kind !== 'time') throw asNotRestored(error)
+    // After the last record of the stream nothing was written: its end is how the server was at that time, or place, too.
+    if (!ended || (target.kind !== 'time' && target.kind !== 'lsn')) throw asNotRestored(error)
     reachedEnd = true
     server = await start([]).catch((thrown: unknown) => {
       throw asNotRestored(thrown)
@@ -210,12 +210,13 @@ const always = [
   `log_startup_progress_interval = '1s'`,
 ]
 
-function targetSettings(target: RecoveryTarget): readonly string[] {
+function targetSettings(target: RecoveryMoment): readonly string[] {
   switch (target.kind) {
     case 'time':
       return [`recovery_target_time = '${new Date(target.atMs).toISOString().replace('T', ' ').replace('Z', '+00')}'`]
     case 'lsn':
-      return [`recovery_target_lsn = '${showLsn(parseLsn(target.lsn))}'`]
+      // Everything that was written before this position, and nothing that begins at it.
+      return [`recovery_target_lsn = '${showLsn(parseLsn(target.lsn))}'`, 'recovery_target_inclusive = off']
     case 'point':
       if (!/^[A-Za-z0-9_.:-]{1,63}$/.test(target.name)) throw notRestored('this is no name of a restore point')
       return [`recovery_target_name = '${target.name}'`]

@@ -193,3 +193,9 @@ export class LocalKillSwitch implements KillSwitch {
 function keyOf(kind: KillKind, name: string): string {
   return kind === 'all' ? 'all:' : `${kind}:${name}`
 }
+
+/** A kill as people are shown it. */
+export function showKill({ id, kind, name, reason, by, atMs }: Kill) {
+  const scope = kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind, id: name }
+  return { id: String(id), scope, reason, by, atMs }
+}

@@ -1,12 +1,13 @@
 import { cancelRequest, giveVerdict, type VerdictPorts } from '@sallyport/core'
 import { wallClock as clock } from '../access/clock.ts'
 import { findNewest } from '../access/copies.ts'
-import type { Kill } from '../access/kill-switch.ts'
+import { showKill } from '../access/kill-switch.ts'
 import { judgePosture } from '../access/posture.ts'
 import type { Quarantine } from '../access/quarantine.ts'
 import { readConfig } from '../config.ts'
 import { openConfigurationDesk } from '../configuration-desk.ts'
-import type { Control, Kill as ShownKill } from '../control/index.ts'
+import type { Control } from '../control/index.ts'
+import type { Keeper } from '../keeping/index.ts'
 import type { GateOptions } from '../process.ts'
 import type { Protections } from '../protection/index.ts'
 import { openMeta } from '../store/meta.ts'
@@ -21,15 +22,25 @@ interface Bound {
   readonly copy: Control['copy']
   readonly quarantine: Quarantine
   readonly protection: Protections
+  readonly keeper: Keeper
   readonly isolationLevel: GateOptions['isolationLevel']
 }
 
 /** What the people's listener may ask of the gate. */
-export function bindControl({ base, entrance, verdicts, undo, copy, quarantine, protection, isolationLevel }: Bound): Control {
+export function bindControl({
+  base,
+  entrance,
+  verdicts,
+  undo,
+  copy,
+  quarantine,
+  keeper,
+  protection,
+  isolationLevel,
+}: Bound): Control {
   const { config, policy, vault } = base
   const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
-  const kills = (): readonly ShownKill[] => killSwitch.inForce().map(showKill)
   return {
     verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
     cancel: (requestId, by) => cancelRequest(verdicts, requestId, by),
@@ -43,7 +54,7 @@ export function bindControl({ base, entrance, verdicts, undo, copy, quarantine, 
       const { person, credentialId, challenge, statement, evidence } = signed
       return killSwitch.release(kill.kind, kill.name, { person, credentialId, challenge, statement, evidence }, kill.id)
     },
-    kills: async () => kills(),
+    kills: async () => killSwitch.inForce().map(showKill),
     sessions: async () => sessions.list(),
     agents: () => config.agents.map(({ name }) => name),
     owners: () => config.agents.map(({ name, owner }) => ({ agent: name, owner })),
@@ -51,6 +62,7 @@ export function bindControl({ base, entrance, verdicts, undo, copy, quarantine, 
     copy,
     snapshots: () => vault.list(),
     quarantined: () => quarantine.list(),
+    keeping: keeper,
     undo,
     issueHandle: async (agent, ttlMs, by) => {
       const { handle, secret } = await handles.issue(agent, ttlMs, by)
@@ -67,9 +79,4 @@ export function bindControl({ base, entrance, verdicts, undo, copy, quarantine, 
       config,
     ),
   }
-}
-
-function showKill(kill: Kill): ShownKill {
-  const scope = kill.kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind: kill.kind, id: kill.name }
-  return { id: String(kill.id), scope, reason: kill.reason, by: kill.by, atMs: kill.atMs }
 }

@@ -1,9 +1,8 @@
-import { isReadOnly } from '@sallyport/core'
 import { wallClock as clock } from '../access/clock.ts'
 import { openHandleDesk, type HandleDesk } from '../access/handles.ts'
 import { LocalKillSwitch, type Stoppable } from '../access/kill-switch.ts'
 import { SessionRegistry } from '../access/sessions.ts'
-import type { Config } from '../config.ts'
+import { scopeOf } from '../policy-settings.ts'
 import { openHandles } from '../store/handles.ts'
 import { openKills } from '../store/kills.ts'
 import { random, type Foundations } from './foundations.ts'
@@ -28,10 +27,4 @@ export function openEntrance({ config, database, log, folder }: Foundations): En
       kind === 'agent' || kind === 'owner' || kind === 'all' ? store.revokeOf(kind, name, clock.nowMs()).length : 0,
   }
   return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
-}
-
-function scopeOf(config: Config, agentName: string, upstream: string): { readonly readOnly: boolean } | null {
-  const agent = config.agents.find(({ name }) => name === agentName)
-  const scopes = agent?.scopes.filter((scope) => scope.upstream === upstream) ?? []
-  return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
 }

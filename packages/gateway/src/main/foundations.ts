@@ -2,14 +2,14 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { warmConnectors } from '@sallyport/connectors'
 import { noteSigner, type Log, type PolicyEngine, type Requests, type VerdictPorts } from '@sallyport/core'
-import { createPolicyEngine } from '@sallyport/core/policy'
 import { wallClock as clock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
 import type { Config } from '../config.ts'
-import { keepProposal, proposalName } from '../configuration-desk.ts'
+import { keepAccepted, proposalName } from '../configuration-desk.ts'
 import { openLog, type FileLog } from '../log/file-log.ts'
 import { recoverRun } from '../log/log-readers.ts'
+import { makePolicy } from '../policy-settings.ts'
 import type { GateOptions } from '../process.ts'
 import { settleConfiguration } from '../proposal.ts'
 import { openDatabase } from '../store/database.ts'
@@ -17,9 +17,9 @@ import { openMeta } from '../store/meta.ts'
 import { openNarrowing } from '../store/narrowing.ts'
 import { openPeople } from '../store/people.ts'
 import { openRequests } from '../store/requests.ts'
+import { connectorsOf } from '../upstream-settings.ts'
 import type { VaultClient } from '../vault/vault-client.ts'
 import { openPinnedVault } from '../vault/vault-watch.ts'
-import { acceptedOf, hashDecisive } from '../widening.ts'
 
 const grantMs = 900_000
 
@@ -56,9 +56,7 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
   const directory = join(folder.directory, 'log')
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
   const policy = makePolicy(config)
-  await warmConnectors(
-    new Set(config.upstreams.map((upstream) => (upstream.protocol === 'http' ? upstream.connector : 'postgres'))),
-  )
+  await warmConnectors(connectorsOf(config))
   const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
@@ -67,11 +65,7 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
     atMs: clock.nowMs(),
     data: { policyHash: policy.hash, mode: config.mode, guards, widened },
   })
-  if (proposal === null) {
-    meta.set('configuration', JSON.stringify(acceptedOf(config)))
-    meta.set('configuration text', config.text)
-    meta.set(proposalName, '')
-  } else if (meta.get(proposalName) !== JSON.stringify(proposal)) await keepProposal({ clock, log, memory: meta }, proposal)
+  await keepAccepted({ clock, log, memory: meta }, config, proposal)
   return base
 }
 
@@ -79,12 +73,4 @@ export function makeVerdictPorts({ policy, config, database }: Foundations, log:
   const { people } = openPeople(database)
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
   return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
-}
-
-function makePolicy(config: Config): PolicyEngine {
-  const engine = createPolicyEngine(
-    config.agents.map(({ name, scopes }) => ({ agent: name, scopes })),
-    config.guards,
-  )
-  return { ...engine, hash: hashDecisive(engine.hash, acceptedOf(config)) }
 }

@@ -32,6 +32,10 @@ interface KeeperAbout {
 interface KeeperTell {
   readonly note: (data: Readonly<Record<string, Json>>) => Promise<void>
   readonly failed: (why: string) => Promise<void>
+  /** A base was taken now. */
+  readonly sealed: (snapshot: string) => Promise<void>
+  /** The one from before the gate was started is new enough. */
+  readonly found: (snapshot: string) => Promise<void>
 }
 
 const retryMs = 10_000
@@ -82,11 +86,12 @@ export class BaseKeeper {
     try {
       const found = await this.#find(stream)
       if (found !== null) this.#current = { stream: stream.id, base: found }
-      if (found !== null && clock.nowMs() - found.snapshot.madeAtMs < everyMs) return
+      if (found !== null && clock.nowMs() - found.snapshot.madeAtMs < everyMs) return await this.#tell.found(found.snapshot.id)
       const base = await takeBase(this.#ports, { upstream, stream, server, retainMs })
       const { id, bytes, digest, retainUntilMs } = base.snapshot
       await this.#tell.note({ snapshot: id, digest, kind: 'base', rows: 0, bytes, checksums: {}, retainUntilMs })
       this.#current = { stream: stream.id, base }
+      await this.#tell.sealed(id)
     } catch (error) {
       if (signal.aborted) return
       await this.#tell.failed(error instanceof SallyportError ? error.message : 'it failed').catch(() => undefined)

@@ -1,59 +1,31 @@
-import { createHash } from 'node:crypto'
 import {
   parseLsn,
   SallyportError,
   showLsn,
-  type Clock,
   type Json,
-  type Log,
   type ProtectionState,
   type RestorePoint,
-  type Vault,
   type WalServer,
-  type WalSource,
   type WalStream,
-  type WalVault,
 } from '@sallyport/core'
 import { BaseKeeper } from './base-keeper.ts'
+import { drillChain } from './chain-drill.ts'
+import {
+  currentKey,
+  notProtected,
+  provenKey,
+  type ContinuousPorts,
+  type ContinuousSettings,
+  type ContinuousStatus,
+} from './continuous-status.ts'
 import { WalReceiver } from './wal-receiver.ts'
-
-export interface ContinuousSettings {
-  readonly upstream: string
-  /** Any moment of this long can be restored. */
-  readonly keepMs: number
-  readonly baseEveryMs: number
-  readonly pieceEveryMs: number
-}
-
-export interface ContinuousPorts {
-  readonly source: WalSource
-  readonly vault: Pick<Vault, 'seal' | 'list' | 'open'> & { readonly wal: WalVault }
-  readonly log: Pick<Log, 'append'>
-  readonly clock: Clock
-  /** What outlives the gate. */
-  readonly memory: { get(name: string): string | null; set(name: string, value: string): void }
-}
-
-/** How it stands, for people. */
-export interface ContinuousStatus {
-  readonly upstream: string
-  readonly state: 'starting' | 'streaming' | 'stalled' | 'waiting' | 'impossible'
-  /** What stands in the way, and what would change that. */
-  readonly why: string | null
-  readonly stream: string | null
-  readonly durableLsn: string | null
-  readonly durableAtMs: number | null
-  /** Received or written by the server, and not in the vault yet. */
-  readonly behindBytes: number | null
-  readonly base: { readonly snapshot: string; readonly atMs: number } | null
-  readonly provenAtMs: number | null
-}
 
 const retryMsMin = 250
 const retryMsMax = 10_000
 const impossibleEveryMs = 60_000
 const lookEveryMs = 10_000
 const markTimeoutMs = 10_000
+const drillTimeoutMs = 60_000
 const hourMs = 3_600_000
 /** A server that may keep less than this many files of WAL for us is close to letting some go. */
 const filesKeptMin = 4
@@ -95,6 +67,9 @@ export class Continuous {
       { upstream, everyMs: baseEveryMs, retainMs: this.#retainMs() },
       {
         note: (data) => this.#note('snapshot.sealed', data),
+        sealed: (snapshot) => this.#drill(snapshot),
+        // The gate may have been stopped before it was tried.
+        found: async (snapshot) => (this.#provenAtMs() === null ? this.#drill(snapshot) : undefined),
         failed: (why) => this.#ring('protection_base', `No base copy could be taken: ${why}`, 'It is tried again.'),
       },
     )
@@ -135,19 +110,12 @@ export class Continuous {
     return { stream: stream.id, base: base.snapshot.id, durableLsn: showLsn(receiver.durable), provenAtMs: this.#provenAtMs() }
   }
 
-  /** A restore from this stream was made and verified. */
-  noteProven(stream: string): void {
-    this.#ports.memory.set(provenKey(stream), String(this.#ports.clock.nowMs()))
-  }
-
   async mark(name: string): Promise<RestorePoint> {
     const [receiver, stream] = [this.#receiver, this.#stream]
     if (this.protection === null || receiver === null || stream === null) throw notProtected(this.#settings.upstream, this.#why)
     const { lsn, named } = await this.#ports.source.mark(name)
     await receiver.waitFor(parseLsn(lsn), markTimeoutMs)
-    const point = { name, lsn, stream: stream.id }
-    await this.#note('restore_point', { ...point, named })
-    return point
+    return { name, lsn, stream: stream.id, named }
   }
 
   async #run(): Promise<void> {
@@ -338,6 +306,43 @@ export class Continuous {
     }
   }
 
+  /** A restore point is one only when a restore from it was made and verified (DESIGN §2). */
+  async #drill(base: string): Promise<void> {
+    const { source, vault, clock } = this.#ports
+    const stream = this.#stream
+    if (!this.#settings.drill || stream === null || this.#stopped.signal.aborted) return
+    const beganMs = clock.nowMs()
+    const about = { drill: 'chain', stream: stream.id, base }
+    const untilDurable = async (lsn: bigint): Promise<void> => {
+      if (this.#receiver === null) throw notProtected(this.#settings.upstream, this.#why)
+      await this.#receiver.waitFor(lsn, drillTimeoutMs)
+    }
+    try {
+      const { lsn, tables, rows } = await drillChain({ source, vault, untilDurable }, stream, base)
+      this.#ports.memory.set(provenKey(stream.id), String(clock.nowMs()))
+      this.#ringing.delete('protection_drill')
+      await this.#note('drill', {
+        ...about,
+        passed: true,
+        lsn,
+        tables,
+        rows,
+        tookMs: clock.nowMs() - beganMs,
+        why: 'every table was compared',
+      })
+    } catch (error) {
+      if (this.#stopped.signal.aborted) return
+      const why =
+        error instanceof SallyportError ? error.message : error instanceof Error ? error.message.slice(0, 300) : 'it failed'
+      await this.#note('drill', { ...about, passed: false, lsn: null, tables: 0, rows: 0, tookMs: clock.nowMs() - beganMs, why })
+      await this.#ring(
+        'protection_drill',
+        `A restore of this chain was tried and failed: ${why}`,
+        'Its restore points count for nothing until one passed.',
+      )
+    }
+  }
+
   #retainMs(): number {
     return this.#settings.keepMs + 2 * this.#settings.baseEveryMs + hourMs
   }
@@ -354,35 +359,10 @@ export class Continuous {
   }
 
   async #note(
-    type: 'alarm' | 'protection.began' | 'protection.broken' | 'restore_point' | 'snapshot.sealed',
+    type: 'alarm' | 'drill' | 'protection.began' | 'protection.broken' | 'snapshot.sealed',
     data: Readonly<Record<string, Json>>,
   ): Promise<void> {
     const { log, clock } = this.#ports
     await log.append({ type, atMs: clock.nowMs(), data: { upstream: this.#settings.upstream, ...data } })
   }
-}
-
-/** A name of its own for each gate's state and upstream: two gates do not take each other's WAL. */
-export function slotName(vault: string, upstream: string): string {
-  return `sallyport_${createHash('sha256')
-    .update(JSON.stringify([vault, upstream]))
-    .digest('hex')
-    .slice(0, 16)}`
-}
-
-function provenKey(stream: string): string {
-  return `protection.proven.${stream}`
-}
-
-function currentKey(upstream: string): string {
-  return `protection.stream.${upstream}`
-}
-
-function notProtected(upstream: string, why: string | null): SallyportError {
-  return new SallyportError(
-    'copy_failed',
-    `${upstream} is not protected to this moment${why === null ? '' : `: ${why}`}`,
-    'No restore point was made; nothing was run.',
-    'The gate goes on by itself once it can; `sallyport doctor` says how it stands.',
-  )
 }

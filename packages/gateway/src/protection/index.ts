@@ -1,7 +1,8 @@
 import { SallyportError, type Protection, type WalSource } from '@sallyport/core'
-import { Continuous, slotName, type ContinuousPorts, type ContinuousSettings, type ContinuousStatus } from './continuous.ts'
+import { Continuous } from './continuous.ts'
+import { slotName, type ContinuousPorts, type ContinuousSettings, type ContinuousStatus } from './continuous-status.ts'
 
-export type { ContinuousStatus } from './continuous.ts'
+export type { ContinuousStatus } from './continuous-status.ts'
 
 export interface ProtectionsPorts extends Omit<ContinuousPorts, 'source' | 'vault'> {
   readonly vault: ContinuousPorts['vault'] & { readonly publicKey: string }
@@ -13,8 +14,6 @@ export interface Protections extends Protection {
   statuses(): readonly ContinuousStatus[]
   /** What people should know, a sentence each. */
   warnings(): readonly string[]
-  /** A restore from this stream was made and verified. */
-  noteProven(upstream: string, stream: string): void
   close(): Promise<void>
 }
 
@@ -40,7 +39,6 @@ export function startProtections(ports: ProtectionsPorts, list: readonly Continu
     },
     statuses,
     warnings: () => statuses().flatMap(warn),
-    noteProven: (upstream, stream) => all.get(upstream)?.noteProven(stream),
     close: async () => void (await Promise.all([...all.values()].map((one) => one.close()))),
   }
 }
@@ -59,9 +57,7 @@ function warn({ upstream, state, why, provenAtMs, base }: ContinuousStatus): rea
     case 'streaming':
       if (base === null) return [`Of ${upstream} there is no base copy yet: it cannot be restored to a moment until there is.`]
       return provenAtMs === null
-        ? [
-            `No restore of ${upstream} was tried yet: sallyport drill restore. Until one passed, its restore points count for nothing.`,
-          ]
+        ? [`No restore of ${upstream} was proven yet. Until one is, its restore points count for nothing.`]
         : []
   }
 }

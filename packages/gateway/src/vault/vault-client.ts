@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import {
   parseVerifierKey,
   SallyportError,
+  snapshotKinds,
   type Seal,
   type SealPart,
   type Snapshot,
@@ -47,7 +48,7 @@ const hex64 = z.string().regex(/^[0-9a-f]{64}$/)
 const count = z.int().min(0)
 const snapshotSchema = z.object({
   id: hex64,
-  kind: z.enum(['rows', 'tables', 'base']),
+  kind: z.enum(snapshotKinds),
   upstream: z.string(),
   upstreamIdentity: z.string(),
   digest: z.string(),

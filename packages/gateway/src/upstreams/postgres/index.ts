@@ -1,1 +1,2 @@
+export { readTarget } from './target.ts'
 export { openPostgresUpstreams, type OpenPostgresUpstreams } from './upstreams.ts'

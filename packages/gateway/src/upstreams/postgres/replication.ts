@@ -119,6 +119,12 @@ export class PostgresReplication implements WalSource {
     return { lsn: row?.[0] ?? '0/0', named: false }
   }
 
+  async session(): ReturnType<WalSource['session']> {
+    const line = await this.#openLine()
+    const channel = new GateChannel(line)
+    return { ask: (sql, values = []) => channel.query(sql, values), end: () => line.close() }
+  }
+
   close(): void {
     this.#line?.then(
       (line) => line.close(),
