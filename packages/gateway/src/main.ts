@@ -30,6 +30,7 @@ import { openKeeper } from './main/keeper.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
+import { governSettings } from './policy-settings.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import type { HttpSettings } from './protocols/http/index.ts'
 import { openBudgets } from './store/budgets.ts'
@@ -43,8 +44,6 @@ import { pullFromOutside } from './switch/pulls.ts'
 import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
 import { watchVault } from './vault/vault-watch.ts'
 
-const windowMs = 3_600_000
-const pendingMax = 20
 /** How often the gate looks for what it is to run itself. */
 const dueEveryMs = 500
 /** Of the end of the log: what agents usually do is learned from them at a start. */
@@ -76,9 +75,8 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const switched = { directory: folder.directory, token: folder.switchToken, nowMs: () => clock.nowMs() }
   const outside = await pullFromOutside(killSwitch, entrance.stoppable, { ...switched, report: options.report })
   opened.defer(() => outside.close())
-  const secrets = await resolvePostgres(config)
-  const upstreams = openPostgresUpstreams(secrets, killSwitch)
-  const keeper = openKeeper(base, secrets, upstreams, options.report)
+  const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
+  const keeper = openKeeper(base, upstreams, options.report)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const memory = openMeta(database)
@@ -220,7 +218,6 @@ type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints'>
 
 function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base
-  const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
   return {
     clock,
     random,
@@ -234,7 +231,7 @@ function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: strin
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
-    settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
+    settings: () => governSettings(config),
     requestUrl,
   }
 }

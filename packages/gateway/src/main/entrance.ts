@@ -19,7 +19,7 @@ export function openEntrance({ config, database, log, folder }: Foundations): En
   const store = openHandles(database)
   const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
   const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
-  const scope = (agent: string, upstream: string): { readonly readOnly: boolean } | null => scopeOf(config, agent, upstream)
+  const scope = scopeOf(config)
   const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope })
   const stoppable: Stoppable = {
     endSessions: (kind, name, reason, drain) => sessions.endMatching(kind, name, reason, drain),
