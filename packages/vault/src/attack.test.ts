@@ -139,7 +139,7 @@ describe('write once', () => {
   })
 })
 
-describe('hostile requests', { timeout: 60_000 }, () => {
+describe('hostile requests', () => {
   it('does not take paths for files', async () => {
     for (const path of [
       '/v1/snapshots/..%2f..%2fkey',
@@ -235,7 +235,7 @@ describe('hostile requests', { timeout: 60_000 }, () => {
   })
 })
 
-describe('start', { timeout: 120_000 }, () => {
+describe('start', () => {
   it('starts neither a second vault on a folder nor one on a socket in use', async () => {
     const other = join(vault.root, 'other')
     mkdirSync(other, { mode: 0o700 })

@@ -143,7 +143,7 @@ describe('finding', () => {
       if (host !== undefined) expect(one?.hosts).toContain(host)
       for (const text of [output, said]) expect(text.includes(secret.slice(4, 16)), `${kind} is printed`).toBe(false)
     }
-  }, 120_000)
+  })
 
   test('what secretlint knows and we do not; a comment in the file does not switch it off', () => {
     put('a.txt', `// secretlint-disable\nkey = "SG.${letters(22)}.${letters(43)}"\n`)

@@ -126,5 +126,5 @@ describe('from another machine, without TLS', () => {
       for (const socket of idle) socket.destroy()
       await open.stop()
     }
-  }, 20_000)
+  })
 })
