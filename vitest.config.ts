@@ -15,12 +15,14 @@ export default defineConfig({
     // A focused test would hide all others.
     allowOnly: false,
     // Real servers on a busy machine: what is waited for may take long, and is never slept for.
-    expect: { poll: { timeout: 20_000 } },
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
+    testTimeout: 180_000,
+    hookTimeout: 240_000,
     projects: [
       // A process for each file: a crash, a leak or a changed global stays where it happened.
-      { extends: true, test: { name: 'alone', include: [...alone] } },
+      // Node itself reads the sources, as it does in production: compiled once, by its own cache.
+      { extends: true, test: { name: 'alone', include: [...alone], experimental: { viteModuleRunner: false } } },
+      // Here vitest reads them, which gives each file modules of its own.
       { extends: true, test: { name: 'together', include: [...together], isolate: false } },
     ],
   },

@@ -10,6 +10,7 @@ beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), 'sallyport-test-files-'))
   const texts: Readonly<Record<string, string>> = {
     'packages/one/src/pure.test.ts': 'expect(1).toBe(1)',
+    'packages/one/src/clock.test.ts': 'vi.useFakeTimers()',
     'tests/server.test.ts': 'await startPostgres()',
     'tests/server.prove.test.ts': 'await startPostgres()',
     'tools/pure.prove.test.ts': 'expect(1).toBe(1)',
@@ -24,7 +25,10 @@ beforeAll(() => {
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 test('the long proofs are left out of the short run, and are all of the long one', () => {
-  expect(findTestFiles(root, 'short')).toEqual({ alone: ['tests/server.test.ts'], together: ['packages/one/src/pure.test.ts'] })
+  expect(findTestFiles(root, 'short')).toEqual({
+    alone: ['packages/one/src/clock.test.ts', 'tests/server.test.ts'],
+    together: ['packages/one/src/pure.test.ts'],
+  })
   expect(findTestFiles(root, 'long')).toEqual({
     alone: ['tests/server.prove.test.ts', 'tools/pure.prove.test.ts'],
     together: [],

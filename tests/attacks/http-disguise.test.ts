@@ -86,7 +86,7 @@ async function expectDecidedBytes(received: readonly ReceivedRequest[]): Promise
     const text = bytes.toString('latin1')
     expect(text.split(line)).toHaveLength(2)
     const digest = createHash('sha256').update(text.replace(line, ''), 'latin1').digest('hex')
-    await vi.waitFor(() => expect(decided()).toContain(digest.slice(0, 32)), { timeout: 10_000 })
+    await vi.waitFor(() => expect(decided()).toContain(digest.slice(0, 32)), { timeout: 60_000 })
   }
 }
 
@@ -151,7 +151,7 @@ describe('a deletion in disguise', () => {
     const secured = connectTls({ socket, servername: 'other.test', ca: cloud.authority, checkServerIdentity: () => undefined })
     const [, , bytes] = disguises[0] ?? ['', 'refused', Buffer.alloc(0)]
     expect((await readAnswer(secured, bytes)).text).toBe('')
-    await vi.waitFor(() => expect(eventsOf(cloud.gate, 'alarm').length).toBe(before + 1))
+    await vi.waitFor(() => expect(eventsOf(cloud.gate, 'alarm').length).toBe(before + 1), { timeout: 60_000 })
     expect(eventsOf(cloud.gate, 'alarm').at(-1)?.data).toMatchObject({ kind: 'authority_mismatch', said: 'other.test' })
     expect(cloud.standIn.bytes).toEqual([])
   })

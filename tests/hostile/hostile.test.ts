@@ -19,7 +19,7 @@ beforeAll(async () => {
     quietMs: roundsOf(3_000, 1_000),
     siegeMs: 16_000,
   })
-}, 120_000)
+})
 
 test('every hostile client is thrown out', () => {
   expect(Object.keys(siege.hostile.kinds).toSorted()).toEqual(Object.keys(misdeeds).toSorted())

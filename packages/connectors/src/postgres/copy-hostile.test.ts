@@ -229,7 +229,7 @@ describe('what changes between look and copy', () => {
 })
 
 async function waitUntilBlocked(start: string): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 60_000
   for (;;) {
     const found = await trial.server.query(
       `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0`,

@@ -190,4 +190,4 @@ it('any table: drop, undo, and it is the same table with the same rows', async (
     }),
     { numRuns: roundsOf(60, 15) },
   )
-}, 120_000)
+})

@@ -80,7 +80,7 @@ describe('recovery', () => {
       }
     }
     expect(torn).toBeGreaterThan(roundsOf(10, 2))
-  }, 120_000)
+  })
 
   it('takes zeros that were written ahead for what they are; a log that was closed, and a segment that is full, have none', async () => {
     const disk = new FailingDisk()
