@@ -1,4 +1,5 @@
 import type { Connector, Describers, Quarantine } from './connector.ts'
+import type { Protection } from './continuous.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import type { Budgets, Clock, KillSwitch, Log, Notify, Randomness, Requests, Vault } from './ports.ts'
 
@@ -37,6 +38,8 @@ export interface GovernPorts {
   readonly killSwitch: KillSwitch
   readonly notify: Notify
   readonly quarantines: Quarantines
+  /** Absent: nothing is protected continuously. */
+  readonly protection?: Protection
   readonly restorePoints: RestorePoints
   readonly connectors: ReadonlyMap<string, Connector>
   readonly describers: Describers

@@ -4,7 +4,8 @@ import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, parseScope, watchedKinds, type AllowedScope, type Environment } from '@sallyport/core'
-import { address, duration, name, ownAddress, reference } from './config-value.ts'
+import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
+import { continuousSchema, type ContinuousConfig } from './continuous-settings.ts'
 import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
 import { demandSchema, keepSchema, keepSectionSchema, type KeepConfig, type KeptThingConfig } from './keep-settings.ts'
 import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
@@ -26,6 +27,8 @@ export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly quarantine?: number
   /** Connections kept authenticated ahead. */
   readonly warm?: number
+  /** Absent: only what a statement would lose is copied, when it runs. */
+  readonly continuous?: ContinuousConfig
   /** Copies of the whole, and drills of them. */
   readonly keep?: KeepConfig
 }
@@ -120,6 +123,7 @@ const postgresUpstream = z.strictObject({
   ...anyUpstream,
   as: z.record(name, reference).exactOptional(),
   quarantine: duration.exactOptional(),
+  continuous: continuousSchema.exactOptional(),
   warm: z.int('a whole number').min(0).max(100).default(2),
   keep: keepSchema.exactOptional(),
 })
@@ -145,18 +149,6 @@ const httpUpstream = z.strictObject({
     .prefault({}),
   keep: demandSchema.exactOptional(),
 })
-
-const tls = z
-  .strictObject({
-    name: z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, 'the host name that clients connect to'),
-    certificate: z.string().optional(),
-    key: z.string().optional(),
-  })
-  .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), 'certificate and key come together')
-  .transform(({ name, certificate, key }) => ({
-    name,
-    files: certificate === undefined || key === undefined ? null : { certificate, key },
-  }))
 
 const schema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { SallyportError, visibleLine, type GovernPorts, type Listener } from '@sallyport/core'
+import { SallyportError, visibleLine, type GovernPorts } from '@sallyport/core'
 import { readConfig, type Config } from './config.ts'
 
 export interface GateOptions {
@@ -116,12 +116,4 @@ export async function runProcess(
 export function explainFailure(error: unknown): string {
   if (error instanceof SallyportError) return `The gate did not start: ${error.message} ${error.notDone} ${error.next}\n`
   return `The gate did not start: ${error instanceof Error ? error.message : 'unknown error'}\n`
-}
-
-export async function closeAll(listeners: readonly Listener[]): Promise<void> {
-  await Promise.all(listeners.map((listener) => listener.close()))
-}
-
-export function addressOf(listener: Listener | undefined): string | null {
-  return listener === undefined ? null : `${listener.address.host}:${listener.address.port}`
 }

@@ -47,10 +47,13 @@ unless { context.approvals >= 2 || (context.approvals >= 1 && context.delayed) }
   },
   {
     id: 'unknown-needs-people',
-    why: 'What the gate cannot read is treated as what no copy can undo: two people, or one person and a delay.',
+    why: 'What the gate cannot read is treated as what no copy can undo: two people, or one person and a delay, or one person and a restore point.',
     obligation: 'people',
     rule: `forbid (principal, action in Action::"unknown", resource in Environment::"production")
-unless { context.approvals >= 2 || (context.approvals >= 1 && context.delayed) };`,
+unless {
+  context.approvals >= 2 ||
+  (context.approvals >= 1 && (context.delayed || context.restorePoint))
+};`,
   },
   {
     id: 'escalate-needs-person',

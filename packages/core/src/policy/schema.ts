@@ -20,6 +20,7 @@ type Facts = {
   approvals: Long,
   delayed: Bool,
   ownerAlone: Bool,
+  restorePoint: Bool,
   drilled: Bool,
 };
 

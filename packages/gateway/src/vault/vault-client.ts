@@ -10,11 +10,13 @@ import {
   type SnapshotContent,
   type Vault,
   type VerifierKey,
+  type WalVault,
   type Witness,
 } from '@sallyport/core'
 import { z } from 'zod'
 import { VaultConnection } from './vault-connection.ts'
 import { notDone, toCopyError, toSallyportError } from './vault-refusal.ts'
+import { walAt } from './vault-wal.ts'
 import { witnessAt } from './vault-witness.ts'
 
 export interface VaultSettings {
@@ -33,6 +35,7 @@ export interface VaultClient extends Vault {
   readonly publicKey: string
   /** Only ever longer. */
   extend(id: string, retainUntilMs: number): Promise<Snapshot>
+  readonly wal: WalVault
   health(): Promise<VaultHealth>
   /** What the vault let go after this time of its clock, because its retention had ended; oldest first. */
   expiries(afterMs: number): Promise<readonly VaultExpiry[]>
@@ -157,6 +160,7 @@ function makeClient(
       ),
     expiries: async (afterMs) =>
       (await known(connection.ask({ method: 'GET', path: `/v1/expiries?after=${afterMs}` }, expiriesSchema))).expiries,
+    wal: walAt(connection),
     witness: (logKey) => witnessAt(connection, witnessKey, logKey),
     close: () => connection.close(),
   }
