@@ -73,10 +73,10 @@ describe('a database with a little of everything, and a thousand tables', () => 
     )
     const client = new pg.Client({ connectionString: server.url('rich') })
     await client.connect()
-    let stop = false
+    const enough = new AbortController()
     let rounds = 0
     const writing = (async () => {
-      while (!stop) {
+      while (!enough.signal.aborted) {
         await client.query('UPDATE busy SET n = n + 1')
         rounds += 1
       }
@@ -84,11 +84,12 @@ describe('a database with a little of everything, and a thousand tables', () => 
     await vi.waitFor(() => expect(rounds).toBeGreaterThan(0))
     const producer = open('rich')
     const seal = new MemorySeal()
-    const content = await producer.copy(seal, options).finally(async () => {
-      stop = true
-      await writing
-      await client.end()
-    })
+    const copying = producer.copy(seal, options)
+    await Promise.allSettled([copying])
+    enough.abort()
+    await writing
+    await client.end()
+    const content = await copying
     expect(Object.keys(content.checksums)).toEqual(
       expect.arrayContaining([
         'public.every_type',
