@@ -25,6 +25,9 @@ export const neededPrograms: readonly Program[] = [
   { name: 'osdmaptool', debianPackage: 'ceph-base' },
 ]
 
+/** Started by `npm run bench:vault` alone: tests do without. */
+export const benchPrograms: readonly Program[] = [{ name: 'restic', debianPackage: 'restic' }]
+
 /** Without any font the browser draws pages without a letter, and pictures of them would prove nothing. */
 const fontPackage = 'fonts-dejavu-core'
 
