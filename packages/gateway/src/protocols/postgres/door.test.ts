@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import pg from 'pg'
+import { SallyportError } from '@sallyport/core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { RawClient } from '../../../../../tests/fakes/postgres-client.ts'
 import { startPostgresGate, type PostgresGate } from '../../../../../tests/fakes/postgres-gate.ts'
@@ -207,4 +208,26 @@ test('garbage does not starve 50 good clients', async () => {
   await Promise.all(pests)
   expect(disturbed - quiet).toBeLessThan(10_000)
   await Promise.all(clients.map((client) => client.end()))
+})
+
+test('while a session is written down its way to the upstream is opened, and it hears nothing; one that cannot be leaves nothing behind', async () => {
+  const own = async (): Promise<number> => {
+    const sql = "SELECT count(*)::int AS open FROM pg_stat_activity WHERE application_name = 'written down'"
+    return Number((await gate.server.query(sql))[0]?.['open'])
+  }
+  const recorded = Promise.withResolvers<void>()
+  gate.fake.recorded = () => recorded.promise
+  try {
+    let told = false
+    const opening = gate.raw([['application_name', 'written down']]).finally(() => (told = true))
+    await expect.poll(own).toBe(1)
+    expect(told).toBe(false)
+    recorded.reject(new SallyportError('log_unavailable', 'The log failed.', 'Nothing was run.', 'Mend the disk.'))
+    const types = (await opening).startMessages.map(({ type }) => type)
+    expect(types).toContain('E')
+    expect(types).not.toContain('Z')
+    await expect.poll(own).toBe(0)
+  } finally {
+    gate.fake.recorded = () => Promise.resolve()
+  }
 })
