@@ -23,6 +23,7 @@ let server: Server | null = null
 const sockets = new Set<Socket>()
 afterEach(async () => {
   for (const socket of sockets) socket.destroy()
+  sockets.clear()
   await new Promise<void>((resolve) => (server === null ? resolve() : server.close(() => resolve())))
   server = null
 })
@@ -31,8 +32,9 @@ afterEach(async () => {
 async function listen(made: Server, closes = true): Promise<{ readonly port: number; readonly bytes: () => Buffer }> {
   server = made
   const chunks: Buffer[] = []
+  // Those whose handshake fails too.
+  made.on('connection', (socket: Socket) => void sockets.add(socket))
   const take = (socket: Socket): void => {
-    sockets.add(socket)
     socket.on('error', () => undefined)
     if (!closes) return
     socket.on('data', (chunk: Buffer) => chunks.push(chunk))
