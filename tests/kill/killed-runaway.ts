@@ -8,7 +8,7 @@ import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { kinds, runaway, runawaySaysShape, type Kind, type RunawayAsk } from './runaway.ts'
 
 /** What a kill was aimed at in one run. */
-const scopes = ['agent', 'session', 'owner', 'agent', 'session', 'owner', 'agent', 'session', 'upstream', 'all'] as const
+const scopes = ['agent', 'session', 'owner', 'upstream', 'all', 'agent', 'session', 'owner', 'agent', 'session'] as const
 export type KillScopeKind = (typeof scopes)[number]
 
 /** One runaway agent, one kill. */

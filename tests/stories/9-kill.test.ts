@@ -223,7 +223,7 @@ async function admitted(agent: string, handle: string, database = 'orders-db'): 
 
 async function waitUntilServerIdle(): Promise<void> {
   const busy = "SELECT 1 FROM pg_stat_activity WHERE usename IN ('app_use', 'app_protect')"
-  for (const deadlineMs = Date.now() + 20_000; (await postgres.query(busy)).length > 0;) {
+  for (const deadlineMs = Date.now() + 120_000; (await postgres.query(busy)).length > 0;) {
     if (Date.now() > deadlineMs) throw new Error('the server still runs something of the gate’s')
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

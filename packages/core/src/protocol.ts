@@ -46,8 +46,18 @@ export interface OpenSession {
 }
 
 export interface Sessions {
-  /** Durable on the log before it resolves. Throws SallyportError `killed`, `not_in_scope`. */
-  open(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession>
+  /**
+   * Durable on the log before it resolves. Throws SallyportError `killed`, `not_in_scope`.
+   * @param meanwhile is called once what stops a session would stop this one, while the log writes it down: the way to the upstream may be opened
+   *   then, and nothing of the agent's may be sent. It must not throw
+   */
+  open(
+    handle: Handle,
+    protocol: string,
+    upstream: string,
+    peer: string,
+    meanwhile?: (open: OpenSession) => void,
+  ): Promise<OpenSession>
   close(session: string, reason: string): Promise<void>
 }
 

@@ -11,15 +11,18 @@ import { emptyMemory } from '../drill/play.ts'
 import { recoveryActs } from '../drill/recovery-acts.ts'
 import { openStage, type Stage } from '../drill/stage.ts'
 import { logAct } from '../drill/tampering.ts'
+import { drillRestore } from '../drill/restore.ts'
 import { exitCodes } from '../failure.ts'
+import { stateOption } from '../state-directory.ts'
 
 const optionsShape = z.object({ json: z.boolean().default(false), keep: z.string().optional() })
 const killShape = z.object({ runs: z.number(), json: z.boolean().default(false) })
 type Options = z.infer<typeof optionsShape>
+const restoreShape = z.object({ state: z.string(), json: z.boolean().default(false) })
 
 export function makeCommand(): Command {
   const command = new Command('drill').description(
-    'Tries the safety devices for real, in a gate of its own. No live gate is touched.',
+    'Tries the safety devices for real: the incident in a gate of its own, restores from the copies of the running one.',
   )
   command
     .command('incident')
@@ -39,6 +42,15 @@ export function makeCommand(): Command {
       const { runs, json } = killShape.parse(given)
       if (!(await drillKill(runs, json))) process.exitCode = exitCodes.failed
     })
+  command
+    .command('restore')
+    .description(
+      'Has the running gate restore the newest copy of what it keeps into a scratch server, compare it and ask your own questions. What could not be proven failed.',
+    )
+    .argument('[name]', 'what is kept, as sallyport.yaml calls it (default: everything, one after the other)')
+    .addOption(stateOption())
+    .option('--json', 'one JSON object a thing: name, drill, error')
+    .action(async (name: string | undefined, given: unknown) => drillRestore(name, restoreShape.parse(given)))
   return command
 }
 

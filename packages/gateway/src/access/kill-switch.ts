@@ -193,3 +193,19 @@ export class LocalKillSwitch implements KillSwitch {
 function keyOf(kind: KillKind, name: string): string {
   return kind === 'all' ? 'all:' : `${kind}:${name}`
 }
+
+interface ShownKill {
+  readonly id: string
+  readonly scope:
+    | { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string }
+    | { readonly kind: 'all'; readonly id: '*' }
+  readonly reason: string
+  readonly by: string
+  readonly atMs: number
+}
+
+/** A kill as people are shown it. */
+export function showKill(kill: Kill): ShownKill {
+  const scope = kill.kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind: kill.kind, id: kill.name }
+  return { id: String(kill.id), scope, reason: kill.reason, by: kill.by, atMs: kill.atMs }
+}
