@@ -217,7 +217,7 @@ export class FakeGate {
     const verdict = this.decide(asked)
     const notYet = 'refused' in verdict ? verdict.refused.code === 'approval_required' : verdict.counted === true
     if ('refused' in verdict && !notYet) return Promise.resolve(verdict.refused)
-    return Promise.resolve({ outcome: 'considered', may: notYet ? 'not_yet' : 'now' })
+    return Promise.resolve({ outcome: 'considered', may: notYet ? 'not_yet' : 'now', reads: !('refused' in verdict) && verdict.kind === 'read' })
   }
 
   #knows(key: string): boolean {

@@ -186,6 +186,8 @@ export interface Bench {
   readonly opened: AccessRequest[]
   readonly budgets: Budgets
   may: readonly string[]
+  /** Whether the restore point that configuration demands is there. */
+  drilled: boolean
 }
 
 /** Everything govern needs, with a real store in memory and fakes for the rest. */
@@ -217,6 +219,7 @@ export function makeBench(connector: ScriptedConnector): Bench {
     opened,
     budgets,
     may: ['any orders-db'],
+    drilled: true,
     session: {
       id: 'session-1',
       subject: { agent: 'coder', owner: 'ada' },
@@ -239,6 +242,7 @@ export function makeBench(connector: ScriptedConnector): Bench {
       vault,
       requests: openRequests(database),
       quarantines: openQuarantines(database),
+      restorePoints: { isDrilled: async () => bench.drilled },
       budgets,
       killSwitch,
       notify: { requestOpened: (request) => void opened.push(request) },

@@ -191,6 +191,8 @@ export function copySentence({ copy, protocol }: Pick<Question, 'copy' | 'protoc
         : 'Under lock, the whole tables are copied into the vault, restored to a scratch table and compared. Only then does it run; undo puts them back.'
     case 'impossible':
       return 'No copy can be made of what this destroys. Sallyport cannot bring it back.'
+    case 'restore_point':
+      return 'No copy can be made of what this destroys, but the whole server can be restored to the moment before it, on another machine or beside it: the restore point must be in the vault before it runs. Undo cannot put it back, and unlogged tables are not in it.'
   }
 }
 

@@ -77,6 +77,8 @@ export interface Considered {
    * no byte of it may reach the upstream.
    */
   readonly may: 'now' | 'not_yet'
+  /** It would do nothing but read, and may now. */
+  readonly reads: boolean
 }
 
 /** What came of a cleared request. */

@@ -112,11 +112,12 @@ class Pipeline implements Govern {
       if (decision.outcome === 'deny')
         return decision.requestable === null
           ? await deny(this.#ports, passage, operations, digest, decision)
-          : { outcome: 'considered', may: 'not_yet' }
-      if (decision.obligations.length > 0) return { outcome: 'considered', may: 'not_yet' }
-      if (!isPureRead(operations)) await noteConsidered(this.#ports, passage, operations, digest)
+          : { outcome: 'considered', may: 'not_yet', reads: false }
+      if (decision.obligations.length > 0) return { outcome: 'considered', may: 'not_yet', reads: false }
+      const reads = isPureRead(operations)
+      if (!reads) await noteConsidered(this.#ports, passage, operations, digest)
       this.#checkKill(passage)
-      return { outcome: 'considered', may: 'now' }
+      return { outcome: 'considered', may: 'now', reads }
     } catch (error) {
       return refuseForError(error)
     }
@@ -227,7 +228,7 @@ class Pipeline implements Govern {
       snapshot = await protect(this.#ports, passage, operations, digest, grant)
       const { owner } = asked.session.subject
       // Spent first, then looked at again: of two that ask at once, neither can see the budget as it was before the other.
-      const own = permit.promptless ? snapshot.rows : 0
+      const own = permit.promptless ? (snapshot?.rows ?? 0) : 0
       if (permit.promptless) await this.#ports.budgets.spend(owner, asked.upstream.name, own)
       const facts = await gatherFacts(this.#ports, passage, operations, grant, true)
       const again = this.#decisions.decide(

@@ -38,6 +38,11 @@ export interface OpenSession {
   readonly signal: AbortSignal
   /** True when the agent's standing scope on this upstream has nothing but reads: the server is told to be read-only too. */
   readonly readOnly: boolean
+  /**
+   * What a kill with `--drain` asks first: true when nothing but reads runs and the session ends by itself behind them, having let nothing more of
+   * the agent's pass from that moment on. A session that nobody attends is ended at once.
+   */
+  readonly attendDrain?: (drains: () => boolean) => void
 }
 
 export interface Sessions {

@@ -180,7 +180,7 @@ describe('counted reads', () => {
 
   it('become one event with counts, durable by themselves', async () => {
     const disk = new FailingDisk()
-    const log = await open(disk)
+    const log = await open(disk, { monotonicMs: () => 0 })
     const durable = new Promise<void>((resolve) => log.subscribe(() => resolve()))
     for (let turn = 0; turn < 50; turn += 1) {
       log.appendRead('s1', 'a1', 'select 1')
