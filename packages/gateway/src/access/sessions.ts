@@ -50,20 +50,7 @@ export class SessionRegistry implements Sessions {
   ): Promise<OpenSession> {
     const { clock, random, log, scope } = this.#ports
     const allowed = scope(handle.agent, upstream)
-    if (allowed === null) {
-      await log.append({
-        type: 'door.refused',
-        atMs: clock.nowMs(),
-        agent: handle.agent,
-        data: { protocol, peer, why: 'no scope on this upstream', upstream: upstream.slice(0, 128).toWellFormed() },
-      })
-      throw new SallyportError(
-        'not_in_scope',
-        `Agent "${handle.agent}" has nothing on "${upstream.slice(0, 128)}".`,
-        'No connection was made to it.',
-        `Ask ${handle.owner} to widen the agent's scope, or use another upstream.`,
-      )
-    }
+    if (allowed === null) throw await this.#outOfScope(handle, protocol, upstream, peer)
     const id = random.hex(12)
     this.#checkRoom(handle, id, upstream)
     const nowMs = clock.nowMs()
@@ -97,6 +84,22 @@ export class SessionRegistry implements Sessions {
       throw error
     }
     return open
+  }
+
+  async #outOfScope(handle: Handle, protocol: string, upstream: string, peer: string): Promise<SallyportError> {
+    const { clock, log } = this.#ports
+    await log.append({
+      type: 'door.refused',
+      atMs: clock.nowMs(),
+      agent: handle.agent,
+      data: { protocol, peer, why: 'no scope on this upstream', upstream: upstream.slice(0, 128).toWellFormed() },
+    })
+    return new SallyportError(
+      'not_in_scope',
+      `Agent "${handle.agent}" has nothing on "${upstream.slice(0, 128)}".`,
+      'No connection was made to it.',
+      `Ask ${handle.owner} to widen the agent's scope, or use another upstream.`,
+    )
   }
 
   /** @throws SallyportError when no session may begin now */
