@@ -168,8 +168,16 @@ function keyOf(kind: KillKind, name: string): string {
   return kind === 'all' ? 'all:' : `${kind}:${name}`
 }
 
+interface ShownKill {
+  readonly id: string
+  readonly scope: { readonly kind: Exclude<KillKind, 'all'>; readonly id: string } | { readonly kind: 'all'; readonly id: '*' }
+  readonly reason: string
+  readonly by: string
+  readonly atMs: number
+}
+
 /** A kill as people are shown it. */
-export function showKill({ id, kind, name, reason, by, atMs }: Kill) {
+export function showKill({ id, kind, name, reason, by, atMs }: Kill): ShownKill {
   const scope = kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind, id: name }
   return { id: String(id), scope, reason, by, atMs }
 }
