@@ -31,6 +31,7 @@ beforeAll(async () => {
   chmodSync(scratch, 0o755)
   postgres = await startPostgres()
   gate = await startGate({ postgres, wait: '0ms', upstreams: { 'orders-db': { continuous: { every: '200ms' } } } })
+  await gate.person('ada')
   ben = await gate.person('ben')
 })
 afterAll(async () => {
@@ -114,11 +115,14 @@ describe('continuous protection', () => {
   it('lets no agent end it', async () => {
     const [{ slot_name: slot = '' } = {}] = await postgres.query('SELECT slot_name FROM pg_replication_slots')
     const agent = await gate.connect('coder')
-    for (const sql of [
-      `SELECT pg_drop_replication_slot('${String(slot)}')`,
-      `ALTER SYSTEM SET wal_level = minimal`,
-      `ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`,
-    ]) {
+    const asked = facts('request.opened').length
+    expect(await agent.run(`SELECT pg_drop_replication_slot('${String(slot)}')`)).toMatchObject({ sqlState: '42501' })
+    expect(await agent.run(`SELECT pg_replication_slot_advance('${String(slot)}', pg_current_wal_lsn())`)).toMatchObject({
+      sqlState: '42501',
+    })
+    // Not even people can let that pass: it could not be undone.
+    expect(facts('request.opened')).toHaveLength(asked)
+    for (const sql of ['ALTER SYSTEM SET wal_level = minimal', `ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`]) {
       expect((await agent.run(sql)).sqlState, sql).not.toBe('00000')
       expect(facts('request.opened').at(-1), sql).toMatchObject({ question: { operations: [{ kind: 'escalate' }] } })
     }
