@@ -384,6 +384,7 @@ function bindControl({ base, entrance, verdicts, undo, copy, quarantine, keeper,
     },
     guardSentence: (id) => guards.get(id) ?? null,
     posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
+    continuous: () => protection.statuses().map((status) => ({ ...status })),
     configuration: openConfigurationDesk(
       { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
       config,
