@@ -20,7 +20,7 @@ export async function protect(
   grant: Grant | null,
 ): Promise<Snapshot | null> {
   const { upstream } = passage.asked
-  const isProtected = ports.protection?.state(upstream.name) != null
+  const isProtected = (ports.protection?.state(upstream.name) ?? null) !== null
   const fromWal = operations.filter((operation) => canBeHadFromWal(operation, { restorePoint: isProtected }))
   const copied = operations.filter((operation) => !fromWal.includes(operation))
   const isCopied = copied.some(({ copy }) => copy.kind !== 'none') || fromWal.length === 0

@@ -120,7 +120,7 @@ async function resolveOne(
   const scope = await measure(item, planned, shapes, named, access)
   const impact = { ...raised.impact, scope }
   if (!planned.ok) {
-    const inWal = await isAllInWal(access.protect, raised.action)
+    const inWal = await isAllInWal(access.protect, raised)
     return { ...raised, impact, resources, copy: { kind: 'impossible', reason: planned.reason, remedy: planned.remedy, inWal } }
   }
   const { plan, says } = planQuarantine(planned.plan, item.verb, quarantineMs)
