@@ -25,5 +25,6 @@ export async function gatherFacts(
     rowsSpent: counted ? await ports.budgets.spent(session.subject.owner, upstream.name, windowMs) : 0,
     rowsWithoutPrompt,
     coolOffMs,
+    within: session.narrowing?.scopes ?? null,
   }
 }

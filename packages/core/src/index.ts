@@ -12,6 +12,7 @@ export * from './govern-ports.ts'
 export * from './grant.ts'
 export * from './impact.ts'
 export * from './log/index.ts'
+export { narrow, type Narrowing } from './narrowing.ts'
 export * from './operation.ts'
 export * from './own-machine.ts'
 // Only what decides makes an engine, by `@sallyport/core/policy`: nobody else waits for Cedar to be loaded.

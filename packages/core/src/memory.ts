@@ -217,6 +217,7 @@ function isSame({ subject, facts }: Decided, newSubject: Subject, newFacts: Deci
     facts.copyProven === newFacts.copyProven &&
     facts.rowsSpent === newFacts.rowsSpent &&
     facts.rowsWithoutPrompt === newFacts.rowsWithoutPrompt &&
-    facts.coolOffMs === newFacts.coolOffMs
+    facts.coolOffMs === newFacts.coolOffMs &&
+    facts.within === newFacts.within
   )
 }

@@ -262,10 +262,12 @@ function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, r
 
 function openEntrance({ config, database, log, folder }: Foundations): Entrance {
   const store = openHandles(database)
-  const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
+  const agents = new Map(
+    config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs, scopes: agent.scopes }]),
+  )
   const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
   const scope = (agent: string, upstream: string): { readonly readOnly: boolean } | null => scopeOf(config, agent, upstream)
-  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope })
+  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope, use: (id) => store.use(id) })
   const stoppable: Stoppable = {
     endSessions: (kind, name, reason) => sessions.endMatching(kind, name, reason),
     revokeHandles: (kind, name) =>
