@@ -36,11 +36,7 @@ export function makeNarrowCommand(): Command {
     )
     .requiredOption('--agent <name>', 'whose handle it is')
     .requiredOption('--for <name>', 'who will hold the new one: a name that you choose, on the log with all that it does')
-    .requiredOption(
-      '--may <scope>',
-      'as in sallyport.yaml, such as "read orders-db"; again for more',
-      (text: string, before: readonly string[] = []) => [...before, text],
-    )
+    .requiredOption('--may <scope...>', 'as in sallyport.yaml, such as "read orders-db"; again for more')
     .option('--ttl <duration>', 'how long it lives, such as 10m; as long as the other, if not said', parseDuration)
     .option('--uses <number>', 'how many sessions it may open in all')
     .option('--gate <url>', 'where agents’ HTTP goes; that of the gate on this machine, if not said')

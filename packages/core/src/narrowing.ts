@@ -13,7 +13,7 @@ export interface Narrowing {
 }
 
 /** Handles from the agent's own down to the last that may be narrowed. */
-export const narrowingsMax = 4
+const narrowingsMax = 4
 const actorPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
 const scopesMax = 32
 

@@ -15,16 +15,7 @@ import {
   type Refused,
 } from './refusal.ts'
 import { wantPrepared } from './preparation.ts'
-import {
-  portalsMax,
-  readBindNames,
-  readParse,
-  statementsMax,
-  type Carried,
-  type ParseParts,
-  type Portal,
-  type Statement,
-} from './statements.ts'
+import { portalsMax, readBindNames, readParse, statementsMax, type Carried, type ParseParts, type Portal } from './statements.ts'
 import { carry, hasExecute, readQueryText, wantBind, wantQuery, type Wanted } from './unit.ts'
 import type { UnitRunner } from './unit-runner.ts'
 import { WithheldBinds } from './withheld-bind.ts'
