@@ -115,7 +115,7 @@ function decideOne(
   facts: DecisionFacts,
   policy: PolicyEngine,
 ): Decision {
-  const copyPossible = operation.copy.kind === 'rows' || operation.copy.kind === 'tables'
+  const copyPossible = operation.copy.kind !== 'none' && operation.copy.kind !== 'impossible'
   const now = evaluateOne(operation, all, subject, facts, policy, copyPossible && facts.copyProven)
   if (now.errors.length > 0)
     return denyFlat(

@@ -286,7 +286,7 @@ class Pipeline implements Govern {
       kind: worstKind(operations.map(({ impact }) => impact.kind)),
       clearance,
       operations,
-      counted: rowsBefore !== null || (snapshot !== null && passage.connector.confirm !== undefined),
+      counted: rowsBefore !== null || (snapshot !== null && passage.connector.confirm !== undefined && mayBeHeld(operations)),
     }
   }
 
@@ -387,6 +387,11 @@ class Pipeline implements Govern {
     if (this.#ports.killSwitch.epochOf(agent, owner, session.id, upstream.name) !== passage.killEpoch)
       throw killedError('the kill switch was pulled meanwhile')
   }
+}
+
+/** What cannot run in a transaction is not held in one. */
+function mayBeHeld(operations: readonly ResolvedOperation[]): boolean {
+  return operations.some(({ context }) => context['runsInTransaction'] !== false)
 }
 
 function basisOf({ policy, switchEpoch }: Passage): Basis {

@@ -36,7 +36,10 @@ export async function protect(
       if (content.quarantine) moved.push(content.quarantine)
       return content
     })
-    for (const one of moved) await ports.quarantines.keep(upstream.name, one)
+    for (const one of moved) {
+      await ports.quarantines.keep(upstream.name, one)
+      await passage.connector.moveAway?.(operations, upstream, one)
+    }
   } catch (error) {
     await noteEvent(ports, passage, 'snapshot.failed', {
       digest,
