@@ -70,10 +70,18 @@ module.exports = {
     {
       name: 'gateway-only-main-crosses',
       comment:
-        'main.ts is the one place that knows everything. Two folders that know each other are one folder with a wall drawn through it. A test may put the real thing of another folder behind a port.',
+        'main.ts, with its own folder main/, is the one place that knows everything. Two folders that know each other are one folder with a wall drawn through it. A test may put the real thing of another folder behind a port.',
       severity: 'error',
-      from: { path: '^packages/gateway/src/(?!protocols/|upstreams/)([^/]+)/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^packages/gateway/src/(?!protocols/|upstreams/|main/)([^/]+)/', pathNot: '\\.test\\.ts$' },
       to: { path: '^packages/gateway/src/', pathNot: '^packages/gateway/src/$1/' },
+    },
+    {
+      name: 'producer-own-folder',
+      comment:
+        'A producer holds what it takes to read the thing it keeps. It gets its way in handed over, reaches no store, no log and no other producer, and of the connectors only the scratch server that their registry lends.',
+      severity: 'error',
+      from: { path: '^packages/gateway/src/producers/([^/]+)/', pathNot: test },
+      to: { path: '^packages/', pathNot: `^packages/(${coreIndex}|${connectorsIndex}|gateway/src/producers/$1/)` },
     },
     {
       name: 'gateway-upstream-own-protocol',

@@ -13,6 +13,7 @@ const gaps = async (): Promise<readonly string[]> => (await findFolderGaps(root)
 
 const connectors = 'packages/connectors/src'
 const protocols = 'packages/gateway/src/protocols'
+const producers = 'packages/gateway/src/producers'
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'sallyport-folders-'))
@@ -23,6 +24,9 @@ beforeEach(() => {
   write('packages/gateway/src/main.ts', `import { wire } from './protocols/wire/index.ts'\nexport const all = [wire]\n`)
   write(`${protocols}/wire/index.ts`, `export const wire = { id: 'wire', listen: async () => undefined }\n`)
   write(`${protocols}/wire/README.md`, 'x')
+  write(`${producers}/index.ts`, `export { files } from './files/index.ts'\n`)
+  write(`${producers}/files/index.ts`, `export const files = { id: 'files', open: () => undefined }\n`)
+  write(`${producers}/files/README.md`, 'x')
 })
 
 afterEach(() => rmSync(root, { recursive: true, force: true }))

@@ -32,9 +32,16 @@ const families: readonly Family[] = [
     registry: 'packages/gateway/src/main.ts',
     contract: { id: 'string', listen: 'function' },
   },
+  {
+    what: 'producer',
+    folder: 'packages/gateway/src/producers',
+    has: ['index.ts', 'README.md'],
+    registry: 'packages/gateway/src/producers/index.ts',
+    contract: { id: 'string', open: 'function' },
+  },
 ]
 
-/** Loads every connector and protocol folder and reports what one lacks, or what its registry lacks or has too much. */
+/** Loads every connector, protocol and producer folder and reports what one lacks, or what its registry lacks or has too much. */
 export async function findFolderGaps(root: string): Promise<StepResult> {
   const results = await Promise.all(families.map((family) => findGaps(root, family)))
   return { findings: results.flatMap((result) => result.findings), summary: results.map((result) => result.summary).join(', ') }

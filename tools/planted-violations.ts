@@ -132,6 +132,12 @@ export const plantedDependencies: readonly PlantedViolation[] = [
     beside: { [`${gateway}/protocols/planted-reached/index.ts`]: someFile },
   },
   {
+    rule: 'producer-own-folder',
+    file: `${gateway}/producers/planted-north/index.ts`,
+    source: `import { planted } from '../planted-south/index.ts'\nexport const seen = planted\n`,
+    beside: { [`${gateway}/producers/planted-south/index.ts`]: someFile },
+  },
+  {
     rule: 'gateway-upstream-own-protocol',
     file: `${gateway}/upstreams/planted-north/index.ts`,
     source: `import { planted } from '../../protocols/planted-south/index.ts'\nexport const seen = planted\n`,

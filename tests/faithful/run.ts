@@ -25,7 +25,7 @@ try {
   const refused = differences.length - unexpected.length
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
   process.stdout.write(
-    `PostgreSQL ${server.name}: ${chosen.length} scenarios in ${seconds} s: ${chosen.length - differences.length} answered alike, ${refused} refused as listed, ${unexpected.length} differ\n`,
+    `figure: PostgreSQL ${server.name}: ${chosen.length} scenarios in ${seconds} s: ${chosen.length - differences.length} answered alike, ${refused} refused as listed, ${unexpected.length} differ\n`,
   )
   process.exitCode = unexpected.length === 0 ? 0 : 1
 } finally {

@@ -150,6 +150,7 @@ export function makePeopleBench(): PeopleBench {
   }
   const control: Control = {
     quarantined: () => Promise.resolve([]),
+    keeping: { targets: () => Promise.resolve([]), begin: () => neverKept(), job: () => null },
     verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
     cancel: (id, by) => cancelRequest(verdictPorts, id, by),
     async kill(scope, reason, by) {
@@ -285,4 +286,8 @@ export function makeQuestion(): Question {
     guards: ['destroy-needs-person', 'destroy-needs-proven-copy'],
     policyHash: 'e'.repeat(64),
   }
+}
+
+function neverKept(): never {
+  throw new Error('these people keep nothing whole')
 }

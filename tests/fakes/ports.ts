@@ -57,6 +57,7 @@ export class MemoryLog implements Log {
   readonly events: Event[] = []
   readonly reads: string[] = []
   failing = false
+  catchUp: () => Promise<void> | null = () => null
   async append(event: Event): Promise<number> {
     if (this.failing) throw logFailure()
     return this.events.push(event) - 1
@@ -185,6 +186,8 @@ export interface Bench {
   readonly opened: AccessRequest[]
   readonly budgets: Budgets
   may: readonly string[]
+  /** Whether the restore point that configuration demands is there. */
+  drilled: boolean
 }
 
 /** Everything govern needs, with a real store in memory and fakes for the rest. */
@@ -216,6 +219,7 @@ export function makeBench(connector: ScriptedConnector): Bench {
     opened,
     budgets,
     may: ['any orders-db'],
+    drilled: true,
     session: {
       id: 'session-1',
       subject: { agent: 'coder', owner: 'ada' },
@@ -238,6 +242,7 @@ export function makeBench(connector: ScriptedConnector): Bench {
       vault,
       requests: openRequests(database),
       quarantines: openQuarantines(database),
+      restorePoints: { isDrilled: async () => bench.drilled },
       budgets,
       killSwitch,
       notify: { requestOpened: (request) => void opened.push(request) },

@@ -15,11 +15,13 @@ import { VaultAge } from '../../packages/vault/src/vault-age.ts'
 import { openFolder } from '../../packages/vault/src/vault-folder.ts'
 import type { Report } from '../../packages/vault/src/verify-report.ts'
 import { verifyFolder } from '../../packages/vault/src/verify.ts'
+import { WalStreams } from '../../packages/vault/src/wal-streams.ts'
 
 export const hourMs = 3_600_000
 
 /** What a start makes of a folder. */
 export interface Started {
+  readonly streams: WalStreams
   readonly loaded: Loaded
   readonly catalogue: Catalogue
   readonly seals: OpenSeals
@@ -59,7 +61,9 @@ export class VaultBench {
     const clock = new TrustedClock(source, loaded.newestMs)
     const age = new VaultAge(source, { agedMs, boot: null })
     const seals = new OpenSeals(store, this.key, catalogue, clock, age, this.#limits, () => this.time.monotonic)
-    const keeper = new ExpiryKeeper(store, catalogue, clock, age)
+    const streams = new WalStreams(store, this.key, clock, age, () => true)
+    await streams.load()
+    const keeper = new ExpiryKeeper(store, catalogue, streams, clock, age)
     const seal = async (bytes: Buffer, retainMs: number): Promise<string> => {
       const id = String(this.#seals++).padStart(32, '0')
       await seals.begin({ seal: id, sealedBy: 'a'.repeat(16), upstream: 'db', upstreamIdentity: 'x', digest: 'd' }, retainMs)
@@ -74,7 +78,7 @@ export class VaultBench {
       return Buffer.concat(pieces)
     }
     const extend = (id: string, retainUntilMs: number): Promise<unknown> => catalogue.extend(id, retainUntilMs, clock)
-    return { loaded, catalogue, seal, seals, read, extend, look: () => keeper.look() }
+    return { loaded, catalogue, streams, seal, seals, read, extend, look: () => keeper.look() }
   }
 
   /** Time as it passes where nobody touches a clock. */

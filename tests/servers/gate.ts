@@ -80,6 +80,8 @@ export interface UpstreamSettings {
   readonly port?: number
   /** As in sallyport.yaml. */
   readonly quarantine?: string
+  readonly continuous?: { readonly keep?: string; readonly base?: string; readonly every?: string }
+  readonly keep?: Readonly<Record<string, unknown>>
 }
 
 export interface TestGateSettings {
@@ -97,6 +99,8 @@ export interface TestGateSettings {
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
+  /** Things kept whole that are no upstreams. */
+  readonly keep?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
@@ -118,8 +122,8 @@ const readyShape = z.object({
   enrolmentUrl: z.string().nullable(),
 })
 const requestsShape = z.object({ requests: z.array(z.object({ id: z.string(), agent: z.string(), state: z.string() })) })
-const readyTimeoutMs = 30_000
-const stopTimeoutMs = 10_000
+const readyTimeoutMs = 120_000
+const stopTimeoutMs = 60_000
 /** Of app_use and app_protect. */
 export const rolePassword = 'test-role'
 
@@ -131,6 +135,7 @@ export async function makeRoles(postgres: PostgresServer, database = 'postgres')
     await postgres.query(`CREATE ROLE app_protect LOGIN REPLICATION PASSWORD '${rolePassword}'`)
     await postgres.query('GRANT app_use, pg_read_all_data, pg_signal_backend TO app_protect')
     await postgres.query('GRANT SET ON PARAMETER session_replication_role TO app_protect')
+    await postgres.query('GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO app_protect')
   }
   await postgres.query(`GRANT CONNECT, TEMPORARY, CREATE ON DATABASE ${database} TO app_use, app_protect`)
   await postgres.query('GRANT USAGE, CREATE ON SCHEMA public TO app_use, app_protect', [], database)
@@ -240,7 +245,7 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production', quarantine }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, continuous, keep }]) => [
             name,
             {
               protocol: 'postgres',
@@ -248,6 +253,8 @@ class RunningTestGate implements TestGate {
               use: `file:secrets/${name}.use`,
               protect: `file:secrets/${name}.protect`,
               ...(quarantine === undefined ? {} : { quarantine }),
+              ...(continuous === undefined ? {} : { continuous }),
+              ...(keep === undefined ? {} : { keep }),
             },
           ]),
         ),
@@ -260,6 +267,7 @@ class RunningTestGate implements TestGate {
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},
+      keep: this.#settings.keep ?? {},
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })
   }

@@ -2,6 +2,13 @@ import type { Connector, Describers, Json, Operation } from '@sallyport/core'
 import { postgres, warm as warmPostgres } from './postgres/index.ts'
 import { hosts as railwayHosts, railway, warm as warmRailway } from './railway/index.ts'
 
+/** A server put back as it was at a moment, from a base copy and WAL. */
+export { recoverServer, type RecoveredServer, type RecoverOptions, type RecoverySource } from './railway/recover-server.ts'
+export { listTables, sumTables, type Ask, type TableSum, type VolumeTable } from './railway/base-backup-tables.ts'
+/** A PostgreSQL server of the gate's own, to start copies in: whoever proves one may use it. */
+export { makeScratchCluster, type ClusterLocale } from './railway/scratch-server-cluster.ts'
+export { makeScratchPlace, removeScratch, startScratchServer, type ScratchPlace } from './railway/scratch-server.ts'
+
 /** Every connector there is: one line a folder. A spec compares it with the folders. */
 export const connectors: readonly Connector[] = [postgres, railway]
 

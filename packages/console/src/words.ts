@@ -193,6 +193,8 @@ export function copySentence({ copy, protocol }: Pick<Question, 'copy' | 'protoc
       return 'No copy of it is made. It is moved out of everybody’s reach before the statement runs, and kept for a time; undo moves it back until then. After that it is gone for good.'
     case 'impossible':
       return 'No copy can be made of what this destroys. Sallyport cannot bring it back.'
+    case 'restore_point':
+      return 'No copy can be made of what this destroys, but the whole server can be restored to the moment before it, on another machine or beside it: the restore point must be in the vault before it runs. Undo cannot put it back, and unlogged tables are not in it.'
   }
 }
 

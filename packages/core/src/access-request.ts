@@ -38,7 +38,7 @@ export interface Question {
   /** Upper bound on rows that may change, enforced before commit: what was measured + 10 %. Null: nothing to count. */
   readonly rowsMax: number | null
   /** The requirement on the copy; the copy made later must satisfy it. */
-  readonly copy: CopyPlan['kind']
+  readonly copy: CopyPlan['kind'] | 'restore_point'
   /** How many people, not counting the owner where they may not count. */
   readonly approvalsNeeded: number
   /** An approval takes effect this long after it was given; anyone may cancel until then. 0: at once. */

@@ -1,6 +1,6 @@
 import type { Json } from './canonical.ts'
 import type { Environment, Operation, ResolvedOperation } from './operation.ts'
-import type { Seal } from './snapshot.ts'
+import type { Seal, SnapshotKind } from './snapshot.ts'
 
 /** Rows of text values, as PostgreSQL's text format gives them. */
 export type SqlRow = readonly (string | null)[]
@@ -91,7 +91,7 @@ export interface Restored {
 
 /** What snapshot() reports to govern; govern turns it into a Snapshot when the vault has sealed the manifest. */
 export interface SnapshotContent {
-  readonly kind: 'rows' | 'tables'
+  readonly kind: SnapshotKind
   readonly rows: number
   readonly bytes: number
   readonly checksums: { readonly [table: string]: string }

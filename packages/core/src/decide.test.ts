@@ -27,6 +27,7 @@ const facts: DecisionFacts = {
   copyProven: false,
   rowsSpent: 0,
   rowsWithoutPrompt: 1000,
+  drilled: true,
   coolOffMs: 900_000,
 }
 

@@ -17,9 +17,13 @@ export interface DecisionFacts {
   readonly delayed: boolean
   /** True once protect sealed and proved the copy that the operations need. */
   readonly copyProven: boolean
+  /** The upstream is protected to this moment, and a restore from its very chain was made and verified. */
+  readonly restorePoint?: boolean
   /** Rows changed without a prompt in the window, by this owner on this upstream, before this request. */
   readonly rowsSpent: number
   readonly rowsWithoutPrompt: number
+  /** False where a restore point whose drill passed lately enough is demanded, and there is none. */
+  readonly drilled: boolean
   /** Solo mode's cool-off, ms. */
   readonly coolOffMs: number
   /** What the handle may, where that is less than what its agent may. Null: all of that. */
@@ -42,6 +46,8 @@ export interface Deny {
   readonly next: string
   /** Set when people can change the outcome. */
   readonly requestable: { readonly approvalsNeeded: number; readonly delayMs: number } | null
+  /** It stands in for a copy that cannot be made. */
+  readonly byRestorePoint?: boolean
 }
 
 export type Decision = Permit | Deny
@@ -116,7 +122,9 @@ function decideOne(
   policy: PolicyEngine,
 ): Decision {
   const copyPossible = operation.copy.kind !== 'none' && operation.copy.kind !== 'impossible'
-  const now = evaluateOne(operation, all, subject, facts, policy, copyPossible && facts.copyProven)
+  const pointPossible = !copyPossible && canBeHadFromWal(operation, facts)
+  const securable = copyPossible || pointPossible
+  const now = evaluateOne(operation, all, subject, facts, policy, securable && facts.copyProven)
   if (now.errors.length > 0)
     return denyFlat(
       'refused_by_guard',
@@ -124,11 +132,21 @@ function decideOne(
       'Ask whoever keeps the policy to mend it.',
     )
   if (!now.inScope) return denyOutOfScope(operation, subject, facts)
-  const then = copyPossible ? evaluateOne(operation, all, subject, facts, policy, true) : now
+  const then = securable ? evaluateOne(operation, all, subject, facts, policy, true) : now
   if (then.forbidding.length === 0) return permit(operation, now.forbidding, facts)
   if (then.forbidding.some((guard) => guard.obligation === null)) return denyByGuards('refused_by_guard', then.forbidding, null)
   if (then.forbidding.some((guard) => guard.obligation === 'snapshot')) return denyForCopy(operation, then.forbidding)
-  return denyByGuards('approval_required', then.forbidding, neededFor(then.forbidding, operation, facts))
+  const denial = denyByGuards('approval_required', then.forbidding, neededFor(then.forbidding, operation, facts))
+  return pointPossible ? { ...denial, byRestorePoint: true } : denial
+}
+
+/** Where no copy can be made, or nobody can say what would have to be copied, a restore point is what there is (DESIGN §5). */
+export function canBeHadFromWal(
+  { copy, impact }: ResolvedOperation,
+  { restorePoint }: Pick<DecisionFacts, 'restorePoint'>,
+): boolean {
+  if (restorePoint !== true) return false
+  return impact.kind === 'unknown' || (copy.kind === 'impossible' && copy.inWal === true)
 }
 
 function permit(operation: ResolvedOperation, open: readonly Guard[], facts: DecisionFacts): Permit {
@@ -165,6 +183,8 @@ function evaluateOne(
     approvals: counted,
     delayed: facts.delayed,
     ownerAlone,
+    restorePoint: copyProven && canBeHadFromWal(operation, facts),
+    drilled: facts.drilled,
   }
   return policy.evaluate({
     agent: subject.agent,
@@ -206,10 +226,11 @@ function mergeDenials(denials: readonly Deny[]): Deny {
   const guards = new Map(denials.flatMap((denial) => denial.reasons.map((guard) => [guard.id, guard] as const)))
   const asks = denials.map((denial) => denial.requestable).filter((ask) => ask !== null)
   const reasons = [...guards.values()].sort((left, right) => (left.id < right.id ? -1 : 1))
-  return denyByGuards('approval_required', reasons, {
+  const merged = denyByGuards('approval_required', reasons, {
     approvalsNeeded: Math.max(...asks.map((ask) => ask.approvalsNeeded)),
     delayMs: Math.max(...asks.map((ask) => ask.delayMs)),
   })
+  return denials.some(({ byRestorePoint }) => byRestorePoint === true) ? { ...merged, byRestorePoint: true } : merged
 }
 
 function denyOutOfScope(operation: ResolvedOperation, subject: Subject, facts: DecisionFacts): Deny {

@@ -22,8 +22,10 @@ export async function gatherFacts(
     approvers: grant?.approvers ?? [],
     delayed: grant !== null && grant.notBeforeMs <= ports.clock.nowMs(),
     copyProven,
+    restorePoint: upstream.access.kind === 'sql' && typeof ports.protection?.state(upstream.name)?.provenAtMs === 'number',
     rowsSpent: counted ? await ports.budgets.spent(session.subject.owner, upstream.name, windowMs) : 0,
     rowsWithoutPrompt,
+    drilled: await ports.restorePoints.isDrilled(upstream.name),
     coolOffMs,
     within: session.narrowing?.scopes ?? null,
   }

@@ -1,4 +1,5 @@
 import type { Connector, Describers, Quarantine } from './connector.ts'
+import type { Protection } from './continuous.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import type { Budgets, Clock, KillSwitch, Log, Notify, Randomness, Requests, Vault } from './ports.ts'
 
@@ -21,6 +22,12 @@ export interface Quarantines {
   keep(upstream: string, quarantine: Quarantine): Promise<void>
 }
 
+/** Restore points (DESIGN §2): copies from which a restore was really made and verified. */
+export interface RestorePoints {
+  /** False where one is demanded whose drill passed lately enough, and there is none, or nobody can tell. Never throws. */
+  isDrilled(upstream: string): Promise<boolean>
+}
+
 export interface GovernPorts {
   readonly clock: Clock
   readonly random: Randomness
@@ -31,6 +38,9 @@ export interface GovernPorts {
   readonly killSwitch: KillSwitch
   readonly notify: Notify
   readonly quarantines: Quarantines
+  /** Absent: nothing is protected continuously. */
+  readonly protection?: Protection
+  readonly restorePoints: RestorePoints
   readonly connectors: ReadonlyMap<string, Connector>
   readonly describers: Describers
   readonly policy: () => PolicyEngine

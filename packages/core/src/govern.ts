@@ -67,10 +67,14 @@ class Pipeline implements Govern {
     try {
       this.#ports.log.appendRead(session.id, session.subject.agent, entry.statement)
     } catch {
-      // The log is behind or failed: not the fast path's to judge. `ask` waits for the disk, or refuses.
+      // The log is behind or failed: not the fast path's to judge. `catchUp` waits for the disk, `ask` does too, or refuses.
       return false
     }
     return true
+  }
+
+  catchUp(session: Session, key: string): Promise<void> | null {
+    return this.#findRead(session, key) === null ? null : (this.#ports.log.catchUp?.() ?? null)
   }
 
   async ask(asked: Asked, attendance: Attendance): Promise<Cleared | Refusal> {
@@ -224,7 +228,7 @@ class Pipeline implements Govern {
       snapshot = await protect(this.#ports, passage, operations, digest, grant)
       const { owner } = asked.session.subject
       // Spent first, then looked at again: of two that ask at once, neither can see the budget as it was before the other.
-      const own = permit.promptless ? snapshot.rows : 0
+      const own = permit.promptless ? (snapshot?.rows ?? 0) : 0
       if (permit.promptless) await this.#ports.budgets.spend(owner, asked.upstream.name, own)
       const facts = await gatherFacts(this.#ports, passage, operations, grant, true)
       const again = this.#decisions.decide(

@@ -207,6 +207,7 @@ describe('DecisionMemory', () => {
       copyProven: false,
       rowsSpent: 0,
       rowsWithoutPrompt: 10,
+      drilled: true,
       coolOffMs: 0,
     }
     const { subject } = bench.session
@@ -222,6 +223,7 @@ describe('DecisionMemory', () => {
       { copyProven: true },
       { upstream: 'other-db' },
       { delayed: true },
+      { drilled: false },
       {},
     ]
     for (const may of [['any orders-db'], ['read orders-db']]) {

@@ -215,8 +215,10 @@ function isSame({ subject, facts }: Decided, newSubject: Subject, newFacts: Deci
     newFacts.approvers.length === 0 &&
     facts.delayed === newFacts.delayed &&
     facts.copyProven === newFacts.copyProven &&
+    facts.restorePoint === newFacts.restorePoint &&
     facts.rowsSpent === newFacts.rowsSpent &&
     facts.rowsWithoutPrompt === newFacts.rowsWithoutPrompt &&
+    facts.drilled === newFacts.drilled &&
     facts.coolOffMs === newFacts.coolOffMs &&
     facts.within === newFacts.within
   )

@@ -38,7 +38,13 @@ export type CopyPlan =
   | { readonly kind: 'tables'; readonly tables: readonly string[]; readonly bytesEstimate: number }
   /** Nothing of it is copied: the thing itself is moved out of reach and kept for a time. Undo moves it back until then. */
   | { readonly kind: 'moved'; readonly bytesEstimate: number }
-  | { readonly kind: 'impossible'; readonly reason: string; readonly remedy: string }
+  | {
+      readonly kind: 'impossible'
+      readonly reason: string
+      readonly remedy: string
+      /** True: all that it would lose is in the server's WAL, so a restore point before it is enough to have it again. */
+      readonly inWal?: boolean
+    }
 
 /** An operation after resolve: names are identities, the scope is measured. */
 export interface ResolvedOperation extends Operation {

@@ -1,5 +1,5 @@
 import type { Quarantine, SnapshotContent, Upstream } from './connector.ts'
-import type { Permit } from './decide.ts'
+import { canBeHadFromWal, type Permit } from './decide.ts'
 import { SallyportError } from './error.ts'
 import type { Grant } from './grant.ts'
 import type { GovernPorts } from './govern-ports.ts'
@@ -8,8 +8,38 @@ import { noteEvent, type Passage } from './passage.ts'
 import { worstCopy } from './question.ts'
 import type { Snapshot } from './snapshot.ts'
 
-/** Makes the copy that the obligation asks for: sealed, read back, compared, and on the log. @throws SallyportError; then nothing may run */
+/**
+ * Makes what the obligation asks for: a copy, sealed, read back, compared; and, where the upstream is protected continuously, a restore point, while
+ * the locks of the copy are held. Null where a restore point is all there can be. @throws SallyportError; then nothing may run
+ */
 export async function protect(
+  ports: GovernPorts,
+  passage: Passage,
+  operations: readonly ResolvedOperation[],
+  digest: string,
+  grant: Grant | null,
+): Promise<Snapshot | null> {
+  const { upstream } = passage.asked
+  const isProtected = ports.protection?.state(upstream.name) != null
+  const fromWal = operations.filter((operation) => canBeHadFromWal(operation, { restorePoint: isProtected }))
+  const copied = operations.filter((operation) => !fromWal.includes(operation))
+  const isCopied = copied.some(({ copy }) => copy.kind !== 'none') || fromWal.length === 0
+  const snapshot = isCopied ? await makeCopy(ports, passage, copied, digest, grant) : null
+  // What changes few rows is undone by its copy alone, and should not wait.
+  if (isProtected && (fromWal.length > 0 || snapshot?.kind === 'tables')) await markPoint(ports, passage, digest)
+  return snapshot
+}
+
+/** A restore point, durable in the vault. */
+async function markPoint(ports: GovernPorts, passage: Passage, digest: string): Promise<void> {
+  const { protection, clock, random } = ports
+  const { name } = passage.asked.upstream
+  if (protection === undefined) return
+  const point = await protection.mark(name, `sallyport-${String(clock.nowMs()).padStart(13, '0')}-${random.hex(4)}`)
+  await noteEvent(ports, passage, 'restore_point', { ...point, upstream: name, digest })
+}
+
+async function makeCopy(
   ports: GovernPorts,
   passage: Passage,
   operations: readonly ResolvedOperation[],

@@ -26,7 +26,7 @@ export function makeQuestion(
     bindValues: asked.payload.bindValues,
     operations: operations.map(describeAsked),
     rowsMax: boundRows(operations),
-    copy: worstCopy(operations),
+    copy: denial.byRestorePoint === true ? 'restore_point' : worstCopy(operations),
     approvalsNeeded: ask.approvalsNeeded,
     delayMs: ask.delayMs,
     guards: denial.reasons.map((guard) => guard.id),

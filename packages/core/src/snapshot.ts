@@ -1,11 +1,15 @@
 import type { Question } from './access-request.ts'
 import { severity } from './impact.ts'
 
+/** `rows` and `tables` are copied for one statement; the others are a whole thing, by its producer (producer.ts). */
+export const snapshotKinds = ['rows', 'tables', 'database', 'folder', 'sqlite', 'base'] as const
+export type SnapshotKind = (typeof snapshotKinds)[number]
+
 /** A sealed copy in the vault, read back and compared (DESIGN §2). */
 export interface Snapshot {
   /** The vault's id of the manifest: SHA-256 of the sealed manifest, hex. */
   readonly id: string
-  readonly kind: 'rows' | 'tables'
+  readonly kind: SnapshotKind
   readonly upstream: string
   readonly upstreamIdentity: string
   /** Digest of the request it was made for. */

@@ -35,3 +35,15 @@ export const reference = z
   )
 
 export const name = z.string().regex(namePattern, 'a name is letters, digits, "_", "." and "-", at most 63')
+
+export const tls = z
+  .strictObject({
+    name: z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, 'the host name that clients connect to'),
+    certificate: z.string().optional(),
+    key: z.string().optional(),
+  })
+  .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), 'certificate and key come together')
+  .transform(({ name, certificate, key }) => ({
+    name,
+    files: certificate === undefined || key === undefined ? null : { certificate, key },
+  }))

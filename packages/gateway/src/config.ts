@@ -4,8 +4,10 @@ import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, parseScope, watchedKinds, type AllowedScope, type Environment } from '@sallyport/core'
-import { address, duration, name, ownAddress, reference } from './config-value.ts'
+import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
+import { continuousSchema, type ContinuousConfig } from './continuous-settings.ts'
 import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
+import { demandSchema, keepSchema, keepSectionSchema, type KeepConfig, type KeptThingConfig } from './keep-settings.ts'
 import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
@@ -25,6 +27,10 @@ export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly quarantine?: number
   /** Connections kept authenticated ahead. */
   readonly warm?: number
+  /** Absent: only what a statement would lose is copied, when it runs. */
+  readonly continuous?: ContinuousConfig
+  /** Copies of the whole, and drills of them. */
+  readonly keep?: KeepConfig
 }
 
 export interface HttpUpstreamConfig extends AnyUpstreamConfig {
@@ -40,6 +46,7 @@ export interface HttpUpstreamConfig extends AnyUpstreamConfig {
   readonly authorities: string | null
   /** Kind of thing → its id → the upstream that lies on it: a volume carries a database. */
   readonly tied: { readonly [type: string]: { readonly [id: string]: string } }
+  readonly keep?: Pick<KeepConfig, 'demand'>
 }
 
 /** A certificate for `name` by the gate's own authority, or one of the operator's in PEM files. */
@@ -89,6 +96,8 @@ export interface Config {
   readonly requestMs: number
   readonly guards: string
   readonly vault: VaultPlace
+  /** Things that no agent reaches through the gate, and that are kept all the same. */
+  readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
 }
 
@@ -114,7 +123,9 @@ const postgresUpstream = z.strictObject({
   ...anyUpstream,
   as: z.record(name, reference).exactOptional(),
   quarantine: duration.exactOptional(),
+  continuous: continuousSchema.exactOptional(),
   warm: z.int('a whole number').min(0).max(100).default(2),
+  keep: keepSchema.exactOptional(),
 })
 
 const httpUpstream = z.strictObject({
@@ -136,19 +147,8 @@ const httpUpstream = z.strictObject({
         .default({}),
     })
     .prefault({}),
+  keep: demandSchema.exactOptional(),
 })
-
-const tls = z
-  .strictObject({
-    name: z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, 'the host name that clients connect to'),
-    certificate: z.string().optional(),
-    key: z.string().optional(),
-  })
-  .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), 'certificate and key come together')
-  .transform(({ name, certificate, key }) => ({
-    name,
-    files: certificate === undefined || key === undefined ? null : { certificate, key },
-  }))
 
 const schema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
@@ -201,6 +201,7 @@ const schema = z.strictObject({
     .default({}),
   guards: z.string().default(''),
   vault: vaultPlaceSchema.prefault({}),
+  keep: keepSectionSchema,
   accept_risk: z.array(z.string()).default([]),
 })
 
@@ -294,6 +295,7 @@ function buildConfig(data: z.infer<typeof schema>, path: string, text: string): 
     requestMs: data.expiry,
     guards: data.guards,
     vault: data.vault,
+    keep: data.keep,
     acceptRisk: data.accept_risk,
   }
 }

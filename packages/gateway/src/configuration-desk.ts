@@ -90,7 +90,7 @@ export function openConfigurationDesk(ports: ConfigurationPorts, inForce: Config
 }
 
 /** On the log first: what nobody can read about is nothing people could have accepted. */
-export async function keepProposal({ clock, log, memory }: Omit<ConfigurationPorts, 'read'>, proposal: Proposal): Promise<void> {
+async function keepProposal({ clock, log, memory }: Omit<ConfigurationPorts, 'read'>, proposal: Proposal): Promise<void> {
   const { digest, before, textSha256, widenings } = proposal
   await log.append({
     type: 'configuration.proposed',
@@ -98,6 +98,22 @@ export async function keepProposal({ clock, log, memory }: Omit<ConfigurationPor
     data: { digest, before, textSha256, widenings },
   })
   memory.set(proposalName, JSON.stringify(proposal))
+}
+
+/** After a start: what is in force is accepted, or what the file asks for beyond it waits for people. */
+export async function keepAccepted(
+  ports: Omit<ConfigurationPorts, 'read'>,
+  config: Config,
+  proposal: Proposal | null,
+): Promise<void> {
+  const { memory } = ports
+  if (proposal === null) {
+    memory.set('configuration', JSON.stringify(acceptedOf(config)))
+    memory.set('configuration text', config.text)
+    memory.set(proposalName, '')
+    return
+  }
+  if (memory.get(proposalName) !== JSON.stringify(proposal)) await keepProposal(ports, proposal)
 }
 
 async function accept(

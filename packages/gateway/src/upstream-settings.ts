@@ -106,6 +106,26 @@ export function quarantinesOf({ upstreams }: Config): ReadonlyMap<string, number
   )
 }
 
+/** Connectors that read what agents send. */
+export function connectorsOf({ upstreams }: Config): ReadonlySet<string> {
+  return new Set(upstreams.map((upstream) => (upstream.protocol === 'http' ? upstream.connector : 'postgres')))
+}
+
+/** What is protected continuously, and how. */
+export function continuousOf({ upstreams }: Config): readonly {
+  readonly upstream: string
+  readonly keepMs: number
+  readonly baseEveryMs: number
+  readonly pieceEveryMs: number
+  readonly drill: boolean
+}[] {
+  return upstreams.filter(isPostgres).flatMap(({ name, continuous }) => {
+    if (continuous === undefined) return []
+    const { keep, base, every, drill } = continuous
+    return [{ upstream: name, keepMs: keep, baseEveryMs: base, pieceEveryMs: every, drill }]
+  })
+}
+
 function isPostgres(upstream: UpstreamConfig): upstream is PostgresUpstreamConfig {
   return upstream.protocol === 'postgres'
 }

@@ -1,6 +1,8 @@
 import { canonicalJson, digestJson, impactKinds, SallyportError, scopeText, visibleLine, type Json } from '@sallyport/core'
 import { z } from 'zod'
 import type { Config } from './config.ts'
+import { acceptedContinuousOf, acceptedContinuousShape, findContinuousWidenings } from './continuous-settings.ts'
+import { acceptedKeepOf, acceptedKeepSchema, findKeepWidenings } from './keep-settings.ts'
 import { acceptedPlaceOf, findPlaceWidenings } from './vault-place.ts'
 
 /**
@@ -28,6 +30,9 @@ const acceptedShape = z.strictObject({
   vault: z
     .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
     .default({ places: ['the folder'], recovery: [] }),
+  continuous: acceptedContinuousShape.default({}),
+  /** What is kept whole, how often, and what is demanded of it. */
+  keep: acceptedKeepSchema.default({}),
   /** Kinds of alarm that stop an agent. */
   stoppingAlarms: z.array(z.string()).default([]),
   agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
@@ -59,14 +64,16 @@ export function acceptedOf(config: Config): Accepted {
     unread: config.unread,
     deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
     vault: acceptedPlaceOf(config.vault),
+    continuous: acceptedContinuousOf(config),
+    keep: acceptedKeepOf(config),
     stoppingAlarms: [...config.stoppingAlarms].toSorted(),
     agents: Object.fromEntries(agents),
   })
 }
 
-/** Connections kept ready give nobody more than connections made when they are needed. */
+/** Connections kept ready give nobody more than connections made when they are needed. How it is kept and protected is looked at by itself. */
 function powerOf(rest: object): object {
-  return { ...rest, warm: undefined }
+  return { ...rest, warm: undefined, keep: undefined, continuous: undefined }
 }
 
 const json: z.ZodType<Json> = z.json()
@@ -97,7 +104,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
   for (const risk of after.acceptRisk)
     if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
-  found.push(...findPlaceWidenings(before.vault, after.vault))
+  found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
+  found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
   for (const [name, hosts] of Object.entries(after.unread))
     for (const host of hosts)

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib'
-import { sha256Hex } from '@sallyport/core'
+import { sha256Hex, walPieceBytesMax } from '@sallyport/core'
 import { VaultFailure } from './failure.ts'
 
 /** Plaintext bytes in a chunk, at most. A writer may cut smaller ones. */
@@ -12,9 +12,9 @@ const insideBytesMax = 64 << 20
 /**
  * What a box holds. Each kind has keys of its own, so that a chunk can never be taken for the inside of a manifest.
  */
-export type BoxKind = 'chunk' | 'inside'
-const magics: Record<BoxKind, string> = { chunk: 'SPVCHNK1', inside: 'SPVINSD1' }
-const bytesMax: Record<BoxKind, number> = { chunk: chunkBytesMax, inside: insideBytesMax }
+export type BoxKind = 'chunk' | 'inside' | 'wal'
+const magics: Record<BoxKind, string> = { chunk: 'SPVCHNK1', inside: 'SPVINSD1', wal: 'SPVWALP1' }
+const bytesMax: Record<BoxKind, number> = { chunk: chunkBytesMax, inside: insideBytesMax, wal: walPieceBytesMax }
 
 const magicBytes = 8
 const saltBytes = 32
@@ -42,6 +42,7 @@ interface BoxKeys {
 export interface ChunkKeys {
   readonly chunk: BoxKeys
   readonly inside: BoxKeys
+  readonly wal: BoxKeys
   /** By which equal and similar chunks are recognised. */
   readonly mark: Buffer
   /** Where to cut depends on it, so that the sizes of chunks do not give a known text away. */
@@ -69,6 +70,7 @@ export function deriveChunkKeys(contentKey: Uint8Array): ChunkKeys {
   return {
     chunk: { salt: derive('chunk salt'), encryption: derive('chunk encryption') },
     inside: { salt: derive('inside salt'), encryption: derive('inside encryption') },
+    wal: { salt: derive('wal salt'), encryption: derive('wal encryption') },
     mark: derive('chunk mark'),
     boundaries: Int32Array.from({ length: 256 }, (_, index) => boundaries.readInt32LE(4 * index)),
   }

@@ -3,6 +3,7 @@ import { toFailure } from './failure.ts'
 import type { Store } from './store.ts'
 import type { TrustedClock } from './trusted-clock.ts'
 import type { VaultAge } from './vault-age.ts'
+import type { WalStreams } from './wal-streams.ts'
 
 /** What one look at the copies came to. */
 export interface ExpiryReport {
@@ -10,6 +11,8 @@ export interface ExpiryReport {
   readonly frozen: string | null
   readonly expired: readonly string[]
   readonly chunksRemoved: number
+  /** Pieces of WAL. */
+  readonly walRemoved: number
   readonly failed: readonly string[]
 }
 
@@ -24,13 +27,15 @@ const holdAheadMs = 30 * dayMs
 export class ExpiryKeeper {
   readonly #store: Store
   readonly #catalogue: Catalogue
+  readonly #streams: WalStreams
   readonly #clock: TrustedClock
   readonly #age: VaultAge
   #last: ExpiryReport | null = null
 
-  constructor(store: Store, catalogue: Catalogue, clock: TrustedClock, age: VaultAge) {
+  constructor(store: Store, catalogue: Catalogue, streams: WalStreams, clock: TrustedClock, age: VaultAge) {
     this.#store = store
     this.#catalogue = catalogue
+    this.#streams = streams
     this.#clock = clock
     this.#age = age
   }
@@ -43,9 +48,11 @@ export class ExpiryKeeper {
     const failed: string[] = []
     await this.#renewHolds(failed)
     await attempt(failed, async () => void (await this.#catalogue.complete(Number.POSITIVE_INFINITY)))
+    await attempt(failed, () => this.#streams.complete())
     const jump = this.#clock.jump()
     const expired: string[] = []
     let chunksRemoved = 0
+    let walRemoved = 0
     if (jump === null) {
       for (const id of this.#catalogue.ended(this.#clock.nowMs(), this.#age.nowMs())) {
         await attempt(failed, async () => {
@@ -54,10 +61,13 @@ export class ExpiryKeeper {
         })
       }
       await attempt(failed, async () => {
+        walRemoved = await this.#streams.expire()
+      })
+      await attempt(failed, async () => {
         chunksRemoved = await this.#sweep()
       })
     }
-    this.#last = { frozen: jump === null ? null : `Nothing expires: ${jump}.`, expired, chunksRemoved, failed }
+    this.#last = { frozen: jump === null ? null : `Nothing expires: ${jump}.`, expired, chunksRemoved, walRemoved, failed }
     return this.#last
   }
 

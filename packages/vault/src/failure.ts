@@ -9,6 +9,7 @@ export const failureStatus = {
   part_exists: 409,
   part_in_progress: 409,
   seal_ended: 409,
+  wal_gap: 409,
   retention_shorter: 409,
   retention_in_force: 409,
   log_pinned: 409,

@@ -9,7 +9,7 @@ import { systemCode, VaultFailure } from './failure.ts'
 /** A name may lie in the folder in up to this many files: more than one only when an earlier one has rotted. */
 const copiesMax = 4
 const widthMax = 8
-const storedKinds = ['chunks', 'manifests', 'retention', 'holds', 'expired'] as const
+const storedKinds = ['chunks', 'manifests', 'retention', 'holds', 'expired', 'wal', 'wal-expired'] as const
 
 /**
  * Copies as files of a local folder. A file comes to its place by a hard link, which fails when the name is taken, so nothing is overwritten.

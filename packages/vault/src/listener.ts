@@ -4,7 +4,8 @@ import { connect } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { credentialId, matchesCredential } from './credential.ts'
 import { systemCode, toFailure, failureStatus, VaultFailure } from './failure.ts'
-import { answer, type Answer, type Call, type VaultParts } from './verbs.ts'
+import type { Answer, Call } from './answer.ts'
+import { answer, type VaultParts } from './verbs.ts'
 
 /** `sun_path` of a Unix socket holds 108 bytes with its end. */
 const socketPathBytesMax = 107

@@ -1,3 +1,4 @@
+import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { systemCode, toFailure, VaultFailure } from './failure.ts'
@@ -8,7 +9,8 @@ import { readWhole } from './disk.ts'
 import { openByRecovery } from './recover.ts'
 import { makeRecoveryPair } from './recovery.ts'
 import { openStores, type StoreSettings } from './open-stores.ts'
-import { openFolder, type VaultFolder } from './vault-folder.ts'
+import { openFolder, type ReadableVault, type VaultFolder } from './vault-folder.ts'
+import { listStreams, readBytes } from './wal-folder.ts'
 import { verifyFolder } from './verify.ts'
 
 const usage = `usage:
@@ -19,6 +21,9 @@ const usage = `usage:
   vault list DIR [STORES]
   vault verify DIR [--public-key HEX] [--sample SHARE] [STORES]
   vault restore DIR ID --to FOLDER [STORES]
+  vault streams DIR [--recovery-identity FILE] [--public-key HEX] [STORES]
+  vault read DIR ID --part NAME [--recovery-identity FILE] [STORES]
+  vault read DIR STREAM --from LSN [--until-ms TIME] [--recovery-identity FILE] [STORES]
   vault release DIR ID [STORES]
   vault recovery-pair
   vault recover list|ID --recovery-identity FILE [--dir DIR] [--public-key HEX] [--to FOLDER] [STORES]
@@ -30,6 +35,8 @@ serve   keeps copies; prints one line of JSON once it is ready; ends on SIGTERM,
 list    the sealed snapshots, read from the folder
 verify  reads everything, or a share of the chunks, and says what is not as it was sealed; without the key file it checks signatures and hashes of what is stored
 restore writes the parts of a snapshot as files
+streams the streams of WAL, and the base copies that they go on from
+read    writes one part, or WAL from a position on, to standard output, proven piece by piece; ends with 1 at the first byte that cannot be had
 release ends the legal hold on a snapshot; the vault must be stopped
 recovery-pair makes an age identity to be kept offline, and its recipient
 recover lists, or restores, by the recovery identity and the stores alone: no file of a vault is needed
@@ -91,6 +98,9 @@ async function main(words: readonly string[]): Promise<number> {
       'recovery-recipient': { type: 'string', multiple: true },
       'recovery-identity': { type: 'string' },
       to: { type: 'string' },
+      part: { type: 'string' },
+      from: { type: 'string' },
+      'until-ms': { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -114,6 +124,16 @@ async function main(words: readonly string[]): Promise<number> {
     const stores = await openStores(folder, storesOf(flags.data), Date.now)
     return print(await releaseHold(folder, stores, id, Date.now()), true)
   }
+  const readable = async (): Promise<ReadableVault> => {
+    const identityFile = flags.data['recovery-identity']
+    return identityFile === undefined ? await opened() : await openByIdentity(folder, flags.data, identityFile, publicKey)
+  }
+  if (command === 'streams' && id === undefined) return print(await listStreams(await readable()), true)
+  if (command === 'read' && id !== undefined && (values.part === undefined) !== (values.from === undefined)) {
+    const untilMs = values['until-ms'] === undefined ? null : integer.parse(values['until-ms'])
+    const at = values.part === undefined ? { from: values.from ?? '', untilMs } : { part: values.part }
+    return await writeBytes(readBytes(await readable(), id, at))
+  }
   if (command === 'list' && id === undefined) return print(await listFolder(await opened()), true)
   if (command === 'verify' && id === undefined) {
     const report = await verifyFolder(await opened(), { sample: flags.data.sample, random: Math.random })
@@ -134,13 +154,27 @@ async function runRecover(what: string, values: Readonly<Record<string, unknown>
   if (!flags.success || identityFile === undefined) return explainUsage()
   // Without a bucket the copies lie in a folder, which must be named then.
   if (dir === '' && flags.data.bucket.length === 0) return explainUsage()
-  const identity = (await readWhole(identityFile, identityBytesMax)).toString('utf8')
-  const secret = /^AGE-SECRET-KEY-\S+$/m.exec(identity)?.[0] ?? ''
-  const vault = await openByRecovery(await openStores(dir, storesOf(flags.data), Date.now), secret, publicKey)
+  const vault = await openByIdentity(dir, flags.data, identityFile, publicKey)
   if (what === 'list') return print({ vault: vault.publicKey, ...(await listFolder(vault)) }, true)
   if (to === undefined) return explainUsage()
   const report = await restoreSnapshot(vault, what, to)
   return print({ vault: vault.publicKey, ...report }, report.ok)
+}
+
+async function openByIdentity(
+  folder: string,
+  flags: z.infer<typeof storeFlags>,
+  identityFile: string,
+  publicKey: string | null,
+): ReturnType<typeof openByRecovery> {
+  const identity = (await readWhole(identityFile, identityBytesMax)).toString('utf8')
+  const secret = /^AGE-SECRET-KEY-\S+$/m.exec(identity)?.[0] ?? ''
+  return await openByRecovery(await openStores(folder, storesOf(flags), Date.now), secret, publicKey)
+}
+
+async function writeBytes(bytes: AsyncIterable<Uint8Array>): Promise<number> {
+  await pipeline(bytes, process.stdout, { end: false })
+  return exitCodes.ok
 }
 
 function storesOf(flags: z.infer<typeof storeFlags>): StoreSettings {

@@ -1,4 +1,4 @@
-import { canonicalJson, type Json, type Snapshot } from '@sallyport/core'
+import { canonicalJson, snapshotKinds, type Json, type Snapshot } from '@sallyport/core'
 import { z } from 'zod'
 import { addressOf, basesMax, chunkBytesMax, decryptBox, encryptBox } from './chunk.ts'
 import { VaultFailure } from './failure.ts'
@@ -64,7 +64,7 @@ export type Outside = z.infer<typeof outsideSchema>
 
 /** What the gate says of a copy when it finishes it: the connector's SnapshotContent. */
 export const contentSchema = z.strictObject({
-  kind: z.enum(['rows', 'tables']),
+  kind: z.enum(snapshotKinds),
   rows: count,
   bytes: count,
   checksums: z.record(z.string().min(1).max(1024), z.string().max(256)),

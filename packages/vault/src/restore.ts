@@ -78,7 +78,7 @@ export async function restoreSnapshot(folder: ReadableVault, id: string, to: str
   return { ok: lost.length === 0, snapshot, restored, lost }
 }
 
-async function findManifest(store: Store, key: ReadKey, id: string): Promise<Manifest> {
+export async function findManifest(store: Store, key: ReadKey, id: string): Promise<Manifest> {
   if (!/^[0-9a-f]{8,64}$/.test(id))
     throw new VaultFailure('bad_request', 'A snapshot is named by its id, or by the first 8 or more of its hex digits.')
   const names = (await store.manifestNames()).filter((candidate) => candidate.id.startsWith(id))
@@ -127,7 +127,7 @@ async function writePart(store: Store, part: Part, path: string): Promise<void> 
   }
 }
 
-function needKey(folder: ReadableVault): ReadKey {
+export function needKey(folder: ReadableVault): ReadKey {
   if (folder.key) return folder.key
   throw new VaultFailure('damaged', folder.keyDamage ?? "The vault's key file is not there, so nothing in it can be read.")
 }

@@ -25,6 +25,7 @@ import { TrustedClock, type TimeSource } from './trusted-clock.ts'
 import { readBootTime, VaultAge, type AgeRecord } from './vault-age.ts'
 import { wrapForRecovery } from './recovery.ts'
 import type { VaultParts } from './verbs.ts'
+import { WalStreams } from './wal-streams.ts'
 import { Witness } from './witness.ts'
 
 export interface ServeSettings {
@@ -131,7 +132,11 @@ async function work(
   const clock = new TrustedClock(time, Math.max(newestMs, kept.atMs))
   const age = new VaultAge({ monotonicMs: () => time.monotonicMs(), boot: readBootTime }, kept.age)
   const seals = new OpenSeals(store, key, catalogue, clock, age, settings.limits, () => time.monotonicMs())
-  const expiry = new ExpiryKeeper(store, catalogue, clock, age)
+  const { storedBytesMax } = settings.limits
+  const hasRoom = (walBytes: number): boolean => storedBytesMax === null || catalogue.chunks.bytes + walBytes < storedBytesMax
+  const streams = new WalStreams(store, key, clock, age, hasRoom)
+  await streams.load()
+  const expiry = new ExpiryKeeper(store, catalogue, streams, clock, age)
   // Manifests of what was let go just before the vault was stopped.
   if (clock.jump() === null) for (const name of leftover) await store.removeManifest(name, clock.nowMs())
   // What a crash left between two stores is there again before anything is answered; what a new store lacks comes with the first look.
@@ -158,10 +163,11 @@ async function work(
     worth: store.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
     storage: { ...catalogue.forecast(clock.nowMs()), chunks: catalogue.chunks.size, quotaBytes: settings.limits.storedBytesMax },
     held: catalogue.held().map(({ id, reason }) => ({ id, reason })),
+    wal: { streams: streams.list(null).length, storedBytes: streams.storedBytes },
     agedMs: age.nowMs(),
     expiry: describeExpiry(expiry.last),
   })
-  ready({ store, catalogue, seals, clock, witness, health })
+  ready({ store, catalogue, seals, clock, witness, streams, health })
   const close = async (): Promise<void> => {
     clearInterval(timer)
     await listener.close()

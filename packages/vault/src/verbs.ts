@@ -1,31 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import type { Json, Snapshot } from '@sallyport/core'
 import { z } from 'zod'
 import { readJson, readPieces, readText } from './body.ts'
 import type { Catalogue } from './catalogue.ts'
+import { document, noSuchVerb, type Answer, type Call } from './answer.ts'
 import { VaultFailure } from './failure.ts'
 import { contentSchema } from './manifest.ts'
 import type { OpenSeals } from './open-seals.ts'
 import { retainMsMax } from './retention.ts'
 import type { Store } from './store.ts'
 import type { TrustedClock } from './trusted-clock.ts'
+import type { WalStreams } from './wal-streams.ts'
+import { answerStreams } from './wal-verbs.ts'
 import type { Witness } from './witness.ts'
-
-/** What one verb answers: a document, or bytes as they come off the disk. */
-export type Answer =
-  | { readonly kind: 'json'; readonly status: number; readonly body: Json }
-  | { readonly kind: 'text'; readonly status: number; readonly text: string }
-  | { readonly kind: 'bytes'; readonly bytes: AsyncIterable<Uint8Array> }
-
-export interface Call {
-  readonly request: IncomingMessage
-  readonly method: string
-  readonly path: readonly string[]
-  readonly query: URLSearchParams
-  /** Id of the credential that asks. */
-  readonly credential: string
-}
 
 export interface VaultParts {
   readonly store: Store
@@ -33,6 +20,7 @@ export interface VaultParts {
   readonly seals: OpenSeals
   readonly clock: TrustedClock
   readonly witness: Witness
+  readonly streams: WalStreams
   readonly health: () => Promise<Json>
 }
 
@@ -60,6 +48,7 @@ export async function answer(parts: VaultParts, call: Call): Promise<Answer> {
   if (noun === 'health' && call.method === 'GET' && id === undefined) return document(await parts.health())
   if (noun === 'seals') return await answerSeals(parts, call, id, rest)
   if (noun === 'snapshots') return await answerSnapshots(parts, call, id, rest)
+  if (noun === 'streams') return await answerStreams(parts.streams, call, id, rest)
   if (noun === 'newest' && call.method === 'GET' && id === undefined) return newest(parts, call)
   if (noun === 'expiries' && call.method === 'GET' && id === undefined) return expiries(parts, call)
   if (noun === 'witness' && rest === undefined) return await answerWitness(parts, call, id)
@@ -154,12 +143,4 @@ function nameOf(call: Call): string {
 
 function snapshotJson(snapshot: Snapshot): Json {
   return { ...snapshot, checksums: { ...snapshot.checksums } }
-}
-
-function document(body: Json, status = 200): Answer {
-  return { kind: 'json', status, body }
-}
-
-function noSuchVerb(): VaultFailure {
-  return new VaultFailure('no_such_verb', 'The vault has no such verb. It has none that deletes, overwrites or shortens.')
 }

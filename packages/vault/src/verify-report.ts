@@ -11,6 +11,7 @@ export interface Damage {
     | 'forged_manifest'
     | 'damaged_part'
     | 'damaged_state'
+    | 'damaged_wal'
     | 'foreign_file'
     /** A store would let this go before its time. */
     | 'not_retained'
@@ -43,6 +44,8 @@ export interface Report {
   /** Whole chunks that no manifest needs: left by a seal that was never finished. */
   readonly unreferenced: number
   readonly damage: readonly Damage[]
+  /** Streams of WAL, and the pieces in them. */
+  readonly wal: { readonly streams: number; readonly pieces: number }
   /** Tries to overwrite or hide what is here, without effect. */
   readonly traces: readonly { readonly file: string; readonly what: string }[]
   /** Snapshots of which not every part can be had from any store. */

@@ -22,6 +22,8 @@ const expectedNames = new Set([
   'manifests',
   'retention',
   'staging',
+  'wal',
+  'wal-expired',
   'witness',
 ])
 

@@ -7,6 +7,7 @@ import { manifestName, parseManifestName, type ManifestName } from './thing-name
 import type { VaultFolder } from './vault-folder.ts'
 import { verifyChunks } from './verify-chunks.ts'
 import type { Progress, Report, Sealed, VerifySettings } from './verify-report.ts'
+import { verifyWal } from './verify-wal.ts'
 import { verifyState } from './verify-state.ts'
 
 const everything: VerifySettings = { sample: 1, random: () => 0 }
@@ -24,6 +25,7 @@ export async function verifyFolder(folder: VaultFolder, settings: VerifySettings
   const sealed = (await verifyManifests(folder, retained, progress)).filter(({ name }) => !gone.has(name.id))
   verifyChain(sealed, expiries, progress)
   const unreferenced = await verifyChunks(folder, sealed, settings, progress)
+  const wal = await verifyWal(folder, progress)
   const ids = new Set(sealed.map((one) => one.name.id))
   for (const id of retained.keys()) {
     if (!ids.has(id))
@@ -50,6 +52,7 @@ export async function verifyFolder(folder: VaultFolder, settings: VerifySettings
     bytes: progress.bytes,
     newest: last ? { sequence: last.name.sequence, id: last.name.id } : null,
     unreferenced,
+    wal,
     damage: progress.damage,
     traces: progress.traces,
     lost: [...progress.lost],

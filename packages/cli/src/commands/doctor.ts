@@ -6,6 +6,7 @@ import { connectControl } from '../control-client.ts'
 import { examineConfiguration, examineModes } from '../examination.ts'
 import { bad, good, note, type Finding } from '../finding.ts'
 import { exitCodes, toFailure } from '../failure.ts'
+import { describeTarget, readTargets } from '../keeping.ts'
 import { judgeIsolation, levelWorth, readIsolationFacts, stateSecrets, type Isolation } from '../isolation.ts'
 import { isAlive, isClosedToUs, readRun, stateOption } from '../state-directory.ts'
 import { examineVault } from '../vault-examination.ts'
@@ -42,6 +43,7 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
     examineNode(),
     isRunning ? await examineGate(stateDirectory) : describeAbsence(stateDirectory),
     ...(isRunning ? await examineOwners(stateDirectory) : []),
+    ...(isRunning ? await examineTargets(stateDirectory) : []),
     ...examineVault(stateDirectory, configuration),
     ...examineModes(stateDirectory),
     ...(await examineConfiguration(configuration, isolation)),
@@ -109,6 +111,24 @@ async function examineOwners(stateDirectory: string): Promise<readonly Finding[]
         'Enrol the owner under that name, or name somebody who is enrolled as the owner in sallyport.yaml.',
       ),
     )
+  } catch {
+    return []
+  }
+}
+
+/** What would be lost right now, and how long bringing it back took. */
+async function examineTargets(stateDirectory: string): Promise<readonly Finding[]> {
+  try {
+    const targets = await readTargets(await connectControl(stateDirectory))
+    return targets.map((target) => {
+      const { name, newestCopy, lastDrill, drilled } = target
+      const what = `${describeTarget(target)}.`
+      if (!drilled || lastDrill?.passed === false) return bad('recovery', what, `sallyport drill restore ${name}`)
+      if (newestCopy === null)
+        return note('recovery', what, `sallyport vault copy ${name}, and \`keep: copy: every 1d\` in sallyport.yaml`)
+      if (lastDrill === null) return note('recovery', what, `sallyport drill restore ${name}, and \`keep: drill: every 7d\``)
+      return good('recovery', what)
+    })
   } catch {
     return []
   }

@@ -1,23 +1,28 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { runAct, type ActResult } from '../drill/act.ts'
 import { cloudActs } from '../drill/cloud-acts.ts'
 import { databaseActs } from '../drill/database-acts.ts'
+import { drillKill } from '../drill/kill-drill.ts'
 import { emptyMemory } from '../drill/play.ts'
 import { recoveryActs } from '../drill/recovery-acts.ts'
 import { openStage, type Stage } from '../drill/stage.ts'
 import { logAct } from '../drill/tampering.ts'
+import { drillRestore } from '../drill/restore.ts'
 import { exitCodes } from '../failure.ts'
+import { stateOption } from '../state-directory.ts'
 
 const optionsShape = z.object({ json: z.boolean().default(false), keep: z.string().optional() })
+const killShape = z.object({ runs: z.number(), json: z.boolean().default(false) })
 type Options = z.infer<typeof optionsShape>
+const restoreShape = z.object({ state: z.string(), json: z.boolean().default(false) })
 
 export function makeCommand(): Command {
   const command = new Command('drill').description(
-    'Tries the safety devices for real, in a gate of its own. No live gate is touched.',
+    'Tries the safety devices for real: the incident in a gate of its own, restores from the copies of the running one.',
   )
   command
     .command('incident')
@@ -26,7 +31,34 @@ export function makeCommand(): Command {
     .option('--keep <directory>', 'leave log, vault and databases there, so that every claim can be checked again')
     .addHelpText('after', drillHelp)
     .action(async (given: unknown) => drillIncident(optionsShape.parse(given)))
+  command
+    .command('kill')
+    .description(
+      'Kills canary sessions while other agents keep the gate busy, and measures how long each was still heard upstream.',
+    )
+    .option('--runs <number>', 'how many canaries', parseRuns, 20)
+    .option('--json', 'one JSON object: runs, haltMs, acknowledgedMs, bytesAfterAcknowledgement, loadStatements')
+    .action(async (given: unknown) => {
+      const { runs, json } = killShape.parse(given)
+      if (!(await drillKill(runs, json))) process.exitCode = exitCodes.failed
+    })
+  command
+    .command('restore')
+    .description(
+      'Has the running gate restore the newest copy of what it keeps into a scratch server, compare it and ask your own questions. What could not be proven failed.',
+    )
+    .argument('[name]', 'what is kept, as sallyport.yaml calls it (default: everything, one after the other)')
+    .addOption(stateOption())
+    .option('--json', 'one JSON object a thing: name, drill, error')
+    .action(async (name: string | undefined, given: unknown) => drillRestore(name, restoreShape.parse(given)))
   return command
+}
+
+function parseRuns(text: string): number {
+  const runs = Number(text)
+  if (!Number.isInteger(runs) || runs < 1 || runs > 1000)
+    throw new InvalidArgumentError('A whole number from 1 to 1000 is needed.')
+  return runs
 }
 
 const drillHelp = `

@@ -2,10 +2,14 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { z } from 'zod'
+import { connectControl } from '../control-client.ts'
 import { describeCopied } from '../copied-names.ts'
-import { exitCodes } from '../failure.ts'
+import { CommandFailure, exitCodes } from '../failure.ts'
 import { readRun, stateOption } from '../state-directory.ts'
 import { readVaultFlags } from '../vault-flags.ts'
+import { describeTarget, readTargets, type Target } from '../keeping.ts'
+import { isMoment, momentShape, restoreMoment } from '../vault-moment.ts'
+import { addKeeping } from '../vault-keeping.ts'
 import { askVaultProgram } from '../vault-program.ts'
 
 const optionsShape = z.object({
@@ -81,7 +85,7 @@ export function makeCommand(): Command {
     .argument('[folder]', "the vault's folder (default: `vault` in the state)")
     .addOption(stateOption())
     .addOption(configOption())
-    .option('--json', 'one JSON object: snapshots, damaged')
+    .option('--json', 'one JSON object: snapshots, damaged, targets (null where no gate could be asked)')
     .action(async (folder: string | undefined, given: unknown) => await list(folder, optionsShape.parse(given)))
   vault
     .command('verify')
@@ -97,14 +101,34 @@ export function makeCommand(): Command {
     .action(async (folder: string | undefined, given: unknown) => await verify(folder, optionsShape.parse(given)))
   vault
     .command('restore')
-    .description('writes the parts of a snapshot as files. To put rows and tables back in place, use `undo`.')
-    .argument('<snapshot>', 'its id, or the first 8 or more digits of one')
-    .requiredOption('--to <folder>', 'a new or empty folder')
+    .description(
+      'writes the parts of a snapshot as files, or a whole server as it was at a moment (continuous protection). To put rows and tables back in place, use `undo`.',
+    )
+    .argument('[snapshot]', 'its id, or the first 8 or more digits of one; none with a moment')
+    .option('--to <folder>', 'for the parts of a snapshot: a new or empty folder')
+    .option('--to-time <time>', 'the server as it was then, such as 2026-03-01T14:30:00Z')
+    .option('--to-lsn <lsn>', 'the server as it was at this position in WAL')
+    .option('--to-restore-point <name>', 'the server as it was at this restore point; the log names them')
+    .option('--to-end', 'the server as far as the vault has it')
+    .option('--into <folder>', 'for a server: a new or empty folder, or one in which the same restore was cut short')
+    .option('--upstream <name>', 'which server, where the vault holds several')
+    .option('--base <snapshot>', 'the base copy to begin with (default: the newest before the moment)')
+    .option('--table <name>', 'of the restored server this table alone is wanted, such as public.orders, as a file')
+    .option('--database <name>', 'the database that the table is in (default: the upstream’s)')
+    .option('--file <file>', 'where the table goes, as CSV that COPY reads')
     .option('--dir <folder>', "the vault's folder (default: `vault` in the state)")
     .addOption(stateOption())
     .addOption(configOption())
-    .option('--json', 'one JSON object: ok, snapshot, restored, lost')
-    .action(async (id: string, given: unknown) => await restore(id, optionsShape.parse(given)))
+    .option('--json', 'one JSON object: ok, snapshot, restored, lost; of a server data, tables, rows, sums, …')
+    .action(async (id: string | undefined, given: unknown) => {
+      const [options, moment] = [optionsShape.parse(given), momentShape.parse(given)]
+      if (id === undefined || isMoment(moment)) {
+        const words = { flags: storesOf(options.dir, options), folder: folderOf(options.dir, options) }
+        return await restoreMoment(words, moment)
+      }
+      return await restore(id, options)
+    })
+  addKeeping(vault)
   addRecovery(vault)
   return vault
 }
@@ -194,8 +218,19 @@ async function list(folder: string | undefined, options: Options): Promise<void>
   const { text, code } = await askVaultProgram(['list', ...storesOf(folder, options), '--', folderOf(folder, options)])
   const listing = listShape.parse(JSON.parse(text))
   process.exitCode = listing.damaged.length > 0 ? exitCodes.failed : code
-  if (options.json) return void process.stdout.write(text)
+  const targets = folder === undefined ? await findTargets(options.state) : null
+  if (options.json) return void process.stdout.write(`${JSON.stringify({ ...listing, targets })}\n`)
   writeList(listing)
+  for (const target of targets ?? []) process.stdout.write(`KEPT  ${describeTarget(target)}\n`)
+}
+
+/** Only the running gate knows what it keeps, and how drills of it went. */
+async function findTargets(state: string): Promise<readonly Target[] | null> {
+  try {
+    return await readTargets(await connectControl(state))
+  } catch {
+    return null
+  }
 }
 
 function writeList({ snapshots, damaged }: z.infer<typeof listShape>): void {
@@ -239,7 +274,15 @@ async function verify(folder: string | undefined, options: Options): Promise<voi
 }
 
 async function restore(id: string, options: Options): Promise<void> {
-  const to = resolve(options.to ?? '')
+  if (options.to === undefined)
+    throw new CommandFailure(
+      exitCodes.usage,
+      'bad_request',
+      'There is no folder to restore into.',
+      'Nothing was restored.',
+      'Name a new one by --to.',
+    )
+  const to = resolve(options.to)
   const { text, code } = await askVaultProgram([
     'restore',
     '--to',

@@ -21,6 +21,7 @@ import { raiseByExtensions } from './resolve-extension.ts'
 import { readActivity, sayActivity, type Activity } from './resolve-activity.ts'
 import { lowerByFunctions } from './resolve-function.ts'
 import { picksOneRow } from './resolve-plan.ts'
+import { isAllInWal } from './wal-reach.ts'
 import { countPreimage, countTimeoutMs, countWalk, measurePlan, measureTables, measureWalk, sayWalk } from './resolve-scope.ts'
 
 /** Waiting for a lock while only looking would hold the agent up behind every migration. */
@@ -125,7 +126,10 @@ async function resolveOne(
   const named = await countNamed(item, access)
   const scope = await measure(item, planned, shapes, named, access)
   const impact = { ...raised.impact, scope }
-  if (!planned.ok) return { ...raised, impact, resources, copy: copyPlan(planned, scope) }
+  if (!planned.ok) {
+    const inWal = await isAllInWal(access.protect, raised.action)
+    return { ...raised, impact, resources, copy: { kind: 'impossible', reason: planned.reason, remedy: planned.remedy, inWal } }
+  }
   const { plan, says } = planQuarantine(planned.plan, item.verb, quarantineMs)
   const context: { readonly [key: string]: Json } = { ...raised.context, copyPlan: recordPlan(plan) }
   return {

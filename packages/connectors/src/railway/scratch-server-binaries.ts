@@ -98,7 +98,8 @@ function canReach(path: string, user: FileOwner): boolean {
   return permits(path, user, 0o5) && (folder === path || canEnter(folder, user))
 }
 
-function canEnter(folder: string, user: FileOwner): boolean {
+/** Whether a user gets through to a folder: it, and all above it, let them pass. */
+export function canEnter(folder: string, user: FileOwner): boolean {
   return permits(folder, user, 0o1) && (folder === dirname(folder) || canEnter(dirname(folder), user))
 }
 

@@ -19,6 +19,10 @@ export interface ScratchPlace {
 /** A server that lives on a Unix socket in a folder only its user can enter. No network, no password. */
 export interface ScratchServer {
   readonly ask: Ask
+  /** The way into another of its databases; what is done in it ends with the connection. */
+  open(database: string): Promise<{ readonly ask: Ask; end(): Promise<void> }>
+  /** The folder of its socket: only the user it runs as can enter. */
+  readonly socket: string
   stop(): Promise<void>
 }
 
@@ -55,16 +59,25 @@ export interface ScratchStart {
   readonly database: string
   /** True: folder and all are taken away when it stops, or when we die. */
   readonly remove: boolean
+  /** Replays WAL up to somewhere before it is ready. */
+  readonly recovery?: ScratchRecovery
+}
+
+export interface ScratchRecovery {
+  /** Of recovery, as they stand in a configuration file. */
+  readonly settings: readonly string[]
+  /** What the server says while it replays. */
+  readonly said: (text: string) => void
 }
 
 /** Starts the unpacked server. Settings of the copied one that would let its owner run code, reach out or wait for somebody are not taken over. */
-export async function startScratchServer({ place, superuser, database, remove }: ScratchStart): Promise<ScratchServer> {
+export async function startScratchServer({ place, superuser, database, remove, recovery }: ScratchStart): Promise<ScratchServer> {
   const { folder, data, owner } = place
   const major = Number.parseInt(readFileSync(join(data, 'PG_VERSION'), 'utf8'), 10)
   const programs = await findServerPrograms(major)
   if (programs === null) throw new Error(`this machine has no programs of PostgreSQL ${major} to start the copy with`)
   const program = reachServerProgram(programs, join(folder, 'programs'), owner)
-  const files = writeSettings(place, major, remove)
+  const files = writeSettings(place, major, remove, recovery?.settings ?? null)
   const child = spawn(
     process.execPath,
     [
@@ -82,7 +95,7 @@ export async function startScratchServer({ place, superuser, database, remove }:
   const stop = (): Promise<void> => stopChild(child)
   let client: pg.Client | null = null
   try {
-    await waitUntilReady(child)
+    await waitUntilReady(child, recovery?.said ?? null)
     client = await connect(join(folder, 'socket'), superuser, database, major)
   } catch (error) {
     await client?.end().catch(() => undefined)
@@ -92,6 +105,11 @@ export async function startScratchServer({ place, superuser, database, remove }:
   const connected = client
   return {
     ask: async (sql, values = []) => askAsText(connected, sql, values),
+    socket: join(folder, 'socket'),
+    open: async (name) => {
+      const other = await connect(join(folder, 'socket'), superuser, name, major)
+      return { ask: async (sql, values = []) => askAsText(other, sql, values), end: () => other.end().catch(() => undefined) }
+    },
     stop: async () => {
       await connected.end().catch(() => undefined)
       await stop()
@@ -100,7 +118,12 @@ export async function startScratchServer({ place, superuser, database, remove }:
 }
 
 /** Configuration files of our own in place of the copied ones; names as `-c` settings. */
-function writeSettings({ folder, data, owner }: ScratchPlace, major: number, remove: boolean): readonly string[] {
+function writeSettings(
+  { folder, data, owner }: ScratchPlace,
+  major: number,
+  remove: boolean,
+  recovery: readonly string[] | null,
+): readonly string[] {
   const settings = [
     `listen_addresses = ''`,
     `unix_socket_directories = '${join(folder, 'socket')}'`,
@@ -120,9 +143,10 @@ function writeSettings({ folder, data, owner }: ScratchPlace, major: number, rem
     `shared_preload_libraries = ''`,
     `session_preload_libraries = ''`,
     ...(major >= 17 ? ['event_triggers = off', 'summarize_wal = off'] : []),
+    ...(recovery ?? []),
   ]
-  const write = (name: string, text: string): string => {
-    const path = join(folder, name)
+  const write = (name: string, text: string, below = folder): string => {
+    const path = join(below, name)
     writeFileSync(path, text, { mode: 0o600 })
     if (owner !== null) chownSync(path, owner.uid, owner.gid)
     return path
@@ -132,14 +156,21 @@ function writeSettings({ folder, data, owner }: ScratchPlace, major: number, rem
   const identities = write('pg_ident.conf', '')
   // Read from the data directory whatever config_file says; and signs of a server that waits for another one.
   for (const name of ['postgresql.auto.conf', 'standby.signal', 'recovery.signal']) rmSync(join(data, name), { force: true })
+  if (recovery !== null) write('recovery.signal', '', data)
   return [`config_file=${configuration}`, `hba_file=${access}`, `ident_file=${identities}`]
 }
 
-async function waitUntilReady(child: ChildProcess): Promise<void> {
+async function waitUntilReady(child: ChildProcess, hear: ((text: string) => void) | null): Promise<void> {
   let said = ''
   let wake: () => void = () => undefined
   let state: 'starting' | 'ready' | 'ended' = 'starting'
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-2_000)))
+  const timer = setTimeout(() => wake(), readyTimeoutMs)
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-2_000)
+    hear?.(text)
+    // Who replays says so: it is given up only when it is silent.
+    if (hear !== null) timer.refresh()
+  })
   child.stdout?.once('data', () => {
     state = 'ready'
     wake()
@@ -150,7 +181,6 @@ async function waitUntilReady(child: ChildProcess): Promise<void> {
   })
   child.once('error', () => wake())
   const isStarting = (): boolean => state === 'starting'
-  const timer = setTimeout(() => wake(), readyTimeoutMs)
   if (isStarting()) await new Promise<void>((resolve) => (wake = resolve))
   clearTimeout(timer)
   if (isReady(state)) return

@@ -19,6 +19,10 @@ export interface Facts {
   readonly approvals: number
   readonly delayed: boolean
   readonly ownerAlone: boolean
+  /** A restore point before it stands in for a copy. */
+  readonly restorePoint: boolean
+  /** False where configuration demands a restore point whose drill passed lately enough, and there is none. */
+  readonly drilled: boolean
 }
 
 export interface PolicyRequest {

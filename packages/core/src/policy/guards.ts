@@ -47,10 +47,13 @@ unless { context.approvals >= 2 || (context.approvals >= 1 && context.delayed) }
   },
   {
     id: 'unknown-needs-people',
-    why: 'What the gate cannot read is treated as what no copy can undo: two people, or one person and a delay.',
+    why: 'What the gate cannot read is treated as what no copy can undo: two people, or one person and a delay, or one person and a restore point.',
     obligation: 'people',
     rule: `forbid (principal, action in Action::"unknown", resource in Environment::"production")
-unless { context.approvals >= 2 || (context.approvals >= 1 && context.delayed) };`,
+unless {
+  context.approvals >= 2 ||
+  (context.approvals >= 1 && (context.delayed || context.restorePoint))
+};`,
   },
   {
     id: 'escalate-needs-person',
@@ -73,6 +76,13 @@ unless { context.approvals >= 1 };`,
     rule: `forbid (principal, action in [Action::"destroy", Action::"unknown", Action::"escalate"], resource in Environment::"production")
 when { context.ownerAlone && !context.reversible }
 unless { context.delayed };`,
+  },
+  {
+    id: 'destroy-needs-drilled-restore-point',
+    why: 'Here, what destroys runs only while a restore point is there whose drill passed lately enough: sallyport drill restore makes one.',
+    obligation: null,
+    rule: `forbid (principal, action in [Action::"destroy", Action::"unknown"], resource)
+unless { context.drilled };`,
   },
 ]
 

@@ -20,6 +20,8 @@ type Facts = {
   approvals: Long,
   delayed: Bool,
   ownerAlone: Bool,
+  restorePoint: Bool,
+  drilled: Bool,
 };
 
 action "read", "write", "disrupt", "escalate", "destroy", "unknown"

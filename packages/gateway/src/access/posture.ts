@@ -6,7 +6,7 @@ export interface Posture {
 }
 
 /** The gate cannot see as which user agents run, so it believes the level it was started with, and 0 without one. */
-export function judgePosture(mode: 'solo' | 'team', isolationLevel: 0 | 1 | 2 | 3): Posture {
+export function judgePosture(mode: 'solo' | 'team', isolationLevel: 0 | 1 | 2 | 3, more: readonly string[] = []): Posture {
   const warnings: string[] = []
   if (isolationLevel === 0) {
     warnings.push(
@@ -14,5 +14,5 @@ export function judgePosture(mode: 'solo' | 'team', isolationLevel: 0 | 1 | 2 | 
     )
   }
   if (mode === 'solo') warnings.push('Solo mode: you approve what your own agents ask for, after a cool-off. Nobody else looks.')
-  return { mode, isolationLevel, warnings }
+  return { mode, isolationLevel, warnings: [...warnings, ...more] }
 }

@@ -7,6 +7,7 @@ import { tooOften } from './admission.ts'
 import { Refused } from './answer.ts'
 import { readBody } from './body.ts'
 import { limits, rates } from './limits.ts'
+import { addKeepingRoutes } from './keeping-routes.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { unknownOwners } from './second-person.ts'
@@ -120,6 +121,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     return context.json({ revoked: true })
   })
   addCopyRoutes(app, site)
+  addKeepingRoutes(app, site, operator)
   app.post('/api/v1/enrolment-links', async (context) => {
     await readBody(context, emptyShape)
     const link = await createFirstLink(site)

@@ -3,6 +3,7 @@ import type {
   Clock,
   Event,
   Json,
+  Keeping,
   Log,
   Quarantined,
   Question,
@@ -246,6 +247,8 @@ export interface Control {
   /** A proven copy of a thing, made now. Throws SallyportError. */
   copy(thing: { readonly upstream: string; readonly type: string; readonly id: string }, by: string): Promise<Snapshot>
   snapshots(): Promise<readonly Snapshot[]>
+  /** Whole things that are kept: how they stand, and work on them. */
+  readonly keeping: Keeping
   undo(snapshotId: string, by: string): Promise<Restored>
   /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */
   issueHandle(

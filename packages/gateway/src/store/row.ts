@@ -32,7 +32,7 @@ const questionSchema: z.ZodType<Question> = z.object({
   bindValues: z.array(json),
   operations: z.array(asked),
   rowsMax: z.number().nullable(),
-  copy: z.enum(['none', 'rows', 'tables', 'moved', 'impossible']),
+  copy: z.enum(['none', 'rows', 'tables', 'moved', 'impossible', 'restore_point']),
   approvalsNeeded: z.number(),
   delayMs: z.number(),
   guards: z.array(z.string()),

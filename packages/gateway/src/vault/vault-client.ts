@@ -3,17 +3,20 @@ import { open } from 'node:fs/promises'
 import {
   parseVerifierKey,
   SallyportError,
+  snapshotKinds,
   type Seal,
   type SealPart,
   type Snapshot,
   type SnapshotContent,
   type Vault,
   type VerifierKey,
+  type WalVault,
   type Witness,
 } from '@sallyport/core'
 import { z } from 'zod'
 import { VaultConnection } from './vault-connection.ts'
 import { notDone, toCopyError, toSallyportError } from './vault-refusal.ts'
+import { walAt } from './vault-wal.ts'
 import { witnessAt } from './vault-witness.ts'
 
 export interface VaultSettings {
@@ -32,6 +35,7 @@ export interface VaultClient extends Vault {
   readonly publicKey: string
   /** Only ever longer. */
   extend(id: string, retainUntilMs: number): Promise<Snapshot>
+  readonly wal: WalVault
   health(): Promise<VaultHealth>
   /** What the vault let go after this time of its clock, because its retention had ended; oldest first. */
   expiries(afterMs: number): Promise<readonly VaultExpiry[]>
@@ -44,7 +48,7 @@ const hex64 = z.string().regex(/^[0-9a-f]{64}$/)
 const count = z.int().min(0)
 const snapshotSchema = z.object({
   id: hex64,
-  kind: z.enum(['rows', 'tables']),
+  kind: z.enum(snapshotKinds),
   upstream: z.string(),
   upstreamIdentity: z.string(),
   digest: z.string(),
@@ -154,6 +158,7 @@ function makeClient(
       ),
     expiries: async (afterMs) =>
       (await known(connection.ask({ method: 'GET', path: `/v1/expiries?after=${afterMs}` }, expiriesSchema))).expiries,
+    wal: walAt(connection),
     witness: (logKey) => witnessAt(connection, witnessKey, logKey),
     close: () => connection.close(),
   }

@@ -57,7 +57,7 @@ function renderHero({ request, newestCopyAtMs }: RequestView, nowMs: number): Ma
   return markup`<section class="card hero ${badge.tone}"><p class="${badge.tone}"><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> <span class="badge ${question.environment === 'production' ? 'danger' : ''}">${question.environment}</span></p>
 <h1>${showLine(headline)}</h1>
 <ul class="facts">${further.map((fact) => markup`<li>${fact}</li>`)}
-<li class="${isCopied(question) ? '' : 'bad'}">${isCopied(question) ? copyAge(newestCopyAtMs, nowMs) : question.copy === 'moved' ? 'No copy is made of it' : 'No copy can be made of it'}</li>
+<li class="${isCopied(question) ? '' : 'bad'}">${shortCopy(question.copy, newestCopyAtMs, nowMs)}</li>
 ${irreversible ? markup`<li class="bad">Not reversible by itself</li>` : ''}</ul></section>`
 }
 
@@ -144,6 +144,13 @@ function renderVerdict({ request, challenges, cannotApprove }: RequestView, fram
 <div class="buttons"><button class="stop" name="verdict" value="approve" data-challenge="${challenges.approve}">✓ Approve with passkey</button>
 <button name="verdict" value="reject" data-challenge="${challenges.reject}">✕ Reject with passkey</button></div>
 <p role="status" aria-live="polite"></p></form>`
+}
+
+/** On the list, in few words. */
+function shortCopy(copy: Question['copy'], newestCopyAtMs: number | null, nowMs: number): string {
+  if (copy === 'impossible') return 'No copy can be made of it'
+  if (copy === 'moved') return 'No copy is made of it'
+  return copy === 'restore_point' ? 'No copy of it: a restore point before it' : copyAge(newestCopyAtMs, nowMs)
 }
 
 function isCopied({ copy }: Pick<Question, 'copy'>): boolean {

@@ -21,6 +21,8 @@ import { client, headerBytes, reservedPrefix } from './wire.ts'
 export class FastPath {
   /** What recall threw: the log or the kill switch says stop. */
   stop: unknown = null
+  /** What was not recalled last. */
+  #missed: string | null = null
   #govern: Govern
   #session: Session
   #line: Line
@@ -66,7 +68,25 @@ export class FastPath {
   }
 
   #recalls(key: string | null): boolean {
-    return this.#isRead(key, (known) => this.#govern.recall(this.#session, known))
+    return this.#isRead(key, (known) => {
+      const isRecalled = this.#govern.recall(this.#session, known)
+      this.#missed = isRecalled ? null : known
+      return isRecalled
+    })
+  }
+
+  /** Not null: what was refused last may pass once this resolves true, for the log was behind and nothing else was wrong. */
+  catchUp(): Promise<boolean> | null {
+    const key = this.#missed
+    this.#missed = null
+    if (key === null || this.stop !== null) return null
+    try {
+      const catching = this.#govern.catchUp(this.#session, key)
+      return catching === null ? null : catching.then(() => true).catch(() => false)
+    } catch {
+      // A kill: whoever asks is told.
+      return null
+    }
   }
 
   #isRead(key: string | null, ask: (key: string) => boolean): boolean {

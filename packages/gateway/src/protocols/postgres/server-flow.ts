@@ -93,7 +93,7 @@ export class ServerFlow {
       if (length < 4) return this.#end.broken('the server sent a message of impossible length')
       const next = at + 1 + length
       if (next > end) break
-      if (type === server.dataRow && this.taker === null && this.#held === null) {
+      if ((type === server.dataRow || type === server.copyData) && this.taker === null && this.#held === null) {
         at = next
         continue
       }

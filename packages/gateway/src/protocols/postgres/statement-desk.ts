@@ -70,6 +70,9 @@ export class StatementDesk {
       if (type === client.query || type === client.functionCall) throw new Violation('a Query before Sync')
       return this.#refuse(skipped, held, end, readOn)
     }
+    // A remembered read that only waits for the disk is walked over again when that has written.
+    const catching = this.#fast.catchUp()
+    if (catching !== null && (await catching)) return true
     switch (type) {
       case client.terminate:
         // What was sent before it is answered before the backend goes.

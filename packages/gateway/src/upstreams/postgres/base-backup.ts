@@ -1,7 +1,16 @@
 import { SallyportError } from '@sallyport/core'
-import { findZero, headerBytes, queryMessage, readErrorFields, server, terminateMessage } from '../../protocols/postgres/wire.ts'
+import { readRow } from '../../protocols/postgres/gate-channel.ts'
+import { findZero, headerBytes, queryMessage, server, terminateMessage } from '../../protocols/postgres/wire.ts'
 import { connectTarget, type Connected } from './connect.ts'
+import { ReplicationMessages } from './replication-messages.ts'
 import type { Target } from './target.ts'
+
+/** From where to where WAL is needed for a backup to be consistent. */
+export interface BackupSpan {
+  readonly startLsn: string
+  readonly endLsn: string
+  readonly timeline: number
+}
 
 /** What a base backup is taken from, and by whom. */
 export interface BaseBackupSource {
@@ -13,8 +22,6 @@ export interface BaseBackupSource {
   readonly connectTimeoutMs: number
 }
 
-/** Longest message of a walsender: it sends a backup in pieces of 32 KiB, and rows of a few bytes. */
-const messageBytesMax = 4 * 1024 * 1024
 /** A server that sends nothing for this long is given up. A checkpoint may come first, which is asked to be fast. */
 const silentMs = 120_000
 
@@ -29,7 +36,10 @@ const piece = { archive: 0x6e, data: 0x64 } as const
  * The whole server as one tar file, WAL included, over the replication protocol: no program is needed, and nothing is written here.
  * A server with tablespaces is refused, since it would send several files.
  */
-export async function* streamBaseBackup(source: BaseBackupSource): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* streamBaseBackup(
+  source: BaseBackupSource,
+  told: (span: BackupSpan) => void = () => undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const connected = await connectTarget(source.name, source.target, {
     settings: new Map([
       ['replication', 'true'],
@@ -44,11 +54,12 @@ export async function* streamBaseBackup(source: BaseBackupSource): AsyncGenerato
   socket.setTimeout(silentMs, silent)
   try {
     checkMajor(source.name, connected)
-    const messages = readMessages(source.name, socket)
+    const failed = (why: string, cause?: unknown): SallyportError => backupFailed(source.name, why, cause)
+    const messages = new ReplicationMessages(socket, failed)
     socket.write(queryMessage('IDENTIFY_SYSTEM'))
     await checkSystem(source, messages)
     socket.write(queryMessage(command))
-    yield* readArchive(source.name, messages)
+    yield* readArchive(source.name, messages, told)
     socket.end(terminateMessage)
   } finally {
     socket.destroy()
@@ -67,13 +78,8 @@ function checkMajor(name: string, { parameters }: Connected): void {
 }
 
 /** The address may have come to mean another server since its identity was asked. */
-async function checkSystem(source: BaseBackupSource, messages: AsyncGenerator<Buffer>): Promise<void> {
-  let identifier: string | null = null
-  for (;;) {
-    const message = await nextMessage(source.name, messages)
-    if (message[0] === server.dataRow) identifier = readFirstColumn(message)
-    if (message[0] === server.ready) break
-  }
+async function checkSystem(source: BaseBackupSource, messages: ReplicationMessages): Promise<void> {
+  const [identifier = null] = (await messages.rows())[0] ?? []
   const expected = /^(\d+):\d+$/.exec(source.identity)?.[1]
   if (expected === undefined || expected === identifier) return
   throw new SallyportError(
@@ -84,27 +90,32 @@ async function checkSystem(source: BaseBackupSource, messages: AsyncGenerator<Bu
   )
 }
 
-function readFirstColumn(message: Buffer): string | null {
-  const at = headerBytes + 2
-  if (message.length < at + 4) return null
-  const length = message.readInt32BE(at)
-  return length < 0 ? null : message.toString('utf8', at + 4, at + 4 + length)
-}
-
-async function* readArchive(name: string, messages: AsyncGenerator<Buffer>): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readArchive(
+  name: string,
+  messages: ReplicationMessages,
+  told: (span: BackupSpan) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let archives = 0
   let copied = false
+  // The first row says where recovery begins, the last one from where on the backup is consistent.
+  const positions: (readonly [string | null, string | null])[] = []
   for (;;) {
-    const message = await nextMessage(name, messages)
+    const message = await messages.next()
     const type = message[0]
     const of = message[headerBytes]
+    if (type === server.dataRow) {
+      const [position = null, timeline = null] = readRow(message)
+      if (position !== null && /^[0-9A-F]+\/[0-9A-F]+$/.test(position)) positions.push([position, timeline])
+    }
     if (type === server.copyData && of === piece.archive) archives += 1
     if (archives > 1 || (type === server.copyData && of === piece.archive && readTablespace(message) !== ''))
       throw hasTablespaces(name)
     if (type === server.copyData && of === piece.data) yield message.subarray(headerBytes + 1)
     if (type === server.commandComplete) copied ||= archives === 1
     if (type !== server.ready) continue
-    if (!copied) throw failed(name, 'it ended without having sent everything')
+    if (!copied) throw backupFailed(name, 'it ended without having sent everything')
+    const [start, end] = [positions[0], positions.at(-1)]
+    if (start?.[0] && end?.[0]) told({ startLsn: start[0], endLsn: end[0], timeline: Number(end[1] ?? 0) })
     return
   }
 }
@@ -114,37 +125,6 @@ function readTablespace(message: Buffer): string {
   const end = findZero(message, headerBytes + 1, message.length)
   const next = end === -1 ? -1 : findZero(message, end + 1, message.length)
   return next === -1 ? 'unreadable' : message.toString('utf8', end + 1, next)
-}
-
-async function nextMessage(name: string, messages: AsyncGenerator<Buffer>): Promise<Buffer> {
-  const next = await messages.next()
-  if (next.done) throw failed(name, 'the connection broke')
-  if (next.value[0] !== server.error) return next.value
-  const fields = readErrorFields(next.value)
-  throw failed(name, `the server answered SQLSTATE ${fields.get('C') ?? 'XX000'}`, new Error(fields.get('M') ?? ''))
-}
-
-/** Whole messages, as the consumer asks for them: a slow vault holds the server back, not our memory. */
-async function* readMessages(name: string, socket: Connected['socket']): AsyncGenerator<Buffer, void, undefined> {
-  let rest: Buffer = Buffer.alloc(0)
-  const chunks: AsyncIterable<unknown> = socket
-  try {
-    for await (const chunk of chunks) {
-      if (!Buffer.isBuffer(chunk)) continue
-      let bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
-      while (bytes.length >= headerBytes) {
-        const length = bytes.readInt32BE(1)
-        if (length < 4 || length > messageBytesMax) throw failed(name, 'the server sent a message that is none')
-        if (bytes.length <= length) break
-        yield bytes.subarray(0, length + 1)
-        bytes = bytes.subarray(length + 1)
-      }
-      rest = bytes
-    }
-  } catch (error) {
-    if (error instanceof SallyportError) throw error
-    throw failed(name, `nothing came for ${silentMs / 1000} s, or the connection broke`, error)
-  }
 }
 
 function hasTablespaces(name: string): SallyportError {
@@ -157,7 +137,7 @@ function hasTablespaces(name: string): SallyportError {
 }
 
 /** SQLSTATE only: a server's message may quote what it was given. It goes along as `cause`. */
-function failed(name: string, why: string, cause?: unknown): SallyportError {
+function backupFailed(name: string, why: string, cause?: unknown): SallyportError {
   return new SallyportError(
     'copy_failed',
     `No base backup of upstream ${name} could be made: ${why}.`,

@@ -1,4 +1,11 @@
-import { SallyportError, type Environment, type KillSwitch, type Upstream } from '@sallyport/core'
+import {
+  SallyportError,
+  type Environment,
+  type KillSwitch,
+  type SqlChannel,
+  type Upstream,
+  type WalSource,
+} from '@sallyport/core'
 import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
 import type { Backend, BackendOptions, PostgresUpstreams, ProtectedUpstream } from '../../protocols/postgres/upstreams.ts'
 import { streamBaseBackup, type BaseBackupSource } from './base-backup.ts'
@@ -6,6 +13,7 @@ import { SocketBackend } from './backend.ts'
 import { CatalogWatch, fingerprintSql } from './catalog-watch.ts'
 import { cancelAt, connectTarget, type Connected } from './connect.ts'
 import { LazyProtect, OwnLine } from './protect.ts'
+import { PostgresReplication } from './replication.ts'
 import { readTarget, type Target } from './target.ts'
 import { WarmPool } from './warm-pool.ts'
 
@@ -30,8 +38,18 @@ export interface PostgresUpstreamSettings {
 }
 
 export interface OpenPostgresUpstreams extends PostgresUpstreams {
+  /** The way to receive this upstream's WAL. */
+  replicate(name: string): WalSource
+  /** For whoever keeps the whole database: where it is, and transactions of the gate's own on it. */
+  source(name: string): DatabaseSource
   /** Ends what the gate keeps open for nobody in particular. Sessions end by themselves. */
   close(): void
+}
+
+/** A database as PostgreSQL's own programs reach it, and the gate beside them. Holds the `protect` credential. */
+export interface DatabaseSource {
+  readonly target: Target
+  begin(): Promise<{ readonly identity: string; readonly channel: SqlChannel; end(): Promise<void> }>
 }
 
 interface Known {
@@ -135,6 +153,13 @@ export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[],
   return {
     open: (name, options) => openBackend(known, killSwitch, name, options),
     openProtected: (name) => openProtected(known, name),
+    replicate: (name) => {
+      const upstream = find(known, name)
+      const openLine = async (): Promise<OwnLine> =>
+        new OwnLine(await connect(upstream, upstream.protect, walSettings, neverAborted))
+      return new PostgresReplication(async () => backupSource(upstream, await identify(upstream)), openLine)
+    },
+    source: (name) => ({ target: find(known, name).protect, begin: () => beginOwn(known, name) }),
     close: () => {
       for (const { warm, watch } of known.values()) {
         warm.close()
@@ -187,6 +212,14 @@ async function openProtected(known: ReadonlyMap<string, Known>, name: string): P
   return { upstream, end: (commit) => protect.end(commit), close: () => protect.close() }
 }
 
+/** A transaction that somebody else ends; its connection ends with it. */
+async function beginOwn(known: ReadonlyMap<string, Known>, name: string): ReturnType<DatabaseSource['begin']> {
+  const found = find(known, name)
+  const identity = await identify(found)
+  const protect = protectOf(found, identity)
+  return { identity, channel: protect.channel, end: () => protect.end(false).finally(() => protect.close()) }
+}
+
 function backupSource({ settings, protect }: Known, identity: string): BaseBackupSource {
   const { name, weakAuthentication = false } = settings
   return { name, target: protect, identity, weakAuthentication, connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMs }
@@ -224,6 +257,7 @@ async function openBackend(
     quarantineMs: upstream.settings.quarantineMs ?? null,
     identity,
     killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
+    hear: () => void killSwitch.epoch(),
     cancel: () => cancelAt(target, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
     protect: protectOf(upstream, identity),
   })
@@ -232,6 +266,11 @@ async function openBackend(
 const connectTimeoutMs = 8_000
 const neverAborted = new AbortController().signal
 const protectSettings = new Map([['application_name', 'sallyport protect']])
+/** Its own commits wait for the disk of the server, and for no standby: we may be one. */
+const walSettings = new Map([
+  ['application_name', 'sallyport protect'],
+  ['synchronous_commit', 'local'],
+])
 
 function connect(
   upstream: Known,

@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { chmod, link, lutimes, mkdir, open, symlink } from 'node:fs/promises'
+import type { SnapshotReader } from '@sallyport/core'
+import type { CopyOptions, FolderCopy } from './copy.ts'
+import { below, checkedPath, entriesMax, entrySchema, FileReading, listFolder, type Entry, type FileEntry } from './entry.ts'
+
+/** Bytes of the list of entries, at most. */
+const entriesBytesMax = 2 ** 31
+
+/** The list of entries as it was sealed. @throws Error when it is another one */
+async function readEntries(copy: FolderCopy, reader: Pick<SnapshotReader, 'read'>): Promise<readonly Entry[]> {
+  const sum = createHash('sha256')
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of reader.read(copy.entriesPart)) {
+    bytes += piece.length
+    if (bytes > entriesBytesMax) throw new Error('its list of entries is larger than any that is written')
+    sum.update(piece)
+    pieces.push(piece)
+  }
+  if (sum.digest('hex') !== copy.entriesSha256) throw new Error('its list of entries is not the one that was sealed')
+  const lines = Buffer.concat(pieces).toString('utf8').split('\n').slice(0, -1)
+  if (lines.length !== copy.entries || lines.length > entriesMax) throw new Error('its list of entries has another length')
+  return lines.map((line) => entrySchema.parse(JSON.parse(line)))
+}
+
+/** Which file's data come next in a part. Other names of a file have none of their own. */
+function filesByPart(entries: readonly Entry[], parts: number): readonly (readonly FileEntry[])[] {
+  const byPart: FileEntry[][] = Array.from({ length: parts }, () => [])
+  for (const entry of entries) {
+    if (entry.what !== 'file' || entry.same !== null) continue
+    const list = byPart[entry.part]
+    if (list === undefined) throw new Error('a file lies in a part that there is not')
+    list.push(entry)
+  }
+  return byPart
+}
+
+/**
+ * Restores entries below `root`, a new folder of ours. A file never goes through a link: its folder must be one of the entries. Modes and times
+ * come last, so that nothing of it keeps us out.
+ */
+export async function restoreFolder(
+  copy: FolderCopy,
+  reader: Pick<SnapshotReader, 'read'>,
+  root: string,
+  { report, signal }: CopyOptions,
+): Promise<readonly Entry[]> {
+  const entries = await readEntries(copy, reader)
+  const folders = new Set<string>([''])
+  for (const entry of entries) {
+    checkParent(entry, folders)
+    if (entry.what !== 'folder') continue
+    await mkdir(below(root, checkedPath(entry.path)), { mode: 0o700 })
+    folders.add(checkedPath(entry.path).toString('latin1'))
+  }
+  let done = 0
+  for (const [index, files] of filesByPart(entries, copy.dataParts.length).entries()) {
+    const source = new PartReading(reader.read(copy.dataParts[index] ?? ''))
+    for (const file of files) {
+      signal.throwIfAborted()
+      done += 1
+      if (done % 100 === 0) report({ step: 'restoring', done, total: copy.files })
+      await writeFile(root, file, source)
+    }
+  }
+  for (const entry of entries) {
+    const path = below(root, checkedPath(entry.path))
+    if (entry.what === 'link') await symlink(Buffer.from(entry.target, 'base64'), path)
+    if (entry.what === 'file' && entry.same !== null) await link(below(root, checkedPath(entry.same)), path)
+  }
+  await finish(root, entries)
+  return entries
+}
+
+function checkParent(entry: Entry, folders: ReadonlySet<string>): void {
+  const path = checkedPath(entry.path).toString('latin1')
+  const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ''
+  if (!folders.has(parent)) throw new Error(`${JSON.stringify(path)} lies in no folder of the copy`)
+}
+
+/** One part, read in order. */
+class PartReading {
+  readonly #pieces: AsyncIterator<Uint8Array>
+  #rest: Uint8Array = Buffer.alloc(0)
+  at = 0
+
+  constructor(bytes: AsyncIterable<Uint8Array>) {
+    this.#pieces = bytes[Symbol.asyncIterator]()
+  }
+
+  async *take(count: number): AsyncIterable<Uint8Array> {
+    let left = count
+    while (left > 0) {
+      if (this.#rest.length === 0) {
+        const next = await this.#pieces.next()
+        if (next.done === true) throw new Error('a part of the copy ends too early')
+        this.#rest = next.value
+      }
+      const piece = this.#rest.subarray(0, left)
+      this.#rest = this.#rest.subarray(piece.length)
+      left -= piece.length
+      this.at += piece.length
+      yield piece
+    }
+  }
+}
+
+async function writeFile(root: string, entry: FileEntry, source: PartReading): Promise<void> {
+  if (source.at !== entry.at) throw new Error('the data of a file do not begin where they should')
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  const file = await open(below(root, checkedPath(entry.path)), flags, 0o600)
+  try {
+    for (const [from, bytes] of entry.data) {
+      let at = from
+      if (from + bytes > entry.bytes) throw new Error('a file holds data beyond its end')
+      for await (const piece of source.take(bytes)) {
+        await file.write(piece, 0, piece.length, at)
+        at += piece.length
+      }
+    }
+    await file.truncate(entry.bytes)
+  } finally {
+    await file.close()
+  }
+}
+
+/** What is deepest comes first: a change in a folder moves its own time. */
+async function finish(root: string, entries: readonly Entry[]): Promise<void> {
+  for (const entry of entries.toReversed()) {
+    const path = below(root, checkedPath(entry.path))
+    const seconds = Number(entry.mtimeNs) / 1e9
+    if (entry.what !== 'link') await chmod(path, entry.mode)
+    await lutimes(path, seconds, seconds)
+  }
+}
+
+/** Reads what was restored anew from the disk and compares it with what was sealed. @throws Error naming the first difference */
+export async function compareFolder(entries: readonly Entry[], root: string, { report, signal }: CopyOptions): Promise<void> {
+  const { found, passed } = await listFolder(root)
+  if (passed.length > 0 || found.length !== entries.length)
+    throw new Error(`restored, it holds ${found.length} things, not ${entries.length}`)
+  const files = new Map<string, string>()
+  for (const [index, one] of found.entries()) {
+    signal.throwIfAborted()
+    if (index % 100 === 0) report({ step: 'comparing', done: index, total: found.length })
+    const entry = entries[index]
+    const shown = JSON.stringify(one.path.toString())
+    if (entry === undefined || one.path.toString('base64') !== entry.path || one.what !== entry.what)
+      throw new Error(`restored, ${shown} is not what was copied`)
+    if (entry.what === 'link') {
+      if (one.target?.toString('base64') !== entry.target) throw new Error(`restored, the link ${shown} leads elsewhere`)
+      continue
+    }
+    if (one.mode !== entry.mode) throw new Error(`restored, ${shown} has other permissions`)
+    if (entry.what === 'folder') continue
+    if (entry.same !== null) {
+      if (files.get(entry.same) !== one.file) throw new Error(`restored, ${shown} is no longer another name of the same file`)
+      continue
+    }
+    files.set(entry.path, one.file)
+    const reading = new FileReading()
+    for await (const piece of reading.read(below(root, one.path))) void piece
+    if (reading.bytes !== entry.bytes || reading.sha256() !== entry.sha256)
+      throw new Error(`restored, ${shown} holds other bytes`)
+  }
+}
