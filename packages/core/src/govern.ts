@@ -14,7 +14,7 @@ import { DecisionMemory, isPlain, isRememberable, memoryEndsMs, PlainMemory, Rea
 import type { Basis, ReadEntry } from './memory.ts'
 import { digestRequest, withoutCopy, type Operation, type ResolvedOperation } from './operation.ts'
 import { noteEvent, textForLog, type Passage } from './passage.ts'
-import { boundRowsChanged, countBefore, protect, settleHeld, type HeldStatement } from './protect.ts'
+import { boundRowsChanged, countBefore, mayBeHeld, protect, settleHeld, type HeldStatement } from './protect.ts'
 import { isPureRead, operationsJson, summarize } from './question.ts'
 import { killedError, noConnector, refuseEnded, refuseForError, refusePending } from './refusal.ts'
 import type { Session } from './session.ts'
@@ -391,11 +391,6 @@ class Pipeline implements Govern {
     if (this.#ports.killSwitch.epochOf(agent, owner, session.id, upstream.name) !== passage.killEpoch)
       throw killedError('the kill switch was pulled meanwhile')
   }
-}
-
-/** What cannot run in a transaction is not held in one. */
-function mayBeHeld(operations: readonly ResolvedOperation[]): boolean {
-  return operations.some(({ context }) => context['runsInTransaction'] !== false)
 }
 
 function basisOf({ policy, switchEpoch }: Passage): Basis {

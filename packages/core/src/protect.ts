@@ -112,6 +112,11 @@ export async function countBefore(passage: Passage): Promise<number | null> {
   return passage.connector.count(passage.asked.upstream)
 }
 
+/** What cannot run in a transaction is not held in one. */
+export function mayBeHeld(operations: readonly ResolvedOperation[]): boolean {
+  return operations.some(({ context }) => context['runsInTransaction'] !== false)
+}
+
 /** Rows not copied, or beyond what was approved, must not change. */
 export function boundRowsChanged(
   operations: readonly ResolvedOperation[],

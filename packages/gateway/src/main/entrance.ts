@@ -17,7 +17,9 @@ export interface Entrance {
 
 export function openEntrance({ config, database, log, folder }: Foundations): Entrance {
   const store = openHandles(database)
-  const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs, scopes: agent.scopes }]))
+  const agents = new Map(
+    config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs, scopes: agent.scopes }]),
+  )
   const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
   const scope = scopeOf(config)
   const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope, use: (id) => store.use(id) })
