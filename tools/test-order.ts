@@ -6,6 +6,7 @@ import { projectRoot } from './source-tree.ts'
 /** Files and folders that take longest, longest first. One that began last would be waited for alone, with the other processor idle. */
 const longest = [
   'tests/drill.test.ts',
+  'tests/drill.prove.test.ts',
   'tests/crash/',
   'packages/cli/src/provision/provision.test.ts',
   'packages/cli/src/playground/playground.test.ts',

@@ -1,32 +1,21 @@
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { arrange, startGate, type TestGate } from '../servers/gate.ts'
-import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { useAttackedGate } from '../servers/attacked-gate.ts'
+import { arrange } from '../servers/gate.ts'
 import { eventsOf, patience, textOf } from '../stories/evidence.ts'
 
 vi.setConfig(patience)
 
 /** An agent that tries what it may not do is seen by its events together, and stopped where the configuration says so. */
-let postgres: PostgresServer
-let gate: TestGate
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-  gate = await startGate({
-    postgres,
-    wait: '0ms',
-    alarms: { probing: 'kill' },
-    agents: { reader: { owner: 'ada', may: ['read orders-db'] }, other: { owner: 'ada', may: ['read orders-db'] } },
-  })
-  await arrange(postgres, 'CREATE TABLE orders (id int)')
-})
-
-afterAll(async () => {
-  await gate?.stop()
-  await postgres?.stop()
+const attacked = useAttackedGate({
+  wait: '0ms',
+  alarms: { probing: 'kill' },
+  furtherAgents: { other: { owner: 'ada', may: ['read orders-db'] } },
+  prepare: (postgres) => arrange(postgres, 'CREATE TABLE orders (id int)'),
 })
 
 it('ten refusals in a minute stop the agent, and nobody else; the alarm names the events it rests on', async () => {
+  const { gate } = attacked
   const calm = await gate.connect('other')
   const handle = await gate.issue('reader')
   const agent = await gate.connect('reader', { handle })

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { casesOf } from '../breadth.ts'
 import {
   bindMessage,
@@ -8,8 +8,8 @@ import {
   syncMessage,
 } from '../../packages/gateway/src/protocols/postgres/wire.ts'
 import { RawClient } from '../fakes/postgres-client.ts'
-import { arrange, startGate, type AgentConnection, type Ran, type TestGate } from '../servers/gate.ts'
-import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { useAttackedGate, type Statement } from '../servers/attacked-gate.ts'
+import { arrange, type Ran } from '../servers/gate.ts'
 
 /**
  * With a limit of 100 rows that run without a prompt, whatever changes 101 asks first or is rolled back, by whichever way the rows are reached;
@@ -17,22 +17,16 @@ import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
  */
 const rows = 300
 const rowsWithoutPrompt = 100
-let postgres: PostgresServer
-let gate: TestGate
-
-beforeAll(async () => {
-  postgres = await startPostgres()
-  gate = await startGate({
-    postgres,
-    wait: '0s',
-    limits: { rowsWithoutPrompt },
-    agents: Object.fromEntries(
-      Array.from({ length: 80 }, (_, index) => [`agent${index}`, { owner: `owner${index >> 1}`, may: ['any orders-db'] }]),
-    ),
-  })
-  await arrange(
-    postgres,
-    `CREATE TABLE customers (id int PRIMARY KEY, name text);
+const attacked = useAttackedGate({
+  wait: '0s',
+  limits: { rowsWithoutPrompt },
+  agents: Object.fromEntries(
+    Array.from({ length: 80 }, (_, index) => [`agent${index}`, { owner: `owner${index >> 1}`, may: ['any orders-db'] }]),
+  ),
+  prepare: async (postgres) => {
+    await arrange(
+      postgres,
+      `CREATE TABLE customers (id int PRIMARY KEY, name text);
      CREATE TABLE orders (id int PRIMARY KEY, total int, customer_id int REFERENCES customers ON DELETE CASCADE ON UPDATE CASCADE);
      CREATE TABLE drafts (id int PRIMARY KEY);
      CREATE VIEW open_orders AS SELECT id, total, customer_id FROM orders WHERE total > 0;
@@ -42,21 +36,18 @@ beforeAll(async () => {
      CREATE TABLE marks (id int PRIMARY KEY, v int);
      CREATE FUNCTION zero_rows() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE orders SET total = 0 WHERE id <= 101; RETURN NEW; END';
      CREATE TRIGGER t AFTER UPDATE ON marks FOR EACH ROW EXECUTE FUNCTION zero_rows();`,
-  )
+    )
+  },
 })
+const { runAs } = attacked
 
 beforeEach(async () => {
   await arrange(
-    postgres,
+    attacked.postgres,
     `TRUNCATE orders, customers, flags, marks, drafts; INSERT INTO customers SELECT i, 'c' FROM generate_series(0, 1) i;
      INSERT INTO orders SELECT i, 100, CASE WHEN i <= 150 THEN 0 ELSE 1 END FROM generate_series(1, ${rows}) i;
      INSERT INTO flags VALUES (1, 1); INSERT INTO marks VALUES (1, 1); INSERT INTO drafts SELECT generate_series(1, 300)`,
   )
-})
-
-afterAll(async () => {
-  await gate?.stop()
-  await postgres?.stop()
 })
 
 const once = (sql: string): Buffer => Buffer.concat([parseMessage('', sql), bindMessage('', '', []), executeMessage('')])
@@ -68,17 +59,8 @@ function newcomers(): readonly [string, string] {
   return [`agent${used - 2}`, `agent${used - 1}`]
 }
 
-type Statement = string | readonly [string, readonly unknown[]]
-
-async function runAll(connection: AgentConnection, statements: readonly Statement[]): Promise<readonly Ran[]> {
-  const ran: Ran[] = []
-  for (const one of statements)
-    ran.push(typeof one === 'string' ? await connection.run(one) : await connection.run(one[0], one[1]))
-  return ran
-}
-
 async function whole(): Promise<unknown> {
-  const [row] = await postgres.query(
+  const [row] = await attacked.postgres.query(
     `SELECT (SELECT count(*)::int FROM orders) AS orders, (SELECT sum(total)::int FROM orders) AS total, (SELECT sum(customer_id)::int FROM orders) AS of,
       (SELECT count(*)::int FROM customers) AS customers, (SELECT count(*)::int FROM flags) AS flags, (SELECT count(*)::int FROM drafts) AS drafts`,
   )
@@ -142,13 +124,6 @@ const over: readonly (readonly [name: string, statements: readonly Statement[]])
 
 const asked = (ran: readonly Ran[]): number => ran.filter(({ sqlState }) => sqlState !== '00000').length
 
-async function runAs(agent: string, statements: readonly Statement[]): Promise<readonly Ran[]> {
-  const connection = await gate.connect(agent)
-  const ran = await runAll(connection, statements)
-  await connection.close()
-  return ran
-}
-
 describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
   test.each(casesOf(over, 10))('101 of them %s: people are asked, and not one is gone', async (_name, statements) => {
     const before = await whole()
@@ -159,7 +134,7 @@ describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
 
   test('a pipeline of 101, sent before the first answer came', async () => {
     const [agent] = newcomers()
-    const connection = await gate.connect(agent)
+    const connection = await attacked.gate.connect(agent)
     const sent = Array.from({ length: 11 }, (_, index) =>
       connection.client.query('DELETE FROM orders WHERE id > $1 AND id <= $2', [index * 10, index * 10 + 10]).then(
         () => 'ran',
@@ -179,7 +154,7 @@ describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
   ])('a batch of 11 × 10 %s: not one row is gone, whatever the client says after it', async (_name, first) => {
     const before = await whole()
     const [agent] = newcomers()
-    const raw = await RawClient.open(gate.port, agent, await gate.issue(agent), 'orders-db')
+    const raw = await RawClient.open(attacked.gate.port, agent, await attacked.gate.issue(agent), 'orders-db')
     const ten = (index: number): Buffer => once(`DELETE FROM orders WHERE id > ${index * 10} AND id <= ${index * 10 + 10}`)
     raw.send(...first, ...Array.from({ length: 11 }, (_, index) => ten(index)), syncMessage, queryMessage('COMMIT'))
     const answers = await raw.answers(2)
@@ -191,7 +166,7 @@ describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
 
   test('ten batches of 10 rows, each under its own Sync, run; the eleventh does not', async () => {
     const [agent] = newcomers()
-    const raw = await RawClient.open(gate.port, agent, await gate.issue(agent), 'orders-db')
+    const raw = await RawClient.open(attacked.gate.port, agent, await attacked.gate.issue(agent), 'orders-db')
     const five = (from: number): Buffer => once(`DELETE FROM orders WHERE id > ${from} AND id <= ${from + 5}`)
     const batches = Array.from({ length: 11 }, (_, index) => [five(index * 10), five(index * 10 + 5), syncMessage]).flat()
     raw.send(...batches)
@@ -225,7 +200,7 @@ describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
       runAs(other, ['DELETE FROM drafts WHERE id > 200 AND id <= 299']),
     ])
     expect(both.flat().filter(({ sqlState }) => sqlState === '00000').length).toBeLessThanOrEqual(1)
-    const [left] = await postgres.query('SELECT count(*)::int AS n FROM drafts')
+    const [left] = await attacked.postgres.query('SELECT count(*)::int AS n FROM drafts')
     expect(Number(left?.['n'])).toBeGreaterThanOrEqual(201)
   })
 

@@ -15,4 +15,7 @@ const chance = seeded(Number(values.seed))
 const powerLoss = await cutOften(Number(values.cuts), chance)
 const killed = await killOften(Number(values.kills), chance)
 process.stdout.write(`${JSON.stringify({ seed: Number(values.seed), powerLoss, killed }, null, 2)}\n`)
+process.stderr.write(
+  `figure: ${values.kills} kills and ${values.cuts} power cuts: ${powerLoss.lost.length + killed.lost.length} acknowledged or signed entries lost\n`,
+)
 process.exitCode = powerLoss.lost.length + killed.lost.length === 0 ? 0 : 1

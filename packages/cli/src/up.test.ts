@@ -84,7 +84,7 @@ describe('a playground from start to end', () => {
     }
     up.child.kill('SIGINT')
     expect(await up.end()).toBe(0)
-    expect(livingOf(state)).toBe(0)
+    await expect.poll(() => livingOf(state)).toBe(0)
     expect(readRun(state)).toBeNull()
   })
 
@@ -98,7 +98,7 @@ describe('a playground from start to end', () => {
     expect(up.child.exitCode).toBeNull()
     up.child.kill('SIGTERM')
     expect(await up.end()).toBe(0)
-    expect(livingOf(state)).toBe(0)
+    await expect.poll(() => livingOf(state)).toBe(0)
   })
 
   test('SIGKILL leaves no process behind, and the next start works at once', async () => {
@@ -122,7 +122,7 @@ describe('a playground from start to end', () => {
     up.child.kill('SIGINT')
     expect(await up.end()).toBe(1)
     expect(up.errors()).toContain('Interrupted')
-    expect(livingOf(state)).toBe(0)
+    await expect.poll(() => livingOf(state)).toBe(0)
   })
 
   test('level 2 when agents are said to run as a user who cannot become the gate’s', async () => {
@@ -159,7 +159,7 @@ describe('a playground from start to end', () => {
     }).catch(() => undefined)
     expect(await up.end()).toBe(1)
     expect(up.errors()).toContain('told to die')
-    expect(livingOf(state)).toBe(0)
+    await expect.poll(() => livingOf(state)).toBe(0)
   })
 })
 
@@ -185,7 +185,7 @@ describe('what keeps it from starting', () => {
     const up = startUp(state, 'broken', [join(root, 'broken.yaml')])
     expect(await up.end()).toBe(2)
     for (let line = 1; line <= 5; line++) expect(up.errors()).toContain(`broken.yaml:${line}:1 mistake ${line}`)
-    expect(livingOf(state)).toBe(0)
+    await expect.poll(() => livingOf(state)).toBe(0)
   })
 
   test('a configuration that is not there: exit code 2 and no state is made', async () => {

@@ -52,7 +52,7 @@ export function observe(expected: string, checks: { readonly [what: string]: boo
 const pauseMs = 20
 
 /** Waits for the thing itself. */
-export async function waitUntil(what: string, holds: () => Promise<boolean> | boolean, timeoutMs = 15_000): Promise<void> {
+export async function waitUntil(what: string, holds: () => Promise<boolean> | boolean, timeoutMs = 60_000): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs
   while (!(await holds())) {
     if (performance.now() > deadlineMs) throw new Error(`${what} did not happen within ${timeoutMs / 1000} s`)

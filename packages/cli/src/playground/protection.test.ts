@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findConnector, makeDescribers } from '@sallyport/connectors'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { casesOf } from '../../../../tests/breadth.ts'
 import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
 import { startPlayground, type Playground } from './playground.ts'
 
@@ -35,12 +36,14 @@ async function look(): Promise<unknown> {
   return access.protect.query(`SELECT ${sums.join(', ')}, ${things}`)
 }
 
-test.each([
+const destructions = [
   'DROP TABLE audit_log',
   'DROP TABLE orders CASCADE',
   'TRUNCATE payments, audit_log',
   'DELETE FROM orders WHERE id BETWEEN 100 AND 140 AND id NOT IN (SELECT order_id FROM payments)',
-])('the role for copies can put back what the role for work destroyed: %s', async (sql) => {
+]
+
+test.each(casesOf(destructions, 2))('the role for copies can put back what the role for work destroyed: %s', async (sql) => {
   const connector = findConnector('postgres')
   if (!connector?.resolve || !connector.snapshot || !connector.restore) throw new Error('the postgres connector cannot copy')
   await access.release()

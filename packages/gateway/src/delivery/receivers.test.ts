@@ -8,8 +8,8 @@ import { openCollector } from './collector.ts'
 import { openMail } from './mail.ts'
 import { openReceivers } from './open.ts'
 import { openPush } from './push.ts'
-import type { LoggedEvent } from './receiver.ts'
-import { openSlack } from './slack.ts'
+import type { LoggedEvent, Receiver } from './receiver.ts'
+import { openSlack, type SlackSettings } from './slack.ts'
 import { openWebhook } from './webhook.ts'
 
 const wants: ReadonlySet<EventType> = new Set(eventTypes)
@@ -166,6 +166,11 @@ describe('a telephone', () => {
   })
 })
 
+function openTestSlack(memory: SlackSettings['memory']): Receiver {
+  const api = at('/api')
+  return openSlack({ name: 's', wants, token: 'xoxb-1', channel: '#ops', api, authorities: null, siteUrl, memory })
+}
+
 describe('Slack', () => {
   it('gets a message with a link and no button, and the same message is changed when people decided', async () => {
     inbox.answer = () => ({ status: 200, body: JSON.stringify({ ok: true, ts: '1.2', channel: 'C1' }) })
@@ -174,16 +179,7 @@ describe('Slack', () => {
       get: (name: string) => kept.get(name) ?? null,
       set: (name: string, value: string) => void kept.set(name, value),
     }
-    const receiver = openSlack({
-      name: 's',
-      wants,
-      token: 'xoxb-1',
-      channel: '#ops',
-      api: at('/api'),
-      authorities: null,
-      siteUrl,
-      memory,
-    })
+    const receiver = openTestSlack(memory)
     await receiver.deliver([opened], signal)
     await receiver.deliver([logged(9, 'request.approved', { request, approvers: ['ada'], notBeforeMs: 0 })], signal)
     expect(inbox.received.map(({ path }) => path)).toEqual(['/api/chat.postMessage', '/api/chat.update'])
@@ -198,16 +194,7 @@ describe('Slack', () => {
 
   it('that refuses says so in its own word, and no other', async () => {
     const memory = { get: () => null, set: () => undefined }
-    const receiver = openSlack({
-      name: 's',
-      wants,
-      token: 'xoxb-1',
-      channel: '#ops',
-      api: at('/api'),
-      authorities: null,
-      siteUrl,
-      memory,
-    })
+    const receiver = openTestSlack(memory)
     inbox.answer = () => ({ status: 200, body: JSON.stringify({ ok: false, error: 'invalid_auth' }) })
     await expect(receiver.deliver([opened], signal)).rejects.toMatchObject({ message: 'it refused: invalid_auth', final: false })
     inbox.answer = () => ({ status: 200, body: JSON.stringify({ ok: false, error: 'msg_too_long' }) })

@@ -1,0 +1,1 @@
+import './protection.test.ts'
