@@ -104,7 +104,7 @@ export class FakeGate {
       govern: {
         ask: (asked, attendance) => this.#ask(asked, attendance),
         recall: (session, key) => this.#recall(session, key),
-        catchUp: () => this.behind,
+        catchUp: (_session, key) => (this.#knows(key) ? (this.behind ?? Promise.resolve()) : null),
         knows: (_session, key) => this.#knows(key),
         consider: (asked) => this.#consider(asked),
         settle: (clearance) => Promise.resolve(this.#settle(clearance)),
@@ -217,7 +217,11 @@ export class FakeGate {
     const verdict = this.decide(asked)
     const notYet = 'refused' in verdict ? verdict.refused.code === 'approval_required' : verdict.counted === true
     if ('refused' in verdict && !notYet) return Promise.resolve(verdict.refused)
-    return Promise.resolve({ outcome: 'considered', may: notYet ? 'not_yet' : 'now', reads: !('refused' in verdict) && verdict.kind === 'read' })
+    return Promise.resolve({
+      outcome: 'considered',
+      may: notYet ? 'not_yet' : 'now',
+      reads: !('refused' in verdict) && verdict.kind === 'read',
+    })
   }
 
   #knows(key: string): boolean {
