@@ -86,6 +86,8 @@ export class FakeGate {
   decide: (asked: Asked) => FakeVerdict
   /** Nothing is recalled until it is null again: the log is behind. */
   behind: Promise<void> | null = null
+  /** Reads that waited for it. */
+  waited = 0
   /** Until a session that opens is on the log. */
   recorded: () => Promise<void> = () => Promise.resolve()
   #options: FakeOptions
@@ -104,7 +106,7 @@ export class FakeGate {
       govern: {
         ask: (asked, attendance) => this.#ask(asked, attendance),
         recall: (session, key) => this.#recall(session, key),
-        catchUp: () => this.behind,
+        catchUp: (_session, key) => this.#catchUp(key),
         knows: (_session, key) => this.#knows(key),
         consider: (asked) => this.#consider(asked),
         settle: (clearance) => Promise.resolve(this.#settle(clearance)),
@@ -234,6 +236,12 @@ export class FakeGate {
     const known = this.#knows(key) && this.behind === null
     if (known) this.recalled += 1
     return known
+  }
+
+  #catchUp(key: string): Promise<void> | null {
+    if (!this.#knows(key)) return null
+    if (this.behind !== null) this.waited += 1
+    return this.behind ?? Promise.resolve()
   }
 
   #settle(clearance: Clearance): Refusal | null {

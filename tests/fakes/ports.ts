@@ -57,7 +57,7 @@ export class MemoryLog implements Log {
   readonly events: Event[] = []
   readonly reads: string[] = []
   failing = false
-  catchUp: () => Promise<void> | null = () => null
+  catchUp: () => Promise<void> = () => (this.failing ? Promise.reject(logFailure()) : Promise.resolve())
   async append(event: Event): Promise<number> {
     if (this.failing) throw logFailure()
     return this.events.push(event) - 1

@@ -97,8 +97,8 @@ export interface Govern {
    */
   recall(session: Session, key: string): boolean
   /**
-   * Null unless `recall` says no of this very key for nothing but a log that is behind: resolves when the log has caught up, so that the protocol
-   * recalls it then; rejects when the log has failed. Throws as `recall` does.
+   * Null unless `recall` said no of this very key for nothing but a log that is, or was, behind: resolves when the log has caught up, so that the
+   * protocol recalls it then; rejects when the log has failed. Throws as `recall` does.
    */
   catchUp(session: Session, key: string): Promise<void> | null
   /** What `recall` would say, of a text that is prepared and not run: nothing is counted as read. */

@@ -26,10 +26,10 @@ export interface Log {
    */
   appendRead(session: string, agent: string, key: string): void
   /**
-   * Null unless `appendRead` throws just now because what was counted before is not durable; then resolves when it is, and rejects with
+   * Resolves when what was counted before is durable so far that `appendRead` takes more, at once when it does already; rejects with
    * `log_unavailable` when the log has failed. Absent: whoever waits awaits an append of its own.
    */
-  catchUp?(): Promise<void> | null
+  catchUp?(): Promise<void>
 }
 
 /** The vault as the gate sees it: seal, read, list. There is no verb to delete. */

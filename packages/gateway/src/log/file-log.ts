@@ -74,7 +74,7 @@ export interface LogHealth {
  * rather wait than refuse awaits an `append` of its own, which resolves when the disk has.
  */
 export interface FileLog extends Log {
-  catchUp(): Promise<void> | null
+  catchUp(): Promise<void>
   /** Entries that are durable. */
   size(): number
   /** Durable events from this index on, at most `count`. */
@@ -244,7 +244,7 @@ class DirectoryLog implements FileLog {
     }
   }
 
-  catchUp(): Promise<void> | null {
+  catchUp(): Promise<void> {
     return this.#commit.catchUp()
   }
 

@@ -117,9 +117,9 @@ export class GroupCommit {
   }
 
   /** What is behind is being written, or will be by its timer: whoever waits hears of it then. */
-  catchUp(): Promise<void> | null {
+  catchUp(): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure)
-    if (!this.#isBehind) return null
+    if (!this.#isBehind) return Promise.resolve()
     return new Promise((resolve, reject) => this.#behind.push({ resolve, reject }))
   }
 
