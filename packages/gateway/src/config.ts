@@ -78,6 +78,8 @@ export interface Config {
     readonly control: { readonly host: string; readonly port: number }
     /** How the gate ends the TLS of database clients. Null: it offers none, and hears this machine only. */
     readonly tls: TlsConfig | null
+    /** Where Prometheus asks. Null: nowhere. */
+    readonly metrics: { readonly host: string; readonly port: number } | null
   }
   readonly upstreams: readonly UpstreamConfig[]
   readonly agents: readonly AgentConfig[]
@@ -160,6 +162,7 @@ const schema = z.strictObject({
       http: address.nullable().default(null),
       control: ownAddress.default({ host: 'localhost', port: 6480 }),
       tls: tls.nullable().default(null),
+      metrics: ownAddress.nullable().default(null),
     })
     .prefault({}),
   upstreams: z.record(
