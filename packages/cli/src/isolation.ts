@@ -74,6 +74,7 @@ function mendFor(facts: IsolationFacts, groups: readonly string[]): readonly str
 export function stateSecrets(stateDirectory: string): readonly string[] {
   const names = [
     'operator.token',
+    'switch.token',
     'vault.token',
     'store.db',
     'secrets',

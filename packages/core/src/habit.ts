@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Event } from './event.ts'
+import { readLoggedOperations } from './logged-operations.ts'
 
 /** How many operations of an agent are known before a new one is worth a word: to a newcomer everything is new. */
 const knownOperationsMin = 20
@@ -14,8 +15,6 @@ const timesBusiest = 5
 const agentsMax = 2_000
 const minuteMs = 60_000
 
-/** An entry that stands for those left out names no action. */
-const intentShape = z.object({ operations: z.array(z.object({ action: z.string().optional() })) })
 const readsShape = z.object({ reads: z.array(z.object({ agent: z.string(), count: z.number(), firstAtMs: z.number() })) })
 
 export interface OutOfHabit {
@@ -51,11 +50,10 @@ export class Habits {
   }
 
   #seeOperations(index: number, { agent, data }: Event): OutOfHabit | null {
-    const read = intentShape.safeParse(data)
-    if (agent === undefined || agent === '' || !read.success) return null
+    const { actions } = readLoggedOperations(data['operations'])
+    if (agent === undefined || agent === '' || actions.length === 0) return null
     const habit = this.#of(agent)
-    const actions = new Set(read.data.operations.flatMap(({ action }) => action ?? []))
-    const fresh = [...actions].filter((action) => !habit.actions.has(action))
+    const fresh = actions.filter((action) => !habit.actions.has(action))
     const isKnown = habit.operations >= knownOperationsMin
     habit.operations += 1
     for (const action of fresh) if (habit.actions.size < actionsMax) habit.actions.add(action)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Event } from './event.ts'
 import { Habits } from './habit.ts'
+import { readLoggedOperations } from './logged-operations.ts'
 
 const countedKinds = ['probing', 'burst', 'knocking'] as const
 export const watchedKinds = [...countedKinds, 'first_time', 'read_volume'] as const
@@ -49,7 +50,6 @@ const rules: Readonly<Record<Rule['kind'], Rule>> = {
 const countedMax = 2_000
 
 const denial = z.object({ outcome: z.literal('deny') })
-const destroying = z.object({ operations: z.array(z.object({ kind: z.string().optional() })) })
 const turnedAway = z.object({ peer: z.string() })
 
 interface Seen {
@@ -66,7 +66,10 @@ export class Watch {
     const { type, agent } = event
     if (type === 'decision' && denial.safeParse(event.data).success) return this.#count(rules.probing, agent, index, event)
     const unusual = this.#habits.see(index, event)
-    const burst = type === 'intent' && destroys(event) ? this.#count(rules.burst, agent, index, event) : null
+    const burst =
+      type === 'intent' && readLoggedOperations(event.data['operations']).destroys
+        ? this.#count(rules.burst, agent, index, event)
+        : null
     if (burst !== null) return burst
     if (unusual !== null) return { ...unusual, session: event.session ?? null }
     if (type === 'door.refused') return this.#count(rules.knocking, peerOf(event), index, event)
@@ -92,11 +95,6 @@ export class Watch {
     const oldest = this.#seen.size > countedMax ? this.#seen.keys().next().value : undefined
     if (oldest !== undefined) this.#seen.delete(oldest)
   }
-}
-
-function destroys({ data }: Event): boolean {
-  const read = destroying.safeParse(data)
-  return read.success && read.data.operations.some(({ kind }) => kind === 'destroy')
 }
 
 /** Without its port, which is another for each connection. */

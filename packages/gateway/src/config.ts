@@ -8,6 +8,7 @@ import { address, duration, name, ownAddress, reference, tls } from './config-va
 import { continuousSchema, type ContinuousConfig } from './continuous-settings.ts'
 import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
 import { demandSchema, keepSchema, keepSectionSchema, type KeepConfig, type KeptThingConfig } from './keep-settings.ts'
+import { witnessesSchema, type WitnessesConfig } from './witness-settings.ts'
 import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
@@ -78,6 +79,8 @@ export interface Config {
     readonly control: { readonly host: string; readonly port: number }
     /** How the gate ends the TLS of database clients. Null: it offers none, and hears this machine only. */
     readonly tls: TlsConfig | null
+    /** Where Prometheus asks. Null: nowhere. */
+    readonly metrics: { readonly host: string; readonly port: number } | null
   }
   readonly upstreams: readonly UpstreamConfig[]
   readonly agents: readonly AgentConfig[]
@@ -96,6 +99,7 @@ export interface Config {
   readonly requestMs: number
   readonly guards: string
   readonly vault: VaultPlace
+  readonly witnesses: WitnessesConfig
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
@@ -160,6 +164,7 @@ const schema = z.strictObject({
       http: address.nullable().default(null),
       control: ownAddress.default({ host: 'localhost', port: 6480 }),
       tls: tls.nullable().default(null),
+      metrics: ownAddress.nullable().default(null),
     })
     .prefault({}),
   upstreams: z.record(
@@ -201,6 +206,7 @@ const schema = z.strictObject({
     .default({}),
   guards: z.string().default(''),
   vault: vaultPlaceSchema.prefault({}),
+  witnesses: witnessesSchema.prefault({}),
   keep: keepSectionSchema,
   accept_risk: z.array(z.string()).default([]),
 })
@@ -295,6 +301,7 @@ function buildConfig(data: z.infer<typeof schema>, path: string, text: string): 
     requestMs: data.expiry,
     guards: data.guards,
     vault: data.vault,
+    witnesses: data.witnesses,
     keep: data.keep,
     acceptRisk: data.accept_risk,
   }

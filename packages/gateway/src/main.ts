@@ -15,7 +15,8 @@ import { wallClock as clock } from './access/clock.ts'
 import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
 import { withUpstream } from './access/reach.ts'
-import type { Delivery } from './delivery/delivery.ts'
+import { startMetrics } from './metrics/exposition.ts'
+import { startDelivery } from './delivery/start.ts'
 import { resolveReceivers } from './deliver-settings.ts'
 import { Quarantine } from './access/quarantine.ts'
 import type { StateFolder } from './access/state-folder.ts'
@@ -147,15 +148,24 @@ async function startWatches(
   due: readonly { start(): void; close(): Promise<void> }[],
   siteUrl: () => string,
 ): Promise<{ close(): Promise<void> }> {
-  const { vault, log, database } = base
+  const { config, folder, vault, log, database } = base
   for (const one of due) one.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
-  const delivery = await startDelivery(base, siteUrl)
+  const memory = openMeta(database)
+  const told = { origin: folder.origin, siteUrl }
+  const delivery = await startDelivery({ clock, log, source: log, memory }, await resolveReceivers(config), told)
+  const metrics = await startMetrics(config.listen.metrics, {
+    log,
+    upstreams: config.upstreams.map(({ name }) => name),
+    sessions: () => entrance.sessions.list().length,
+    kills: () => entrance.killSwitch.inForce().length,
+    receivers: () => delivery?.health() ?? [],
+  })
   const lookout = startLookout(base, entrance)
   return {
     close: async () => {
       lookout.close()
-      await Promise.all([...due.map((one) => one.close()), delivery?.close(), watch.close()])
+      await Promise.all([...due.map((one) => one.close()), delivery?.close(), metrics?.close(), watch.close()])
     },
   }
 }
@@ -194,18 +204,6 @@ function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: E
     stopping: new Set(config.stoppingAlarms),
     stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', stoppable),
   })
-}
-
-/** Who outside is told what happens; nothing of it is loaded where nobody is. */
-async function startDelivery({ config, log, folder, database }: Foundations, siteUrl: () => string): Promise<Delivery | null> {
-  const receivers = await resolveReceivers(config)
-  if (receivers.length === 0) return null
-  const [{ Delivery }, { openReceivers }] = await Promise.all([import('./delivery/delivery.ts'), import('./delivery/open.ts')])
-  const memory = openMeta(database)
-  const context = { origin: folder.origin, siteUrl, nowMs: () => clock.nowMs(), memory }
-  const delivery = new Delivery({ clock, log, source: log, memory }, openReceivers(receivers, context))
-  delivery.start()
-  return delivery
 }
 
 /** Loaded only where a listener needs it: the library behind it would be a quarter of what a start takes. */

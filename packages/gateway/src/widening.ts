@@ -1,3 +1,4 @@
+import { findWitnessWidenings, witnessesSchema } from './witness-settings.ts'
 import { canonicalJson, digestJson, impactKinds, SallyportError, scopeText, visibleLine, type Json } from '@sallyport/core'
 import { z } from 'zod'
 import type { Config } from './config.ts'
@@ -30,6 +31,7 @@ const acceptedShape = z.strictObject({
   vault: z
     .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
     .default({ places: ['the folder'], recovery: [] }),
+  witnesses: witnessesSchema.prefault({}),
   continuous: acceptedContinuousShape.default({}),
   /** What is kept whole, how often, and what is demanded of it. */
   keep: acceptedKeepSchema.default({}),
@@ -64,6 +66,7 @@ export function acceptedOf(config: Config): Accepted {
     unread: config.unread,
     deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
     vault: acceptedPlaceOf(config.vault),
+    witnesses: config.witnesses,
     continuous: acceptedContinuousOf(config),
     keep: acceptedKeepOf(config),
     stoppingAlarms: [...config.stoppingAlarms].toSorted(),
@@ -104,6 +107,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
   for (const risk of after.acceptRisk)
     if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
+  found.push(...findWitnessWidenings(before.witnesses, after.witnesses))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)

@@ -12,7 +12,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
-const names = ['salt.key', 'operator.token', 'log.key', 'log.origin']
+const names = ['salt.key', 'operator.token', 'switch.token', 'log.key', 'log.origin']
 const modeOf = (path: string): number => statSync(path).mode & 0o777
 
 test('makes a folder and files that only their owner can read', () => {

@@ -8,7 +8,7 @@ import { openSyslog } from './syslog.ts'
 import { openWebhook } from './webhook.ts'
 
 /** As the configuration has it, its references resolved. */
-type Settings = {
+export type ReceiverSettings = {
   readonly name: string
   readonly events: 'all' | 'questions' | readonly EventType[] | null
   readonly authorities: string | null
@@ -31,7 +31,7 @@ export interface ReceiverContext {
 }
 
 /** @throws SallyportError for an address that is none; nothing was sent */
-export function openReceivers(settings: readonly Settings[], context: ReceiverContext): readonly Receiver[] {
+export function openReceivers(settings: readonly ReceiverSettings[], context: ReceiverContext): readonly Receiver[] {
   return settings.map((one) => {
     try {
       return open(one, context)
@@ -42,7 +42,7 @@ export function openReceivers(settings: readonly Settings[], context: ReceiverCo
   })
 }
 
-function open(one: Settings, { origin, siteUrl, nowMs, memory }: ReceiverContext): Receiver {
+function open(one: ReceiverSettings, { origin, siteUrl, nowMs, memory }: ReceiverContext): Receiver {
   switch (one.kind) {
     case 'webhook':
       return openWebhook({ ...one, wants: wanted(one.events, 'all'), origin, nowMs })
@@ -59,7 +59,7 @@ function open(one: Settings, { origin, siteUrl, nowMs, memory }: ReceiverContext
   }
 }
 
-function wanted(events: Settings['events'], fallback: 'all' | 'questions'): ReadonlySet<EventType> {
+function wanted(events: ReceiverSettings['events'], fallback: 'all' | 'questions'): ReadonlySet<EventType> {
   const chosen = events ?? fallback
   return new Set(chosen === 'all' ? eventTypes : chosen === 'questions' ? questionTypes : chosen)
 }

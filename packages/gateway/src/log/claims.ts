@@ -9,6 +9,7 @@ export interface ClaimSettings {
   readonly directory: string
   readonly signer: NoteSigner
   readonly witness: Witness | null
+  readonly further?: { readonly witnesses: readonly Witness[] }
   readonly report: (problem: string) => void
   readonly witnessTimeoutMs: number
 }
@@ -74,8 +75,8 @@ async function askWitness(
 }
 
 /** For whoever verifies the log with nothing else at hand; keys from elsewhere beat these. */
-export async function writeKeys({ directory, signer, witness }: ClaimSettings, system: FileSystem): Promise<void> {
-  const keys = [signer.key, ...(witness ? [witness.key] : [])]
+export async function writeKeys({ directory, signer, witness, further }: ClaimSettings, system: FileSystem): Promise<void> {
+  const keys = [signer.key, ...(witness ? [witness.key] : []), ...(further?.witnesses ?? []).map(({ key }) => key)]
   const text = Buffer.from(keys.map((key) => `${formatVerifierKey(key)}\n`).join(''))
   const present = await readWhole(system, join(directory, 'keys'), 64 * 1024)
   if (present?.equals(text) !== true) await replaceFile(system, directory, 'keys', text)

@@ -11,6 +11,7 @@ import {
   type Witness,
 } from '@sallyport/core'
 import { type Claims, readClaims, writeKeys } from './claims.ts'
+import { Cosigners } from './cosigners.ts'
 import { diskFileSystem, type FileSystem } from './file-system.ts'
 import { GroupCommit } from './group-commit.ts'
 import { lockLog } from './lock.ts'
@@ -26,6 +27,8 @@ export interface LogSettings {
   readonly signer: NoteSigner
   readonly clock: Clock
   readonly witness: Witness | null
+  /** Witnesses beside it, and how many cosignatures of all are wanted. */
+  readonly further?: { readonly witnesses: readonly Witness[]; readonly needed: number }
   readonly system?: FileSystem
   readonly monotonicMs?: () => number
   /** Default: random. */
@@ -193,6 +196,13 @@ class DirectoryLog implements FileLog {
         tiles,
         signer: settings.signer,
         witness: settings.witness,
+        further:
+          settings.further === undefined || settings.further.witnesses.length === 0
+            ? null
+            : {
+                cosigners: new Cosigners(settings.further.witnesses, settings.witnessTimeoutMs ?? defaults.witnessTimeoutMs),
+                needed: settings.further.needed,
+              },
         everyMs: settings.checkpointEveryMs ?? defaults.checkpointEveryMs,
         witnessTimeoutMs: settings.witnessTimeoutMs ?? defaults.witnessTimeoutMs,
         size: () => this.#commit.size,

@@ -16,6 +16,7 @@ import {
   type Witness,
   WitnessRefusal,
 } from '@sallyport/core'
+import type { Cosigners } from './cosigners.ts'
 import { type FileSystem, replaceFile } from './file-system.ts'
 import type { TileFiles } from './tile-files.ts'
 
@@ -43,6 +44,8 @@ export interface PublisherSettings {
   readonly tiles: TileFiles
   readonly signer: NoteSigner
   readonly witness: Witness | null
+  /** Further witnesses; `needed` of all, the first included, make a checkpoint witnessed as the configuration wants it. */
+  readonly further: { readonly cosigners: Cosigners; readonly needed: number } | null
   readonly everyMs: number
   readonly witnessTimeoutMs: number
   /** Entries that are durable now. */
@@ -70,6 +73,7 @@ export class Publisher {
   #lastMs = -Infinity
   #problem: string | null = null
   #witnessProblem: string | null = null
+  #furtherProblem: string | null = null
   #stopped = false
   /** False at the start: a crash may have taken the partial tiles of the last checkpoint. */
   #edgeWritten = false
@@ -89,7 +93,7 @@ export class Publisher {
   }
 
   get problem(): string | null {
-    return this.#problem ?? this.#witnessProblem
+    return this.#problem ?? this.#witnessProblem ?? this.#furtherProblem
   }
 
   onCheckpoint(listener: (text: string) => void): () => void {
@@ -128,7 +132,7 @@ export class Publisher {
     await this.#askWitness(state)
     this.#running = null
     // Whatever came meanwhile, or did not work, is for the next time.
-    if (this.#settings.size() > (this.#published?.size ?? -1) || this.problem) this.poke()
+    if (this.#settings.size() > (this.#published?.size ?? -1) || this.#problem || this.#witnessProblem) this.poke()
   }
 
   async #writeTiles({ edge, bundle, filled, size }: TreeState): Promise<void> {
@@ -186,7 +190,7 @@ export class Publisher {
     try {
       const signal = AbortSignal.timeout(this.#settings.witnessTimeoutMs)
       const answer = await witness.cosign({ oldSize, proof: proof.map(encodeBase64), checkpoint: published.text }, signal)
-      const text = cosigned(published.text, answer, witness)
+      const text = await this.#cosignFurther(cosigned(published.text, answer, witness), published, state)
       await replaceFile(system, directory, 'witnessed', Buffer.from(text))
       this.#witnessed = { size: state.size, text }
     } catch (error) {
@@ -195,6 +199,19 @@ export class Publisher {
       if (!mayRetry || held === null || held === oldSize || held > state.size) throw error
       await this.#cosign(witness, published, state, held, false)
     }
+  }
+
+  async #cosignFurther(note: string, { text: checkpoint, size }: Published, state: TreeState): Promise<string> {
+    const { further, tiles } = this.#settings
+    if (further === null) return note
+    const nodes = tiles.nodes(state.size, state.edge)
+    const prove = (oldSize: number): Promise<readonly Hash[]> => consistencyProof(nodes, oldSize, size)
+    const { text, cosigned: count, problems } = await further.cosigners.add(note, { size, checkpoint, prove })
+    const missing =
+      count + 1 < further.needed ? `Only ${count + 1} of ${further.needed} witnesses cosigned: ${problems.join('; ')}.` : null
+    if (missing !== null) this.#furtherProblem = this.#reportOnce(this.#furtherProblem ?? '', missing)
+    else this.#furtherProblem = null
+    return text
   }
 
   /** Publishes the last of it and stays silent from then on. */

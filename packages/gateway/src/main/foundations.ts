@@ -20,6 +20,7 @@ import { openRequests } from '../store/requests.ts'
 import { connectorsOf } from '../upstream-settings.ts'
 import type { VaultClient } from '../vault/vault-client.ts'
 import { openPinnedVault } from '../vault/vault-watch.ts'
+import { openWitness } from '../witness/witness-url.ts'
 
 const grantMs = 900_000
 
@@ -54,7 +55,9 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
   const vault = await openPinnedVault(pinned, meta)
   const signer = noteSigner(folder.origin, folder.logSeed)
   const directory = join(folder.directory, 'log')
-  const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
+  const { needed, by } = config.witnesses
+  const further = { needed, witnesses: by.map(openWitness) }
+  const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), further, report })
   const policy = makePolicy(config)
   await warmConnectors(connectorsOf(config))
   const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
