@@ -70,9 +70,9 @@ module.exports = {
     {
       name: 'gateway-only-main-crosses',
       comment:
-        'main.ts is the one place that knows everything. Two folders that know each other are one folder with a wall drawn through it. A test may put the real thing of another folder behind a port.',
+        'main.ts, with its own folder main/, is the one place that knows everything. Two folders that know each other are one folder with a wall drawn through it. A test may put the real thing of another folder behind a port.',
       severity: 'error',
-      from: { path: '^packages/gateway/src/(?!protocols/|upstreams/)([^/]+)/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^packages/gateway/src/(?!protocols/|upstreams/|main/)([^/]+)/', pathNot: '\\.test\\.ts$' },
       to: { path: '^packages/gateway/src/', pathNot: '^packages/gateway/src/$1/' },
     },
     {

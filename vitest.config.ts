@@ -1,11 +1,9 @@
-import { globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
-import { isSelfContained, LongestFirst } from './tools/test-order.ts'
+import { findTestFiles, selectionOf, selectionVariable } from './tools/test-files.ts'
+import { LongestFirst } from './tools/test-order.ts'
 
-const include = ['packages/**/*.test.ts', 'tests/**/*.test.ts', 'tools/**/*.test.ts']
-const files = globSync(include, { cwd: import.meta.dirname, exclude: ['**/node_modules/**'] })
-const selfContained = files.filter((file) => isSelfContained(readFileSync(`${import.meta.dirname}/${file}`, 'utf8')))
+const { alone, together } = findTestFiles(import.meta.dirname, selectionOf(process.env[selectionVariable]))
 
 export default defineConfig({
   test: {
@@ -17,13 +15,15 @@ export default defineConfig({
     // A focused test would hide all others.
     allowOnly: false,
     // Real servers on a busy machine: what is waited for may take long, and is never slept for.
-    expect: { poll: { timeout: 20_000 } },
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
+    testTimeout: 180_000,
+    hookTimeout: 240_000,
     projects: [
       // A process for each file: a crash, a leak or a changed global stays where it happened.
-      { extends: true, test: { name: 'alone', include, exclude: ['**/node_modules/**', ...selfContained] } },
-      { extends: true, test: { name: 'together', include: selfContained, isolate: false } },
+      // Node itself reads the sources, as it does in production: compiled once, by its own cache.
+      { extends: true, test: { name: 'alone', include: [...alone], experimental: { viteModuleRunner: false } } },
+      // Here vitest reads them, which gives each file modules of its own.
+      { extends: true, test: { name: 'together', include: [...together], isolate: false } },
     ],
   },
 })

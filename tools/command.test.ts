@@ -22,7 +22,7 @@ test('a program that is not there, or ends by a signal, is a failure that names 
 test('one that takes too long is stopped with its children', async () => {
   const startMs = performance.now()
   // The inner sleep holds the output open: only its end lets runCommand return.
-  const result = await runCommand('sh', ['-c', 'sleep 60 & wait'], { cwd, timeoutMs: 300 })
+  const result = await runCommand('sh', ['-c', 'sleep 600 & wait'], { cwd, timeoutMs: 300 })
   expect(result.stderr).toContain('ran longer than 0.3 s')
-  expect(performance.now() - startMs).toBeLessThan(20_000)
+  expect(performance.now() - startMs).toBeLessThan(300_000)
 })

@@ -16,7 +16,7 @@ function refuse(sentence) {
   process.exit(1)
 }
 
-if (!/^[a-z-]+$/.test(tool)) refuse('usage: node tools/run.js check|test|mutants [options]')
+if (!/^[a-z-]+$/.test(tool)) refuse('usage: node tools/run.js check|test|mutants|prove|prove-tests [options]')
 if (!existsSync(join(root, 'node_modules', '.bin', 'node')))
   refuse(`The dependencies are not installed, so ${tool} cannot run. Run: npm ci`)
 if (Number.parseInt(process.versions.node, 10) < nodeMajorMin) {

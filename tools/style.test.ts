@@ -140,6 +140,13 @@ describe('tests', () => {
     expect(inTest('run()\n')).toEqual(['no-assertion:1'])
   })
 
+  test('a long proof may be nothing but the test that it is the long run of', () => {
+    expect(rulesIn('tests/x/kill.prove.test.ts', `import './kill.test.ts'\n`)).toEqual([])
+    for (const source of [`import './other.test.ts'\n`, `import './kill.test.ts'\ntest('empty', () => run())\n`, '\n'])
+      expect(rulesIn('tests/x/kill.prove.test.ts', source)).toEqual([expect.stringMatching(/^no-assertion/)])
+    expect(rulesIn('tests/x/kill.test.ts', `import './kill.test.ts'\n`)).toEqual([expect.stringMatching(/^no-assertion/)])
+  })
+
   test('asserting through a function', () => {
     const lent = `function shows(value: number): void {\n  expect(value).toBe(1)\n}\nconst twice = (): void => {\n  shows(1)\n}\n`
     expect(inTest(`${lent}test('direct', () => shows(1))\ntest('through two', () => twice())\n`)).toEqual([])

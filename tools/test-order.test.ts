@@ -4,6 +4,7 @@ import { isSelfContained, orderFiles } from './test-order.ts'
 test('what takes long comes first, then what starts processes, then the larger file', () => {
   const texts: Readonly<Record<string, string>> = {
     'packages/core/src/small.test.ts': 'x',
+    'packages/core/src/clock.test.ts': 'vi.useFakeTimers()',
     'packages/core/src/large.test.ts': 'x'.repeat(500),
     'packages/vault/src/server.test.ts': 'await startPostgres()',
     'tests/stories/1-first.test.ts': 'x',
@@ -14,22 +15,34 @@ test('what takes long comes first, then what starts processes, then the larger f
     'tests/drill.test.ts',
     'tests/stories/1-first.test.ts',
     'packages/vault/src/server.test.ts',
+    'packages/core/src/clock.test.ts',
     'packages/core/src/large.test.ts',
     'packages/core/src/small.test.ts',
   ])
 })
 
-test('a file that starts something or touches what its process shares gets a process of its own', () => {
-  expect(isSelfContained(`import { x } from './x.ts'\ntest('x', () => expect(x()).toBe(1))`)).toBe(true)
+test('a file that touches what its process shares gets a process of its own, and so does what takes long', () => {
+  const place = 'packages/core/src/x.test.ts'
+  for (const line of [
+    `import { x } from './x.ts'\ntest('x', () => expect(x()).toBe(1))`,
+    "const seed = process.env['SEED'] ?? '1'; if (process.env.SEED === '2') x()",
+    "import { runProcess } from './process.ts'",
+    'await vi.waitFor(() => expect(x()).toBe(1))',
+  ])
+    expect(isSelfContained(place, line), line).toBe(true)
   for (const line of [
     'await startPostgres()',
-    'gate = await startPostgresGate()',
-    "execFileSync('true')",
     "process.env['HOME'] = '/nowhere'",
+    'process.env.HOME = home',
+    "delete process.env['HOME']",
+    "process.on('exit', end)",
+    'process.memoryUsage().rss',
     'vi.useFakeTimers()',
+    'vi.setConfig(patience)',
     'globalThis.fetch = none',
     'new Worker(file)',
-    "import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'",
+    "import { findProcessesOf } from '../../../../tests/fakes/own-processes.ts'",
   ])
-    expect(isSelfContained(line)).toBe(false)
+    expect(isSelfContained(place, line), line).toBe(false)
+  expect(isSelfContained('tests/attacks/x.test.ts', '')).toBe(false)
 })

@@ -21,15 +21,32 @@ const longest = [
 const startsSomething =
   /\bstart[A-Z]|\b(runCommandLine|spawn(Sync)?|execFile(Sync)?|fork|Forked)\b|\/(servers|conformance)\/|own-processes/
 
-/** Changes or reads what all files of one process share: the environment, clocks, globals, memory. */
-const touchesProcess = /\bprocess\.|\bglobalThis\b|\bvi\.|\bWorker\b|\bv8\b/
+/** What a test may read of its process without any other noticing. */
+const harmless = 'env|pid|platform|arch|versions?|execPath|getuid|cwd|hrtime|nextTick|ts'
 
-/** Whether a test file keeps to itself, so that others may run after it in the same process: half of what a small file takes is its process. */
-export function isSelfContained(text: string): boolean {
+/** Changes, measures or counts what all files of one process share: the environment, clocks, globals, memory, the process's children. */
+const touchesProcess = new RegExp(
+  [
+    `\\bprocess\\.(?!(${harmless})\\b)`,
+    String.raw`\bprocess\.env(\.\w+|\[[^\]]*\])?\s*=(?!=)|\bdelete process\.env`,
+    String.raw`\bvi\.(?!(waitFor|waitUntil|fn)\b)`,
+    String.raw`\bglobalThis\b|\bWorker\b|\bv8\b|own-processes`,
+  ].join('|'),
+)
+
+/**
+ * Whether a test file keeps to itself, so that others may run after it in the same process: half of what a small file takes is its process. Those
+ * under tests/ are large, and play with whole gates; a crash of one stays where it happened.
+ */
+export function isSelfContained(file: string, text: string): boolean {
+  if (longest.some((prefix) => file.startsWith(prefix))) return false
   return !startsSomething.test(text) && !touchesProcess.test(text)
 }
 
-/** What takes long first, then what starts processes, then the rest; the larger file before the smaller. */
+/**
+ * What takes long first, then what needs a process of its own, then the rest; the larger file before the smaller. Files that
+ * may share a process follow one another, or it would be ended between them.
+ */
 export function orderFiles(
   files: readonly string[],
   describe: (file: string) => { text: string; bytes: number },
@@ -37,7 +54,7 @@ export function orderFiles(
   const ranked = files.map((file) => {
     const place = longest.findIndex((prefix) => file.startsWith(prefix))
     const { text, bytes } = describe(file)
-    const rank = place === -1 ? longest.length + (startsSomething.test(text) ? 0 : 1) : place
+    const rank = place === -1 ? longest.length + (isSelfContained(file, text) ? 1 : 0) : place
     return { file, rank, bytes }
   })
   return ranked.toSorted((left, right) => left.rank - right.rank || right.bytes - left.bytes).map(({ file }) => file)

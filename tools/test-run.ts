@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path'
 import { runCommand } from './command.ts'
 import { pathOfPrograms } from './machine.ts'
 import { numberOf, parseRecord, recordsOf, textOf, type JsonRecord } from './json.ts'
+import { selectionVariable, type TestSelection } from './test-files.ts'
 
 export interface TestRun {
   readonly passed: number
@@ -12,7 +13,7 @@ export interface TestRun {
   readonly faults: readonly string[]
 }
 
-const runMsMax = 15 * 60_000
+const runMsMax: Readonly<Record<TestSelection, number>> = { short: 15 * 60_000, long: 60 * 60_000 }
 
 /** What vitest said: its own report, since an exit code says nothing about what was left out. */
 export interface VitestRun {
@@ -21,8 +22,13 @@ export interface VitestRun {
   readonly output: string
 }
 
-/** Runs vitest over `paths` (all tests when empty). With `live`, its output is passed on as it comes. */
-export async function runVitest(root: string, paths: readonly string[], live: boolean): Promise<VitestRun> {
+/** Runs vitest over `paths` (all tests of the selection when empty). With `live`, its output is passed on as it comes. */
+export async function runVitest(
+  root: string,
+  paths: readonly string[],
+  live: boolean,
+  selection: TestSelection = 'short',
+): Promise<VitestRun> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-report-'))
   try {
     const report = join(folder, 'report.json')
@@ -32,8 +38,8 @@ export async function runVitest(root: string, paths: readonly string[], live: bo
     const result = await runCommand('vitest', args, {
       cwd: root,
       live,
-      timeoutMs: runMsMax,
-      environment: { ...process.env, PATH: path, NODE_COMPILE_CACHE: compileCache(root) },
+      timeoutMs: runMsMax[selection],
+      environment: { ...process.env, PATH: path, NODE_COMPILE_CACHE: compileCache(root), [selectionVariable]: selection },
     })
     return { report: parseRecord(readReport(report)), code: result.code, output: `${result.stdout}${result.stderr}` }
   } finally {
@@ -41,8 +47,8 @@ export async function runVitest(root: string, paths: readonly string[], live: bo
   }
 }
 
-export async function runTests(root: string, paths: readonly string[]): Promise<TestRun> {
-  return countTests(await runVitest(root, paths, true))
+export async function runTests(root: string, paths: readonly string[], selection: TestSelection = 'short'): Promise<TestRun> {
+  return countTests(await runVitest(root, paths, true, selection))
 }
 
 /** Hundreds of processes start from the same sources in one run: compiled once, each starts in half the time. */

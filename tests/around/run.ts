@@ -2,29 +2,38 @@ import { writeFileSync } from 'node:fs'
 import { RawClient } from '../fakes/postgres-client.ts'
 import { attacksPath, play, readAttacks, type Attack } from './attack.ts'
 import { differences, openWitness } from './server-state.ts'
+import { chooseServer } from '../servers/server-version.ts'
 import { startSiege, type Siege } from './siege.ts'
 
 /**
  * `npm run prove:around`: every attack by both agents through the gate, after which nothing may be changed; then each on the server itself, in a database
- * of its own, where most change something. `--gate`: only the first, `--direct`: only the second; `--write` notes in the cases which do.
+ * of its own, where most change something. `--gate`: only the first, `--direct`: only the second; `--write` notes in the cases which do; `--server 18`: on
+ * the PostgreSQL that npm brings.
  */
 const attacks = readAttacks()
-const siege = await startSiege()
+const version = chooseServer()
+console.log(`PostgreSQL ${version.name}`)
+const siege = await startSiege(version.binaries)
 let failed = false
+const found = { tried: 0, changed: 0 }
 try {
   if (!process.argv.includes('--direct')) await tryAll(siege)
   if (!process.argv.includes('--gate')) await biteAll(siege)
 } finally {
   await siege.stop()
+  version.remove()
 }
+console.log(`figure: ${found.tried} attacks by two agents through the gate, ${found.changed} changed something`)
 process.exit(failed ? 1 : 0)
 
 async function tryAll(whole: Siege): Promise<void> {
   for (const agent of ['reader', 'rows'] as const) {
     const own = attacks.filter(({ as }) => as.includes(agent))
-    const found = await whole.run(agent, own)
-    console.log(`${agent}: ${own.length} attacks, ${found.length === 0 ? 'nothing changed' : found.join('\n')}`)
-    if (found.length > 0) failed = true
+    const changed = await whole.run(agent, own)
+    console.log(`${agent}: ${own.length} attacks, ${changed.length === 0 ? 'nothing changed' : changed.join('\n')}`)
+    if (changed.length > 0) failed = true
+    found.tried += own.length
+    found.changed += changed.length
   }
   const marks = await whole.witness.readMarks()
   console.log(`marks in the WAL that no read writes: ${marks.length}`)

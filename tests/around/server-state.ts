@@ -56,7 +56,7 @@ export async function openWitness(server: PostgresServer, database: string, loot
       // Its commit makes the WAL of all others durable, and only that can be read.
       await client.query('CREATE TABLE durable ()')
       const { rows } = await client.query<{ mark: string }>(
-        `SELECT concat(resource_manager, ' ', record_type) AS mark FROM pg_get_wal_records_info_till_end_of_wal($1)
+        `SELECT concat(resource_manager, ' ', record_type) AS mark FROM pg_get_wal_records_info($1, pg_current_wal_flush_lsn())
          WHERE resource_manager = 'LogicalMessage' OR record_type IN ('RESTORE_POINT', 'SWITCH', 'BACKUP_END')`,
         [start[0]?.lsn],
       )

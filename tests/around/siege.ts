@@ -25,8 +25,8 @@ export interface Siege {
   stop(): Promise<void>
 }
 
-export async function startSiege(): Promise<Siege> {
-  const target = await startTarget()
+export async function startSiege(binaries?: string): Promise<Siege> {
+  const target = await startTarget(binaries)
   const gate = await startGate({
     postgres: target.server,
     wait: '0s',

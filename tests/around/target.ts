@@ -16,30 +16,34 @@ export interface Target {
   stop(): Promise<void>
 }
 
+/** As far as the server ships them: adminpack went with PostgreSQL 17. */
 const extensions =
   `dblink postgres_fdw file_fdw tablefunc xml2 lo adminpack pageinspect pg_surgery pg_visibility pg_prewarm pg_buffercache amcheck pgrowlocks
   pgcrypto hstore refint pg_walinspect`.split(/\s+/)
 
-export async function startTarget(): Promise<Target> {
+const serverSettings = [
+  'autovacuum=off',
+  'wal_level=logical',
+  'max_prepared_transactions=5',
+  'fsync=off',
+  'logging_collector=on',
+  'log_directory=log',
+  'log_min_messages=fatal',
+  // Else a checkpoint or a switch by time would look like an attack's.
+  'checkpoint_timeout=1h',
+]
+
+export async function startTarget(binaries?: string): Promise<Target> {
   const loot = mkdtempSync(join(tmpdir(), 'sp-loot-'))
   chmodSync(loot, 0o777)
-  const server = await startPostgres([
-    'autovacuum=off',
-    'wal_level=logical',
-    'max_prepared_transactions=5',
-    'fsync=off',
-    'logging_collector=on',
-    'log_directory=log',
-    'log_min_messages=fatal',
-    // Else a checkpoint or a switch by time would look like an attack's.
-    'checkpoint_timeout=1h',
-  ])
+  const server = await startPostgres(serverSettings, binaries)
   await server.query("SELECT pg_create_logical_replication_slot('keep', 'test_decoding'), pg_replication_origin_create('mirror')")
   return {
     server,
     loot,
     fill: async (database) => {
-      await server.query(extensions.map((name) => `CREATE EXTENSION IF NOT EXISTS ${name}`).join(';'), [], database)
+      const shipped = await server.query('SELECT name FROM pg_available_extensions WHERE name = ANY($1)', [extensions], database)
+      await server.query(shipped.map(({ name }) => `CREATE EXTENSION IF NOT EXISTS ${String(name)}`).join(';'), [], database)
       const hazards = readFileSync(fileURLToPath(new URL('hazards.sql', import.meta.url)), 'utf8')
       await server.query(`SET ROLE app_use; ${hazards}`, [], database)
       await server.query(farSql(server, database, loot), [], database)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import pg from 'pg'
 import type { Listener } from '@sallyport/core'
+import { casesOf } from '../breadth.ts'
 import { postgresProtocol } from '../../packages/gateway/src/protocols/postgres/index.ts'
 import { openPostgresUpstreams } from '../../packages/gateway/src/upstreams/postgres/index.ts'
 import { FakeGate } from '../fakes/govern.ts'
@@ -125,7 +126,7 @@ describe('a wrong description cannot write', () => {
     expect(writingStatements.length).toBeGreaterThanOrEqual(60)
     const before = await everything()
     const tried: Tried[] = []
-    for (const statement of writingStatements) tried.push(await tryAs(prelude, statement))
+    for (const statement of casesOf(writingStatements, 24)) tried.push(await tryAs(prelude, statement))
     expect(tried.filter(({ sqlState }) => sqlState === '00000')).toEqual([])
     expect(tried.filter(({ byServer }) => !byServer)).toEqual([])
     expect(await everything()).toBe(before)

@@ -1,4 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { casesOf } from '../breadth.ts'
+import {
+  bindMessage,
+  executeMessage,
+  parseMessage,
+  queryMessage,
+  syncMessage,
+} from '../../packages/gateway/src/protocols/postgres/wire.ts'
+import { RawClient } from '../fakes/postgres-client.ts'
 import { arrange, startGate, type AgentConnection, type Ran, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 
@@ -49,6 +58,8 @@ afterAll(async () => {
   await gate?.stop()
   await postgres?.stop()
 })
+
+const once = (sql: string): Buffer => Buffer.concat([parseMessage('', sql), bindMessage('', '', []), executeMessage('')])
 
 let used = 0
 /** Two agents of one owner whose budget nobody has touched. */
@@ -139,7 +150,7 @@ async function runAs(agent: string, statements: readonly Statement[]): Promise<r
 }
 
 describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
-  test.each(over)('101 of them %s: people are asked, and not one is gone', async (_name, statements) => {
+  test.each(casesOf(over, 10))('101 of them %s: people are asked, and not one is gone', async (_name, statements) => {
     const before = await whole()
     const [agent] = newcomers()
     expect(asked(await runAs(agent, statements))).toBeGreaterThan(0)
@@ -158,6 +169,35 @@ describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
     const answers = await Promise.all(sent)
     await connection.close()
     expect(answers).toEqual([...Array<string>(10).fill('ran'), 'asked'])
+    expect(await whole()).toMatchObject({ orders: rows - 100 })
+  })
+
+  test.each([
+    ['under one Sync', []],
+    ['under one Sync, after a write of its own', [once('INSERT INTO marks VALUES (9, 9)')]],
+    ['under one Sync, in a transaction', [once('BEGIN')]],
+  ])('a batch of 11 × 10 %s: not one row is gone, whatever the client says after it', async (_name, first) => {
+    const before = await whole()
+    const [agent] = newcomers()
+    const raw = await RawClient.open(gate.port, agent, await gate.issue(agent), 'orders-db')
+    const ten = (index: number): Buffer => once(`DELETE FROM orders WHERE id > ${index * 10} AND id <= ${index * 10 + 10}`)
+    raw.send(...first, ...Array.from({ length: 11 }, (_, index) => ten(index)), syncMessage, queryMessage('COMMIT'))
+    const answers = await raw.answers(2)
+    raw.close()
+    expect(answers.filter((line) => line === 'C DELETE 10')).toHaveLength(10)
+    expect(answers.filter((line) => line.startsWith('E'))).toEqual(['E SP001'])
+    expect(await whole()).toEqual(before)
+  })
+
+  test('ten batches of 10 rows, each under its own Sync, run; the eleventh does not', async () => {
+    const [agent] = newcomers()
+    const raw = await RawClient.open(gate.port, agent, await gate.issue(agent), 'orders-db')
+    const five = (from: number): Buffer => once(`DELETE FROM orders WHERE id > ${from} AND id <= ${from + 5}`)
+    const batches = Array.from({ length: 11 }, (_, index) => [five(index * 10), five(index * 10 + 5), syncMessage]).flat()
+    raw.send(...batches)
+    const answers = await raw.answers(11)
+    raw.close()
+    expect(answers.filter((line) => line.startsWith('E'))).toEqual(['E SP001'])
     expect(await whole()).toMatchObject({ orders: rows - 100 })
   })
 

@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync, symlinkSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, describe, vi } from 'vitest'
+import { afterAll, beforeAll, vi } from 'vitest'
 import { folder } from '../../packages/gateway/src/producers/folder/index.ts'
 import { sqlite } from '../../packages/gateway/src/producers/sqlite/index.ts'
-import { proveProducer } from './producer.ts'
+import { describeProducer } from './producer.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sallyport-kept-'))
 const shelf = (): string => join(root, 'shelf')
@@ -14,8 +14,9 @@ beforeAll(() => void vi.stubEnv('TMPDIR', root))
 afterAll(() => vi.unstubAllEnvs())
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-describe('producer: folder', () => {
-  proveProducer(async () => {
+describeProducer(
+  'folder',
+  async () => {
     const place = mkdtempSync(join(root, 'folder-'))
     mkdirSync(join(place, 'inside'))
     writeFileSync(join(place, 'note'), 'a note\n')
@@ -28,12 +29,14 @@ describe('producer: folder', () => {
       thing: 'inside/data',
       questions: null,
     }
-  }, shelf)
-})
+  },
+  shelf,
+)
 
-describe('producer: sqlite', () => {
-  let count = 0
-  proveProducer(async () => {
+let count = 0
+describeProducer(
+  'sqlite',
+  async () => {
     count += 1
     const file = join(root, `database-${count}.db`)
     const database = new DatabaseSync(file)
@@ -57,5 +60,6 @@ describe('producer: sqlite', () => {
         broken: { ask: 'SELECT nothing FROM nowhere', is: '1' },
       },
     }
-  }, shelf)
-})
+  },
+  shelf,
+)

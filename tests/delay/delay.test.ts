@@ -134,7 +134,7 @@ async function waitForDoorNote(id: string): Promise<string> {
     eventsOf(gate, 'door.refused')
       .map((event) => textOf(event, 'why'))
       .find((why) => why.includes(id))
-  await vi.waitFor(() => expect(find()).toBeDefined(), { timeout: 20_000, interval: 50 })
+  await vi.waitFor(() => expect(find()).toBeDefined(), { timeout: 60_000, interval: 50 })
   return find() ?? ''
 }
 
@@ -190,11 +190,8 @@ describe('a delayed approval', () => {
     // Its answer was given: exactly the same once more is another question.
     expect(requestOf(await ask(handle, query))).not.toBe(id)
     expect(deletions()).toBe(1)
-    await vi.waitFor(async () =>
-      expect(
-        await postgres.query("SELECT 1 FROM pg_locks WHERE relation = 'orders'::regclass AND pid <> pg_backend_pid()"),
-      ).toEqual([]),
-    )
+    const locks = "SELECT 1 FROM pg_locks WHERE relation = 'orders'::regclass AND pid <> pg_backend_pid()"
+    await expect.poll(() => postgres.query(locks)).toEqual([])
   })
 
   it('survives a crash of the gate during its delay', async () => {
@@ -224,7 +221,7 @@ describe('a delayed approval', () => {
     const find = (): readonly unknown[] =>
       eventsOf(gate, 'door.refused').filter((event) => textOf(event, 'peer').includes('the gate'))
     const before = find().length
-    await vi.waitFor(() => expect(find().length).toBeGreaterThan(before), { timeout: 20_000, interval: 50 })
+    await vi.waitFor(() => expect(find().length).toBeGreaterThan(before), { timeout: 60_000, interval: 50 })
     expect(deletions()).toBe(0)
     expect(eventsOf(gate, 'intent').filter((event) => event.data['request'] === id)).toHaveLength(0)
     await arrange(postgres, 'DROP TABLE fleeting')

@@ -84,6 +84,10 @@ export class FakeGate {
   readonly gate: Gate
   recalled = 0
   decide: (asked: Asked) => FakeVerdict
+  /** Nothing is recalled until it is null again: the log is behind. */
+  behind: Promise<void> | null = null
+  /** Until a session that opens is on the log. */
+  recorded: () => Promise<void> = () => Promise.resolve()
   #options: FakeOptions
   #handles = new Map<string, Handle[]>()
   #keys = new Set<string>()
@@ -100,6 +104,7 @@ export class FakeGate {
       govern: {
         ask: (asked, attendance) => this.#ask(asked, attendance),
         recall: (session, key) => this.#recall(session, key),
+        catchUp: () => this.behind,
         knows: (_session, key) => this.#knows(key),
         consider: (asked) => this.#consider(asked),
         settle: (clearance) => Promise.resolve(this.#settle(clearance)),
@@ -110,7 +115,7 @@ export class FakeGate {
         scramParameters: (agent) => ({ salt: saltOf(agent), iterations }),
       },
       sessions: {
-        open: (handle, protocol, upstream, peer) => this.#openSession(handle, protocol, upstream, peer),
+        open: (handle, protocol, upstream, peer, meanwhile) => this.#openSession(handle, protocol, upstream, peer, meanwhile),
         close: (session, reason) => {
           this.closed.push({ session, reason })
           this.#open.delete(session)
@@ -212,7 +217,7 @@ export class FakeGate {
     const verdict = this.decide(asked)
     const notYet = 'refused' in verdict ? verdict.refused.code === 'approval_required' : verdict.counted === true
     if ('refused' in verdict && !notYet) return Promise.resolve(verdict.refused)
-    return Promise.resolve({ outcome: 'considered', may: notYet ? 'not_yet' : 'now' })
+    return Promise.resolve({ outcome: 'considered', may: notYet ? 'not_yet' : 'now', reads: !('refused' in verdict) && verdict.kind === 'read' })
   }
 
   #knows(key: string): boolean {
@@ -221,7 +226,7 @@ export class FakeGate {
   }
 
   #recall(_session: Session, key: string): boolean {
-    const known = this.#knows(key)
+    const known = this.#knows(key) && this.behind === null
     if (known) this.recalled += 1
     return known
   }
@@ -238,7 +243,13 @@ export class FakeGate {
     return Promise.resolve()
   }
 
-  #openSession(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession> {
+  async #openSession(
+    handle: Handle,
+    protocol: string,
+    upstream: string,
+    peer: string,
+    meanwhile?: (open: OpenSession) => void,
+  ): Promise<OpenSession> {
     if (this.#killed !== null)
       return Promise.reject(new SallyportError('killed', this.#killed, 'No session was opened.', 'Wait.'))
     const allowed = this.#options.upstreams
@@ -260,7 +271,10 @@ export class FakeGate {
       peer,
     }
     this.#announce()
-    return Promise.resolve({ session, signal: controller.signal, readOnly: this.#options.readOnly ?? false })
+    const open = { session, signal: controller.signal, readOnly: this.#options.readOnly ?? false }
+    meanwhile?.(open)
+    await this.recorded()
+    return open
   }
 }
 

@@ -22,7 +22,7 @@ export function findProcessesOf(text: string): readonly SeenProcess[] {
 }
 
 /** Resolves when `isDone` holds; looks every 20 ms. Rejects, naming what was waited for, after the limit. */
-export async function waitUntil(what: string, isDone: () => boolean, timeoutMs = 20_000): Promise<void> {
+export async function waitUntil(what: string, isDone: () => boolean, timeoutMs = 120_000): Promise<void> {
   const deadline = Date.now() + timeoutMs
   while (!isDone()) {
     if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`)

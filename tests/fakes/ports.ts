@@ -57,6 +57,7 @@ export class MemoryLog implements Log {
   readonly events: Event[] = []
   readonly reads: string[] = []
   failing = false
+  catchUp: () => Promise<void> | null = () => null
   async append(event: Event): Promise<number> {
     if (this.failing) throw logFailure()
     return this.events.push(event) - 1

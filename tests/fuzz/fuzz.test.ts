@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
+import { roundsOf } from '../breadth.ts'
 import { closeParsers, describe as describeSql } from '../../packages/connectors/src/postgres/describe.ts'
 import { read } from './oracle.ts'
 import { properties } from './properties.ts'
 
 /** A short run of `npm run prove:fuzz`, with a seed of its own each time: what fails prints it. */
-const runs = 4_000
+const runs = roundsOf(4_000, 2_000)
 
 afterAll(closeParsers)
 

@@ -34,7 +34,7 @@ for (const { name, share, property } of wanted) {
 }
 const cpu = process.cpuUsage()
 console.log(
-  `${total} inputs in ${((performance.now() - startedMs) / 1_000).toFixed(0)} s, ${((cpu.user + cpu.system) / 1e6).toFixed(0)} s of CPU; the parser was replaced ${parserFaults()} times`,
+  `figure: ${failed ? 'FAILED: ' : ''}${total} inputs in ${((performance.now() - startedMs) / 1_000).toFixed(0)} s, ${((cpu.user + cpu.system) / 1e6).toFixed(0)} s of CPU; the parser was replaced ${parserFaults()} times`,
 )
 await closeParsers()
 process.exitCode = failed ? 1 : 0

@@ -12,4 +12,7 @@ const late = kinds
   .map(([kind]) => kind)
 process.stdout.write(`${JSON.stringify({ ...siege, riseMs, riseMaxMs, dropMaxMs, late }, null, 2)}\n`)
 const failures = siege.during.failures.length + siege.after.failures.length
+process.stderr.write(
+  `figure: the p99 of 50 good clients rose by ${riseMs.toFixed(1)} ms (at most ${riseMaxMs}); ${late.length} of ${kinds.length} kinds of hostile clients stayed longer than ${dropMaxMs / 1000} s; ${failures} good ones failed\n`,
+)
 process.exitCode = riseMs < riseMaxMs && late.length === 0 && failures === 0 ? 0 : 1

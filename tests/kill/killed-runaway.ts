@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { pullSwitch } from '../../packages/cli/src/switch-client.ts'
 import { relayCountsShape, type RelayCounts } from '../fakes/counting-relay.ts'
 import { Forked } from '../fakes/forked.ts'
 import type { HttpPerson } from '../fakes/http-person.ts'
@@ -7,7 +8,7 @@ import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { kinds, runaway, runawaySaysShape, type Kind, type RunawayAsk } from './runaway.ts'
 
 /** What a kill was aimed at in one run. */
-const scopes = ['agent', 'session', 'owner', 'agent', 'session', 'owner', 'agent', 'session', 'upstream', 'all'] as const
+const scopes = ['agent', 'session', 'owner', 'upstream', 'all', 'agent', 'session', 'owner', 'agent', 'session'] as const
 export type KillScopeKind = (typeof scopes)[number]
 
 /** One runaway agent, one kill. */
@@ -35,7 +36,6 @@ export interface KillStage extends AsyncDisposable {
 }
 
 const portShape = z.object({ port: z.number() })
-const killedShape = z.object({ kill: z.object({ id: z.string() }), sessionsEnded: z.number() })
 const sessionsShape = z.object({ sessions: z.array(z.object({ id: z.string(), subject: z.object({ agent: z.string() }) })) })
 const waitMaxMs = 20_000
 
@@ -99,9 +99,10 @@ async function runOnce(stage: Stage, number: number): Promise<KillRun> {
   const target = await targetOf(gate, scope, name)
 
   const sentNs = process.hrtime.bigint()
-  const killed = await gate.post('/api/v1/kill', { ...target, reason: 'a runaway' }, killedShape)
+  const killed = await pullSwitch(gate.directory, { kind: target.kind, name: target.name, reason: 'a runaway', drain: false })
   const answeredNs = process.hrtime.bigint()
 
+  if (killed.state !== 'acknowledged') throw new Error('the gate did not confirm the kill within its lease')
   const serverIdleMs = await untilServerIdle(postgres, sentNs)
   const said = await agent.next(runawaySaysShape)
   const after = await untilClosed(relay, answeredNs)
@@ -109,7 +110,7 @@ async function runOnce(stage: Stage, number: number): Promise<KillRun> {
   const works = scope === 'all' ? null : (await bystander.run('SELECT 1')).sqlState === '00000'
   await bystander.close()
   if (scope === 'all' || scope === 'upstream') {
-    const released = await person.release(killed.kill.id)
+    const released = await person.release(String(killed.id))
     if (released.status !== 200) throw new Error(`the kill was not released: ${JSON.stringify(released.body)}`)
   }
   return {
@@ -135,21 +136,21 @@ async function targetOf(
   gate: TestGate,
   scope: KillScopeKind,
   agent: string,
-): Promise<{ readonly kind: string; readonly id: string }> {
+): Promise<{ readonly kind: string; readonly name: string }> {
   switch (scope) {
     case 'agent':
-      return { kind: 'agent', id: agent }
+      return { kind: 'agent', name: agent }
     case 'owner':
-      return { kind: 'owner', id: agent.replace('runaway', 'owner') }
+      return { kind: 'owner', name: agent.replace('runaway', 'owner') }
     case 'upstream':
-      return { kind: 'upstream', id: 'orders-db' }
+      return { kind: 'upstream', name: 'orders-db' }
     case 'all':
-      return { kind: 'all', id: '*' }
+      return { kind: 'all', name: '' }
     case 'session': {
       const { sessions } = await gate.get('/api/v1/sessions', sessionsShape)
       const own = sessions.find(({ subject }) => subject.agent === agent)
       if (own === undefined) throw new Error(`${agent} has no session`)
-      return { kind: 'session', id: own.id }
+      return { kind: 'session', name: own.id }
     }
   }
 }

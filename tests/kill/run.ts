@@ -35,4 +35,12 @@ process.stdout.write(
     2,
   )}\n`,
 )
+const late = runs.reduce((sum, { bytesAfterResponse }) => sum + bytesAfterResponse, 0)
+const lastByteMs = quantile(
+  runs.map((run) => run.lastByteMs),
+  0.99,
+)
+process.stderr.write(
+  `figure: ${runs.length} kills, ${late} bytes after the answer, ${failed.length} failed; last byte after ${lastByteMs.toFixed(1)} ms (p99)\n`,
+)
 process.exitCode = failed.length === 0 ? 0 : 1

@@ -60,4 +60,10 @@ process.stdout.write(
     2,
   )}\n`,
 )
+const swings = Object.values(streams).map(({ startBytes, mostBytes, leastBytes }) =>
+  Math.max(mostBytes - startBytes, startBytes - leastBytes),
+)
+process.stderr.write(
+  `figure: ${values.gigabytes} GB each way swing the gate by ${inMib(Math.max(...swings))} MiB at most (${inMib(swingMaxBytes)} allowed); an idle session costs ${(idle.bytesEach / 1024).toFixed(1)} KiB (${sessionMaxBytes / 1024} allowed)\n`,
+)
 process.exitCode = over.length === 0 ? 0 : 1

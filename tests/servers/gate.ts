@@ -122,8 +122,8 @@ const readyShape = z.object({
   enrolmentUrl: z.string().nullable(),
 })
 const requestsShape = z.object({ requests: z.array(z.object({ id: z.string(), agent: z.string(), state: z.string() })) })
-const readyTimeoutMs = 30_000
-const stopTimeoutMs = 10_000
+const readyTimeoutMs = 120_000
+const stopTimeoutMs = 60_000
 /** Of app_use and app_protect. */
 export const rolePassword = 'test-role'
 

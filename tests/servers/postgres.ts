@@ -49,29 +49,47 @@ export async function findFreePort(): Promise<number> {
 
 const superuserPassword = 'test-superuser'
 
-/** A new cluster in `folder`, made by `initdb`. */
+/** A new cluster in `folder`, made by `initdb`; small, since most are copied, and some are copied again by what is tested. */
 function makeCluster(folder: string, binaries: string, user: ReturnType<typeof unprivileged>): void {
   const passwordFile = `${folder}.password`
   writeFileSync(passwordFile, superuserPassword, { mode: 0o600 })
   if (user) chownSync(passwordFile, user.uid, user.gid)
-  const flags = ['-U', 'postgres', '-A', 'scram-sha-256', '--pwfile', passwordFile, '-E', 'UTF8', '--no-locale', '-N']
+  const flags = [
+    '-U',
+    'postgres',
+    '-A',
+    'scram-sha-256',
+    '--pwfile',
+    passwordFile,
+    '-E',
+    'UTF8',
+    '--no-locale',
+    '-N',
+    '--wal-segsize=4',
+  ]
   execFileSync(join(binaries, 'initdb'), ['-D', folder, ...flags], { ...user, stdio: 'pipe', cwd: '/' })
   rmSync(passwordFile)
 }
 
-/** Clusters that this process has copied so far. */
-let copies = 0
+/** Which copies this process's servers run on now: by the number of the cluster they were copied from. */
+const numbersInUse = new Set<number>()
+
+function takeNumber(): number {
+  let number = 0
+  while (numbersInUse.has(number)) number += 1
+  numbersInUse.add(number)
+  return number
+}
 
 /**
  * The same, as a copy of one that was made earlier in this run of the tests, which takes a tenth of the time. The first to come makes it; of two at
- * once, one is kept. Copies of one cluster share its identity, so the second server of a process is the copy of another one.
+ * once, one is kept. Copies of one cluster share its identity, so a second server beside the first is the copy of another one.
  */
-function copyCluster(folder: string, binaries: string, user: ReturnType<typeof unprivileged>): void {
+function copyCluster(folder: string, binaries: string, user: ReturnType<typeof unprivileged>, number: number): void {
   const templates = openTemplateFolder()
   if (templates === null) return makeCluster(folder, binaries, user)
   const version = createHash('sha256').update(binaries).digest('hex').slice(0, 16)
-  const template = join(templates, `postgres-${version}-${copies}`)
-  copies += 1
+  const template = join(templates, `postgres-${version}-${number}`)
   if (!existsSync(template)) {
     const place = mkdtempSync(join(templates, 'new-'))
     if (user) chownSync(place, user.uid, user.gid)
@@ -96,7 +114,8 @@ export async function startPostgres(
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-pg-'))
   if (user) chownSync(folder, user.uid, user.gid)
   const data = join(folder, 'data')
-  copyCluster(data, binaries, user)
+  const number = takeNumber()
+  copyCluster(data, binaries, user, number)
   const port = await findFreePort()
   const flags = [
     `port=${port}`,
@@ -133,12 +152,13 @@ export async function startPostgres(
       await ended
     }
     rmSync(folder, { recursive: true, force: true })
+    numbersInUse.delete(number)
   }
   return { host: '127.0.0.1', port, superuser: { user: 'postgres', password: superuserPassword }, url, query, stop }
 }
 
 async function waitUntilReady(url: string, child: ChildProcess): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 120_000
   for (;;) {
     if (child.exitCode !== null) throw new Error(`postgres ended at start with ${child.exitCode}`)
     const client = new pg.Client({ connectionString: url })

@@ -36,7 +36,7 @@ export function useTrialDatabase(): TrialDatabase {
     server = await startPostgres()
     await server.query('CREATE DATABASE trial')
     await open()
-  }, 60_000)
+  })
   afterAll(async () => {
     for (const access of opened) await access[Symbol.asyncDispose]()
     await server?.stop()

@@ -72,7 +72,7 @@ const problemShape = z.object({ code: z.string(), title: z.string(), notDone: z.
 
 /** The one alarm that came since `before`, once it is on the log's disk. */
 async function alarmSince(before: number): Promise<Event | undefined> {
-  await vi.waitFor(() => expect(alarms().length).toBeGreaterThan(before), { timeout: 20_000, interval: 10 })
+  await vi.waitFor(() => expect(alarms().length).toBeGreaterThan(before), { timeout: 60_000, interval: 10 })
   expect(alarms()).toHaveLength(before + 1)
   return alarms().at(-1)
 }

@@ -5,7 +5,7 @@ import type { TestGate } from '../servers/gate.ts'
 import type { PostgresServer } from '../servers/postgres.ts'
 
 /** A story starts servers and browsers on a machine that may be at other work: nothing here is a figure, and nothing hangs for longer. */
-export const patience = { testTimeout: 120_000, hookTimeout: 120_000 } as const
+export const patience = { testTimeout: 240_000, hookTimeout: 240_000 } as const
 
 /** What the server itself says of tables, asked around the gate: counts and checksums over all rows, in an order that depends on them alone. */
 export async function checksums(

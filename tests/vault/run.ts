@@ -37,4 +37,7 @@ const onBucket = bucketKills > 0 ? await killOnBucket(bucketKills) : null
 const onFullDisk = fills > 0 ? await fillDisk(fills, Math.random) : null
 process.stdout.write(`${JSON.stringify({ onFolder, onBucket, onFullDisk }, null, 2)}\n`)
 const all = [onFolder, onBucket, onFullDisk].filter((one) => one !== null)
+const lost = all.reduce((sum, one) => sum + one.lost, 0)
+const faults = all.reduce((sum, one) => sum + one.faults.length, 0)
+process.stderr.write(`figure: ${kills + bucketKills} kills and ${fills} full disks: ${lost} copies lost, ${faults} faults\n`)
 process.exitCode = all.every(({ lost, faults }) => lost === 0 && faults.length === 0) ? 0 : 1

@@ -169,4 +169,4 @@ test('a token for domains deletes the database; what the gate copied before brin
     `copied and proven in ${Math.round(copiedMs)} ms, ${content.bytes} bytes; put back and compared in ${Math.round(restoredMs)} ms\n`,
   )
   expect(readdirSync(tmpdir()).filter((name) => name.startsWith('sallyport-restored-'))).toEqual([])
-}, 60_000)
+})

@@ -72,6 +72,12 @@ export const commandTable: readonly Entry[] = [
   { name: 'copy', group: prove, summary: 'make a proven copy of a volume now', load: () => import('./commands/copy.ts') },
   { name: 'undo', group: prove, summary: 'put back what a snapshot holds', load: () => import('./commands/undo.ts') },
   { name: 'vault', group: prove, summary: 'list, verify and restore sealed copies', load: () => import('./commands/vault.ts') },
+  {
+    name: 'verify',
+    group: prove,
+    summary: 'check a file with proofs, offline',
+    load: () => import('./commands/verify.ts'),
+  },
   { name: 'log', group: prove, summary: 'verify the log, with no gate running', load: () => import('./commands/log.ts') },
   {
     name: 'explain',

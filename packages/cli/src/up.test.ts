@@ -58,7 +58,7 @@ describe('a playground from start to end', () => {
 
   test('ready, said in at most 36 plain lines; nothing secret elsewhere; stopped whole by SIGINT', async () => {
     const up = startUp(state)
-    await waitUntil('the welcome', isReady(up), 30_000)
+    await waitUntil('the welcome', isReady(up))
     expect(up.errors()).toBe('')
     expect(up.output().trimEnd().split('\n').length).toBeLessThanOrEqual(36)
     expect(up.output()).not.toContain('\u001b')
@@ -90,7 +90,7 @@ describe('a playground from start to end', () => {
 
   test('a second start finds its state; a start meanwhile says so and exits; SIGTERM stops it too', async () => {
     const up = startUp(state)
-    await waitUntil('the welcome', isReady(up), 30_000)
+    await waitUntil('the welcome', isReady(up))
     const second = startUp(state)
     expect(await second.end()).toBe(1)
     expect(second.errors()).toContain('A gate already runs')
@@ -103,11 +103,11 @@ describe('a playground from start to end', () => {
 
   test('SIGKILL leaves no process behind, and the next start works at once', async () => {
     const up = startUp(state)
-    await waitUntil('the welcome', isReady(up), 30_000)
+    await waitUntil('the welcome', isReady(up))
     up.child.kill('SIGKILL')
     await up.end()
     const next = startUp(state)
-    await waitUntil('the welcome after a SIGKILL', isReady(next), 30_000)
+    await waitUntil('the welcome after a SIGKILL', isReady(next))
     expect(next.output()).toContain('is ready')
     next.child.kill('SIGKILL')
     await waitUntil('every process to notice', () => livingOf(state) === 0)
@@ -128,21 +128,21 @@ describe('a playground from start to end', () => {
   test('level 2 when agents are said to run as a user who cannot become the gate’s', async () => {
     requireRoot()
     const up = startUp(state, '', [], { FAKE_AGENT_USER: 'daemon' })
-    await waitUntil('the welcome', isReady(up), 30_000)
+    await waitUntil('the welcome', isReady(up))
     expect(up.output()).toContain('Isolation level 2')
     expect(up.output()).not.toContain('walk around')
     expect(findProcessesOf('--isolation-level=2').some(({ commandLine }) => commandLine.includes(state))).toBe(true)
     up.child.kill('SIGINT')
     await up.end()
     const same = startUp(state, '', [], { FAKE_AGENT_USER: 'nobody' })
-    await waitUntil('the welcome', isReady(same), 30_000)
+    await waitUntil('the welcome', isReady(same))
     expect(same.output()).toContain('Isolation level 0')
     expect(same.output()).toContain('PG_VERSION')
     same.child.kill('SIGINT')
     await same.end()
     chmodSync(join(state, 'operator.token'), 0o644)
     const open = startUp(state, '', [], { FAKE_AGENT_USER: 'daemon' })
-    await waitUntil('the welcome', isReady(open), 30_000)
+    await waitUntil('the welcome', isReady(open))
     chmodSync(join(state, 'operator.token'), 0o600)
     expect(open.output()).toContain('Isolation level 0')
     expect(open.output()).toContain('operator.token')
@@ -152,7 +152,7 @@ describe('a playground from start to end', () => {
 
   test('a gate that ends takes everything down, and its last words are shown', async () => {
     const up = startUp(state)
-    await waitUntil('the welcome', isReady(up), 30_000)
+    await waitUntil('the welcome', isReady(up))
     const run = readRun(state)
     await fetch(`${run?.controlUrl}/die`, {
       headers: { authorization: `Bearer ${readFileSync(join(state, 'operator.token'), 'utf8').trim()}` },
@@ -169,7 +169,7 @@ test('a state whose path is too long for a socket: the vault is met elsewhere, a
   const configuration = join(root, 'long.yaml')
   writeFileSync(configuration, 'version: 1\n')
   const up = startUp(state, '', [configuration])
-  await waitUntil('the welcome', isReady(up), 30_000)
+  await waitUntil('the welcome', isReady(up))
   expect(up.output()).toContain('is ready')
   const socket = /--vault-socket=(\S+)/.exec(findProcessesOf(`--state=${state}`)[0]?.commandLine ?? '')?.[1] ?? ''
   expect(statSync(dirname(socket)).mode & 0o777).toBe(0o700)

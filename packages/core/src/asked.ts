@@ -77,6 +77,8 @@ export interface Considered {
    * no byte of it may reach the upstream.
    */
   readonly may: 'now' | 'not_yet'
+  /** It would do nothing but read, and may now. */
+  readonly reads: boolean
 }
 
 /** What came of a cleared request. */
@@ -94,6 +96,11 @@ export interface Govern {
    * Synchronous; counts the read on the log. Throws SallyportError when the log or the kill switch says stop.
    */
   recall(session: Session, key: string): boolean
+  /**
+   * Null unless `recall` says no of this very key for nothing but a log that is behind: resolves when the log has caught up, so that the protocol
+   * recalls it then; rejects when the log has failed. Throws as `recall` does.
+   */
+  catchUp(session: Session, key: string): Promise<void> | null
   /** What `recall` would say, of a text that is prepared and not run: nothing is counted as read. */
   knows(session: Session, key: string): boolean
   /**

@@ -21,7 +21,7 @@ describe('what is to be prepared and not run', () => {
   it('a write that may run is on the log before it is said so; nothing is cleared', async () => {
     const bench = makeBench(scriptConnector([operation('write')]))
     const govern = createGovern(bench.ports)
-    expect(await govern.consider(makeAsked(bench))).toEqual({ outcome: 'considered', may: 'now' })
+    expect(await govern.consider(makeAsked(bench))).toMatchObject({ outcome: 'considered', may: 'now' })
     expect(bench.log.events.map(({ type, data }) => [type, data['outcome']])).toEqual([['decision', 'permit']])
     bench.log.failing = true
     expect(await govern.consider(makeAsked(bench))).toMatchObject({ outcome: 'refused', code: 'log_unavailable' })
@@ -36,7 +36,7 @@ describe('what is to be prepared and not run', () => {
       resolved({ kind: 'tables', tables: ['orders'], bytesEstimate: 1 }, 50_000),
     ]) {
       connector.resolved = [one]
-      expect(await govern.consider(makeAsked(bench))).toEqual({ outcome: 'considered', may: 'not_yet' })
+      expect(await govern.consider(makeAsked(bench))).toEqual({ outcome: 'considered', may: 'not_yet', reads: false })
     }
     expect(bench.log.events).toEqual([])
   })

@@ -61,6 +61,23 @@ describe('govern', () => {
     expect(govern.recall({ ...bench.session }, 'select')).toBe(false)
   })
 
+  it('waits for a log that is behind only on behalf of a read that it would recall', async () => {
+    const bench = makeBench(scriptConnector([operation('read', { rememberable: true })]))
+    const behind = Promise.resolve()
+    bench.log.catchUp = () => behind
+    const govern = createGovern(bench.ports)
+    expect(govern.catchUp(bench.session, 'select')).toBeNull()
+    await govern.ask(makeAsked(bench, { key: 'select' }), attend())
+    expect(govern.catchUp(bench.session, 'select')).toBe(behind)
+    expect(govern.catchUp({ ...bench.session }, 'select')).toBeNull()
+    bench.may = ['read orders-db']
+    expect(govern.catchUp(bench.session, 'select')).toBeNull()
+    await govern.ask(makeAsked(bench, { key: 'select' }), attend())
+    expect(govern.catchUp(bench.session, 'select')).toBe(behind)
+    bench.killSwitch.pull('test')
+    expect(govern.catchUp(bench.session, 'select')).toBeNull()
+  })
+
   it('forgets a read when the policy changes, the switch is pulled or time passes', async () => {
     const bench = makeBench(scriptConnector([operation('read', { rememberable: true })]))
     const govern = createGovern(bench.ports)

@@ -67,10 +67,14 @@ class Pipeline implements Govern {
     try {
       this.#ports.log.appendRead(session.id, session.subject.agent, entry.statement)
     } catch {
-      // The log is behind or failed: not the fast path's to judge. `ask` waits for the disk, or refuses.
+      // The log is behind or failed: not the fast path's to judge. `catchUp` waits for the disk, `ask` does too, or refuses.
       return false
     }
     return true
+  }
+
+  catchUp(session: Session, key: string): Promise<void> | null {
+    return this.#findRead(session, key) === null ? null : (this.#ports.log.catchUp?.() ?? null)
   }
 
   async ask(asked: Asked, attendance: Attendance): Promise<Cleared | Refusal> {
@@ -108,11 +112,12 @@ class Pipeline implements Govern {
       if (decision.outcome === 'deny')
         return decision.requestable === null
           ? await deny(this.#ports, passage, operations, digest, decision)
-          : { outcome: 'considered', may: 'not_yet' }
-      if (decision.obligations.length > 0) return { outcome: 'considered', may: 'not_yet' }
-      if (!isPureRead(operations)) await noteConsidered(this.#ports, passage, operations, digest)
+          : { outcome: 'considered', may: 'not_yet', reads: false }
+      if (decision.obligations.length > 0) return { outcome: 'considered', may: 'not_yet', reads: false }
+      const reads = isPureRead(operations)
+      if (!reads) await noteConsidered(this.#ports, passage, operations, digest)
       this.#checkKill(passage)
-      return { outcome: 'considered', may: 'now' }
+      return { outcome: 'considered', may: 'now', reads }
     } catch (error) {
       return refuseForError(error)
     }

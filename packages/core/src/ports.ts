@@ -25,6 +25,11 @@ export interface Log {
    * Equal keys within one flush become one `reads` event with a count.
    */
   appendRead(session: string, agent: string, key: string): void
+  /**
+   * Null unless `appendRead` throws just now because what was counted before is not durable; then resolves when it is, and rejects with
+   * `log_unavailable` when the log has failed. Absent: whoever waits awaits an append of its own.
+   */
+  catchUp?(): Promise<void> | null
 }
 
 /** The vault as the gate sees it: seal, read, list. There is no verb to delete. */

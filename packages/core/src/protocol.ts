@@ -38,11 +38,26 @@ export interface OpenSession {
   readonly signal: AbortSignal
   /** True when the agent's standing scope on this upstream has nothing but reads: the server is told to be read-only too. */
   readonly readOnly: boolean
+  /**
+   * What a kill with `--drain` asks first: true when nothing but reads runs and the session ends by itself behind them, having let nothing more of
+   * the agent's pass from that moment on. A session that nobody attends is ended at once.
+   */
+  readonly attendDrain?: (drains: () => boolean) => void
 }
 
 export interface Sessions {
-  /** Durable on the log before it resolves. Throws SallyportError `killed`, `not_in_scope`. */
-  open(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession>
+  /**
+   * Durable on the log before it resolves. Throws SallyportError `killed`, `not_in_scope`.
+   * @param meanwhile is called once what stops a session would stop this one, while the log writes it down: the way to the upstream may be opened
+   *   then, and nothing of the agent's may be sent. It must not throw
+   */
+  open(
+    handle: Handle,
+    protocol: string,
+    upstream: string,
+    peer: string,
+    meanwhile?: (open: OpenSession) => void,
+  ): Promise<OpenSession>
   close(session: string, reason: string): Promise<void>
 }
 

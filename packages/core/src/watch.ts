@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import type { Event } from './event.ts'
+import { Habits } from './habit.ts'
 
-export const watchedKinds = ['probing', 'burst', 'knocking'] as const
+const countedKinds = ['probing', 'burst', 'knocking'] as const
+export const watchedKinds = [...countedKinds, 'first_time', 'read_volume'] as const
 export type WatchedKind = (typeof watchedKinds)[number]
 
 /** Something that single events do not show. Names the events it rests on. */
@@ -15,14 +17,14 @@ export interface Spotted {
 }
 
 interface Rule {
-  readonly kind: WatchedKind
+  readonly kind: (typeof countedKinds)[number]
   /** So many within `windowMs`, and it is spotted; then counting begins anew. */
   readonly count: number
   readonly windowMs: number
   readonly why: (who: string, count: number, seconds: number) => string
 }
 
-const rules: Readonly<Record<WatchedKind, Rule>> = {
+const rules: Readonly<Record<Rule['kind'], Rule>> = {
   probing: {
     kind: 'probing',
     count: 10,
@@ -58,11 +60,15 @@ interface Seen {
 /** Looks at the log as it grows. Pure: the same events spot the same. */
 export class Watch {
   readonly #seen = new Map<string, Seen[]>()
+  readonly #habits = new Habits()
 
   see(index: number, event: Event): Spotted | null {
     const { type, agent } = event
     if (type === 'decision' && denial.safeParse(event.data).success) return this.#count(rules.probing, agent, index, event)
-    if (type === 'intent' && destroys(event)) return this.#count(rules.burst, agent, index, event)
+    const unusual = this.#habits.see(index, event)
+    const burst = type === 'intent' && destroys(event) ? this.#count(rules.burst, agent, index, event) : null
+    if (burst !== null) return burst
+    if (unusual !== null) return { ...unusual, session: event.session ?? null }
     if (type === 'door.refused') return this.#count(rules.knocking, peerOf(event), index, event)
     return null
   }

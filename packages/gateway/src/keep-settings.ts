@@ -63,6 +63,7 @@ export const acceptedKeepSchema = z.record(
     drillMs: z.number().nullable(),
     demandMs: z.number().nullable(),
     checks: z.string(),
+    place: z.string(),
   }),
 )
 export type AcceptedKeep = z.infer<typeof acceptedKeepSchema>
@@ -85,6 +86,7 @@ export function acceptedKeepOf({ upstreams, keep }: Keeping): AcceptedKeep {
         drillMs: kept.drill ?? null,
         demandMs: 'demand' in kept ? (kept.demand ?? null) : null,
         checks: JSON.stringify([...(kept.checks ?? [])]),
+        place: placeOf(kept),
       },
     ]),
   )
@@ -98,9 +100,15 @@ export function findKeepWidenings(before: AcceptedKeep, after: AcceptedKeep): re
     if (isRarer(old.copyMs, now?.copyMs)) lines.push(`keep: ${one} is copied less often, or no longer`)
     if (isRarer(old.drillMs, now?.drillMs)) lines.push(`keep: ${one} is drilled less often, or no longer`)
     if (isRarer(old.demandMs, now?.demandMs)) lines.push(`keep: what destroys on ${one} runs with an older drill, or with none`)
+    if (now !== undefined && old.place !== now.place) lines.push(`keep: ${one} is another place`)
     if (old.checks !== (now?.checks ?? '[]') && old.checks !== '[]') lines.push(`keep: drills of ${one} ask other questions`)
     return lines
   })
+}
+
+function placeOf(kept: object): string {
+  if ('folder' in kept) return `folder ${String(kept.folder)}`
+  return 'sqlite' in kept ? `sqlite ${String(kept.sqlite)}` : ''
 }
 
 function isRarer(before: number | null, after: number | null | undefined): boolean {

@@ -1,113 +1,82 @@
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
-import { connectors, makeDescribers, warmConnectors } from '@sallyport/connectors'
+import { connectors, makeDescribers } from '@sallyport/connectors'
 import {
-  cancelRequest,
   createGovern,
-  giveVerdict,
-  noteSigner,
   sha256Hex,
   type Gate,
   type GovernPorts,
   type KillSwitch,
   type Listener,
-  type Log,
-  type PolicyEngine,
-  type Requests,
-  type VerdictPorts,
   type WalSource,
 } from '@sallyport/core'
-import { findNewest, openCopies } from './access/copies.ts'
+import { openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { wallClock as clock } from './access/clock.ts'
-import { openHandleDesk, type HandleDesk } from './access/handles.ts'
-import { LocalKillSwitch, showKill, type Stoppable } from './access/kill-switch.ts'
 import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
-import { beginOwn, withUpstream } from './access/reach.ts'
+import { withUpstream } from './access/reach.ts'
 import type { Delivery } from './delivery/delivery.ts'
 import { resolveReceivers } from './deliver-settings.ts'
-import { judgePosture } from './access/posture.ts'
 import { Quarantine } from './access/quarantine.ts'
-import { makeRandomness } from './access/randomness.ts'
-import { SessionRegistry } from './access/sessions.ts'
-import { openStateFolder, type StateFolder } from './access/state-folder.ts'
+import type { StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
-import { readConfig, type Config } from './config.ts'
+import type { Config } from './config.ts'
 import { startControl, type Control } from './control/index.ts'
-import { Keeper } from './keeping/index.ts'
-import { startProtections, type Protections } from './protection/index.ts'
-import { openLog, type FileLog } from './log/file-log.ts'
-import { planKeeping } from './keep-settings.ts'
-import { feedOf, recoverRun } from './log/log-readers.ts'
+import { startProtections } from './protection/index.ts'
+import { feedOf } from './log/log-readers.ts'
 import { addressOf, closeAll } from './listeners.ts'
+import { bindControl } from './main/control-binding.ts'
+import { openKeeper } from './main/keeper.ts'
+import { openEntrance, type Entrance } from './main/entrance.ts'
+import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
-import { makePolicy, scopeOf } from './policy-settings.ts'
+import { governSettings } from './policy-settings.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import type { HttpSettings } from './protocols/http/index.ts'
-import { openProducer, type DumpSource } from './producers/index.ts'
 import { openBudgets } from './store/budgets.ts'
-import { openDatabase } from './store/database.ts'
 import { openDeferrals } from './store/deferrals.ts'
-import { openHandles } from './store/handles.ts'
-import { openKills } from './store/kills.ts'
 import { openMeta } from './store/meta.ts'
-import { openNarrowing } from './store/narrowing.ts'
 import { openPeople } from './store/people.ts'
 import { openQuarantines } from './store/quarantines.ts'
-import { openRequests } from './store/requests.ts'
-import { openPostgresUpstreams, readTarget, type OpenPostgresUpstreams } from './upstreams/postgres/index.ts'
+import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
-import {
-  connectorsOf,
-  continuousOf,
-  openClientTls,
-  findTie,
-  quarantinesOf,
-  resolveHttp,
-  resolvePostgres,
-} from './upstream-settings.ts'
-import type { VaultClient } from './vault/vault-client.ts'
-import { openPinnedVault, watchVault } from './vault/vault-watch.ts'
-import { keepAccepted, openConfigurationDesk, proposalName } from './configuration-desk.ts'
-import { settleConfiguration } from './proposal.ts'
+import { pullFromOutside } from './switch/pulls.ts'
+import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import { watchVault } from './vault/vault-watch.ts'
 
-const windowMs = 3_600_000
-const grantMs = 900_000
-const pendingMax = 20
 /** How often the gate looks for what it is to run itself. */
 const dueEveryMs = 500
-
-const random = makeRandomness()
-
-/** What everything else stands on. */
-interface Foundations {
-  readonly config: Config
-  readonly folder: StateFolder
-  readonly database: DatabaseSync
-  readonly vault: VaultClient
-  readonly log: FileLog
-  readonly policy: PolicyEngine
-  readonly requests: Requests
-}
-
-/** Who may come in, and what stops them. */
-interface Entrance {
-  readonly handles: HandleDesk
-  readonly killSwitch: LocalKillSwitch
-  readonly sessions: SessionRegistry
-  readonly stoppable: Stoppable
-}
+/** Of the end of the log: what agents usually do is learned from them at a start. */
+const habitEvents = 10_000
 
 /** Starts a gate: state, vault, log, recovery, policy, then the two listeners. Anything that fails leaves nothing listening. */
 export async function startGate(options: GateOptions): Promise<RunningGate> {
+  // Whatever was opened is closed in the opposite order, at the end and when a start fails.
+  const opened = new AsyncDisposableStack()
+  try {
+    return await assemble(options, opened)
+  } catch (error) {
+    await opened.disposeAsync()
+    throw error
+  }
+}
+
+async function assemble(options: GateOptions, opened: AsyncDisposableStack): Promise<RunningGate> {
   const base = await openFoundations(options)
   const { config, folder, database, vault, log, requests } = base
+  opened.defer(() => database.close())
+  opened.defer(() => vault.close())
+  opened.defer(() => log.close())
+  opened.defer(async () => {
+    await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
+  })
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const secrets = await resolvePostgres(config)
-  const upstreams = openPostgresUpstreams(secrets, killSwitch)
-  const keeper = openKeeper(base, secrets, upstreams, options.report)
+  const switched = { directory: folder.directory, token: folder.switchToken, nowMs: () => clock.nowMs() }
+  const outside = await pullFromOutside(killSwitch, entrance.stoppable, { ...switched, report: options.report })
+  opened.defer(() => outside.close())
+  const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
+  const keeper = openKeeper(base, upstreams, options.report)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const memory = openMeta(database)
@@ -115,34 +84,25 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
   const protection = startProtections({ vault, log, clock, memory, source }, continuousOf(config))
   const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper }, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
-  const gate: Gate = { govern: createGovern(decorated), ...entrance, ...notesOn(log, clock) }
-  const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
-  const reach: UndoPorts['withUpstream'] = (name, work) =>
-    withUpstream({ isHttp, databases: upstreams, apis, connectors: ports.connectors }, name, work)
-  const remedies = openRemedies(base, killSwitch, reach)
+  const { handles } = entrance
+  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
-  const { isolationLevel } = options
-  const control = bindControl({ base, entrance, verdicts, keeper, protection, ...remedies, isolationLevel })
+  const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
+  const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
   const people = await startControl(
     { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
+  opened.defer(() => people.close())
   controlUrl = people.url
+  opened.defer(() => [apis, upstreams].forEach((one) => one.close()))
+  opened.defer(() => protection.close())
+  opened.defer(() => keeper.close())
   const listeners: Listener[] = []
-  try {
-    await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
-  } catch (error) {
-    await Promise.all([closeAll(listeners), protection.close()])
-    await people.close()
-    await log.close()
-    throw error
-  }
+  opened.defer(() => closeAll(listeners))
+  await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  remedies.quarantine.start()
-  keeper.start()
-  const watch = watchVault({ vault, log, meta: memory, clock })
-  const delivery = await startDelivery(base, () => controlUrl)
-  const lookout = startLookout(base, entrance)
+  const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -151,31 +111,53 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
     enrolmentUrl: link?.url ?? null,
     proposed: control.configuration.proposal()?.widenings ?? [],
     close: async () => {
-      lookout.close()
       sessions.endMatching('all', '', 'the gate is stopping')
-      const busy = [remedies.quarantine, keeper, watch, protection].map((one) => one.close())
-      await Promise.all([closeAll(listeners), delivery?.close(), ...busy])
-      apis.close()
-      upstreams.close()
-      await people.close()
-      await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
-      await log.close()
-      vault.close()
-      database.close()
+      await Promise.all([closeAll(listeners), watches.close(), keeper.close(), protection.close()])
+      await opened.disposeAsync()
     },
   }
 }
 
-/** What people can do about a loss, and before one. */
-function openRemedies(
-  { config, database, log, vault }: Foundations,
-  killSwitch: LocalKillSwitch,
-  reach: UndoPorts['withUpstream'],
-): Pick<Bound, 'undo' | 'copy' | 'quarantine'> {
-  const undo = openUndo({ clock, random, log, vault, withUpstream: reach })
-  const copy = openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach })
+interface Tools {
+  readonly undo: Control['undo']
+  readonly copy: Control['copy']
+  readonly quarantine: Quarantine
+}
+
+/** What people may have done to upstreams besides what agents ask. */
+function openTools(
+  { config, database, vault, log }: Foundations,
+  { killSwitch }: Entrance,
+  reached: Omit<Parameters<typeof withUpstream>[0], 'isHttp'>,
+): Tools {
+  const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
+  const reach: UndoPorts['withUpstream'] = (name, work) => withUpstream({ ...reached, isHttp }, name, work)
   const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
-  return { undo, copy, quarantine: new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach }) }
+  return {
+    undo: openUndo({ clock, random, log, vault, withUpstream: reach }),
+    copy: openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach }),
+    quarantine: new Quarantine({ ...moved, clock, log, killSwitch, withUpstream: reach }),
+  }
+}
+
+/** What looks on while the gate runs: at the vault, at the log, and at what is due. */
+async function startWatches(
+  base: Foundations,
+  entrance: Entrance,
+  due: readonly { start(): void; close(): Promise<void> }[],
+  siteUrl: () => string,
+): Promise<{ close(): Promise<void> }> {
+  const { vault, log, database } = base
+  for (const one of due) one.start()
+  const watch = watchVault({ vault, log, meta: openMeta(database), clock })
+  const delivery = await startDelivery(base, siteUrl)
+  const lookout = startLookout(base, entrance)
+  return {
+    close: async () => {
+      lookout.close()
+      await Promise.all([...due.map((one) => one.close()), delivery?.close(), watch.close()])
+    },
+  }
 }
 
 interface Doors {
@@ -208,6 +190,7 @@ function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: E
     clock,
     log,
     subscribe: (listener) => log.subscribe(listener),
+    past: () => log.read(log.size() - habitEvents, habitEvents),
     stopping: new Set(config.stoppingAlarms),
     stop: (agent, reason) => killSwitch.kill('agent', agent, reason, 'the gate', stoppable),
   })
@@ -231,80 +214,10 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
-async function openFoundations(options: GateOptions): Promise<Foundations> {
-  const { report } = options
-  const folder = openStateFolder(options.stateDirectory)
-  const database = openDatabase(join(folder.directory, 'store.db'))
-  const meta = openMeta(database)
-  const start = {
-    isAccepted: options.acceptConfiguration === true,
-    isOwn: options.ownConfiguration === true,
-    nowMs: clock.nowMs(),
-  }
-  const enrolled = (await openPeople(database).people.list()).length
-  const stored = { accepted: meta.get('configuration'), text: meta.get('configuration text'), proposal: meta.get(proposalName) }
-  const { config, widened, proposal } = settleConfiguration(options.config, stored, { ...start, enrolled })
-  const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
-  const vault = await openPinnedVault(pinned, meta)
-  const signer = noteSigner(folder.origin, folder.logSeed)
-  const directory = join(folder.directory, 'log')
-  const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
-  const policy = makePolicy(config)
-  await warmConnectors(connectorsOf(config))
-  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
-  await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
-  const guards = policy.guards.map(({ id }) => id)
-  await log.append({
-    type: 'configuration.applied',
-    atMs: clock.nowMs(),
-    data: { policyHash: policy.hash, mode: config.mode, guards, widened },
-  })
-  await keepAccepted({ clock, log, memory: meta }, config, proposal)
-  return base
-}
-
-function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
-  const { people } = openPeople(database)
-  const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
-  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
-}
-
-function openEntrance({ config, database, log, folder }: Foundations): Entrance {
-  const store = openHandles(database)
-  const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
-  const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
-  const scope = (agent: string, upstream: string): { readonly readOnly: boolean } | null => scopeOf(config, agent, upstream)
-  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope })
-  const stoppable: Stoppable = {
-    endSessions: (kind, name, reason) => sessions.endMatching(kind, name, reason),
-    revokeHandles: (kind, name) =>
-      kind === 'agent' || kind === 'owner' || kind === 'all' ? store.revokeOf(kind, name, clock.nowMs()).length : 0,
-  }
-  return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
-}
-
-/** What keeps whole things, each by the producer of its kind. */
-function openKeeper(
-  { config, folder, database, log, vault }: Foundations,
-  secrets: Awaited<ReturnType<typeof resolvePostgres>>,
-  databases: OpenPostgresUpstreams,
-  report: GateOptions['report'],
-): Keeper {
-  const source = (name: string): DumpSource => {
-    const url = secrets.find((one) => one.name === name)?.protectUrl ?? ''
-    return { target: readTarget(name, url), begin: () => beginOwn(databases, name) }
-  }
-  const plan = planKeeping(config, (place) => openProducer(place, source))
-  const shelf = join(folder.directory, 'restored')
-  const memory = openMeta(database)
-  return new Keeper({ clock, random, log, vault, memory, retainMs: config.retainMs, folder: shelf, report, ...plan })
-}
-
 type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints'>
 
 function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base
-  const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
   return {
     clock,
     random,
@@ -318,7 +231,7 @@ function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: strin
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
-    settings: () => ({ mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }),
+    settings: () => governSettings(config),
     requestUrl,
   }
 }
@@ -332,64 +245,6 @@ async function openApis(config: Config, databases: PostgresUpstreams, killSwitch
     },
   }))
   return openHttpUpstreams(settings, killSwitch)
-}
-
-interface Bound {
-  readonly base: Foundations
-  readonly entrance: Entrance
-  readonly verdicts: VerdictPorts
-  readonly undo: Control['undo']
-  readonly copy: Control['copy']
-  readonly quarantine: Quarantine
-  readonly protection: Protections
-  readonly keeper: Keeper
-  readonly isolationLevel: GateOptions['isolationLevel']
-}
-
-/** What the people's listener may ask of the gate. */
-function bindControl({ base, entrance, verdicts, undo, copy, quarantine, keeper, protection, isolationLevel }: Bound): Control {
-  const { config, policy, vault } = base
-  const { handles, killSwitch, sessions, stoppable } = entrance
-  const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
-  return {
-    verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
-    cancel: (requestId, by) => cancelRequest(verdicts, requestId, by),
-    kill: async (scope, reason, by) => {
-      const killed = await killSwitch.kill(scope.kind, scope.kind === 'all' ? '' : scope.id, reason, by, stoppable)
-      return { kill: showKill(killed.kill), acknowledgedMs: killed.haltMs, sessionsEnded: killed.sessions }
-    },
-    release: async (killId, signed) => {
-      const kill = killSwitch.inForce().find(({ id }) => String(id) === killId)
-      if (kill === undefined) return false
-      const { person, credentialId, challenge, statement, evidence } = signed
-      return killSwitch.release(kill.kind, kill.name, { person, credentialId, challenge, statement, evidence }, kill.id)
-    },
-    kills: async () => killSwitch.inForce().map(showKill),
-    sessions: async () => sessions.list(),
-    agents: () => config.agents.map(({ name }) => name),
-    owners: () => config.agents.map(({ name, owner }) => ({ agent: name, owner })),
-    newestCopy: async (question) => findNewest(await vault.list(), question),
-    copy,
-    snapshots: () => vault.list(),
-    quarantined: () => quarantine.list(),
-    keeping: keeper,
-    undo,
-    issueHandle: async (agent, ttlMs, by) => {
-      const { handle, secret } = await handles.issue(agent, ttlMs, by)
-      return { id: handle.id, handle: secret, expiresAtMs: handle.expiresAtMs }
-    },
-    revokeHandle: async (id, by) => {
-      const ended = await handles.revoke(id, by, (ids) => void sessions.endByHandles(ids, 'the handle was revoked'))
-      return ended.length > 0
-    },
-    guardSentence: (id) => guards.get(id) ?? null,
-    posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
-    continuous: () => protection.statuses().map((status) => ({ ...status })),
-    configuration: openConfigurationDesk(
-      { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
-      config,
-    ),
-  }
 }
 
 if (import.meta.main) {

@@ -1,4 +1,4 @@
-import { isReadOnly, type PolicyEngine } from '@sallyport/core'
+import { isReadOnly, type GovernSettings, type PolicyEngine } from '@sallyport/core'
 import { createPolicyEngine } from '@sallyport/core/policy'
 import type { Config } from './config.ts'
 import { acceptedOf, hashDecisive } from './widening.ts'
@@ -13,8 +13,18 @@ export function makePolicy(config: Config): PolicyEngine {
 }
 
 /** What an agent may at all on an upstream; null: nothing. */
-export function scopeOf(config: Config, agentName: string, upstream: string): { readonly readOnly: boolean } | null {
-  const agent = config.agents.find(({ name }) => name === agentName)
-  const scopes = agent?.scopes.filter((scope) => scope.upstream === upstream) ?? []
-  return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
+export function scopeOf(config: Config): (agent: string, upstream: string) => { readonly readOnly: boolean } | null {
+  return (agentName, upstream) => {
+    const agent = config.agents.find(({ name }) => name === agentName)
+    const scopes = agent?.scopes.filter((scope) => scope.upstream === upstream) ?? []
+    return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
+  }
+}
+
+/** Over which rows without a prompt are counted. */
+const windowMs = 3_600_000
+const pendingMax = 20
+
+export function governSettings({ mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs }: Config): GovernSettings {
+  return { mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }
 }

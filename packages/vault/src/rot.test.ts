@@ -33,7 +33,7 @@ function replace(path: string, bytes: Uint8Array): void {
   writeFileSync(path, bytes, { mode: 0o400 })
 }
 
-describe('rot', { timeout: 60_000 }, () => {
+describe('rot', () => {
   it('there is one file of each kind at least', async () => {
     for (const kind of ['chunks', 'manifests', 'retention', 'holds', 'expired'])
       expect(filesOf(kind).length, kind).toBeGreaterThan(0)

@@ -31,7 +31,7 @@ function storedFiles(): ReadonlyMap<string, number> {
 
 const sum = (files: ReadonlyMap<string, number>): number => [...files.values()].reduce((total, bytes) => total + bytes, 0)
 
-describe('the second copy of a table of which 1 % was changed', { timeout: 120_000 }, () => {
+describe('the second copy of a table of which 1 % was changed', () => {
   const rows = Array.from({ length: 120_000 }, (_, id) => makeRow(id))
   const first = rows.join('')
   // As PostgreSQL does: an updated row leaves its place and goes to the end.

@@ -78,7 +78,7 @@ async function verify(publicKey: string | null = null): Promise<Report> {
   return await verifyFolder(await openFolder(folder, publicKey))
 }
 
-describe('vault verify', { timeout: 120_000 }, () => {
+describe('vault verify', () => {
   it('finds nothing wrong in what nobody touched, with the key and without', async () => {
     expect(await verify()).toMatchObject({ ok: true, decrypted: true, snapshots: 3, damage: [], unreferenced: 0 })
     rmSync(join(folder, 'key'))
@@ -202,7 +202,7 @@ describe('vault verify', { timeout: 120_000 }, () => {
   })
 })
 
-describe('vault restore', { timeout: 120_000 }, () => {
+describe('vault restore', () => {
   it('writes every part as it was sealed', async () => {
     const to = join(folder, '..', 'out')
     expect((await runVault(['restore', folder, ids[0] ?? '', '--to', to])).code).toBe(0)
@@ -227,7 +227,7 @@ describe('vault restore', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a vault with damage', { timeout: 120_000 }, () => {
+describe('a vault with damage', () => {
   it('serves what is whole, goes on sealing, and keeps a second file of a chunk that has rotted', async () => {
     const [chunk = ''] = files('chunks').filter((path) => statSync(path).size < 1_000)
     flip(chunk, 45)

@@ -31,8 +31,11 @@ export interface PairSettings {
   readonly postgres?: PostgresServer
 }
 
+/** What scenarios need of the server. */
+export const pairServerSettings = ['max_connections=200', 'max_prepared_transactions=5']
+
 export async function startPair({ environment = 'development', postgres: given }: PairSettings = {}): Promise<Pair> {
-  const postgres = given ?? (await startPostgres(['max_connections=200', 'max_prepared_transactions=5']))
+  const postgres = given ?? (await startPostgres(pairServerSettings))
   await postgres.query('CREATE DATABASE straight')
   await makeRoles(postgres, 'straight')
   await postgres.query(`SET ROLE app_use; ${fixture}`, [], 'straight')

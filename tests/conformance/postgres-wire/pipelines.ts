@@ -142,6 +142,74 @@ export const pipelineScenarios: readonly Scenario[] = [
     ),
   ),
   cleanScenario(
+    'pipeline: deletes between reads and writes, one Sync',
+    say(
+      statement('insert into changed values (340), (341), (342)'),
+      statement('delete from changed where id = 340 returning value'),
+      statement('select count(*) from changed where id between 340 and 349'),
+      statement('update changed set value = $1 where id >= 341 and id <= 342', ['new']),
+      statement('insert into changed values (343)'),
+      statement('delete from changed where id between 340 and 349'),
+      sync,
+    ),
+    say(query('select count(*) from changed where id between 340 and 349')),
+  ),
+  cleanScenario(
+    'pipeline: deletes, and the last fails',
+    say(
+      statement('insert into changed values (350)'),
+      statement('delete from changed where id = 350'),
+      statement('delete from changed where id = 350 and 1/0 = 1'),
+      statement('delete from changed where id = 350'),
+      sync,
+      statement('select count(*) from changed where id = 350'),
+      sync,
+    ),
+  ),
+  cleanScenario(
+    'pipeline: deletes in the client’s own transaction, one Sync',
+    say(
+      statement('begin'),
+      statement('insert into changed values (351)'),
+      statement('delete from changed where id = 351'),
+      statement('update changed set value = $1 where id < 0', ['x']),
+      statement('commit'),
+      sync,
+    ),
+  ),
+  cleanScenario(
+    'pipeline: deletes, and a deferred constraint at Sync',
+    say(
+      statement('insert into child values (352, 9999)'),
+      statement('delete from child where id = 351'),
+      statement('delete from child where id = 350'),
+      sync,
+    ),
+    say(query('select count(*) from child where id = 352')),
+  ),
+  cleanScenario(
+    'pipeline: deletes with Flush between, and a Sync after nothing',
+    say(
+      statement('delete from changed where id = 9500'),
+      flush,
+      statement('delete from changed where id = 9501'),
+      flush,
+      sync,
+      sync,
+      statement('select 1'),
+      sync,
+    ),
+  ),
+  cleanScenario(
+    'pipeline: a delete by name, ten times, and closed',
+    say(
+      parse('d', 'delete from changed where id = $1 returning id'),
+      ...Array.from({ length: 10 }, (_, index) => Buffer.concat([bind('', 'd', [String(9_600 + index)]), execute()])),
+      closeStatement('d'),
+      sync,
+    ),
+  ),
+  cleanScenario(
     'pipeline: a statement made and used at once, often',
     say(
       parse('m', 'select $1::int'),

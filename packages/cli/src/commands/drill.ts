@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { runAct, type ActResult } from '../drill/act.ts'
 import { cloudActs } from '../drill/cloud-acts.ts'
 import { databaseActs } from '../drill/database-acts.ts'
+import { drillKill } from '../drill/kill-drill.ts'
 import { emptyMemory } from '../drill/play.ts'
 import { recoveryActs } from '../drill/recovery-acts.ts'
 import { openStage, type Stage } from '../drill/stage.ts'
@@ -15,6 +16,7 @@ import { exitCodes } from '../failure.ts'
 import { stateOption } from '../state-directory.ts'
 
 const optionsShape = z.object({ json: z.boolean().default(false), keep: z.string().optional() })
+const killShape = z.object({ runs: z.number(), json: z.boolean().default(false) })
 type Options = z.infer<typeof optionsShape>
 const restoreShape = z.object({ state: z.string(), json: z.boolean().default(false) })
 
@@ -30,6 +32,17 @@ export function makeCommand(): Command {
     .addHelpText('after', drillHelp)
     .action(async (given: unknown) => drillIncident(optionsShape.parse(given)))
   command
+    .command('kill')
+    .description(
+      'Kills canary sessions while other agents keep the gate busy, and measures how long each was still heard upstream.',
+    )
+    .option('--runs <number>', 'how many canaries', parseRuns, 20)
+    .option('--json', 'one JSON object: runs, haltMs, acknowledgedMs, bytesAfterAcknowledgement, loadStatements')
+    .action(async (given: unknown) => {
+      const { runs, json } = killShape.parse(given)
+      if (!(await drillKill(runs, json))) process.exitCode = exitCodes.failed
+    })
+  command
     .command('restore')
     .description(
       'Has the running gate restore the newest copy of what it keeps into a scratch server, compare it and ask your own questions. What could not be proven failed.',
@@ -39,6 +52,13 @@ export function makeCommand(): Command {
     .option('--json', 'one JSON object a thing: name, drill, error')
     .action(async (name: string | undefined, given: unknown) => drillRestore(name, restoreShape.parse(given)))
   return command
+}
+
+function parseRuns(text: string): number {
+  const runs = Number(text)
+  if (!Number.isInteger(runs) || runs < 1 || runs > 1000)
+    throw new InvalidArgumentError('A whole number from 1 to 1000 is needed.')
+  return runs
 }
 
 const drillHelp = `

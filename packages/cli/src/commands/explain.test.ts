@@ -99,7 +99,7 @@ describe('sallyport explain', () => {
     expect(code).toBe(0)
     expect(linesOf(out).map(({ id }) => id)).toEqual(Array.from({ length: 5_000 }, (_, index) => index))
     // one core would do it in less than a second; the bound leaves room for a busy machine
-    expect(performance.now() - started).toBeLessThan(20_000)
+    expect(performance.now() - started).toBeLessThan(60_000)
   })
 
   test('a line past the bound is unknown and the next one is read', async () => {

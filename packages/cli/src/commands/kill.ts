@@ -3,7 +3,8 @@ import { Command } from 'commander'
 import { z } from 'zod'
 import { connectControl } from '../control-client.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
-import { stateOption } from '../state-directory.ts'
+import { readRun, stateOption } from '../state-directory.ts'
+import { findSwitch, pullSwitch } from '../switch-client.ts'
 
 const optionsShape = z.object({
   session: z.string().min(1).optional(),
@@ -11,6 +12,7 @@ const optionsShape = z.object({
   owner: z.string().min(1).optional(),
   upstream: z.string().min(1).optional(),
   all: z.boolean().default(false),
+  drain: z.boolean().default(false),
   reason: z.string().max(1000).default(''),
   state: z.string(),
   json: z.boolean().default(false),
@@ -34,25 +36,71 @@ export function makeCommand(): Command {
     .option('--owner <name>', 'all agents of a person or team')
     .option('--upstream <name>', 'everything on one upstream')
     .option('--all', 'everything')
+    .option('--drain', 'reads that run already may end, for at most 30 s; everything else stops at once')
     .option('--reason <text>', 'kept on the log')
     .addOption(stateOption())
-    .option('--json', 'one JSON object: kill, acknowledgedMs, sessionsEnded')
-    .addHelpText('after', '\nReleasing takes a passkey: on the Live page.')
+    .option('--json', 'one JSON object: kill, acknowledgedMs, sessionsEnded, durable, processEnded')
+    .addHelpText('after', killHelp)
     .action(async (given: unknown) => kill(optionsShape.parse(given)))
 }
 
+const killHelp = `
+The switch has a listener and a thread of its own, and works while the gate is overloaded or stuck: a gate that does not confirm within 5 s is
+ended. Without this command: an empty file \`kill\` in the state directory stops everything, and is gone when that is acknowledged; so does the
+signal SIGUSR2 to the gate's process.
+
+Releasing takes a passkey: on the Live page.`
+
 async function kill(options: Options): Promise<void> {
   const scope = chooseScope(options)
-  const control = await connectControl(options.state)
-  const killed = await control.post('/api/v1/kill', { ...scope, reason: options.reason }, killedShape)
+  const killed = findSwitch(options.state) === null ? await killByApi(options, scope) : await killBySwitch(options, scope)
   if (options.json) {
     process.stdout.write(`${JSON.stringify(killed)}\n`)
     return
   }
   const what = scope.kind === 'all' ? 'Everything' : `${scope.kind} ${visibleLine(scope.id)}`
-  process.stdout.write(
-    `${what} is stopped: acknowledged in ${killed.acknowledgedMs.toFixed(1)} ms, ${killed.sessionsEnded} sessions ended.\nTo release it: ${new URL('/live', control.run.controlUrl).href}\n`,
-  )
+  const how = killed.processEnded
+    ? 'the gate did not confirm within its lease, and its process was ended'
+    : `acknowledged in ${killed.acknowledgedMs.toFixed(1)} ms, ${killed.sessionsEnded} sessions ended`
+  const live = readRun(options.state)?.controlUrl
+  const release = live === undefined ? '' : `\nTo release it: ${new URL('/live', live).href}`
+  const kept = killed.durable ? '' : '\nIt could not be written down: a restart of the gate would not remember it.'
+  process.stdout.write(`${what} is stopped: ${how}.${kept}${release}\n`)
+}
+
+interface Killed extends z.infer<typeof killedShape> {
+  /** Whether a restart remembers it. */
+  readonly durable: boolean
+  readonly processEnded: boolean
+}
+
+type Scope = ReturnType<typeof chooseScope>
+
+async function killBySwitch({ state, reason, drain }: Options, scope: Scope): Promise<Killed> {
+  const startedMs = performance.now()
+  const name = scope.kind === 'all' ? '' : scope.id
+  const said = await pullSwitch(state, { kind: scope.kind, name, reason, drain })
+  if (said.state === 'process ended') {
+    const kill = { id: '', scope, atMs: Date.now() }
+    return { kill, acknowledgedMs: performance.now() - startedMs, sessionsEnded: 0, durable: said.durable, processEnded: true }
+  }
+  const kill = { id: said.id === null ? '' : String(said.id), scope, atMs: said.atMs }
+  return { kill, acknowledgedMs: said.haltMs, sessionsEnded: said.sessions, durable: said.durable, processEnded: false }
+}
+
+/** A gate of before it had a switch of its own. */
+async function killByApi({ state, reason, drain }: Options, scope: Scope): Promise<Killed> {
+  if (drain)
+    throw new CommandFailure(
+      exitCodes.unreachable,
+      'switch_unreachable',
+      'No gate with a kill switch of its own runs here.',
+      'Nothing was stopped.',
+      'Kill without --drain, or start the gate.',
+    )
+  const control = await connectControl(state)
+  const killed = await control.post('/api/v1/kill', { ...scope, reason }, killedShape)
+  return { ...killed, durable: true, processEnded: false }
 }
 
 /** Exactly one scope: a slip must not stop more, or less, than was meant. */

@@ -93,9 +93,11 @@ async function writeWitness(state: string, content: readonly Uint8Array[]): Prom
   await writeFile(join(state, 'vault', 'identity'), `${JSON.stringify({ v: 1, witnessKey: formatVerifierKey(cosigner.key) })}\n`)
 }
 
-function run(...words: readonly string[]): Promise<{ code: number; out: string; problem: string }> {
+const run = (...words: readonly string[]): ReturnType<typeof runAny> => runAny('log', ...words)
+
+function runAny(...words: readonly string[]): Promise<{ code: number; out: string; problem: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [program, 'log', ...words], (error, out, problem) =>
+    execFile(process.execPath, [program, ...words], (error, out, problem) =>
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, problem }),
     )
   })
@@ -256,6 +258,79 @@ describe('log prove', () => {
     const { code, problem } = await run('prove', '5', await makeState({ found: entries.toReversed() }))
     expect(code).toBe(1)
     expect(problem).toMatch(/do not add up/)
+  })
+})
+
+describe('log bundle, and verify with nothing but the file', () => {
+  const keys = ['--log-key', formatVerifierKey(signer.key), '--witness-key', formatVerifierKey(cosigner.key)]
+  const check = (file: string, ...rest: readonly string[]): ReturnType<typeof run> => runAny('verify', file, ...rest)
+
+  async function makeBundle(): Promise<string> {
+    const file = join(root, `bundle-${(made += 1)}.html`)
+    const bundled = await run('bundle', await makeState(), '--entry', '7', '--entry', '299', '--out', file)
+    expect(bundled).toMatchObject({ code: 0, out: expect.stringContaining('2 entries') })
+    return file
+  }
+
+  it('proves what is in it, says it in words, and names what it does not show', async () => {
+    const file = await makeBundle()
+    const { code, out } = await check(file, ...keys)
+    expect(code).toBe(0)
+    expect(out).toMatch(/proven {2}7 .*select/)
+    expect(out).toMatch(/2 of the 300 entries of gate.example\/log/)
+    expect(out).toMatch(/witnessed at /)
+    expect(out).not.toMatch(/note:/)
+    expect(out).not.toContain('\u202e')
+    expect((await check(file)).out).toMatch(/the keys are the file’s own/)
+    const page = await readFile(file, 'utf8')
+    expect(page).toContain("default-src 'none'")
+    expect(page).not.toMatch(/<script|src=|href=|\u202e/)
+  })
+
+  it('finds whatever was changed in it, and a page that says something else', async () => {
+    const page = await readFile(await makeBundle(), 'utf8')
+    const changed = join(root, 'changed.html')
+    const [, base64 = ''] = /hidden>([^<]+)</.exec(page) ?? []
+    const bundle: { entries: { index: number; entry: string }[]; checkpoint: string } = JSON.parse(
+      Buffer.from(base64, 'base64').toString(),
+    )
+    const [first, second] = bundle.entries
+    if (first === undefined || second === undefined) throw new Error('two entries were bundled')
+    const changes: readonly object[] = [
+      { ...bundle, entries: [{ ...first, entry: first.entry.replace('select', 'delete') }, second] },
+      { ...bundle, entries: [{ ...first, index: 8 }, second] },
+      { ...bundle, entries: [{ ...first, size: 299 }, second] },
+      { ...bundle, checkpoint: bundle.checkpoint.replace('\n300\n', '\n301\n') },
+      { ...bundle, checkpoint: 'x' },
+    ]
+    for (const change of changes) {
+      await writeFile(changed, page.replace(base64, Buffer.from(JSON.stringify(change)).toString('base64')))
+      const { code, out } = await check(changed, ...keys)
+      expect(code, out).toBe(1)
+      expect(out).toMatch(/FINDING/)
+    }
+    await writeFile(changed, page.replace('What happened', 'What did not happen'))
+    expect(await check(changed, ...keys)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/believe these lines, not the page/),
+    })
+    await writeFile(changed, 'no bundle')
+    expect((await check(changed)).code).toBe(2)
+    expect((await check(changed, '--log-key', 'x')).code).toBe(2)
+  })
+})
+
+describe('log export', () => {
+  it('writes events as they are, or as OCSF', async () => {
+    const state = await makeState()
+    const lines = (await run('export', state, '--from', '298')).out.trim().split('\n')
+    expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject([{ index: 298, type: 'statement' }, { index: 299 }])
+    const ocsf = (await run('export', state, '--as', 'ocsf', '--count', '2')).out.trim().split('\n')
+    expect(ocsf.map((line): unknown => JSON.parse(line))).toMatchObject([
+      { class_uid: 6003, metadata: { uid: 'gate.example/log/0' } },
+      { metadata: { sequence: 1 } },
+    ])
+    expect((await run('export', state, '--as', 'xml')).code).toBe(2)
   })
 })
 

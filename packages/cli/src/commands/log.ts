@@ -1,28 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import {
-  decodeEntry,
-  decodeSegment,
-  encodeBase64,
   explainFinding,
   explainInformation,
-  inclusionProof,
   type Information,
-  leafHash,
   LogFormatError,
   type LogReport,
   type LogSource,
   openCheckpoint,
-  type Tile,
-  tileNodes,
-  TileTree,
-  verifyInclusion,
   verifyLog,
   visibleLine,
 } from '@sallyport/core'
 import { Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from '../failure.ts'
+import { addExports } from '../log-export.ts'
+import { entriesOf, readEntry } from '../log-entries.ts'
+import { proveEntries } from '../log-proof.ts'
 import { lineOf, matches, searchShape, type Search } from '../log-search.ts'
 import { findLog, findLogKeys, findWitness, findWitnessKeys, openLogFiles, readText } from '../log-files.ts'
 
@@ -77,6 +71,7 @@ export function makeCommand(): Command {
     .option('--witness <file>', "prove against the witness's checkpoint in this file; `none`: against the log's own")
     .option('--json', 'the same: the proof is JSON in any case')
     .action(async (index: number, directory: string, given: unknown) => prove(index, directory, proveShape.parse(given)))
+  addExports(command)
   return command
 }
 
@@ -238,43 +233,6 @@ async function show(given: string, { from, count, json }: z.infer<typeof showSha
   }
 }
 
-function readEntry(entry: Uint8Array): object {
-  try {
-    return decodeEntry(entry)
-  } catch (error) {
-    if (error instanceof LogFormatError) return { unreadable: error.message, base64: encodeBase64(entry) }
-    throw error
-  }
-}
-
-async function* entriesOf(source: LogSource): AsyncGenerator<{ readonly index: number; readonly entry: Uint8Array }> {
-  let index = 0
-  for await (const { name, bytes } of source.segments()) {
-    for (const group of decodeNamed(name, bytes)) {
-      for (const entry of group.entries) {
-        yield { index, entry }
-        index += 1
-      }
-    }
-  }
-}
-
-function decodeNamed(name: string, bytes: Uint8Array): ReturnType<typeof decodeSegment>['groups'] {
-  try {
-    return decodeSegment(bytes, true).groups
-  } catch (error) {
-    if (!(error instanceof LogFormatError)) throw error
-    throw new CommandFailure(
-      exitCodes.failed,
-      'damaged',
-      `Segment ${name} is damaged: ${error.message}.`,
-      'What follows it was not read.',
-      'Run `sallyport log verify`.',
-      { cause: error },
-    )
-  }
-}
-
 async function prove(index: number, given: string, options: z.infer<typeof proveShape>): Promise<void> {
   const directory = await findLog(given)
   const witness = await findWitness(directory, options.witness)
@@ -287,40 +245,6 @@ async function prove(index: number, given: string, options: z.infer<typeof prove
       'Nothing was proven.',
       'Run `sallyport log verify`.',
     )
-  const { size, root } = openCheckpoint(checkpoint, []).checkpoint
-  if (index >= size) {
-    throw new CommandFailure(
-      exitCodes.failed,
-      'not_signed',
-      `The checkpoint covers ${size} entries; entry ${index} is not among them.`,
-      'Nothing was proven.',
-      'Wait a second, or prove against the log itself with `--witness none`.',
-    )
-  }
-  const tiles = new Map<string, Tile>()
-  const tree = new TileTree((tile) => tiles.set(`${tile.level}/${tile.index}`, tile))
-  let proven: Uint8Array = Buffer.alloc(0)
-  for await (const { index: place, entry } of entriesOf(await openLogFiles(directory))) {
-    if (place >= size) break
-    if (place === index) proven = entry
-    tree.append(leafHash(entry))
-  }
-  for (const tile of tree.partialTiles()) tiles.set(`${tile.level}/${tile.index}`, tile)
-  const nodes = tileNodes(
-    size,
-    async (level, tileIndex, width) => tiles.get(`${level}/${tileIndex}`)?.hashes.slice(0, width) ?? [],
-  )
-  const proof = tree.size === size ? await inclusionProof(nodes, index, size) : []
-  if (!verifyInclusion(leafHash(proven), index, size, proof, root)) {
-    throw new CommandFailure(
-      exitCodes.failed,
-      'not_proven',
-      'The entries of the log do not add up to its checkpoint.',
-      'Nothing was proven.',
-      'Run `sallyport log verify`.',
-    )
-  }
-  process.stdout.write(
-    `${JSON.stringify({ index, size, entry: Buffer.from(proven).toString('utf8'), proof: proof.map(encodeBase64), checkpoint })}\n`,
-  )
+  const [proven] = await proveEntries(await openLogFiles(directory), checkpoint, [index])
+  process.stdout.write(`${JSON.stringify({ ...proven, checkpoint })}\n`)
 }

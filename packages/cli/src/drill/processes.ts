@@ -12,7 +12,11 @@ const gatewayProgram = fileURLToPath(new URL('../../../gateway/src/main.ts', imp
 const vaultProgram = fileURLToPath(new URL('../../../vault/src/main.ts', import.meta.url))
 const relayProgram = fileURLToPath(new URL('./relay.ts', import.meta.url))
 const relayReady = z.object({ port: z.number(), countPort: z.number() })
-const countsShape = z.object({ toServerBytes: z.number(), toServerByRole: z.record(z.string(), z.number()) })
+const countsShape = z.object({
+  toServerBytes: z.number(),
+  toServerByRole: z.record(z.string(), z.number()),
+  lastNsByRole: z.record(z.string(), z.string()),
+})
 
 export interface RelayCounts {
   readonly toServerBytes: number
@@ -31,11 +35,19 @@ export async function startRelay(directory: string, { name, port }: PlaygroundSe
   return { child, ...relayReady.parse(child.ready) }
 }
 
+async function countsOf({ countPort }: Relay): Promise<z.infer<typeof countsShape>> {
+  return countsShape.parse(await (await fetch(`http://127.0.0.1:${countPort}/`)).json())
+}
+
+/** What one relay let through that agents' work runs on, and when the last of it came (monotonic nanoseconds). */
+export async function agentTraffic(relay: Relay): Promise<{ readonly bytes: number; readonly lastNs: bigint }> {
+  const { toServerByRole, lastNsByRole } = await countsOf(relay)
+  return { bytes: toServerByRole['app_use'] ?? 0, lastNs: BigInt(lastNsByRole['app_use'] ?? 0) }
+}
+
 /** What all relays let through together. */
 export async function sumCounts(relays: readonly Relay[]): Promise<RelayCounts> {
-  const counts = await Promise.all(
-    relays.map(async ({ countPort }) => countsShape.parse(await (await fetch(`http://127.0.0.1:${countPort}/`)).json())),
-  )
+  const counts = await Promise.all(relays.map(countsOf))
   return {
     toServerBytes: counts.reduce((sum, { toServerBytes }) => sum + toServerBytes, 0),
     ofAgentsBytes: counts.reduce((sum, { toServerByRole }) => sum + (toServerByRole['app_use'] ?? 0), 0),

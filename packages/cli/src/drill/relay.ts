@@ -13,6 +13,8 @@ let toServerBytes = 0
 let toClientBytes = 0
 let connections = 0
 const toServerByRole = new Map<string, number>()
+/** When the last bytes came, by the machine's monotonic clock in nanoseconds, which other processes can compare with their own. */
+const lastByRole = new Map<string, bigint>()
 
 const relay = createServer({ noDelay: true }, (client) => {
   const server = connect({ host: '127.0.0.1', port: targetPort, noDelay: true })
@@ -21,6 +23,7 @@ const relay = createServer({ noDelay: true }, (client) => {
   client.on('data', (chunk: Buffer) => {
     role ??= readRole(chunk)
     toServerByRole.set(role, (toServerByRole.get(role) ?? 0) + chunk.length)
+    lastByRole.set(role, process.hrtime.bigint())
     toServerBytes += chunk.length
     if (!server.write(chunk)) client.pause()
   })
@@ -38,7 +41,9 @@ const relay = createServer({ noDelay: true }, (client) => {
 
 const counts = createHttpServer((_request, response) => {
   response.setHeader('content-type', 'application/json')
-  response.end(JSON.stringify({ toServerBytes, toServerByRole: Object.fromEntries(toServerByRole), toClientBytes, connections }))
+  const lastNsByRole = Object.fromEntries([...lastByRole].map(([role, atNs]) => [role, String(atNs)]))
+  const bytesByRole = Object.fromEntries(toServerByRole)
+  response.end(JSON.stringify({ toServerBytes, toServerByRole: bytesByRole, lastNsByRole, toClientBytes, connections }))
 })
 
 relay.listen(0, '127.0.0.1', () => {

@@ -22,6 +22,7 @@ import { describeDrill, type DrillPorts } from './configuration.ts'
 import { findHttpAgent, type HttpAgent, type ProxyAddress } from './http-agent.ts'
 import { VirtualPerson } from './person.ts'
 import {
+  agentTraffic,
   compiledFolder,
   configurationFile,
   startGate,
@@ -132,6 +133,13 @@ export class Stage {
   /** What the relays between gate and servers counted. */
   relayCounts(): Promise<RelayCounts> {
     return sumCounts(this.#relays)
+  }
+
+  /** What agents' work sent to staging, and when the last of it came. */
+  async stagingTraffic(): ReturnType<typeof agentTraffic> {
+    const relay = this.#relays.at(-1)
+    if (relay === undefined) throw new Error('a stage has relays')
+    return agentTraffic(relay)
   }
 
   request(id: string): Promise<ShownRequest> {

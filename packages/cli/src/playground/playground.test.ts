@@ -281,7 +281,7 @@ describe('an awkward place', () => {
     })
     let output = ''
     ordinary.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()))
-    await waitUntil('the ordinary user’s playground', () => ordinary.exitCode !== null, 40_000)
+    await waitUntil('the ordinary user’s playground', () => ordinary.exitCode !== null)
     expect(output).toMatch(/^port \d+$/m)
     expect(ordinary.exitCode).toBe(0)
     expect(findProcessesOf(home)).toEqual([])

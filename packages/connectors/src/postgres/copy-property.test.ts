@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { roundsOf } from '../../../../tests/breadth.ts'
 import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
 import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { quoteIdentifier, quoteLiteral } from './catalog-name.ts'
@@ -187,6 +188,6 @@ it('any table: drop, undo, and it is the same table with the same rows', async (
       await client.query(`DROP SCHEMA ${schema} CASCADE`)
       if (shape.schema === 'public') await client.query('CREATE SCHEMA public')
     }),
-    { numRuns: 60 },
+    { numRuns: roundsOf(60, 15) },
   )
-}, 120_000)
+})

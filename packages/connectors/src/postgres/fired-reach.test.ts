@@ -51,7 +51,7 @@ beforeAll(async () => {
     CREATE FUNCTION t.noted() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO t.log SELECT 1, command_tag FROM pg_event_trigger_ddl_commands(); END$$;
     CREATE FUNCTION pg_catalog.upper(int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN t.purge($1); END';
     CREATE FUNCTION t.erased() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM t.log; END'`)
-}, 60_000)
+})
 afterAll(async () => {
   await access[Symbol.asyncDispose]()
   await server.stop()

@@ -21,7 +21,7 @@ beforeAll(async () => {
     CREATE FUNCTION t.dynamic() RETURNS int STABLE LANGUAGE plpgsql AS $$ DECLARE r int; BEGIN EXECUTE 'select 1' INTO r; RETURN r; END $$;
     CREATE FUNCTION t.open() RETURNS int LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION t.two(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION t.two(text) RETURNS int LANGUAGE sql AS 'SELECT 1'`)
-}, 60_000)
+})
 afterAll(async () => {
   await access[Symbol.asyncDispose]()
   await server.stop()
@@ -86,7 +86,7 @@ describe('resolve', () => {
   it('gives up counting in time, and says that it did not count', async () => {
     const resolved = await look('DELETE FROM t.a WHERE (SELECT count(*) FROM generate_series(1, 100000000000) g WHERE g > w) > 0')
     expect(resolved.impact.scope).toMatchObject({ rows: 10, exact: false })
-  }, 20_000)
+  })
 
   it('takes the cautious path for context that is missing or not as expected', async () => {
     const bare: Operation = {

@@ -12,7 +12,7 @@ let access: RealAccess
 beforeAll(async () => {
   server = await startPostgres()
   access = await openAccess(server.url(), server.url())
-}, 60_000)
+})
 afterAll(async () => {
   await access[Symbol.asyncDispose]()
   await server.stop()

@@ -234,7 +234,7 @@ async function waitUntilBlocked(start: string): Promise<void> {
             'trial',
           )
         ).length,
-      { timeout: 10_000, interval: 20 },
+      { interval: 20 },
     )
     .toBeGreaterThan(0)
 }

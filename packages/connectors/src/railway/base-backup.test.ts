@@ -21,6 +21,12 @@ const deletion: Operation = {
   context: {},
 }
 
+// A place of its own: what other tests leave in the machine's, and take away again, is looked at by none here.
+const temporary = mkdtempSync(join(tmpdir(), 'sallyport-base-'))
+// PostgreSQL's user must get into it.
+chmodSync(temporary, 0o711)
+process.env['TMPDIR'] = temporary
+
 let server: PostgresServer
 let access: RealAccess
 let folders: string
@@ -50,7 +56,7 @@ beforeEach(async () => {
 })
 afterAll(async () => {
   await server.stop()
-  rmSync(folders, { recursive: true, force: true })
+  rmSync(temporary, { recursive: true, force: true })
 })
 
 const protectUrl = (role: string): string => `postgres://${role}:${role}-password@127.0.0.1:${server.port}/shop`
@@ -237,7 +243,7 @@ describe('snapshot', () => {
       await other.stop()
     }
     expect(scratchFolders()).toEqual([])
-    expect(findProcessesOf('sallyport-scratch-')).toEqual([])
+    expect(findProcessesOf(join(temporary, 'sallyport-scratch-'))).toEqual([])
   })
 
   test('a table that is made while the copy runs makes it no copy', async () => {

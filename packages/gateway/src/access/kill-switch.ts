@@ -35,9 +35,15 @@ export interface Killed {
 
 /** What the switch stops. Each must have stopped when its call returns. */
 export interface Stoppable {
-  /** Ends the matching sessions synchronously; returns how many. */
-  endSessions(kind: KillKind, name: string, reason: string): number
+  /** Ends the matching sessions synchronously, but for reads that may end by themselves when it drains; returns how many. */
+  endSessions(kind: KillKind, name: string, reason: string, drain: boolean): number
   revokeHandles(kind: KillKind, name: string): number
+}
+
+/** Where kills come from that this thread has not been told of yet. */
+export interface KillEar {
+  /** Carries them out before it returns. */
+  hear(): void
 }
 
 /** This gate's kill switch. Local state decides, so that a full store or log cannot keep anything running. */
@@ -51,6 +57,7 @@ export class LocalKillSwitch implements KillSwitch {
   #unwritten: readonly Kill[] = []
   #unwrittenId = Number.MIN_SAFE_INTEGER
   #epoch = 0
+  #ear: KillEar | null = null
   readonly #listeners: (() => void)[] = []
 
   constructor(store: KillStorage, log: Log, clock: Clock) {
@@ -60,11 +67,18 @@ export class LocalKillSwitch implements KillSwitch {
     for (const kill of store.inForce()) this.#stops.set(keyOf(kill.kind, kill.name), kill.reason)
   }
 
+  /** From now on nothing is answered before what the ear has was carried out. */
+  listenTo(ear: KillEar): void {
+    this.#ear = ear
+  }
+
   epoch(): number {
+    this.#ear?.hear()
     return this.#epoch
   }
 
   epochOf(agent: string, owner: string, session: string, upstream: string): number {
+    this.#ear?.hear()
     const epochs = this.#epochs
     if (epochs.size === 0) return 0
     const of = (key: string): number => epochs.get(key) ?? 0
@@ -72,6 +86,7 @@ export class LocalKillSwitch implements KillSwitch {
   }
 
   stopped(agent: string, owner: string, session: string, upstream: string): string | null {
+    this.#ear?.hear()
     const stops = this.#stops
     if (stops.size === 0) return null
     return (
@@ -91,12 +106,23 @@ export class LocalKillSwitch implements KillSwitch {
   /** Stops first, writes down after. Resolves when it is durable; rejects, still stopped, when it could not be written down. */
   async kill(kind: KillKind, name: string, reason: string, by: string, what: Stoppable): Promise<Killed> {
     const startedMs = performance.now()
+    const sessions = this.stopNow(kind, name, reason, what)
+    const haltMs = performance.now() - startedMs
+    return this.writeDown({ kind, name, reason, by, atMs: this.#clock.nowMs() }, { sessions, haltMs }, what)
+  }
+
+  /** When it returns nothing more of what it names is written upstream; how many sessions it ended. */
+  stopNow(kind: KillKind, name: string, reason: string, what: Stoppable, drain = false): number {
     const key = keyOf(kind, name)
     this.#stops.set(key, reason)
     this.#bump(key)
-    const sessions = what.endSessions(kind, name, reason)
-    const haltMs = performance.now() - startedMs
-    const atMs = this.#clock.nowMs()
+    return what.endSessions(kind, name, reason, drain)
+  }
+
+  /** What has been stopped, on disk. */
+  async writeDown(order: Omit<Kill, 'id'>, halt: Pick<Killed, 'sessions' | 'haltMs'>, what: Stoppable): Promise<Killed> {
+    const { kind, name, reason, by, atMs } = order
+    const { sessions, haltMs } = halt
     try {
       const kill = this.#write({ kind, name, reason, by, atMs })
       const handlesRevoked = what.revokeHandles(kind, name)
@@ -170,14 +196,16 @@ function keyOf(kind: KillKind, name: string): string {
 
 interface ShownKill {
   readonly id: string
-  readonly scope: { readonly kind: Exclude<KillKind, 'all'>; readonly id: string } | { readonly kind: 'all'; readonly id: '*' }
+  readonly scope:
+    | { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string }
+    | { readonly kind: 'all'; readonly id: '*' }
   readonly reason: string
   readonly by: string
   readonly atMs: number
 }
 
 /** A kill as people are shown it. */
-export function showKill({ id, kind, name, reason, by, atMs }: Kill): ShownKill {
-  const scope = kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind, id: name }
-  return { id: String(id), scope, reason, by, atMs }
+export function showKill(kill: Kill): ShownKill {
+  const scope = kill.kind === 'all' ? ({ kind: 'all', id: '*' } as const) : { kind: kill.kind, id: kill.name }
+  return { id: String(kill.id), scope, reason: kill.reason, by: kill.by, atMs: kill.atMs }
 }

@@ -10,6 +10,8 @@ export interface LookoutPorts {
   readonly log: Log
   /** Hears of events once they are durable. */
   readonly subscribe: (listener: (events: readonly Logged[]) => void) => () => void
+  /** What is on the log already: habits are learned from it, and nothing of it is told again. */
+  readonly past: () => Promise<readonly Logged[]>
   /** Alarms that stop the agent they are about. */
   readonly stopping: ReadonlySet<string>
   readonly stop: (agent: string, reason: string) => Promise<unknown>
@@ -19,9 +21,24 @@ export interface LookoutPorts {
  * Looks at the log as it grows, raises alarms for what single events do not show, and stops an agent where the configuration says that an alarm does.
  * It is behind the log, never before it: nothing waits for it.
  */
-export function openLookout({ clock, log, subscribe, stopping, stop }: LookoutPorts): { close(): void } {
+export function openLookout({ clock, log, subscribe, past, stopping, stop }: LookoutPorts): { close(): void } {
   const watch = new Watch()
+  /** What came before the past was learned; null from then on. */
+  let early: Logged[] | null = []
   const close = subscribe((events) => {
+    if (early !== null) early.push(...events)
+    else look(events)
+  })
+  void past()
+    .catch((): readonly Logged[] => [])
+    .then((learned) => {
+      for (const { index, event } of learned) watch.see(index, event)
+      const waiting = (early ?? []).filter(({ index }) => index > (learned.at(-1)?.index ?? -1))
+      early = null
+      look(waiting)
+    })
+
+  function look(events: readonly Logged[]): void {
     for (const { index, event } of events) {
       if (event.type === 'alarm') {
         answer(event, index)
@@ -35,7 +52,7 @@ export function openLookout({ clock, log, subscribe, stopping, stop }: LookoutPo
       const alarm = { type: 'alarm', atMs: clock.nowMs(), ...about, ...(session === null ? {} : { session }), data } as const
       void log.append(alarm).catch(() => undefined)
     }
-  })
+  }
 
   function answer({ agent, data }: Event, index: number): void {
     const { kind } = data

@@ -1,4 +1,4 @@
-import { SallyportError, type Connector, type SqlChannel, type Upstream } from '@sallyport/core'
+import { SallyportError, type Connector, type Upstream } from '@sallyport/core'
 
 interface Reachable {
   isHttp(name: string): boolean
@@ -42,17 +42,6 @@ export async function withUpstream<Result>(
   } finally {
     opened.close()
   }
-}
-
-/** A transaction of the gate's own on a database, with the `protect` credential, that somebody else ends. */
-export async function beginOwn(
-  databases: Reachable['databases'],
-  name: string,
-): Promise<{ readonly identity: string; readonly channel: SqlChannel; end(): Promise<void> }> {
-  const opened = await databases.openProtected(name)
-  const { access, identity } = opened.upstream
-  if (access.kind !== 'sql') throw new Error(`upstream ${name} has no way in for SQL`)
-  return { identity, channel: access.protect, end: () => opened.end(false).finally(() => opened.close()) }
 }
 
 function findConnector(connectors: ReadonlyMap<string, Connector>, id: string): Connector {

@@ -43,6 +43,22 @@ test('a session is on the log when it opens and when it closes, once', async () 
   expect(sessions.list()).toEqual([])
 })
 
+test('while it is written down a kill reaches it, and it is not open before it is written', async () => {
+  const written = Promise.withResolvers<number>()
+  log.append = () => written.promise
+  let begun: AbortSignal | null = null
+  let resolved = false
+  const opening = sessions
+    .open(handle, 'postgres', 'orders-db', 'peer', ({ signal }) => (begun = signal))
+    .finally(() => (resolved = true))
+  await expect.poll(() => begun).not.toBeNull()
+  expect(sessions.endMatching('agent', 'coder', 'enough')).toBe(1)
+  expect(begun).toMatchObject({ aborted: true })
+  expect(resolved).toBe(false)
+  written.resolve(0)
+  expect((await opening).signal.aborted).toBe(true)
+})
+
 test('who it belongs to cannot be changed afterwards', async () => {
   const { session } = await open()
   expect(() => Object.assign(session.subject, { owner: 'mallory' })).toThrow(TypeError)

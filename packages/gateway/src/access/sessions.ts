@@ -15,6 +15,7 @@ interface Entry {
   readonly session: Session
   readonly controller: AbortController
   readonly expiry: NodeJS.Timeout
+  drains: (() => boolean) | null
 }
 
 export interface SessionPorts {
@@ -28,6 +29,8 @@ export interface SessionPorts {
 
 const timeoutMaxMs = 2 ** 31 - 1
 const sessionsMax = 5_000
+/** How long a read may go on after a kill that lets it. */
+const drainMsMax = 30_000
 
 /** The sessions open on this gate. */
 export class SessionRegistry implements Sessions {
@@ -38,8 +41,14 @@ export class SessionRegistry implements Sessions {
     this.#ports = ports
   }
 
-  async open(handle: Handle, protocol: string, upstream: string, peer: string): Promise<OpenSession> {
-    const { clock, random, log, killSwitch, scope } = this.#ports
+  async open(
+    handle: Handle,
+    protocol: string,
+    upstream: string,
+    peer: string,
+    meanwhile?: (open: OpenSession) => void,
+  ): Promise<OpenSession> {
+    const { clock, random, log, scope } = this.#ports
     const allowed = scope(handle.agent, upstream)
     if (allowed === null) {
       await log.append({
@@ -55,30 +64,9 @@ export class SessionRegistry implements Sessions {
         `Ask ${handle.owner} to widen the agent's scope, or use another upstream.`,
       )
     }
-    if (this.#open.size >= sessionsMax)
-      throw new SallyportError(
-        'limit_exceeded',
-        `${sessionsMax} sessions are open on this gate.`,
-        'No connection was made.',
-        'Close some and try again.',
-      )
     const id = random.hex(12)
-    const stopped = killSwitch.stopped(handle.agent, handle.owner, id, upstream)
-    if (stopped !== null)
-      throw new SallyportError(
-        'killed',
-        `Stopped by the kill switch: ${stopped}.`,
-        'No connection was made.',
-        'Wait until a person releases it.',
-      )
+    this.#checkRoom(handle, id, upstream)
     const nowMs = clock.nowMs()
-    if (handle.expiresAtMs <= nowMs)
-      throw new SallyportError(
-        'authentication_failed',
-        'The handle has expired.',
-        'No connection was made.',
-        'Get a new one: sallyport handle issue',
-      )
     const session: Session = Object.freeze({
       id,
       subject: Object.freeze({ agent: handle.agent, owner: handle.owner }),
@@ -90,20 +78,52 @@ export class SessionRegistry implements Sessions {
     })
     const controller = new AbortController()
     const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
-    this.#open.set(id, { session, controller, expiry })
+    const entry: Entry = { session, controller, expiry, drains: null }
+    this.#open.set(id, entry)
+    const attendDrain = (drains: () => boolean): void => void (entry.drains = drains)
+    const open = { session, signal: controller.signal, readOnly: allowed.readOnly, attendDrain }
+    const written = log.append({
+      type: 'session.opened',
+      atMs: nowMs,
+      session: id,
+      agent: handle.agent,
+      data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer },
+    })
+    meanwhile?.(open)
     try {
-      await log.append({
-        type: 'session.opened',
-        atMs: nowMs,
-        session: id,
-        agent: handle.agent,
-        data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer },
-      })
+      await written
     } catch (error) {
       this.#end(id, 'the log failed')
       throw error
     }
-    return { session, signal: controller.signal, readOnly: allowed.readOnly }
+    return open
+  }
+
+  /** @throws SallyportError when no session may begin now */
+  #checkRoom(handle: Handle, id: string, upstream: string): void {
+    const { clock, killSwitch } = this.#ports
+    if (this.#open.size >= sessionsMax)
+      throw new SallyportError(
+        'limit_exceeded',
+        `${sessionsMax} sessions are open on this gate.`,
+        'No connection was made.',
+        'Close some and try again.',
+      )
+    const stopped = killSwitch.stopped(handle.agent, handle.owner, id, upstream)
+    if (stopped !== null)
+      throw new SallyportError(
+        'killed',
+        `Stopped by the kill switch: ${stopped}.`,
+        'No connection was made.',
+        'Wait until a person releases it.',
+      )
+    if (handle.expiresAtMs <= clock.nowMs())
+      throw new SallyportError(
+        'authentication_failed',
+        'The handle has expired.',
+        'No connection was made.',
+        'Get a new one: sallyport handle issue',
+      )
   }
 
   async close(session: string, reason: string): Promise<void> {
@@ -124,10 +144,16 @@ export class SessionRegistry implements Sessions {
     return [...this.#open.values()].map(({ session }) => session)
   }
 
-  /** Synchronous: when it returns, every matching session's signal is aborted and its listeners have run. */
-  endMatching(kind: KillKind, name: string, reason: string): number {
+  /**
+   * Synchronous: when it returns, every matching session's signal is aborted and its listeners have run; with `drain`, nothing runs in those that
+   * are left but reads, which have `drainMsMax`.
+   */
+  endMatching(kind: KillKind, name: string, reason: string, drain = false): number {
     const matching = this.list().filter((session) => isMatch(session, kind, name))
-    for (const session of matching) this.#end(session.id, reason)
+    for (const { id } of matching) {
+      if (drain && this.#open.get(id)?.drains?.() === true) setTimeout(() => this.#end(id, reason), drainMsMax).unref()
+      else this.#end(id, reason)
+    }
     return matching.length
   }
 

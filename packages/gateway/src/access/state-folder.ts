@@ -23,6 +23,8 @@ export interface StateFolder {
   readonly saltKey: Buffer
   /** What the operator's command line proves itself with. */
   readonly operatorToken: string
+  /** The kill switch's own credential: it stops, and does nothing else. */
+  readonly switchToken: string
   /** Seed of the Ed25519 key that signs the log's checkpoints. */
   readonly logSeed: Buffer
   /** Names this log for good: `sallyport/` and 16 hex digits. */
@@ -40,6 +42,7 @@ export function openStateFolder(directory: string): StateFolder {
     directory,
     saltKey: Buffer.from(key('salt.key'), 'hex'),
     operatorToken: key('operator.token'),
+    switchToken: key('switch.token'),
     logSeed: Buffer.from(key('log.key'), 'hex'),
     origin: keep(directory, 'log.origin', /^sallyport\/[0-9a-f]{16}$/, () => `sallyport/${randomBytes(8).toString('hex')}`),
   }

@@ -62,4 +62,4 @@ it('loses nothing acknowledged when its process is killed, again and again', asy
   } finally {
     await rm(join(directory, '..'), { recursive: true })
   }
-}, 120_000)
+})

@@ -180,7 +180,7 @@ describe('counted reads', () => {
 
   it('become one event with counts, durable by themselves', async () => {
     const disk = new FailingDisk()
-    const log = await open(disk)
+    const log = await open(disk, { monotonicMs: () => 0 })
     const durable = new Promise<void>((resolve) => log.subscribe(() => resolve()))
     for (let turn = 0; turn < 50; turn += 1) {
       log.appendRead('s1', 'a1', 'select 1')
@@ -211,12 +211,31 @@ describe('counted reads', () => {
     nowMs = 10.1
     expect(() => log.appendRead('s1', 'a1', 'k')).toThrow(/not durable/)
     expect(log.health().state).toBe('behind')
-    // Who would rather wait than be refused awaits an append of its own.
+    // Who would rather wait than be refused awaits an append of its own, or that the log has caught up.
     const waited = log.append(event(0))
+    const caughtUp = log.catchUp()
+    expect(caughtUp).toBeInstanceOf(Promise)
     disk.release()
-    await waited
+    await Promise.all([waited, caughtUp])
     log.appendRead('s1', 'a1', 'k')
     expect(log.health().state).toBe('ok')
+    expect(log.catchUp()).toBeNull()
+  })
+
+  it('are waited for in vain when the disk fails instead of catching up, and ever after', async () => {
+    const disk = new FailingDisk()
+    let nowMs = 0
+    const log = await open(disk, { monotonicMs: () => nowMs })
+    await log.append(event(0))
+    disk.fail({ operation: 'write', call: 1, path: 'entries', how: 'stall' })
+    log.appendRead('s1', 'a1', 'k')
+    nowMs = 20
+    while (disk.stalled === 0) await new Promise(setImmediate)
+    const caughtUp = log.catchUp()
+    disk.fail({ operation: 'datasync', call: 1, path: 'entries', how: 'fail' })
+    disk.release()
+    await expect(caughtUp).rejects.toMatchObject({ code: 'log_unavailable' })
+    await expect(log.catchUp()).rejects.toMatchObject({ code: 'log_unavailable' })
   })
 
   it('of many keys, or of names of any kind, are split into events that fit', async () => {

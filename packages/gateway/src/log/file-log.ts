@@ -74,6 +74,7 @@ export interface LogHealth {
  * rather wait than refuse awaits an `append` of its own, which resolves when the disk has.
  */
 export interface FileLog extends Log {
+  catchUp(): Promise<void> | null
   /** Entries that are durable. */
   size(): number
   /** Durable events from this index on, at most `count`. */
@@ -241,6 +242,10 @@ class DirectoryLog implements FileLog {
       bundle: [...this.#bundle],
       filled: this.#filled.splice(0),
     }
+  }
+
+  catchUp(): Promise<void> | null {
+    return this.#commit.catchUp()
   }
 
   size(): number {

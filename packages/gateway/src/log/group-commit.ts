@@ -54,6 +54,8 @@ export class GroupCommit {
   #unhurriedTimer: NodeJS.Timeout | null = null
   /** What is not hurried has waited long enough. */
   #isDue = false
+  /** Those who wait until counted reads are durable in time again. */
+  #behind: { readonly resolve: () => void; readonly reject: (error: SallyportError) => void }[] = []
 
   constructor(settings: GroupCommitSettings, segments: readonly SegmentFile[]) {
     this.#settings = settings
@@ -108,6 +110,22 @@ export class GroupCommit {
   oldestReadAgeMs(): number {
     const oldestMs = this.#inFlightSinceMs ?? this.#pendingSinceMs
     return oldestMs === null ? 0 : this.#settings.monotonicMs() - oldestMs
+  }
+
+  get #isBehind(): boolean {
+    return this.oldestReadAgeMs() > this.#settings.readsDurableWithinMs
+  }
+
+  /** What is behind is being written, or will be by its timer: whoever waits hears of it then. */
+  catchUp(): Promise<void> | null {
+    if (this.#failure) return Promise.reject(this.#failure)
+    if (!this.#isBehind) return null
+    return new Promise((resolve, reject) => this.#behind.push({ resolve, reject }))
+  }
+
+  #wakeBehind(): void {
+    if (this.#behind.length === 0 || this.#isBehind) return
+    for (const { resolve } of this.#behind.splice(0)) resolve()
   }
 
   #start(): void {
@@ -192,6 +210,7 @@ export class GroupCommit {
       this.#inFlightSinceMs = null
       this.#settings.durable(firstIndex, group, leaves)
       waiting.forEach(({ resolve }, place) => resolve(firstIndex + reads.length + place))
+      this.#wakeBehind()
     } catch (error) {
       const failure = unwritten(error)
       this.fail(failure)
@@ -217,7 +236,7 @@ export class GroupCommit {
     const queue = this.#queue
     this.#queue = []
     this.#queuedBytes = 0
-    for (const { reject } of queue) reject(this.#failure)
+    for (const { reject } of [...queue, ...this.#behind.splice(0)]) reject(this.#failure)
   }
 
   /** Turns away what comes now, has on disk what came before. */

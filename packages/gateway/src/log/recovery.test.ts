@@ -1,5 +1,6 @@
 import { decodeSegment, type Event, noteSigner, SallyportError } from '@sallyport/core'
 import { afterEach, describe, expect, it } from 'vitest'
+import { roundsOf } from '../../../../tests/breadth.ts'
 import { type DiskOperation, FailingDisk } from '../../../../tests/fakes/failing-disk.ts'
 import { type FileLog, type LogSettings, openLog } from './file-log.ts'
 
@@ -40,7 +41,7 @@ describe('recovery', () => {
       return seed / 2 ** 32
     }
     let torn = 0
-    for (let turn = 0; turn < 400; turn += 1) {
+    for (let turn = 0; turn < roundsOf(400, 80); turn += 1) {
       let disk = new FailingDisk()
       const acknowledged: number[] = []
       let started = 0
@@ -78,8 +79,8 @@ describe('recovery', () => {
         disk = cut
       }
     }
-    expect(torn).toBeGreaterThan(10)
-  }, 120_000)
+    expect(torn).toBeGreaterThan(roundsOf(10, 2))
+  })
 
   it('takes zeros that were written ahead for what they are; a log that was closed, and a segment that is full, have none', async () => {
     const disk = new FailingDisk()

@@ -15,6 +15,10 @@ export interface HandleStore {
 }
 
 export function openHandles(database: DatabaseSync): HandleStore {
+  // Every client that comes in waits for this one.
+  const active = database.prepare(
+    'SELECT * FROM handles WHERE agent = ? AND expiresAtMs > ? AND revokedAtMs IS NULL ORDER BY issuedAtMs DESC LIMIT ?',
+  )
   const ids = (rows: readonly Record<string, unknown>[]): readonly string[] => rows.map((row) => String(row['id']))
   return {
     insert: (handle) => {
@@ -34,13 +38,7 @@ export function openHandles(database: DatabaseSync): HandleStore {
           handle.secretSha256,
         )
     },
-    active: (agent, nowMs, most) =>
-      database
-        .prepare(
-          'SELECT * FROM handles WHERE agent = ? AND expiresAtMs > ? AND revokedAtMs IS NULL ORDER BY issuedAtMs DESC LIMIT ?',
-        )
-        .all(agent, nowMs, most)
-        .map(readHandle),
+    active: (agent, nowMs, most) => active.all(agent, nowMs, most).map(readHandle),
     find: (id) => {
       const row = database.prepare('SELECT * FROM handles WHERE id = ?').get(id)
       return row === undefined ? null : readHandle(row)

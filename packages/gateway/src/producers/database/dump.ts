@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream, mkdirSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { SallyportError, type Progress, type Seal, type SqlChannel } from '@sallyport/core'
 import { readFacts } from './facts.ts'
-import { type DatabaseCopy, partOf } from './manifest.ts'
+import { type DatabaseCopy, type DumpFile, partOf } from './manifest.ts'
 import { findDumpPrograms, runProgram } from './program.ts'
 import { listTables, sumLargeObjects, sumTable, textSettings, type Ask, type TableSum } from './table-sum.ts'
 import { type DumpTarget, writeAccess } from './target.ts'
@@ -157,36 +158,41 @@ export function sumOf(sums: ReadonlyMap<string, TableSum>, label: string): Table
   return sum
 }
 
-/** Puts every file of the dump into the vault. @returns their names */
-export async function putDump(
-  seal: Seal,
-  folder: string,
-  { report, signal }: DumpOptions,
-): Promise<{ files: string[]; bytes: number }> {
+/** Puts every file of the dump into the vault. */
+export async function putDump(seal: Seal, folder: string, { report, signal }: DumpOptions): Promise<DumpFile[]> {
   const dump = join(folder, 'dump')
-  const files = readdirSync(dump).toSorted()
-  let bytes = 0
-  for (const [index, file] of files.entries()) {
+  const names = readdirSync(dump).toSorted()
+  const files: DumpFile[] = []
+  for (const name of names) {
     signal.throwIfAborted()
-    report({ step: 'sealing', done: index, total: files.length })
-    const put = await seal.put({ name: partOf(file), bytes: createReadStream(join(dump, file), { highWaterMark: 1 << 18 }) })
-    bytes += put.bytes
+    report({ step: 'sealing', done: files.length, total: names.length })
+    const bytes = createReadStream(join(dump, name), { highWaterMark: 1 << 18 })
+    files.push({ name, ...(await seal.put({ name: partOf(name), bytes })) })
   }
-  return { files, bytes }
+  return files
 }
 
-/** Writes the files of a dump, as they now lie in the vault, into `folder/dump`. */
+/** Writes the files of a dump, as they now lie in the vault, into `folder/dump`. @throws SallyportError when they are not what was put */
 export async function fetchDump(
   copy: { read(name: string): AsyncIterable<Uint8Array> },
-  files: readonly string[],
+  files: readonly DumpFile[],
   folder: string,
   { report, signal }: DumpOptions,
 ): Promise<void> {
   const dump = join(folder, 'dump')
   mkdirSync(dump, { mode: 0o700 })
-  for (const [index, file] of files.entries()) {
+  for (const [index, { name, sha256 }] of files.entries()) {
     report({ step: 'reading back', done: index, total: files.length })
-    await pipeline(copy.read(partOf(file)), createWriteStream(join(dump, file), { mode: 0o600, flags: 'wx' }), { signal })
+    const path = join(dump, name)
+    const sum = createHash('sha256')
+    const summing = async function* (pieces: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+      for await (const piece of pieces) {
+        sum.update(piece)
+        yield piece
+      }
+    }
+    await pipeline(copy.read(partOf(name)), summing, createWriteStream(path, { mode: 0o600, flags: 'wx' }), { signal })
+    if (sum.digest('hex') !== sha256) throw copyFailed('The copy could not be proven', `${name} is not what was sealed`)
   }
 }
 

@@ -21,11 +21,17 @@ function open(source: DumpSource): Producer {
       const own = makePrivateFolder()
       try {
         const dumped = await dumpDatabase(source, own.folder, options)
-        const { files, bytes } = await putDump(seal, own.folder, options)
+        const files = await putDump(seal, own.folder, options)
         const copy: DatabaseCopy = { ...dumped, files }
         own.remove()
         await withRestored(copy, seal, options, async () => undefined)
-        return { kind: 'database', rows: countRows(copy), bytes, checksums: checksumsOf(copy), manifest: toManifest(copy) }
+        return {
+          kind: 'database',
+          rows: countRows(copy),
+          bytes: countBytes(copy),
+          checksums: checksumsOf(copy),
+          manifest: toManifest(copy),
+        }
       } catch (error) {
         options.signal.throwIfAborted()
         if (error instanceof SallyportError) throw error
@@ -44,7 +50,7 @@ function open(source: DumpSource): Producer {
         answers: await askChecks(restored.ask, checks),
         place: restored.place,
       }))
-      return { rows: countRows(copy), bytes: 0, compared: copy.tables.length, answers, place } satisfies Proof
+      return { rows: countRows(copy), bytes: countBytes(copy), compared: copy.tables.length, answers, place } satisfies Proof
     },
     extract: async (reader, name, folder, signal) => {
       const copy = readCopy(reader)
@@ -66,6 +72,10 @@ function readCopy({ manifest, checksums }: SnapshotReader): DatabaseCopy {
 
 function countRows({ tables }: DatabaseCopy): number {
   return tables.reduce((sum, { rows }) => sum + rows, 0)
+}
+
+function countBytes({ files }: DatabaseCopy): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 function checksumsOf({ tables, largeObjects }: DatabaseCopy): Record<string, string> {

@@ -19,10 +19,17 @@ export const databaseCopySchema = z.object({
   /** Roles that objects of the database may belong to or be granted to; no passwords. */
   roles: z.array(z.object({ name: z.string(), superuser: z.boolean(), bypassRls: z.boolean() })),
   memberships: z.array(z.object({ role: z.string(), member: z.string() })),
-  files: z.array(z.string().regex(/^[a-z0-9_]+(\.[a-z0-9]+)*$/)),
+  files: z.array(
+    z.object({
+      name: z.string().regex(/^[a-z0-9_]+(\.[a-z0-9]+)*$/),
+      bytes: z.int().min(0),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
+  ),
   tables: z.array(dumpedTableSchema.extend(sumSchema.shape)),
   largeObjects: sumSchema,
 })
+export type DumpFile = DatabaseCopy['files'][number]
 export type DatabaseCopy = z.infer<typeof databaseCopySchema>
 
 const json: z.ZodType<Json> = z.json()

@@ -133,7 +133,7 @@ function definitionLines(text: Buffer): readonly string[] {
   return text
     .toString('utf8')
     .split('\n')
-    .filter((line) => line !== '' && !/^(--|SET |SELECT pg_catalog\.set_config\(|\\(un)?restrict )/.test(line))
+    .filter((line) => line !== '' && !/^(--|SET |SELECT pg_catalog\.set_config\(|REFRESH MATERIALIZED VIEW |\\(un)?restrict )/.test(line))
     .toSorted()
 }
 

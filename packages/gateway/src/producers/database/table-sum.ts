@@ -23,6 +23,9 @@ export interface TableSum {
 const largeRows = 10_000_000
 const largeBytes = 2 ** 30
 
+/** Oids below are the same on every server of a version. */
+const firstOwnOid = 16_384
+
 /** How values are written out where text is compared: the same on every server. */
 export const textSettings: readonly (readonly [string, string])[] = [
   ['search_path', 'pg_catalog'],
@@ -36,15 +39,15 @@ export const textSettings: readonly (readonly [string, string])[] = [
 ]
 
 /**
- * Types whose binary form cannot be compared between two servers: those that hold oids of catalog rows, those without a binary form, and
- * whatever is made of them (domains, arrays, composites).
+ * Types whose binary form cannot be compared between two servers: those that hold oids of catalog rows, those without a binary form, those that
+ * were made in the database (a row's image names each type by its oid), and whatever is made of them (domains, arrays, composites).
  */
 const textTypes = `WITH RECURSIVE made(typ, part) AS (
     SELECT t.oid, t.oid FROM pg_catalog.pg_type t
     UNION SELECT m.typ, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.part
       WHERE t.typtype = 'd' OR (t.typelem <> 0 AND t.typlen = -1))
   SELECT DISTINCT m.typ FROM made m JOIN pg_catalog.pg_type t ON t.oid = m.part
-    WHERE t.typtype = 'c' OR t.typsend = 0 OR t.oid = ANY (ARRAY['regclass', 'regcollation', 'regconfig', 'regdictionary', 'regnamespace', 'regoper',
+    WHERE t.typtype = 'c' OR t.typsend = 0 OR t.oid >= ${firstOwnOid} OR t.oid = ANY (ARRAY['regclass', 'regcollation', 'regconfig', 'regdictionary', 'regnamespace', 'regoper',
       'regoperator', 'regproc', 'regprocedure', 'regrole', 'regtype']::pg_catalog.regtype[]::pg_catalog.oid[])`
 
 /**

@@ -61,60 +61,80 @@ async function copyFound(
   found: readonly Found[],
   seal: Seal,
   prefix: string,
-  { report, signal }: CopyOptions,
+  options: CopyOptions,
 ): Promise<Omit<FolderCopy, 'passed'> | null> {
-  const entries: Entry[] = []
-  const seen = new Map<string, FileEntry>()
+  const packing = new Packing(root, found, options)
   const dataParts: string[] = []
-  const waiting = [...found]
-  let whole = true
-  let next = 0
-  const pack = async function* (part: number): AsyncIterable<Uint8Array> {
-    let at = 0
-    while (next < waiting.length && at < partBytes && whole) {
-      const one = waiting[next]
-      if (one === undefined) return
-      next += 1
-      signal.throwIfAborted()
-      if (next % 100 === 0) report({ step: 'sealing', done: next, total: waiting.length })
-      const known = seen.get(one.file)
-      if (one.what !== 'file' || known !== undefined) {
-        entries.push(toEntry(one, known ?? null))
-        continue
-      }
-      const reading = new FileReading()
-      const from = at
-      for await (const piece of reading.read(below(root, one.path))) {
-        at += piece.length
-        yield piece
-      }
-      whole = reading.bytes === one.bytes
-      const { data } = reading
-      const facts = { what: 'file', bytes: one.bytes, sha256: reading.sha256(), data, part, at: from, same: null } as const
-      const entry: FileEntry = { ...facts, ...commonOf(one), mode: one.mode }
-      entries.push(entry)
-      seen.set(one.file, entry)
-    }
-  }
-  while (next < waiting.length && whole) {
+  while (packing.hasMore()) {
     const name = `${prefix}/data/${dataParts.length}`
-    await seal.put({ name, bytes: pack(dataParts.length) })
+    await seal.put({ name, bytes: packing.pack(dataParts.length) })
     dataParts.push(name)
   }
-  if (!whole) return null
-  const text = Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
+  if (!packing.whole) return null
+  const text = Buffer.from(packing.entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
   const entriesPart = `${prefix}/entries`
   await seal.put({ name: entriesPart, bytes: inPieces(text) })
-  const files = entries.filter((entry): entry is FileEntry => entry.what === 'file')
+  const files = packing.entries.filter((entry): entry is FileEntry => entry.what === 'file')
   return {
     v: 1,
     format: 'sallyport folder',
     entriesPart,
     entriesSha256: createHash('sha256').update(text).digest('hex'),
-    entries: entries.length,
+    entries: packing.entries.length,
     files: files.length,
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
     dataParts,
+  }
+}
+
+/** Takes what was found in order, file after file into one part after the other. */
+class Packing {
+  readonly entries: Entry[] = []
+  /** False once a file was longer or shorter than when it was found. */
+  whole = true
+  readonly #root: string
+  readonly #found: readonly Found[]
+  readonly #options: CopyOptions
+  readonly #seen = new Map<string, FileEntry>()
+  #next = 0
+
+  constructor(root: string, found: readonly Found[], options: CopyOptions) {
+    this.#root = root
+    this.#found = found
+    this.#options = options
+  }
+
+  hasMore(): boolean {
+    return this.whole && this.#next < this.#found.length
+  }
+
+  async *pack(part: number): AsyncIterable<Uint8Array> {
+    const { report, signal } = this.#options
+    let at = 0
+    while (at < partBytes && this.hasMore()) {
+      const one = this.#found[this.#next]
+      if (one === undefined) return
+      this.#next += 1
+      signal.throwIfAborted()
+      if (this.#next % 100 === 0) report({ step: 'sealing', done: this.#next, total: this.#found.length })
+      const known = this.#seen.get(one.file)
+      if (one.what !== 'file' || known !== undefined) {
+        this.entries.push(toEntry(one, known ?? null))
+        continue
+      }
+      const reading = new FileReading()
+      const from = at
+      for await (const piece of reading.read(below(this.#root, one.path))) {
+        at += piece.length
+        yield piece
+      }
+      this.whole = reading.bytes === one.bytes
+      const { data } = reading
+      const facts = { what: 'file', bytes: one.bytes, sha256: reading.sha256(), data, part, at: from, same: null } as const
+      const entry: FileEntry = { ...facts, ...commonOf(one), mode: one.mode }
+      this.entries.push(entry)
+      this.#seen.set(one.file, entry)
+    }
   }
 }
 

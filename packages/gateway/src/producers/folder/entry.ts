@@ -64,7 +64,7 @@ export async function listFolder(
   const walk = async (folder: Buffer, depth: number): Promise<void> => {
     if (depth > depthMax) throw new Error(`${JSON.stringify(folder.toString())} lies more than ${depthMax} folders deep`)
     const full = folder.length === 0 ? rootBytes : Buffer.concat([rootBytes, slash, folder])
-    const names = (await readdir(full, { encoding: 'buffer' })).toSorted(Buffer.compare)
+    const names = (await readdir(full, { encoding: 'buffer' })).toSorted((left, right) => Buffer.compare(left, right))
     for (const name of names) {
       const path = folder.length === 0 ? name : Buffer.concat([folder, slash, name])
       const one = await look(rootBytes, path)

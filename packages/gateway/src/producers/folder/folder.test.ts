@@ -40,7 +40,7 @@ async function copyAndRestore(place: string): Promise<{ readonly restored: strin
 describe('a folder kept whole', () => {
   it('comes back with permissions, times, links, several names of one file, and names that are no text', async () => {
     const place = open()
-    const names = ['-rf', ' ', '*', 'a\nb', 'a\tb', '\u202egnp.exe', '$(reboot)', '..x', 'ä', 'a\u0308', `${'n'.repeat(255)}`]
+    const names = ['-rf', ' ', '*', 'a\nb', 'a\tb', '\u202egnp.exe', '$(reboot)', '..x', 'ä', 'a\u0308', 'n'.repeat(255)]
     for (const name of names) writeFileSync(join(place, name), name)
     const bytes = Buffer.concat([Buffer.from(`${place}/`), Buffer.from([0x66, 0xff, 0xfe])])
     writeFileSync(bytes, 'no text')
@@ -113,7 +113,7 @@ describe('a folder kept whole', () => {
       const { createHash } = await import('node:crypto')
       const forged = { ...copy, entries: copy.entries + 1, entriesSha256: createHash('sha256').update(text).digest('hex') }
       seal.parts.set(copy.entriesPart, text)
-      await expect(restoreFolder(forged, seal, open(), options)).rejects.toThrow()
+      await expect(restoreFolder(forged, seal, open(), options)).rejects.toThrow(/no path inside|lies in no folder/)
     }
   })
 

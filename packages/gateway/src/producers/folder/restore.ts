@@ -9,7 +9,7 @@ import { below, checkedPath, entriesMax, entrySchema, FileReading, listFolder, t
 const entriesBytesMax = 2 ** 31
 
 /** The list of entries as it was sealed. @throws Error when it is another one */
-export async function readEntries(copy: FolderCopy, reader: Pick<SnapshotReader, 'read'>): Promise<readonly Entry[]> {
+async function readEntries(copy: FolderCopy, reader: Pick<SnapshotReader, 'read'>): Promise<readonly Entry[]> {
   const sum = createHash('sha256')
   const pieces: Uint8Array[] = []
   let bytes = 0
@@ -94,9 +94,9 @@ class PartReading {
     let left = count
     while (left > 0) {
       if (this.#rest.length === 0) {
-        const { value, done } = await this.#pieces.next()
-        if (done === true) throw new Error('a part of the copy ends too early')
-        this.#rest = value
+        const next = await this.#pieces.next()
+        if (next.done === true) throw new Error('a part of the copy ends too early')
+        this.#rest = next.value
       }
       const piece = this.#rest.subarray(0, left)
       this.#rest = this.#rest.subarray(piece.length)

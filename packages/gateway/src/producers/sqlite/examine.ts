@@ -64,7 +64,7 @@ function imageOf(values: readonly unknown[]): string {
     if (typeof value === 'bigint') return `i${value}`
     if (typeof value === 'number') return `r${Object.is(value, -0) ? '-0' : value}`
     if (value instanceof Uint8Array) return `b${Buffer.from(value).toString('base64')}`
-    return `t${String(value)}`
+    return `t${typeof value === 'string' ? value : ''}`
   })
   return `${JSON.stringify(told)}\n`
 }

@@ -91,6 +91,6 @@ describe('a database of SQLite that is kept whole', () => {
     const { writeFileSync } = await import('node:fs')
     writeFileSync(file, 'this is no database, only some text that is long enough to be looked at '.repeat(100))
     await expect(sqlite.open(file).copy(new MemorySeal(), options)).rejects.toThrow(/could not be copied/)
-    await expect(sqlite.open(join(root, 'missing.db')).copy(new MemorySeal(), options)).rejects.toThrow()
+    await expect(sqlite.open(join(root, 'missing.db')).copy(new MemorySeal(), options)).rejects.toThrow(/could not be copied/)
   })
 })

@@ -225,7 +225,7 @@ test('hostile texts are looked at in time that grows with their length', () => {
     const startMs = performance.now()
     for (const type of ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x'])
       findInForwarded('/', [], body, type)
-    expect(performance.now() - startMs, piece).toBeLessThan(10_000)
+    expect(performance.now() - startMs, piece).toBeLessThan(60_000)
   }
 })
 

@@ -83,7 +83,7 @@ describe('what is neither', () => {
       closedAfter(Buffer.from([0, 1, 2, 3]), plain),
       closedAfter(Buffer.from([0, 1, 2, 3]), secure),
     ])
-    for (const ms of took) expect(ms).toBeLessThan(headersTimeoutMs + 8_000)
+    for (const ms of took) expect(ms).toBeLessThan(headersTimeoutMs + 60_000)
     expect(gate.standIn.open + gate.plain.open).toBeLessThan(10)
     expect(await curl(`https://robot:${gate.handle}@localhost:${gate.port}`)).toBe('{"data":{"ok":true}}')
   })
@@ -126,5 +126,5 @@ describe('from another machine, without TLS', () => {
       for (const socket of idle) socket.destroy()
       await open.stop()
     }
-  }, 20_000)
+  })
 })

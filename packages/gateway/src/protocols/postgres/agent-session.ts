@@ -31,6 +31,8 @@ export class AgentSession {
   #ending = new AbortController()
   #pending = new Set<Promise<void>>()
   #stalled = false
+  /** Reads run to their end, and nothing more of the client is read. */
+  #draining = false
   #messageBytesMax: number
   #gate: Gate
   #onEnd: () => void
@@ -70,6 +72,7 @@ export class AgentSession {
     this.#line.toClient(welcome())
     this.open.signal.addEventListener('abort', () => this.#killed())
     if (this.open.signal.aborted) return this.#killed()
+    this.open.attendDrain?.(() => this.#drain())
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     this.#socket.on('end', () => this.#gone())
     this.#socket.on('close', () => this.#gone())
@@ -77,7 +80,7 @@ export class AgentSession {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#line.ended !== null) return
+    if (this.#line.ended !== null || this.#draining) return
     const held = this.#held
     if (held !== null) {
       held.add(chunk)
@@ -165,6 +168,16 @@ export class AgentSession {
     if (this.#line.ended !== null) return
     if (this.#runner.state === 'asking') return this.#runner.cancelWait()
     if (this.#line.flow.taker === null && this.#line.flow.outstanding + this.#line.executes > 0) this.#line.backend.cancel()
+  }
+
+  /** Only reads that the server has whole, up to their Sync, may end: what is watched, held or half sent is none of those. */
+  #drain(): boolean {
+    const { flow, executes, deferred } = this.#line
+    if (this.#line.ended !== null || this.#held !== null || this.#runner.state !== 'none') return false
+    if (flow.outstanding === 0 || executes > 0 || deferred !== null) return false
+    this.#draining = true
+    void flow.quiet().then(() => this.end('Stopped by the kill switch, after what was being read.', 'killed'))
+    return true
   }
 
   #killed(): void {

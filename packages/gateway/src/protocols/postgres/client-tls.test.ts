@@ -192,7 +192,7 @@ describe('ways around', () => {
       await readByte(socket)
       if (bytes.length > 0) socket.write(bytes)
       await new Promise((resolve) => socket.resume().once('close', resolve))
-      expect(performance.now() - from).toBeLessThan(startupTimeoutMs + 1_500)
+      expect(performance.now() - from).toBeLessThan(startupTimeoutMs + 20_000)
     }
     expect(await psql('select 1', { PGSSLMODE: 'require' })).toBe('1')
   })

@@ -1,6 +1,6 @@
 import { ClientGone, type Held } from './held.ts'
 import type { Counters, Line } from './line.ts'
-import type { Ran } from './server-flow.ts'
+import type { Ran } from './ran.ts'
 import type { SessionParts } from './session-parts.ts'
 import { client, copyDataHeader, flushMessage, headerBytes, syncMessage } from './wire.ts'
 
@@ -28,6 +28,8 @@ export class CopyIn {
   #line: Line
   /** Bytes to come of a CopyData whose beginning has passed. */
   #cut = 0
+  /** The client's Sync came behind the data of what was followed last, and was taken. */
+  tookSync = false
 
   constructor(parts: SessionParts, line: Line) {
     this.#parts = parts
@@ -38,6 +40,7 @@ export class CopyIn {
   async follow(ran: Promise<Ran>, held: Held, start: CopyStart): Promise<Ran> {
     const { flow } = this.#line
     let begun = false
+    this.tookSync = false
     try {
       for (;;) {
         const came = await Promise.race([ran, new Promise<null>((resolve) => (flow.copyAwaited = () => resolve(null)))])
@@ -153,6 +156,7 @@ export class CopyIn {
       if (!isSync && !isData && came.result === 'completed')
         throw new RangeError('something else than Sync after a copy that is counted')
       held.drop(end)
+      this.tookSync = isSync
       if (isSync) return
     }
   }

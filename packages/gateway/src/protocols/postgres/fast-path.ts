@@ -1,4 +1,5 @@
 import type { Govern, Session } from '@sallyport/core'
+import { controlsTransaction } from './fold.ts'
 import { findForeignCredential, mayHoldPassword } from './foreign-credential.ts'
 import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
@@ -20,6 +21,8 @@ import { client, headerBytes, reservedPrefix } from './wire.ts'
 export class FastPath {
   /** What recall threw: the log or the kill switch says stop. */
   stop: unknown = null
+  /** What was not recalled last. */
+  #missed: string | null = null
   #govern: Govern
   #session: Session
   #line: Line
@@ -45,7 +48,8 @@ export class FastPath {
       case client.execute:
         return this.#passesExecute(bytes, at, next)
       case client.sync:
-        if (next !== at + headerBytes) return false
+        // Where statements of the batch are counted, the gate ends it.
+        if (next !== at + headerBytes || line.isGathering) return false
         line.flow.outstanding += 1
         line.endBatch()
         return true
@@ -64,7 +68,25 @@ export class FastPath {
   }
 
   #recalls(key: string | null): boolean {
-    return this.#isRead(key, (known) => this.#govern.recall(this.#session, known))
+    return this.#isRead(key, (known) => {
+      const isRecalled = this.#govern.recall(this.#session, known)
+      this.#missed = isRecalled ? null : known
+      return isRecalled
+    })
+  }
+
+  /** Not null: what was refused last may pass once this resolves true, for the log was behind and nothing else was wrong. */
+  catchUp(): Promise<boolean> | null {
+    const key = this.#missed
+    this.#missed = null
+    if (key === null || this.stop !== null) return null
+    try {
+      const catching = this.#govern.catchUp(this.#session, key)
+      return catching === null ? null : catching.then(() => true).catch(() => false)
+    } catch {
+      // A kill: whoever asks is told.
+      return null
+    }
   }
 
   #isRead(key: string | null, ask: (key: string) => boolean): boolean {
@@ -79,7 +101,7 @@ export class FastPath {
 
   #passesQuery(bytes: Buffer, at: number, next: number): boolean {
     const line = this.#line
-    if (line.touched || bytes[next - 1] !== 0) return false
+    if (line.touched || line.isGathering || bytes[next - 1] !== 0) return false
     if (!this.#recalls(this.#meaning.keys.write(bytes, at + headerBytes, next - 1))) return false
     line.statements.close('')
     line.flow.outstanding += 1
@@ -123,8 +145,10 @@ export class FastPath {
 
   /** What the server holds in the place of a withheld statement has another description. */
   #passesDescribe(bytes: Buffer, at: number, next: number): boolean {
-    const statement = bytes[at + headerBytes] === 0x53 ? bytes.toString('utf8', at + headerBytes + 1, next - 1) : null
-    if (statement !== null && this.#line.statements.get(statement)?.withheld === true) return false
+    const { statements } = this.#line
+    const name = bytes.toString('utf8', at + headerBytes + 1, next - 1)
+    if (bytes[at + headerBytes] === 0x53 && statements.get(name)?.withheld === true) return false
+    if (bytes[at + headerBytes] === 0x50 && statements.portal(name)?.kind === 'withheld') return false
     this.#line.touched = true
     return true
   }
@@ -137,6 +161,11 @@ export class FastPath {
       statement.keyEpoch = epoch
     }
     return statement.key
+  }
+
+  /** It could end the transaction in which statements of this batch are counted: also when it was bound before that began. */
+  endsGathering({ parsed, sqlBytes }: Statement): boolean {
+    return this.#line.isGathering && controlsTransaction(parsed.toString('utf8', 0, sqlBytes))
   }
 
   /** Same batch: an error skips the use too. Else its batch must be done, so that the registry is right. */
@@ -152,6 +181,7 @@ export class FastPath {
     if (
       statement === undefined ||
       statement.withheld ||
+      this.endsGathering(statement) ||
       !this.isSure(statement.batch) ||
       line.statements.portalCount >= portalsMax
     )
@@ -168,6 +198,7 @@ export class FastPath {
     const line = this.#line
     const portal = line.statements.portal(readPortalOfExecute(bytes, at, next) ?? '\0')
     if (portal === undefined || portal.kind !== 'read' || !this.isSure(portal.batch)) return false
+    if (this.endsGathering(portal.statement)) return false
     if (portal.batch !== line.batch && !this.#recalls(this.keyOf(portal.statement))) return false
     line.executes += 1
     line.touched = true

@@ -168,3 +168,8 @@ export function canChangeMeaning(text: string, kind: string): boolean {
 export function mayEndTransaction(text: string): boolean {
   return !/^\s*(select|insert|update|delete|merge|values|table|with|show|fetch)\b/i.test(text)
 }
+
+/** Whether a text of one statement may begin, end or divide a transaction: one that begins with a word of data cannot, any other may when it has such a word. */
+export function controlsTransaction(text: string): boolean {
+  return mayEndTransaction(text) && /\b(begin|commit|end|rollback|abort|start|savepoint|release|prepare)\b/i.test(text)
+}

@@ -127,6 +127,7 @@ test('of the server’s bytes nothing is lost, doubled or held back, wherever th
       toClient: (piece) => void passed.push(piece),
       toServer: () => undefined,
       batchFailed: () => undefined,
+      transactionEnded: () => undefined,
       broken: (why) => expect.unreachable(why),
     })
     flow.outstanding = scriptReadies

@@ -1,27 +1,32 @@
 import type { Cleared, Upstream } from '@sallyport/core'
-import { sqlStateOfError, type HeldTransaction } from './held-transaction.ts'
+import type { HeldTransaction } from './held-transaction.ts'
+import type { CountedBatch } from './counted-batch.ts'
 import type { Line } from './line.ts'
 import { conclude, outcomeOf } from './record.ts'
-import { refusedBy, type Refused } from './refusal.ts'
-import { heldBytesMax, type Ran } from './server-flow.ts'
+import { refusedBy, skipped, type Refused } from './refusal.ts'
+import type { Ran } from './ran.ts'
+import { heldBytesMax } from './server-flow.ts'
 import type { SessionParts } from './session-parts.ts'
-import { server } from './wire.ts'
+import { server, sqlStateOfError } from './wire.ts'
 
 /** What happens between the end of a held statement and the client's answer: count, then commit or roll back. */
 export class HeldRun {
   #parts: SessionParts
   #line: Line
   #transaction: HeldTransaction
+  #batch: CountedBatch
   #upstream: Upstream
 
-  constructor(parts: SessionParts, line: Line, transaction: HeldTransaction, upstream: Upstream) {
+  constructor(parts: SessionParts, line: Line, transaction: HeldTransaction, batch: CountedBatch, upstream: Upstream) {
     this.#parts = parts
     this.#line = line
     this.#transaction = transaction
+    this.#batch = batch
     this.#upstream = upstream
   }
 
-  async finish(cleared: Cleared, ran: Ran): Promise<Refused | null> {
+  /** `synced`: the client's Sync was sent along, or it sent none: it waits for ReadyForQuery. */
+  async finish(cleared: Cleared, ran: Ran, synced: boolean): Promise<Refused | null> {
     const line = this.#line
     if (ran.result === 'broken') {
       await conclude(this.#parts, cleared, outcomeOf(ran))
@@ -34,7 +39,7 @@ export class HeldRun {
       if (this.#transaction.kind === 'gate') await this.rollBack()
       this.#transaction.kind = 'none'
       await conclude(this.#parts, cleared, outcomeOf(ran))
-      return this.#answer(answer ?? [], true)
+      return this.#answer(answer ?? [], true, synced)
     }
     if (!this.#transaction.isIntact) return this.#lost(cleared, 'The statement ended the transaction that held it.')
     const refused = await this.#settle(cleared, answer === null)
@@ -47,12 +52,14 @@ export class HeldRun {
     }
     const ended = await this.#transaction.finish().catch(() => 'broken' as const)
     if (ended === 'broken') return this.#lost(cleared, 'The connection broke at commit.')
-    await conclude(
-      this.#parts,
-      cleared,
-      ended === null ? outcomeOf(ran) : { result: 'failed', detail: `SQLSTATE ${sqlStateOfError(ended.error)} at commit` },
-    )
-    return ended === null ? this.#answer(answer ?? [], false) : this.#answer([ended.error], true)
+    if (ended === null && this.#batch.isOpen) this.#batch.keep(cleared, outcomeOf(ran))
+    else
+      await conclude(
+        this.#parts,
+        cleared,
+        ended === null ? outcomeOf(ran) : { result: 'failed', detail: `SQLSTATE ${sqlStateOfError(ended.error)} at commit` },
+      )
+    return ended === null ? this.#answer(answer ?? [], false, synced) : this.#answer([ended.error], true, synced)
   }
 
   /** Nobody can tell any more whether it lasts: said so on the log, and the session ends. */
@@ -91,11 +98,17 @@ export class HeldRun {
     }
   }
 
-  /** Gives the client what was held back, and ReadyForQuery in the server's place. */
-  #answer(messages: readonly Buffer[], failed: boolean): null {
+  /** Gives the client what was held back, and ReadyForQuery in the server's place where it waits for that. */
+  async #answer(messages: readonly Buffer[], failed: boolean, synced: boolean): Promise<Refused | null> {
     if (messages.length > 0) this.#line.toClient(Buffer.concat(messages))
     this.#line.flow.errored ||= failed
-    this.#line.ready()
+    if (synced && this.#batch.isOpen) await this.#batch.end()
+    else if (synced) this.#line.ready()
+    else if (failed) {
+      await this.#batch.rollBack('one of its statements failed')
+      // The gate's own Sync made the server listen again.
+      return skipped
+    }
     return null
   }
 }

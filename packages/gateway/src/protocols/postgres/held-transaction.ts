@@ -1,29 +1,34 @@
 import { SallyportError } from '@sallyport/core'
-import { notInside, type GateChannel } from './gate-channel.ts'
+import type { CountedBatch } from './counted-batch.ts'
+import type { GateChannel } from './gate-channel.ts'
 import type { Line } from './line.ts'
-import { errorResponse, inTransaction, makeReservedName, readErrorFields } from './wire.ts'
+import { errorResponse, inTransaction, makeReservedName } from './wire.ts'
 
 /** The transaction in which locks for a statement are taken, the statement runs and its rows are counted. */
 export class HeldTransaction {
-  /** `gate`: the gate began it and must end it. `agent`: a savepoint in the agent's own. */
+  /** `gate`: the gate began it and must end it. `agent`: a savepoint, in the agent's own or in that of a batch. */
   kind: 'none' | 'gate' | 'agent' = 'none'
   #line: Line
   #channel: GateChannel
   #savepoint = makeReservedName()
 
-  constructor(line: Line, channel: GateChannel) {
+  #batch: CountedBatch
+
+  constructor(line: Line, channel: GateChannel, batch: CountedBatch) {
+    this.#batch = batch
     this.#line = line
     this.#channel = channel
   }
 
-  async hold(sql: string): Promise<void> {
-    if (this.kind === 'none') await this.#begin()
+  /** `statement`: it is a transaction of its own. `batch`: what the client sends until Sync is one. */
+  async hold(sql: string, unit: 'statement' | 'batch'): Promise<void> {
+    if (this.kind === 'none') await this.#begin(unit)
     if (sql !== '') await this.#channel.query(sql)
   }
 
-  async #begin(): Promise<void> {
+  async #begin(unit: 'statement' | 'batch'): Promise<void> {
     const place = await this.#line.enter()
-    if (place === 'inside') throw notInside()
+    if (place === 'inside') await this.#batch.takeOver()
     if (this.#line.isFailed) {
       throw new SallyportError(
         'not_supported',
@@ -32,11 +37,12 @@ export class HeldTransaction {
         'Send ROLLBACK first.',
       )
     }
-    if (this.#line.isIdle) {
+    if (this.#line.isIdle && unit === 'statement') {
       await this.#channel.query('BEGIN')
       this.kind = 'gate'
       return
     }
+    if (this.#line.isIdle) await this.#batch.begin()
     await this.#channel.query(`SAVEPOINT ${this.#savepoint}`)
     this.kind = 'agent'
   }
@@ -72,10 +78,6 @@ export class HeldTransaction {
     if (kind === 'gate' && 'error' in ended)
       throw new SallyportError('upstream_failed', 'A ROLLBACK failed.', 'The transaction may be open.', 'Connect again.')
   }
-}
-
-export function sqlStateOfError(error: Buffer): string {
-  return readErrorFields(error).get('C') ?? 'XX000'
 }
 
 /**

@@ -113,6 +113,11 @@ export class Held {
     }
   }
 
+  /** Puts bytes before all that has come. */
+  prepend(bytes: Buffer): void {
+    this.bytes = Buffer.concat([bytes, this.bytes])
+  }
+
   drop(end: number): void {
     this.bytes = this.bytes.subarray(end)
   }

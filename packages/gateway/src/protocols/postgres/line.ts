@@ -39,6 +39,8 @@ export class Line implements Conversable {
   closes = 0
   /** The gate failed inside this batch, or the client did before it: the server skips the rest. */
   isSpoiled = false
+  /** The batch runs in a transaction that the gate began and ends when the client's Sync comes: no Sync of the gate's ends it. */
+  isGathering = false
   /** Messages of this batch that may pass and wait for the held one, to go in the same write. */
   deferred: Buffer | null = null
   /** Why it is over; after that nothing is written to either side. */
@@ -55,6 +57,7 @@ export class Line implements Conversable {
       toServer: (bytes) => {
         if (this.ended === null) backend.converse(bytes)
       },
+      transactionEnded: () => this.statements.forgetWithheld(),
       batchFailed: (batch, parsesDone) => this.statements.undo(batch, parsesDone),
       broken,
     })
@@ -83,12 +86,17 @@ export class Line implements Conversable {
     if (bytes !== null) this.forward(bytes)
   }
 
-  /** `carried` goes first, in the same write; what it parses is known from then on. */
-  send(clearance: Clearance, unit: Unit, carried: Carried | null): void {
+  /** `carried` goes first, in the same write; what it parses is known from then on. `isBound`: the client has the answer to Bind. */
+  send(
+    clearance: Clearance,
+    unit: Unit,
+    { carried, isBound }: { readonly carried: Carried | null; readonly isBound: boolean },
+  ): void {
     if (this.ended !== null) throw new SallyportError('killed', this.ended, 'Nothing was sent upstream.', 'Connect again.')
     const before = [this.deferred, carried?.bytes ?? null].filter((bytes) => bytes !== null)
     this.backend.send(clearance, unit, before.length === 0 ? null : Buffer.concat(before))
     this.deferred = null
+    this.flow.swallowBind = isBound
     if (carried === null) return
     const { statement, replaces } = carried
     if (replaces) this.flow.swallow(this.batch, 'parse', this.parses)
@@ -145,7 +153,7 @@ export class Line implements Conversable {
   // Conversable: the gate's own words on the agent's backend.
 
   async enter(): Promise<Place> {
-    const place = this.executes > 0 ? 'inside' : 'between'
+    const place = this.executes > 0 && !this.isGathering ? 'inside' : 'between'
     if (place === 'between') await this.settle(null)
     else {
       this.flushDeferred()

@@ -1,10 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
-import { SallyportError, type Gate, type Listener, type Protocol } from '@sallyport/core'
+import { SallyportError, type Gate, type Listener, type OpenSession, type Protocol } from '@sallyport/core'
 import { AgentSession } from './agent-session.ts'
 import { CancelKeys, type CancelKey } from './cancel-keys.ts'
 import { ClientDoor, Failures, type Arrival } from './client-door.ts'
 import { withDefaults, type FullSettings, type PostgresSettings } from './session-parts.ts'
-import type { PostgresUpstreams } from './upstreams.ts'
+import type { Backend, PostgresUpstreams } from './upstreams.ts'
 import { backendKeyData, parameterStatus, readyForQuery } from './wire.ts'
 
 /** The PostgreSQL wire protocol, versions 3.0 and 3.2; whatever is newer is negotiated down. */
@@ -94,14 +94,9 @@ class Reception {
     arrival: Extract<Arrival, { kind: 'client' }>,
     signal: AbortSignal,
   ): Promise<void> {
-    const open = await this.#gate.sessions.open(arrival.handle, 'postgres', arrival.upstream, peer)
+    const { open, backend: opening } = await this.#begin(peer, arrival, signal)
     try {
-      const backend = await this.#upstreams.open(arrival.upstream, {
-        session: open.session,
-        settings: arrival.settings,
-        readOnly: open.readOnly,
-        signal: AbortSignal.any([signal, open.signal]),
-      })
+      const backend = await opening
       const rest = door.leave()
       let key: CancelKey | null = null
       let ended: () => void = () => undefined
@@ -125,6 +120,31 @@ class Reception {
       else if (rest.length > 0) socket.unshift(rest)
     } catch (error) {
       await this.#gate.sessions.close(open.session.id, 'The upstream could not be reached.').catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** The way to the upstream is opened while the log takes the session down. */
+  async #begin(
+    peer: string,
+    { handle, upstream, settings }: Extract<Arrival, { kind: 'client' }>,
+    signal: AbortSignal,
+  ): Promise<{ readonly open: OpenSession; readonly backend: Promise<Backend> }> {
+    const opening: { backend: Promise<Backend> | null } = { backend: null }
+    const openUpstream = ({ session, readOnly, signal: ended }: OpenSession): Promise<Backend> =>
+      this.#upstreams.open(upstream, { session, settings, readOnly, signal: AbortSignal.any([signal, ended]) })
+    try {
+      const open = await this.#gate.sessions.open(handle, 'postgres', upstream, peer, (begun) => {
+        opening.backend = openUpstream(begun)
+        opening.backend.catch(() => undefined)
+      })
+      return { open, backend: opening.backend ?? openUpstream(open) }
+    } catch (error) {
+      // What is not on the log does not happen.
+      opening.backend?.then(
+        (backend) => backend.destroy(),
+        () => undefined,
+      )
       throw error
     }
   }

@@ -45,6 +45,8 @@ export class Meaning {
   #session: string
   #watch: CatalogEpoch
   #catalog: string | null = null
+  /** What other sessions of the gate may have changed before keys were made that name no catalog. */
+  #doubts = 0
   /** The catalog that was known when the session was last asked whether it has temporary objects. */
   #checked: string | null = null
   /** Settings and generation as they are in keys. */
@@ -79,15 +81,16 @@ export class Meaning {
 
   #followCatalog(): void {
     const catalog = this.#watch.epoch()
-    if (catalog === this.#catalog) return
+    if (catalog === this.#catalog && (catalog !== null || this.#doubts === this.#watch.doubts)) return
     this.#catalog = catalog
     this.#makeKeys()
   }
 
   #makeKeys(): void {
+    this.#doubts = this.#watch.doubts
     const kind = this.#catalog === null ? catalogUnknown : catalogNamed
     // Its hash, since every statement's key begins with it and is compared by it.
-    this.#keys = new KeyWriter(`${kind}${sha256Hex(`${this.#catalog ?? ''}\0${this.#about}\0${this.#state}`)}`)
+    this.#keys = new KeyWriter(`${kind}${sha256Hex(`${this.#catalog ?? this.#doubts}\0${this.#about}\0${this.#state}`)}`)
     this.#epoch += 1
   }
 

@@ -63,7 +63,7 @@ test('parsing runs code: a domain’s CHECK over a literal; through the gate it 
   gate.fake.decide = (asked) =>
     asked.text === text ? { refused: refusal({ code: 'approval_required' }) } : decideByFirstWord(asked)
   raw.send(parseMessage('s', text), syncMessage, describeMessage('S', 's'), syncMessage, bindMessage('', 's', []), syncMessage)
-  expect(await raw.answers(3)).toEqual(['1', 'Z I', 'E 0A000', 'Z I', 'E SP001', 'Z I'])
+  expect(await raw.answers(3)).toEqual(['1', 'Z I', 'E 0A000', 'Z I', '2', 'Z I'])
   expect(await hasRun()).toBe(false)
   raw.close()
 })

@@ -76,6 +76,37 @@ test('a remembered read is forwarded without being asked about again', async () 
   expect(gate.fake.asked).toHaveLength(before + 1)
 })
 
+test('a remembered read waits for a log that is behind and is asked about no more; when the log fails, it is asked about', async () => {
+  const texts = (): readonly string[] => gate.fake.asked.map(({ text }) => text).filter((text) => text.includes('behind'))
+  const select = { name: 'behind', text: 'select $1::int as behind', values: [1] }
+  for (let time = 0; time < 2; time += 1) {
+    await client.query('select 1 as behind')
+    await client.query(select)
+  }
+  const asked = texts().length
+  try {
+    for (const query of ['select 1 as behind', select]) {
+      const caughtUp = Promise.withResolvers<void>()
+      gate.fake.behind = caughtUp.promise
+      let answered = false
+      const answer = client.query(query).finally(() => (answered = true))
+      // The gate has dealt with what came before it on this connection, and with this of another.
+      await gate.client().then((other) => other.end())
+      expect(answered).toBe(false)
+      gate.fake.behind = null
+      caughtUp.resolve()
+      expect((await answer).rows).toEqual([{ behind: 1 }])
+    }
+    expect(texts()).toHaveLength(asked)
+    gate.fake.behind = Promise.reject(new Error('the disk failed'))
+    gate.fake.behind.catch(() => undefined)
+    expect((await client.query('select 1 as behind')).rows).toEqual([{ behind: 1 }])
+    expect(texts()).toHaveLength(asked + 1)
+  } finally {
+    gate.fake.behind = null
+  }
+})
+
 test('what govern is asked carries text, bind values, settings and identity', async () => {
   await client.query('insert into t values ($1, $2)', [1, null])
   const asked = gate.fake.asked.at(-1)

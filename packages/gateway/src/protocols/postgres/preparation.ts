@@ -8,7 +8,7 @@ import { notSupported, refusedBy, type Refused } from './refusal.ts'
 import type { SessionParts } from './session-parts.ts'
 import type { Statement } from './statements.ts'
 import { decodeStatement, type Wanted } from './unit.ts'
-import { readErrorFields } from './wire.ts'
+import { headerBytes, readErrorFields, server } from './wire.ts'
 
 /** A statement as it is asked about before anything is bound to it; null when its text is not UTF-8. */
 export function wantPrepared(statement: Statement, key: string | null): Wanted | null {
@@ -26,6 +26,7 @@ export function wantPrepared(statement: Statement, key: string | null): Wanted |
     portal: '',
     statement,
     carried: null,
+    isBound: false,
   }
 }
 
@@ -53,7 +54,8 @@ export class Preparation {
     if (line.ended !== null)
       return { code: 'killed', message: line.ended, notDone: 'The statement was not prepared.', next: 'Connect again.' }
     // In the middle of a batch nothing can be looked up: it stays undecided until it is bound.
-    if (said.outcome === 'refused' && said.code === 'not_supported') return { outcome: 'considered', may: 'not_yet' }
+    if (said.outcome === 'refused' && said.code === 'not_supported')
+      return { outcome: 'considered', may: 'not_yet', reads: false }
     return said
   }
 
@@ -61,6 +63,13 @@ export class Preparation {
   async look(statement: Statement): Promise<Buffer | Refused | null> {
     const looked = await this.describe(statement)
     return Buffer.isBuffer(looked) || looked.asCame !== undefined ? looked : null
+  }
+
+  /** What Describe of a portal would be answered whose Bind the server has not seen: RowDescription in its formats, or NoData. */
+  async describeBound(statement: Statement, formats: readonly number[]): Promise<Buffer | Refused> {
+    const described = await this.describe(statement)
+    if (!Buffer.isBuffer(described)) return described
+    return withFormats(described.subarray(1 + described.readInt32BE(1)), formats)
   }
 
   /**
@@ -78,7 +87,7 @@ export class Preparation {
       )
     try {
       // Where something ran since the client's last Sync there is a transaction already: what this locks goes when that ends.
-      if (this.#line.executes === 0) await this.#transaction.hold('')
+      if (this.#line.executes === 0) await this.#transaction.hold('', 'statement')
       const described = await this.#channel.describe(parsed)
       return 'error' in described ? serverRefusal(described.error) : described.answer
     } catch (error) {
@@ -88,6 +97,19 @@ export class Preparation {
       await this.#transaction.rollBack()
     }
   }
+}
+
+/** A RowDescription says text for all: what Bind asked for takes its place, one format for each column, one for all, or none. */
+function withFormats(description: Buffer, formats: readonly number[]): Buffer {
+  if (description[0] !== server.rowDescription || formats.length === 0) return description
+  const bytes = Buffer.from(description)
+  let at = headerBytes + 2
+  for (let column = 0; column < bytes.readInt16BE(headerBytes); column += 1) {
+    at = bytes.indexOf(0, at) + 1
+    bytes.writeInt16BE(formats[formats.length === 1 ? 0 : column] ?? 0, at + 16)
+    at += 18
+  }
+  return bytes
 }
 
 /** A quote, or a dollar that begins no parameter: `$1` is one, `$$` and `$tag$` begin a literal. In a comment or a name it counts too. */

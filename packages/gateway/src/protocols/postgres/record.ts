@@ -1,6 +1,6 @@
 import type { Cleared, Outcome } from '@sallyport/core'
 import { refusedBy } from './refusal.ts'
-import type { Ran } from './server-flow.ts'
+import type { Ran } from './ran.ts'
 import type { SessionParts } from './session-parts.ts'
 
 /** Every cleared statement gets exactly one outcome on the log; a log that can't take it ends the session. */

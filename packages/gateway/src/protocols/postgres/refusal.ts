@@ -98,6 +98,12 @@ export function notSupported(message: string, next: string): Refused {
   return { code: 'not_supported', message, notDone: 'Nothing of this statement was run.', next }
 }
 
+/** Its rows are counted in a transaction of the gate's, which goes on until the client's Sync. */
+export const endsGathering: Refused = notSupported(
+  'This may end the transaction in which statements before it in the same batch are counted.',
+  'Send Sync before it.',
+)
+
 export function unreadable(what: string): Refused {
   return {
     code: 'protocol_violation',

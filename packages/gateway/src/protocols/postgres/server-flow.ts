@@ -1,4 +1,6 @@
 import { client, copyFailMessage, headerBytes, idle, readErrorFields, readTagRows, server } from './wire.ts'
+import type { Ran, Watch } from './ran.ts'
+import { blockAfter, type Block } from './transaction-block.ts'
 import { Tail } from './tail.ts'
 
 /** Where the server's messages go besides the client. */
@@ -8,22 +10,10 @@ export interface FlowEnd {
   toServer(bytes: Buffer): void
   /** A batch of the client ended with an error: only its first `completed` Parses were done. */
   batchFailed(batch: number, parsesDone: number): void
+  /** The transaction ended, or may have: the client's portals went with it. */
+  transactionEnded(): void
   /** What the server says would part our reading from its own, or a message that breaks the protocol. */
   broken(why: string): void
-}
-
-/** What came of the one statement that is watched. */
-export type Ran =
-  | { readonly result: 'completed'; readonly rows: number | undefined; readonly suspended: boolean }
-  | { readonly result: 'failed'; readonly sqlState: string; readonly skipped: boolean }
-  | { readonly result: 'broken' }
-
-interface Watch {
-  /** Executes sent earlier in the same batch whose completions come first. */
-  skip: number
-  until: 'ready' | 'completion'
-  ran: Ran | null
-  readonly resolve: (ran: Ran) => void
 }
 
 /** Gets whole messages of the gate's own conversation. */
@@ -42,6 +32,8 @@ export class ServerFlow {
   batchesDone = 0
   errored = false
   completions = 0
+  /** Whether the server is in a transaction block, as far as it has answered; unsure where only its next ReadyForQuery tells. */
+  block: Block = 'none'
   taker: Taker | null = null
   /** The next ReadyForQuery answers a Sync of the gate's inside the client's batch: not passed on. */
   swallowReady = false
@@ -51,6 +43,8 @@ export class ServerFlow {
   copyAwaited: (() => void) | null = null
   /** A conversation inside the client's batch: it begins with the answer to the Close of that number. */
   #awaited: { readonly closes: number; readonly taker: Taker } | null = null
+  /** The client has had the answer to the Bind that was sent last: it is not told again. */
+  swallowBind = false
   #parsesDone = 0
   #closesDone = 0
   /** Answers of the client's batches that are to messages of the gate's. */
@@ -99,7 +93,7 @@ export class ServerFlow {
       if (length < 4) return this.#end.broken('the server sent a message of impossible length')
       const next = at + 1 + length
       if (next > end) break
-      if (type === server.dataRow && this.taker === null && this.#held === null) {
+      if ((type === server.dataRow || type === server.copyData) && this.taker === null && this.#held === null) {
         at = next
         continue
       }
@@ -160,6 +154,9 @@ export class ServerFlow {
         this.#parsesDone += 1
         if (this.#isSwallowed('parse', this.#parsesDone - 1)) return true
         break
+      case server.bindComplete:
+        if (this.#swallowsBind()) return true
+        break
       case server.closeComplete:
         if (this.#beginsConversation(bytes, at, next)) return true
         this.#closesDone += 1
@@ -212,6 +209,8 @@ export class ServerFlow {
   #seeClientReady(bytes: Buffer, at: number, next: number): boolean {
     const swallow = this.swallowReady
     this.swallowReady = false
+    // A Sync of the gate's is behind everything that the client has executed in this batch.
+    if (swallow) this.completions = 0
     this.#seeReady(bytes[at + headerBytes] ?? 0, !swallow)
     const watch = this.#watch
     if (watch !== null) {
@@ -223,6 +222,7 @@ export class ServerFlow {
 
   #seeReady(status: number, endsBatch: boolean): void {
     this.status = status
+    this.block = status === idle ? 'none' : 'open'
     this.outstanding -= 1
     if (this.outstanding < 0) this.#end.broken('the server sent an answer that nobody asked for')
     if (endsBatch) this.endBatch()
@@ -230,6 +230,7 @@ export class ServerFlow {
 
   /** The client's batch is over: by its ReadyForQuery, or because the gate answered its Sync. */
   endBatch(): void {
+    if (this.status === idle) this.#end.transactionEnded()
     if (this.errored) this.#end.batchFailed(this.batchesDone, this.#parsesDone)
     this.batchesDone += 1
     this.errored = false
@@ -271,6 +272,11 @@ export class ServerFlow {
 
   #seeCompletion(type: number, bytes: Buffer, at: number, next: number): void {
     this.completions += 1
+    if (type === server.commandComplete) {
+      const block = blockAfter(bytes, at + headerBytes, next - 1)
+      if (block === 'unsure') this.#end.transactionEnded()
+      this.block = block ?? this.block
+    }
     const watch = this.#watch
     if (watch === null) return
     if (watch.skip > 0) {
@@ -292,6 +298,7 @@ export class ServerFlow {
     const token = this.swallowErrorNaming
     if (token !== null && bytes.toString('latin1', at, next).includes(token)) return true
     this.errored = true
+    this.swallowBind = false
     const watch = this.#watch
     if (watch === null) return false
     const ran: Ran = {
@@ -302,6 +309,12 @@ export class ServerFlow {
     watch.ran = ran
     if (watch.until === 'completion') this.#finishWatch(watch, ran)
     return false
+  }
+
+  #swallowsBind(): boolean {
+    const swallow = this.swallowBind
+    this.swallowBind = false
+    return swallow
   }
 
   #finishWatch(watch: Watch, ran: Ran): void {

@@ -178,16 +178,16 @@ test('a portal of a read, closed and declared again as something else, does not 
   raw.close()
 })
 
-test('a statement bound in one batch and executed in the next is decided when it is bound', async () => {
+test('a statement bound in one batch and executed in the next is decided when it is executed, once', async () => {
   const raw = await gate.raw()
   raw.send(queryMessage('begin'))
   await raw.answers()
   raw.send(parseMessage('', 'insert into t values (5)'), bindMessage('', '', []), syncMessage, executeMessage(''), syncMessage)
   const answers = await raw.answers(2)
-  expect(answers).toEqual(['E 0A000', 'Z E', 'E 34000', 'Z E'])
-  raw.send(queryMessage('commit'))
-  expect(await raw.answers()).toEqual(['C ROLLBACK', 'Z I'])
-  expect(gate.fake.outcomes.map(({ outcome }) => outcome.result)).toEqual(['failed'])
+  expect(answers).toEqual(['1', '2', 'Z T', 'C INSERT 0 1', 'Z T'])
+  raw.send(executeMessage(''), syncMessage, queryMessage('rollback'))
+  expect((await raw.answers(2)).filter((line) => line.startsWith('C'))).toEqual(['C ROLLBACK'])
+  expect(gate.fake.outcomes.map(({ outcome }) => outcome.result)).toEqual(['succeeded'])
   raw.close()
 })
 
@@ -205,7 +205,7 @@ test('a portal re-bound to other values between is decided with those values', a
     syncMessage,
   )
   const answers = await raw.answers()
-  expect(answers.at(-2)).toMatch(/^E (0A000|42501)$/)
+  expect(answers.at(-2)).toBe('E 42501')
   expect(await gate.server.query('select a from t where a in (1, 666)')).toEqual([])
   raw.close()
 })
@@ -257,7 +257,7 @@ test('function call, reserved names, malformed messages and hidden bytes are ref
   raw.send(parseMessage('sallyport_x', 'select 1'), syncMessage)
   expect(await raw.answers()).toEqual(['E 0A000', 'Z I'])
   raw.send(parseMessage('', 'select 1'), bindMessage('sallyport_x', '', []), syncMessage)
-  expect(await raw.answers()).toEqual(['E 0A000', 'Z I'])
+  expect(await raw.answers()).toEqual(['1', 'E 0A000', 'Z I'])
   raw.send(queryMessage('select 1\0; drop table t'))
   expect(await raw.answers()).toEqual(['E 08P01', 'Z I'])
   raw.send(frame(0x51, Buffer.from([0x73, 0xff, 0])))

@@ -4,6 +4,7 @@ import type { Line } from './line.ts'
 import type { Meaning } from './meaning.ts'
 import { readPortalOfExecute } from './payload-digest.ts'
 import {
+  endsGathering,
   notSupported,
   refusedBy,
   reserved,
@@ -14,19 +15,11 @@ import {
   type Refused,
 } from './refusal.ts'
 import { wantPrepared } from './preparation.ts'
-import {
-  portalsMax,
-  readBindNames,
-  readParse,
-  statementsMax,
-  type Carried,
-  type ParseParts,
-  type Portal,
-  type Statement,
-} from './statements.ts'
-import { readQueryText, wantBind, wantQuery } from './unit.ts'
+import { portalsMax, readBindNames, readParse, statementsMax, type Carried, type ParseParts, type Portal } from './statements.ts'
+import { carry, hasExecute, readQueryText, wantBind, wantQuery, type Wanted } from './unit.ts'
 import type { UnitRunner } from './unit-runner.ts'
-import { client, closeMessage, headerBytes, parseMessage, reparseMessage, reservedPrefix } from './wire.ts'
+import { WithheldBinds } from './withheld-bind.ts'
+import { client, headerBytes, parseMessage, reservedPrefix } from './wire.ts'
 
 /** The client broke the protocol in a way after which its bytes can't be read any more. */
 class Violation extends RangeError {}
@@ -37,6 +30,7 @@ export class StatementDesk {
   #meaning: Meaning
   #runner: UnitRunner
   #fast: FastPath
+  #withheld: WithheldBinds
   #deciding: Promise<unknown> = Promise.resolve()
 
   constructor(line: Line, meaning: Meaning, runner: UnitRunner, fast: FastPath) {
@@ -44,6 +38,7 @@ export class StatementDesk {
     this.#meaning = meaning
     this.#runner = runner
     this.#fast = fast
+    this.#withheld = new WithheldBinds(line, runner, fast)
   }
 
   /** Resolves when no statement is being decided. */
@@ -65,11 +60,19 @@ export class StatementDesk {
       this.#fast.stop = null
       return this.#refuse(stopped, held, end, readOn)
     }
+    if (type === client.sync && end === headerBytes) {
+      held.drop(end)
+      await this.#runner.batch.end()
+      return true
+    }
     // Whatever else it is, the server would skip it: nobody is asked about it.
     if (this.#line.isSkipping && type !== client.terminate) {
       if (type === client.query || type === client.functionCall) throw new Violation('a Query before Sync')
       return this.#refuse(skipped, held, end, readOn)
     }
+    // A remembered read that only waits for the disk is walked over again when that has written.
+    const catching = this.#fast.catchUp()
+    if (catching !== null && (await catching)) return true
     switch (type) {
       case client.terminate:
         // What was sent before it is answered before the backend goes.
@@ -105,7 +108,7 @@ export class StatementDesk {
 
   async #decideQuery(held: Held, end: number, readOn: () => void): Promise<boolean> {
     // A Query among extended messages would end their batch in the middle; no client of ours needs it, smugglers do.
-    if (this.#line.touched) throw new Violation('a Query before Sync')
+    if (this.#line.touched || this.#line.isGathering) throw new Violation('a Query before Sync')
     const message = held.bytes.subarray(0, end)
     const text = readQueryText(message)
     if (text === null) return this.#refuse(unreadable('The text holds a zero byte or is not UTF-8.'), held, end, readOn)
@@ -146,7 +149,8 @@ export class StatementDesk {
     // Nothing is answered before Sync or Flush, so whatever comes next may be waited for.
     const next = await held.messageEnd(end, readOn)
     const statement = this.#fast.makeStatement(parts, held.bytes, end, false)
-    if (held.bytes[end] === client.bind && readBindNames(held.bytes, end, next)?.statement === parts.name) {
+    const bound = held.bytes[end] === client.bind ? readBindNames(held.bytes, end, next) : null
+    if (bound?.statement === parts.name && (await this.#unitEnd(held, next, bound.portal, readOn)).executes) {
       const carried = { bytes: Buffer.from(held.bytes.subarray(0, end)), statement, replaces: false }
       held.drop(end)
       return this.#decideBind(held, next - end, readOn, carried)
@@ -174,6 +178,7 @@ export class StatementDesk {
   async #decideDescribe(held: Held, end: number, readOn: () => void): Promise<boolean> {
     const line = this.#line
     const name = held.bytes.toString('utf8', headerBytes + 1, end - 1)
+    if (held.bytes[headerBytes] === 0x50) return this.#describePortal(name, held, end, readOn)
     const statement = line.statements.get(name)
     if (statement === undefined) return this.#refuse(unknownStatement(name), held, end, readOn)
     if (!this.#fast.isSure(statement.batch)) {
@@ -186,6 +191,14 @@ export class StatementDesk {
     if (!Buffer.isBuffer(described)) return this.#refuse(described, held, end, readOn)
     line.flow.inject(described)
     line.touched = true
+    held.drop(end)
+    return true
+  }
+
+  async #describePortal(name: string, held: Held, end: number, readOn: () => void): Promise<boolean> {
+    const portal = this.#line.statements.portal(name)
+    const refused = portal === undefined ? unknownPortal(name) : await this.#withheld.describe(portal)
+    if (refused !== null) return this.#refuse(refused, held, end, readOn)
     held.drop(end)
     return true
   }
@@ -228,7 +241,7 @@ export class StatementDesk {
         )
       line.statements.forgetPortals()
     }
-    const end = await this.#unitEnd(held, bindEnd, names.portal, readOn)
+    const { end } = await this.#unitEnd(held, bindEnd, names.portal, readOn)
     const key = this.#fast.keyOf(before)
     const wanted = wantBind(
       held.bytes.subarray(0, end),
@@ -242,22 +255,42 @@ export class StatementDesk {
     )
     if (wanted === null)
       return this.#refuse(unreadable('The Bind message is malformed or the text is not UTF-8.'), held, end, readOn)
+    if (!hasExecute(wanted) && !line.isSurelyFailed && !(await this.#reads(wanted))) {
+      const notBound = await this.#withheld.withhold(held.bytes.subarray(0, bindEnd), names.portal, before)
+      if (notBound !== null) return this.#refuse(notBound, held, bindEnd, readOn)
+      held.drop(bindEnd)
+      return true
+    }
     const refused = await this.#runner.run(wanted, held, end)
     return refused === null ? true : this.#afterRun(refused, held, end, false, readOn)
   }
 
+  /** Whether Bind alone may be shown to the server: it plans what is bound, and that runs functions. What is refused is refused when it would run. */
+  async #reads(wanted: Wanted): Promise<boolean> {
+    const said = await this.#runner.consider(wanted)
+    return 'outcome' in said && said.outcome === 'considered' && said.reads
+  }
+
   /** Bind, Describes of its portal and its Execute are decided together; whatever else follows ends the unit. */
-  async #unitEnd(held: Held, bindEnd: number, portal: string, readOn: () => void): Promise<number> {
+  async #unitEnd(
+    held: Held,
+    bindEnd: number,
+    portal: string,
+    readOn: () => void,
+  ): Promise<{ readonly end: number; readonly executes: boolean }> {
     let at = bindEnd
     for (;;) {
       const end = await held.messageEnd(at, readOn)
       const type = held.bytes[at]
-      if (type === client.execute) return readPortalOfExecute(held.bytes, at, end) === portal ? end : at
+      if (type === client.execute) {
+        const executes = readPortalOfExecute(held.bytes, at, end) === portal
+        return { end: executes ? end : at, executes }
+      }
       const ownDescribe =
         type === client.describe &&
         held.bytes[at + headerBytes] === 0x50 &&
         held.bytes.toString('utf8', at + headerBytes + 1, end - 1) === portal
-      if (!ownDescribe) return at
+      if (!ownDescribe) return { end: at, executes: false }
       at = end
     }
   }
@@ -272,6 +305,8 @@ export class StatementDesk {
       await line.flow.quiet()
       return true
     }
+    if (portal.kind === 'withheld') return this.#executeWithheld(held, name, readOn)
+    if (this.#fast.endsGathering(portal.statement)) return this.#refuse(endsGathering, held, end, readOn)
     const refused = portal.kind === 'cleared' ? this.#mayContinue() : await this.#askAgain(portal)
     if (refused === null && line.isSpoiled) return this.#refuse(skipped, held, end, readOn)
     if (refused !== null) return this.#refuse(refused, held, end, readOn)
@@ -280,6 +315,14 @@ export class StatementDesk {
     line.executes += 1
     line.touched = true
     return true
+  }
+
+  async #executeWithheld(held: Held, name: string, readOn: () => void): Promise<boolean> {
+    const wanted = await this.#withheld.unite(held, name)
+    if (!('unit' in wanted)) return this.#refuse(wanted, held, held.wholeEnd(0) ?? held.length, readOn)
+    const end = wanted.unit.bytes.length
+    const refused = await this.#runner.run(wanted, held, end)
+    return refused === null ? true : this.#afterRun(refused, held, end, false, readOn)
   }
 
   /** A suspended portal that was cleared goes on: not a new run, but not after a kill either. */
@@ -321,13 +364,4 @@ export class StatementDesk {
     this.#line.ready()
     return true
   }
-}
-
-/** What goes with the first cleared Bind of a withheld statement: its text, in the place of the empty one. */
-function carry(statement: Statement): Carried | null {
-  if (!statement.withheld) return null
-  const { name, parsed } = statement
-  const parse = reparseMessage(name, parsed)
-  const bytes = name === '' ? parse : Buffer.concat([closeMessage('S', name), parse])
-  return { bytes, statement: { ...statement, withheld: false }, replaces: true }
 }

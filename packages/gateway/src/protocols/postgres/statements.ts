@@ -23,9 +23,9 @@ export interface Portal {
   readonly batch: number
   /**
    * `read`: bound because its key was recalled. `cleared`: ran under a clearance, once: the server runs no portal twice, so another Execute gives
-   * what its row limit kept back, or nothing, or an error.
+   * what its row limit kept back, or nothing, or an error. `withheld`: the server has not seen its Bind, which goes with its first Execute.
    */
-  readonly kind: 'read' | 'cleared'
+  readonly kind: 'read' | 'cleared' | 'withheld'
   /** The Bind message, for deciding again when the verdict is no longer remembered; null when it is too long to keep. */
   readonly bind: Buffer | null
 }
@@ -34,6 +34,8 @@ export interface Portal {
 export const statementsMax = 10_000
 export const portalsMax = 1_000
 export const bindKeptBytesMax = 8_192
+/** Binds that the server has not seen, of one session at once. */
+export const withheldBytesMax = 1024 * 1024
 
 interface Pending {
   readonly statement: Statement
@@ -100,6 +102,19 @@ export class Statements {
     this.#portals.delete(name)
   }
 
+  /** Bytes of Binds that the server has not seen. */
+  get withheldBytes(): number {
+    let bytes = 0
+    for (const portal of this.#portals.values()) if (portal.kind === 'withheld') bytes += portal.bind?.length ?? 0
+    return bytes
+  }
+
+  /** With its transaction a portal ends. The server says so of those that it knows. */
+  forgetWithheld(): void {
+    if (this.#portals.size === 0) return
+    for (const [name, { kind }] of this.#portals) if (kind === 'withheld') this.#portals.delete(name)
+  }
+
   forgetPortals(): void {
     if (this.#portals.size > 0) this.#portals.clear()
   }
@@ -163,6 +178,16 @@ export interface BindValue {
   readonly type: number
   readonly format: 'text' | 'binary'
   readonly value: Buffer | null
+}
+
+/** Formats of the results that a well-formed Bind asks for. */
+export function readResultFormats(bind: Buffer, valuesAt: number): readonly number[] {
+  let at = valuesAt + 2 + bind.readInt16BE(valuesAt) * 2
+  const values = bind.readInt16BE(at)
+  at += 2
+  for (let index = 0; index < values; index += 1) at += 4 + Math.max(0, bind.readInt32BE(at))
+  const formats = bind.readInt16BE(at)
+  return Array.from({ length: formats }, (_, index) => bind.readInt16BE(at + 2 + index * 2))
 }
 
 /** The values of a Bind with the types that Parse gave (0: left to the server); null when it is malformed. */

@@ -1,30 +1,24 @@
-import {
-  SallyportError,
-  type Asked,
-  type Attendance,
-  type Cleared,
-  type Considered,
-  type Refusal,
-  type SqlRow,
-  type Upstream,
-} from '@sallyport/core'
+import { SallyportError, type Cleared, type Considered, type Refusal, type SqlRow, type Upstream } from '@sallyport/core'
+import { Asking } from './asking.ts'
 import { CopyIn } from './copy-in.ts'
-import { canChangeMeaning, mayEndTransaction } from './fold.ts'
+import { CountedBatch } from './counted-batch.ts'
+import { canChangeMeaning, controlsTransaction, mayEndTransaction } from './fold.ts'
 import { findForeignCredential, refuseForeign } from './foreign-credential.ts'
 import { GateChannel } from './gate-channel.ts'
 import type { Held } from './held.ts'
 import { HeldRun } from './held-run.ts'
 import { HeldTransaction, mayRunHeld } from './held-transaction.ts'
 import type { Line } from './line.ts'
-import { namesCatalog, type Meaning } from './meaning.ts'
+import type { Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { Preparation } from './preparation.ts'
-import { notSupported, pendingState, refusalFields, refusedBy, refusedInFailed, skipped, type Refused } from './refusal.ts'
-import type { Ran } from './server-flow.ts'
+import { endsGathering, notSupported, refusalFields, refusedBy, refusedInFailed, skipped, type Refused } from './refusal.ts'
+import type { Ran } from './ran.ts'
 import { bindKeptBytesMax, type Statement } from './statements.ts'
 import { digestUnit } from './payload-digest.ts'
 import { countCloses, hasExecute, syncFollows, withSync, type Wanted } from './unit.ts'
 import type { SessionParts } from './session-parts.ts'
+import { syncMessage } from './wire.ts'
 
 /** Asks about one statement, runs it if it was cleared, refuses it in the client's words if not. One statement at a time. */
 export class UnitRunner {
@@ -36,6 +30,7 @@ export class UnitRunner {
   /** A statement is with the upstream, or waits for people: what a CancelRequest would stop. */
   state: 'none' | 'asking' | 'running' = 'none'
   readonly preparation: Preparation
+  readonly batch: CountedBatch
   #parts: SessionParts
   #line: Line
   #meaning: Meaning
@@ -43,7 +38,7 @@ export class UnitRunner {
   #transaction: HeldTransaction
   #heldRun: HeldRun
   #copies: CopyIn
-  #waiting = new AbortController()
+  #asking: Asking
   #held: Held | null = null
   #wanted: Wanted | null = null
   /** The unit took the client's Sync along: whoever refuses answers it instead of waiting for it. */
@@ -51,13 +46,16 @@ export class UnitRunner {
   /** The unit was taken off the head of `held`. */
   dropped = false
   #succeeded = false
+  /** Something other than its Sync follows what is held: it runs in a transaction with what comes. */
+  #isAmongOthers = false
 
   constructor(parts: SessionParts, line: Line, meaning: Meaning) {
     this.#parts = parts
     this.#line = line
     this.#meaning = meaning
     this.#channel = new GateChannel(line)
-    this.#transaction = new HeldTransaction(line, this.#channel)
+    this.batch = new CountedBatch(parts, line, this.#channel)
+    this.#transaction = new HeldTransaction(line, this.#channel, this.batch)
     this.#copies = new CopyIn(parts, line)
     this.preparation = new Preparation(parts, line, this.#channel, this.#transaction)
     const backend = line.backend
@@ -68,13 +66,13 @@ export class UnitRunner {
       quarantineMs: backend.quarantineMs,
       access: { kind: 'sql', session: this.#channel, protect: backend.protect.channel, hold: (sql) => this.#hold(sql) },
     }
-    this.#heldRun = new HeldRun(parts, line, this.#transaction, this.upstream)
-    parts.ending.addEventListener('abort', () => this.#waiting.abort())
+    this.#heldRun = new HeldRun(parts, line, this.#transaction, this.batch, this.upstream)
+    this.#asking = new Asking(parts, line, meaning, this.#channel, this.upstream)
   }
 
   /** A CancelRequest while people are waited for: the wait ends. */
   cancelWait(): void {
-    if (this.state === 'asking') this.#waiting.abort()
+    if (this.state === 'asking') this.#asking.cancelWait()
   }
 
   async refreshMeaning(told: SqlRow | null = null): Promise<void> {
@@ -97,6 +95,7 @@ export class UnitRunner {
     this.#tookSync = false
     this.dropped = false
     this.#succeeded = false
+    this.#isAmongOthers = false
     try {
       const refused = await this.#askAndRun(wanted, held, end)
       // Its Sync is answered: a refusal of what comes next has another.
@@ -117,18 +116,28 @@ export class UnitRunner {
   /** Of a statement that is prepared apart from being bound. */
   async consider(wanted: Wanted): Promise<Considered | Refusal | Refused> {
     if (this.stale || this.#meaning.unsure) {
-      if (this.#line.isFailed) return { outcome: 'considered', may: 'not_yet' }
+      if (this.#line.isFailed) return { outcome: 'considered', may: 'not_yet', reads: false }
       const failed = await this.refreshMeaning().then(() => null, refusedBy)
       if (failed !== null) return failed
     }
-    return this.preparation.consider(wanted, (prepared, bytesSha256) => this.#asked(prepared, bytesSha256))
+    return this.preparation.consider(wanted, (prepared, bytesSha256) =>
+      this.#asking.asked(prepared, bytesSha256, this.#isDoubtful),
+    )
+  }
+
+  /** Resolves when the client has the answers to all that it sent. @throws SallyportError when one of them is an error */
+  async answered(): Promise<void> {
+    if ((await this.#line.enter()) === 'inside') await this.#channel.query('SELECT')
   }
 
   /** A portal bound as a read goes on: null when it still is one. */
   async askAgain(wanted: Wanted): Promise<Refused | null> {
     const digest = digestUnit(wanted.unit)
     if (digest === null) return notSupported('What was decided about this portal is no longer valid.', 'Bind it again.')
-    const verdict = await this.#parts.gate.govern.ask(this.#asked(wanted, digest), this.#attendance())
+    const verdict = await this.#parts.gate.govern.ask(
+      this.#asking.asked(wanted, digest, this.#isDoubtful),
+      this.#asking.attendance(),
+    )
     // What was looked up on the gate's own connection must not stay open as a transaction.
     await this.#line.backend.protect.end(false).catch(() => undefined)
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
@@ -147,6 +156,7 @@ export class UnitRunner {
   async #askAndRun(wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
     const foreign = this.refuseForeign(wanted.text, wanted.boundTexts)
     if (foreign !== null) return foreign
+    if (this.batch.isOpen && controlsTransaction(wanted.text)) return endsGathering
     if (!this.#line.isFailed && (this.stale || this.#meaning.unsure)) await this.refreshMeaning()
     const digest = digestUnit(wanted.unit)
     if (digest === null)
@@ -156,8 +166,13 @@ export class UnitRunner {
         notDone: 'It was not run.',
         next: 'Report this to whoever wrote the client.',
       }
+    // Whether it would wait inside a transaction shows when what was sent before is answered.
+    await this.#line.flow.quiet()
     this.state = 'asking'
-    const verdict = await this.#parts.gate.govern.ask(this.#asked(wanted, digest), this.#attendance())
+    const verdict = await this.#parts.gate.govern.ask(
+      this.#asking.asked(wanted, digest, this.#isDoubtful),
+      this.#asking.attendance(),
+    )
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
     if (verdict.outcome === 'refused') return this.#line.isSurelyFailed ? refusedInFailed(wanted.text, verdict) : verdict
     return this.#runCleared(verdict, wanted, held, end)
@@ -170,55 +185,8 @@ export class UnitRunner {
     return { code: 'killed', message: 'The session ended.', notDone: 'The statement was not run.', next: 'Connect again.' }
   }
 
-  #asked(wanted: Wanted, bytesSha256: string): Asked {
-    const { session } = this.#parts.open
-    return {
-      session,
-      upstream: this.upstream,
-      connector: 'postgres',
-      decoded: wanted.decoded,
-      payload: {
-        protocol: 'postgres',
-        upstream: session.upstream,
-        upstreamIdentity: this.upstream.identity,
-        bytesSha256,
-        bindValues: wanted.bindValues,
-        settings: this.#meaning.settings,
-      },
-      text: wanted.text,
-      ...this.#keyOf(wanted),
-    }
-  }
-
-  /** A key made before settings or catalog were seen to have changed says what the text meant then. */
-  #keyOf({ key, keyEpoch }: Wanted): Pick<Asked, 'key' | 'keyNamesCatalog' | 'confirmCatalog'> {
-    const { epoch, unsure } = this.#meaning
-    if (key === null || this.careful || this.stale || unsure || keyEpoch !== epoch) return { key: null }
-    return { key, keyNamesCatalog: namesCatalog(key), confirmCatalog: () => this.#confirmCatalog(epoch) }
-  }
-
-  /** Outside a transaction each look sees what is committed. Inside one it may see less, or more, and then the two are compared. */
-  async #confirmCatalog(epoch: number): Promise<boolean> {
-    if (this.#line.isIdle) return true
-    const seen = await this.#meaning.isCatalogSeen(this.#channel).catch(() => false)
-    return seen && this.#meaning.epoch === epoch
-  }
-
-  #attendance(): Attendance {
-    if (this.#waiting.signal.aborted && !this.#parts.ending.aborted) this.#waiting = new AbortController()
-    return {
-      waitMs: this.#parts.settings.waitMs,
-      signal: this.#waiting.signal,
-      pending: (request) => {
-        this.#line.notice({
-          severity: 'NOTICE',
-          code: pendingState,
-          message: `waiting for approval: ${request.summary}`,
-          detail: `Request ${request.id}, open until ${new Date(request.expiresAtMs).toISOString()}.`,
-          hint: `A person decides at ${request.url}`,
-        })
-      },
-    }
+  get #isDoubtful(): boolean {
+    return this.careful || this.stale
   }
 
   async #hold(sql: string): Promise<void> {
@@ -232,14 +200,13 @@ export class UnitRunner {
           'This text controls transactions, and one of its statements must be held until it is counted.',
           'Send its statements one by one.',
         )
-      if (wanted.portal !== null && !(await syncFollows(held, wanted.unit.bytes.length, () => this.#parts.readOn()))) {
-        throw unsupported(
-          'This statement must be held until it is counted, and more follows it before Sync.',
-          'Send Sync right after its Execute.',
-        )
-      }
+      this.#isAmongOthers =
+        wanted.portal !== null &&
+        (this.batch.isOpen ||
+          this.#line.executes > 0 ||
+          !(await syncFollows(held, wanted.unit.bytes.length, () => this.#parts.readOn())))
     }
-    await this.#transaction.hold(sql)
+    await this.#transaction.hold(sql, this.#isAmongOthers ? 'batch' : 'statement')
   }
 
   async #runCleared(cleared: Cleared, wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
@@ -261,11 +228,11 @@ export class UnitRunner {
     }
     if (wanted.portal !== null && !hasExecute(wanted)) {
       if (cleared.kind !== 'read')
-        await conclude(this.#parts, cleared, { result: 'failed', detail: 'not sent: Bind came without Execute' })
-      return notSupported(
-        'A statement that is not a plain read must be bound and executed in one go.',
-        'Send Execute right after Bind.',
-      )
+        await conclude(this.#parts, cleared, {
+          result: 'failed',
+          detail: 'not sent: it was bound as a read, and is none any more',
+        })
+      return notSupported('This is no longer a plain read.', 'Bind it again.')
     }
     return this.#watch(cleared, wanted, held, end, isHeld, changing)
   }
@@ -278,7 +245,7 @@ export class UnitRunner {
   }
 
   #sendRead(cleared: Cleared, wanted: Wanted, held: Held, end: number): void {
-    this.#line.send(cleared.clearance, wanted.unit, wanted.carried)
+    this.#line.send(cleared.clearance, wanted.unit, wanted)
     held.drop(end)
     this.dropped = true
     this.#sent(wanted, 'read', wanted.portal === null)
@@ -316,12 +283,17 @@ export class UnitRunner {
     const { batch } = line
     await line.flow.quiet()
     if (line.isSkipping) return this.#skip(cleared)
-    const tail = wanted.portal === null ? { bytes: wanted.unit.bytes, end, ready: true } : withSync(wanted.unit.bytes, held, end)
-    const ran = line.flow.watch(Math.max(0, line.executes - line.flow.completions), tail.ready ? 'ready' : 'completion')
+    const tail = this.#isAmongOthers
+      ? { bytes: Buffer.concat([wanted.unit.bytes, syncMessage]), end, ready: false }
+      : wanted.portal === null
+        ? { bytes: wanted.unit.bytes, end, ready: true }
+        : withSync(wanted.unit.bytes, held, end, !this.batch.isOpen)
+    const until = tail.ready || this.#isAmongOthers ? 'ready' : 'completion'
+    const ran = line.flow.watch(Math.max(0, line.executes - line.flow.completions), until)
     if (isHeld) line.flow.holdBack()
     try {
       this.state = 'running'
-      line.send(cleared.clearance, { ...wanted.unit, bytes: tail.bytes }, wanted.carried)
+      line.send(cleared.clearance, { ...wanted.unit, bytes: tail.bytes }, wanted)
     } catch (error) {
       line.flow.unwatch()
       line.flow.release()
@@ -336,11 +308,12 @@ export class UnitRunner {
     if (isHeld) this.#sentHeld(wanted)
     else this.#sent(wanted, 'cleared', tail.ready)
     const protocol = wanted.portal === null ? 'simple' : 'extended'
-    const follow = { protocol, synced: tail.ready, isHeld, counters } as const
+    const follow = { protocol, synced: until === 'ready', isHeld, counters } as const
     const came = await (cleared.kind === 'read' ? ran : this.#copies.follow(ran, held, follow))
     if (line.batch === batch && !isHeld) this.#tookSync = false
     this.state = 'none'
-    const refused = isHeld ? await this.#heldRun.finish(cleared, came) : this.#finish(cleared, came)
+    const synced = tail.ready || this.#copies.tookSync
+    const refused = isHeld ? await this.#heldRun.finish(cleared, came, synced) : this.#finish(cleared, came)
     this.#succeeded = came.result === 'completed' && refused === null
     if (changing) await this.#afterChange(cleared, wanted)
     return refused
@@ -359,7 +332,8 @@ export class UnitRunner {
 
   #finish(cleared: Cleared, ran: Ran): null {
     if (cleared.kind === 'read') return null
-    void conclude(this.#parts, cleared, outcomeOf(ran))
+    if (this.batch.isOpen && ran.result === 'completed') this.batch.keep(cleared, outcomeOf(ran))
+    else void conclude(this.#parts, cleared, outcomeOf(ran))
     return null
   }
 
@@ -386,6 +360,7 @@ export class UnitRunner {
       else this.#line.flow.inject(refused.asCame)
       this.#line.flow.errored = true
     }
+    await this.batch.rollBack(refused.code)
     const tookSync = this.#tookSync
     this.#tookSync = false
     if (!simple && !tookSync) return true

@@ -12,7 +12,7 @@ import {
 } from './statements.ts'
 import type { Unit } from './upstreams.ts'
 import type { Held } from './held.ts'
-import { client, flushMessage, headerBytes } from './wire.ts'
+import { client, closeMessage, flushMessage, headerBytes, reparseMessage } from './wire.ts'
 
 /** One statement about to be asked about: what runs, what it says, what is bound. */
 export interface Wanted {
@@ -30,6 +30,8 @@ export interface Wanted {
   readonly statement: Statement | null
   /** What goes before it, once it is cleared. */
   readonly carried: Carried | null
+  /** The client was told that it is bound when it sent Bind, and sends Execute now. */
+  readonly isBound: boolean
 }
 
 /** The text of a Query, or null when it holds a zero byte inside or is not UTF-8: the server would read another. */
@@ -52,6 +54,7 @@ export function wantQuery(message: Buffer, text: string, key: string | null, key
     portal: null,
     statement: null,
     carried: null,
+    isBound: false,
   }
 }
 
@@ -86,6 +89,7 @@ export function wantBind(
     portal,
     statement,
     carried,
+    isBound: false,
   }
 }
 
@@ -129,18 +133,30 @@ export async function syncFollows(held: Held, from: number, readOn: () => void):
   }
 }
 
-/** The unit with the Sync behind it when that is here (Close may stand between); else with a Flush, so that it is answered. */
+/**
+ * The unit with the Sync behind it when that is here (Close may stand between) and may end the batch; else with a Flush, so that it is answered.
+ */
 export function withSync(
   unit: Buffer,
   held: Held,
   end: number,
+  mayEnd = true,
 ): { readonly bytes: Buffer; readonly end: number; readonly ready: boolean } {
   let at = end
   for (;;) {
-    const next = held.wholeEnd(at)
+    const next = mayEnd ? held.wholeEnd(at) : null
     if (next !== null && held.bytes[at] === client.sync) return { bytes: held.bytes.subarray(0, next), end: next, ready: true }
     if (next === null || held.bytes[at] !== client.close) break
     at = next
   }
   return { bytes: Buffer.concat([unit, flushMessage]), end, ready: false }
+}
+
+/** What goes with the first cleared Bind of a withheld statement: its text, in the place of the empty one. */
+export function carry(statement: Statement): Carried | null {
+  if (!statement.withheld) return null
+  const { name, parsed } = statement
+  const parse = reparseMessage(name, parsed)
+  const bytes = name === '' ? parse : Buffer.concat([closeMessage('S', name), parse])
+  return { bytes, statement: { ...statement, withheld: false }, replaces: true }
 }

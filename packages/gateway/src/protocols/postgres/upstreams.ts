@@ -44,6 +44,8 @@ export interface CatalogEpoch {
   epoch(): string | null
   /** Something ran that may have changed it: nothing is known until the server was asked after this. */
   doubt(): void
+  /** How often that was said. */
+  readonly doubts: number
   /** Whether somebody who can be asked so sees the catalog of that epoch: inside a transaction it may be an older one, or one of its own. */
   isSeenBy(epoch: string, ask: (sql: string) => Promise<string | null>): Promise<boolean>
 }

@@ -32,6 +32,7 @@ export const server = {
   emptyQuery: 0x49,
   portalSuspended: 0x73,
   parseComplete: 0x31,
+  bindComplete: 0x32,
   closeComplete: 0x33,
   parameterDescription: 0x74,
   noData: 0x6e,
@@ -104,6 +105,8 @@ function fieldBytes(fields: ErrorFields): Buffer {
 
 export const errorResponse = (fields: ErrorFields): Buffer => frame(server.error, fieldBytes(fields))
 export const noticeResponse = (fields: ErrorFields): Buffer => frame(server.notice, fieldBytes(fields))
+/** Answers a Bind that the server has not seen yet. */
+export const bindCompleteMessage = Buffer.from([server.bindComplete, 0, 0, 0, 4])
 export const readyForQuery = (status: number): Buffer => Buffer.from([server.ready, 0, 0, 0, 5, status])
 export const parameterStatus = (name: string, value: string): Buffer =>
   frame(server.parameterStatus, zeroTerminated(name), zeroTerminated(value))
@@ -170,6 +173,10 @@ export function readErrorFields(message: Buffer): ReadonlyMap<string, string> {
     at = end + 1
   }
   return fields
+}
+
+export function sqlStateOfError(error: Buffer): string {
+  return readErrorFields(error).get('C') ?? 'XX000'
 }
 
 /** Rows named by a command tag: `INSERT 0 5`, `UPDATE 3`, `SELECT 10`; undefined when the tag carries none. */

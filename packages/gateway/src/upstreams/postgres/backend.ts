@@ -13,6 +13,8 @@ export interface BackendAbout {
   readonly released: () => void
   /** The kill epoch of this backend's session, as it is now. */
   readonly killEpoch: () => number
+  /** Carries out whatever kill has been pulled by now: it may be this very session's. */
+  readonly hear: () => void
   /** Sends a CancelRequest for this backend. */
   readonly cancel: () => void
 }
@@ -34,6 +36,7 @@ export class SocketBackend implements Backend {
   #cancelled = false
   #connected: Connected
   #killEpoch: () => number
+  #hear: () => void
   #released: () => void
   #destroyed = false
 
@@ -46,6 +49,7 @@ export class SocketBackend implements Backend {
     this.protect = about.protect
     this.catalog = about.catalog
     this.#released = about.released
+    this.#hear = about.hear
     this.#sendCancel = about.cancel
     this.pid = connected.pid
     this.parameters = [...connected.parameters]
@@ -97,6 +101,7 @@ export class SocketBackend implements Backend {
   }
 
   #write(bytes: Buffer): boolean {
+    this.#hear()
     return this.#destroyed ? true : this.#connected.socket.write(bytes)
   }
 

@@ -13,7 +13,7 @@ describe('CatalogWatch', () => {
     await client.connect()
     await client.query(`CREATE TABLE t (id int PRIMARY KEY, a int); CREATE TABLE u (id int); CREATE VIEW v AS SELECT id FROM t;
       CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE SCHEMA other`)
-  }, 60_000)
+  })
   afterAll(async () => {
     await client.end()
     await server.stop()

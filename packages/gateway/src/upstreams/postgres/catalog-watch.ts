@@ -28,7 +28,7 @@ export class CatalogWatch implements CatalogEpoch {
   #knownMs = -Infinity
   #knownWallMs = -Infinity
   #nextMs = -Infinity
-  #doubts = 0
+  doubts = 0
   /** When the server was last asked, and how long it took. */
   #askedMs = -Infinity
   #tookMs = 0
@@ -52,7 +52,7 @@ export class CatalogWatch implements CatalogEpoch {
   }
 
   doubt(): void {
-    this.#doubts += 1
+    this.doubts += 1
     this.#knownMs = -Infinity
     this.#nextMs = Math.min(this.#nextMs, this.#askedMs + this.#tookMs * doubtAfterDurations)
   }
@@ -74,14 +74,14 @@ export class CatalogWatch implements CatalogEpoch {
   async #confirm(): Promise<void> {
     const startedMs = this.#nowMs()
     const startedWallMs = this.#wallMs()
-    const doubts = this.#doubts
+    const { doubts } = this
     this.#nextMs = startedMs + askAfterMs
     this.#askedMs = startedMs
     try {
       const fingerprint = await this.#ask()
       this.#tookMs = this.#nowMs() - startedMs
       // Doubted meanwhile: the answer may be from before what was doubted.
-      if (doubts !== this.#doubts) return
+      if (doubts !== this.doubts) return
       this.#epoch = sha256Hex(fingerprint).slice(0, 32)
       this.#catalog = catalogOf(fingerprint)
       this.#knownMs = startedMs

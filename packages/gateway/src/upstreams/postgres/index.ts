@@ -1,2 +1,1 @@
-export { readTarget } from './target.ts'
 export { openPostgresUpstreams, type OpenPostgresUpstreams } from './upstreams.ts'

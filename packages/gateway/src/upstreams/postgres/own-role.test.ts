@@ -61,6 +61,7 @@ function talk(backend: Backend): SqlChannel {
     toClient: () => undefined,
     toServer: () => undefined,
     batchFailed: () => undefined,
+    transactionEnded: () => undefined,
     broken: () => undefined,
   })
   backend.attend({ data: (chunk) => flow.receive(chunk), drained: () => undefined, closed: () => flow.end() })

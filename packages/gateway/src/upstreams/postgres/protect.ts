@@ -18,6 +18,7 @@ export class OwnLine implements Conversable {
       toClient: () => undefined,
       toServer: () => undefined,
       batchFailed: () => undefined,
+      transactionEnded: () => undefined,
       broken: () => this.close(),
     })
     socket.on('data', this.#onData)

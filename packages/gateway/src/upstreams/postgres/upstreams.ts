@@ -1,4 +1,11 @@
-import { SallyportError, type Environment, type KillSwitch, type Upstream, type WalSource } from '@sallyport/core'
+import {
+  SallyportError,
+  type Environment,
+  type KillSwitch,
+  type SqlChannel,
+  type Upstream,
+  type WalSource,
+} from '@sallyport/core'
 import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
 import type { Backend, BackendOptions, PostgresUpstreams, ProtectedUpstream } from '../../protocols/postgres/upstreams.ts'
 import { streamBaseBackup, type BaseBackupSource } from './base-backup.ts'
@@ -33,8 +40,16 @@ export interface PostgresUpstreamSettings {
 export interface OpenPostgresUpstreams extends PostgresUpstreams {
   /** The way to receive this upstream's WAL. */
   replicate(name: string): WalSource
+  /** For whoever keeps the whole database: where it is, and transactions of the gate's own on it. */
+  source(name: string): DatabaseSource
   /** Ends what the gate keeps open for nobody in particular. Sessions end by themselves. */
   close(): void
+}
+
+/** A database as PostgreSQL's own programs reach it, and the gate beside them. Holds the `protect` credential. */
+export interface DatabaseSource {
+  readonly target: Target
+  begin(): Promise<{ readonly identity: string; readonly channel: SqlChannel; end(): Promise<void> }>
 }
 
 interface Known {
@@ -144,6 +159,7 @@ export function openPostgresUpstreams(list: readonly PostgresUpstreamSettings[],
         new OwnLine(await connect(upstream, upstream.protect, walSettings, neverAborted))
       return new PostgresReplication(async () => backupSource(upstream, await identify(upstream)), openLine)
     },
+    source: (name) => ({ target: find(known, name).protect, begin: () => beginOwn(known, name) }),
     close: () => {
       for (const { warm, watch } of known.values()) {
         warm.close()
@@ -196,6 +212,14 @@ async function openProtected(known: ReadonlyMap<string, Known>, name: string): P
   return { upstream, end: (commit) => protect.end(commit), close: () => protect.close() }
 }
 
+/** A transaction that somebody else ends; its connection ends with it. */
+async function beginOwn(known: ReadonlyMap<string, Known>, name: string): ReturnType<DatabaseSource['begin']> {
+  const found = find(known, name)
+  const identity = await identify(found)
+  const protect = protectOf(found, identity)
+  return { identity, channel: protect.channel, end: () => protect.end(false).finally(() => protect.close()) }
+}
+
 function backupSource({ settings, protect }: Known, identity: string): BaseBackupSource {
   const { name, weakAuthentication = false } = settings
   return { name, target: protect, identity, weakAuthentication, connectTimeoutMs: settings.connectTimeoutMs ?? connectTimeoutMs }
@@ -233,6 +257,7 @@ async function openBackend(
     quarantineMs: upstream.settings.quarantineMs ?? null,
     identity,
     killEpoch: () => killSwitch.epochOf(subject.agent, subject.owner, id, name),
+    hear: () => void killSwitch.epoch(),
     cancel: () => cancelAt(target, connected.pid, connected.secret, upstream.settings.connectTimeoutMs ?? connectTimeoutMs),
     protect: protectOf(upstream, identity),
   })

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Session, SqlRow } from '@sallyport/core'
 import { FakeGate } from '../../../../../tests/fakes/govern.ts'
 import { startPostgres, type PostgresServer } from '../../../../../tests/servers/postgres.ts'
@@ -22,9 +22,8 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 beforeEach(async () => {
-  await vi.waitFor(async () => {
-    if ((await backends()).length > 0) throw new Error('backends of the last test are still there')
-  }, 20_000)
+  // Those of the last test.
+  while ((await backends()).length > 0) await new Promise((resolve) => setTimeout(resolve, 20))
   pool = new WarmPool(2, () => nowMs)
 })
 

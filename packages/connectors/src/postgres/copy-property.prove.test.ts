@@ -1,0 +1,1 @@
+import './copy-property.test.ts'

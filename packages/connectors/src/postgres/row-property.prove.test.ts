@@ -1,0 +1,1 @@
+import './row-property.test.ts'

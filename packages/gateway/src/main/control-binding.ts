@@ -1,0 +1,83 @@
+import { cancelRequest, giveVerdict, type VerdictPorts } from '@sallyport/core'
+import { wallClock as clock } from '../access/clock.ts'
+import { findNewest } from '../access/copies.ts'
+import { showKill } from '../access/kill-switch.ts'
+import { judgePosture } from '../access/posture.ts'
+import type { Quarantine } from '../access/quarantine.ts'
+import { readConfig } from '../config.ts'
+import { openConfigurationDesk } from '../configuration-desk.ts'
+import type { Control } from '../control/index.ts'
+import type { Keeper } from '../keeping/index.ts'
+import type { GateOptions } from '../process.ts'
+import type { Protections } from '../protection/index.ts'
+import { openMeta } from '../store/meta.ts'
+import type { Entrance } from './entrance.ts'
+import type { Foundations } from './foundations.ts'
+
+interface Bound {
+  readonly base: Foundations
+  readonly entrance: Entrance
+  readonly verdicts: VerdictPorts
+  readonly undo: Control['undo']
+  readonly copy: Control['copy']
+  readonly quarantine: Quarantine
+  readonly protection: Protections
+  readonly keeper: Keeper
+  readonly isolationLevel: GateOptions['isolationLevel']
+}
+
+/** What the people's listener may ask of the gate. */
+export function bindControl({
+  base,
+  entrance,
+  verdicts,
+  undo,
+  copy,
+  quarantine,
+  keeper,
+  protection,
+  isolationLevel,
+}: Bound): Control {
+  const { config, policy, vault } = base
+  const { handles, killSwitch, sessions, stoppable } = entrance
+  const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
+  return {
+    verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
+    cancel: (requestId, by) => cancelRequest(verdicts, requestId, by),
+    kill: async (scope, reason, by) => {
+      const killed = await killSwitch.kill(scope.kind, scope.kind === 'all' ? '' : scope.id, reason, by, stoppable)
+      return { kill: showKill(killed.kill), acknowledgedMs: killed.haltMs, sessionsEnded: killed.sessions }
+    },
+    release: async (killId, signed) => {
+      const kill = killSwitch.inForce().find(({ id }) => String(id) === killId)
+      if (kill === undefined) return false
+      const { person, credentialId, challenge, statement, evidence } = signed
+      return killSwitch.release(kill.kind, kill.name, { person, credentialId, challenge, statement, evidence }, kill.id)
+    },
+    kills: async () => killSwitch.inForce().map(showKill),
+    sessions: async () => sessions.list(),
+    agents: () => config.agents.map(({ name }) => name),
+    owners: () => config.agents.map(({ name, owner }) => ({ agent: name, owner })),
+    newestCopy: async (question) => findNewest(await vault.list(), question),
+    copy,
+    snapshots: () => vault.list(),
+    quarantined: () => quarantine.list(),
+    keeping: keeper,
+    undo,
+    issueHandle: async (agent, ttlMs, by) => {
+      const { handle, secret } = await handles.issue(agent, ttlMs, by)
+      return { id: handle.id, handle: secret, expiresAtMs: handle.expiresAtMs }
+    },
+    revokeHandle: async (id, by) => {
+      const ended = await handles.revoke(id, by, (ids) => void sessions.endByHandles(ids, 'the handle was revoked'))
+      return ended.length > 0
+    },
+    guardSentence: (id) => guards.get(id) ?? null,
+    posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
+    continuous: () => protection.statuses().map((status) => ({ ...status })),
+    configuration: openConfigurationDesk(
+      { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
+      config,
+    ),
+  }
+}

@@ -1,0 +1,30 @@
+import { wallClock as clock } from '../access/clock.ts'
+import { openHandleDesk, type HandleDesk } from '../access/handles.ts'
+import { LocalKillSwitch, type Stoppable } from '../access/kill-switch.ts'
+import { SessionRegistry } from '../access/sessions.ts'
+import { scopeOf } from '../policy-settings.ts'
+import { openHandles } from '../store/handles.ts'
+import { openKills } from '../store/kills.ts'
+import { random, type Foundations } from './foundations.ts'
+
+/** Who may come in, and what stops them. */
+export interface Entrance {
+  readonly handles: HandleDesk
+  readonly killSwitch: LocalKillSwitch
+  readonly sessions: SessionRegistry
+  readonly stoppable: Stoppable
+}
+
+export function openEntrance({ config, database, log, folder }: Foundations): Entrance {
+  const store = openHandles(database)
+  const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
+  const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
+  const scope = scopeOf(config)
+  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope })
+  const stoppable: Stoppable = {
+    endSessions: (kind, name, reason, drain) => sessions.endMatching(kind, name, reason, drain),
+    revokeHandles: (kind, name) =>
+      kind === 'agent' || kind === 'owner' || kind === 'all' ? store.revokeOf(kind, name, clock.nowMs()).length : 0,
+  }
+  return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
+}

@@ -1,0 +1,76 @@
+import { join } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { warmConnectors } from '@sallyport/connectors'
+import { noteSigner, type Log, type PolicyEngine, type Requests, type VerdictPorts } from '@sallyport/core'
+import { wallClock as clock } from '../access/clock.ts'
+import { makeRandomness } from '../access/randomness.ts'
+import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
+import type { Config } from '../config.ts'
+import { keepAccepted, proposalName } from '../configuration-desk.ts'
+import { openLog, type FileLog } from '../log/file-log.ts'
+import { recoverRun } from '../log/log-readers.ts'
+import { makePolicy } from '../policy-settings.ts'
+import type { GateOptions } from '../process.ts'
+import { settleConfiguration } from '../proposal.ts'
+import { openDatabase } from '../store/database.ts'
+import { openMeta } from '../store/meta.ts'
+import { openNarrowing } from '../store/narrowing.ts'
+import { openPeople } from '../store/people.ts'
+import { openRequests } from '../store/requests.ts'
+import { connectorsOf } from '../upstream-settings.ts'
+import type { VaultClient } from '../vault/vault-client.ts'
+import { openPinnedVault } from '../vault/vault-watch.ts'
+
+const grantMs = 900_000
+
+export const random = makeRandomness()
+
+/** What everything else stands on. */
+export interface Foundations {
+  readonly config: Config
+  readonly folder: StateFolder
+  readonly database: DatabaseSync
+  readonly vault: VaultClient
+  readonly log: FileLog
+  readonly policy: PolicyEngine
+  readonly requests: Requests
+}
+
+/** State, vault, log, recovery, policy, in this order: each stands on the one before. */
+export async function openFoundations(options: GateOptions): Promise<Foundations> {
+  const { report } = options
+  const folder = openStateFolder(options.stateDirectory)
+  const database = openDatabase(join(folder.directory, 'store.db'))
+  const meta = openMeta(database)
+  const start = {
+    isAccepted: options.acceptConfiguration === true,
+    isOwn: options.ownConfiguration === true,
+    nowMs: clock.nowMs(),
+  }
+  const enrolled = (await openPeople(database).people.list()).length
+  const stored = { accepted: meta.get('configuration'), text: meta.get('configuration text'), proposal: meta.get(proposalName) }
+  const { config, widened, proposal } = settleConfiguration(options.config, stored, { ...start, enrolled })
+  const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
+  const vault = await openPinnedVault(pinned, meta)
+  const signer = noteSigner(folder.origin, folder.logSeed)
+  const directory = join(folder.directory, 'log')
+  const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), report })
+  const policy = makePolicy(config)
+  await warmConnectors(connectorsOf(config))
+  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
+  await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
+  const guards = policy.guards.map(({ id }) => id)
+  await log.append({
+    type: 'configuration.applied',
+    atMs: clock.nowMs(),
+    data: { policyHash: policy.hash, mode: config.mode, guards, widened },
+  })
+  await keepAccepted({ clock, log, memory: meta }, config, proposal)
+  return base
+}
+
+export function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
+  const { people } = openPeople(database)
+  const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
+  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
+}

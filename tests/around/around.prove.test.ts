@@ -1,0 +1,1 @@
+import './around.test.ts'

@@ -1,0 +1,1 @@
+import './least-role.test.ts'

@@ -1,0 +1,1 @@
+import './postgres-fired.test.ts'

@@ -1,0 +1,1 @@
+import './faithful.test.ts'

@@ -1,0 +1,6 @@
+import { MessagePort, workerData } from 'node:worker_threads'
+import { z } from 'zod'
+
+/** The thread of a kill switch that says it listens, and ends. */
+const { port } = z.object({ port: z.instanceof(MessagePort) }).parse(workerData)
+port.postMessage({ says: 'listening' })

@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { pullSwitch } from '../../packages/cli/src/switch-client.ts'
+import { relayCountsShape, type RelayCounts } from '../fakes/counting-relay.ts'
+import { Forked } from '../fakes/forked.ts'
+import { arrange, startGate, type TestGate } from '../servers/gate.ts'
+import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+
+const countingRelay = fileURLToPath(new URL('../fakes/counting-relay.ts', import.meta.url))
+const stuckGate = fileURLToPath(new URL('../fakes/stuck-gate.ts', import.meta.url))
+
+let postgres: PostgresServer
+let relay: Forked
+let gate: TestGate
+
+beforeAll(async () => {
+  postgres = await startPostgres()
+  relay = new Forked(countingRelay, [String(postgres.port)])
+  const { port } = await relay.next(z.object({ port: z.number() }))
+  gate = await startGate({
+    postgres,
+    agents: { runaway: { owner: 'ada', may: ['any orders-db'] }, reader: { owner: 'bob', may: ['any orders-db'] } },
+    upstreams: { 'orders-db': { port } },
+    gatewayProgram: stuckGate,
+  })
+  await arrange(postgres, 'CREATE TABLE marks (what text)')
+}, 120_000)
+
+afterAll(async () => {
+  await gate?.stop()
+  await relay?.stop()
+  await postgres?.stop()
+})
+
+const count = (): Promise<RelayCounts> => relay.ask({ ask: 'counts', afterNs: '0' }, relayCountsShape)
+
+test('with --drain a read that runs may end, and nothing else does: no write, nothing new, nothing sent ahead', async () => {
+  const [reading, writing, idle] = [await gate.connect('reader'), await gate.connect('reader'), await gate.connect('reader')]
+  const read = reading.run("SELECT pg_sleep(3), 'drained' AS what")
+  const ahead = reading.run("SELECT 'ahead'")
+  const write = writing.run("INSERT INTO marks SELECT 'drained' FROM pg_sleep(600)")
+  const running = "SELECT 1 FROM pg_stat_activity WHERE usename = 'app_use' AND state = 'active'"
+  await expect.poll(async () => (await postgres.query(running)).length, { timeout: 20_000 }).toBe(2)
+  const told = await pullSwitch(gate.directory, { kind: 'agent', name: 'reader', reason: 'enough', drain: true })
+  expect(told).toMatchObject({ state: 'acknowledged', sessions: 3, durable: true })
+  const atKill = await count()
+  expect((await write).sqlState).toMatch(/57P01|08006/)
+  expect((await idle.run('SELECT 1')).sqlState).toMatch(/57P01|08006/)
+  expect(await read).toMatchObject({ sqlState: '00000', rows: [{ what: 'drained' }] })
+  expect((await ahead).sqlState).toMatch(/57P01|08006/)
+  await expect.poll(async () => (await count()).open, { timeout: 20_000 }).toBe(0)
+  expect((await count()).bytes).toBe(atKill.bytes)
+  expect(await postgres.query('SELECT what FROM marks')).toEqual([])
+  await expect(gate.connect('reader')).rejects.toThrow(/password|stopped|kill/i)
+}, 120_000)
+
+test('a gate that hangs is killed all the same: no byte after the acknowledgement, and a restart does not forget it', async () => {
+  const ended = gate.process.ended
+  const [busy, hanging] = [await gate.connect('runaway'), await gate.connect('runaway')]
+  expect(await busy.run("INSERT INTO marks VALUES ('before')")).toMatchObject({ sqlState: '00000' })
+  void hanging.run("INSERT INTO marks VALUES ('hang') /* hang the gate */")
+  await expect.poll(() => existsSync(join(gate.directory, 'hangs')), { timeout: 20_000 }).toBe(true)
+  const waiting = busy.run("INSERT INTO marks VALUES ('after')")
+  // The people's API is of no use now: its listener is on the thread that hangs.
+  const told = await pullSwitch(gate.directory, { kind: 'agent', name: 'runaway', reason: 'it hangs', drain: false })
+  const atKill = await count()
+  expect(told).toMatchObject({ state: 'process ended', durable: true })
+  await ended
+  expect((await waiting).sqlState).toBe('08006')
+  await expect.poll(async () => (await count()).open, { timeout: 20_000 }).toBe(0)
+  expect((await count()).bytes).toBe(atKill.bytes)
+  expect(await postgres.query('SELECT what FROM marks')).toEqual([{ what: 'before' }])
+  await gate.crash()
+  await gate.start()
+  const { bytes } = await count()
+  const handle = await gate.issue('runaway').catch(() => 'none')
+  await expect(gate.connect('runaway', { handle })).rejects.toThrow(/password|stopped|kill/i)
+  expect((await count()).bytes).toBe(bytes)
+  expect(gate.events().filter(({ type, data }) => type === 'kill' && data['name'] === 'runaway')).toHaveLength(1)
+}, 120_000)
