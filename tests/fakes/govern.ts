@@ -112,6 +112,7 @@ export class FakeGate {
       },
       handles: {
         candidates: (agent) => Promise.resolve(this.#handles.get(agent) ?? []),
+        narrow: () => Promise.reject(new Error('nobody narrows here')),
         scramParameters: (agent) => ({ salt: saltOf(agent), iterations }),
       },
       sessions: {
@@ -217,7 +218,11 @@ export class FakeGate {
     const verdict = this.decide(asked)
     const notYet = 'refused' in verdict ? verdict.refused.code === 'approval_required' : verdict.counted === true
     if ('refused' in verdict && !notYet) return Promise.resolve(verdict.refused)
-    return Promise.resolve({ outcome: 'considered', may: notYet ? 'not_yet' : 'now', reads: !('refused' in verdict) && verdict.kind === 'read' })
+    return Promise.resolve({
+      outcome: 'considered',
+      may: notYet ? 'not_yet' : 'now',
+      reads: !('refused' in verdict) && verdict.kind === 'read',
+    })
   }
 
   #knows(key: string): boolean {

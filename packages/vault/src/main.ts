@@ -209,7 +209,14 @@ async function runServe(values: unknown): Promise<number> {
   const ended = untilEnd(flags['while-stdin-open'])
   const vault = await serve(settings, { wallMs: () => Date.now(), monotonicMs: () => performance.now() })
   print(
-    { ready: true, publicKey: vault.publicKey, socket: flags.socket, snapshots: vault.snapshots, damaged: vault.damaged },
+    {
+      ready: true,
+      publicKey: vault.publicKey,
+      socket: flags.socket,
+      snapshots: vault.snapshots,
+      damaged: vault.damaged,
+      unready: vault.unready,
+    },
     true,
   )
   await ended
