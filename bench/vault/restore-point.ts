@@ -19,8 +19,9 @@ const points = Number(process.argv[2] ?? 200)
 const writers = 4
 const clock = {
   nowMs: () => Date.now(),
-  sleep: async (ms: number, signal?: AbortSignal): Promise<void> =>
-    void (await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)),
+  sleep: async (ms: number, signal?: AbortSignal): Promise<void> => {
+    await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
+  },
 }
 const killSwitch: KillSwitch = { epoch: () => 0, epochOf: () => 0, stopped: () => null }
 
@@ -59,19 +60,19 @@ async function measure(protections: Protections, vault: VaultClient, folder: str
 
 /** Small transactions without a pause, until told to stop. */
 function work(postgres: PostgresServer): { stop(): Promise<number> } {
-  let stopped = false
+  const stop = new AbortController()
   const running = Array.from({ length: writers }, async () => {
     const client = new pg.Client({ connectionString: postgres.url() })
     await client.connect()
     let count = 0
-    for (; !stopped; count += 1)
+    for (; !stop.signal.aborted; count += 1)
       await client.query('UPDATE accounts SET balance = balance + 1 WHERE id = 1 + floor(random() * 1000)')
     await client.end()
     return count
   })
   return {
     stop: async () => {
-      stopped = true
+      stop.abort()
       return (await Promise.all(running)).reduce((sum, count) => sum + count, 0)
     },
   }
@@ -92,12 +93,12 @@ function tell(title: string, { point, put, bare }: Samples): void {
 
 const folder = mkdtempSync(join(tmpdir(), 'sp-bench-point-'))
 const postgres = await startPostgres(['fsync=on'])
-const process_ = await startVault()
+const vaultProcess = await startVault()
 try {
   await postgres.query(
     'CREATE TABLE accounts AS SELECT id, 0 AS balance FROM generate_series(1, 1000) id; ALTER TABLE accounts ADD PRIMARY KEY (id)',
   )
-  const vault = await openVault(process_)
+  const vault = await openVault(vaultProcess)
   const url = `${postgres.url()}?sslmode=disable`
   const upstreams = openPostgresUpstreams(
     [{ name: 'orders-db', environment: 'production', useUrl: url, protectUrl: url }],
@@ -126,7 +127,7 @@ try {
   upstreams.close()
   vault.close()
 } finally {
-  await process_.remove()
+  await vaultProcess.remove()
   await postgres.stop()
   rmSync(folder, { recursive: true, force: true })
 }

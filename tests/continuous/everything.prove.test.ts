@@ -109,15 +109,15 @@ async function photograph(): Promise<{
 }
 
 function work(): { stop(): Promise<void> } {
-  let stopped = false
+  const stop = new AbortController()
   const running = Array.from({ length: writers }, async () => {
     const { client } = await connect()
-    while (!stopped) await client.query('UPDATE busy SET n = n + 1 WHERE id = 1 + floor(random() * 500)')
+    while (!stop.signal.aborted) await client.query('UPDATE busy SET n = n + 1 WHERE id = 1 + floor(random() * 500)')
     await client.end()
   })
   return {
     stop: async () => {
-      stopped = true
+      stop.abort()
       await Promise.all(running)
     },
   }

@@ -74,6 +74,7 @@ export function bindControl({
     },
     guardSentence: (id) => guards.get(id) ?? null,
     posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
+    continuous: () => protection.statuses().map((status) => ({ ...status })),
     configuration: openConfigurationDesk(
       { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
       config,
