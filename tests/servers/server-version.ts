@@ -31,7 +31,7 @@ function installedServer(): ServerVersion {
 }
 
 /** PostgreSQL as npm brings it. It runs as the same user as the machine's own does, from a place where that user can read it. */
-function embeddedServer(wanted: string): ServerVersion {
+export function embeddedServer(wanted: string): ServerVersion {
   const folder = mkdtempSync(join(tmpdir(), 'sp-embedded-'))
   chmodSync(folder, 0o755)
   const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres']).toString())
