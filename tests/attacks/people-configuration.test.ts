@@ -69,6 +69,27 @@ describe('what goes beyond the configuration that ran last', () => {
     expect(hashDecisive('p', after)).not.toBe(hashDecisive('p', accepted()))
   })
 
+  const keeps = (keep: object) => ({ upstreams: { 'orders-db': { ...orders, keep } } })
+  test.each([
+    ['a folder to read', {}, { keep: { keys: { folder: '/home/gate/.ssh' } } }, 'keep: keys is copied: folder /home/gate/.ssh'],
+    [
+      'a question where there was none',
+      keeps({ drill: 'every 7d' }),
+      keeps({ drill: 'every 7d', checks: [{ ask: 'SELECT 1', is: 1 }] }),
+      'ask other questions',
+    ],
+    [
+      'a question with a new thing',
+      {},
+      keeps({ drill: 'every 7d', checks: [{ ask: 'SELECT 1', is: 1 }] }),
+      'ask other questions',
+    ],
+    ['copies less often', keeps({ copy: 'every 1d' }), keeps({ copy: 'every 2d' }), 'copied less often'],
+    ['no demand', keeps({ demand: '7d' }), keeps({}), 'an older drill'],
+  ])('%s, of what is kept', (_what, from, to, line) => {
+    expect(findWidenings(accepted(from), accepted(to))).toEqual([expect.stringContaining(line)])
+  })
+
   test.each([
     ['nothing', {}],
     ['team instead of solo would be', { coolOff: '1h' }],

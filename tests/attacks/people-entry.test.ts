@@ -73,7 +73,7 @@ test('revoking a handle ends its sessions also when the log cannot have it', asy
     log,
     new FakeClock(),
     Buffer.alloc(32),
-    () => new Map([['coder', { owner: 'ada', handleMs: 1000 }]]),
+    () => new Map([['coder', { owner: 'ada', handleMs: 1000, scopes: [] }]]),
   )
   const { handle } = await desk.issue('coder', null, 'operator')
   log.failing = true

@@ -114,6 +114,7 @@ export class FakeGate {
       },
       handles: {
         candidates: (agent) => Promise.resolve(this.#handles.get(agent) ?? []),
+        narrow: () => Promise.reject(new Error('nobody narrows here')),
         scramParameters: (agent) => ({ salt: saltOf(agent), iterations }),
       },
       sessions: {

@@ -15,7 +15,7 @@ import { drop, prepareNotes, tables } from './notes.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql, type Psql } from './psql.ts'
 import { testSecondSelf } from './second-self.ts'
-import { askAsAnybody as ask, startAsItIs } from './unaccepted.ts'
+import { askAsAnybody as ask } from './unaccepted.ts'
 
 vi.setConfig(patience)
 
@@ -42,7 +42,7 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
   let before: Readonly<Record<string, string>>
 
   beforeAll(async () => {
-    gate = await startGate({ postgres, wait: '0ms' })
+    gate = await startGate({ postgres, wait: '0ms', proposes: true })
     await prepareNotes(postgres)
     // The first person is enrolled by the terminal's one-time link; everybody else is invited by somebody enrolled.
     const link = await gate.post('/api/v1/enrolment-links', {}, z.object({ url: z.url() }))
@@ -264,7 +264,7 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
     expect([...ada.complaints, ...bob.complaints]).toEqual([])
   })
 
-  it('widening is such an operation: a file that gives more than before starts nothing', async () => {
+  it('widening is such an operation: a file that gives more than before only proposes it', async () => {
     const file = z.looseObject({ mode: z.string(), agents: z.looseObject({}) })
     const kept = readFileSync(gate.configuration, 'utf8')
     const configuration = file.parse(JSON.parse(kept))
@@ -274,11 +274,17 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
       { ...configuration, agents: { coder: { owner: 'mallory', may: ['any orders-db'] } } },
       { ...configuration, limits: { rowsWithoutPrompt: 1_000_000 } },
     ]
-    await gate.halt()
-    for (const one of wider) {
+    for (const [index, one] of wider.entries()) {
+      await gate.halt()
       writeFileSync(gate.configuration, JSON.stringify(one))
-      expect(await startAsItIs(gate), JSON.stringify(one)).toMatch(/gives more than what this gate last ran with/)
+      await gate.start()
+      const proposed = eventsOf(gate, 'configuration.proposed')
+      expect(proposed, JSON.stringify(one)).toHaveLength(index + 1)
+      expect(proposed.at(-1)?.data['widenings']).toEqual([expect.any(String)])
+      expect(eventsOf(gate, 'configuration.applied').at(-1)?.data['widened']).toEqual([])
+      await expect(gate.issue('other')).rejects.toThrow('other')
     }
+    await gate.halt()
     writeFileSync(gate.configuration, kept)
     await gate.start()
     expect(await coder.run('SELECT 1')).toMatchObject({ sqlState: '00000' })

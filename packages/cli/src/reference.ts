@@ -68,7 +68,7 @@ async function execute(command: string, folder: string): Promise<string> {
 }
 
 /** Reads standard input to its end. For secrets, which have no place on a command line. */
-export async function readStandardInput(what: 'database URL' | 'token'): Promise<string> {
+export async function readStandardInput(what: 'database URL' | 'token' | 'handle'): Promise<string> {
   if (process.stdin.isTTY)
     process.stderr.write(`Paste the ${what}, then press Enter and Ctrl-D (it is not shown on purpose anywhere else):\n`)
   let text = ''

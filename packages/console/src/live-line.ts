@@ -74,6 +74,7 @@ const titles: Readonly<Record<EventType, Title>> = {
   'passkey.added': { sign: '+', what: 'passkey added', tone: 'warn' },
   'passkey.removed': { sign: '–', what: 'passkey removed', tone: 'warn' },
   'handle.issued': { sign: '+', what: 'handle issued', tone: 'calm' },
+  'handle.narrowed': { sign: '+', what: 'handle narrowed', tone: 'calm' },
   'handle.revoked': { sign: '–', what: 'handle revoked', tone: 'calm' },
   'door.refused': { sign: '✕', what: 'turned away', tone: 'warn' },
   'session.opened': { sign: '→', what: 'session opened', tone: 'calm' },

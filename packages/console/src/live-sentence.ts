@@ -104,6 +104,14 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
   ['configuration.applied', (data, agent) => sayConfiguration(data, agent) ?? sayInvitation(data, agent)],
   ['person.enrolled', writer(z.object({ person: z.string() }), ({ person }) => `${person} can approve from now on.`)],
   [
+    'handle.narrowed',
+    writer(
+      z.object({ act: z.array(z.string()), sub: z.string(), scopes: z.array(z.string()), expiresAtMs: z.number() }),
+      ({ act, sub, scopes, expiresAtMs }) =>
+        `${act.slice(0, -1).join(' → ')} (for ${sub}) gave ${act.at(-1) ?? 'nobody'} a handle for ${scopes.join(', ')}, good until ${formatInstant(expiresAtMs)}.`,
+    ),
+  ],
+  [
     'handle.issued',
     writer(
       z.object({ handle: z.string(), owner: z.string(), by: z.string(), expiresAtMs: z.number() }),

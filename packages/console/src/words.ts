@@ -189,6 +189,8 @@ export function copySentence({ copy, protocol }: Pick<Question, 'copy' | 'protoc
       return protocol === 'http'
         ? 'Under lock, the whole database server is copied into the vault, started from that copy, and every table counted and compared. Only then is the call sent. Undo gives the data back, ready to be started; not the thing that is deleted.'
         : 'Under lock, the whole tables are copied into the vault, restored to a scratch table and compared. Only then does it run; undo puts them back.'
+    case 'moved':
+      return 'No copy of it is made. It is moved out of everybody’s reach before the statement runs, and kept for a time; undo moves it back until then. After that it is gone for good.'
     case 'impossible':
       return 'No copy can be made of what this destroys. Sallyport cannot bring it back.'
     case 'restore_point':

@@ -150,6 +150,11 @@ export interface Connector {
   quarantined?(upstream: Upstream, known: readonly Quarantine[]): Promise<readonly Quarantined[]>
   /** Drops one for good that is due. Throws when there is more in it, or something outside depends on it: then it stays. */
   purge?(upstream: Upstream, quarantine: Quarantine): Promise<void>
+  /**
+   * Of what cannot be moved in the statement's own transaction: moves it, once it is known durably where to, and before the statement runs. Throws when it
+   * is not moved; then nothing may run.
+   */
+  moveAway?(operations: readonly ResolvedOperation[], upstream: Upstream, quarantine: Quarantine): Promise<void>
   /** Puts a snapshot back in place (undo). Refuses, saying why, when that would overwrite what came since. */
   restore?(snapshot: SnapshotReader, upstream: Upstream, report: (progress: Progress) => void): Promise<Restored>
 }

@@ -169,6 +169,9 @@ export interface WalSource {
   /** Writes a named point into WAL, flushed at once. Where it ends, and whether recovery finds it by its name. */
   mark(name: string): Promise<{ readonly lsn: string; readonly named: boolean }>
   /** A connection of its own; whatever was begun in it ends with it. */
-  session(): Promise<{ ask(sql: string, values?: readonly (string | null)[]): Promise<readonly SqlRow[]>; end(): void }>
+  session(): Promise<{
+    readonly ask: (sql: string, values?: readonly (string | null)[]) => Promise<readonly SqlRow[]>
+    end(): void
+  }>
   close(): void
 }

@@ -1,8 +1,10 @@
 import type { ErrorCode } from './error.ts'
 import { severity } from './impact.ts'
 import type { Environment, ResolvedOperation, Subject } from './operation.ts'
+import { isWithin } from './narrowing.ts'
 import type { Facts, PolicyEngine } from './policy/engine.ts'
 import type { Guard } from './policy/guards.ts'
+import type { Scope } from './policy/scope.ts'
 
 /** What decide knows besides the operations: everything that can change a verdict, and nothing it has to look up. */
 export interface DecisionFacts {
@@ -24,6 +26,8 @@ export interface DecisionFacts {
   readonly drilled: boolean
   /** Solo mode's cool-off, ms. */
   readonly coolOffMs: number
+  /** What the handle may, where that is less than what its agent may. Null: all of that. */
+  readonly within?: readonly Scope[] | null
 }
 
 export interface Permit {
@@ -90,6 +94,13 @@ export function decide(
       'The request holds no operation that the gate understands.',
       'Send a request that does one thing the gate can read.',
     )
+  const { within } = facts
+  if (within && !operations.every((operation) => isWithin(within, facts.upstream, operation)))
+    return denyFlat(
+      'not_in_scope',
+      'This handle was narrowed, and this is not within it.',
+      'Use a handle of the agent that may do this.',
+    )
   const decisions = operations.map((operation) => decideOne(operation, operations, subject, facts, policy))
   const denials = decisions.filter((decision) => decision.outcome === 'deny')
   const final = denials.find((denial) => denial.requestable === null)
@@ -110,7 +121,7 @@ function decideOne(
   facts: DecisionFacts,
   policy: PolicyEngine,
 ): Decision {
-  const copyPossible = operation.copy.kind === 'rows' || operation.copy.kind === 'tables'
+  const copyPossible = operation.copy.kind !== 'none' && operation.copy.kind !== 'impossible'
   const pointPossible = !copyPossible && canBeHadFromWal(operation, facts)
   const securable = copyPossible || pointPossible
   const now = evaluateOne(operation, all, subject, facts, policy, securable && facts.copyProven)

@@ -27,5 +27,6 @@ export async function gatherFacts(
     rowsWithoutPrompt,
     drilled: await ports.restorePoints.isDrilled(upstream.name),
     coolOffMs,
+    within: session.narrowing?.scopes ?? null,
   }
 }

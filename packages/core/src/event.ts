@@ -13,6 +13,7 @@ export const eventTypes = [
   'passkey.added',
   'passkey.removed',
   'handle.issued',
+  'handle.narrowed',
   'handle.revoked',
   'door.refused',
   'session.opened',

@@ -14,7 +14,7 @@ import { DecisionMemory, isPlain, isRememberable, memoryEndsMs, PlainMemory, Rea
 import type { Basis, ReadEntry } from './memory.ts'
 import { digestRequest, withoutCopy, type Operation, type ResolvedOperation } from './operation.ts'
 import { noteEvent, textForLog, type Passage } from './passage.ts'
-import { boundRowsChanged, countBefore, protect, settleHeld, type HeldStatement } from './protect.ts'
+import { boundRowsChanged, countBefore, mayBeHeld, protect, settleHeld, type HeldStatement } from './protect.ts'
 import { isPureRead, operationsJson, summarize } from './question.ts'
 import { killedError, noConnector, refuseEnded, refuseForError, refusePending } from './refusal.ts'
 import type { Session } from './session.ts'
@@ -290,7 +290,7 @@ class Pipeline implements Govern {
       kind: worstKind(operations.map(({ impact }) => impact.kind)),
       clearance,
       operations,
-      counted: rowsBefore !== null || (snapshot !== null && passage.connector.confirm !== undefined),
+      counted: rowsBefore !== null || (snapshot !== null && passage.connector.confirm !== undefined && mayBeHeld(operations)),
     }
   }
 

@@ -1,3 +1,5 @@
+import type { Narrowing } from './narrowing.ts'
+
 /** A one-use grant, made from an approved access request. Standing scope comes from configuration and is policy, not a row. */
 export interface Grant {
   readonly id: string
@@ -24,6 +26,8 @@ export interface Handle {
   readonly agent: string
   readonly owner: string
   readonly parent: string | null
+  /** Of one that was narrowed from another. */
+  readonly narrowing?: Narrowing | null
   readonly issuedAtMs: number
   readonly expiresAtMs: number
   readonly revokedAtMs: number | null

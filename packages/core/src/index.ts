@@ -14,6 +14,7 @@ export * from './grant.ts'
 export * from './impact.ts'
 export * from './keeping.ts'
 export * from './log/index.ts'
+export { narrow, type Narrowing } from './narrowing.ts'
 export * from './operation.ts'
 export * from './own-machine.ts'
 // Only what decides makes an engine, by `@sallyport/core/policy`: nobody else waits for Cedar to be loaded.

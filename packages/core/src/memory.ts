@@ -219,6 +219,7 @@ function isSame({ subject, facts }: Decided, newSubject: Subject, newFacts: Deci
     facts.rowsSpent === newFacts.rowsSpent &&
     facts.rowsWithoutPrompt === newFacts.rowsWithoutPrompt &&
     facts.drilled === newFacts.drilled &&
-    facts.coolOffMs === newFacts.coolOffMs
+    facts.coolOffMs === newFacts.coolOffMs &&
+    facts.within === newFacts.within
   )
 }

@@ -36,6 +36,8 @@ export type CopyPlan =
   | { readonly kind: 'rows'; readonly rowsEstimate: number }
   /** Whole tables under lock, restored to scratch and compared. */
   | { readonly kind: 'tables'; readonly tables: readonly string[]; readonly bytesEstimate: number }
+  /** Nothing of it is copied: the thing itself is moved out of reach and kept for a time. Undo moves it back until then. */
+  | { readonly kind: 'moved'; readonly bytesEstimate: number }
   | {
       readonly kind: 'impossible'
       readonly reason: string

@@ -31,7 +31,11 @@ export async function noteEvent(
   data: { readonly [key: string]: Json },
 ): Promise<void> {
   const { session } = passage.asked
-  await ports.log.append({ type, atMs: ports.clock.nowMs(), session: session.id, agent: session.subject.agent, data })
+  const { agent, owner } = session.subject
+  // Whose it is and who acts, of whatever is done by a handle that was narrowed (`sub` and `act` of RFC 8693).
+  const act = session.narrowing?.act
+  const said = act === undefined ? data : { ...data, act, sub: owner }
+  await ports.log.append({ type, atMs: ports.clock.nowMs(), session: session.id, agent, data: said })
 }
 
 /** The agent's text as the log keeps it: bounded, and withheld where it may hold a secret (a password in ALTER ROLE). */

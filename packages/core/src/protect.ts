@@ -20,7 +20,7 @@ export async function protect(
   grant: Grant | null,
 ): Promise<Snapshot | null> {
   const { upstream } = passage.asked
-  const isProtected = ports.protection?.state(upstream.name) != null
+  const isProtected = (ports.protection?.state(upstream.name) ?? null) !== null
   const fromWal = operations.filter((operation) => canBeHadFromWal(operation, { restorePoint: isProtected }))
   const copied = operations.filter((operation) => !fromWal.includes(operation))
   const isCopied = copied.some(({ copy }) => copy.kind !== 'none') || fromWal.length === 0
@@ -66,7 +66,10 @@ async function makeCopy(
       if (content.quarantine) moved.push(content.quarantine)
       return content
     })
-    for (const one of moved) await ports.quarantines.keep(upstream.name, one)
+    for (const one of moved) {
+      await ports.quarantines.keep(upstream.name, one)
+      await passage.connector.moveAway?.(operations, upstream, one)
+    }
   } catch (error) {
     await noteEvent(ports, passage, 'snapshot.failed', {
       digest,
@@ -107,6 +110,11 @@ export async function countBefore(passage: Passage): Promise<number | null> {
   if (passage.connector.count === undefined || access.kind !== 'sql') return null
   await access.hold('')
   return passage.connector.count(passage.asked.upstream)
+}
+
+/** What cannot run in a transaction is not held in one. */
+export function mayBeHeld(operations: readonly ResolvedOperation[]): boolean {
+  return operations.some(({ context }) => context['runsInTransaction'] !== false)
 }
 
 /** Rows not copied, or beyond what was approved, must not change. */

@@ -2,6 +2,7 @@ import type { Govern } from './asked.ts'
 import type { Json } from './canonical.ts'
 import type { Handle } from './grant.ts'
 import type { KillSwitch } from './ports.ts'
+import type { Scope } from './policy/scope.ts'
 import type { Session } from './session.ts'
 
 /** Something that listens, and can stop. */
@@ -20,6 +21,16 @@ export interface Protocol<Upstreams, Settings> {
   listen(gate: Gate, upstreams: Upstreams, settings: Settings): Promise<Listener>
 }
 
+/** What a narrowed handle is to be. */
+export interface WantedHandle {
+  readonly scopes: readonly Scope[]
+  /** Who will hold it: a part of the agent, by a name that its parent chose. */
+  readonly actor: string
+  /** Null: as long as its parent. */
+  readonly ttlMs: number | null
+  readonly usesMax: number | null
+}
+
 /** Who may come in. Protocols authenticate against this and never see how handles are kept. */
 export interface Handles {
   /**
@@ -27,6 +38,11 @@ export interface Handles {
    * count, so a server can send them before it knows which handle the client holds.
    */
   candidates(agent: string): Promise<readonly Handle[]>
+  /**
+   * A handle that may less than this one, for a part of the agent: within its scope, no longer alive, not used more often. The secret is in the answer and
+   * nowhere else. @throws SallyportError
+   */
+  narrow(parent: Handle, wanted: WantedHandle): Promise<{ readonly handle: Handle; readonly secret: string }>
   /** Salt and iterations for any agent name, known or not, always the same for the same name: unknown names can't be told from known. */
   scramParameters(agent: string): { readonly salt: string; readonly iterations: number }
 }

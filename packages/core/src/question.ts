@@ -61,7 +61,7 @@ function boundRows(operations: readonly ResolvedOperation[]): number | null {
   return rows + Math.max(10, Math.ceil(rows / 10))
 }
 
-const copyOrder: readonly CopyPlan['kind'][] = ['none', 'rows', 'tables', 'impossible']
+const copyOrder: readonly CopyPlan['kind'][] = ['none', 'rows', 'tables', 'moved', 'impossible']
 
 export function worstCopy(operations: readonly ResolvedOperation[]): CopyPlan['kind'] {
   return operations.reduce<CopyPlan['kind']>(

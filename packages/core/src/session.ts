@@ -1,3 +1,4 @@
+import type { Narrowing } from './narrowing.ts'
 import type { Subject } from './operation.ts'
 
 /** One run of one agent (DESIGN §2). */
@@ -5,6 +6,8 @@ export interface Session {
   readonly id: string
   readonly subject: Subject
   readonly handleId: string
+  /** Of a handle that was narrowed: everything asked for must be within it, too. */
+  readonly narrowing?: Narrowing | null
   readonly protocol: string
   readonly upstream: string
   readonly openedAtMs: number

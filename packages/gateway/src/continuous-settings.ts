@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { duration } from './config-value.ts'
-import type { Config } from './config.ts'
 
 const hourMs = 3_600_000
 const minuteMs = 60_000
@@ -23,11 +22,15 @@ const acceptedShape = z.strictObject({ keep: z.number(), base: z.number(), every
 export const acceptedContinuousShape = z.record(z.string(), acceptedShape)
 type Accepted = z.infer<typeof acceptedContinuousShape>
 
-export function acceptedContinuousOf({ upstreams }: Pick<Config, 'upstreams'>): Accepted {
+/** An upstream, as far as it matters here. */
+interface AnyUpstream {
+  readonly name: string
+  readonly continuous?: ContinuousConfig
+}
+
+export function acceptedContinuousOf({ upstreams }: { readonly upstreams: readonly AnyUpstream[] }): Accepted {
   return Object.fromEntries(
-    upstreams.flatMap((upstream) =>
-      upstream.protocol === 'postgres' && upstream.continuous !== undefined ? [[upstream.name, upstream.continuous]] : [],
-    ),
+    upstreams.flatMap((upstream) => (upstream.continuous !== undefined ? [[upstream.name, upstream.continuous]] : [])),
   )
 }
 

@@ -19,6 +19,7 @@ export const deliverSchema = z.union(
   [
     z.strictObject({ webhook: reference, secret: reference, ...any }),
     z.strictObject({ otlp: reference, header: reference.exactOptional(), ...any }),
+    z.strictObject({ syslog: reference, ...any }),
     z.strictObject({ ntfy: reference, token: reference.exactOptional(), ...any }),
     z.strictObject({
       slack: reference,
@@ -28,6 +29,6 @@ export const deliverSchema = z.union(
     }),
     z.strictObject({ mail: reference, from: mailbox, to: z.array(mailbox).min(1).max(50), ...any }),
   ],
-  { error: 'one of webhook (with secret), otlp, ntfy, slack (with channel) and mail (with from and to)' },
+  { error: 'one of webhook (with secret), otlp, syslog, ntfy, slack (with channel) and mail (with from and to)' },
 )
 export type DeliverConfig = z.infer<typeof deliverSchema>

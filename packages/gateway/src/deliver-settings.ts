@@ -18,6 +18,7 @@ export type ReceiverSecrets = AnyReceiver &
     | { readonly kind: 'ntfy'; readonly url: string; readonly token: string | null }
     | { readonly kind: 'slack'; readonly token: string; readonly channel: string; readonly api: string }
     | { readonly kind: 'mail'; readonly url: string; readonly from: string; readonly to: readonly string[] }
+    | { readonly kind: 'syslog'; readonly url: string }
   )
 
 /** @throws SallyportError for a reference that resolves to nothing; Error for a file of authorities that can't be read */
@@ -33,6 +34,7 @@ async function resolveReceiver(name: string, one: DeliverConfig, directory: stri
     reference === undefined ? null : read(reference)
   if ('webhook' in one) return { ...any, kind: 'webhook', url: await read(one.webhook), secret: await read(one.secret) }
   if ('otlp' in one) return { ...any, kind: 'otlp', url: await read(one.otlp), header: await readMaybe(one.header) }
+  if ('syslog' in one) return { ...any, kind: 'syslog', url: await read(one.syslog) }
   if ('ntfy' in one) return { ...any, kind: 'ntfy', url: await read(one.ntfy), token: await readMaybe(one.token) }
   if ('slack' in one) return { ...any, kind: 'slack', token: await read(one.slack), channel: one.channel, api: one.api }
   return { ...any, kind: 'mail', url: await read(one.mail), from: one.from, to: one.to }

@@ -92,8 +92,20 @@ export function acceptedKeepOf({ upstreams, keep }: Keeping): AcceptedKeep {
   )
 }
 
-/** A line for each thing that is copied or drilled less often, or of which less is demanded. */
+/**
+ * A line for each thing that is copied or drilled less often, or of which less is demanded, and for what the gate would read or run anew: a path of
+ * its own machine, and questions that a scratch server answers as whoever the gate is.
+ */
 export function findKeepWidenings(before: AcceptedKeep, after: AcceptedKeep): readonly string[] {
+  const newcomers = Object.entries(after).filter(([one]) => !Object.hasOwn(before, one))
+  const lines = newcomers.flatMap(([one, { place, checks }]) => [
+    ...(place === '' ? [] : [`keep: ${one} is copied: ${place}`]),
+    ...(checks === '[]' ? [] : [`keep: drills of ${one} ask other questions`]),
+  ])
+  return [...lines, ...findLess(before, after)]
+}
+
+function findLess(before: AcceptedKeep, after: AcceptedKeep): readonly string[] {
   return Object.entries(before).flatMap(([one, old]) => {
     const now = Object.hasOwn(after, one) ? after[one] : undefined
     const lines: string[] = []
@@ -101,7 +113,7 @@ export function findKeepWidenings(before: AcceptedKeep, after: AcceptedKeep): re
     if (isRarer(old.drillMs, now?.drillMs)) lines.push(`keep: ${one} is drilled less often, or no longer`)
     if (isRarer(old.demandMs, now?.demandMs)) lines.push(`keep: what destroys on ${one} runs with an older drill, or with none`)
     if (now !== undefined && old.place !== now.place) lines.push(`keep: ${one} is another place`)
-    if (old.checks !== (now?.checks ?? '[]') && old.checks !== '[]') lines.push(`keep: drills of ${one} ask other questions`)
+    if (old.checks !== (now?.checks ?? '[]')) lines.push(`keep: drills of ${one} ask other questions`)
     return lines
   })
 }

@@ -238,7 +238,9 @@ export class BucketStore implements CopyStore {
     const what = this.#isService(error)
       ? `answered ${error.name} (${error.$metadata.httpStatusCode ?? 'no status'})`
       : `cannot be reached (${systemCode(error) ?? (error instanceof Error ? error.name : 'unknown')})`
-    return new VaultFailure('storage_failed', `The ${this.place} ${what}.`, { cause: error })
+    const status = this.#statusOf(error)
+    const code = status === null || status >= 500 ? 'store_unreachable' : 'storage_failed'
+    return new VaultFailure(code, `The ${this.place} ${what}.`, { cause: error })
   }
 }
 

@@ -27,7 +27,7 @@ describe('the end of retention', () => {
     expect(bench.chunkFiles()).toBe(2)
     expect(await vault.look()).toMatchObject({ expired: [], chunksRemoved: 0, failed: [] })
     bench.pass(2 * hourMs)
-    expect(await vault.look()).toEqual({ frozen: null, expired: [short, both], chunksRemoved: 1, failed: [] })
+    expect(await vault.look()).toEqual({ frozen: null, expired: [short, both], chunksRemoved: 1, walRemoved: 0, failed: [] })
     expect(bench.chunkFiles()).toBe(1)
     expect(await bench.verify()).toMatchObject({ ok: true, snapshots: 1, expired: 2, unreferenced: 0 })
     expect(vault.catalogue.newest('db')?.id).toBe(long)

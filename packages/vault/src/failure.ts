@@ -22,6 +22,7 @@ export const failureStatus = {
   read_back_failed: 500,
   damaged: 500,
   witness_frozen: 503,
+  store_unreachable: 503,
   quota_reached: 507,
 } as const
 export type FailureCode = keyof typeof failureStatus

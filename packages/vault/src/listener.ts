@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { credentialId, matchesCredential } from './credential.ts'
 import { systemCode, toFailure, failureStatus, VaultFailure } from './failure.ts'
 import type { Answer, Call } from './answer.ts'
-import { answer, type VaultParts } from './verbs.ts'
+import { answer, answerAsleep, type AsleepParts, type VaultParts } from './verbs.ts'
 
 /** `sun_path` of a Unix socket holds 108 bytes with its end. */
 const socketPathBytesMax = 107
@@ -26,6 +26,8 @@ export interface Door {
   readonly owner: { readonly uid: number; readonly gid: number } | null
   /** Resolves once the vault has read its folder; requests wait for it. */
   readonly parts: Promise<VaultParts>
+  /** Set while it cannot be read, because a place where copies lie cannot be reached. */
+  readonly asleep: () => AsleepParts | null
   readonly refused: () => void
 }
 
@@ -65,7 +67,8 @@ async function serve(door: Door, request: IncomingMessage, response: ServerRespo
     }
     // Finishing reads everything back and says nothing meanwhile.
     if (call.path[3] === 'finish') request.socket.setTimeout(0)
-    await send(response, await answer(await door.parts, call))
+    const asleep = door.asleep()
+    await send(response, asleep === null ? await answer(await door.parts, call) : await answerAsleep(asleep, call))
     request.socket.setTimeout(idleMs)
   } catch (error) {
     refuse(request, response, toFailure(error))

@@ -72,38 +72,40 @@ const storeFlags = z.object({
 const recoverFlags = z.object({ dir: z.string().optional(), to: z.string().optional(), 'public-key': z.string().optional() })
 const identityBytesMax = 64 << 10
 
+const flagTypes = {
+  dir: { type: 'string' },
+  socket: { type: 'string' },
+  'token-file': { type: 'string' },
+  user: { type: 'string' },
+  'gate-user': { type: 'string' },
+  'new-credential': { type: 'boolean' },
+  'while-stdin-open': { type: 'boolean' },
+  immutable: { type: 'boolean' },
+  'open-seals-max': { type: 'string' },
+  'seal-bytes-max': { type: 'string' },
+  'idle-ms': { type: 'string' },
+  'quota-bytes': { type: 'string' },
+  'expiry-every-ms': { type: 'string' },
+  'public-key': { type: 'string' },
+  bucket: { type: 'string', multiple: true },
+  'bucket-credential': { type: 'string' },
+  'folder-too': { type: 'boolean' },
+  sample: { type: 'string' },
+  'recovery-recipient': { type: 'string', multiple: true },
+  'recovery-identity': { type: 'string' },
+  to: { type: 'string' },
+  part: { type: 'string' },
+  from: { type: 'string' },
+  'until-ms': { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
 async function main(words: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...words],
     allowPositionals: true,
-    options: {
-      dir: { type: 'string' },
-      socket: { type: 'string' },
-      'token-file': { type: 'string' },
-      user: { type: 'string' },
-      'gate-user': { type: 'string' },
-      'new-credential': { type: 'boolean' },
-      'while-stdin-open': { type: 'boolean' },
-      immutable: { type: 'boolean' },
-      'open-seals-max': { type: 'string' },
-      'seal-bytes-max': { type: 'string' },
-      'idle-ms': { type: 'string' },
-      'quota-bytes': { type: 'string' },
-      'expiry-every-ms': { type: 'string' },
-      'public-key': { type: 'string' },
-      bucket: { type: 'string', multiple: true },
-      'bucket-credential': { type: 'string' },
-      'folder-too': { type: 'boolean' },
-      sample: { type: 'string' },
-      'recovery-recipient': { type: 'string', multiple: true },
-      'recovery-identity': { type: 'string' },
-      to: { type: 'string' },
-      part: { type: 'string' },
-      from: { type: 'string' },
-      'until-ms': { type: 'string' },
-      json: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
+    options: flagTypes,
   })
   if (values.help === true) {
     process.stdout.write(usage)
@@ -207,7 +209,14 @@ async function runServe(values: unknown): Promise<number> {
   const ended = untilEnd(flags['while-stdin-open'])
   const vault = await serve(settings, { wallMs: () => Date.now(), monotonicMs: () => performance.now() })
   print(
-    { ready: true, publicKey: vault.publicKey, socket: flags.socket, snapshots: vault.snapshots, damaged: vault.damaged },
+    {
+      ready: true,
+      publicKey: vault.publicKey,
+      socket: flags.socket,
+      snapshots: vault.snapshots,
+      damaged: vault.damaged,
+      unready: vault.unready,
+    },
     true,
   )
   await ended

@@ -3,6 +3,7 @@ import { chown, lstat, mkdir, statfs, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
+import { Awakening } from './awakening.ts'
 import { type Loaded, loadCatalogue } from './catalogue.ts'
 import { Fastener } from './fastener.ts'
 import { ExpiryKeeper, type ExpiryReport } from './expiry.ts'
@@ -24,7 +25,7 @@ import { Store } from './store.ts'
 import { TrustedClock, type TimeSource } from './trusted-clock.ts'
 import { readBootTime, VaultAge, type AgeRecord } from './vault-age.ts'
 import { wrapForRecovery } from './recovery.ts'
-import type { VaultParts } from './verbs.ts'
+import type { AsleepParts, VaultParts } from './verbs.ts'
 import { WalStreams } from './wal-streams.ts'
 import { Witness } from './witness.ts'
 
@@ -51,6 +52,8 @@ export interface RunningVault {
   readonly publicKey: string
   readonly snapshots: number
   readonly damaged: Loaded['damaged']
+  /** Why it can neither seal nor read yet; null: it can. */
+  readonly unready: string | null
   close(): Promise<void>
 }
 
@@ -82,11 +85,13 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
   // A failed start is thrown below; requests that wait for it just end.
   ready.promise.catch(() => undefined)
   let refusals = 0
+  let asleep: (() => AsleepParts | null) | null = null
   const listener = await listen({
     socketPath: settings.socketPath,
     credentialHash,
     owner: gate,
     parts: ready.promise,
+    asleep: () => asleep?.() ?? null,
     refused: () => void refusals++,
   })
   const fastener = settings.immutable ? Fastener.start(settings.folder, user) : null
@@ -94,7 +99,9 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
     // With the rights of whoever started it: the buckets' credential need not be readable by the vault's user.
     const stores = await openStores(settings.folder, settings.stores, () => time.wallMs(), fastener)
     if (user) becomeOsUser(user)
-    const running = await work({ ...settings, stores }, time, credentialHash, () => refusals, listener, ready.resolve)
+    const fallAsleep = (ask: () => AsleepParts | null): void => void (asleep = ask)
+    const door = { listener, credentialHash, refusals: () => refusals, ready: ready.resolve, fallAsleep }
+    const running = await work({ ...settings, stores }, time, door)
     const close = async (): Promise<void> => {
       await running.close()
       fastener?.end()
@@ -108,19 +115,87 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
   }
 }
 
-async function work(
-  settings: Omit<ServeSettings, 'stores'> & { readonly stores: readonly CopyStore[] },
-  time: TimeSource,
-  credentialHash: string,
-  refusals: () => number,
-  listener: Listener,
-  ready: (parts: VaultParts) => void,
-): Promise<RunningVault> {
+interface OpenDoor {
+  readonly listener: Listener
+  readonly credentialHash: string
+  readonly refusals: () => number
+  readonly ready: (parts: VaultParts) => void
+  readonly fallAsleep: (ask: () => AsleepParts | null) => void
+}
+
+interface OpenFolder {
+  readonly settings: Omit<ServeSettings, 'stores'> & { readonly stores: readonly CopyStore[] }
+  readonly time: TimeSource
+  readonly key: VaultKey
+  readonly witness: Witness
+  readonly kept: Awaited<ReturnType<typeof readClock>>
+}
+
+/** What a vault is once it has read its places. */
+interface Awake {
+  readonly snapshots: number
+  readonly damaged: Loaded['damaged']
+  stop(): Promise<void>
+}
+
+async function work(settings: OpenFolder['settings'], time: TimeSource, door: OpenDoor): Promise<RunningVault> {
   const { folder } = settings
   await checkPrivateFolder(folder)
   const lock = takeLock(join(folder, 'lock'))
   const key = await openKey(folder)
-  await keepCredential(folder, key, credentialHash, settings.newCredential)
+  await keepCredential(folder, key, door.credentialHash, settings.newCredential)
+  const witness = new Witness(folder, key)
+  await witness.load()
+  const open: OpenFolder = { settings, time, key, witness, kept: await readClock(folder, key) }
+  const awakening = new Awakening(() => wake(open, door))
+  door.fallAsleep(() => sleepingParts(open, door, awakening.reason))
+  try {
+    await awakening.begin()
+  } catch (error) {
+    await awakening.end()
+    lock[Symbol.dispose]()
+    throw error
+  }
+  const close = async (): Promise<void> => {
+    await door.listener.close()
+    await awakening.end()
+    await awakening.awake?.stop()
+    lock[Symbol.dispose]()
+  }
+  const { awake, reason } = awakening
+  return { publicKey: key.publicKey, snapshots: awake?.snapshots ?? 0, damaged: awake?.damaged ?? [], unready: reason, close }
+}
+
+/** What is answered meanwhile; null once everything can be. */
+function sleepingParts(
+  { settings, time, key, witness, kept }: OpenFolder,
+  door: OpenDoor,
+  reason: string | null,
+): AsleepParts | null {
+  if (reason === null) return null
+  const clock = new TrustedClock(time, kept.atMs)
+  const health = async (): Promise<Json> => ({
+    vault: key.publicKey,
+    snapshots: 0,
+    newest: null,
+    openSeals: 0,
+    damaged: [],
+    refusals: door.refusals(),
+    freeBytes: await freeBytes(settings.folder),
+    clock: { nowMs: clock.nowMs(), jump: clock.jump() },
+    witness: witness.state(),
+    osUser: process.getuid?.() ?? null,
+    immutable: false,
+    worth: settings.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
+    expiry: 'Nothing is let go while a place cannot be reached.',
+    unready: reason,
+  })
+  return { witness, clock, health, reason }
+}
+
+/** @throws VaultFailure `store_unreachable` while a place cannot be reached */
+async function wake({ settings, time, key, witness, kept }: OpenFolder, door: OpenDoor): Promise<Awake> {
+  const { folder } = settings
   const store = new Store(folder, key.chunkKeys, settings.stores)
   await store.prepare()
   const { catalogue, damaged, newestMs, leftover } = await loadCatalogue(
@@ -128,7 +203,6 @@ async function work(
     key,
     await wrapForRecovery(key, settings.recoveryRecipients),
   )
-  const kept = await readClock(folder, key)
   const clock = new TrustedClock(time, Math.max(newestMs, kept.atMs))
   const age = new VaultAge({ monotonicMs: () => time.monotonicMs(), boot: readBootTime }, kept.age)
   const seals = new OpenSeals(store, key, catalogue, clock, age, settings.limits, () => time.monotonicMs())
@@ -141,8 +215,6 @@ async function work(
   if (clock.jump() === null) for (const name of leftover) await store.removeManifest(name, clock.nowMs())
   // What a crash left between two stores is there again before anything is answered; what a new store lacks comes with the first look.
   await catalogue.complete(leftBetweenMax).catch(() => undefined)
-  const witness = new Witness(folder, key)
-  await witness.load()
   const keepClock = (): Promise<void> =>
     replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', describeTime(clock, age)))
   await keepClock()
@@ -154,7 +226,7 @@ async function work(
     newest: catalogue.newestId,
     openSeals: seals.size,
     damaged: damaged.map((one) => ({ ...one })),
-    refusals: refusals(),
+    refusals: door.refusals(),
     freeBytes: await freeBytes(folder),
     clock: { nowMs: clock.nowMs(), jump: clock.jump() },
     witness: witness.state(),
@@ -166,16 +238,15 @@ async function work(
     wal: { streams: streams.list(null).length, storedBytes: streams.storedBytes },
     agedMs: age.nowMs(),
     expiry: describeExpiry(expiry.last),
+    unready: null,
   })
-  ready({ store, catalogue, seals, clock, witness, streams, health })
-  const close = async (): Promise<void> => {
+  door.ready({ store, catalogue, seals, clock, witness, streams, health })
+  const stop = async (): Promise<void> => {
     clearInterval(timer)
-    await listener.close()
     await looks.stop()
     await keepClock()
-    lock[Symbol.dispose]()
   }
-  return { publicKey: key.publicKey, snapshots: catalogue.size, damaged, close }
+  return { snapshots: catalogue.size, damaged, stop }
 }
 
 function describeExpiry(last: ExpiryReport | null): string {

@@ -24,6 +24,12 @@ export interface VaultParts {
   readonly health: () => Promise<Json>
 }
 
+/** What a vault can still answer while it cannot reach the places where copies lie. */
+export interface AsleepParts extends Pick<VaultParts, 'witness' | 'clock' | 'health'> {
+  /** One sentence. */
+  readonly reason: string
+}
+
 const smallBodyBytesMax = 64 << 10
 /** The connector's own manifest is in it: DDL and column lists. */
 const contentBytesMax = 32 << 20
@@ -53,6 +59,15 @@ export async function answer(parts: VaultParts, call: Call): Promise<Answer> {
   if (noun === 'expiries' && call.method === 'GET' && id === undefined) return expiries(parts, call)
   if (noun === 'witness' && rest === undefined) return await answerWitness(parts, call, id)
   throw noSuchVerb()
+}
+
+/** Says how it is and witnesses the log, which needs its folder alone. Nothing is sealed or read. */
+export async function answerAsleep(asleep: AsleepParts, call: Call): Promise<Answer> {
+  const [version, noun, id, rest] = call.path
+  if (version === 'v1' && noun === 'health' && call.method === 'GET' && id === undefined) return document(await asleep.health())
+  if (version === 'v1' && noun === 'witness' && rest === undefined) return await answerWitness(asleep, call, id)
+  const what = `${asleep.reason} Nothing was sealed or read. The vault tries again by itself.`
+  throw new VaultFailure('store_unreachable', what)
 }
 
 async function answerSeals(parts: VaultParts, call: Call, id: string | undefined, rest: string | undefined): Promise<Answer> {
@@ -113,7 +128,7 @@ async function answerSnapshots(parts: VaultParts, call: Call, id: string | undef
   throw noSuchVerb()
 }
 
-async function answerWitness(parts: VaultParts, call: Call, id: string | undefined): Promise<Answer> {
+async function answerWitness(parts: Pick<VaultParts, 'witness' | 'clock'>, call: Call, id: string | undefined): Promise<Answer> {
   if (id === undefined && call.method === 'GET') return document(parts.witness.state())
   if (call.method !== 'POST') throw noSuchVerb()
   const text = await readText(call.request, smallBodyBytesMax, bodyTimeoutMs)

@@ -1,7 +1,7 @@
 import { showLsn, type WalStream } from '@sallyport/core'
 import { z } from 'zod'
 import { readWholeVersion, type CopyStore } from './copy-store.ts'
-import { VaultFailure } from './failure.ts'
+import { toFailure, VaultFailure } from './failure.ts'
 import type { ReadKey } from './key.ts'
 import { hex64 } from './manifest.ts'
 import { readRecords, type RecordKind, type ReportDamage } from './signed-record.ts'
@@ -92,12 +92,12 @@ function findBreak(before: WalName | null, name: WalName, gone: number): string 
 export async function readPiece(stores: readonly CopyStore[], publicKey: string, name: WalName): Promise<WalPiece> {
   const text = walName(name)
   const found: WalPiece[] = []
-  let refusal: unknown = null
+  let refusal: VaultFailure | null = null
   await readWholeVersion(stores, text, walFileBytesMax, (bytes) => {
     try {
       found.push(readWalPiece(publicKey, bytes, text))
     } catch (error) {
-      refusal = error
+      refusal = toFailure(error)
     }
     return found.length > 0
   })

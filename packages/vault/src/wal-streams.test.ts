@@ -118,7 +118,7 @@ describe('streams of WAL', () => {
     const append = (): Promise<unknown> =>
       streams.append(stream, { sealedBy, from: 0x1000n + 3_000n, bytes: Buffer.from('next'), retainMs: dayMs })
     rmSync(join(bench.folder, 'staging'), { recursive: true })
-    await expect(append()).rejects.toThrow()
+    await expect(append()).rejects.toMatchObject({ code: 'ENOENT' })
     await bench.start()
     await append()
     expect(readdirSync(folder)).toHaveLength(4)

@@ -124,7 +124,12 @@ export class WalStreams {
     const sealed = await sealWalPiece(
       this.#key,
       {
-        ...{ upstream, upstreamIdentity, timeline, segmentBytes, stream, sealedBy },
+        upstream,
+        upstreamIdentity,
+        timeline,
+        segmentBytes,
+        stream,
+        sealedBy,
         sequence: (last?.sequence ?? this.#expiries.get(stream)?.sequence ?? 0) + 1,
         previous: last?.id ?? null,
         fromLsn: showLsn(head),
@@ -144,7 +149,12 @@ export class WalStreams {
     if (!this.#chains.has(stream)) this.#chains = new Map([...this.#chains, [stream, chain]])
     this.#begun.delete(stream)
     const now: WalStream = {
-      ...{ upstream, upstreamIdentity, timeline, segmentBytes, id: stream, damage: null },
+      upstream,
+      upstreamIdentity,
+      timeline,
+      segmentBytes,
+      id: stream,
+      damage: null,
       fromLsn: known?.fromLsn ?? showLsn(head),
       toLsn: showLsn(walEnd(sealed.name)),
       pieces: chain.names.length,
@@ -193,7 +203,7 @@ export class WalStreams {
   /** Lets the beginnings of streams go whose retention has ended, by the clock and by the vault's age. How many pieces went. */
   async expire(): Promise<number> {
     let gone = 0
-    for (const stream of [...this.#chains.keys()]) gone += await this.#inTurn(() => this.#expireBeginning(stream))
+    for (const stream of this.#chains.keys()) gone += await this.#inTurn(() => this.#expireBeginning(stream))
     return gone
   }
 

@@ -1,4 +1,5 @@
 import { bigScenarios } from './big.ts'
+import { boundLaterScenarios } from './bound-later.ts'
 import { copyScenarios } from './copy.ts'
 import { extendedScenarios } from './extended.ts'
 import { pipelineScenarios } from './pipelines.ts'
@@ -10,6 +11,7 @@ import { typeScenarios } from './values.ts'
 export const scenarios: readonly Scenario[] = [
   ...simpleScenarios,
   ...extendedScenarios,
+  ...boundLaterScenarios,
   ...pipelineScenarios,
   ...typeScenarios,
   ...copyScenarios,

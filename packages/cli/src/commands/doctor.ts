@@ -3,6 +3,7 @@ import { Command } from 'commander'
 import { z } from 'zod'
 import { credentialFiles } from '../configuration-file.ts'
 import { connectControl } from '../control-client.ts'
+import { examineContinuous } from '../continuous-examination.ts'
 import { examineConfiguration, examineModes } from '../examination.ts'
 import { bad, good, note, type Finding } from '../finding.ts'
 import { exitCodes, toFailure } from '../failure.ts'
@@ -44,6 +45,7 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
     isRunning ? await examineGate(stateDirectory) : describeAbsence(stateDirectory),
     ...(isRunning ? await examineOwners(stateDirectory) : []),
     ...(isRunning ? await examineTargets(stateDirectory) : []),
+    ...(isRunning ? await examineContinuous(stateDirectory) : []),
     ...examineVault(stateDirectory, configuration),
     ...examineModes(stateDirectory),
     ...(await examineConfiguration(configuration, isolation)),

@@ -4,6 +4,7 @@ import { issuedShape, paths } from '../control-api.ts'
 import { connectControl } from '../control-client.ts'
 import { parseDuration } from '../duration.ts'
 import { agentAuthorityFile, stateOption } from '../state-directory.ts'
+import { makeNarrowCommand } from '../handle-narrowing.ts'
 import { splitAddress } from '../welcome.ts'
 
 const issueShape = z.object({
@@ -34,6 +35,7 @@ export function makeCommand(): Command {
     .addOption(stateOption())
     .option('--json', 'one JSON object: id, revoked')
     .action(async (id: string, given: unknown) => revoke(id, revokeShape.parse(given)))
+  command.addCommand(makeNarrowCommand())
   return command
 }
 

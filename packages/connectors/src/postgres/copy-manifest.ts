@@ -2,6 +2,7 @@ import type { Json } from '@sallyport/core'
 import { z } from 'zod'
 import { tableShapeSchema, viewShapeSchema } from './catalog-shape.ts'
 import { placeOfSchema } from './quarantine.ts'
+import { movedDatabaseSchema } from './quarantine-database.ts'
 import { foreignKeySchema, namespaceSchema, undoSchema } from './copy-plan.ts'
 
 const copiedTableSchema = z.object({
@@ -32,6 +33,8 @@ export const manifestSchema = z.object({
   namespaces: z.array(namespaceSchema),
   /** Where it was moved to instead of being dropped at once. Manifests of before have none. */
   quarantine: placeOfSchema.nullable().default(null),
+  /** A whole database that was moved: nothing of it is in this copy. */
+  database: movedDatabaseSchema.nullable().default(null),
 })
 export type CopyManifest = z.infer<typeof manifestSchema>
 

@@ -11,6 +11,8 @@ export const postgres: Connector = {
   count: async (upstream) => (await import('./count.ts')).count(upstream),
   confirm: async (operations, upstream) => (await import('./confirm.ts')).confirm(operations, upstream),
   quarantined: async (upstream, known) => (await import('./quarantine-room.ts')).quarantined(upstream, known),
+  moveAway: async (operations, upstream, quarantine) =>
+    (await import('./quarantine-room.ts')).moveAway(operations, upstream, quarantine),
   purge: async (upstream, quarantine) => (await import('./quarantine-room.ts')).purge(upstream, quarantine),
   restore: async (snapshot, upstream, report) => (await import('./restore.ts')).restore(snapshot, upstream, report),
 }

@@ -1,7 +1,15 @@
-import { SallyportError, type Quarantine, type Quarantined, type SqlChannel, type Upstream } from '@sallyport/core'
+import {
+  SallyportError,
+  type Quarantine,
+  type Quarantined,
+  type ResolvedOperation,
+  type SqlChannel,
+  type Upstream,
+} from '@sallyport/core'
 import { z } from 'zod'
 import { oidArray, oidSchema, quoteIdentifier } from './catalog-name.ts'
 import { inProtect, readJson, sqlAccess } from './catalog-query.ts'
+import { moveDatabase, purgeDatabase, quarantinedDatabase } from './quarantine-database.ts'
 import { readDropClosure } from './table-closure.ts'
 
 const bounds = { lockTimeoutMs: 5_000, statementTimeoutMs: 600_000 } as const
@@ -37,6 +45,16 @@ async function readRooms(protect: SqlChannel, known: readonly Quarantine[]): Pro
 /** Which of these are still there, after their rooms are shut: nobody but the protect credential owns one, or may enter. */
 export async function quarantined(upstream: Upstream, known: readonly Quarantine[]): Promise<readonly Quarantined[]> {
   const { protect } = sqlAccess(upstream)
+  const rooms = await quarantinedRooms(protect, known)
+  const databases: Quarantined[] = []
+  for (const one of known) {
+    const found = rooms.some(({ id }) => id === one.id) ? null : await quarantinedDatabase(protect, one)
+    if (found !== null) databases.push(found)
+  }
+  return [...rooms, ...databases]
+}
+
+async function quarantinedRooms(protect: SqlChannel, known: readonly Quarantine[]): Promise<readonly Quarantined[]> {
   return inProtect(protect, 'commit', bounds, async () => {
     const rooms = await readRooms(protect, known)
     const found: Quarantined[] = []
@@ -59,6 +77,16 @@ async function shut(protect: SqlChannel, room: Room): Promise<void> {
     await protect.query(`REVOKE ALL ON SCHEMA ${name} FROM ${guest === null ? 'PUBLIC' : quoteIdentifier(guest)}`)
 }
 
+/** Tables and schemas were moved with the statement's transaction; a database is moved now. */
+export async function moveAway(
+  operations: readonly ResolvedOperation[],
+  upstream: Upstream,
+  quarantine: Quarantine,
+): Promise<void> {
+  const [operation] = operations
+  if (operation?.action === 'postgres.drop_database') await moveDatabase(sqlAccess(upstream), operation, quarantine)
+}
+
 function kept(why: string): SallyportError {
   return new SallyportError(
     'target_changed',
@@ -69,8 +97,10 @@ function kept(why: string): SallyportError {
 }
 
 /** @throws SallyportError when it is not due, when more is in there than was moved, or something outside depends on it */
-export async function purge(upstream: Upstream, { id, identities, untilMs }: Quarantine): Promise<void> {
+export async function purge(upstream: Upstream, quarantine: Quarantine): Promise<void> {
   const { protect } = sqlAccess(upstream)
+  if (await purgeDatabase(protect, quarantine)) return
+  const { id, identities, untilMs } = quarantine
   await inProtect(protect, 'commit', bounds, async () => {
     const [room] = await readRooms(protect, [{ id, identities, untilMs, things: [] }])
     if (room === undefined) throw kept('it is not there')

@@ -59,7 +59,7 @@ function whyNoSchema({ tables, views, foreignKeys, namespaces }: Plan): string |
   return foreignKeys.length > 0 ? `foreign key ${foreignKeys[0]?.name} of another table would go with it` : null
 }
 
-function sayDuration(ms: number): string {
+export function sayDuration(ms: number): string {
   const units = [
     ['day', 86_400_000],
     ['hour', 3_600_000],

@@ -16,6 +16,7 @@ import { hashShape, readTableShapes, type TableShape } from './catalog-shape.ts'
 import type { Planned } from './copy-plan.ts'
 import { isAlone, lookUp, planLooked, recordPlan, type Looked } from './resolve-losing.ts'
 import { planQuarantine } from './quarantine.ts'
+import { resolveDatabase } from './resolve-database.ts'
 import { raiseByExtensions } from './resolve-extension.ts'
 import { readActivity, sayActivity, type Activity } from './resolve-activity.ts'
 import { lowerByFunctions } from './resolve-function.ts'
@@ -64,7 +65,13 @@ async function resolveAll(
     const read = await attempt(access.protect, () => readTableShapes(access.protect, names))
     const shapes = read.ok ? read.out : []
     const out: ResolvedOperation[] = []
-    for (const item of looked) out.push(await resolveOne(item, lowered, shapes, { access, quarantineMs }))
+    for (const item of looked) {
+      const isDatabase = item.operation.action === 'postgres.drop_database' && quarantineMs !== null && lowered.length === 1
+      const one = isDatabase
+        ? await resolveDatabase(item.operation, access, quarantineMs)
+        : await resolveOne(item, lowered, shapes, { access, quarantineMs })
+      out.push(one)
+    }
     return out
   })
 }
@@ -120,7 +127,7 @@ async function resolveOne(
   const scope = await measure(item, planned, shapes, named, access)
   const impact = { ...raised.impact, scope }
   if (!planned.ok) {
-    const inWal = await isAllInWal(access.protect, raised.action)
+    const inWal = await isAllInWal(access.protect, raised)
     return { ...raised, impact, resources, copy: { kind: 'impossible', reason: planned.reason, remedy: planned.remedy, inWal } }
   }
   const { plan, says } = planQuarantine(planned.plan, item.verb, quarantineMs)

@@ -13,6 +13,7 @@ import { addConstraint, comment, tableName } from './ddl-table.ts'
 import { findCurrent, refused, restoreNamespaces, restoreViews } from './restore-object.ts'
 import { finishShape, prepareShape, type Gap, type Phase } from './restore-shape.ts'
 import { takeBack } from './quarantine.ts'
+import { takeBackDatabase } from './quarantine-database.ts'
 import { checkRows, fillGap, loadRows, putBackRows, verifyRows, type Loaded } from './restore-rows.ts'
 
 const bounds = { lockTimeoutMs: 5_000, statementTimeoutMs: 600_000 } as const
@@ -34,6 +35,11 @@ export async function restore(
     if (snapshot.checksums[shape.label] !== sha256) throw refused(`the checksum of ${shape.label} is not the sealed one`)
   }
   try {
+    if (manifest.database !== null) {
+      await takeBackDatabase(protect, manifest.database)
+      const note = 'it was still in quarantine, and has its name, its owner and its connections again'
+      return { rows: 0, tables: [manifest.database.name], verified: true, note }
+    }
     return await inProtect(protect, 'commit', bounds, () => restoreAll(protect, manifest, snapshot, report))
   } catch (error) {
     if (error instanceof SallyportError) throw error

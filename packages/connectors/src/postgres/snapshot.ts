@@ -12,6 +12,7 @@ import { inProtect, sayError, sqlAccess } from './catalog-query.ts'
 import { manifestJson, type CopyManifest } from './copy-manifest.ts'
 import { digestPlan, tableLocks, unitePlans, type Plan, type TableLock, type Walk } from './copy-plan.ts'
 import { moveOutOfReach, planQuarantine } from './quarantine.ts'
+import { chooseRoom, planDatabase } from './quarantine-database.ts'
 import { isPreimageReadable } from './resolve-scope.ts'
 import { lookUp, planLooked, readRecordedPlan, type Looked, type RecordedPlan } from './resolve-losing.ts'
 import { readOwnChanges } from './resolve-name.ts'
@@ -68,6 +69,8 @@ interface Way {
 
 async function makeSnapshot(operations: readonly ResolvedOperation[], way: Way, seal: Seal): Promise<SnapshotContent> {
   const { access } = way
+  const [only] = operations
+  if (operations.length === 1 && only?.action === 'postgres.drop_database') return prepareDatabase(access, only, way.keptMs)
   const { session, protect } = access
   const losing = operations.filter(({ copy }) => copy.kind !== 'none')
   const recorded = losing.map(readRecordedPlan)
@@ -109,6 +112,38 @@ async function makeSnapshot(operations: readonly ResolvedOperation[], way: Way, 
     manifest: manifestJson({ ...content.manifest, quarantine: moved?.place ?? null }),
     quarantine: moved?.quarantine ?? null,
   }
+}
+
+/** It is moved once it is known durably where to (`moveAway`): nothing of it is copied. */
+async function prepareDatabase(
+  { protect }: SqlAccess,
+  operation: ResolvedOperation,
+  keptMs: number | null,
+): Promise<SnapshotContent> {
+  if (keptMs === null) throw failed('a database is kept only by quarantine, and none is configured')
+  const { plan, quarantine } = await inProtect(
+    protect,
+    'read',
+    { lockTimeoutMs, statementTimeoutMs: copyTimeoutMs },
+    async () => {
+      const planned = await planDatabase(protect, operation)
+      if (!planned.ok) throw changed(planned.reason)
+      if (planned.plan.oid !== operation.resources[0]?.identity) throw changed('Another database has its name')
+      return { plan: planned.plan, quarantine: await chooseRoom(protect, planned.plan, keptMs) }
+    },
+  )
+  const { oid, name, bytes } = plan
+  const manifest: CopyManifest = {
+    version: 1,
+    connector: 'postgres',
+    tables: [],
+    views: [],
+    foreignKeys: [],
+    namespaces: [],
+    quarantine: null,
+    database: { id: quarantine.id, oid, name },
+  }
+  return { kind: 'tables', rows: 0, bytes, checksums: {}, manifest: manifestJson(manifest), quarantine }
 }
 
 function namesOf(looked: readonly Looked[]): string {
@@ -193,6 +228,7 @@ async function copyPlan(
       foreignKeys: [...plan.foreignKeys],
       namespaces: [...plan.namespaces],
       quarantine: null,
+      database: null,
     },
   }
 }

@@ -162,15 +162,15 @@ function toRelation(parts: readonly string[]): Relation {
   return { schema: parts.at(-2) ?? null, name: parts.at(-1) ?? '', shown: quoteName(parts) }
 }
 
-export const describeDropDatabase: Handler = (body, context) =>
-  single(
-    context,
-    'drop_database',
-    data,
-    'drops a whole database',
-    { type: 'database', name: quoteName([text(body, 'dbname')]) },
-    false,
-  )
+export const describeDropDatabase: Handler = (body, context) => {
+  const name = quoteName([text(body, 'dbname')])
+  const force = list(body, 'options').some((option) => text(named(option)?.body ?? {}, 'defname') === 'force')
+  const why = `drops a whole database: ${name}`
+  const resources = [{ type: 'database', name }]
+  return [
+    makeOperation({ action: 'drop_database', ...data, why, resources, runsInTransaction: false, extra: { force } }, context),
+  ]
+}
 export const describeDropTablespace: Handler = (body, context) =>
   single(
     context,

@@ -46,7 +46,8 @@ export interface RecoveredServer {
   readonly reachedEnd: boolean
 }
 
-const stateShape = z.strictObject({ v: z.literal(1), what: z.string(), stage: z.enum(['base', 'wal', 'replay']) })
+type Stage = 'base' | 'wal' | 'replay' | 'done'
+const stateShape = z.strictObject({ v: z.literal(1), what: z.string(), stage: z.enum(['base', 'wal', 'replay', 'done']) })
 /** The gate's clock and the server's may differ by this much. */
 const clockSkewMs = 120_000
 const mebibyte = 1 << 20
@@ -75,7 +76,19 @@ export async function recoverServer(options: RecoverOptions): Promise<RecoveredS
     stage = 'replay'
     writeState(into, what, stage)
   }
-  return await replay(options, place, remove)
+  // It was restored before: it stands where it was asked to.
+  if (stage === 'done') return await startAgain(place, base, remove)
+  const recovered = await replay(options, place, remove)
+  writeState(into, what, 'done')
+  return recovered
+}
+
+async function startAgain(place: ScratchPlace, base: BaseManifest, remove: boolean): Promise<RecoveredServer> {
+  const [own, aside] = [join(place.data, 'postgresql.auto.conf'), join(place.folder, 'postgresql.auto.conf')]
+  if (existsSync(own)) renameSync(own, aside)
+  const server = await startScratchServer({ place, superuser: base.superuser, database: 'template1', remove })
+  if (existsSync(aside)) renameSync(aside, own)
+  return { server, data: place.data, lastTransaction: null, reachedEnd: false }
 }
 
 /** @throws SallyportError for what no replay can reach */
@@ -111,7 +124,7 @@ function walPlaceOf({ data, owner }: ScratchPlace, { timeline, segmentBytes }: B
   return { folder: join(data, 'pg_wal'), timeline, segmentBytes, owner }
 }
 
-function readState(into: string, what: string): { readonly stage: 'base' | 'wal' | 'replay' } {
+function readState(into: string, what: string): { readonly stage: Stage } {
   const path = join(into, 'recovery.json')
   if (!existsSync(path)) {
     if (existsSync(join(into, 'data'))) throw notRestored(`${into} holds something else already`)
@@ -123,7 +136,7 @@ function readState(into: string, what: string): { readonly stage: 'base' | 'wal'
   return state
 }
 
-function writeState(into: string, what: string, stage: 'base' | 'wal' | 'replay'): void {
+function writeState(into: string, what: string, stage: Stage): void {
   const path = join(into, 'recovery.json')
   writeFileSync(`${path}.next`, JSON.stringify({ v: 1, what, stage }), { mode: 0o600 })
   renameSync(`${path}.next`, path)

@@ -12,7 +12,7 @@ export interface WalPlace {
 }
 
 /** PostgreSQL's name of the file that holds a position: timeline, and the segment's number in two halves. */
-export function walFileName({ timeline, segmentBytes }: Pick<WalPlace, 'timeline' | 'segmentBytes'>, at: bigint): string {
+function walFileName({ timeline, segmentBytes }: Pick<WalPlace, 'timeline' | 'segmentBytes'>, at: bigint): string {
   const segment = at / BigInt(segmentBytes)
   const perHalf = 0x1_0000_0000n / BigInt(segmentBytes)
   return [BigInt(timeline), segment / perHalf, segment % perHalf]

@@ -20,7 +20,7 @@ export interface ScratchPlace {
 export interface ScratchServer {
   readonly ask: Ask
   /** The way into another of its databases; what is done in it ends with the connection. */
-  open(database: string): Promise<{ readonly ask: Ask; end(): Promise<void> }>
+  open(database: string): Promise<{ readonly ask: Ask; readonly end: () => Promise<void> }>
   /** The folder of its socket: only the user it runs as can enter. */
   readonly socket: string
   stop(): Promise<void>

@@ -71,7 +71,12 @@ async function copy(ports: CopyPorts, { upstream: name, type, id }: CopiedThing,
 function checkPossible(resolved: readonly ResolvedOperation[]): void {
   for (const { copy: plan } of resolved) {
     if (plan.kind === 'tables') continue
-    const why = plan.kind === 'impossible' ? plan.reason : 'nothing of it would be lost'
+    const why =
+      plan.kind === 'impossible'
+        ? plan.reason
+        : plan.kind === 'moved'
+          ? 'it is moved away and not copied'
+          : 'nothing of it would be lost'
     const remedy = plan.kind === 'impossible' ? plan.remedy : 'Name something that holds data.'
     throw new SallyportError('no_copy_possible', `No copy can be made: ${why}.`, 'Nothing was copied.', remedy)
   }

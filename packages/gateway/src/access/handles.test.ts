@@ -12,13 +12,15 @@ let clock: FakeClock
 let log: MemoryLog
 let store: HandleStore
 let agents: Map<string, ConfiguredAgent>
+const readOrders = { kinds: ['read'] as const, action: null, upstream: 'orders-db' }
+const writeOrders = { kinds: ['read', 'write'] as const, action: null, upstream: 'orders-db' }
 let desk: HandleDesk
 
 beforeEach(() => {
   clock = new FakeClock()
   log = new MemoryLog()
   store = openHandles(openDatabase(':memory:'))
-  agents = new Map([['coder', { owner: 'ada', handleMs: hourMs }]])
+  agents = new Map([['coder', { owner: 'ada', handleMs: hourMs, scopes: [readOrders, writeOrders] }]])
   desk = openHandleDesk(store, log, clock, Buffer.alloc(32, 7), () => agents)
 })
 
@@ -135,4 +137,46 @@ test('a SCRAM verifier is that of RFC 5802, and another secret makes another', (
     '6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=',
   )
   expect(makeScramVerifier('pencils', salt).storedKey).not.toBe(storedKey)
+})
+
+describe('narrowing', () => {
+  const wanted = { scopes: [readOrders], actor: 'part', ttlMs: null, usesMax: null }
+
+  test('a child ends when its parent does, however it is asked for, and an ended parent makes none', async () => {
+    const { handle } = await desk.issue('coder', null, 'operator')
+    clock.advance(hourMs - 1_000)
+    const { handle: child } = await desk.narrow(handle, wanted)
+    expect(child).toMatchObject({ parent: handle.id, expiresAtMs: handle.expiresAtMs, agent: 'coder', owner: 'ada' })
+    await expect(desk.narrow(handle, { ...wanted, ttlMs: 1_001 })).rejects.toMatchObject({ code: 'not_in_scope' })
+    expect((await desk.candidates('coder')).map(({ id }) => id)).toEqual([child.id, handle.id])
+    clock.advance(1_000)
+    expect(await desk.candidates('coder')).toEqual([])
+    for (const parent of [handle, child])
+      await expect(desk.narrow(parent, wanted)).rejects.toMatchObject({ notDone: 'No handle was made.' })
+    expect(store.active('coder', 0, 10)).toHaveLength(2)
+  })
+
+  test('a parent that is revoked while its child becomes durable has no child', async () => {
+    const { handle } = await desk.issue('coder', null, 'operator')
+    const narrowing = desk.narrow(handle, wanted)
+    store.revoke(handle.id, clock.nowMs())
+    await expect(narrowing).rejects.toMatchObject({ code: 'authentication_failed' })
+    expect(await desk.candidates('coder')).toEqual([])
+  })
+
+  test('not before it is on the log, and not for an agent that is configured no longer', async () => {
+    const { handle } = await desk.issue('coder', null, 'operator')
+    log.failing = true
+    await expect(desk.narrow(handle, wanted)).rejects.toMatchObject({ code: 'log_unavailable' })
+    log.failing = false
+    agents.clear()
+    await expect(desk.narrow(handle, wanted)).rejects.toMatchObject({ code: 'not_in_scope' })
+    expect(store.active('coder', clock.nowMs(), 10)).toHaveLength(1)
+  })
+
+  test('what the configuration takes from an agent, its handles cannot give on', async () => {
+    const { handle } = await desk.issue('coder', null, 'operator')
+    agents.set('coder', { owner: 'ada', handleMs: hourMs, scopes: [readOrders] })
+    await expect(desk.narrow(handle, { ...wanted, scopes: [writeOrders] })).rejects.toMatchObject({ code: 'not_in_scope' })
+  })
 })

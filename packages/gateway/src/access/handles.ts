@@ -1,10 +1,24 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { SallyportError, sha256Hex, type Clock, type Handle, type Handles, type Log } from '@sallyport/core'
+import {
+  narrow,
+  SallyportError,
+  scopeText,
+  sha256Hex,
+  type AllowedScope,
+  type Clock,
+  type ErrorCode,
+  type Handle,
+  type Handles,
+  type Log,
+  type Narrowing,
+} from '@sallyport/core'
 import { makeScramVerifier, scramIterations } from './scram.ts'
 
 /** What handles need of the store. */
 export interface HandleStorage {
   insert(handle: Handle): void
+  insertChild(handle: Handle, nowMs: number): boolean
+  countChildren(agent: string, parent: string, nowMs: number): { readonly agent: number; readonly parent: number }
   active(agent: string, nowMs: number, most: number): readonly Handle[]
   revoke(id: string, nowMs: number): readonly string[]
 }
@@ -13,6 +27,8 @@ export interface ConfiguredAgent {
   readonly owner: string
   /** The longest a handle of this agent may live, ms. */
   readonly handleMs: number
+  /** What it may. */
+  readonly scopes: readonly AllowedScope[]
 }
 
 export interface HandleDesk extends Handles {
@@ -23,6 +39,9 @@ export interface HandleDesk extends Handles {
 }
 
 const candidatesMax = 64
+/** Of them, narrowed ones: an agent cannot fill its own place so that nobody issues it another. */
+const childrenMax = 32
+const childrenOfOneMax = 16
 
 /** @param saltKey keeps salts of unknown agents as stable as those of known ones, so that names can't be probed */
 export function openHandleDesk(
@@ -33,6 +52,32 @@ export function openHandleDesk(
   agents: () => ReadonlyMap<string, ConfiguredAgent>,
 ): HandleDesk {
   const saltOf = (agent: string): Buffer => createHmac('sha256', saltKey).update(agent).digest().subarray(0, 16)
+  const make = (
+    agent: string,
+    owner: string,
+    life: {
+      readonly parent: string | null
+      readonly narrowing: Narrowing | null
+      readonly nowMs: number
+      readonly expiresAtMs: number
+    },
+  ): { readonly handle: Handle; readonly secret: string } => {
+    const secret = `sp_${randomBytes(32).toString('base64url')}`
+    const { parent, narrowing, nowMs, expiresAtMs } = life
+    const handle: Handle = {
+      id: randomBytes(8).toString('hex'),
+      agent,
+      owner,
+      parent,
+      issuedAtMs: nowMs,
+      expiresAtMs,
+      revokedAtMs: null,
+      scram: makeScramVerifier(secret, saltOf(agent)),
+      secretSha256: sha256Hex(secret),
+      narrowing,
+    }
+    return { handle, secret }
+  }
   return {
     scramParameters: (agent) => ({ salt: saltOf(agent).toString('base64'), iterations: scramIterations }),
     candidates: async (agent) => (agents().has(agent) ? store.active(agent, clock.nowMs(), candidatesMax) : []),
@@ -55,18 +100,12 @@ export function openHandleDesk(
         )
       }
       const lifeMs = Math.min(ttlMs ?? configured.handleMs, configured.handleMs)
-      const secret = `sp_${randomBytes(32).toString('base64url')}`
-      const handle: Handle = {
-        id: randomBytes(8).toString('hex'),
-        agent,
-        owner: configured.owner,
+      const { handle, secret } = make(agent, configured.owner, {
         parent: null,
-        issuedAtMs: nowMs,
+        narrowing: null,
+        nowMs,
         expiresAtMs: nowMs + lifeMs,
-        revokedAtMs: null,
-        scram: makeScramVerifier(secret, saltOf(agent)),
-        secretSha256: sha256Hex(secret),
-      }
+      })
       await log.append({
         type: 'handle.issued',
         atMs: nowMs,
@@ -74,6 +113,48 @@ export function openHandleDesk(
         data: { handle: handle.id, owner: handle.owner, expiresAtMs: handle.expiresAtMs, by },
       })
       store.insert(handle)
+      return { handle, secret }
+    },
+    narrow: async (parent, wanted) => {
+      const configured = agents().get(parent.agent)
+      if (configured === undefined)
+        throw notNarrowed('not_in_scope', `No agent is called "${parent.agent}" any more.`, 'Ask its owner.')
+      const nowMs = clock.nowMs()
+      const narrowing = narrow(
+        { agent: parent.agent, scopes: configured.scopes, narrowing: parent.narrowing ?? null },
+        { scopes: wanted.scopes, actor: wanted.actor, usesMax: wanted.usesMax },
+      )
+      const children = store.countChildren(parent.agent, parent.id, nowMs)
+      if (children.parent >= childrenOfOneMax || children.agent >= childrenMax)
+        throw notNarrowed(
+          'limit_exceeded',
+          `${children.parent} handles narrowed from this one are still good, and ${children.agent} of this agent.`,
+          'Let some expire, or revoke them.',
+        )
+      if (wanted.ttlMs !== null && (!Number.isSafeInteger(wanted.ttlMs) || wanted.ttlMs < 1))
+        throw notNarrowed('protocol_violation', 'A handle lives a second at least.', 'Give a longer life.')
+      const expiresAtMs = nowMs + (wanted.ttlMs ?? parent.expiresAtMs - nowMs)
+      if (expiresAtMs > parent.expiresAtMs)
+        throw notNarrowed('not_in_scope', 'This handle ends before that.', 'Ask for a shorter life.')
+      const { handle, secret } = make(parent.agent, parent.owner, { parent: parent.id, narrowing, nowMs, expiresAtMs })
+      const { act, scopes, usesMax } = narrowing
+      await log.append({
+        type: 'handle.narrowed',
+        atMs: nowMs,
+        agent: parent.agent,
+        data: {
+          handle: handle.id,
+          parent: parent.id,
+          sub: parent.owner,
+          act,
+          scopes: scopes.map(scopeText),
+          usesMax,
+          expiresAtMs,
+        },
+      })
+      // Looked at once more as it is kept: its parent may have ended while this became durable.
+      if (!store.insertChild(handle, clock.nowMs()))
+        throw notNarrowed('authentication_failed', 'This handle is no longer in force.', 'Ask for another.')
       return { handle, secret }
     },
     revoke: async (id, by, ended) => {
@@ -84,4 +165,8 @@ export function openHandleDesk(
       return ids
     },
   }
+}
+
+function notNarrowed(code: ErrorCode, what: string, next: string): SallyportError {
+  return new SallyportError(code, what, 'No handle was made.', next)
 }

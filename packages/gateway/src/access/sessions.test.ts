@@ -26,7 +26,7 @@ beforeEach(() => {
   killSwitch = new FakeKillSwitch()
   const scope: SessionPorts['scope'] = (agent, upstream) =>
     agent === 'coder' && upstream === 'orders-db' ? { readOnly: true } : null
-  ports = { log, clock, random: sequentialRandomness(), killSwitch, scope }
+  ports = { log, clock, random: sequentialRandomness(), killSwitch, scope, use: () => true }
   sessions = new SessionRegistry(ports)
 })
 

@@ -1,4 +1,5 @@
 import {
+  isReadOnly,
   SallyportError,
   type Clock,
   type Handle,
@@ -25,6 +26,8 @@ export interface SessionPorts {
   readonly killSwitch: KillSwitch
   /** Null: the agent has no scope at all on this upstream, or there is none of that name. */
   readonly scope: (agent: string, upstream: string) => { readonly readOnly: boolean } | null
+  /** Counts a use of a handle. False: it has none left. */
+  readonly use: (handle: string) => boolean
 }
 
 const timeoutMaxMs = 2 ** 31 - 1
@@ -49,15 +52,23 @@ export class SessionRegistry implements Sessions {
     meanwhile?: (open: OpenSession) => void,
   ): Promise<OpenSession> {
     const { clock, random, log, scope } = this.#ports
-    const allowed = scope(handle.agent, upstream)
+    const allowed = within(scope(handle.agent, upstream), handle, upstream)
     if (allowed === null) throw await this.#outOfScope(handle, protocol, upstream, peer)
     const id = random.hex(12)
     this.#checkRoom(handle, id, upstream)
     const nowMs = clock.nowMs()
+    if (handle.narrowing && !this.#ports.use(handle.id))
+      throw new SallyportError(
+        'limit_exceeded',
+        'The handle, or one that it was narrowed from, was used as often as it may.',
+        'No connection was made.',
+        'Ask for another.',
+      )
     const session: Session = Object.freeze({
       id,
       subject: Object.freeze({ agent: handle.agent, owner: handle.owner }),
       handleId: handle.id,
+      narrowing: handle.narrowing ?? null,
       protocol,
       upstream,
       openedAtMs: nowMs,
@@ -74,7 +85,14 @@ export class SessionRegistry implements Sessions {
       atMs: nowMs,
       session: id,
       agent: handle.agent,
-      data: { owner: handle.owner, handle: handle.id, protocol, upstream, peer },
+      data: {
+        owner: handle.owner,
+        handle: handle.id,
+        protocol,
+        upstream,
+        peer,
+        ...(handle.narrowing ? { act: handle.narrowing.act, sub: handle.owner } : {}),
+      },
     })
     meanwhile?.(open)
     try {
@@ -139,7 +157,10 @@ export class SessionRegistry implements Sessions {
       atMs: this.#ports.clock.nowMs(),
       session,
       agent: entry.session.subject.agent,
-      data: { reason },
+      data: {
+        reason,
+        ...(entry.session.narrowing ? { act: entry.session.narrowing.act, sub: entry.session.subject.owner } : {}),
+      },
     })
   }
 
@@ -173,6 +194,17 @@ export class SessionRegistry implements Sessions {
     entry.controller.abort(reason)
     void this.close(id, reason).catch(() => undefined)
   }
+}
+
+/** What the agent may here, or the less that a narrowed handle may. */
+function within(
+  allowed: { readonly readOnly: boolean } | null,
+  { narrowing }: Handle,
+  upstream: string,
+): { readonly readOnly: boolean } | null {
+  if (allowed === null || !narrowing) return allowed
+  if (!narrowing.scopes.some((scope) => scope.upstream === upstream)) return null
+  return { readOnly: allowed.readOnly || isReadOnly(narrowing.scopes, upstream) }
 }
 
 function isMatch(session: Session, kind: KillKind, name: string): boolean {

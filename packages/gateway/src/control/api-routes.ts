@@ -139,6 +139,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
       nowMs: clock.nowMs(),
       people: people.length,
       unknownOwners: unknownOwners(control, people),
+      continuous: control.continuous?.() ?? [],
       logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
     })
   })

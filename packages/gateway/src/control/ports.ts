@@ -261,6 +261,8 @@ export interface Control {
   /** The `@why` of a guard, or null for an unknown id. */
   guardSentence(id: string): string | null
   posture(): Posture
+  /** How continuous protection stands, an upstream each. Absent: nothing is protected so. */
+  continuous?(): readonly Readonly<Record<string, Json>>[]
   readonly configuration: ConfigurationControl
 }
 

@@ -4,6 +4,7 @@ import { openMail } from './mail.ts'
 import { openPush } from './push.ts'
 import { DeliveryError, questionTypes, type Receiver } from './receiver.ts'
 import { openSlack } from './slack.ts'
+import { openSyslog } from './syslog.ts'
 import { openWebhook } from './webhook.ts'
 
 /** As the configuration has it, its references resolved. */
@@ -17,6 +18,7 @@ type Settings = {
   | { readonly kind: 'ntfy'; readonly url: string; readonly token: string | null }
   | { readonly kind: 'slack'; readonly token: string; readonly channel: string; readonly api: string }
   | { readonly kind: 'mail'; readonly url: string; readonly from: string; readonly to: readonly string[] }
+  | { readonly kind: 'syslog'; readonly url: string }
 )
 
 export interface ReceiverContext {
@@ -46,6 +48,8 @@ function open(one: Settings, { origin, siteUrl, nowMs, memory }: ReceiverContext
       return openWebhook({ ...one, wants: wanted(one.events, 'all'), origin, nowMs })
     case 'otlp':
       return openCollector({ ...one, wants: wanted(one.events, 'all'), origin })
+    case 'syslog':
+      return openSyslog({ ...one, wants: wanted(one.events, 'all'), origin })
     case 'ntfy':
       return openPush({ ...one, wants: wanted(one.events, 'questions'), siteUrl })
     case 'slack':

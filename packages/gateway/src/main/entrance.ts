@@ -17,10 +17,12 @@ export interface Entrance {
 
 export function openEntrance({ config, database, log, folder }: Foundations): Entrance {
   const store = openHandles(database)
-  const agents = new Map(config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs }]))
+  const agents = new Map(
+    config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs, scopes: agent.scopes }]),
+  )
   const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
   const scope = scopeOf(config)
-  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope })
+  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope, use: (id) => store.use(id) })
   const stoppable: Stoppable = {
     endSessions: (kind, name, reason, drain) => sessions.endMatching(kind, name, reason, drain),
     revokeHandles: (kind, name) =>

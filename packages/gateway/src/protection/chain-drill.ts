@@ -25,8 +25,12 @@ export interface DrilledChain {
   readonly rows: number
 }
 
-/** A commit can fall between the snapshot that is summed up and the position that is restored to: then both are taken anew. */
+/**
+ * A commit is in WAL a moment before others see it: then the snapshot that is summed up lacks what the position that is restored to has, and both are
+ * taken anew. Where the protect role may lock the tables, writers are held back for that moment, and it cannot be.
+ */
 const triesMax = 3
+const stillTimeoutMs = 2_000
 
 /**
  * Restores this very chain for real: the live server is summed up at one moment, table by table; base copy and WAL are taken out of the vault, replayed to
@@ -57,17 +61,37 @@ interface LiveSums {
 /** Every logged table of the database, as of one position in WAL. */
 async function sumLive({ source }: ChainDrillPorts): Promise<LiveSums> {
   const session = await source.session()
+  let still: Awaited<ReturnType<typeof holdStill>> = null
   try {
     const { ask } = session
+    still = await holdStill(source)
     await ask('BEGIN ISOLATION LEVEL REPEATABLE READ')
     await ask('SET LOCAL row_security = off')
     // Not transactional: it is in WAL at once, and the snapshot of this very statement is what is summed up.
     const [row] = await ask(`SELECT pg_catalog.pg_logical_emit_message(false, 'sallyport', 'drill')::pg_catalog.text`)
+    still?.end()
     const unlogged = new Set((await ask(unloggedSql)).map(([label]) => label))
     const tables = (await listTables(ask)).filter(({ label }) => !unlogged.has(label))
     return { lsn: row?.[0] ?? '0/0', sums: await sumTables(ask, tables) }
   } finally {
+    still?.end()
     session.end()
+  }
+}
+
+/** Lets nobody write for as long as it takes to take a snapshot. Null where that may not be, or somebody writes for longer than is waited for. */
+async function holdStill(source: WalSource): Promise<Awaited<ReturnType<WalSource['session']>> | null> {
+  const session = await source.session()
+  try {
+    const { ask } = session
+    await ask('BEGIN')
+    await ask(`SET LOCAL lock_timeout = ${stillTimeoutMs}`)
+    const names = (await listTables(ask)).filter(({ lockable }) => lockable).map(({ label }) => `ONLY ${label}`)
+    if (names.length > 0) await ask(`LOCK TABLE ${names.join(', ')} IN SHARE MODE`)
+    return session
+  } catch {
+    session.end()
+    return null
   }
 }
 

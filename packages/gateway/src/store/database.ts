@@ -43,6 +43,10 @@ const migrations: readonly string[] = [
   `
   CREATE TABLE removedPeople (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
   `,
+  `
+  ALTER TABLE handles ADD COLUMN narrowing TEXT;
+  ALTER TABLE handles ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
+  `,
 ]
 
 /**

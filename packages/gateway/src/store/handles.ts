@@ -1,10 +1,17 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Handle } from '@sallyport/core'
+import { transact } from './database.ts'
 import { readHandle } from './row.ts'
 
 /** Handles as the store keeps them: verifiers, never secrets. */
 export interface HandleStore {
   insert(handle: Handle): void
+  /** Inserts one that was narrowed, unless its parent is no longer in force: false. */
+  insertChild(handle: Handle, nowMs: number): boolean
+  /** Handles in force that were narrowed from another: of this agent, and of this parent. */
+  countChildren(agent: string, parent: string, nowMs: number): { readonly agent: number; readonly parent: number }
+  /** Counts a use of it and of every handle that it was narrowed from. False, and nothing is counted, where one of them has none left. */
+  use(id: string): boolean
   /** Neither expired nor revoked, newest first, at most `most`. */
   active(agent: string, nowMs: number, most: number): readonly Handle[]
   find(id: string): Handle | null
@@ -15,28 +22,61 @@ export interface HandleStore {
 }
 
 export function openHandles(database: DatabaseSync): HandleStore {
+  const insert = (handle: Handle): void => {
+    database
+      .prepare(
+        'INSERT INTO handles (id, agent, owner, parent, issuedAtMs, expiresAtMs, revokedAtMs, scram, secretSha256, narrowing) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      )
+      .run(
+        handle.id,
+        handle.agent,
+        handle.owner,
+        handle.parent,
+        handle.issuedAtMs,
+        handle.expiresAtMs,
+        handle.revokedAtMs,
+        JSON.stringify(handle.scram),
+        handle.secretSha256,
+        handle.narrowing ? JSON.stringify(handle.narrowing) : null,
+      )
+  }
   // Every client that comes in waits for this one.
   const active = database.prepare(
     'SELECT * FROM handles WHERE agent = ? AND expiresAtMs > ? AND revokedAtMs IS NULL ORDER BY issuedAtMs DESC LIMIT ?',
   )
   const ids = (rows: readonly Record<string, unknown>[]): readonly string[] => rows.map((row) => String(row['id']))
   return {
-    insert: (handle) => {
-      database
+    insert,
+    insertChild: (handle, nowMs) =>
+      transact(database, () => {
+        const parent = database
+          .prepare('SELECT 1 FROM handles WHERE id = ? AND revokedAtMs IS NULL AND expiresAtMs > ?')
+          .get(handle.parent, nowMs)
+        if (parent !== undefined) insert(handle)
+        return parent !== undefined
+      }),
+    countChildren: (agent, parent, nowMs) => {
+      const row = database
         .prepare(
-          'INSERT INTO handles (id, agent, owner, parent, issuedAtMs, expiresAtMs, revokedAtMs, scram, secretSha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+          `SELECT count(*) AS agent, count(*) FILTER (WHERE parent = ?) AS parent FROM handles
+           WHERE agent = ? AND parent IS NOT NULL AND revokedAtMs IS NULL AND expiresAtMs > ?`,
         )
-        .run(
-          handle.id,
-          handle.agent,
-          handle.owner,
-          handle.parent,
-          handle.issuedAtMs,
-          handle.expiresAtMs,
-          handle.revokedAtMs,
-          JSON.stringify(handle.scram),
-          handle.secretSha256,
-        )
+        .get(parent, agent, nowMs)
+      return { agent: Number(row?.['agent']), parent: Number(row?.['parent']) }
+    },
+    use: (id) => {
+      const chain = `WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM handles WHERE id = ?
+        UNION SELECT handles.id, handles.parent FROM handles JOIN chain ON handles.id = chain.parent)`
+      return transact(database, () => {
+        const spent = database
+          .prepare(
+            `${chain} SELECT 1 FROM handles WHERE id IN (SELECT id FROM chain) AND json_extract(narrowing, '$.usesMax') <= uses`,
+          )
+          .get(id)
+        if (spent === undefined)
+          database.prepare(`${chain} UPDATE handles SET uses = uses + 1 WHERE id IN (SELECT id FROM chain)`).run(id)
+        return spent === undefined
+      })
     },
     active: (agent, nowMs, most) => active.all(agent, nowMs, most).map(readHandle),
     find: (id) => {

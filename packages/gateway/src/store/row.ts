@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { AccessRequest, Approval, Grant, Handle, Json, Question } from '@sallyport/core'
+import type { AccessRequest, Approval, Grant, Handle, Json, Narrowing, Question } from '@sallyport/core'
 
 /** What lies in the store is checked as it is read: a file on disk is input. */
 const json: z.ZodType<Json> = z.lazy(() =>
@@ -32,7 +32,7 @@ const questionSchema: z.ZodType<Question> = z.object({
   bindValues: z.array(json),
   operations: z.array(asked),
   rowsMax: z.number().nullable(),
-  copy: z.enum(['none', 'rows', 'tables', 'impossible', 'restore_point']),
+  copy: z.enum(['none', 'rows', 'tables', 'moved', 'impossible', 'restore_point']),
   approvalsNeeded: z.number(),
   delayMs: z.number(),
   guards: z.array(z.string()),
@@ -102,12 +102,22 @@ const handleRow = z.object({
   revokedAtMs: z.number().nullable(),
   scram: z.string(),
   secretSha256: z.string(),
+  narrowing: z.string().nullable(),
+})
+const narrowing: z.ZodType<Narrowing> = z.object({
+  scopes: z.array(z.object({ kinds: z.array(impactKind), action: z.string().nullable(), upstream: z.string() })),
+  act: z.array(z.string()),
+  usesMax: z.number().nullable(),
 })
 const scram = z.object({ salt: z.string(), iterations: z.number(), storedKey: z.string(), serverKey: z.string() })
 
 export function readHandle(row: unknown): Handle {
-  const { scram: text, ...rest } = handleRow.parse(row)
-  return { ...rest, scram: scram.parse(JSON.parse(text)) }
+  const { scram: text, narrowing: narrowed, ...rest } = handleRow.parse(row)
+  return {
+    ...rest,
+    scram: scram.parse(JSON.parse(text)),
+    narrowing: narrowed === null ? null : narrowing.parse(JSON.parse(narrowed)),
+  }
 }
 
 const deferralRow = z.object({

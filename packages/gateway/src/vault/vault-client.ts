@@ -87,6 +87,8 @@ const healthSchema = z.object({
   immutable: z.boolean(),
   worth: z.string(),
   expiry: z.string(),
+  /** Why it can neither seal nor read now; null: it can. */
+  unready: z.string().nullable().default(null),
 })
 /** What the vault says of itself: how many copies, how much room, what its isolation is worth. */
 export type VaultHealth = z.infer<typeof healthSchema>

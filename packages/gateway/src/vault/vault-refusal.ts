@@ -11,7 +11,7 @@ export class VaultRefusal extends Error {
 }
 
 /** Refusals that say something about the vault itself; the others are about this one copy. */
-const vaultCodes = new Set(['unauthenticated', 'too_many', 'too_slow', 'storage_failed', 'witness_frozen'])
+const vaultCodes = new Set(['unauthenticated', 'too_many', 'too_slow', 'storage_failed', 'witness_frozen', 'store_unreachable'])
 
 export const notDone = 'What was asked of the vault was not done; what needs a copy did not run.'
 
@@ -36,6 +36,8 @@ function nextAfter(code: string): string {
   if (code === 'unauthenticated')
     return 'Give the gate the credential file that the vault wrote, or start the vault with a new one.'
   if (code === 'storage_failed') return 'Look at the disk of the vault, then send the request again.'
+  if (code === 'store_unreachable')
+    return 'Look at the way to the bucket that the message names; the vault goes on by itself once it answers.'
   if (code === 'damaged' || code === 'read_back_failed') return 'Run `sallyport vault verify`: it names what is damaged.'
   return 'Send the request again; if it repeats, run `sallyport doctor`.'
 }

@@ -24,7 +24,13 @@ export interface VaultWatch {
 
 const lookEveryMs = 60_000
 const memoryKey = 'vault.watched'
-const memoryShape = z.object({ expiredAtMs: z.number(), jump: z.string().nullable(), refusals: z.number(), damaged: z.number() })
+const memoryShape = z.object({
+  expiredAtMs: z.number(),
+  jump: z.string().nullable(),
+  refusals: z.number(),
+  damaged: z.number(),
+  unready: z.string().nullable().default(null),
+})
 type Watched = z.infer<typeof memoryShape>
 
 /** The vault this state was first used with, or none: another one would not have the copies that the log speaks of. */
@@ -64,21 +70,28 @@ async function lookOnce({ vault, log, meta, clock }: WatchPorts): Promise<void> 
     const before = recall(meta)
     const health = await vault.health()
     for (const data of findAlarms(before, health)) await log.append({ type: 'alarm', atMs: clock.nowMs(), data })
+    if (health.unready !== null)
+      return meta.set(memoryKey, JSON.stringify({ ...before, unready: health.unready } satisfies Watched))
     const expiries = await vault.expiries(before.expiredAtMs)
     for (const expiry of expiries) await log.append({ type: 'snapshot.expired', atMs: clock.nowMs(), data: describe(expiry) })
     const expiredAtMs = expiries.at(-1)?.atMs ?? before.expiredAtMs
     const { clock: vaultClock, refusals, damaged } = health
     meta.set(
       memoryKey,
-      JSON.stringify({ expiredAtMs, jump: vaultClock.jump, refusals, damaged: damaged.length } satisfies Watched),
+      JSON.stringify({ expiredAtMs, jump: vaultClock.jump, refusals, damaged: damaged.length, unready: null } satisfies Watched),
     )
   } catch {
     return
   }
 }
 
-function findAlarms(before: Watched, { clock, refusals, damaged }: VaultHealth): readonly Record<string, Json>[] {
+function findAlarms(before: Watched, { clock, refusals, damaged, unready }: VaultHealth): readonly Record<string, Json>[] {
   const alarms: Record<string, Json>[] = []
+  if (unready !== null && before.unready === null) alarms.push({ kind: 'vault_unready', what: unready })
+  if (unready === null && before.unready !== null)
+    alarms.push({ kind: 'vault_ready', what: 'copies can be sealed and read again' })
+  // What it says of the rest holds once it is awake.
+  if (unready !== null) return alarms
   if (clock.jump !== null && clock.jump !== before.jump)
     alarms.push({ kind: 'vault_clock', what: clock.jump, expiry: 'nothing expires until the vault is started anew' })
   // The vault counts from its start: fewer than before are all new.
@@ -94,7 +107,7 @@ function describe({ snapshot, sequence, upstream, madeAtMs, retainUntilMs, atMs 
 }
 
 function recall(meta: Memory): Watched {
-  const nothing = { expiredAtMs: 0, jump: null, refusals: 0, damaged: 0 }
+  const nothing = { expiredAtMs: 0, jump: null, refusals: 0, damaged: 0, unready: null }
   try {
     return memoryShape.parse(JSON.parse(meta.get(memoryKey) ?? ''))
   } catch {

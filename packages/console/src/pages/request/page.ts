@@ -57,7 +57,7 @@ function renderHero({ request, newestCopyAtMs }: RequestView, nowMs: number): Ma
   return markup`<section class="card hero ${badge.tone}"><p class="${badge.tone}"><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> <span class="badge ${question.environment === 'production' ? 'danger' : ''}">${question.environment}</span></p>
 <h1>${showLine(headline)}</h1>
 <ul class="facts">${further.map((fact) => markup`<li>${fact}</li>`)}
-<li class="${question.copy === 'impossible' ? 'bad' : ''}">${shortCopy(question.copy, newestCopyAtMs, nowMs)}</li>
+<li class="${isCopied(question) ? '' : 'bad'}">${shortCopy(question.copy, newestCopyAtMs, nowMs)}</li>
 ${irreversible ? markup`<li class="bad">Not reversible by itself</li>` : ''}</ul></section>`
 }
 
@@ -92,7 +92,7 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
     markup`<section class="card">${fence('What the agent sent', text)}${renderBindValues(bindValues)}</section>`,
     markup`<section class="card"><h2>What it will do</h2>${operations.map((operation, index) => renderOperation(operation, index, operations.length))}</section>`,
     markup`<section class="card"><h2>What protects you</h2><dl>
-<dt>Copy</dt><dd>${copy === 'impossible' ? markup`<b>✕ ${copySentence({ copy, protocol })}</b>` : copySentence({ copy, protocol })} <span class="dim">(${copy})</span></dd>
+<dt>Copy</dt><dd>${isCopied({ copy }) ? copySentence({ copy, protocol }) : markup`<b>✕ ${copySentence({ copy, protocol })}</b>`} <span class="dim">(${copy})</span></dd>
 <dt>Limit</dt><dd>${limitSentence({ rowsMax, protocol })}</dd>
 <dt>People</dt><dd>${approvalSentence(approvalsNeeded)}</dd>
 <dt>Cool-off</dt><dd>${delayMs === 0 ? 'None: it may run as soon as it is approved.' : `${formatDuration(delayMs)} (${formatCount(delayMs)} ms) after approval; anyone can cancel until then.`}</dd>
@@ -149,5 +149,10 @@ function renderVerdict({ request, challenges, cannotApprove }: RequestView, fram
 /** On the list, in few words. */
 function shortCopy(copy: Question['copy'], newestCopyAtMs: number | null, nowMs: number): string {
   if (copy === 'impossible') return 'No copy can be made of it'
+  if (copy === 'moved') return 'No copy is made of it'
   return copy === 'restore_point' ? 'No copy of it: a restore point before it' : copyAge(newestCopyAtMs, nowMs)
+}
+
+function isCopied({ copy }: Pick<Question, 'copy'>): boolean {
+  return copy !== 'impossible' && copy !== 'moved'
 }

@@ -13,6 +13,7 @@ import { challenge, endWith, rawProblem } from './raw-answer.ts'
 import { AlarmingRefusal, refuse, refusedBy } from './refusal.ts'
 import { withDefaults, type FullSettings, type HttpSettings } from './settings.ts'
 import { findCanaryAtDoor, louder } from './stray-credential.ts'
+import { exchangeToken, tokenPath } from './token-exchange.ts'
 import { Tunnels, ungoverned, type Tunnel } from './tunnel.ts'
 import type { HttpUpstreams } from './upstreams.ts'
 
@@ -165,11 +166,13 @@ class Reception {
     })
   }
 
-  /** A request in absolute form: plain HTTP to a governed host, authenticated each time. */
+  /** A request in absolute form: plain HTTP to a governed host, authenticated each time. Of the gate itself a handle is asked. */
   #proxied(request: IncomingMessage, response: ServerResponse): void {
     const client = this.#clientOf(request.socket)
     client.inTurn(async () => {
       try {
+        if (request.url === tokenPath)
+          return await exchangeToken({ gate: this.#gate, door: this.#door }, client, request, response)
         const passage = await this.#admit(client, request, response)
         if (passage !== null) await exchange(passage.passage, request, response, passage.target)
       } catch (error) {

@@ -3,7 +3,7 @@ import { GateChannel } from '../../protocols/postgres/gate-channel.ts'
 import { client, copyDataMessage, headerBytes, queryMessage, server, terminateMessage } from '../../protocols/postgres/wire.ts'
 import { streamBaseBackup, type BaseBackupSource } from './base-backup.ts'
 import { connectTarget, type Connected } from './connect.ts'
-import { OwnLine } from './protect.ts'
+import type { OwnLine } from './protect.ts'
 import { ReplicationMessages } from './replication-messages.ts'
 
 /** How long a server may be silent: it sends a keepalive at least every half `wal_sender_timeout`, and answers when asked. */
@@ -54,7 +54,7 @@ export class PostgresReplication implements WalSource {
       database: database ?? '',
       superuser: superuser ?? 'postgres',
       slot: found === undefined ? null : { restartLsn: found[0] ?? null, lostWhy: findLoss(found) },
-      keepsBytes: found?.[2] == null ? null : Number(found[2]),
+      keepsBytes: typeof found?.[2] === 'string' ? Number(found[2]) : null,
     }
     const obstacle = findObstacle({ major: known.major, walLevel, replicates, standby, spaces, senders, slots, role, pages })
     if (obstacle !== null) return { ...known, systemIdentifier: '', timeline: 0, endLsn: '0/0', obstacle }

@@ -1,0 +1,134 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { parseScope, scopeText, type AllowedScope, type Gate, type WantedHandle } from '@sallyport/core'
+import { readBody } from './body.ts'
+import type { Door } from './door.ts'
+import { refuse } from './refusal.ts'
+
+/** Where an agent narrows its own handle for a part of itself, by the parameters of OAuth 2.0 Token Exchange (RFC 8693 §2.1). */
+export const tokenPath = '/token'
+
+const formBytesMax = 16 * 1024
+const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange'
+const tokenType = 'urn:ietf:params:oauth:token-type:access_token'
+const formType = /^application\/x-www-form-urlencoded\s*(;\s*charset=utf-8\s*)?$/i
+const known = new Set([
+  'grant_type',
+  'subject_token',
+  'subject_token_type',
+  'requested_token_type',
+  'client_id',
+  'scope',
+  'actor',
+  'expires_in',
+  'uses',
+])
+
+export interface Asker {
+  readonly peer: string
+  readonly address: string
+}
+
+interface Exchange {
+  readonly agent: string
+  readonly secret: string
+  readonly wanted: WantedHandle
+}
+
+/** Answers with a new handle. @throws SallyportError for anything else; what it says never holds the token */
+export async function exchangeToken(
+  { gate, door }: { readonly gate: Gate; readonly door: Door },
+  asker: Asker,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { agent, secret, wanted } = readExchange(request, await readForm(request))
+  // The same door as for everything else: what fails is counted, slowed down and on the log.
+  const credentials = `Basic ${Buffer.from(`${agent}:${secret}`, 'utf8').toString('base64')}`
+  const admission = await door.admit(credentials, asker.peer, asker.address)
+  if (admission.kind !== 'admitted')
+    throw refuse(
+      'authentication_failed',
+      'No handle in force fits client_id and subject_token.',
+      'Use the agent’s name and its handle.',
+    )
+  const { handle, secret: narrowed } = await gate.handles.narrow(admission.handle, wanted)
+  const lifeMs = handle.expiresAtMs - handle.issuedAtMs
+  const body = JSON.stringify({
+    access_token: narrowed,
+    issued_token_type: tokenType,
+    // It is presented as a password, not as a bearer token (RFC 8693 §2.2.1).
+    token_type: 'N_A',
+    expires_in: Math.floor(lifeMs / 1_000),
+    scope: wanted.scopes.map(scopeWord).join(' '),
+    handle: handle.id,
+    act: handle.narrowing?.act ?? [],
+  })
+  response.writeHead(200, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+  })
+  response.end(body)
+}
+
+async function readForm(request: IncomingMessage): Promise<ReadonlyMap<string, string>> {
+  if (request.method !== 'POST') throw refuse('not_supported', 'A handle is narrowed by POST.', 'Send POST.')
+  if (!formType.test(request.headers['content-type'] ?? '') || request.headers['content-encoding'] !== undefined)
+    throw refuse('not_supported', 'The parameters come as application/x-www-form-urlencoded.', 'Send them so, not compressed.')
+  const body = await readBody(request, null, formBytesMax)
+  const form = new Map<string, string>()
+  for (const [name, value] of new URLSearchParams(body.toString('utf8'))) {
+    if (form.has(name)) throw refuse('protocol_violation', 'A parameter stands there twice.', 'Send each once.')
+    if (!known.has(name))
+      throw refuse('not_supported', 'There is a parameter that this gate does not know.', `Known are: ${[...known].join(', ')}.`)
+    form.set(name, value)
+  }
+  return form
+}
+
+function readExchange(request: IncomingMessage, form: ReadonlyMap<string, string>): Exchange {
+  if (request.headers.authorization !== undefined || request.headers['proxy-authorization'] !== undefined)
+    throw refuse('not_supported', 'The handle comes as subject_token.', 'Send no Authorization.')
+  if (form.get('grant_type') !== grantType)
+    throw refuse('not_supported', `Only one grant_type is known: ${grantType}.`, 'Send that.')
+  for (const name of ['subject_token_type', 'requested_token_type'])
+    if ((form.get(name) ?? tokenType) !== tokenType)
+      throw refuse('not_supported', `Only one ${name} is known: ${tokenType}.`, 'Send that, or leave it out.')
+  const agent = form.get('client_id') ?? ''
+  const secret = form.get('subject_token') ?? ''
+  if (agent === '' || secret === '')
+    throw refuse('protocol_violation', 'client_id or subject_token is missing.', 'Send the agent’s name and its handle.')
+  const ttlSeconds = readCount(form, 'expires_in')
+  return {
+    agent,
+    secret,
+    wanted: {
+      scopes: (form.get('scope') ?? '')
+        .split(' ')
+        .filter((word) => word !== '')
+        .map(readScopeWord),
+      actor: form.get('actor') ?? '',
+      ttlMs: ttlSeconds === null ? null : ttlSeconds * 1_000,
+      usesMax: readCount(form, 'uses'),
+    },
+  }
+}
+
+function readCount(form: ReadonlyMap<string, string>, name: string): number | null {
+  const text = form.get(name)
+  if (text === undefined) return null
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw refuse('protocol_violation', `${name} is no whole number from 1 on.`, 'Send one.')
+  return Number(text)
+}
+
+/** A scope has a blank in it in sallyport.yaml, which separates scopes here (RFC 6749 §3.3): `read:orders-db`. */
+function readScopeWord(word: string): AllowedScope {
+  const scope = parseScope(word.replace(':', ' '))
+  if (typeof scope === 'string')
+    throw refuse('protocol_violation', 'A scope is not of the form VERB:UPSTREAM.', 'Send for instance read:orders-db.')
+  return scope
+}
+
+function scopeWord(scope: AllowedScope): string {
+  return scopeText(scope).replace(' ', ':')
+}

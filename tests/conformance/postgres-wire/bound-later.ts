@@ -1,0 +1,85 @@
+import {
+  bind,
+  bindFormats,
+  cleanScenario,
+  closePortal,
+  describePortal,
+  execute,
+  flush,
+  parse,
+  query,
+  say,
+  sayUntil,
+  statement,
+  sync,
+  type Scenario,
+} from './scenario.ts'
+
+/** Bind of what writes, and its Execute not right behind it. */
+export const boundLaterScenarios: readonly Scenario[] = [
+  cleanScenario(
+    'Bind of two deletes, then Execute of both, in one batch',
+    say(
+      parse('d', 'delete from changed where id = $1'),
+      bind('p', 'd', ['9100']),
+      bind('q', 'd', ['9101']),
+      execute('p'),
+      execute('q'),
+      sync,
+    ),
+    say(query('deallocate d')),
+  ),
+  cleanScenario(
+    'Bind and Describe of a write, then Flush, then Execute with a row limit',
+    sayUntil(
+      'T',
+      parse('', 'insert into changed values (212), (213), (214) returning id'),
+      bind('', '', []),
+      describePortal(),
+      flush,
+    ),
+    sayUntil('s', execute('', 2), flush),
+    say(execute('', 2), sync),
+    say(query('delete from changed where id between 212 and 214')),
+  ),
+  cleanScenario(
+    'Bind of a write in binary, described, executed later',
+    say(
+      parse('', 'insert into changed values ($1) returning id, value', 23),
+      bindFormats('', [Buffer.from([0, 0, 0, 215])], [1], [1, 0], 'b'),
+      describePortal('b'),
+      flush,
+      execute('b'),
+      sync,
+    ),
+    say(query('delete from changed where id = 215')),
+  ),
+  cleanScenario(
+    'Bind of a write, and no Execute',
+    say(parse('', 'delete from changed where id = 1'), bind('', '', []), sync),
+    say(parse('', 'delete from changed where id = 1'), bind('n', '', []), closePortal('n'), sync),
+  ),
+  cleanScenario(
+    'Bind of a write, and its transaction ends before Execute',
+    say(parse('', 'delete from changed where id = 1'), bind('p', '', []), sync),
+    say(execute('p'), sync),
+    say(query('begin')),
+    say(parse('e', 'insert into changed values (216)'), bind('p', 'e', []), sync),
+    say(query('commit')),
+    say(execute('p'), sync),
+    say(query('deallocate e')),
+  ),
+  cleanScenario(
+    'Bind of a write, a read, Execute of it, in one batch',
+    say(
+      parse('w', 'insert into changed values (217)'),
+      bind('p', 'w', []),
+      statement('select count(*) from changed where id = 217'),
+      execute('p'),
+      statement('select count(*) from changed where id = 217'),
+      sync,
+    ),
+    say(query('delete from changed where id = 217')),
+    say(query('deallocate w')),
+  ),
+]
