@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config'
 import { findTestFiles, selectionOf, selectionVariable } from './tools/test-files.ts'
 import { LongestFirst } from './tools/test-order.ts'
 
-const { alone, together } = findTestFiles(import.meta.dirname, selectionOf(process.env[selectionVariable]))
+const selection = selectionOf(process.env[selectionVariable])
+const { alone, together } = findTestFiles(import.meta.dirname, selection)
 
 export default defineConfig({
   test: {
@@ -16,8 +17,8 @@ export default defineConfig({
     allowOnly: false,
     // Real servers on a busy machine: what is waited for may take long, and is never slept for.
     expect: { poll: { timeout: 60_000 } },
-    testTimeout: 180_000,
-    hookTimeout: 240_000,
+    testTimeout: selection === 'long' ? 1_200_000 : 180_000,
+    hookTimeout: selection === 'long' ? 1_200_000 : 240_000,
     projects: [
       // A process for each file: a crash, a leak or a changed global stays where it happened.
       // Node itself reads the sources, as it does in production: compiled once, by its own cache.

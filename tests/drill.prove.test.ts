@@ -26,14 +26,14 @@ let acts: z.infer<typeof actShape>[] = []
 
 beforeAll(async () => {
   const { stdout } = await run(process.execPath, [launcher, 'drill', 'incident', '--json', '--keep', kept], {
-    timeout: 180_000,
+    timeout: 900_000,
     maxBuffer: 64 * 1024 * 1024,
   }).catch((error: unknown) => failedShape.parse(error))
   acts = stdout
     .trim()
     .split('\n')
     .map((line) => actShape.parse(JSON.parse(line)))
-}, 180_000)
+})
 afterAll(() => rmSync(join(kept, '..'), { recursive: true, force: true }))
 
 const find = (words: string): z.infer<typeof actShape> => {

@@ -28,7 +28,7 @@ beforeAll(async () => {
   }
   await Promise.all(Array.from({ length: atOnce }, work))
   eventsAtEnd = crashed.gate.events()
-}, 300_000)
+})
 
 afterAll(async () => {
   await crashed?.gate.stop()

@@ -13,7 +13,7 @@ const runs: KillRun[] = []
 beforeAll(async () => {
   stage = await openKillStage(runsWanted)
   for (let number = 0; number < runsWanted; number += 1) runs.push(await stage.run(number))
-}, 180_000)
+})
 
 afterAll(async () => {
   await stage?.[Symbol.asyncDispose]()

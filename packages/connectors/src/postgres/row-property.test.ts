@@ -126,7 +126,7 @@ it('any forest of foreign keys: what is shown is what changes, what changes was 
   )
   expect(seen.committed).toBeGreaterThan(roundsOf(40, 5))
   expect(seen.deepest).toBeGreaterThan(roundsOf(10, 2))
-}, 180_000)
+})
 
 /** Every row that is gone or changed is in the copy; and the copy of a table that only loses rows holds no other. */
 async function checkCopied(
