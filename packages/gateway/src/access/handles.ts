@@ -43,6 +43,20 @@ const candidatesMax = 64
 const childrenMax = 32
 const childrenOfOneMax = 16
 
+/** What a desk works with. */
+interface Desk {
+  readonly store: HandleStorage
+  readonly log: Log
+  readonly clock: Clock
+  readonly agents: () => ReadonlyMap<string, ConfiguredAgent>
+  readonly saltOf: (agent: string) => Buffer
+}
+
+interface Made {
+  readonly handle: Handle
+  readonly secret: string
+}
+
 /** @param saltKey keeps salts of unknown agents as stable as those of known ones, so that names can't be probed */
 export function openHandleDesk(
   store: HandleStorage,
@@ -52,111 +66,12 @@ export function openHandleDesk(
   agents: () => ReadonlyMap<string, ConfiguredAgent>,
 ): HandleDesk {
   const saltOf = (agent: string): Buffer => createHmac('sha256', saltKey).update(agent).digest().subarray(0, 16)
-  const make = (
-    agent: string,
-    owner: string,
-    life: {
-      readonly parent: string | null
-      readonly narrowing: Narrowing | null
-      readonly nowMs: number
-      readonly expiresAtMs: number
-    },
-  ): { readonly handle: Handle; readonly secret: string } => {
-    const secret = `sp_${randomBytes(32).toString('base64url')}`
-    const { parent, narrowing, nowMs, expiresAtMs } = life
-    const handle: Handle = {
-      id: randomBytes(8).toString('hex'),
-      agent,
-      owner,
-      parent,
-      issuedAtMs: nowMs,
-      expiresAtMs,
-      revokedAtMs: null,
-      scram: makeScramVerifier(secret, saltOf(agent)),
-      secretSha256: sha256Hex(secret),
-      narrowing,
-    }
-    return { handle, secret }
-  }
+  const desk: Desk = { store, log, clock, agents, saltOf }
   return {
     scramParameters: (agent) => ({ salt: saltOf(agent).toString('base64'), iterations: scramIterations }),
     candidates: async (agent) => (agents().has(agent) ? store.active(agent, clock.nowMs(), candidatesMax) : []),
-    issue: async (agent, ttlMs, by) => {
-      const configured = agents().get(agent)
-      if (configured === undefined)
-        throw new SallyportError(
-          'not_in_scope',
-          `No agent is called "${agent}".`,
-          'No handle was issued.',
-          'Add it: sallyport agent add',
-        )
-      const nowMs = clock.nowMs()
-      if (store.active(agent, nowMs, candidatesMax).length >= candidatesMax) {
-        throw new SallyportError(
-          'limit_exceeded',
-          `Agent "${agent}" has ${candidatesMax} handles that are still good.`,
-          'No handle was issued.',
-          'Revoke some, or let them expire.',
-        )
-      }
-      const lifeMs = Math.min(ttlMs ?? configured.handleMs, configured.handleMs)
-      const { handle, secret } = make(agent, configured.owner, {
-        parent: null,
-        narrowing: null,
-        nowMs,
-        expiresAtMs: nowMs + lifeMs,
-      })
-      await log.append({
-        type: 'handle.issued',
-        atMs: nowMs,
-        agent,
-        data: { handle: handle.id, owner: handle.owner, expiresAtMs: handle.expiresAtMs, by },
-      })
-      store.insert(handle)
-      return { handle, secret }
-    },
-    narrow: async (parent, wanted) => {
-      const configured = agents().get(parent.agent)
-      if (configured === undefined)
-        throw notNarrowed('not_in_scope', `No agent is called "${parent.agent}" any more.`, 'Ask its owner.')
-      const nowMs = clock.nowMs()
-      const narrowing = narrow(
-        { agent: parent.agent, scopes: configured.scopes, narrowing: parent.narrowing ?? null },
-        { scopes: wanted.scopes, actor: wanted.actor, usesMax: wanted.usesMax },
-      )
-      const children = store.countChildren(parent.agent, parent.id, nowMs)
-      if (children.parent >= childrenOfOneMax || children.agent >= childrenMax)
-        throw notNarrowed(
-          'limit_exceeded',
-          `${children.parent} handles narrowed from this one are still good, and ${children.agent} of this agent.`,
-          'Let some expire, or revoke them.',
-        )
-      if (wanted.ttlMs !== null && (!Number.isSafeInteger(wanted.ttlMs) || wanted.ttlMs < 1))
-        throw notNarrowed('protocol_violation', 'A handle lives a second at least.', 'Give a longer life.')
-      const expiresAtMs = nowMs + (wanted.ttlMs ?? parent.expiresAtMs - nowMs)
-      if (expiresAtMs > parent.expiresAtMs)
-        throw notNarrowed('not_in_scope', 'This handle ends before that.', 'Ask for a shorter life.')
-      const { handle, secret } = make(parent.agent, parent.owner, { parent: parent.id, narrowing, nowMs, expiresAtMs })
-      const { act, scopes, usesMax } = narrowing
-      await log.append({
-        type: 'handle.narrowed',
-        atMs: nowMs,
-        agent: parent.agent,
-        data: {
-          handle: handle.id,
-          parent: parent.id,
-          sub: parent.owner,
-          act,
-          scopes: scopes.map(scopeText),
-          usesMax,
-          expiresAtMs,
-        },
-      })
-      // Looked at once more as it is kept: its parent may have ended while this became durable.
-      if (!store.insertChild(handle, clock.nowMs()))
-        throw notNarrowed('authentication_failed', 'This handle is no longer in force.', 'Ask for another.')
-      return { handle, secret }
-    },
+    issue: (agent, ttlMs, by) => issueHandle(desk, agent, ttlMs, by),
+    narrow: (parent, wanted) => narrowHandle(desk, parent, wanted),
     revoke: async (id, by, ended) => {
       const ids = store.revoke(id, clock.nowMs())
       // What narrows waits for nothing: with a log that fails, the sessions have to end all the same.
@@ -165,6 +80,88 @@ export function openHandleDesk(
       return ids
     },
   }
+}
+
+type Life = Pick<Handle, 'agent' | 'owner' | 'parent' | 'issuedAtMs' | 'expiresAtMs'> & { readonly narrowing: Narrowing | null }
+
+function makeHandle({ saltOf }: Desk, life: Life): Made {
+  const secret = `sp_${randomBytes(32).toString('base64url')}`
+  const handle: Handle = {
+    ...life,
+    id: randomBytes(8).toString('hex'),
+    revokedAtMs: null,
+    scram: makeScramVerifier(secret, saltOf(life.agent)),
+    secretSha256: sha256Hex(secret),
+  }
+  return { handle, secret }
+}
+
+async function issueHandle(desk: Desk, agent: string, ttlMs: number | null, by: string): Promise<Made> {
+  const { store, log, clock, agents } = desk
+  const configured = agents().get(agent)
+  if (configured === undefined)
+    throw new SallyportError(
+      'not_in_scope',
+      `No agent is called "${agent}".`,
+      'No handle was issued.',
+      'Add it: sallyport agent add',
+    )
+  const nowMs = clock.nowMs()
+  if (store.active(agent, nowMs, candidatesMax).length >= candidatesMax)
+    throw new SallyportError(
+      'limit_exceeded',
+      `Agent "${agent}" has ${candidatesMax} handles that are still good.`,
+      'No handle was issued.',
+      'Revoke some, or let them expire.',
+    )
+  const { owner, handleMs } = configured
+  const expiresAtMs = nowMs + Math.min(ttlMs ?? handleMs, handleMs)
+  const made = makeHandle(desk, { agent, owner, parent: null, narrowing: null, issuedAtMs: nowMs, expiresAtMs })
+  await log.append({ type: 'handle.issued', atMs: nowMs, agent, data: { handle: made.handle.id, owner, expiresAtMs, by } })
+  store.insert(made.handle)
+  return made
+}
+
+async function narrowHandle(desk: Desk, parent: Handle, wanted: Parameters<Handles['narrow']>[1]): Promise<Made> {
+  const { store, log, clock, agents } = desk
+  const { agent, owner } = parent
+  const configured = agents().get(agent)
+  if (configured === undefined) throw notNarrowed('not_in_scope', `No agent is called "${agent}" any more.`, 'Ask its owner.')
+  const nowMs = clock.nowMs()
+  const narrowing = narrow(
+    { agent, scopes: configured.scopes, narrowing: parent.narrowing ?? null },
+    { scopes: wanted.scopes, actor: wanted.actor, usesMax: wanted.usesMax },
+  )
+  checkRoom(store.countChildren(agent, parent.id, nowMs))
+  const expiresAtMs = endOf(parent, wanted.ttlMs, nowMs)
+  const made = makeHandle(desk, { agent, owner, parent: parent.id, narrowing, issuedAtMs: nowMs, expiresAtMs })
+  const { act, scopes, usesMax } = narrowing
+  const data = { handle: made.handle.id, parent: parent.id, sub: owner, act, scopes: scopes.map(scopeText), usesMax, expiresAtMs }
+  await log.append({ type: 'handle.narrowed', atMs: nowMs, agent, data })
+  // Looked at once more as it is kept: its parent may have ended while this became durable.
+  if (!store.insertChild(made.handle, clock.nowMs()))
+    throw notNarrowed('authentication_failed', 'This handle is no longer in force.', 'Ask for another.')
+  return made
+}
+
+/** @throws SallyportError when there are enough already */
+function checkRoom(children: { readonly agent: number; readonly parent: number }): void {
+  if (children.parent < childrenOfOneMax && children.agent < childrenMax) return
+  throw notNarrowed(
+    'limit_exceeded',
+    `${children.parent} handles narrowed from this one are still good, and ${children.agent} of this agent.`,
+    'Let some expire, or revoke them.',
+  )
+}
+
+/** @throws SallyportError for a life that is none, or longer than the parent's */
+function endOf(parent: Handle, ttlMs: number | null, nowMs: number): number {
+  if (ttlMs !== null && (!Number.isSafeInteger(ttlMs) || ttlMs < 1))
+    throw notNarrowed('protocol_violation', 'A handle lives a second at least.', 'Give a longer life.')
+  const expiresAtMs = nowMs + (ttlMs ?? parent.expiresAtMs - nowMs)
+  if (expiresAtMs > parent.expiresAtMs)
+    throw notNarrowed('not_in_scope', 'This handle ends before that.', 'Ask for a shorter life.')
+  return expiresAtMs
 }
 
 function notNarrowed(code: ErrorCode, what: string, next: string): SallyportError {

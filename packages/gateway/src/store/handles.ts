@@ -22,62 +22,16 @@ export interface HandleStore {
 }
 
 export function openHandles(database: DatabaseSync): HandleStore {
-  const insert = (handle: Handle): void => {
-    database
-      .prepare(
-        'INSERT INTO handles (id, agent, owner, parent, issuedAtMs, expiresAtMs, revokedAtMs, scram, secretSha256, narrowing) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-      )
-      .run(
-        handle.id,
-        handle.agent,
-        handle.owner,
-        handle.parent,
-        handle.issuedAtMs,
-        handle.expiresAtMs,
-        handle.revokedAtMs,
-        JSON.stringify(handle.scram),
-        handle.secretSha256,
-        handle.narrowing ? JSON.stringify(handle.narrowing) : null,
-      )
-  }
   // Every client that comes in waits for this one.
   const active = database.prepare(
     'SELECT * FROM handles WHERE agent = ? AND expiresAtMs > ? AND revokedAtMs IS NULL ORDER BY issuedAtMs DESC LIMIT ?',
   )
   const ids = (rows: readonly Record<string, unknown>[]): readonly string[] => rows.map((row) => String(row['id']))
   return {
-    insert,
-    insertChild: (handle, nowMs) =>
-      transact(database, () => {
-        const parent = database
-          .prepare('SELECT 1 FROM handles WHERE id = ? AND revokedAtMs IS NULL AND expiresAtMs > ?')
-          .get(handle.parent, nowMs)
-        if (parent !== undefined) insert(handle)
-        return parent !== undefined
-      }),
-    countChildren: (agent, parent, nowMs) => {
-      const row = database
-        .prepare(
-          `SELECT count(*) AS agent, count(*) FILTER (WHERE parent = ?) AS parent FROM handles
-           WHERE agent = ? AND parent IS NOT NULL AND revokedAtMs IS NULL AND expiresAtMs > ?`,
-        )
-        .get(parent, agent, nowMs)
-      return { agent: Number(row?.['agent']), parent: Number(row?.['parent']) }
-    },
-    use: (id) => {
-      const chain = `WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM handles WHERE id = ?
-        UNION SELECT handles.id, handles.parent FROM handles JOIN chain ON handles.id = chain.parent)`
-      return transact(database, () => {
-        const spent = database
-          .prepare(
-            `${chain} SELECT 1 FROM handles WHERE id IN (SELECT id FROM chain) AND json_extract(narrowing, '$.usesMax') <= uses`,
-          )
-          .get(id)
-        if (spent === undefined)
-          database.prepare(`${chain} UPDATE handles SET uses = uses + 1 WHERE id IN (SELECT id FROM chain)`).run(id)
-        return spent === undefined
-      })
-    },
+    insert: (handle) => insert(database, handle),
+    insertChild: (handle, nowMs) => insertChild(database, handle, nowMs),
+    countChildren: (agent, parent, nowMs) => countChildren(database, agent, parent, nowMs),
+    use: (id) => use(database, id),
     active: (agent, nowMs, most) => active.all(agent, nowMs, most).map(readHandle),
     find: (id) => {
       const row = database.prepare('SELECT * FROM handles WHERE id = ?').get(id)
@@ -102,4 +56,65 @@ export function openHandles(database: DatabaseSync): HandleStore {
           .all(nowMs, kind, name),
       ),
   }
+}
+
+function insert(database: DatabaseSync, handle: Handle): void {
+  database
+    .prepare(
+      'INSERT INTO handles (id, agent, owner, parent, issuedAtMs, expiresAtMs, revokedAtMs, scram, secretSha256, narrowing) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    )
+    .run(
+      handle.id,
+      handle.agent,
+      handle.owner,
+      handle.parent,
+      handle.issuedAtMs,
+      handle.expiresAtMs,
+      handle.revokedAtMs,
+      JSON.stringify(handle.scram),
+      handle.secretSha256,
+      handle.narrowing ? JSON.stringify(handle.narrowing) : null,
+    )
+}
+
+function insertChild(database: DatabaseSync, handle: Handle, nowMs: number): boolean {
+  return transact(database, () => {
+    const parent = database
+      .prepare('SELECT 1 FROM handles WHERE id = ? AND revokedAtMs IS NULL AND expiresAtMs > ?')
+      .get(handle.parent, nowMs)
+    if (parent !== undefined) insert(database, handle)
+    return parent !== undefined
+  })
+}
+
+function countChildren(
+  database: DatabaseSync,
+  agent: string,
+  parent: string,
+  nowMs: number,
+): { readonly agent: number; readonly parent: number } {
+  const row = database
+    .prepare(
+      `SELECT count(*) AS agent, count(*) FILTER (WHERE parent = ?) AS parent FROM handles
+       WHERE agent = ? AND parent IS NOT NULL AND revokedAtMs IS NULL AND expiresAtMs > ?`,
+    )
+    .get(parent, agent, nowMs)
+  // A count that is not there is no room.
+  return { agent: Number(row?.['agent'] ?? Infinity), parent: Number(row?.['parent'] ?? Infinity) }
+}
+
+const chain = `WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM handles WHERE id = ?
+  UNION SELECT handles.id, handles.parent FROM handles JOIN chain ON handles.id = chain.parent)`
+
+function use(database: DatabaseSync, id: string): boolean {
+  return transact(database, () => {
+    const spent = database
+      .prepare(
+        `${chain} SELECT 1 FROM handles WHERE id IN (SELECT id FROM chain) AND json_extract(narrowing, '$.usesMax') <= uses`,
+      )
+      .get(id)
+    if (spent === undefined)
+      database.prepare(`${chain} UPDATE handles SET uses = uses + 1 WHERE id IN (SELECT id FROM chain)`).run(id)
+    return spent === undefined
+  })
 }
