@@ -153,7 +153,7 @@ describe('upstream add and agent add', () => {
     const before = readFileSync(join(folder, 'sallyport.yaml'), 'utf8')
     const added = await runCommandLine(['upstream', 'add', 'second', '--environment', 'staging'], { folder, input: url })
     expect(added.code).toBe(0)
-    expect(added.output).toContain('when it is started again')
+    expect(added.output).toContain('when people accepted it (sallyport propose) and it is started again')
     const agent = await runCommandLine(
       ['agent', 'add', 'tester', '--owner', 'ada', '--may', 'any second', '--may', 'read first', '--ttl', '1h'],
       { folder },

@@ -178,6 +178,7 @@ async function startOwn(program?: URL): Promise<Own> {
 test('a gate whose switch has died stops by itself', async () => {
   const dying = new URL('../../../../tests/fakes/dying-switch.ts', import.meta.url)
   const { thread, deaf } = await startOwn(dying)
+  process.emit('SIGUSR2')
   await vi.waitFor(() => expect(deaf).toEqual([expect.stringContaining('cannot hear its kill switch')]), patient)
   await thread.close()
   expect(deaf).toHaveLength(1)

@@ -116,7 +116,7 @@ export class UnitRunner {
   /** Of a statement that is prepared apart from being bound. */
   async consider(wanted: Wanted): Promise<Considered | Refusal | Refused> {
     if (this.stale || this.#meaning.unsure) {
-      if (this.#line.isFailed) return { outcome: 'considered', may: 'not_yet', reads: false }
+      if (!(await this.#mustRefresh())) return { outcome: 'considered', may: 'not_yet', reads: false }
       const failed = await this.refreshMeaning().then(() => null, refusedBy)
       if (failed !== null) return failed
     }
@@ -157,7 +157,7 @@ export class UnitRunner {
     const foreign = this.refuseForeign(wanted.text, wanted.boundTexts)
     if (foreign !== null) return foreign
     if (this.batch.isOpen && controlsTransaction(wanted.text)) return endsGathering
-    if (!this.#line.isFailed && (this.stale || this.#meaning.unsure)) await this.refreshMeaning()
+    if (await this.#mustRefresh()) await this.refreshMeaning()
     const digest = digestUnit(wanted.unit)
     if (digest === null)
       return {
@@ -183,6 +183,13 @@ export class UnitRunner {
     if (verdict.outcome === 'cleared' && verdict.kind !== 'read')
       await conclude(this.#parts, verdict, { result: 'failed', detail: 'not sent: the session ended first' })
     return { code: 'killed', message: 'The session ended.', notDone: 'The statement was not run.', next: 'Connect again.' }
+  }
+
+  /** What the text means has to be asked, and can be: a transaction that has failed answers nothing, and shows it with the answers on their way. */
+  async #mustRefresh(): Promise<boolean> {
+    if (!this.stale && !this.#meaning.unsure) return false
+    await this.#line.flow.quiet()
+    return !this.#line.isFailed
   }
 
   get #isDoubtful(): boolean {
