@@ -39,11 +39,14 @@ const count = (): Promise<RelayCounts> => relay.ask({ ask: 'counts', afterNs: '0
 
 test('with --drain a read that runs may end, and nothing else does: no write, nothing new, nothing sent ahead', async () => {
   const [reading, writing, idle] = [await gate.connect('reader'), await gate.connect('reader'), await gate.connect('reader')]
-  const read = reading.run("SELECT pg_sleep(3), 'drained' AS what")
+  const read = reading.run("SELECT pg_sleep(5), 'drained' AS what")
   const ahead = reading.run("SELECT 'ahead'")
   const write = writing.run("INSERT INTO marks SELECT 'drained' FROM pg_sleep(600)")
   const running = "SELECT 1 FROM pg_stat_activity WHERE usename = 'app_use' AND state = 'active'"
   await expect.poll(async () => (await postgres.query(running)).length, { timeout: 20_000 }).toBe(2)
+  // The server may have it a moment before the gate is through with it, and what it still holds is no read that runs.
+  const isDown = (): boolean => gate.events().some(({ data }) => JSON.stringify(data).includes('pg_sleep(5)'))
+  await expect.poll(isDown, { timeout: 20_000 }).toBe(true)
   const told = await pullSwitch(gate.directory, { kind: 'agent', name: 'reader', reason: 'enough', drain: true })
   expect(told).toMatchObject({ state: 'acknowledged', sessions: 3, durable: true })
   const atKill = await count()
