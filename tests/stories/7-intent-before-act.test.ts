@@ -83,6 +83,7 @@ describe('Promise 7, at every isolation level: nothing but a read runs before it
     ]
     for (const sql of acts) {
       const before = await checksums(postgres, ['notes', 'held'])
+      await waitForQuietLog()
       faults.holdDisk()
       let ended = false
       const running = coder.run(sql).finally(() => (ended = true))
@@ -102,6 +103,7 @@ describe('Promise 7, at every isolation level: nothing but a read runs before it
   it('a verdict counts only once it is durable', async () => {
     const request = requestOf(await psql.run('DELETE FROM notes'))
     const before = await checksums(postgres, ['notes'])
+    await waitForQuietLog()
     faults.holdDisk()
     let given = false
     const giving = bob.give(request, 'approve').finally(() => (given = true))
@@ -215,7 +217,12 @@ async function fillLog(): Promise<{ readonly path: string; readonly size: number
     )
   while (newestSegment().size < largest() + 256 * 1024)
     expect(await coder.run(`SELECT 1 /* ${filler} */`)).toMatchObject({ sqlState: '00000' })
-  // Reads are counted a few milliseconds after they ran: what is still on its way would make the file longer.
+  await waitForQuietLog()
+  return newestSegment()
+}
+
+/** Reads are counted, and sessions are closed, a few milliseconds after: what is still on its way would make the file longer, or hold up what comes after it. */
+async function waitForQuietLog(): Promise<void> {
   let [last, looks] = [-1, 0]
   await waitUntil('the log to be quiet', () => {
     const { size } = newestSegment()
@@ -223,7 +230,6 @@ async function fillLog(): Promise<{ readonly path: string; readonly size: number
     last = size
     return looks >= quietLooks
   })
-  return newestSegment()
 }
 
 /** So often looked at, and not a byte more: many times as long as anything is held back. */
