@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
-import { isOwnHost, parseScope, watchedKinds, type AllowedScope, type Environment } from '@sallyport/core'
-import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
-import { continuousSchema, type ContinuousConfig } from './continuous-settings.ts'
-import { deliverSchema, type DeliverConfig } from './deliver-config.ts'
-import { demandSchema, keepSchema, keepSectionSchema, type KeepConfig, type KeptThingConfig } from './keep-settings.ts'
-import { witnessesSchema, type WitnessesConfig } from './witness-settings.ts'
-import { vaultPlaceSchema, type VaultPlace } from './vault-place.ts'
+import { isOwnHost, type AllowedScope, type Environment } from '@sallyport/core'
+import { configSchema } from './config-schema.ts'
+import type { ContinuousConfig } from './continuous-settings.ts'
+import type { DeliverConfig } from './deliver-config.ts'
+import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
+import type { WitnessesConfig } from './witness-settings.ts'
+import type { VaultPlace } from './vault-place.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
@@ -107,109 +107,6 @@ export interface Config {
 
 /** Bytes of a configuration file at most. */
 const sizeMax = 1024 * 1024
-const scope = z.string().transform((text, context) => {
-  const parsed = parseScope(text)
-  if (typeof parsed !== 'string') return parsed
-  context.addIssue({ code: 'custom', message: parsed })
-  return z.NEVER
-})
-
-const anyUpstream = {
-  environment: z
-    .enum(['production', 'staging', 'development'], { error: 'environment is production, staging or development' })
-    .default('production'),
-  use: reference,
-  protect: reference.optional(),
-}
-
-const postgresUpstream = z.strictObject({
-  protocol: z.literal('postgres'),
-  ...anyUpstream,
-  as: z.record(name, reference).exactOptional(),
-  quarantine: duration.exactOptional(),
-  continuous: continuousSchema.exactOptional(),
-  warm: z.int('a whole number').min(0).max(100).default(2),
-  keep: keepSchema.exactOptional(),
-})
-
-const httpUpstream = z.strictObject({
-  protocol: z.literal('http'),
-  ...anyUpstream,
-  connector: z.string(),
-  hosts: z.array(z.string()).min(1, 'an http upstream has at least one host'),
-  credential: z
-    .string()
-    .regex(/^[A-Za-z0-9-]+: .*\{secret\}/, 'a credential is a header such as "authorization: Bearer {secret}"')
-    .default('authorization: Bearer {secret}'),
-  graphql: z.array(z.string().startsWith('/')).default([]),
-  dial: address.nullable().default(null),
-  authorities: z.string().nullable().default(null),
-  tied: z
-    .strictObject({
-      volume: z
-        .record(z.string().regex(/^[A-Za-z0-9_-]{1,128}$/, 'a volume is named by its id, never by its name'), name)
-        .default({}),
-    })
-    .prefault({}),
-  keep: demandSchema.exactOptional(),
-})
-
-const schema = z.strictObject({
-  version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
-  mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
-  people: z.array(z.string()).default([]),
-  listen: z
-    .strictObject({
-      postgres: address.default({ host: '127.0.0.1', port: 6432 }),
-      http: address.nullable().default(null),
-      control: ownAddress.default({ host: 'localhost', port: 6480 }),
-      tls: tls.nullable().default(null),
-      metrics: ownAddress.nullable().default(null),
-    })
-    .prefault({}),
-  upstreams: z.record(
-    name,
-    z.discriminatedUnion('protocol', [postgresUpstream, httpUpstream], { error: 'protocol is postgres or http' }),
-    { error: 'upstreams is a map of names' },
-  ),
-  agents: z.record(
-    name,
-    z.strictObject({
-      owner: name,
-      may: z.array(scope, { error: 'may is a list such as [read orders-db]' }),
-      handles: z.strictObject({ ttl: duration.prefault('8h') }).prefault({}),
-    }),
-    { error: 'agents is a map of names' },
-  ),
-  unread: z
-    .record(
-      name,
-      z
-        .array(
-          z
-            .string()
-            .regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host is written in small letters, with no port, path or *'),
-        )
-        .min(1),
-    )
-    .default({}),
-  limits: z.strictObject({ rowsWithoutPrompt: z.int('a whole number').min(0).max(1_000_000).default(1000) }).prefault({}),
-  coolOff: duration.prefault('15m'),
-  retention: duration.prefault('7d'),
-  wait: duration.prefault('20s'),
-  expiry: duration.prefault('1h'),
-  deliver: z.record(name, deliverSchema).default({}),
-  alarms: z
-    .partialRecord(z.enum(['foreign_credential', 'canary', ...watchedKinds]), z.enum(['tell', 'kill']), {
-      error: 'alarms says tell or kill of foreign_credential, canary, probing and burst',
-    })
-    .default({}),
-  guards: z.string().default(''),
-  vault: vaultPlaceSchema.prefault({}),
-  witnesses: witnessesSchema.prefault({}),
-  keep: keepSectionSchema,
-  accept_risk: z.array(z.string()).default([]),
-})
 
 export type ConfigResult =
   { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] }
@@ -260,7 +157,7 @@ export function parseConfig(text: string, path: string): ConfigResult {
       },
     ])
   }
-  const parsed = schema.safeParse(value)
+  const parsed = configSchema.safeParse(value)
   const place: FindPlace = (at) => locate(document, lines, at)
   if (!parsed.success) return fail(parsed.error.issues.flatMap((issue) => explainIssue(issue, place)))
   const config = buildConfig(parsed.data, path, text)
@@ -272,7 +169,7 @@ function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
   return { ok: false, mistakes: mistakes.toSorted((left, right) => left.line - right.line || left.column - right.column) }
 }
 
-function buildConfig(data: z.infer<typeof schema>, path: string, text: string): Config {
+function buildConfig(data: z.infer<typeof configSchema>, path: string, text: string): Config {
   const hasHttp = Object.keys(data.unread).length > 0 || Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
   return {
     path: resolve(path),
