@@ -41,7 +41,7 @@ export function testRequests(name: string, open: () => Promise<{ requests: Reque
       expect(await again.consume('g1', 'late')).toBe(false)
       expect(await again.findGrant('coder', 'd')).toMatchObject({
         state: 'consumed',
-        intent: 'intent-0',
+        intent: `intent-${tries.indexOf(true)}`,
         targets: ['t'],
         approvers: ['bob'],
       })
@@ -92,7 +92,7 @@ export function testRequests(name: string, open: () => Promise<{ requests: Reque
   })
 }
 
-function request(id: string, digest = 'd'): AccessRequest {
+export function request(id: string, digest = 'd'): AccessRequest {
   return {
     id,
     nonce: 'n',
@@ -134,11 +134,11 @@ function request(id: string, digest = 'd'): AccessRequest {
   }
 }
 
-function approval(person: string): Approval {
+export function approval(person: string): Approval {
   return { person, verdict: 'approve', atMs: 1, challenge: 'c', credentialId: person, evidence: { a: [1] }, reason: '' }
 }
 
-function grant(id: string, requestId: string): Grant {
+export function grant(id: string, requestId: string): Grant {
   return {
     id,
     request: requestId,

@@ -8,16 +8,18 @@ import { isAlive } from './state-directory.ts'
 
 const addressShape = z.object({ socketPath: z.string(), pid: z.int().positive() })
 const saidShape = z.discriminatedUnion('state', [
-  z.object({ state: z.literal('pulled'), pid: z.int(), leaseMs: z.number() }),
+  z.object({ state: z.literal('pulled'), pid: z.int(), leaseMs: z.number(), everywhere: z.boolean().default(true) }),
   z.object({
     state: z.literal('acknowledged'),
     id: z.number().nullable(),
     atMs: z.number(),
     durable: z.boolean(),
+    /** Every gate that shares the store has stopped it; a gate alone is everywhere. */
+    everywhere: z.boolean().default(true),
     sessions: z.number(),
     haltMs: z.number(),
   }),
-  z.object({ state: z.literal('ending'), pid: z.int(), durable: z.boolean() }),
+  z.object({ state: z.literal('ending'), pid: z.int(), durable: z.boolean(), everywhere: z.boolean().default(true) }),
 ])
 type Said = z.infer<typeof saidShape>
 
@@ -36,7 +38,7 @@ export interface SwitchOrder {
 /** `confirmed` by the gate; or its process is gone, for it did not confirm within its lease. */
 export type Acknowledged =
   | Extract<Said, { readonly state: 'acknowledged' }>
-  | { readonly state: 'process ended'; readonly pid: number; readonly durable: boolean }
+  | { readonly state: 'process ended'; readonly pid: number; readonly durable: boolean; readonly everywhere: boolean }
 
 /** Where a running gate's own switch listens; null when there is none. */
 export function findSwitch(stateDirectory: string): z.infer<typeof addressShape> | null {
@@ -58,7 +60,8 @@ export async function pullSwitch(stateDirectory: string, order: SwitchOrder): Pr
   if (last === undefined) throw unreachable('The kill switch closed the connection without a word.')
   await untilGone(last.pid)
   // Without its last words it is the record's own durability that is not known.
-  return { state: 'process ended', pid: last.pid, durable: last.state === 'ending' && last.durable }
+  const durable = last.state === 'ending' && last.durable
+  return { state: 'process ended', pid: last.pid, durable, everywhere: last.everywhere }
 }
 
 function readToken(stateDirectory: string): string {

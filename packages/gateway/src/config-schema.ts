@@ -110,4 +110,5 @@ export const configSchema = z.strictObject({
   witnesses: witnessesSchema.prefault({}),
   keep: keepSectionSchema,
   accept_risk: z.array(z.string()).default([]),
+  store: reference.nullable().default(null),
 })

@@ -103,6 +103,8 @@ export interface Config {
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
+  /** A reference to the connection string of the PostgreSQL that gates share. Null: this gate's own file. */
+  readonly store: string | null
 }
 
 /** Bytes of a configuration file at most. */
@@ -201,6 +203,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     witnesses: data.witnesses,
     keep: data.keep,
     acceptRisk: data.accept_risk,
+    store: data.store,
   }
 }
 

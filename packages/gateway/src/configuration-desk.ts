@@ -3,10 +3,17 @@ import type { Config, ConfigResult } from './config.ts'
 import { propose, readProposal, type Proposal } from './proposal.ts'
 import { acceptedOf, digestAccepted, findWidenings } from './widening.ts'
 
+/** Facts that all gates share: each change says what it was made from. */
+interface Memory {
+  get(name: string): string | null
+  set(name: string, value: string): void | Promise<void>
+  swap(name: string, before: string | null, after: string): boolean | Promise<boolean>
+}
+
 export interface ConfigurationPorts {
   readonly clock: Clock
   readonly log: Log
-  readonly memory: { get(name: string): string | null; set(name: string, value: string): void }
+  readonly memory: Memory
   /** The configuration file as it is now. */
   readonly read: () => ConfigResult
 }
@@ -72,17 +79,25 @@ export function openConfigurationDesk(ports: ConfigurationPorts, inForce: Config
       if (find(digestAccepted(after)) === null) await keepProposal(ports, propose(read.config, accepted, ports.clock.nowMs()))
       return { outcome: 'proposed', widenings }
     },
-    accept: (digest, signed, needed) => accept(ports, find(digest), signed, needed, inForce),
+    accept: (digest, signed, needed) => {
+      const before = memory.get(proposalName)
+      return accept(ports, { proposal: find(digest), before }, signed, needed, inForce)
+    },
     forget: async (person) => {
-      const proposal = current()
-      const acceptances = proposal?.acceptances.filter((one) => !isSamePerson(one.person, person)) ?? []
-      if (proposal === null || acceptances.length === proposal.acceptances.length) return
-      memory.set(proposalName, JSON.stringify({ ...proposal, acceptances, notBeforeMs: null }))
+      for (;;) {
+        const before = memory.get(proposalName)
+        const proposal = current()
+        const acceptances = proposal?.acceptances.filter((one) => !isSamePerson(one.person, person)) ?? []
+        if (proposal === null || acceptances.length === proposal.acceptances.length) return
+        const after = JSON.stringify({ ...proposal, acceptances, notBeforeMs: null })
+        // Somebody else accepts at this moment: looked at again, with theirs.
+        if (await memory.swap(proposalName, before, after)) return
+      }
     },
     withdraw: async (digest, by) => {
       if (find(digest) === null) return false
       // It only takes away, so it holds also when the log can't have it.
-      memory.set(proposalName, '')
+      await memory.set(proposalName, '')
       await ports.log.append({ type: 'configuration.withdrawn', atMs: ports.clock.nowMs(), data: { digest, by } })
       return true
     },
@@ -97,7 +112,7 @@ async function keepProposal({ clock, log, memory }: Omit<ConfigurationPorts, 're
     atMs: clock.nowMs(),
     data: { digest, before, textSha256, widenings },
   })
-  memory.set(proposalName, JSON.stringify(proposal))
+  await memory.set(proposalName, JSON.stringify(proposal))
 }
 
 /** After a start: what is in force is accepted, or what the file asks for beyond it waits for people. */
@@ -108,9 +123,9 @@ export async function keepAccepted(
 ): Promise<void> {
   const { memory } = ports
   if (proposal === null) {
-    memory.set('configuration', JSON.stringify(acceptedOf(config)))
-    memory.set('configuration text', config.text)
-    memory.set(proposalName, '')
+    await memory.set('configuration', JSON.stringify(acceptedOf(config)))
+    await memory.set('configuration text', config.text)
+    await memory.set(proposalName, '')
     return
   }
   if (memory.get(proposalName) !== JSON.stringify(proposal)) await keepProposal(ports, proposal)
@@ -118,7 +133,7 @@ export async function keepAccepted(
 
 async function accept(
   ports: ConfigurationPorts,
-  proposal: Proposal | null,
+  { proposal, before }: { readonly proposal: Proposal | null; readonly before: string | null },
   signed: SignedAcceptance,
   needed: number,
   { mode, coolOffMs }: Config,
@@ -141,6 +156,12 @@ async function accept(
     data: { digest: proposal.digest, by: person, missing, notBeforeMs, challenge, statement, credential: credentialId, evidence },
   })
   const acceptances = [...proposal.acceptances, { person, credentialId, atMs: nowMs }]
-  ports.memory.set(proposalName, JSON.stringify({ ...proposal, acceptances, notBeforeMs }))
-  return { missing, notBeforeMs }
+  const after = JSON.stringify({ ...proposal, acceptances, notBeforeMs })
+  if (await ports.memory.swap(proposalName, before, after)) return { missing, notBeforeMs }
+  throw new SallyportError(
+    'refused_by_guard',
+    'The proposal was changed by somebody else at the same moment.',
+    'Your acceptance does not count yet.',
+    'Look at it again, then accept it.',
+  )
 }

@@ -3,6 +3,7 @@ import { connectors, makeDescribers } from '@sallyport/connectors'
 import {
   createGovern,
   sha256Hex,
+  type Clock,
   type Gate,
   type GovernPorts,
   type KillSwitch,
@@ -11,7 +12,6 @@ import {
 } from '@sallyport/core'
 import { openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
-import { wallClock as clock } from './access/clock.ts'
 import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
 import { withUpstream } from './access/reach.ts'
@@ -34,11 +34,8 @@ import { explainFailure, runProcess, type GateOptions, type RunningGate } from '
 import { governSettings } from './policy-settings.ts'
 import { postgresProtocol, type PostgresUpstreams } from './protocols/postgres/index.ts'
 import type { HttpSettings } from './protocols/http/index.ts'
-import { openBudgets } from './store/budgets.ts'
-import { openDeferrals } from './store/deferrals.ts'
 import { openMeta } from './store/meta.ts'
-import { openPeople } from './store/people.ts'
-import { openQuarantines } from './store/quarantines.ts'
+import type { Store } from './store/store.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { pullFromOutside } from './switch/pulls.ts'
@@ -64,8 +61,10 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
 async function assemble(options: GateOptions, opened: AsyncDisposableStack): Promise<RunningGate> {
   const base = await openFoundations(options)
-  const { config, folder, database, vault, log, requests } = base
+  const { config, folder, database, store, vault, log, requests } = base
+  const { clock } = store
   opened.defer(() => database.close())
+  opened.defer(() => store.close())
   opened.defer(() => vault.close())
   opened.defer(() => log.close())
   opened.defer(async () => {
@@ -73,11 +72,16 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   })
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const switched = { directory: folder.directory, token: folder.switchToken, nowMs: () => clock.nowMs() }
+  const switched = {
+    directory: folder.directory,
+    token: folder.switchToken,
+    nowMs: () => clock.nowMs(),
+    isShared: config.store !== null,
+  }
   const outside = await pullFromOutside(killSwitch, entrance.stoppable, { ...switched, report: options.report })
   opened.defer(() => outside.close())
   const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
-  const keeper = openKeeper(base, upstreams, options.report)
+  const keeper = await openKeeper(base, upstreams, options.report)
   const apis = await openApis(config, upstreams, killSwitch)
   let controlUrl = `http://localhost:${config.listen.control.port}`
   const memory = openMeta(database)
@@ -89,9 +93,17 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
-  const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
+  const control = await bindControl({
+    base,
+    entrance,
+    verdicts,
+    ...tools,
+    keeper,
+    protection,
+    isolationLevel: options.isolationLevel,
+  })
   const people = await startControl(
-    { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
+    { clock, random, log, feed: feedOf(log), requests, ...store.people, control },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
   opened.defer(() => people.close())
@@ -127,13 +139,14 @@ interface Tools {
 
 /** What people may have done to upstreams besides what agents ask. */
 function openTools(
-  { config, database, vault, log }: Foundations,
+  { config, store, vault, log }: Foundations,
   { killSwitch }: Entrance,
   reached: Omit<Parameters<typeof withUpstream>[0], 'isHttp'>,
 ): Tools {
   const isHttp = (name: string): boolean => config.upstreams.some((one) => one.name === name && one.protocol === 'http')
   const reach: UndoPorts['withUpstream'] = (name, work) => withUpstream({ ...reached, isHttp }, name, work)
-  const moved = { store: openQuarantines(database), keptMs: quarantinesOf(config) }
+  const { clock } = store
+  const moved = { store: store.quarantines, claim: claimOf(store), keptMs: quarantinesOf(config) }
   return {
     undo: openUndo({ clock, random, log, vault, withUpstream: reach }),
     copy: openCopies({ clock, log, vault, retainMs: config.retainMs, withUpstream: reach }),
@@ -148,7 +161,8 @@ async function startWatches(
   due: readonly { start(): void; close(): Promise<void> }[],
   siteUrl: () => string,
 ): Promise<{ close(): Promise<void> }> {
-  const { config, folder, vault, log, database } = base
+  const { config, folder, vault, log, database, store } = base
+  const { clock } = store
   for (const one of due) one.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
   const memory = openMeta(database)
@@ -180,14 +194,15 @@ interface Doors {
 
 /** Each stands in `listeners` as soon as it listens, so that what fails after it can close it. */
 async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, listeners: Listener[]): Promise<void> {
-  const { config, folder, database } = base
+  const { config, folder, store } = base
+  const { clock } = store
   const { listen, waitMs } = config
-  const certificates = listen.http === null && listen.tls === null ? null : await openCertificates(folder)
+  const certificates = listen.http === null && listen.tls === null ? null : await openCertificates(folder, clock)
   const tls = certificates === null ? null : openClientTls(config, certificates)
   listeners.push(await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs }))
   if (listen.http === null || certificates === null) return
   const { httpProtocol } = await import('./protocols/http/index.ts')
-  const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
+  const deferrals = { store: store.deferrals, clock, everyMs: dueEveryMs }
   const canaries = openCanaries(join(folder.directory, 'canaries.json'), report)
   const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
   listeners.push(
@@ -195,9 +210,14 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   )
 }
 
-function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: Entrance): ReturnType<typeof openLookout> {
+/** What one gate does for all of them. */
+function claimOf(store: Store): (name: string, forMs: number) => Promise<boolean> {
+  return async (name, forMs) => store.claim(name, forMs)
+}
+
+function startLookout({ config, log, store }: Foundations, { killSwitch, stoppable }: Entrance): ReturnType<typeof openLookout> {
   return openLookout({
-    clock,
+    clock: store.clock,
     log,
     subscribe: (listener) => log.subscribe(listener),
     past: () => log.read(log.size() - habitEvents, habitEvents),
@@ -207,7 +227,7 @@ function startLookout({ config, log }: Foundations, { killSwitch, stoppable }: E
 }
 
 /** Loaded only where a listener needs it: the library behind it would be a quarter of what a start takes. */
-async function openCertificates(folder: StateFolder): Promise<HttpSettings['certificates']> {
+async function openCertificates(folder: StateFolder, clock: Clock): Promise<HttpSettings['certificates']> {
   const { openAuthority } = await import('./authority/index.ts')
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
@@ -215,17 +235,17 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
 type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints'>
 
 function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: string) => string): GovernPorts {
-  const { config, database, vault, log, policy, requests } = base
+  const { config, store, vault, log, policy, requests } = base
   return {
-    clock,
+    clock: store.clock,
     random,
     log,
     vault,
     requests,
     ...watchers,
-    budgets: openBudgets(database, clock),
+    budgets: store.budgets,
     notify: { requestOpened: () => undefined },
-    quarantines: openQuarantines(database),
+    quarantines: store.quarantines,
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,

@@ -39,7 +39,7 @@ export function makeCommand(): Command {
     .option('--drain', 'reads that run already may end, for at most 30 s; everything else stops at once')
     .option('--reason <text>', 'kept on the log')
     .addOption(stateOption())
-    .option('--json', 'one JSON object: kill, acknowledgedMs, sessionsEnded, durable, processEnded')
+    .option('--json', 'one JSON object: kill, acknowledgedMs, sessionsEnded, durable, everywhere, processEnded')
     .addHelpText('after', killHelp)
     .action(async (given: unknown) => kill(optionsShape.parse(given)))
 }
@@ -54,6 +54,7 @@ Releasing takes a passkey: on the Live page.`
 async function kill(options: Options): Promise<void> {
   const scope = chooseScope(options)
   const killed = findSwitch(options.state) === null ? await killByApi(options, scope) : await killBySwitch(options, scope)
+  if (!killed.everywhere) process.exitCode = exitCodes.failed
   if (options.json) {
     process.stdout.write(`${JSON.stringify(killed)}\n`)
     return
@@ -65,12 +66,17 @@ async function kill(options: Options): Promise<void> {
   const live = readRun(options.state)?.controlUrl
   const release = live === undefined ? '' : `\nTo release it: ${new URL('/live', live).href}`
   const kept = killed.durable ? '' : '\nIt could not be written down: a restart of the gate would not remember it.'
-  process.stdout.write(`${what} is stopped: ${how}.${kept}${release}\n`)
+  const elsewhere = killed.everywhere
+    ? ''
+    : '\nThe store that the gates share did not confirm it: another gate may go on. Kill it there too; a gate that cannot reach the store stops by itself.'
+  process.stdout.write(`${what} is stopped${killed.everywhere ? '' : ' at this gate'}: ${how}.${kept}${elsewhere}${release}\n`)
 }
 
 interface Killed extends z.infer<typeof killedShape> {
   /** Whether a restart remembers it. */
   readonly durable: boolean
+  /** Whether every gate that shares the store has stopped it. */
+  readonly everywhere: boolean
   readonly processEnded: boolean
 }
 
@@ -82,10 +88,18 @@ async function killBySwitch({ state, reason, drain }: Options, scope: Scope): Pr
   const said = await pullSwitch(state, { kind: scope.kind, name, reason, drain })
   if (said.state === 'process ended') {
     const kill = { id: '', scope, atMs: Date.now() }
-    return { kill, acknowledgedMs: performance.now() - startedMs, sessionsEnded: 0, durable: said.durable, processEnded: true }
+    return {
+      kill,
+      acknowledgedMs: performance.now() - startedMs,
+      sessionsEnded: 0,
+      durable: said.durable,
+      everywhere: said.everywhere,
+      processEnded: true,
+    }
   }
   const kill = { id: said.id === null ? '' : String(said.id), scope, atMs: said.atMs }
-  return { kill, acknowledgedMs: said.haltMs, sessionsEnded: said.sessions, durable: said.durable, processEnded: false }
+  const { haltMs: acknowledgedMs, sessions: sessionsEnded, durable, everywhere } = said
+  return { kill, acknowledgedMs, sessionsEnded, durable, everywhere, processEnded: false }
 }
 
 /** A gate of before it had a switch of its own. */
@@ -100,7 +114,7 @@ async function killByApi({ state, reason, drain }: Options, scope: Scope): Promi
     )
   const control = await connectControl(state)
   const killed = await control.post('/api/v1/kill', { ...scope, reason }, killedShape)
-  return { ...killed, durable: true, processEnded: false }
+  return { ...killed, durable: true, everywhere: true, processEnded: false }
 }
 
 /** Exactly one scope: a slip must not stop more, or less, than was meant. */

@@ -14,13 +14,16 @@ import {
 } from '@sallyport/core'
 import { makeScramVerifier, scramIterations } from './scram.ts'
 
+/** A store on this machine answers at once, one that gates share after a while. */
+type Awaitable<Value> = Value | Promise<Value>
+
 /** What handles need of the store. */
 export interface HandleStorage {
-  insert(handle: Handle): void
-  insertChild(handle: Handle, nowMs: number): boolean
-  countChildren(agent: string, parent: string, nowMs: number): { readonly agent: number; readonly parent: number }
-  active(agent: string, nowMs: number, most: number): readonly Handle[]
-  revoke(id: string, nowMs: number): readonly string[]
+  insert(handle: Handle): Awaitable<void>
+  insertChild(handle: Handle, nowMs: number): Awaitable<boolean>
+  countChildren(agent: string, parent: string, nowMs: number): Awaitable<{ readonly agent: number; readonly parent: number }>
+  active(agent: string, nowMs: number, most: number): Awaitable<readonly Handle[]>
+  revoke(id: string, nowMs: number): Awaitable<readonly string[]>
 }
 
 export interface ConfiguredAgent {
@@ -73,7 +76,7 @@ export function openHandleDesk(
     issue: (agent, ttlMs, by) => issueHandle(desk, agent, ttlMs, by),
     narrow: (parent, wanted) => narrowHandle(desk, parent, wanted),
     revoke: async (id, by, ended) => {
-      const ids = store.revoke(id, clock.nowMs())
+      const ids = await store.revoke(id, clock.nowMs())
       // What narrows waits for nothing: with a log that fails, the sessions have to end all the same.
       ended?.(ids)
       for (const handle of ids) await log.append({ type: 'handle.revoked', atMs: clock.nowMs(), data: { handle, by } })
@@ -107,7 +110,7 @@ async function issueHandle(desk: Desk, agent: string, ttlMs: number | null, by: 
       'Add it: sallyport agent add',
     )
   const nowMs = clock.nowMs()
-  if (store.active(agent, nowMs, candidatesMax).length >= candidatesMax)
+  if ((await store.active(agent, nowMs, candidatesMax)).length >= candidatesMax)
     throw new SallyportError(
       'limit_exceeded',
       `Agent "${agent}" has ${candidatesMax} handles that are still good.`,
@@ -118,7 +121,7 @@ async function issueHandle(desk: Desk, agent: string, ttlMs: number | null, by: 
   const expiresAtMs = nowMs + Math.min(ttlMs ?? handleMs, handleMs)
   const made = makeHandle(desk, { agent, owner, parent: null, narrowing: null, issuedAtMs: nowMs, expiresAtMs })
   await log.append({ type: 'handle.issued', atMs: nowMs, agent, data: { handle: made.handle.id, owner, expiresAtMs, by } })
-  store.insert(made.handle)
+  await store.insert(made.handle)
   return made
 }
 
@@ -132,14 +135,14 @@ async function narrowHandle(desk: Desk, parent: Handle, wanted: Parameters<Handl
     { agent, scopes: configured.scopes, narrowing: parent.narrowing ?? null },
     { scopes: wanted.scopes, actor: wanted.actor, usesMax: wanted.usesMax },
   )
-  checkRoom(store.countChildren(agent, parent.id, nowMs))
+  checkRoom(await store.countChildren(agent, parent.id, nowMs))
   const expiresAtMs = endOf(parent, wanted.ttlMs, nowMs)
   const made = makeHandle(desk, { agent, owner, parent: parent.id, narrowing, issuedAtMs: nowMs, expiresAtMs })
   const { act, scopes, usesMax } = narrowing
   const data = { handle: made.handle.id, parent: parent.id, sub: owner, act, scopes: scopes.map(scopeText), usesMax, expiresAtMs }
   await log.append({ type: 'handle.narrowed', atMs: nowMs, agent, data })
   // Looked at once more as it is kept: its parent may have ended while this became durable.
-  if (!store.insertChild(made.handle, clock.nowMs()))
+  if (!(await store.insertChild(made.handle, clock.nowMs())))
     throw notNarrowed('authentication_failed', 'This handle is no longer in force.', 'Ask for another.')
   return made
 }

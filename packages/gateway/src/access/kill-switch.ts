@@ -12,15 +12,20 @@ export interface Kill {
   readonly atMs: number
 }
 
+/** A store on this machine answers at once, one that gates share after a while. */
+type Awaitable<Value> = Value | Promise<Value>
+
 /** What the switch needs of the store: kills outlive a restart. */
 export interface KillStorage {
-  add(kill: Omit<Kill, 'id'>): Kill
+  add(kill: Omit<Kill, 'id'>): Awaitable<Kill>
   /** Releases those of this scope whose id is at most `upToId`. */
-  release(kind: KillKind, name: string, nowMs: number, upToId: number): number
+  release(kind: KillKind, name: string, nowMs: number, upToId: number): Awaitable<number>
   inForce(): readonly Kill[]
-  voidGrants(kind: KillKind, name: string): number
+  voidGrants(kind: KillKind, name: string): Awaitable<number>
   /** Ends the questions that are open: half an approval from before a kill must not be completed after it. */
-  cancelRequests(kind: KillKind, name: string): number
+  cancelRequests(kind: KillKind, name: string): Awaitable<number>
+  /** Resolves when every other gate has stopped it too, or cannot write any more. Absent: there is no other. */
+  everywhere?(): Promise<void>
 }
 
 export interface Killed {
@@ -37,7 +42,7 @@ export interface Killed {
 export interface Stoppable {
   /** Ends the matching sessions synchronously, but for reads that may end by themselves when it drains; returns how many. */
   endSessions(kind: KillKind, name: string, reason: string, drain: boolean): number
-  revokeHandles(kind: KillKind, name: string): number
+  revokeHandles(kind: KillKind, name: string): Awaitable<number>
 }
 
 /** Where kills come from that this thread has not been told of yet. */
@@ -57,7 +62,11 @@ export class LocalKillSwitch implements KillSwitch {
   #unwritten: readonly Kill[] = []
   #unwrittenId = Number.MIN_SAFE_INTEGER
   #epoch = 0
-  #ear: KillEar | null = null
+  readonly #ears: KillEar[] = []
+  /** Pulled here and on its way into the store: how often, by scope. What the store says of it does not count before it has it. */
+  readonly #own = new Map<string, number>()
+  /** Why this gate stopped everything by itself; null: it did not. */
+  #frozen: string | null = null
   readonly #listeners: (() => void)[] = []
 
   constructor(store: KillStorage, log: Log, clock: Clock) {
@@ -67,18 +76,22 @@ export class LocalKillSwitch implements KillSwitch {
     for (const kill of store.inForce()) this.#stops.set(keyOf(kill.kind, kill.name), kill.reason)
   }
 
-  /** From now on nothing is answered before what the ear has was carried out. */
+  /** From now on nothing is answered before what the ear has was carried out. There may be more than one. */
   listenTo(ear: KillEar): void {
-    this.#ear = ear
+    this.#ears.push(ear)
+  }
+
+  #hear(): void {
+    for (const ear of this.#ears) ear.hear()
   }
 
   epoch(): number {
-    this.#ear?.hear()
+    this.#hear()
     return this.#epoch
   }
 
   epochOf(agent: string, owner: string, session: string, upstream: string): number {
-    this.#ear?.hear()
+    this.#hear()
     const epochs = this.#epochs
     if (epochs.size === 0) return 0
     const of = (key: string): number => epochs.get(key) ?? 0
@@ -86,7 +99,8 @@ export class LocalKillSwitch implements KillSwitch {
   }
 
   stopped(agent: string, owner: string, session: string, upstream: string): string | null {
-    this.#ear?.hear()
+    this.#hear()
+    if (this.#frozen !== null) return this.#frozen
     const stops = this.#stops
     if (stops.size === 0) return null
     return (
@@ -114,9 +128,49 @@ export class LocalKillSwitch implements KillSwitch {
   /** When it returns nothing more of what it names is written upstream; how many sessions it ended. */
   stopNow(kind: KillKind, name: string, reason: string, what: Stoppable, drain = false): number {
     const key = keyOf(kind, name)
+    this.#own.set(key, (this.#own.get(key) ?? 0) + 1)
     this.#stops.set(key, reason)
     this.#bump(key)
     return what.endSessions(kind, name, reason, drain)
+  }
+
+  /**
+   * Takes over what the store has: what was pulled at another gate stops here too before this returns, and what people released there goes on. What
+   * was pulled here and has not come to the store stays.
+   */
+  follow(what: Stoppable): void {
+    const inForce = new Map(this.inForce().map((kill) => [keyOf(kill.kind, kill.name), kill]))
+    for (const [key, { kind, name, reason }] of inForce) {
+      if (this.#stops.has(key)) continue
+      this.#stops.set(key, reason)
+      this.#bump(key)
+      what.endSessions(kind, name, reason, false)
+    }
+    for (const key of [...this.#stops.keys()].filter((one) => !inForce.has(one) && !this.#own.has(one))) {
+      this.#stops.delete(key)
+      this.#bump(key)
+    }
+  }
+
+  /** Everything stops until `thaw`, and nobody has to write that down or release it: this gate cannot know what it would have to stop. */
+  freeze(reason: string, what: Stoppable): void {
+    this.#frozen = reason
+    this.#bump('all:')
+    what.endSessions('all', '', reason, false)
+  }
+
+  thaw(): void {
+    this.#frozen = null
+    this.#bump('all:')
+  }
+
+  /** What the store did not take when it was pulled. Rejects when it does not take it now. */
+  async writeAgain(what: Stoppable): Promise<void> {
+    for (const { id, ...order } of this.#unwritten) {
+      await this.#store.add(order)
+      this.#unwritten = this.#unwritten.filter((one) => one.id !== id)
+      await this.#tidyUp(order, what)
+    }
   }
 
   /** What has been stopped, on disk. */
@@ -124,10 +178,12 @@ export class LocalKillSwitch implements KillSwitch {
     const { kind, name, reason, by, atMs } = order
     const { sessions, haltMs } = halt
     try {
-      const kill = this.#write({ kind, name, reason, by, atMs })
-      const handlesRevoked = what.revokeHandles(kind, name)
-      const grantsVoided = this.#store.voidGrants(kind, name)
-      const requestsCancelled = this.#store.cancelRequests(kind, name)
+      const kill = await this.#write({ kind, name, reason, by, atMs })
+      const everywhere = this.#store.everywhere?.()
+      // Its failure is waited for below, and no surprise before that.
+      everywhere?.catch(() => undefined)
+      const { handlesRevoked, grantsVoided, requestsCancelled } = await this.#tidyUp(order, what)
+      await everywhere
       const counts = { sessions, handlesRevoked, grantsVoided, requestsCancelled }
       await this.#log.append({
         type: 'kill',
@@ -136,23 +192,47 @@ export class LocalKillSwitch implements KillSwitch {
       })
       return { kill, sessions, handlesRevoked, grantsVoided, haltMs }
     } catch (error) {
-      throw new SallyportError(
-        'store_unavailable',
-        'It is stopped, but that could not be written down.',
-        'A restart of the gate would not remember the kill.',
-        'Keep the gate running, mend the disk, kill again.',
-        { cause: error },
-      )
+      throw new SallyportError('store_unavailable', ...this.#notWritten(), { cause: error })
     }
   }
 
-  #write(kill: Omit<Kill, 'id'>): Kill {
+  #notWritten(): readonly [string, string, string] {
+    return this.#store.everywhere === undefined
+      ? [
+          'It is stopped, but that could not be written down.',
+          'A restart of the gate would not remember the kill.',
+          'Keep the gate running, mend the disk, kill again.',
+        ]
+      : [
+          'It is stopped at this gate, but the store that the gates share did not confirm it.',
+          'Another gate may not have stopped it; one that cannot reach the store stops everything by itself. A restart of this gate might not remember the kill.',
+          'Kill it at another gate too, see that the store runs, and keep this gate running: it hands the kill on when the store answers.',
+        ]
+  }
+
+  async #write(kill: Omit<Kill, 'id'>): Promise<Kill> {
+    const key = keyOf(kill.kind, kill.name)
     try {
-      return this.#store.add(kill)
+      return await this.#store.add(kill)
     } catch (error) {
       this.#unwritten = [...this.#unwritten, { ...kill, id: this.#unwrittenId++ }]
       throw error
+    } finally {
+      // From here on it stands in the store, or among what is not written yet.
+      const left = (this.#own.get(key) ?? 0) - 1
+      if (left > 0) this.#own.set(key, left)
+      else this.#own.delete(key)
     }
+  }
+
+  /** Questions first: one that is approved meanwhile leaves a grant, which is void then. */
+  async #tidyUp(
+    { kind, name }: Pick<Kill, 'kind' | 'name'>,
+    what: Stoppable,
+  ): Promise<{ readonly handlesRevoked: number; readonly grantsVoided: number; readonly requestsCancelled: number }> {
+    const handlesRevoked = await what.revokeHandles(kind, name)
+    const requestsCancelled = await this.#store.cancelRequests(kind, name)
+    return { handlesRevoked, requestsCancelled, grantsVoided: await this.#store.voidGrants(kind, name) }
   }
 
   /**
@@ -164,7 +244,7 @@ export class LocalKillSwitch implements KillSwitch {
     await this.#log.append({ type: 'release', atMs: this.#clock.nowMs(), data: { kind, name, signed } })
     const isMeant = (kill: Kill): boolean => keyOf(kill.kind, kill.name) === key && kill.id <= upToId
     const unwritten = this.#unwritten.filter(isMeant).length
-    const released = unwritten + this.#store.release(kind, name, this.#clock.nowMs(), upToId)
+    const released = unwritten + (await this.#store.release(kind, name, this.#clock.nowMs(), upToId))
     this.#unwritten = this.#unwritten.filter((kill) => !isMeant(kill))
     this.#bump(key)
     const left = this.inForce().findLast((kill) => keyOf(kill.kind, kill.name) === key)

@@ -14,7 +14,12 @@ export interface QuarantinePorts {
   readonly log: Log
   readonly killSwitch: KillSwitch
   /** What the gate itself moved. */
-  readonly store: { of(upstream: string): readonly MovedAway[]; forget(upstream: string, id: string): void }
+  readonly store: {
+    of(upstream: string): readonly MovedAway[] | Promise<readonly MovedAway[]>
+    forget(upstream: string, id: string): void | Promise<void>
+  }
+  /** Whether this gate is the one that does this, for so long. Absent: there is no other. */
+  readonly claim?: (name: string, forMs: number) => Promise<boolean>
   /** The upstreams where what is dropped is kept out of reach first, with how long. */
   readonly keptMs: ReadonlyMap<string, number>
   readonly withUpstream: <Result>(
@@ -23,6 +28,8 @@ export interface QuarantinePorts {
   ) => Promise<Result>
 }
 
+/** How long a gate that took one has to drop it, before another tries. */
+const claimMs = 300_000
 /** How often it looks, unless something is to be kept for less. */
 const sweepEveryMs = 15_000
 
@@ -64,7 +71,7 @@ export class Quarantine {
 
   async #find(name: string): Promise<readonly Quarantined[]> {
     const { store, withUpstream } = this.#ports
-    const known = store.of(name)
+    const known = await store.of(name)
     if (known.length === 0) return []
     return withUpstream(name, async (upstream, connector) => (await connector.quarantined?.(upstream, known)) ?? [])
   }
@@ -87,13 +94,14 @@ export class Quarantine {
   async #purge(name: string, one: Quarantined): Promise<void> {
     const { clock, log, killSwitch, store, withUpstream } = this.#ports
     if (killSwitch.stopped('', '', '', name) !== null) return
+    if (!(await (this.#ports.claim?.(`purge ${name} ${one.id}`, claimMs) ?? true))) return
     const { id, things, bytes, untilMs } = one
     const data = { upstream: name, quarantine: id, things: [...things], bytes, untilMs }
     await log.append({ type: 'quarantine.purge', atMs: clock.nowMs(), data })
     try {
       await withUpstream(name, async (upstream, connector) => connector.purge?.(upstream, one))
       await log.append({ type: 'quarantine.purged', atMs: clock.nowMs(), data })
-      store.forget(name, id)
+      await store.forget(name, id)
     } catch (error) {
       const why = error instanceof SallyportError ? error.message : 'it failed'
       await log.append({ type: 'quarantine.kept', atMs: clock.nowMs(), data: { ...data, why } })

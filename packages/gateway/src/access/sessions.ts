@@ -27,7 +27,9 @@ export interface SessionPorts {
   /** Null: the agent has no scope at all on this upstream, or there is none of that name. */
   readonly scope: (agent: string, upstream: string) => { readonly readOnly: boolean } | null
   /** Counts a use of a handle. False: it has none left. */
-  readonly use: (handle: string) => boolean
+  readonly use: (handle: string) => boolean | Promise<boolean>
+  /** Whether it is in force no longer, by the store as it is now. */
+  readonly isRevoked?: (handle: string) => boolean | Promise<boolean>
 }
 
 const timeoutMaxMs = 2 ** 31 - 1
@@ -56,14 +58,16 @@ export class SessionRegistry implements Sessions {
     if (allowed === null) throw await this.#outOfScope(handle, protocol, upstream, peer)
     const id = random.hex(12)
     this.#checkRoom(handle, id, upstream)
-    const nowMs = clock.nowMs()
-    if (handle.narrowing && !this.#ports.use(handle.id))
+    if (handle.narrowing && !(await this.#ports.use(handle.id)))
       throw new SallyportError(
         'limit_exceeded',
         'The handle, or one that it was narrowed from, was used as often as it may.',
         'No connection was made.',
         'Ask for another.',
       )
+    // Once more, with nothing between this and the session: what was pulled meanwhile did not find it.
+    this.#checkRoom(handle, id, upstream)
+    const nowMs = clock.nowMs()
     const session: Session = Object.freeze({
       id,
       subject: Object.freeze({ agent: handle.agent, owner: handle.owner }),
@@ -96,12 +100,23 @@ export class SessionRegistry implements Sessions {
     })
     meanwhile?.(open)
     try {
-      await written
+      await Promise.all([written, this.#checkRevoked(handle)])
     } catch (error) {
-      this.#end(id, 'the log failed')
+      this.#end(id, error instanceof SallyportError && error.code === 'log_unavailable' ? 'the log failed' : 'it was refused')
       throw error
     }
     return open
+  }
+
+  /** Revoked while its client proved that it has it: whoever revoked it did not find this session yet, and whoever does so from now on does. */
+  async #checkRevoked({ id }: Handle): Promise<void> {
+    if (!(await this.#ports.isRevoked?.(id))) return
+    throw new SallyportError(
+      'authentication_failed',
+      'The handle has been revoked.',
+      'No connection was made.',
+      'Get a new one: sallyport handle issue',
+    )
   }
 
   async #outOfScope(handle: Handle, protocol: string, upstream: string, peer: string): Promise<SallyportError> {

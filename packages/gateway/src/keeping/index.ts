@@ -1,1 +1,2 @@
 export { Keeper } from './keeper.ts'
+export { keptNames } from './record.ts'

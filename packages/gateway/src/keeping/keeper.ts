@@ -40,6 +40,8 @@ export interface KeeperPorts {
   readonly log: Log
   readonly vault: Vault
   readonly memory: Memory
+  /** Whether this gate is the one that does this, for so long. Absent: there is no other. */
+  readonly claim?: (name: string, forMs: number) => Promise<boolean>
   readonly retainMs: number
   /** Where things taken out of a copy are laid. */
   readonly folder: string
@@ -50,6 +52,8 @@ export interface KeeperPorts {
 
 /** How often the gate looks for what is due. */
 const lookEveryMs = 30_000
+/** How long a gate that took something due has to begin with it. */
+const claimMs = 120_000
 /** After a failure: sooner than the next time, but not at once. */
 const againAfterMs = 3_600_000
 /** Jobs that are still known; older ones are on the log. */
@@ -71,10 +75,7 @@ export class Keeper implements Keeping {
 
   constructor(ports: KeeperPorts) {
     this.#ports = ports
-    this.#records = new KeptRecords(
-      ports.memory,
-      ports.kept.map(({ name }) => name),
-    )
+    this.#records = new KeptRecords(ports.memory)
   }
 
   /** Begins to look for what is due. */
@@ -182,7 +183,7 @@ export class Keeper implements Keeping {
 
   async #copy({ name, producer }: Kept, by: string, report: (progress: Progress) => void): Promise<KeepingResult> {
     const { clock, log, vault, retainMs } = this.#ports
-    this.#records.change(name, { copyTriedAtMs: clock.nowMs(), copyFailed: true })
+    await this.#records.change(name, { copyTriedAtMs: clock.nowMs(), copyFailed: true })
     const digest = digestJson({ v: 1, purpose: 'sallyport keeping', name, kind: producer.kind })
     try {
       const upstreamIdentity = await producer.identity()
@@ -194,7 +195,7 @@ export class Keeper implements Keeping {
       const sums = digestJson({ ...checksums })
       const data = { snapshot: id, digest, upstream: name, kind, rows, bytes, things, checksumsSha256: sums, retainUntilMs, by }
       await log.append({ type: 'snapshot.sealed', atMs: clock.nowMs(), data })
-      this.#records.change(name, { copyFailed: false })
+      await this.#records.change(name, { copyFailed: false })
       return { what: 'copy', snapshot: id, rows, bytes, things }
     } catch (error) {
       const { code, message } = toSallyportError(error)
@@ -208,11 +209,11 @@ export class Keeper implements Keeping {
   async #drill(kept: Kept, by: string, report: (progress: Progress) => void): Promise<DrillRecord> {
     const { clock, log } = this.#ports
     const { name } = kept
-    this.#records.change(name, { drillTriedAtMs: clock.nowMs() })
+    await this.#records.change(name, { drillTriedAtMs: clock.nowMs() })
     const drill = await this.#tryDrill(kept, report)
     await log.append({ type: 'drill', atMs: clock.nowMs(), data: { drill: 'restore', upstream: name, by, ...drillJson(drill) } })
     // Only what is on the log counts.
-    this.#records.change(name, { lastDrill: drill, ...(drill.passed ? { lastPassed: drill } : {}) })
+    await this.#records.change(name, { lastDrill: drill, ...(drill.passed ? { lastPassed: drill } : {}) })
     return drill
   }
 
@@ -268,12 +269,20 @@ export class Keeper implements Keeping {
     const { signal } = this.#stopped
     while (!signal.aborted) {
       for (const one of kept) {
-        if (this.#isDue(one.name, 'copy', one.copyEveryMs)) this.#begin('copy', one.name)
-        if (this.#isDue(one.name, 'drill', one.drillEveryMs)) this.#begin('drill', one.name)
+        await this.#beginDue(one.name, 'copy', one.copyEveryMs)
+        await this.#beginDue(one.name, 'drill', one.drillEveryMs)
       }
       await this.#turn
       await clock.sleep(lookEveryMs, signal).catch(() => undefined)
     }
+  }
+
+  /** By one gate: the record of the try, which all see, is made within the claim. */
+  async #beginDue(name: string, what: 'copy' | 'drill', everyMs: number | null): Promise<void> {
+    if (!this.#isDue(name, what, everyMs)) return
+    // A store that does not answer is asked at the next look.
+    const isOurs = await (this.#ports.claim?.(`keep ${what} ${name}`, claimMs) ?? Promise.resolve(true)).catch(() => false)
+    if (isOurs) this.#begin(what, name)
   }
 
   #begin(what: 'copy' | 'drill', name: string): void {

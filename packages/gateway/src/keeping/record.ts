@@ -26,38 +26,45 @@ export type KeptRecord = z.infer<typeof recordSchema>
 /** What outlives a gate. */
 export interface Memory {
   get(key: string): string | null
-  set(key: string, value: string): void
+  set(key: string, value: string): void | Promise<void>
 }
 
 const nothing: KeptRecord = { copyTriedAtMs: 0, copyFailed: false, drillTriedAtMs: 0, lastDrill: null, lastPassed: null }
 
-/** What is known of each kept thing. Read once: whoever decides asks it for every operation. One that can't be read is as if there was none. */
+/** What is known of each kept thing. Parsed once each: whoever decides asks it for every operation. One that can't be read is as if there was none. */
 export class KeptRecords {
   readonly #memory: Memory
-  readonly #records = new Map<string, KeptRecord>()
+  readonly #parsed = new Map<string, { readonly text: string | null; readonly record: KeptRecord }>()
 
-  constructor(memory: Memory, names: readonly string[]) {
+  constructor(memory: Memory) {
     this.#memory = memory
-    for (const name of names) this.#records.set(name, this.#read(name))
   }
 
   get(name: string): KeptRecord {
-    return this.#records.get(name) ?? nothing
+    const text = this.#memory.get(keyOf(name))
+    const known = this.#parsed.get(name)
+    if (known?.text === text) return known.record
+    const record = parseRecord(text)
+    this.#parsed.set(name, { text, record })
+    return record
   }
 
-  change(name: string, changes: Partial<KeptRecord>): void {
-    const record = { ...this.get(name), ...changes }
-    this.#memory.set(keyOf(name), JSON.stringify(record))
-    this.#records.set(name, record)
+  async change(name: string, changes: Partial<KeptRecord>): Promise<void> {
+    await this.#memory.set(keyOf(name), JSON.stringify({ ...this.get(name), ...changes }))
   }
+}
 
-  #read(name: string): KeptRecord {
-    try {
-      return recordSchema.parse(JSON.parse(this.#memory.get(keyOf(name)) ?? 'null'))
-    } catch {
-      return nothing
-    }
+function parseRecord(text: string | null): KeptRecord {
+  try {
+    return recordSchema.parse(JSON.parse(text ?? 'null'))
+  } catch {
+    return nothing
   }
+}
+
+/** Under which names these are remembered. */
+export function keptNames(kept: readonly { readonly name: string }[]): readonly string[] {
+  return kept.map(({ name }) => keyOf(name))
 }
 
 function keyOf(name: string): string {

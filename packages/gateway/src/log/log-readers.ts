@@ -4,17 +4,17 @@ import type { FileLog, LoggedEvent } from './file-log.ts'
 
 /** Small facts that outlive a run: here, from where on the log has not been looked at by a recovery. */
 export interface RunMemory {
-  get(name: string): string | null
-  set(name: string, value: string): void
+  get(name: string): string | null | Promise<string | null>
+  set(name: string, value: string): void | Promise<void>
 }
 
 /** What the log says was taken away, for a store that may not have it: the store's folder keeps it. */
 export interface Narrowing {
-  kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): void
-  revokeHandle(id: string, nowMs: number): void
-  removePerson(name: string, by: string, nowMs: number): void
-  removePasskey(person: string, credentialId: string): void
-  freeze(reason: string, nowMs: number): void
+  kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): void | Promise<void>
+  revokeHandle(id: string, nowMs: number): void | Promise<void>
+  removePerson(name: string, by: string, nowMs: number): void | Promise<void>
+  removePasskey(person: string, credentialId: string): void | Promise<void>
+  freeze(reason: string, nowMs: number): void | Promise<void>
 }
 
 const readBatch = 1_000
@@ -33,27 +33,27 @@ export async function recoverRun(
   narrowing: Narrowing,
   report: (problem: string) => void,
 ): Promise<void> {
-  const known = Number(meta.get('recoverFrom') ?? -1)
+  const known = Number((await meta.get('recoverFrom')) ?? -1)
   const from = Math.max(0, known)
   // A start that was cut off before it could remember itself is no later run of another store.
-  const seen = new Seen(known, Number(meta.get('startingAt') ?? -1))
+  const seen = new Seen(known, Number((await meta.get('startingAt')) ?? -1))
   const found = await recover(verdicts, seen.watch(readEvents(log, from, log.size())))
   for (const intent of found.unknown) report(`intent ${intent} has no outcome: it may have run; look at the upstream`)
   const nowMs = verdicts.clock.nowMs()
-  seen.apply(narrowing, nowMs)
+  await seen.apply(narrowing, nowMs)
   if (seen.laterRuns > 0) {
     const why = `the store is older than the log: ${seen.laterRuns} later ${seen.laterRuns === 1 ? 'run' : 'runs'} of this gate are not in it`
     report(`${why}; everything is stopped until a person releases it`)
     await log.append({ type: 'alarm', atMs: nowMs, data: { kind: 'old_store', why } })
-    narrowing.freeze(why, nowMs)
+    await narrowing.freeze(why, nowMs)
   }
-  meta.set('startingAt', String(log.size()))
+  await meta.set('startingAt', String(log.size()))
   const started = await log.append({
     type: 'gate.started',
     atMs: verdicts.clock.nowMs(),
     data: { unknown: found.unknown, givenBack: found.givenBack, applied: found.applied },
   })
-  meta.set('recoverFrom', String(started))
+  await meta.set('recoverFrom', String(started))
 }
 
 /** What passed by on the log since the start that the store remembers, besides what recovery itself looks at. */
@@ -96,11 +96,11 @@ class Seen {
     return this.#startingAt > this.#known && index >= this.#startingAt
   }
 
-  apply(narrowing: Narrowing, nowMs: number): void {
-    for (const { data, atMs } of this.#kills.values()) narrowing.kill(data.kind, data.name, data.reason, data.by, atMs)
-    for (const handle of this.#revoked) narrowing.revokeHandle(handle, nowMs)
-    for (const { person, removed } of this.#passkeys) narrowing.removePasskey(person, removed)
-    for (const { person, by } of this.#removed) narrowing.removePerson(person, by, nowMs)
+  async apply(narrowing: Narrowing, nowMs: number): Promise<void> {
+    for (const { data, atMs } of this.#kills.values()) await narrowing.kill(data.kind, data.name, data.reason, data.by, atMs)
+    for (const handle of this.#revoked) await narrowing.revokeHandle(handle, nowMs)
+    for (const { person, removed } of this.#passkeys) await narrowing.removePasskey(person, removed)
+    for (const { person, by } of this.#removed) await narrowing.removePerson(person, by, nowMs)
   }
 }
 

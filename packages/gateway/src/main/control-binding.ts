@@ -1,16 +1,14 @@
 import { cancelRequest, giveVerdict, type VerdictPorts } from '@sallyport/core'
-import { wallClock as clock } from '../access/clock.ts'
 import { findNewest } from '../access/copies.ts'
 import { showKill } from '../access/kill-switch.ts'
 import { judgePosture } from '../access/posture.ts'
 import type { Quarantine } from '../access/quarantine.ts'
 import { readConfig } from '../config.ts'
-import { openConfigurationDesk } from '../configuration-desk.ts'
+import { openConfigurationDesk, proposalName } from '../configuration-desk.ts'
 import type { Control } from '../control/index.ts'
 import type { Keeper } from '../keeping/index.ts'
 import type { GateOptions } from '../process.ts'
 import type { Protections } from '../protection/index.ts'
-import { openMeta } from '../store/meta.ts'
 import type { Entrance } from './entrance.ts'
 import type { Foundations } from './foundations.ts'
 
@@ -27,7 +25,7 @@ interface Bound {
 }
 
 /** What the people's listener may ask of the gate. */
-export function bindControl({
+export async function bindControl({
   base,
   entrance,
   verdicts,
@@ -37,8 +35,9 @@ export function bindControl({
   keeper,
   protection,
   isolationLevel,
-}: Bound): Control {
-  const { config, policy, vault } = base
+}: Bound): Promise<Control> {
+  const { config, policy, vault, store } = base
+  const memory = await store.view([proposalName])
   const { handles, killSwitch, sessions, stoppable } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
   return {
@@ -75,9 +74,6 @@ export function bindControl({
     guardSentence: (id) => guards.get(id) ?? null,
     posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
     continuous: () => protection.statuses().map((status) => ({ ...status })),
-    configuration: openConfigurationDesk(
-      { ...base, clock, memory: openMeta(base.database), read: () => readConfig(config.path) },
-      config,
-    ),
+    configuration: openConfigurationDesk({ ...base, clock: store.clock, memory, read: () => readConfig(config.path) }, config),
   }
 }

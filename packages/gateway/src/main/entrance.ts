@@ -1,10 +1,8 @@
-import { wallClock as clock } from '../access/clock.ts'
 import { openHandleDesk, type HandleDesk } from '../access/handles.ts'
 import { LocalKillSwitch, type Stoppable } from '../access/kill-switch.ts'
 import { SessionRegistry } from '../access/sessions.ts'
 import { scopeOf } from '../policy-settings.ts'
-import { openHandles } from '../store/handles.ts'
-import { openKills } from '../store/kills.ts'
+import type { Awaitable, Hearer } from '../store/store.ts'
 import { random, type Foundations } from './foundations.ts'
 
 /** Who may come in, and what stops them. */
@@ -15,18 +13,36 @@ export interface Entrance {
   readonly stoppable: Stoppable
 }
 
-export function openEntrance({ config, database, log, folder }: Foundations): Entrance {
-  const store = openHandles(database)
+export function openEntrance({ config, store, log, saltKey }: Foundations): Entrance {
+  const { clock } = store
   const agents = new Map(
     config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs, scopes: agent.scopes }]),
   )
-  const killSwitch = new LocalKillSwitch(openKills(database), log, clock)
+  const killSwitch = new LocalKillSwitch(store.kills, log, clock)
   const scope = scopeOf(config)
-  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope, use: (id) => store.use(id) })
+  const use = (id: string): Awaitable<boolean> => store.handles.use(id)
+  const isRevoked = async (id: string): Promise<boolean> => (await store.handles.find(id))?.revokedAtMs !== null
+  const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope, use, isRevoked })
   const stoppable: Stoppable = {
     endSessions: (kind, name, reason, drain) => sessions.endMatching(kind, name, reason, drain),
-    revokeHandles: (kind, name) =>
-      kind === 'agent' || kind === 'owner' || kind === 'all' ? store.revokeOf(kind, name, clock.nowMs()).length : 0,
+    revokeHandles: async (kind, name) =>
+      kind === 'agent' || kind === 'owner' || kind === 'all'
+        ? (await store.handles.revokeOf(kind, name, clock.nowMs())).length
+        : 0,
   }
-  return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable }
+  const ear = store.attend(openHearer(killSwitch, sessions, stoppable))
+  if (ear !== null) killSwitch.listenTo(ear)
+  return { handles: openHandleDesk(store.handles, log, clock, saltKey, () => agents), killSwitch, sessions, stoppable }
+}
+
+/** What other gates do, done here. */
+function openHearer(killSwitch: LocalKillSwitch, sessions: SessionRegistry, stoppable: Stoppable): Hearer {
+  return {
+    follow: () => killSwitch.follow(stoppable),
+    writeAgain: () => killSwitch.writeAgain(stoppable),
+    openHandles: () => [...new Set(sessions.list().map(({ handleId }) => handleId))],
+    endByHandles: (handles) => void sessions.endByHandles(handles, 'the handle was revoked'),
+    freeze: (reason) => killSwitch.freeze(reason, stoppable),
+    thaw: () => killSwitch.thaw(),
+  }
 }

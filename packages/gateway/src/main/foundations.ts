@@ -2,25 +2,24 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { warmConnectors } from '@sallyport/connectors'
 import { noteSigner, type Log, type PolicyEngine, type Requests, type VerdictPorts } from '@sallyport/core'
-import { wallClock as clock } from '../access/clock.ts'
+import { wallClock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
 import type { Config } from '../config.ts'
 import { keepAccepted, proposalName } from '../configuration-desk.ts'
 import { openLog, type FileLog } from '../log/file-log.ts'
-import { recoverRun } from '../log/log-readers.ts'
+import { recoverRun, type RunMemory } from '../log/log-readers.ts'
 import { makePolicy } from '../policy-settings.ts'
 import type { GateOptions } from '../process.ts'
 import { settleConfiguration } from '../proposal.ts'
 import { openDatabase } from '../store/database.ts'
-import { openMeta } from '../store/meta.ts'
-import { openNarrowing } from '../store/narrowing.ts'
-import { openPeople } from '../store/people.ts'
-import { openRequests } from '../store/requests.ts'
+import { openMeta, type MetaStore } from '../store/meta.ts'
+import type { Store } from '../store/store.ts'
 import { connectorsOf } from '../upstream-settings.ts'
 import type { VaultClient } from '../vault/vault-client.ts'
 import { openPinnedVault } from '../vault/vault-watch.ts'
 import { openWitness } from '../witness/witness-url.ts'
+import { openStore } from './store.ts'
 
 const grantMs = 900_000
 
@@ -30,7 +29,11 @@ export const random = makeRandomness()
 export interface Foundations {
   readonly config: Config
   readonly folder: StateFolder
+  /** What is this gate's own, whoever shares the store: how far its log was looked at, its vault, its deliveries. */
   readonly database: DatabaseSync
+  readonly store: Store
+  /** Keeps SCRAM salts stable: the same at every gate, or a handle would be good at one only. */
+  readonly saltKey: Buffer
   readonly vault: VaultClient
   readonly log: FileLog
   readonly policy: PolicyEngine
@@ -43,13 +46,31 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
   const folder = openStateFolder(options.stateDirectory)
   const database = openDatabase(join(folder.directory, 'store.db'))
   const meta = openMeta(database)
+  const store = await openStore(options.config, database, folder.origin, wallClock, report)
+  try {
+    return await settle(options, { folder, database, meta, store })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+type Ground = Pick<Foundations, 'folder' | 'database' | 'store'> & { readonly meta: MetaStore }
+
+async function settle(options: GateOptions, { folder, database, meta, store }: Ground): Promise<Foundations> {
+  const { report } = options
+  const { clock, facts } = store
   const start = {
     isAccepted: options.acceptConfiguration === true,
     isOwn: options.ownConfiguration === true,
     nowMs: clock.nowMs(),
   }
-  const enrolled = (await openPeople(database).people.list()).length
-  const stored = { accepted: meta.get('configuration'), text: meta.get('configuration text'), proposal: meta.get(proposalName) }
+  const enrolled = (await store.people.people.list()).length
+  const stored = {
+    accepted: await facts.get('configuration'),
+    text: await facts.get('configuration text'),
+    proposal: await facts.get(proposalName),
+  }
   const { config, widened, proposal } = settleConfiguration(options.config, stored, { ...start, enrolled })
   const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
   const vault = await openPinnedVault(pinned, meta)
@@ -60,20 +81,37 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
   const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), further, report })
   const policy = makePolicy(config)
   await warmConnectors(connectorsOf(config))
-  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
-  await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
+  const saltKey = Buffer.from(config.store === null ? folder.saltKey : await shareKey(store, folder.saltKey))
+  const base: Foundations = { config, folder, database, store, saltKey, vault, log, policy, requests: store.requests }
+  const memory = options.config.store === null ? facts : ownFacts(facts, folder.origin)
+  await recoverRun(makeVerdictPorts(base, log, base.requests), log, memory, store.narrowing, report)
   const guards = policy.guards.map(({ id }) => id)
   await log.append({
     type: 'configuration.applied',
     atMs: clock.nowMs(),
     data: { policyHash: policy.hash, mode: config.mode, guards, widened },
   })
-  await keepAccepted({ clock, log, memory: meta }, config, proposal)
+  await keepAccepted({ clock, log, memory: await store.view([proposalName]) }, config, proposal)
   return base
 }
 
-export function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
-  const { people } = openPeople(database)
+export function makeVerdictPorts({ policy, config, store }: Foundations, log: Log, requests: Requests): VerdictPorts {
+  const { people } = store.people
+  const { clock } = store
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
   return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
+}
+
+/** How far this gate's own log was looked at is kept in the store: one from an older image shows by it. */
+function ownFacts(facts: Store['facts'], origin: string): RunMemory {
+  return { get: (name) => facts.get(`${name} ${origin}`), set: (name, value) => facts.set(`${name} ${origin}`, value) }
+}
+
+const sharedKeyName = 'salt key'
+
+/** The first gate's, for all. */
+async function shareKey(store: Store, own: Buffer): Promise<Buffer> {
+  const view = await store.view([sharedKeyName])
+  await view.swap(sharedKeyName, null, own.toString('hex'))
+  return Buffer.from((await store.facts.get(sharedKeyName)) ?? '', 'hex')
 }

@@ -4,6 +4,8 @@ import type { DatabaseSync } from 'node:sqlite'
 export interface MetaStore {
   get(name: string): string | null
   set(name: string, value: string): void
+  /** Only if it still is what it was thought to be. */
+  swap(name: string, before: string | null, after: string): boolean
 }
 
 export function openMeta(database: DatabaseSync): MetaStore {
@@ -17,5 +19,10 @@ export function openMeta(database: DatabaseSync): MetaStore {
         .prepare('INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value')
         .run(name, value)
     },
+    swap: (name, before, after) =>
+      (before === null
+        ? database.prepare('INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING').run(name, after)
+        : database.prepare('UPDATE meta SET value = ? WHERE name = ? AND value = ?').run(after, name, before)
+      ).changes === 1,
   }
 }

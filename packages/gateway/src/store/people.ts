@@ -1,11 +1,18 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { isSamePerson } from '@sallyport/core'
 import { transact } from './database.ts'
-import { findLink, isOpen, keepLink, listOpen, type StoredLink } from './link.ts'
-import { keepPerson, listEver, listPeople, type StoredPasskey, type StoredPerson } from './person.ts'
+import {
+  admit,
+  judgeConfirmation,
+  judgeEnrolment,
+  isWithdrawable,
+  type Confirmed,
+  type Enrolled,
+  type Newcomer,
+} from './admission.ts'
+import { findLink, keepLink, listOpen, type StoredLink } from './link.ts'
+import { advance, keepPerson, listEver, listPeople, type StoredPasskey, type StoredPerson } from './person.ts'
 import { addPasskey, removePasskey, removePerson } from './person-removal.ts'
-
-type Newcomer = Omit<StoredPerson, 'admission' | 'removed'>
 
 export interface StoredWebSession {
   readonly idSha256: string
@@ -13,9 +20,6 @@ export interface StoredWebSession {
   readonly createdAtMs: number
   readonly lastSeenAtMs: number
 }
-
-export type Enrolled = 'enrolled' | 'link_invalid' | 'not_first' | 'unconfirmed' | 'taken'
-export type Confirmed = 'confirmed' | 'link_invalid' | 'own' | 'already' | 'stranger'
 
 /** Persons, enrolment links and signed-in browsers, in the shape that the people's listener asks for. */
 export interface PeopleStore {
@@ -71,32 +75,23 @@ export function openPeople(database: DatabaseSync): PeopleStore {
   }
 }
 
-/** The inviter under any spelling confirms nothing, nor does anybody twice, nor somebody who is not enrolled. */
 function confirm(database: DatabaseSync, tokenSha256: string, confirmer: string, nowMs: number): Confirmed {
   return transact(database, () => {
     const found = findLink(database, tokenSha256)
-    if (found === null || found.invitedBy === null || !isOpen(found, nowMs)) return 'link_invalid'
-    if (isSamePerson(found.invitedBy, confirmer)) return 'own'
-    if (found.confirmation !== null) return 'already'
-    if (!listPeople(database).some(({ name }) => isSamePerson(name, confirmer))) return 'stranger'
-    keepLink(database, { ...found, confirmation: { person: confirmer, atMs: nowMs } })
-    return 'confirmed'
+    const judged = judgeConfirmation(found, confirmer, listPeople(database), nowMs)
+    if (judged === 'confirmed' && found !== null)
+      keepLink(database, { ...found, confirmation: { person: confirmer, atMs: nowMs } })
+    return judged
   })
 }
 
 function withdraw(database: DatabaseSync, tokenSha256: string, nowMs: number): boolean {
   return transact(database, () => {
     const found = findLink(database, tokenSha256)
-    if (found === null || found.invitedBy === null || !isOpen(found, nowMs)) return false
+    if (!isWithdrawable(found, nowMs)) return false
     keepLink(database, { ...found, withdrawnAtMs: nowMs })
     return true
   })
-}
-
-/** Whether somebody else than the inviter, who is enrolled, stands by this invitation. Read again where it counts, whoever wrote it. */
-function isConfirmed({ invitedBy, confirmation }: StoredLink, enrolled: readonly StoredPerson[]): boolean {
-  if (invitedBy === null || confirmation === null || isSamePerson(invitedBy, confirmation.person)) return false
-  return enrolled.some(({ name }) => isSamePerson(name, confirmation.person))
 }
 
 /** Who is enrolled is counted here, in the transaction that adds one: a link that was made when fewer were does not slip through, nor do two at once. */
@@ -109,42 +104,28 @@ function enrol(
 ): Enrolled {
   return transact(database, () => {
     const found = findLink(database, tokenSha256)
-    if (found === null || !isOpen(found, nowMs)) return 'link_invalid'
-    // Who was removed keeps name and passkey, and counts: nobody becomes the only one by removing the rest.
-    const others = listEver(database)
-    if (found.invitedBy === null && others.length > 0) return 'not_first'
-    if (confirmFrom !== null && others.length >= confirmFrom && !isConfirmed(found, listPeople(database))) return 'unconfirmed'
-    const credentials = new Set(others.flatMap(({ passkeys }) => passkeys.map(({ credentialId }) => credentialId)))
-    if (newcomer.passkeys.some(({ credentialId }) => credentials.has(credentialId))) return 'taken'
-    if (others.some(({ name }) => isSamePerson(name, newcomer.name))) return 'taken'
-    const enrolled: StoredPerson = {
-      ...newcomer,
-      admission: { invitedBy: found.invitedBy, confirmedBy: found.confirmation?.person ?? null },
-      removed: null,
-    }
+    const known = { enrolled: listPeople(database), ever: listEver(database) }
+    const judged = judgeEnrolment(found, newcomer, known, nowMs, confirmFrom)
+    if (judged !== 'enrolled' || found === null) return judged
+    const enrolled = admit(newcomer, found)
     database.prepare('INSERT INTO people (name, body) VALUES (?, ?)').run(enrolled.name, JSON.stringify(enrolled))
     keepLink(database, { ...found, usedAtMs: nowMs })
-    return 'enrolled'
+    return judged
   })
 }
 
 function advanceCounter(database: DatabaseSync, credentialId: string, from: number, to: number): boolean {
   return transact(database, () => {
-    for (const known of listPeople(database)) {
-      const at = known.passkeys.findIndex((key) => key.credentialId === credentialId)
-      if (known.passkeys[at]?.counter !== from) continue
-      const passkeys = known.passkeys.map((key, index) => (index === at ? { ...key, counter: to } : key))
-      keepPerson(database, { ...known, passkeys })
-      return true
-    }
-    return false
+    const changed = advance(listPeople(database), credentialId, from, to)
+    if (changed !== null) keepPerson(database, changed)
+    return changed !== null
   })
 }
 
 const webSessionsMax = 1_000
 
 /** In memory on purpose: signed-in browsers end with the gate. */
-function keepWebSessions(): PeopleStore['webSessions'] {
+export function keepWebSessions(): PeopleStore['webSessions'] {
   const sessions = new Map<string, StoredWebSession>()
   return {
     create: async (session) => {

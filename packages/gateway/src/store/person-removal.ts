@@ -1,12 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { isSamePerson } from '@sallyport/core'
 import { transact } from './database.ts'
-import { keepLink, listOpen } from './link.ts'
-import { keepPerson, listEver, listPeople, type StoredPasskey, type StoredPerson } from './person.ts'
+import { keepLink, listOpen, restsOn } from './link.ts'
+import { keepPerson, listEver, listPeople, withoutPasskey, withPasskey, type StoredPasskey, type StoredPerson } from './person.ts'
 import { readGrant } from './row.ts'
-
-/** Of one person. */
-const passkeysMax = 20
 
 function findPerson(database: DatabaseSync, wanted: string): StoredPerson | null {
   return listPeople(database).find(({ name }) => isSamePerson(name, wanted)) ?? null
@@ -20,9 +17,7 @@ export function removePerson(database: DatabaseSync, name: string, by: string, n
     const kept = JSON.stringify({ ...found, removed: { by, atMs: nowMs } })
     database.prepare('INSERT INTO removedPeople (name, body) VALUES (?, ?)').run(found.name, kept)
     database.prepare('DELETE FROM people WHERE name = ?').run(found.name)
-    for (const link of listOpen(database, nowMs))
-      if (isSamePerson(link.invitedBy ?? '', name) || isSamePerson(link.confirmation?.person ?? '', name))
-        keepLink(database, { ...link, withdrawnAtMs: nowMs })
+    for (const link of listOpen(database, nowMs)) if (restsOn(link, name)) keepLink(database, { ...link, withdrawnAtMs: nowMs })
     return cancelApproved(database, name, by)
   })
 }
@@ -40,20 +35,16 @@ function cancelApproved(database: DatabaseSync, name: string, by: string): reado
 
 export function addPasskey(database: DatabaseSync, name: string, added: StoredPasskey): boolean {
   return transact(database, () => {
-    const found = findPerson(database, name)
-    const known = listEver(database).flatMap(({ passkeys }) => passkeys.map(({ credentialId }) => credentialId))
-    if (found === null || found.passkeys.length >= passkeysMax || known.includes(added.credentialId)) return false
-    keepPerson(database, { ...found, passkeys: [...found.passkeys, added] })
-    return true
+    const changed = withPasskey(findPerson(database, name), listEver(database), added)
+    if (changed !== null) keepPerson(database, changed)
+    return changed !== null
   })
 }
 
 export function removePasskey(database: DatabaseSync, name: string, credentialId: string): boolean {
   return transact(database, () => {
-    const found = findPerson(database, name)
-    const kept = found?.passkeys.filter((one) => one.credentialId !== credentialId) ?? []
-    if (found === null || kept.length === 0 || kept.length === found.passkeys.length) return false
-    keepPerson(database, { ...found, passkeys: kept })
-    return true
+    const changed = withoutPasskey(findPerson(database, name), credentialId)
+    if (changed !== null) keepPerson(database, changed)
+    return changed !== null
   })
 }

@@ -39,9 +39,44 @@ function read(database: DatabaseSync, query: string): readonly StoredPerson[] {
   return database
     .prepare(query)
     .all()
-    .map((row) => person.parse(JSON.parse(String(row['body']))))
+    .map((row) => readPerson(row['body']))
+}
+
+export function readPerson(body: unknown): StoredPerson {
+  return person.parse(JSON.parse(String(body)))
+}
+
+/** The person whose passkey counted so far, with where it counts to now; null when nobody's stands there. */
+export function advance(people: readonly StoredPerson[], credentialId: string, from: number, to: number): StoredPerson | null {
+  for (const known of people) {
+    const at = known.passkeys.findIndex((key) => key.credentialId === credentialId)
+    if (known.passkeys[at]?.counter !== from) continue
+    return { ...known, passkeys: known.passkeys.map((key, index) => (index === at ? { ...key, counter: to } : key)) }
+  }
+  return null
 }
 
 export function keepPerson(database: DatabaseSync, changed: StoredPerson): void {
   database.prepare('UPDATE people SET body = ? WHERE name = ?').run(JSON.stringify(changed), changed.name)
+}
+
+/** Of one person. */
+const passkeysMax = 20
+
+/** Null: there is nobody, they have enough, or somebody has this one already. */
+export function withPasskey(
+  found: StoredPerson | null,
+  ever: readonly StoredPerson[],
+  added: StoredPasskey,
+): StoredPerson | null {
+  const known = ever.flatMap(({ passkeys }) => passkeys.map(({ credentialId }) => credentialId))
+  if (found === null || found.passkeys.length >= passkeysMax || known.includes(added.credentialId)) return null
+  return { ...found, passkeys: [...found.passkeys, added] }
+}
+
+/** Null: they have no such, or no other. */
+export function withoutPasskey(found: StoredPerson | null, credentialId: string): StoredPerson | null {
+  const kept = found?.passkeys.filter((one) => one.credentialId !== credentialId) ?? []
+  if (found === null || kept.length === 0 || kept.length === found.passkeys.length) return null
+  return { ...found, passkeys: kept }
 }

@@ -9,6 +9,10 @@ const bodySchema = z.object({
   untilMs: z.number(),
 })
 
+export function readQuarantine(body: unknown): Quarantine {
+  return bodySchema.parse(JSON.parse(z.string().parse(body)))
+}
+
 export interface QuarantineStore extends Quarantines {
   of(upstream: string): readonly Quarantine[]
   /** Once it was dropped for good. */
@@ -28,7 +32,7 @@ export function openQuarantines(database: DatabaseSync): QuarantineStore {
       database
         .prepare('SELECT body FROM quarantines WHERE upstream = ? ORDER BY untilMs')
         .all(upstream)
-        .map(({ body }) => bodySchema.parse(JSON.parse(z.string().parse(body)))),
+        .map(({ body }) => readQuarantine(body)),
     forget: (upstream, id) => void database.prepare('DELETE FROM quarantines WHERE upstream = ? AND id = ?').run(upstream, id),
   }
 }

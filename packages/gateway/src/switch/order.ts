@@ -53,6 +53,8 @@ export interface SwitchData {
   readonly filePath: string
   readonly tokenSha256: string
   readonly leaseMs: number
+  /** Other gates share the store: once it has a kill, all of them have stopped it. */
+  readonly isShared: boolean
   readonly memory: SharedArrayBuffer
   /** To the gate's thread, which can read from its end in the middle of a turn. */
   readonly port: MessagePort

@@ -37,6 +37,8 @@ export interface SwitchSettings {
   readonly deaf: (reason: string) => void
   readonly report: (problem: string) => void
   readonly leaseMs?: number
+  /** Other gates share the store; `write` resolves when all of them have stopped it too. */
+  readonly isShared?: boolean
   /** What the thread runs. Only a test names another. */
   readonly program?: URL
 }
@@ -65,6 +67,7 @@ export async function startSwitch(settings: SwitchSettings): Promise<SwitchThrea
     filePath: join(directory, 'kill'),
     tokenSha256: sha256Hex(settings.token),
     leaseMs: settings.leaseMs ?? leaseMs,
+    isShared: settings.isShared ?? false,
     memory: new SharedArrayBuffer(wordCount * Int32Array.BYTES_PER_ELEMENT),
   })
   await thread.listening

@@ -26,6 +26,7 @@ const dataShape = z.object({
   filePath: z.string(),
   tokenSha256: z.string(),
   leaseMs: z.number(),
+  isShared: z.boolean(),
   memory: z.instanceof(SharedArrayBuffer),
   port: z.instanceof(MessagePort),
 }) satisfies z.ZodType<SwitchData>
@@ -147,18 +148,21 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const order: KillOrder = { ...asked.data, by: 'operator', atMs: Date.now() }
   response.writeHead(200, { 'content-type': 'application/x-ndjson' })
   // Whoever asked learns whose end to wait for, should the gate's thread not confirm.
-  response.write(`${JSON.stringify({ state: 'pulled', pid: process.pid, leaseMs: data.leaseMs })}\n`)
+  response.write(`${JSON.stringify({ state: 'pulled', pid: process.pid, leaseMs: data.leaseMs, everywhere: !data.isShared })}\n`)
   const { pulled, id } = await pull(order)
   if (!pulled.confirmed) {
-    response.end(`${JSON.stringify({ state: 'ending', pid: process.pid, durable: pulled.durable })}\n`)
+    response.end(
+      `${JSON.stringify({ state: 'ending', pid: process.pid, durable: pulled.durable, everywhere: !data.isShared })}\n`,
+    )
     setTimeout(endProcess, lastWordsMs)
     return
   }
   const { durable, sessions, haltMs } = pulled
   const known = await id
-  response.end(
-    `${JSON.stringify({ state: 'acknowledged', id: known, atMs: order.atMs, durable: durable || known !== null, sessions, haltMs })}\n`,
-  )
+  const isWritten = known !== null
+  // Without an answer of the store nobody knows whether other gates have heard of it.
+  const reach = { durable: durable || isWritten, everywhere: isWritten || !data.isShared }
+  response.end(`${JSON.stringify({ state: 'acknowledged', id: known, atMs: order.atMs, ...reach, sessions, haltMs })}\n`)
 }
 
 function isAuthorised({ headers }: IncomingMessage): boolean {

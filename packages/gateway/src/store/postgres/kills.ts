@@ -1,0 +1,85 @@
+import { z } from 'zod'
+import type { Kill, KillKind } from '../kills.ts'
+import type { Connection } from './connection.ts'
+import { killShape, moveEpoch } from './kill-row.ts'
+import type { SwitchLine } from './switch-line.ts'
+
+const reasonMax = 1_000
+
+const releasedShape = z.object({ ids: z.array(z.string()), epoch: z.number() })
+
+export interface SharedKills {
+  add(kill: Omit<Kill, 'id'>): Promise<Kill>
+  release(kind: KillKind, name: string, nowMs: number, upToId: number): Promise<number>
+  inForce(): readonly Kill[]
+  /** Whether the store ever had it. */
+  isKnown(kind: KillKind, name: string, atMs: number): Promise<boolean>
+  voidGrants(kind: KillKind, name: string): Promise<number>
+  cancelRequests(kind: KillKind, name: string): Promise<number>
+  /** Resolves when every other gate has stopped it too, or can no longer write anything: its lease is over. */
+  everywhere(): Promise<void>
+}
+
+/** Kills that every gate hears of. What is in force is a local view: it is asked before each write upstream. */
+export function openKills({ run }: Connection, line: SwitchLine): SharedKills {
+  let pulledEpoch = 0
+  return {
+    add: async ({ kind, name, reason, by, atMs }) => {
+      // One statement: were this gate cut off in its middle, no other would wait for its locks.
+      const { rows } = await run(
+        `WITH moved AS (${moveEpoch}),
+              pulled AS (INSERT INTO kills (kind, name, reason, by, at_ms) SELECT $1, $2, $3, $4, $5 FROM moved RETURNING *)
+         SELECT pulled.id, kind, name, reason, by, at_ms AS "atMs", moved.epoch, pg_notify('sallyport', 'switch ' || moved.epoch) FROM pulled, moved`,
+        [kind, clean(name), clean(reason).slice(0, reasonMax), clean(by), atMs],
+      )
+      const { epoch, ...kill } = killShape.extend({ epoch: z.number() }).parse(rows[0])
+      pulledEpoch = epoch
+      line.pulled(kill, epoch)
+      return kill
+    },
+    release: async (kind, name, nowMs, upToId) => {
+      const { rows } = await run(
+        `WITH moved AS (${moveEpoch}),
+              released AS (UPDATE kills SET released_at_ms = $3 FROM moved WHERE kind = $1 AND name = $2 AND id <= $4 AND released_at_ms IS NULL RETURNING id)
+         SELECT ARRAY(SELECT id FROM released)::text[] AS ids, moved.epoch, pg_notify('sallyport', 'switch ' || moved.epoch) FROM moved`,
+        [kind, clean(name), nowMs, Math.min(upToId, Number.MAX_SAFE_INTEGER)],
+      )
+      const { ids, epoch } = releasedShape.parse(rows[0])
+      line.released(ids.map(Number), epoch)
+      return ids.length
+    },
+    inForce: () => line.inForce(),
+    isKnown: async (kind, name, atMs) => {
+      const known = await run(
+        'SELECT 1 FROM kills WHERE kind = $1 AND name = $2 AND (at_ms = $3 OR released_at_ms IS NULL) LIMIT 1',
+        [kind, clean(name), atMs],
+      )
+      return known.count > 0
+    },
+    voidGrants: async (kind, name) => {
+      const { count } = await run(
+        `UPDATE grants SET state = 'void' FROM requests WHERE grants.request = requests.id AND grants.state = 'open' AND ${named('requests')}`,
+        [kind, clean(name)],
+      )
+      return count
+    },
+    cancelRequests: async (kind, name) => {
+      const { count } = await run(
+        `UPDATE requests SET state = 'cancelled', ended_by = 'the kill switch' WHERE state = 'pending' AND ${named('requests')}`,
+        [kind, clean(name)],
+      )
+      return count
+    },
+    everywhere: () => line.everywhere(pulledEpoch),
+  }
+}
+
+function named(table: string): string {
+  return `($1 = 'all' OR ($1 = 'agent' AND ${table}.agent = $2) OR ($1 = 'session' AND ${table}.session = $2)
+    OR ($1 = 'owner' AND ${table}.owner = $2) OR ($1 = 'upstream' AND ${table}.upstream = $2))`
+}
+
+/** PostgreSQL's text has no NUL, and a kill must not fail for what somebody put into its reason. */
+function clean(text: string): string {
+  return text.replaceAll('\0', '')
+}

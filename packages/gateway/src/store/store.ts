@@ -1,0 +1,88 @@
+import type { Budgets, Clock, Handle, Quarantine, Quarantines, Requests } from '@sallyport/core'
+import type { DeferralStore } from './deferrals.ts'
+import type { Kill, KillKind } from './kills.ts'
+import type { PeopleStore } from './people.ts'
+
+/** What a store on this machine answers at once, and a shared one after a while. */
+export type Awaitable<Value> = Value | Promise<Value>
+
+/** Small facts that outlive a gate. */
+export interface Facts {
+  get(name: string): Awaitable<string | null>
+  set(name: string, value: string): Awaitable<void>
+}
+
+/** Some of them, known here without asking: what is asked all the time, or where nobody can wait. */
+export interface FactsView {
+  get(name: string): string | null
+  set(name: string, value: string): Awaitable<void>
+  /** Only if it still is what it was thought to be, at whichever gate. */
+  swap(name: string, before: string | null, after: string): Awaitable<boolean>
+}
+
+/** What a gate does about kills, releases and revocations at other gates. */
+export interface Hearer {
+  /** Stops what is in force now, synchronously, and lets go on what no longer is. */
+  follow(): void
+  /** What the store did not take before. Resolves when it has all of it. */
+  writeAgain(): Promise<void>
+  /** The handles of the sessions that are open here. */
+  openHandles(): readonly string[]
+  endByHandles(handles: readonly string[]): void
+  /** No byte more until `thaw`. */
+  freeze(reason: string): void
+  thaw(): void
+}
+
+/** Carries out what was not carried out yet, before anything is written upstream. */
+export interface Ear {
+  hear(): void
+}
+
+/** All that outlives a gate and is not the log: on this machine, or shared by many gates. */
+export interface Store {
+  /** The same time at every gate that shares it. */
+  readonly clock: Clock
+  readonly requests: Requests
+  readonly budgets: Budgets
+  readonly people: PeopleStore
+  readonly deferrals: DeferralStore
+  readonly facts: Facts
+  view(names: readonly string[]): Awaitable<FactsView>
+  readonly handles: {
+    insert(handle: Handle): Awaitable<void>
+    insertChild(handle: Handle, nowMs: number): Awaitable<boolean>
+    countChildren(agent: string, parent: string, nowMs: number): Awaitable<{ readonly agent: number; readonly parent: number }>
+    use(id: string): Awaitable<boolean>
+    active(agent: string, nowMs: number, most: number): Awaitable<readonly Handle[]>
+    find(id: string): Awaitable<Handle | null>
+    revoke(id: string, nowMs: number): Awaitable<readonly string[]>
+    revokeOf(kind: 'agent' | 'owner' | 'all', name: string, nowMs: number): Awaitable<readonly string[]>
+  }
+  readonly kills: {
+    add(kill: Omit<Kill, 'id'>): Awaitable<Kill>
+    release(kind: KillKind, name: string, nowMs: number, upToId: number): Awaitable<number>
+    /** A local view: it is asked before each write upstream. */
+    inForce(): readonly Kill[]
+    voidGrants(kind: KillKind, name: string): Awaitable<number>
+    cancelRequests(kind: KillKind, name: string): Awaitable<number>
+    /** Resolves when every other gate has stopped what was pulled here, or cannot write any more. Absent: there is no other. */
+    everywhere?(): Promise<void>
+  }
+  readonly quarantines: Quarantines & {
+    of(upstream: string): Awaitable<readonly Quarantine[]>
+    forget(upstream: string, id: string): Awaitable<void>
+  }
+  readonly narrowing: {
+    kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): Awaitable<void>
+    revokeHandle(id: string, nowMs: number): Awaitable<void>
+    removePerson(name: string, by: string, nowMs: number): Awaitable<void>
+    removePasskey(person: string, credentialId: string): Awaitable<void>
+    freeze(reason: string, nowMs: number): Awaitable<void>
+  }
+  /** Whether this gate is the one that does this, for so long. */
+  claim(name: string, forMs: number): Awaitable<boolean>
+  /** From now on what other gates do is heard; null: there are none. */
+  attend(hearer: Hearer): Ear | null
+  close(): Awaitable<void>
+}
