@@ -25,8 +25,8 @@ beforeAll(async () => {
   relay = await startSeveringRelay(postgres.port)
   const settings = { postgres, agents, wait: '0ms', limits: { rowsWithoutPrompt: 0 } }
   const storeAt = (port: number): string => postgres.url('store').replace(`:${postgres.port}/`, `:${port}/`)
-  here = await startGate({ ...settings, store: storeAt(postgres.port) })
-  there = await startGate({ ...settings, store: storeAt(relay.port) })
+  here = await startGate({ ...settings, storeUrl: storeAt(postgres.port) })
+  there = await startGate({ ...settings, storeUrl: storeAt(relay.port) })
   await arrange(postgres, 'CREATE TABLE notes (id int PRIMARY KEY); INSERT INTO notes SELECT generate_series(1, 20)')
   await here.person('ada')
   bob = await here.person('bob')
@@ -79,7 +79,7 @@ describe('two gates on one store', () => {
     const killed = await pullSwitch(here.directory, { kind: 'agent', name: 'victim', reason: 'enough', drain: false })
     expect(killed).toMatchObject({ state: 'acknowledged', everywhere: true })
     expect((await running).sqlState).not.toBe('00000')
-    await expect(there.connect('victim', { handle })).rejects.toThrow()
+    await expect(there.connect('victim', { handle })).rejects.toThrow(/authentication failed/i)
     const again = here.connect('victim').then((connection) => connection.run('SELECT 1'))
     expect((await again.catch(() => ({ sqlState: 'refused' }))).sqlState).not.toBe('00000')
   })
@@ -89,7 +89,10 @@ describe('two gates on one store', () => {
     const ended = new Promise((resolve) => other.client.once('end', resolve))
     const [row] = await postgres.query("SELECT id FROM sallyport.handles WHERE agent = 'revoked'", [], 'store')
     await here.post(`/api/v1/handles/${String(row?.['id'])}/revoke`, {}, z.object({ revoked: z.literal(true) }))
-    await ended
+    await expect(ended).resolves.toBeUndefined()
+    expect(
+      there.events().some(({ type, data }) => type === 'session.closed' && data['reason'] === 'the handle was revoked'),
+    ).toBe(true)
   })
 
   it('stops everything at a gate that is cut off from the store, and goes on by itself', async () => {
@@ -98,7 +101,7 @@ describe('two gates on one store', () => {
     relay.sever()
     await ended
     expect((await one.run('SELECT 1')).sqlState).toBe('00000')
-    await expect(there.connect('cut', { handle })).rejects.toThrow()
+    await expect(there.connect('cut', { handle })).rejects.toThrow(/store|kill switch/)
     relay.mend()
     await expect
       .poll(

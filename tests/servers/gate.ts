@@ -99,8 +99,7 @@ export interface TestGateSettings {
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
-  /** The connection string of a store that gates share. Default: the gate's own. */
-  readonly store?: string
+  readonly storeUrl?: string
   /** Things kept whole that are no upstreams. */
   readonly keep?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */
@@ -160,7 +159,7 @@ export async function startGate(settings: TestGateSettings): Promise<TestGate> {
       writeFileSync(join(directory, 'secrets', `${name}.${role}`), url, { mode: 0o600 })
     }
   }
-  if (settings.store !== undefined) writeFileSync(join(directory, 'secrets', 'store'), settings.store, { mode: 0o600 })
+  if (settings.storeUrl !== undefined) writeFileSync(join(directory, 'secrets', 'store'), settings.storeUrl, { mode: 0o600 })
   const vault = await startProcess(directory, 'vault', [vaultMain, 'serve', ...vaultFlags(directory), '--while-stdin-open'], {})
   try {
     return await new RunningTestGate(settings, directory, vault).begin()
@@ -208,7 +207,6 @@ class RunningTestGate implements TestGate {
   #process: Child | null = null
   enrolmentUrl: string | null = null
   #people: HttpPerson[] = []
-
   constructor(settings: TestGateSettings, directory: string, vault: Child) {
     this.#settings = settings
     this.directory = directory
@@ -271,7 +269,7 @@ class RunningTestGate implements TestGate {
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},
       keep: this.#settings.keep ?? {},
-      ...(this.#settings.store === undefined ? {} : { store: 'file:secrets/store' }),
+      ...(this.#settings.storeUrl === undefined ? {} : { store: 'file:secrets/store' }),
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })
   }

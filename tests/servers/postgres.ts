@@ -19,6 +19,11 @@ export interface PostgresServer {
   stop(): Promise<void>
 }
 
+/** One that can be made to end as by a crash; it is there again, at the same port, when `restart` resolves. */
+export interface RestartablePostgres extends PostgresServer {
+  restart(): Promise<void>
+}
+
 /** The folder with initdb and postgres, newest version first. Names what to install when there is none. */
 export function findPostgresBinaries(): string {
   const root = '/usr/lib/postgresql'
@@ -109,7 +114,7 @@ function copyCluster(folder: string, binaries: string, user: ReturnType<typeof u
 export async function startPostgres(
   settings: readonly string[] = [],
   binaries = findPostgresBinaries(),
-): Promise<PostgresServer> {
+): Promise<RestartablePostgres> {
   const user = unprivileged()
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-pg-'))
   if (user) chownSync(folder, user.uid, user.gid)
@@ -128,11 +133,9 @@ export async function startPostgres(
     'jit=off',
     ...settings,
   ]
-  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...flags.flatMap((flag) => ['-c', flag])], {
-    ...user,
-    stdio: 'ignore',
-    cwd: '/',
-  })
+  const words = ['-D', data, ...flags.flatMap((flag) => ['-c', flag])]
+  const begin = (): ChildProcess => spawn(join(binaries, 'postgres'), words, { ...user, stdio: 'ignore', cwd: '/' })
+  let child = begin()
   const url = (database = 'postgres'): string => `postgres://postgres:${superuserPassword}@127.0.0.1:${port}/${database}`
   await waitUntilReady(url(), child)
   const query: PostgresServer['query'] = async (sql, values = [], database) => {
@@ -145,16 +148,23 @@ export async function startPostgres(
       await client.end()
     }
   }
+  const end = async (): Promise<void> => {
+    if (child.exitCode !== null) return
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill('SIGQUIT')
+    await ended
+  }
+  const restart = async (): Promise<void> => {
+    await end()
+    child = begin()
+    await waitUntilReady(url(), child)
+  }
   const stop = async (): Promise<void> => {
-    if (child.exitCode === null) {
-      const ended = new Promise((resolve) => child.once('exit', resolve))
-      child.kill('SIGQUIT')
-      await ended
-    }
+    await end()
     rmSync(folder, { recursive: true, force: true })
     numbersInUse.delete(number)
   }
-  return { host: '127.0.0.1', port, superuser: { user: 'postgres', password: superuserPassword }, url, query, stop }
+  return { host: '127.0.0.1', port, superuser: { user: 'postgres', password: superuserPassword }, url, query, restart, stop }
 }
 
 async function waitUntilReady(url: string, child: ChildProcess): Promise<void> {

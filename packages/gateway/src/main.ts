@@ -72,13 +72,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   })
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
-  const switched = {
-    directory: folder.directory,
-    token: folder.switchToken,
-    nowMs: () => clock.nowMs(),
-    isShared: config.store !== null,
-  }
-  const outside = await pullFromOutside(killSwitch, entrance.stoppable, { ...switched, report: options.report })
+  const outside = await openSwitch(base, entrance, options.report)
   opened.defer(() => outside.close())
   const upstreams = openPostgresUpstreams(await resolvePostgres(config), killSwitch)
   const keeper = await openKeeper(base, upstreams, options.report)
@@ -129,6 +123,23 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
       await opened.disposeAsync()
     },
   }
+}
+
+/** The switch of its own thread, over the state that people pull too. */
+function openSwitch(
+  { config, folder, store }: Foundations,
+  { killSwitch, stoppable }: Entrance,
+  report: GateOptions['report'],
+): ReturnType<typeof pullFromOutside> {
+  const nowMs = (): number => store.clock.nowMs()
+  const isShared = config.store !== null
+  return pullFromOutside(killSwitch, stoppable, {
+    directory: folder.directory,
+    token: folder.switchToken,
+    nowMs,
+    isShared,
+    report,
+  })
 }
 
 interface Tools {

@@ -62,6 +62,8 @@ export function openConnection(url: string, name: string): Connection {
   const pool = new pg.Pool({ ...settings, max: connectionsMax, allowExitOnIdle: true })
   // An idle connection that ends is replaced by the next one that is asked for.
   pool.on('error', () => undefined)
+  // One that ends while it is used tells whoever waits for its answer; nobody listens for the rest, and an error unheard would end the gate.
+  pool.on('connect', (client) => void client.on('error', () => undefined))
   const transact: Connection['transact'] = async (work) => inTransaction(pool, work)
   return {
     run: async (sql, values = []) => withClient(pool, (client) => answer(client, sql, values)),

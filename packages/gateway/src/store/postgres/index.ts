@@ -15,7 +15,7 @@ import { openQuarantines } from './quarantines.ts'
 import { openRequests } from './requests.ts'
 import { migrate } from './schema.ts'
 import { SwitchLine } from './switch-line.ts'
-import { openVerdictWaiters } from './verdict-waiters.ts'
+import { findEnded, openVerdictWaiters } from './verdict-waiters.ts'
 
 /** A gate that cannot renew for so long stops everything; a kill waits no longer than this for a gate that does not answer. */
 const leaseMs = 4_000
@@ -39,10 +39,7 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
   const life = randomBytes(8).toString('hex')
   const connection = openConnection(settings.url, gate)
   const clock = new DatabaseClock(stopwatch)
-  const waiters = openVerdictWaiters(async (ids) => {
-    const { rows } = await connection.run("SELECT id FROM requests WHERE id = ANY($1) AND state <> 'pending'", [ids])
-    return rows.map(({ id }) => String(id))
-  })
+  const waiters = openVerdictWaiters((ids) => findEnded(connection, ids))
   const requests = openRequests(connection, gate, waiters)
   const lengthMs = settings.leaseMs ?? leaseMs
   const line = new SwitchLine(connection, {

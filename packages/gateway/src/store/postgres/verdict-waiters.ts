@@ -1,3 +1,5 @@
+import type { Connection } from './connection.ts'
+
 /** Those who wait for people, on this gate. */
 export interface VerdictWaiters {
   /** Resolves when the request may have left `pending`, when `signal` aborts, or after `timeoutMs`. Looks first. */
@@ -9,15 +11,21 @@ export interface VerdictWaiters {
 /** How often the store is asked about all that are waited for: a message of it may be lost while its listener reconnects. */
 const lookEveryMs = 1_000
 
-/** @param findEnded which of these requests are no longer pending */
-export function openVerdictWaiters(findEnded: (ids: readonly string[]) => Promise<readonly string[]>): VerdictWaiters {
+/** Of these requests, those that are no longer pending. */
+export async function findEnded({ run }: Connection, ids: readonly string[]): Promise<readonly string[]> {
+  const { rows } = await run("SELECT id FROM requests WHERE id = ANY($1) AND state <> 'pending'", [ids])
+  return rows.map(({ id }) => String(id))
+}
+
+/** @param findEndedOf which of these requests are no longer pending */
+export function openVerdictWaiters(findEndedOf: (ids: readonly string[]) => Promise<readonly string[]>): VerdictWaiters {
   const waiting = new Map<string, Set<() => void>>()
   const wake = (id: string): void => {
     for (const settle of waiting.get(id) ?? []) settle()
   }
   const look = async (ids: readonly string[]): Promise<void> => {
     // A store that does not answer now is asked again; whoever waits has an end of their own.
-    for (const id of await findEnded(ids).catch(() => [])) wake(id)
+    for (const id of await findEndedOf(ids).catch(() => [])) wake(id)
   }
   const looking = setInterval(() => {
     if (waiting.size > 0) void look([...waiting.keys()])

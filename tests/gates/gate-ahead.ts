@@ -1,0 +1,3 @@
+import { runSkewed } from './skewed-gate.ts'
+
+await runSkewed(300_000)
