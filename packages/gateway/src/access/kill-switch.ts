@@ -141,8 +141,9 @@ export class LocalKillSwitch implements KillSwitch {
   follow(what: Stoppable): void {
     const inForce = new Map(this.inForce().map((kill) => [keyOf(kill.kind, kill.name), kill]))
     for (const [key, { kind, name, reason }] of inForce) {
-      if (this.#stops.has(key)) continue
+      const isNew = !this.#stops.has(key)
       this.#stops.set(key, reason)
+      if (!isNew) continue
       this.#bump(key)
       what.endSessions(kind, name, reason, false)
     }
@@ -150,6 +151,15 @@ export class LocalKillSwitch implements KillSwitch {
       this.#stops.delete(key)
       this.#bump(key)
     }
+  }
+
+  /** Before the store is asked: `follow` lets it go on when there is no such kill. */
+  stopAhead(kind: KillKind, name: string, what: Stoppable): void {
+    const key = keyOf(kind, name)
+    if (this.#stops.has(key)) return
+    this.#stops.set(key, 'pulled at another gate')
+    this.#bump(key)
+    what.endSessions(kind, name, 'pulled at another gate', false)
   }
 
   /** Everything stops until `thaw`, and nobody has to write that down or release it: this gate cannot know what it would have to stop. */

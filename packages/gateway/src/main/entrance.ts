@@ -39,6 +39,7 @@ export function openEntrance({ config, store, log, saltKey }: Foundations): Entr
 function openHearer(killSwitch: LocalKillSwitch, sessions: SessionRegistry, stoppable: Stoppable): Hearer {
   return {
     follow: () => killSwitch.follow(stoppable),
+    stopAhead: (kind, name) => killSwitch.stopAhead(kind, name, stoppable),
     writeAgain: () => killSwitch.writeAgain(stoppable),
     openHandles: () => [...new Set(sessions.list().map(({ handleId }) => handleId))],
     endByHandles: (handles) => void sessions.endByHandles(handles, 'the handle was revoked'),

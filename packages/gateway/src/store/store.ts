@@ -24,6 +24,8 @@ export interface FactsView {
 export interface Hearer {
   /** Stops what is in force now, synchronously, and lets go on what no longer is. */
   follow(): void
+  /** What a message says that somebody pulled: stopped before the store is asked, and let go on again if the store has no such kill. */
+  stopAhead(kind: KillKind, name: string): void
   /** What the store did not take before. Resolves when it has all of it. */
   writeAgain(): Promise<void>
   /** The handles of the sessions that are open here. */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Kill, KillKind } from '../kills.ts'
 import type { Connection } from './connection.ts'
-import { killShape, moveEpoch } from './kill-row.ts'
+import { hintOf, killShape, moveEpoch } from './kill-row.ts'
 import type { SwitchLine } from './switch-line.ts'
 
 const reasonMax = 1_000
@@ -29,8 +29,8 @@ export function openKills({ run }: Connection, line: SwitchLine): SharedKills {
       const { rows } = await run(
         `WITH moved AS (${moveEpoch}),
               pulled AS (INSERT INTO kills (kind, name, reason, by, at_ms) SELECT $1, $2, $3, $4, $5 FROM moved RETURNING *)
-         SELECT pulled.id, kind, name, reason, by, at_ms AS "atMs", moved.epoch, pg_notify('sallyport', 'switch ' || moved.epoch) FROM pulled, moved`,
-        [kind, clean(name), clean(reason).slice(0, reasonMax), clean(by), atMs],
+         SELECT pulled.id, kind, name, reason, by, at_ms AS "atMs", moved.epoch, pg_notify('sallyport', 'switch ' || moved.epoch || $6) FROM pulled, moved`,
+        [kind, clean(name), clean(reason).slice(0, reasonMax), clean(by), atMs, hintOf(kind, clean(name))],
       )
       const { epoch, ...kill } = killShape.extend({ epoch: z.number() }).parse(rows[0])
       pulledEpoch = epoch

@@ -59,6 +59,7 @@ async function listen(gate: string, at = url, more: Partial<Hearer> = {}): Promi
           .map(({ name }) => name)
           .join(' ')}`,
       ),
+    stopAhead: (kind, name) => void seen.push(`ahead: ${kind} ${name}`),
     writeAgain: async () => undefined,
     openHandles: () => ['h1', 'h2'],
     endByHandles: (handles) => void seen.push(`revoked: ${handles.join(' ')}`),

@@ -7,7 +7,7 @@ import type { Ear, Hearer } from '../store.ts'
 import type { Connection, Run } from './connection.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Lease } from './lease.ts'
-import { readKills } from './kill-row.ts'
+import { readHint, readKills } from './kill-row.ts'
 
 export interface LineSettings {
   readonly gate: string
@@ -173,9 +173,12 @@ export class SwitchLine implements Ear {
   }
 
   #hearMessage(payload: string): void {
-    const [what, value = ''] = payload.split(' ')
+    const [, what, value = '', rest = ''] = /^(request|switch) (\S+) ?(.*)$/s.exec(payload) ?? []
     if (what === 'request') this.#settings.onVerdict(value)
-    if (what === 'switch' && Number(value) > this.#epoch) void this.look().catch(() => undefined)
+    if (what !== 'switch' || Number(value) <= this.#epoch) return
+    const hint = readHint(rest)
+    if (hint !== null) this.#hearer?.stopAhead(hint.kind, hint.name)
+    void this.look().catch(() => undefined)
   }
 
   async #renew(client: pg.Client): Promise<void> {
