@@ -7,6 +7,7 @@ import {
   giveVerdict,
   type Log,
   type Question,
+  type Quorum,
   type Randomness,
   SallyportError,
   type Session,
@@ -117,6 +118,7 @@ export interface PeopleBench {
     policyHash: string
     warnings: string[]
     owners: { agent: string; owner: string }[]
+    quorum: Quorum | null
   }
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
 }
@@ -137,6 +139,7 @@ export function makePeopleBench(): PeopleBench {
     policyHash: 'e'.repeat(64),
     warnings: [],
     owners: ownersOfTests(),
+    quorum: null,
   }
   const verdictPorts = {
     clock,
@@ -146,6 +149,7 @@ export function makePeopleBench(): PeopleBench {
     policyHash: () => state.policyHash,
     mode: () => state.mode,
     isEnrolled: async (name: string) => (await stored.people.list()).some((one) => one.name === name),
+    quorumOf: () => state.quorum,
     grantMs: 3_600_000,
   }
   const control: Control = {

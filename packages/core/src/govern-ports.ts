@@ -1,3 +1,4 @@
+import type { Quorum } from './approver.ts'
 import type { Connector, Describers, Quarantine } from './connector.ts'
 import type { Protection } from './continuous.ts'
 import type { PolicyEngine } from './policy/engine.ts'
@@ -7,6 +8,8 @@ import type { Budgets, Clock, KillSwitch, Log, Notify, Randomness, Requests, Vau
 export interface GovernSettings {
   readonly mode: 'solo' | 'team'
   readonly coolOffMs: number
+  /** Whose approvals count on an upstream, where not everybody's do. Absent: everybody's, everywhere. */
+  readonly quorumOf?: (upstream: string) => Quorum | null
   readonly rowsWithoutPrompt: number
   readonly windowMs: number
   readonly retainMs: number

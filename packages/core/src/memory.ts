@@ -220,6 +220,8 @@ function isSame({ subject, facts }: Decided, newSubject: Subject, newFacts: Deci
     facts.rowsWithoutPrompt === newFacts.rowsWithoutPrompt &&
     facts.drilled === newFacts.drilled &&
     facts.coolOffMs === newFacts.coolOffMs &&
+    facts.quorum?.group === newFacts.quorum?.group &&
+    facts.quorum?.count === newFacts.quorum?.count &&
     facts.within === newFacts.within
   )
 }

@@ -4,6 +4,7 @@ import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, type AllowedScope, type Environment } from '@sallyport/core'
+import { checkApprovals } from './approval-settings.ts'
 import { configSchema } from './config-schema.ts'
 import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
@@ -103,6 +104,10 @@ export interface Config {
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
+  /** People by group. */
+  readonly groups: { readonly [group: string]: readonly string[] }
+  /** Upstream → the group whose people alone approve there, and how many of them. */
+  readonly approvals: { readonly [upstream: string]: { readonly from: string; readonly count: number } }
 }
 
 /** Bytes of a configuration file at most. */
@@ -201,6 +206,8 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     witnesses: data.witnesses,
     keep: data.keep,
     acceptRisk: data.accept_risk,
+    groups: data.groups,
+    approvals: data.approvals,
   }
 }
 
@@ -214,6 +221,7 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkListening(config, place),
     ...checkTies(config, place),
     ...checkOwnRoles(config, place),
+    ...checkApprovals(config, known, place),
   ]
 }
 

@@ -1,5 +1,6 @@
 import { isReadOnly, type GovernSettings, type PolicyEngine } from '@sallyport/core'
 import { createPolicyEngine } from '@sallyport/core/policy'
+import { quorumOf } from './approval-settings.ts'
 import type { Config } from './config.ts'
 import { acceptedOf, hashDecisive } from './widening.ts'
 
@@ -25,6 +26,7 @@ export function scopeOf(config: Config): (agent: string, upstream: string) => { 
 const windowMs = 3_600_000
 const pendingMax = 20
 
-export function governSettings({ mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs }: Config): GovernSettings {
-  return { mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }
+export function governSettings(config: Config): GovernSettings {
+  const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
+  return { mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax, quorumOf: quorumOf(config) }
 }

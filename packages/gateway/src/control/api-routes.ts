@@ -1,5 +1,5 @@
 import { summarizeQuestion } from '@sallyport/console'
-import { type AccessRequest, eventJson, type Json, questionJson } from '@sallyport/core'
+import { type AccessRequest, approvalJson, eventJson, type Json, questionJson } from '@sallyport/core'
 import type { MiddlewareHandler } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'
@@ -220,8 +220,4 @@ function briefJson(site: Site, request: AccessRequest): { readonly [key: string]
     notBeforeMs: request.notBeforeMs,
     endedBy: request.endedBy,
   }
-}
-
-function approvalJson(approval: AccessRequest['approvals'][number]): Json {
-  return { ...approval }
 }
