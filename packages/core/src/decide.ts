@@ -29,6 +29,8 @@ export interface DecisionFacts {
   readonly drilled: boolean
   /** Solo mode's cool-off, ms. */
   readonly coolOffMs: number
+  /** Scope that people gave for a time, beyond the policy's. */
+  readonly granted?: readonly Scope[]
   /** What the handle may, where that is less than what its agent may. Null: all of that. */
   readonly within?: readonly Scope[] | null
 }
@@ -115,7 +117,7 @@ function decideOne(
       `A policy failed, and what fails denies: ${now.errors.join('; ')}`,
       'Ask whoever keeps the policy to mend it.',
     )
-  if (!now.inScope) return denyOutOfScope(operation, subject, facts)
+  if (!now.inScope && !isWithin(facts.granted ?? [], facts.upstream, operation)) return denyOutOfScope(operation, subject, facts)
   const then = securable ? evaluateOne(operation, all, subject, facts, policy, true) : now
   if (then.forbidding.length === 0) return permit(operation, now.forbidding, facts)
   if (then.forbidding.some((guard) => guard.obligation === null)) return denyByGuards('refused_by_guard', then.forbidding, null)
@@ -227,7 +229,7 @@ function denyOutOfScope(operation: ResolvedOperation, subject: Subject, facts: D
   return denyFlat(
     'not_in_scope',
     `Agent "${subject.agent}" may not do ${operation.action} (${operation.impact.kind}) on ${facts.upstream}, which is ${facts.environment}.`,
-    `If it should, ask ${subject.owner} to widen the agent's scope.`,
+    `Ask for it, for a time and with a reason (sallyport access ask), or ask ${subject.owner} to widen the agent's scope.`,
   )
 }
 

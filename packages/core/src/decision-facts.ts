@@ -28,6 +28,7 @@ export async function gatherFacts(
     drilled: await ports.restorePoints.isDrilled(upstream.name),
     coolOffMs,
     quorum: quorumOf?.(upstream.name) ?? null,
+    granted: passage.standing.scopes,
     within: session.narrowing?.scopes ?? null,
   }
 }

@@ -60,6 +60,8 @@ export async function giveVerdict(ports: VerdictPorts, requestId: string, approv
 /** The store's half of a verdict that is on the log; a restart applies it again when the gate died in between. */
 export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, approval: Approval): Promise<VerdictResult> {
   if (approval.verdict === 'reject') {
+    // Kept with its reason, which the agent is told. Whoever had approved before has a verdict already: what ends the request is this one all the same.
+    await ports.requests.addApproval(request.id, approval)
     const ended = await ports.requests.end(request.id, ['pending', 'approved'], 'rejected', approval.person)
     if (!ended) return { result: 'refused', why: 'The request had already ended.' }
     await ports.log.append({

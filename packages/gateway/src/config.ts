@@ -75,7 +75,7 @@ export interface Config {
   readonly mode: 'solo' | 'team'
   readonly listen: {
     readonly postgres: { readonly host: string; readonly port: number }
-    /** Null: no HTTP upstream is configured, so nothing listens for agents' HTTP. */
+    /** Null: neither is an HTTP upstream configured nor an address given, so nothing listens for agents' HTTP. */
     readonly http: { readonly host: string; readonly port: number } | null
     readonly control: { readonly host: string; readonly port: number }
     /** How the gate ends the TLS of database clients. Null: it offers none, and hears this machine only. */
@@ -175,13 +175,16 @@ function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
 }
 
 function buildConfig(data: z.infer<typeof configSchema>, path: string, text: string): Config {
-  const hasHttp = Object.keys(data.unread).length > 0 || Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
+  const wantsHttp =
+    data.listen.http !== null ||
+    Object.keys(data.unread).length > 0 ||
+    Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
   return {
     path: resolve(path),
     text,
     directory: dirname(resolve(path)),
     mode: data.mode,
-    listen: { ...data.listen, http: hasHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
+    listen: { ...data.listen, http: wantsHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
     upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
       ...upstream,
       name,

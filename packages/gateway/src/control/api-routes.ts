@@ -1,5 +1,13 @@
 import { summarizeQuestion } from '@sallyport/console'
-import { type AccessRequest, approvalJson, eventJson, type Json, questionJson } from '@sallyport/core'
+import {
+  type AccessRequest,
+  approvalJson,
+  eventJson,
+  type Json,
+  questionJson,
+  scopeText,
+  type StandingGrant,
+} from '@sallyport/core'
 import type { MiddlewareHandler } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'
@@ -120,6 +128,20 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
       )
     return context.json({ revoked: true })
   })
+  app.get('/api/v1/standing', (context) => context.json({ standing: control.standing().map(standingJson) }))
+  app.post('/api/v1/standing/:id/end', async (context) => {
+    await readBody(context, emptyShape)
+    const ended = await control.endStanding(readId(context), operator)
+    if (ended === null)
+      throw new Refused(
+        404,
+        'not_in_scope',
+        'Nothing stands for this request.',
+        'Nothing was ended.',
+        'It may have run out already.',
+      )
+    return context.json({ ended: true })
+  })
   addCopyRoutes(app, site)
   addKeepingRoutes(app, site, operator)
   app.post('/api/v1/enrolment-links', async (context) => {
@@ -200,6 +222,10 @@ export async function createFirstLink(
   const link = { tokenSha256: hashSecret(token), invitedBy: null, createdAtMs: clock.nowMs(), expiresAtMs }
   await links.create({ ...link, usedAtMs: null, confirmation: null, withdrawnAtMs: null })
   return { url: `${site.origin}/enrol#${token}`, expiresAtMs }
+}
+
+function standingJson({ scopes, ...grant }: StandingGrant): { readonly [key: string]: Json } {
+  return { ...grant, may: scopes.map(scopeText) }
 }
 
 function briefJson(site: Site, request: AccessRequest): { readonly [key: string]: Json } {

@@ -68,6 +68,7 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
         guardSentences,
         cannotApprove: await cautionFor(site, person, request),
         version: versionOf(site, [request]),
+        standsUntilMs: control.standing().find((grant) => grant.request === request.id)?.expiresAtMs ?? null,
       }),
     )
   })
@@ -77,6 +78,12 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
       throw new Refused(409, 'target_changed', 'It had ended already, or ran.', 'Nothing was cancelled.')
     }
     return context.json({ message: 'Cancelled. It will not run.' })
+  })
+  app.post('/requests/:id/end-standing', async (context) => {
+    const { person } = requirePerson(context.get('visitor'))
+    if ((await site.ports.control.endStanding(readId(context), person.name)) === null)
+      throw new Refused(409, 'target_changed', 'It does not stand any more.', 'Nothing was ended.')
+    return context.json({ message: 'Ended.' })
   })
   addVerdictRoutes(app, site)
 }

@@ -27,6 +27,8 @@ export interface RequestView {
   /** Why this person cannot approve, or null. */
   readonly cannotApprove: string | null
   readonly version: string
+  /** Scope that it gave for a time, and until when it stands. Null: none, or no longer. */
+  readonly standsUntilMs: number | null
 }
 
 /** The verdict page. What is shown is what is signed: every field of the question is on it. */
@@ -43,6 +45,7 @@ export function renderRequest(frame: Frame, view: RequestView): string {
       renderHero(view, frame.nowMs),
       ...renderQuestion(view, frame.nowMs),
       renderState(request, state, frame.nowMs),
+      view.standsUntilMs === null ? '' : renderStanding(request, view.standsUntilMs, frame.nowMs),
       state === 'pending' ? renderVerdict(view, frame) : '',
       markup`<p class="dim small">${postureLine(frame.posture)}</p>`,
     ],
@@ -129,6 +132,11 @@ function renderState(request: AccessRequest, state: ShownState, nowMs: number): 
 <p class="small dim">${formatCount(request.approvals.filter(({ verdict }) => verdict === 'approve').length)} of ${formatAmount(request.question.approvalsNeeded, 'approval')} so far.</p>
 ${request.approvals.length === 0 ? '' : markup`<ul class="facts small">${request.approvals.map(renderApproval)}</ul>`}
 ${cancel ? markup`<div class="buttons"><button class="stop" data-post="/requests/${request.id}/cancel" data-then="/requests/${request.id}">Cancel it</button></div><p role="status" aria-live="polite"></p>` : ''}</section>`
+}
+
+function renderStanding({ id }: AccessRequest, untilMs: number, nowMs: number): Markup {
+  return markup`<section class="card"><h2>It stands now</h2><p>For another ${countdown(untilMs, nowMs)}. Ending it needs no passkey; sessions that have it end with it.</p>
+<div class="buttons"><button class="stop" data-post="/requests/${id}/end-standing" data-then="/requests/${id}">End it now</button></div><p role="status" aria-live="polite"></p></section>`
 }
 
 function renderApproval(approval: Approval): Markup {
