@@ -11,6 +11,7 @@ import {
   type Randomness,
   SallyportError,
   type Session,
+  type VerdictPorts,
 } from '@sallyport/core'
 import { parseConfig, type Config } from '../../packages/gateway/src/config.ts'
 import { openConfigurationDesk } from '../../packages/gateway/src/configuration-desk.ts'
@@ -123,6 +124,22 @@ export interface PeopleBench {
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
 }
 
+type Judged = Pick<ControlPorts, 'clock' | 'requests' | 'people' | 'log'>
+
+function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleBench['state']): VerdictPorts {
+  return {
+    clock,
+    random: { hex: (bytes) => randomBytes(bytes).toString('hex') },
+    log,
+    requests,
+    policyHash: () => state.policyHash,
+    mode: () => state.mode,
+    isEnrolled: async (name) => (await people.list()).some((one) => one.name === name),
+    quorumOf: () => state.quorum,
+    grantMs: 3_600_000,
+  }
+}
+
 export function makePeopleBench(): PeopleBench {
   const clock = new ShiftedClock()
   const log = new FollowedLog()
@@ -141,17 +158,7 @@ export function makePeopleBench(): PeopleBench {
     owners: ownersOfTests(),
     quorum: null,
   }
-  const verdictPorts = {
-    clock,
-    random,
-    log,
-    requests,
-    policyHash: () => state.policyHash,
-    mode: () => state.mode,
-    isEnrolled: async (name: string) => (await stored.people.list()).some((one) => one.name === name),
-    quorumOf: () => state.quorum,
-    grantMs: 3_600_000,
-  }
+  const verdictPorts = verdictPortsOf({ clock, log, requests, people: stored.people }, state)
   const control: Control = {
     quarantined: () => Promise.resolve([]),
     keeping: { targets: () => Promise.resolve([]), begin: () => neverKept(), job: () => null },

@@ -83,35 +83,8 @@ function addCopyRoutes(app: SiteApp, { ports: { control } }: Site): void {
   })
 }
 
-/** JSON for the command line. There is no verdict and no release in it: those take a passkey. */
-export function addApiRoutes(app: SiteApp, site: Site): void {
-  const { control, requests, clock } = site.ports
-  app.get('/api/v1/requests', async (context) => {
-    const all = (await requests.list()).toSorted((left, right) => right.createdAtMs - left.createdAtMs)
-    return context.json({ requests: all.slice(0, limits.requestsListed).map((request) => briefJson(site, request)) })
-  })
-  app.get('/api/v1/requests/:id', async (context) => {
-    const request = await findRequest(site, readId(context))
-    const copy = await control.newestCopy(request.question).catch(() => null)
-    return context.json({
-      ...briefJson(site, request),
-      nonce: request.nonce,
-      session: request.session,
-      question: questionJson(request.question),
-      approvals: request.approvals.map(approvalJson),
-      newestCopyAtMs: copy?.madeAtMs ?? null,
-    })
-  })
-  app.post('/api/v1/requests/:id/cancel', async (context) => {
-    await readBody(context, emptyShape)
-    return context.json({ cancelled: await control.cancel(readId(context), operator) })
-  })
-  app.get('/api/v1/sessions', async (context) => context.json({ sessions: await control.sessions() }))
-  app.get('/api/v1/kills', async (context) => context.json({ kills: await control.kills() }))
-  app.post('/api/v1/kill', async (context) => {
-    const { reason: why, ...scope } = await readBody(context, killShape)
-    return context.json(await control.kill(scope, why, operator))
-  })
+/** What agents have in hand: handles, and scope for a time. Ending it needs no passkey. */
+function addPowerRoutes(app: SiteApp, { ports: { control } }: Site): void {
   app.post('/api/v1/handles', async (context) => {
     const { agent, ttlMs } = await readBody(context, handleShape)
     return context.json(await control.issueHandle(agent, ttlMs, operator))
@@ -142,6 +115,38 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
       )
     return context.json({ ended: true })
   })
+}
+
+/** JSON for the command line. There is no verdict and no release in it: those take a passkey. */
+export function addApiRoutes(app: SiteApp, site: Site): void {
+  const { control, requests, clock } = site.ports
+  app.get('/api/v1/requests', async (context) => {
+    const all = (await requests.list()).toSorted((left, right) => right.createdAtMs - left.createdAtMs)
+    return context.json({ requests: all.slice(0, limits.requestsListed).map((request) => briefJson(site, request)) })
+  })
+  app.get('/api/v1/requests/:id', async (context) => {
+    const request = await findRequest(site, readId(context))
+    const copy = await control.newestCopy(request.question).catch(() => null)
+    return context.json({
+      ...briefJson(site, request),
+      nonce: request.nonce,
+      session: request.session,
+      question: questionJson(request.question),
+      approvals: request.approvals.map(approvalJson),
+      newestCopyAtMs: copy?.madeAtMs ?? null,
+    })
+  })
+  app.post('/api/v1/requests/:id/cancel', async (context) => {
+    await readBody(context, emptyShape)
+    return context.json({ cancelled: await control.cancel(readId(context), operator) })
+  })
+  app.get('/api/v1/sessions', async (context) => context.json({ sessions: await control.sessions() }))
+  app.get('/api/v1/kills', async (context) => context.json({ kills: await control.kills() }))
+  app.post('/api/v1/kill', async (context) => {
+    const { reason: why, ...scope } = await readBody(context, killShape)
+    return context.json(await control.kill(scope, why, operator))
+  })
+  addPowerRoutes(app, site)
   addCopyRoutes(app, site)
   addKeepingRoutes(app, site, operator)
   app.post('/api/v1/enrolment-links', async (context) => {
