@@ -147,6 +147,32 @@ export function testStore(name: string, open: () => Promise<StorePair>): void {
       expect(await other.people.people.list()).toHaveLength(1)
     })
 
+    it('lets what was given for a time stand at both, until it is ended at either', async () => {
+      const { one, other } = await open()
+      await one.requests.open(request('r1'))
+      const [here, there] = [one.standing('p'), other.standing('p')]
+      expect(there.of('coder', 'ada', 'orders-db').scopes).toEqual([])
+      const nowMs = one.clock.nowMs()
+      const given = {
+        request: 'r1',
+        agent: 'coder',
+        owner: 'ada',
+        upstream: 'orders-db',
+        scopes: [],
+        reason: '',
+        approvers: ['bob'],
+      }
+      expect(await here.add({ ...given, policyHash: 'p', fromMs: nowMs, expiresAtMs: nowMs + 600_000 })).toBe(true)
+      there.forget()
+      await expect.poll(() => there.of('coder', 'ada', 'orders-db').endsMs).toBe(nowMs + 600_000)
+      expect(other.standing('q').list()).toEqual([])
+      expect(await there.hasStood('r1')).toBe(true)
+      expect((await there.end('r1'))?.agent).toBe('coder')
+      here.forget()
+      await expect.poll(() => here.of('coder', 'ada', 'orders-db').endsMs).toBeNull()
+      expect(await here.end('r1')).toBeNull()
+    })
+
     it('remembers kills, and voids what was asked and approved under them', async () => {
       const { one, other } = await open()
       await one.requests.open(request('r1'))

@@ -1,4 +1,5 @@
 import { cancelRequest, giveVerdict, type VerdictPorts } from '@sallyport/core'
+import { wideningGuard, wideningSentence } from '../access/agent-desk.ts'
 import { findNewest } from '../access/copies.ts'
 import { showKill } from '../access/kill-switch.ts'
 import { judgePosture } from '../access/posture.ts'
@@ -36,9 +37,10 @@ export async function bindControl({
   protection,
   isolationLevel,
 }: Bound): Promise<Control> {
-  const { config, policy, vault, store } = base
+  const { config, policy, vault, log, store } = base
+  const { clock } = store
   const memory = await store.view([proposalName])
-  const { handles, killSwitch, sessions, stoppable } = entrance
+  const { handles, killSwitch, sessions, stoppable, standing } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
   return {
     verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
@@ -71,7 +73,17 @@ export async function bindControl({
       const ended = await handles.revoke(id, by, (ids) => void sessions.endByHandles(ids, 'the handle was revoked'))
       return ended.length > 0
     },
-    guardSentence: (id) => guards.get(id) ?? null,
+    standing: () => standing.list(),
+    endStanding: async (request, by) => {
+      const ended = await standing.end(request)
+      if (ended === null) return null
+      const { agent, upstream } = ended
+      // What narrows waits for nothing: with a log that fails, the sessions have to end all the same.
+      sessions.endOn(agent, upstream, 'what it was given for a time was ended')
+      await log.append({ type: 'grant.ended', atMs: clock.nowMs(), agent, data: { request, upstream, by } })
+      return ended
+    },
+    guardSentence: (id) => guards.get(id) ?? (id === wideningGuard ? wideningSentence : null),
     posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
     continuous: () => protection.statuses().map((status) => ({ ...status })),
     configuration: openConfigurationDesk({ ...base, clock: store.clock, memory, read: () => readConfig(config.path) }, config),

@@ -2,7 +2,7 @@ import { openHandleDesk, type HandleDesk } from '../access/handles.ts'
 import { LocalKillSwitch, type Stoppable } from '../access/kill-switch.ts'
 import { SessionRegistry } from '../access/sessions.ts'
 import { scopeOf } from '../policy-settings.ts'
-import type { Awaitable, Hearer } from '../store/store.ts'
+import type { Awaitable, Hearer, SharedStanding } from '../store/store.ts'
 import { random, type Foundations } from './foundations.ts'
 
 /** Who may come in, and what stops them. */
@@ -11,15 +11,19 @@ export interface Entrance {
   readonly killSwitch: LocalKillSwitch
   readonly sessions: SessionRegistry
   readonly stoppable: Stoppable
+  /** Scope that people gave for a time. */
+  readonly standing: SharedStanding
 }
 
-export function openEntrance({ config, store, log, saltKey }: Foundations): Entrance {
+export function openEntrance({ config, store, log, saltKey, policy }: Foundations): Entrance {
   const { clock } = store
   const agents = new Map(
     config.agents.map((agent) => [agent.name, { owner: agent.owner, handleMs: agent.handleMs, scopes: agent.scopes }]),
   )
   const killSwitch = new LocalKillSwitch(store.kills, log, clock)
-  const scope = scopeOf(config)
+  const standing = store.standing(policy.hash)
+  killSwitch.onChange(() => standing.forget())
+  const scope = scopeOf(config, standing)
   const use = (id: string): Awaitable<boolean> => store.handles.use(id)
   const isRevoked = async (id: string): Promise<boolean> => (await store.handles.find(id))?.revokedAtMs !== null
   const sessions = new SessionRegistry({ log, clock, random, killSwitch, scope, use, isRevoked })
@@ -32,7 +36,7 @@ export function openEntrance({ config, store, log, saltKey }: Foundations): Entr
   }
   const ear = store.attend(openHearer(killSwitch, sessions, stoppable))
   if (ear !== null) killSwitch.listenTo(ear)
-  return { handles: openHandleDesk(store.handles, log, clock, saltKey, () => agents), killSwitch, sessions, stoppable }
+  return { handles: openHandleDesk(store.handles, log, clock, saltKey, () => agents), killSwitch, sessions, stoppable, standing }
 }
 
 /** What other gates do, done here. */
@@ -43,6 +47,7 @@ function openHearer(killSwitch: LocalKillSwitch, sessions: SessionRegistry, stop
     writeAgain: () => killSwitch.writeAgain(stoppable),
     openHandles: () => [...new Set(sessions.list().map(({ handleId }) => handleId))],
     endByHandles: (handles) => void sessions.endByHandles(handles, 'the handle was revoked'),
+    endOn: (agent, upstream) => void sessions.endOn(agent, upstream, 'what it was given for a time was ended'),
     freeze: (reason) => killSwitch.freeze(reason, stoppable),
     thaw: () => killSwitch.thaw(),
   }

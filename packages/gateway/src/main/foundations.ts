@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { warmConnectors } from '@sallyport/connectors'
 import { noteSigner, type Log, type PolicyEngine, type Requests, type VerdictPorts } from '@sallyport/core'
+import { quorumOf } from '../approval-settings.ts'
 import { wallClock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
@@ -99,7 +100,17 @@ export function makeVerdictPorts({ policy, config, store }: Foundations, log: Lo
   const { people } = store.people
   const { clock } = store
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
-  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
+  return {
+    clock,
+    random,
+    log,
+    requests,
+    policyHash: () => policy.hash,
+    mode: () => config.mode,
+    isEnrolled,
+    quorumOf: quorumOf(config),
+    grantMs,
+  }
 }
 
 /** How far this gate's own log was looked at is kept in the store: one from an older image shows by it. */

@@ -9,6 +9,7 @@ import { openNarrowing } from './narrowing.ts'
 import { openPeople } from './people.ts'
 import { openQuarantines } from './quarantines.ts'
 import { openRequests } from './requests.ts'
+import { openStanding } from './standing.ts'
 import type { Store } from './store.ts'
 
 /** One gate's own store, in a file of its state folder. */
@@ -23,6 +24,7 @@ export function openEmbeddedStore(database: DatabaseSync, clock: Clock): Store {
     view: () => openMeta(database),
     handles: openHandles(database),
     kills: openKills(database),
+    standing: (policyHash) => openStanding(database, clock, policyHash),
     quarantines: openQuarantines(database),
     narrowing: openNarrowing(database),
     claim: () => true,

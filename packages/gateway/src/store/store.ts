@@ -1,4 +1,4 @@
-import type { Budgets, Clock, Handle, Quarantine, Quarantines, Requests } from '@sallyport/core'
+import type { Budgets, Clock, Handle, Quarantine, Quarantines, Requests, StandingGrant, StandingGrants } from '@sallyport/core'
 import type { DeferralStore } from './deferrals.ts'
 import type { Kill, KillKind } from './kills.ts'
 import type { PeopleStore } from './people.ts'
@@ -20,6 +20,20 @@ export interface FactsView {
   swap(name: string, before: string | null, after: string): Awaitable<boolean>
 }
 
+/** Scope that people gave for a time: what stands now is known without asking. */
+export interface SharedStanding extends StandingGrants {
+  /** Whether this request's ever began, whether or not its time is over. */
+  hasStood(request: string): Awaitable<boolean>
+  /** Null: it does not stand now. */
+  live(request: string): StandingGrant | null
+  /** False: this request's stands already, or has stood. */
+  add(grant: StandingGrant): Awaitable<boolean>
+  list(): readonly StandingGrant[]
+  /** Null: nothing stands for that request. */
+  end(request: string): Awaitable<StandingGrant | null>
+  forget(): void
+}
+
 /** What a gate does about kills, releases and revocations at other gates. */
 export interface Hearer {
   /** Stops what is in force now, synchronously, and lets go on what no longer is. */
@@ -31,6 +45,8 @@ export interface Hearer {
   /** The handles of the sessions that are open here. */
   openHandles(): readonly string[]
   endByHandles(handles: readonly string[]): void
+  /** What stood for this agent on this upstream was ended elsewhere. */
+  endOn(agent: string, upstream: string): void
   /** No byte more until `thaw`. */
   freeze(reason: string): void
   thaw(): void
@@ -71,6 +87,8 @@ export interface Store {
     /** Resolves when every other gate has stopped what was pulled here, or cannot write any more. Absent: there is no other. */
     everywhere?(): Promise<void>
   }
+  /** @param policyHash of the policy in force: what was given under another one stands no longer */
+  standing(policyHash: string): SharedStanding
   readonly quarantines: Quarantines & {
     of(upstream: string): Awaitable<readonly Quarantine[]>
     forget(upstream: string, id: string): Awaitable<void>

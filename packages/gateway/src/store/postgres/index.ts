@@ -14,6 +14,7 @@ import { openPeople } from './people.ts'
 import { openQuarantines } from './quarantines.ts'
 import { openRequests } from './requests.ts'
 import { migrate } from './schema.ts'
+import { openStanding } from './standing.ts'
 import { SwitchLine } from './switch-line.ts'
 import { findEnded, openVerdictWaiters } from './verdict-waiters.ts'
 
@@ -81,6 +82,7 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     view: (names) => facts.view(names),
     handles,
     kills,
+    standing: (policyHash) => openStanding(connection, line, clock, policyHash),
     quarantines: openQuarantines(connection),
     narrowing: openNarrowing(kills, handles, people),
     claim: (name, forMs) => claims.take(name, forMs),

@@ -57,6 +57,11 @@ export function openKills({ run }: Connection, line: SwitchLine): SharedKills {
       return known.count > 0
     },
     voidGrants: async (kind, name) => {
+      await run(
+        `UPDATE standing SET ended = true WHERE NOT ended AND ($1 = 'all' OR ($1 = 'agent' AND agent = $2) OR ($1 = 'owner' AND owner = $2)
+           OR ($1 = 'upstream' AND upstream = $2))`,
+        [kind, clean(name)],
+      )
       const { count } = await run(
         `UPDATE grants SET state = 'void' FROM requests WHERE grants.request = requests.id AND grants.state = 'open' AND ${named('requests')}`,
         [kind, clean(name)],

@@ -73,6 +73,18 @@ export const migrations: readonly Migration[] = [
       CREATE TABLE claims (name text PRIMARY KEY, gate text NOT NULL, life text NOT NULL, until timestamptz NOT NULL);
     `,
   },
+  {
+    version: 3,
+    // A gate that does not know of it would not end it with a kill.
+    worksFrom: 3,
+    sql: `
+      CREATE TABLE standing (
+        seq bigint GENERATED ALWAYS AS IDENTITY, request text PRIMARY KEY REFERENCES requests (id), agent text NOT NULL, owner text NOT NULL,
+        upstream text NOT NULL, expires_at_ms bigint NOT NULL, ended boolean NOT NULL DEFAULT false, body text NOT NULL
+      );
+      CREATE INDEX standing_live ON standing (expires_at_ms) WHERE NOT ended;
+    `,
+  },
 ]
 
 /** Any two numbers, as long as every gate takes the same: whoever holds the lock changes the schema. */

@@ -63,6 +63,7 @@ async function listen(gate: string, at = url, more: Partial<Hearer> = {}): Promi
     writeAgain: async () => undefined,
     openHandles: () => ['h1', 'h2'],
     endByHandles: (handles) => void seen.push(`revoked: ${handles.join(' ')}`),
+    endOn: (agent, upstream) => void seen.push(`ended: ${agent} on ${upstream}`),
     freeze: (reason) => void seen.push(`frozen: ${reason}`),
     thaw: () => void seen.push('thawed'),
     ...more,

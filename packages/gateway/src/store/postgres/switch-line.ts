@@ -1,8 +1,9 @@
 import type pg from 'pg'
 import { setTimeout as pause } from 'node:timers/promises'
-import { SallyportError } from '@sallyport/core'
+import { SallyportError, type StandingGrant } from '@sallyport/core'
 import { z } from 'zod'
 import type { Kill } from '../kills.ts'
+import { readStanding } from '../standing.ts'
 import type { Ear, Hearer } from '../store.ts'
 import type { Connection, Run } from './connection.ts'
 import type { DatabaseClock } from './database-clock.ts'
@@ -31,7 +32,7 @@ const confirmedEveryMs = 5
 const leaseSlack = 1.05
 
 const renewalShape = z.object({ epoch: z.number(), databaseMs: z.number() })
-const viewShape = z.object({ epoch: z.number(), kills: z.string(), revoked: z.array(z.string()) })
+const viewShape = z.object({ epoch: z.number(), kills: z.string(), revoked: z.array(z.string()), standing: z.array(z.string()) })
 
 const renewSql = `
   WITH told AS MATERIALIZED (SELECT epoch FROM switch FOR SHARE)
@@ -42,7 +43,8 @@ const viewSql = `
   SELECT (SELECT epoch FROM switch) AS epoch,
     (SELECT coalesce(json_agg(json_build_object('id', id, 'kind', kind, 'name', name, 'reason', reason, 'by', by, 'atMs', at_ms) ORDER BY id), '[]')::text
      FROM kills WHERE released_at_ms IS NULL) AS kills,
-    ARRAY(SELECT id FROM handles WHERE id = ANY($1) AND revoked_at_ms IS NOT NULL) AS revoked`
+    ARRAY(SELECT id FROM handles WHERE id = ANY($1) AND revoked_at_ms IS NOT NULL) AS revoked,
+    ARRAY(SELECT body FROM standing WHERE NOT ended AND expires_at_ms > $2 ORDER BY seq) AS standing`
 
 /**
  * This gate's ear: it renews the lease, listens, and carries out what changed. The lease begins when the store was asked, and a renewal counts only
@@ -55,6 +57,7 @@ export class SwitchLine implements Ear {
   #hearer: Hearer | null = null
   #client: pg.Client | null = null
   #kills: readonly Kill[] = []
+  #standing: readonly StandingGrant[] = []
   #epoch = 0
   /** Of what was pulled or released here: a view from before that shows too little, or too much. */
   #ownEpoch = 0
@@ -66,6 +69,11 @@ export class SwitchLine implements Ear {
   constructor(connection: Connection, settings: LineSettings) {
     this.#connection = connection
     this.#settings = settings
+  }
+
+  /** What stood for a time when this was last heard. */
+  standing(): readonly StandingGrant[] {
+    return this.#standing
   }
 
   inForce(): readonly Kill[] {
@@ -199,14 +207,22 @@ export class SwitchLine implements Ear {
   }
 
   async #takeView(run: Run): Promise<void> {
-    const { rows } = await run(viewSql, [this.#hearer?.openHandles() ?? []])
-    const { epoch, kills, revoked } = viewShape.parse(rows[0])
+    const { rows } = await run(viewSql, [this.#hearer?.openHandles() ?? [], this.#settings.clock.nowMs()])
+    const { epoch, kills, revoked, standing } = viewShape.parse(rows[0])
     if (epoch < this.#ownEpoch) return
     this.#kills = readKills(JSON.parse(kills))
+    const before = this.#standing
+    this.#standing = standing.map((body) => readStanding({ body }))
     this.#hearer?.follow()
+    this.#endStanding(before)
     if (revoked.length > 0) this.#hearer?.endByHandles(revoked)
     // Only now: what is heard is what has been stopped.
     this.#epoch = epoch
+  }
+
+  #endStanding(before: readonly StandingGrant[]): void {
+    const left = new Set(this.#standing.map(({ request }) => request))
+    for (const { request, agent, upstream } of before) if (!left.has(request)) this.#hearer?.endOn(agent, upstream)
   }
 
   async #renewed(asked: ReturnType<Lease['now']>): Promise<void> {
