@@ -74,7 +74,7 @@ async function approveAll(
   const grants: { agent: string; table: string }[] = []
   for (const [index, agent] of users.entries()) {
     const table = `once_${index}`
-    await arrange(upstream, `CREATE TABLE ${table} (n int); INSERT INTO ${table} VALUES (0)`)
+    await arrange(upstream, `CREATE TABLE ${table} (id int PRIMARY KEY, n int); INSERT INTO ${table} VALUES (1, 0)`)
     const asker = await gates[index % gates.length]?.gate.connect(agent, { handle: handles.get(agent) ?? '' })
     await asker?.run(`UPDATE ${table} SET n = n + 1`)
     await asker?.close()

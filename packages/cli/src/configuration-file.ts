@@ -110,12 +110,14 @@ export function readReferences(file: ConfigurationFile): readonly NamedReference
   })
 }
 
-/** The files of `file:` references: what an agent would look for first. None when the configuration cannot be read. */
+/** The files of `file:` references, the store's among them: what an agent would look for first. None when the configuration cannot be read. */
 export function credentialFiles(configuration: string): readonly string[] {
   try {
-    return readReferences(openConfigurationFile(configuration))
-      .filter(({ reference }) => reference.startsWith('file:'))
-      .map(({ reference }) => resolve(dirname(configuration), reference.slice('file:'.length)))
+    const file = openConfigurationFile(configuration)
+    const store: unknown = file.document.getIn(['store'])
+    return [...readReferences(file).map(({ reference }) => reference), ...(typeof store === 'string' ? [store] : [])]
+      .filter((reference) => reference.startsWith('file:'))
+      .map((reference) => resolve(dirname(configuration), reference.slice('file:'.length)))
   } catch {
     return []
   }

@@ -3,6 +3,7 @@ import type { Store } from '../store.ts'
 import { openBudgets } from './budgets.ts'
 import { openClaims } from './claims.ts'
 import { openConnection } from './connection.ts'
+import { openEar, type ThreadEar } from './ear.ts'
 import { DatabaseClock } from './database-clock.ts'
 import { openDeferrals } from './deferrals.ts'
 import { openFacts } from './facts.ts'
@@ -55,8 +56,10 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     report,
   })
   const facts = openFacts(connection)
+  let ear: ThreadEar | null = null
   const close = async (): Promise<void> => {
     waiters.close()
+    await ear?.close()
     facts.close()
     await line.close()
     await connection.close()
@@ -88,8 +91,14 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     claim: (name, forMs) => claims.take(name, forMs),
     attend: (hearer) => {
       line.attend(hearer)
-      return line
+      ear = openEar({ url: settings.url, gate }, (message) => line.take(message))
+      return { hear: () => hearBoth(line, ear) }
     },
     close,
   }
+}
+
+function hearBoth(line: SwitchLine, ear: ThreadEar | null): void {
+  ear?.hear()
+  line.hear()
 }

@@ -165,7 +165,7 @@ export class SwitchLine implements Ear {
 
   async #connect(): Promise<void> {
     const client = await this.#connection.openLine(this.#settings.renewEveryMs * unansweredRenewals)
-    client.on('notification', ({ payload }) => this.#hearMessage(payload ?? ''))
+    client.on('notification', ({ payload }) => this.take(payload ?? ''))
     client.on('end', () => {
       if (this.#client === client) this.#client = null
     })
@@ -180,7 +180,8 @@ export class SwitchLine implements Ear {
     }
   }
 
-  #hearMessage(payload: string): void {
+  /** What was heard here, or by an ear that was quicker: the same twice changes nothing. */
+  take(payload: string): void {
     const [, what, value = '', rest = ''] = /^(request|switch) (\S+) ?(.*)$/s.exec(payload) ?? []
     if (what === 'request') this.#settings.onVerdict(value)
     if (what !== 'switch' || Number(value) <= this.#epoch) return
