@@ -21,6 +21,7 @@ import { becomeOsUser, findOsUser } from './os-user.ts'
 import { readSignedLine, writeSignedLine } from './signed-line.ts'
 import { openStores, type StoreSettings } from './open-stores.ts'
 import { checkPrivateFolder } from './private-folder.ts'
+import { forecastWal } from './storage-forecast.ts'
 import { Store } from './store.ts'
 import { StoreWatch } from './store-watch.ts'
 import { TraceBook } from './trace-book.ts'
@@ -248,7 +249,7 @@ async function wake({ settings, time, key, witness, kept }: OpenFolder, door: Op
     worth: store.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
     storage: { ...catalogue.forecast(clock.nowMs()), chunks: catalogue.chunks.size, quotaBytes: settings.limits.storedBytesMax },
     held: catalogue.held().map(({ id, reason }) => ({ id, reason })),
-    wal: { streams: streams.list(null).length, storedBytes: streams.storedBytes },
+    wal: { streams: streams.list(null).length, ...forecastWal(streams.list(null)) },
     agedMs: age.nowMs(),
     expiry: describeExpiry(expiry.last),
     watch: { failed: watch.failed, traces: traces.last },

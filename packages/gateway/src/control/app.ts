@@ -16,6 +16,7 @@ import { addRequestRoutes } from './request-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
 import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
 import { tellTry, tellTryOfPerson } from './tried.ts'
+import { addVaultRoutes } from './vault-routes.ts'
 import { createVisitors } from './visitor.ts'
 
 /** The people's pages and the command line's API, as one function from request to answer. */
@@ -50,6 +51,7 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addRemovalRoutes(app, site)
   addPasskeyRoutes(app, site)
   addConfigurationRoutes(app, site)
+  addVaultRoutes(app, site)
   app.notFound(async (context) => {
     await tellTryOfPerson(site, context)
     throw notFound()
@@ -70,7 +72,7 @@ function addErrorAnswers(app: SiteApp, site: Site): void {
   app.onError(async (error, context) => {
     const refused = toRefused(error)
     const { code, message, notDone, next } = refused
-    if (refused.status === 405) await tellTryOfPerson(site, context).catch(() => undefined)
+    if (refused.status === 405) await tellTryOfPerson(site, context)
     const wantsPage = context.req.method === 'GET' && (context.req.header('accept') ?? '').includes('text/html')
     // Refused before anybody looked who it is: there is no frame to put a page in.
     if (!wantsPage || !context.get('visitor')) return context.json({ error: { code, message, notDone, next } }, refused.status)

@@ -12,6 +12,7 @@ import type {
   Restored,
   Session,
   Snapshot,
+  VaultTargets,
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
@@ -249,6 +250,8 @@ export interface Control {
   snapshots(): Promise<readonly Snapshot[]>
   /** Whole things that are kept: how they stand, and work on them. */
   readonly keeping: Keeping
+  /** How everything that is protected stands. Never throws. */
+  vaultTargets(): Promise<VaultTargets>
   undo(snapshotId: string, by: string): Promise<Restored>
   /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */
   issueHandle(

@@ -14,7 +14,8 @@ export async function tellTry(site: Site, context: Context<Admitted>, by: string
   const { method, path } = context.req
   if (method === 'GET' || method === 'HEAD' || !site.rate.take('tries', triesPerMinute)) return
   const data = { kind: 'control_refused', method, path: path.slice(0, pathLengthMax), by, what: 'There is no such verb.' }
-  await site.ports.log.append({ type: 'alarm', atMs: site.ports.clock.nowMs(), data })
+  // It is refused all the same when the log cannot take it: then nothing else runs either.
+  await Promise.allSettled([site.ports.log.append({ type: 'alarm', atMs: site.ports.clock.nowMs(), data })])
 }
 
 /** As `tellTry`, for a page's address; strangers are many, and can do nothing. */

@@ -89,6 +89,15 @@ const healthSchema = z.object({
   immutable: z.boolean(),
   worth: z.string(),
   expiry: z.string(),
+  storage: z
+    .object({ bytes: count, addedBytesPerDay: z.number(), bytesIn30Days: z.number(), quotaBytes: count.nullable() })
+    .nullable()
+    .default(null),
+  wal: z
+    .object({ storedBytes: count, addedBytesPerDay: z.number().default(0), bytesIn30Days: z.number().default(0) })
+    .nullable()
+    .default(null),
+  held: z.array(z.object({ id: hex64, reason: z.string() })).default([]),
   /** Why it can neither seal nor read now; null: it can. */
   unready: z.string().nullable().default(null),
 })

@@ -23,7 +23,8 @@ class Bench {
       if (this.isGone) throw new Error('the vault does not answer')
       const rest = { vault: 'a'.repeat(64), snapshots: 0, newest: null, openSeals: 0, freeBytes: 0, osUser: 0, immutable: false }
       const witness = { key: '', log: null, size: null, checkpoint: null, frozen: null }
-      return { ...rest, witness, worth: '', expiry: '', unready: null, ...this.health }
+      const room = { storage: null, wal: null, held: [] }
+      return { ...rest, ...room, witness, worth: '', expiry: '', unready: null, ...this.health }
     }
     const watch = watchVault({
       vault: {
