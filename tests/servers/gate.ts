@@ -45,7 +45,6 @@ export interface TestGate {
   start(program?: string): Promise<void>
   /** SIGTERM to the gate alone, and waits. */
   halt(): Promise<void>
-  /** Stops both and removes the state. */
   stop(): Promise<void>
 }
 
@@ -111,6 +110,7 @@ export interface TestGateSettings {
   /** Added to the gate's environment. */
   readonly environment?: Readonly<Record<string, string>>
   readonly gatewayFlags?: readonly string[]
+  readonly vaultFlags?: readonly string[]
   /** The file only proposes, as in real life. Default: a test that changes its configuration is the operator, and it holds. */
   readonly proposes?: boolean
 }
@@ -160,7 +160,8 @@ export async function startGate(settings: TestGateSettings): Promise<TestGate> {
       writeFileSync(join(directory, 'secrets', `${name}.${role}`), url, { mode: 0o600 })
     }
   }
-  const vault = await startProcess(directory, 'vault', [vaultMain, 'serve', ...vaultFlags(directory), '--while-stdin-open'], {})
+  const flags = [...vaultFlags(directory), ...(settings.vaultFlags ?? [])]
+  const vault = await startProcess(directory, 'vault', [vaultMain, 'serve', ...flags, '--while-stdin-open'], {})
   try {
     return await new RunningTestGate(settings, directory, vault).begin()
   } catch (error) {

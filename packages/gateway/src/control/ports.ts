@@ -13,6 +13,7 @@ import type {
   Session,
   Snapshot,
   StandingGrant,
+  VaultTargets,
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
@@ -250,6 +251,8 @@ export interface Control {
   snapshots(): Promise<readonly Snapshot[]>
   /** Whole things that are kept: how they stand, and work on them. */
   readonly keeping: Keeping
+  /** How everything that is protected stands. Never throws. */
+  vaultTargets(): Promise<VaultTargets>
   undo(snapshotId: string, by: string): Promise<Restored>
   /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */
   issueHandle(
