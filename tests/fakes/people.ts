@@ -18,6 +18,7 @@ import type { Control, ControlPorts, Feed, Kill, Recorded, Signed } from '../../
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
 import { openMeta } from '../../packages/gateway/src/store/meta.ts'
 import { openPeople } from '../../packages/gateway/src/store/people.ts'
+import { openSessionStories } from '../../packages/gateway/src/log/session-stories.ts'
 import { openRequests } from '../../packages/gateway/src/store/requests.ts'
 
 export const operatorToken = 'operator-token-of-the-tests-0123456789'
@@ -193,6 +194,10 @@ export function makePeopleBench(): PeopleBench {
     random,
     log,
     feed: log,
+    stories: openSessionStories({
+      size: () => log.events.length,
+      read: async (from, count) => log.events.slice(from, from + count).map((event, place) => ({ index: from + place, event })),
+    }),
     requests,
     control,
     people: stored.people,
