@@ -43,7 +43,15 @@ import { openQuarantines } from './store/quarantines.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { pullFromOutside } from './switch/pulls.ts'
-import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import {
+  continuousOf,
+  openClientTls,
+  findTie,
+  quarantinesOf,
+  redactionsOf,
+  resolveHttp,
+  resolvePostgres,
+} from './upstream-settings.ts'
 import { watchVault } from './vault/vault-watch.ts'
 
 /** How often the gate looks for what it is to run itself. */
@@ -185,7 +193,9 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   const { listen, waitMs } = config
   const certificates = listen.http === null && listen.tls === null ? null : await openCertificates(folder)
   const tls = certificates === null ? null : openClientTls(config, certificates)
-  listeners.push(await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs }))
+  listeners.push(
+    await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs, redact: redactionsOf(config) }),
+  )
   if (listen.http === null || certificates === null) return
   const { httpProtocol } = await import('./protocols/http/index.ts')
   const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
