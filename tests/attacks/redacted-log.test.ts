@@ -20,13 +20,14 @@ const attacked = useAttackedGate({
 })
 
 let session = ''
+let found: readonly unknown[] = []
 
 beforeAll(async () => {
   const { gate } = attacked
   const agent = await gate.connect('coder')
-  const found = await agent.run(`SELECT id FROM customers WHERE email = '${secret}'`)
-  expect(found.rows).toEqual([{ id: 1 }])
-  expect((await agent.run('SELECT id FROM customers WHERE email = $1', [secret])).rows).toEqual([{ id: 1 }])
+  const simple = await agent.run(`SELECT id FROM customers WHERE email = '${secret}'`)
+  const bound = await agent.run('SELECT id FROM customers WHERE email = $1', [secret])
+  found = [...simple.rows, ...bound.rows]
   await agent.run(`SELECT by_mail('${secret}')`)
   await agent.run(`UPDATE customers SET email = 'new.${secret}' WHERE id = 2`)
   await agent.run('UPDATE customers SET email = $1 WHERE id = 2', [`newer.${secret}`])
@@ -36,7 +37,7 @@ beforeAll(async () => {
   await agent.run(`DROP TABLE customers -- ${secret}`)
   await agent.run("SELECT id FROM orders WHERE note = 'plain-value-of-an-order'")
   await agent.close()
-  await vi.waitFor(() => expect(gate.events().some(({ type }) => type === 'session.closed')).toBe(true), 20_000)
+  await vi.waitUntil(() => gate.events().some(({ type }) => type === 'session.closed'), 20_000)
   session = gate.events().find(({ type }) => type === 'session.opened')?.session ?? ''
 })
 
@@ -45,6 +46,10 @@ function textsUnder(directory: string): readonly string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
 }
+
+test('the server got what was meant for it', () => {
+  expect(found).toEqual([{ id: 1 }, { id: 1 }])
+})
 
 test('no file of the gate holds a marked value, also in base64', () => {
   const { gate } = attacked

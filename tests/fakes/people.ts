@@ -96,6 +96,12 @@ function openDesk(
   return openConfigurationDesk({ ...ports, memory: openMeta(database), read }, configOf(configurationOfTests))
 }
 
+function storiesOf({ events }: FollowedLog): ReturnType<typeof openSessionStories> {
+  const read = async (from: number, count: number): Promise<readonly Recorded[]> =>
+    events.slice(from, from + count).map((event, place) => ({ index: from + place, event }))
+  return openSessionStories({ size: () => events.length, read })
+}
+
 function ownersOfTests(): { agent: string; owner: string }[] {
   return [
     { agent: 'coder', owner: 'ada' },
@@ -194,10 +200,7 @@ export function makePeopleBench(): PeopleBench {
     random,
     log,
     feed: log,
-    stories: openSessionStories({
-      size: () => log.events.length,
-      read: async (from, count) => log.events.slice(from, from + count).map((event, place) => ({ index: from + place, event })),
-    }),
+    stories: storiesOf(log),
     requests,
     control,
     people: stored.people,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Event } from '../event.ts'
+import type { Event, EventType } from '../event.ts'
 import type { GrowingStep, StepKind, StoryOperation } from './story-step.ts'
 import type { TextAllowance } from './story-text.ts'
 
@@ -75,87 +75,65 @@ function peopleOf({ approval, approvers, by, signed, person }: Facts): readonly 
   return one === null || one === undefined ? [] : [one]
 }
 
-function kindOf({ type, data }: Pick<Event, 'type' | 'data'>): StepKind {
-  switch (type) {
-    case 'session.opened':
-      return 'opened'
-    case 'session.closed':
-      return 'closed'
-    case 'statement':
-      return 'read'
-    case 'intent':
-      return 'ran'
-    case 'decision':
-      return data['outcome'] === 'deny' ? 'refused' : 'prepared'
-    case 'request.opened':
-      return 'asked'
-    case 'verdict':
-    case 'verdict.refused':
-      return 'verdict'
-    case 'request.approved':
-    case 'request.rejected':
-    case 'request.cancelled':
-    case 'request.expired':
-    case 'grant.void':
-    case 'grant.returned':
-      return 'settled'
-    case 'snapshot.sealed':
-    case 'snapshot.failed':
-    case 'snapshot.expired':
-      return 'copied'
-    case 'undo':
-      return 'undone'
-    case 'alarm':
-      return 'alarm'
-    case 'kill':
-      return 'stopped'
-    case 'release':
-      return 'released'
-    default:
-      return 'other'
-  }
+/** What is in none of these is told as it is. */
+const kinds: ReadonlyMap<EventType, StepKind> = new Map<EventType, StepKind>([
+  ['session.opened', 'opened'],
+  ['session.closed', 'closed'],
+  ['statement', 'read'],
+  ['intent', 'ran'],
+  ['decision', 'prepared'],
+  ['request.opened', 'asked'],
+  ['verdict', 'verdict'],
+  ['verdict.refused', 'verdict'],
+  ['request.approved', 'settled'],
+  ['request.rejected', 'settled'],
+  ['request.cancelled', 'settled'],
+  ['request.expired', 'settled'],
+  ['grant.void', 'settled'],
+  ['grant.returned', 'settled'],
+  ['snapshot.sealed', 'copied'],
+  ['snapshot.failed', 'copied'],
+  ['snapshot.expired', 'copied'],
+  ['undo', 'undone'],
+  ['alarm', 'alarm'],
+  ['kill', 'stopped'],
+  ['release', 'released'],
+])
+
+function kindOf({ type, data }: Event): StepKind {
+  if (type === 'decision' && data['outcome'] === 'deny') return 'refused'
+  return kinds.get(type) ?? 'other'
 }
 
-function say({ type, data }: Event, facts: Facts): string {
-  const { approval, why, reason, detail, code, kind, name } = facts
-  switch (type) {
-    case 'session.opened':
-      return ['protocol', 'upstream', 'peer'].flatMap((key) => wordOf(data[key])).join(' ')
-    case 'verdict':
-      return `${approval?.verdict === 'approve' ? 'approved' : 'rejected'}${approval?.reason ? `: ${approval.reason}` : ''}`
-    case 'verdict.refused':
-      return `not accepted: ${why ?? ''}`
-    case 'request.approved':
-      return 'may run'
-    case 'request.rejected':
-      return 'will not run'
-    case 'request.cancelled':
-      return 'cancelled: will not run'
-    case 'request.expired':
-      return 'nobody answered in time: will not run'
-    case 'grant.void':
-      return `what was approved no longer counts: ${why ?? ''}`
-    case 'grant.returned':
-      return `the approval was given back: ${why ?? ''}`
-    case 'snapshot.sealed':
-      return 'sealed, read back and compared'
-    case 'snapshot.failed':
-      return `no copy could be made (${code ?? 'no reason given'}): nothing ran`
-    case 'snapshot.expired':
-      return 'its retention had ended, and the vault let it go'
-    case 'alarm':
-      return [kind, why].filter((word) => word !== null && word !== undefined).join(': ')
-    case 'kill':
-      return `${kind ?? ''} ${name ?? ''}: ${reason ?? ''}`
-    case 'release':
-      return `${kind ?? ''} ${name ?? ''}`
-    case 'outcome':
-      return detail ?? ''
-    default:
-      return [kindOf({ type, data }) === 'other' ? type : '', why ?? reason ?? detail ?? '']
-        .filter((word) => word !== '')
-        .join(': ')
-  }
+type Writer = (facts: Facts, data: Event['data']) => string
+
+const writers: ReadonlyMap<EventType, Writer> = new Map<EventType, Writer>([
+  ['session.opened', (_, data) => ['protocol', 'upstream', 'peer'].flatMap((key) => wordOf(data[key])).join(' ')],
+  [
+    'verdict',
+    ({ approval }) =>
+      `${approval?.verdict === 'approve' ? 'approved' : 'rejected'}${approval?.reason ? `: ${approval.reason}` : ''}`,
+  ],
+  ['verdict.refused', ({ why }) => `not accepted: ${why ?? ''}`],
+  ['request.approved', () => 'may run'],
+  ['request.rejected', () => 'will not run'],
+  ['request.cancelled', () => 'cancelled: will not run'],
+  ['request.expired', () => 'nobody answered in time: will not run'],
+  ['grant.void', ({ why }) => `what was approved no longer counts: ${why ?? ''}`],
+  ['grant.returned', ({ why }) => `the approval was given back: ${why ?? ''}`],
+  ['snapshot.sealed', () => 'sealed, read back and compared'],
+  ['snapshot.failed', ({ code }) => `no copy could be made (${code ?? 'no reason given'}): nothing ran`],
+  ['snapshot.expired', () => 'its retention had ended, and the vault let it go'],
+  ['alarm', ({ kind, why }) => [kind, why].flatMap(wordOf).join(': ')],
+  ['kill', ({ kind, name, reason }) => `${kind ?? ''} ${name ?? ''}: ${reason ?? ''}`],
+  ['release', ({ kind, name }) => `${kind ?? ''} ${name ?? ''}`],
+])
+
+function say(event: Event, facts: Facts): string {
+  const write = writers.get(event.type)
+  if (write !== undefined) return write(facts, event.data)
+  const { why, reason, detail } = facts
+  return [kindOf(event) === 'other' ? event.type : '', why ?? reason ?? detail ?? ''].filter((word) => word !== '').join(': ')
 }
 
 function wordOf(value: unknown): readonly string[] {
