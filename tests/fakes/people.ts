@@ -20,6 +20,7 @@ import type { Control, ControlPorts, Feed, Kill, Recorded, Signed } from '../../
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
 import { openMeta } from '../../packages/gateway/src/store/meta.ts'
 import { openPeople } from '../../packages/gateway/src/store/people.ts'
+import { openSessionStories } from '../../packages/gateway/src/log/session-stories.ts'
 import { openRequests } from '../../packages/gateway/src/store/requests.ts'
 
 export const operatorToken = 'operator-token-of-the-tests-0123456789'
@@ -95,6 +96,12 @@ function openDesk(
 ): Control['configuration'] {
   const read = (): ReturnType<typeof parseConfig> => parseConfig(readFile(), '/etc/sallyport.yaml')
   return openConfigurationDesk({ ...ports, memory: openMeta(database), read }, configOf(configurationOfTests))
+}
+
+function storiesOf({ events }: FollowedLog): ReturnType<typeof openSessionStories> {
+  const read = async (from: number, count: number): Promise<readonly Recorded[]> =>
+    events.slice(from, from + count).map((event, place) => ({ index: from + place, event }))
+  return openSessionStories({ size: () => events.length, read })
 }
 
 function ownersOfTests(): { agent: string; owner: string }[] {
@@ -207,6 +214,7 @@ export function makePeopleBench(): PeopleBench {
     random,
     log,
     feed: log,
+    stories: storiesOf(log),
     requests,
     control,
     people: stored.people,

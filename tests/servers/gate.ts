@@ -79,6 +79,7 @@ export interface UpstreamSettings {
   readonly port?: number
   /** As in sallyport.yaml. */
   readonly quarantine?: string
+  readonly redact?: readonly string[]
   readonly continuous?: { readonly keep?: string; readonly base?: string; readonly every?: string }
   readonly keep?: Readonly<Record<string, unknown>>
 }
@@ -248,7 +249,7 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, continuous, keep }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, redact, continuous, keep }]) => [
             name,
             {
               protocol: 'postgres',
@@ -256,6 +257,7 @@ class RunningTestGate implements TestGate {
               use: `file:secrets/${name}.use`,
               protect: `file:secrets/${name}.protect`,
               ...(quarantine === undefined ? {} : { quarantine }),
+              ...(redact === undefined ? {} : { redact }),
               ...(continuous === undefined ? {} : { continuous }),
               ...(keep === undefined ? {} : { keep }),
             },

@@ -18,6 +18,7 @@ import { limits, rates } from './limits.ts'
 import { addKeepingRoutes } from './keeping-routes.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
+import { addSessionApiRoutes } from './session-routes.ts'
 import { unknownOwners } from './second-person.ts'
 import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
@@ -158,6 +159,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     await readBody(context, emptyShape)
     return context.json({ ...(await control.configuration.reread()), page: `${site.origin}/configuration` })
   })
+  addSessionApiRoutes(app, site)
   addEventRoute(app, site)
   app.get('/api/v1/status', async (context) => {
     const people = await site.ports.people.list()

@@ -13,6 +13,7 @@ import type { ControlPorts, ControlSettings } from './ports.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { addRemovalRoutes } from './removal-routes.ts'
 import { addRequestRoutes } from './request-routes.ts'
+import { addSessionRoutes } from './session-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
 import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
 import { tellTry, tellTryOfPerson } from './tried.ts'
@@ -46,6 +47,7 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addSignInRoutes(app, site)
   addRequestRoutes(app, site)
   addLiveRoutes(app, site)
+  addSessionRoutes(app, site)
   addPeopleRoutes(app, site)
   addInvitationRoutes(app, site)
   addRemovalRoutes(app, site)
