@@ -28,8 +28,7 @@ export interface Frame {
 
 export interface Page {
   readonly title: string
-  readonly path: '/live' | '/requests' | '/vault' | '/people' | '/configuration' | null
-  readonly path: '/live' | '/sessions' | '/requests' | '/people' | '/configuration' | null
+  readonly path: '/live' | '/sessions' | '/requests' | '/vault' | '/people' | '/configuration' | null
   readonly width: 'narrow' | 'normal' | 'wide'
   readonly body: Piece
   /** Scripts of our own, by name of the asset. */
