@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { below } from '../proofs/seeded.ts'
+import { rest } from './rest.ts'
 import type { ThirdGate, ThreeGates } from './three-gates.ts'
 
 /** How often what came back, by SQLSTATE; `gone` for a connection that was not made or did not last. */
@@ -54,9 +55,7 @@ async function raceForGrant(fleet: Fleet): Promise<void> {
   const grant = fleet.grants[below(fleet.chance, fleet.grants.length)]
   if (grant === undefined) return
   const statement = `UPDATE ${grant.table} SET n = n + 1`
-  await Promise.all(
-    fleet.stage.gates.map((place) => within(fleet, place, grant.agent, async (run) => void (await run(statement)))),
-  )
+  await Promise.all(fleet.stage.gates.map((place) => within(fleet, place, grant.agent, (run) => run(statement))))
 }
 
 type Run = (sql: string) => Promise<void>
@@ -79,7 +78,7 @@ async function within(fleet: Fleet, { gate }: ThirdGate, agent: string, work: (r
   } catch (error) {
     noteError(error)
     // A gate that is not there answers at once, and asking it again at once would be all that this run does.
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await rest(20)
     return
   }
   await work(async (sql) => {

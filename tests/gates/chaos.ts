@@ -54,7 +54,7 @@ export async function runChaos(settings: ChaosSettings): Promise<ChaosResult> {
   over = true
   await busy
   await untilAllServe(stage, names.at(-1) ?? '', handles)
-  return judge(stage, fleet, trouble)
+  return await judge(stage, fleet, trouble)
 }
 
 async function issueAll({ gates }: ThreeGates, names: readonly string[]): Promise<ReadonlyMap<string, string>> {

@@ -40,7 +40,7 @@ async function haltOnce(gates: readonly ThirdGate[], agents: readonly Forked[], 
   const handle = await by.gate.issue(name)
   await Promise.all(gates.map(({ counter }) => counter.ask({ ask: 'forget' }, z.object({ forgotten: z.literal(true) }))))
   await Promise.all(
-    gates.map(({ gate }, index) => {
+    gates.map(async ({ gate }, index) => {
       const ask: RunawayAsk = { port: gate.port, agent: name, handle, database: 'orders-db', kinds: [...kinds], returns: 2 }
       return agents[index]?.ask(ask, runawaySaysShape)
     }),

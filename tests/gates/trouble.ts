@@ -1,5 +1,6 @@
 import { pullSwitch } from '../../packages/cli/src/switch-client.ts'
 import { below } from '../proofs/seeded.ts'
+import { rest } from './rest.ts'
 import type { ThreeGates } from './three-gates.ts'
 
 /** One kill of an agent, by the gate of this number. */
@@ -104,8 +105,4 @@ async function killOne({ gates, upstream }: ThreeGates, agent: string, number: n
     // It went down at this moment: nothing was acknowledged.
     return null
   }
-}
-
-function rest(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
