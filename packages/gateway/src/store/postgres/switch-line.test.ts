@@ -192,6 +192,37 @@ it('has the same time at gates whose own clocks are ten minutes apart', async ()
   expect(Math.abs(ahead.clock.nowMs() - behind.clock.nowMs())).toBeLessThan(60_000)
 })
 
+it('gives what is due to one of two gates, and to another only when that one did not begin', async () => {
+  const [one, other] = [await listen('one'), await listen('other')]
+  const asked = request('r1')
+  await one.store.requests.open({ ...asked, expiresAtMs: Number.MAX_SAFE_INTEGER, question: { ...asked.question, delayMs: 5 } })
+  const message = { method: 'POST', target: '/', headers: [], body: Buffer.from('x') } as const
+  const origin = { scheme: 'https', host: 'api.example', port: 443 } as const
+  const deferral = { request: 'r1', handle: 'h1', upstream: 'orders-db', origin, contentType: '', contentCodings: [], message }
+  expect(await one.store.deferrals.keep(deferral)).toBe(true)
+  await one.store.requests.approve('r1', 5, { ...grant('g1', 'r1'), expiresAtMs: Number.MAX_SAFE_INTEGER })
+  const nowMs = one.store.clock.nowMs()
+  const due = await Promise.all([one, other, one, other].map(({ store }) => store.deferrals.due(nowMs)))
+  const [mine, theirs] = [
+    [...(due[0] ?? []), ...(due[2] ?? [])],
+    [...(due[1] ?? []), ...(due[3] ?? [])],
+  ]
+  expect([mine.length > 0, theirs.length > 0].filter(Boolean)).toHaveLength(1)
+  // Begun: its grant is used up, so whatever became of that gate nobody runs it again.
+  expect(await one.store.requests.consume('g1', 'intent')).toBe(true)
+  await server.query("UPDATE sallyport.claims SET until = now() - interval '1 hour'", [], url.split('/').at(-1))
+  expect(await other.store.deferrals.due(nowMs)).toEqual([])
+})
+
+it('lets one of two gates do what only one may, and another once its time ran out', async () => {
+  const [one, other] = [await listen('one'), await listen('other')]
+  const took = await Promise.all([one, other].map(async ({ store }) => store.claim('keep copy orders', 60_000)))
+  expect(took.filter(Boolean)).toHaveLength(1)
+  await server.query("UPDATE sallyport.claims SET until = now() - interval '1 second'", [], url.split('/').at(-1))
+  const loser = took[0] === true ? other : one
+  expect(await loser.store.claim('keep copy orders', 60_000)).toBe(true)
+})
+
 it('says what happened, what was not done and what next when the store is away, and answers again by itself', async () => {
   const silent = await listen('silent', overRelay())
   relay.sever()
