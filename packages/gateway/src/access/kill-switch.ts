@@ -24,6 +24,8 @@ export interface KillStorage {
   voidGrants(kind: KillKind, name: string): Awaitable<number>
   /** Ends the questions that are open: half an approval from before a kill must not be completed after it. */
   cancelRequests(kind: KillKind, name: string): Awaitable<number>
+  /** Tells other gates at once, before it is written down. Absent: there is no other. */
+  callOut?(kind: KillKind, name: string): void
   /** Resolves when every other gate has stopped it too, or cannot write any more. Absent: there is no other. */
   everywhere?(): Promise<void>
 }
@@ -131,6 +133,8 @@ export class LocalKillSwitch implements KillSwitch {
     this.#own.set(key, (this.#own.get(key) ?? 0) + 1)
     this.#stops.set(key, reason)
     this.#bump(key)
+    // A gate that stops everything may do so for itself alone: nobody calls that out before it is written down.
+    if (kind !== 'all') this.#store.callOut?.(kind, name)
     return what.endSessions(kind, name, reason, drain)
   }
 

@@ -84,6 +84,8 @@ export interface Store {
     inForce(): readonly Kill[]
     voidGrants(kind: KillKind, name: string): Awaitable<number>
     cancelRequests(kind: KillKind, name: string): Awaitable<number>
+    /** Tells other gates at once, before it is written down. Absent: there is no other. */
+    callOut?(kind: KillKind, name: string): void
     /** Resolves when every other gate has stopped what was pulled here, or cannot write any more. Absent: there is no other. */
     everywhere?(): Promise<void>
   }

@@ -4,6 +4,8 @@ import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_thread
 import type { Ear } from '../store.ts'
 
 export interface ThreadEar extends Ear {
+  /** To every gate, at once: what this one stops now. A hint; the store says what is in force. */
+  callOut(hint: string): void
   close(): Promise<void>
 }
 
@@ -43,6 +45,7 @@ export function openEar(settings: { readonly url: string; readonly gate: string 
       seen = now
       for (let next = receiveMessageOnPort(port1); next !== undefined; next = receiveMessageOnPort(port1)) pass(next.message)
     },
+    callOut: (hint) => port1.postMessage(hint),
     close: async () => {
       await worker.terminate()
       port1.close()

@@ -72,7 +72,7 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     throw error
   }
   const handles = openHandles(connection)
-  const kills = openKills(connection, line)
+  const kills = openKills(connection, line, (hint) => ear?.callOut(hint))
   const people = openPeople(connection)
   const claims = openClaims(connection, gate, life)
   return {

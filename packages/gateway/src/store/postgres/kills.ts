@@ -12,6 +12,7 @@ export interface SharedKills {
   add(kill: Omit<Kill, 'id'>): Promise<Kill>
   release(kind: KillKind, name: string, nowMs: number, upToId: number): Promise<number>
   inForce(): readonly Kill[]
+  callOut(kind: KillKind, name: string): void
   /** Whether the store ever had it. */
   isKnown(kind: KillKind, name: string, atMs: number): Promise<boolean>
   voidGrants(kind: KillKind, name: string): Promise<number>
@@ -21,7 +22,7 @@ export interface SharedKills {
 }
 
 /** Kills that every gate hears of. What is in force is a local view: it is asked before each write upstream. */
-export function openKills({ run }: Connection, line: SwitchLine): SharedKills {
+export function openKills({ run }: Connection, line: SwitchLine, callOut: (hint: string) => void): SharedKills {
   let pulledEpoch = 0
   return {
     add: async ({ kind, name, reason, by, atMs }) => {
@@ -49,6 +50,7 @@ export function openKills({ run }: Connection, line: SwitchLine): SharedKills {
       return ids.length
     },
     inForce: () => line.inForce(),
+    callOut: (kind, name) => callOut(hintOf(kind, clean(name)).trim()),
     isKnown: async (kind, name, atMs) => {
       const known = await run(
         'SELECT 1 FROM kills WHERE kind = $1 AND name = $2 AND (at_ms = $3 OR released_at_ms IS NULL) LIMIT 1',

@@ -128,6 +128,18 @@ it('stays frozen as long as what was pulled here cannot be handed on', async () 
   expect(tries).toBe(3)
 })
 
+it('lets go on what was called out and is in no store', async () => {
+  const one = await listen('one')
+  const other = await listen('other')
+  // Lost as long as the thread that calls has no line yet.
+  const callOut = (): boolean => {
+    one.store.kills.callOut?.('agent', 'coder')
+    return other.seen.includes('ahead: agent coder')
+  }
+  await expect.poll(callOut, patience).toBe(true)
+  await expect.poll(() => other.seen.at(-1), patience).toBe('in force: ')
+})
+
 it('tells every gate which of its handles was revoked', async () => {
   const one = await listen('one')
   const other = await listen('other')

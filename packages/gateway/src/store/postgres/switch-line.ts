@@ -25,6 +25,7 @@ export interface LineSettings {
 }
 
 const reconnectMs = 100
+const aheadMark = 'ahead '
 /** A line that does not answer for so many renewals is given up for a new one. */
 const unansweredRenewals = 2
 const confirmedEveryMs = 5
@@ -61,6 +62,8 @@ export class SwitchLine implements Ear {
   #epoch = 0
   /** Of what was pulled or released here: a view from before that shows too little, or too much. */
   #ownEpoch = 0
+  /** Something was called out: the store says whether it holds. */
+  #isInDoubt = false
   #frozen = true
   #work: Promise<void> = Promise.resolve()
   #running: Promise<void> = Promise.resolve()
@@ -182,12 +185,19 @@ export class SwitchLine implements Ear {
 
   /** What was heard here, or by an ear that was quicker: the same twice changes nothing. */
   take(payload: string): void {
+    if (payload.startsWith(aheadMark)) return this.#stopAhead(payload.slice(aheadMark.length))
     const [, what, value = '', rest = ''] = /^(request|switch) (\S+) ?(.*)$/s.exec(payload) ?? []
     if (what === 'request') this.#settings.onVerdict(value)
     if (what !== 'switch' || Number(value) <= this.#epoch) return
-    const hint = readHint(rest)
-    if (hint !== null) this.#hearer?.stopAhead(hint.kind, hint.name)
+    this.#stopAhead(rest)
     void this.look().catch(() => undefined)
+  }
+
+  #stopAhead(text: string): void {
+    const hint = readHint(text)
+    if (hint === null) return
+    this.#isInDoubt = true
+    this.#hearer?.stopAhead(hint.kind, hint.name)
   }
 
   async #renew(client: pg.Client): Promise<void> {
@@ -202,7 +212,7 @@ export class SwitchLine implements Ear {
       if (rows[0] === undefined) throw this.#replaced()
       const { epoch, databaseMs } = renewalShape.parse(rows[0])
       clock.set(databaseMs, asked, lease.now())
-      if (epoch === this.#epoch) return this.#renewed(asked)
+      if (epoch === this.#epoch && !this.#isInDoubt) return this.#renewed(asked)
       await this.#takeView(run)
     }
   }
@@ -211,6 +221,7 @@ export class SwitchLine implements Ear {
     const { rows } = await run(viewSql, [this.#hearer?.openHandles() ?? [], this.#settings.clock.nowMs()])
     const { epoch, kills, revoked, standing } = viewShape.parse(rows[0])
     if (epoch < this.#ownEpoch) return
+    this.#isInDoubt = false
     this.#kills = readKills(JSON.parse(kills))
     const before = this.#standing
     this.#standing = standing.map((body) => readStanding({ body }))
