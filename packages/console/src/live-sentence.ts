@@ -134,6 +134,13 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
     ),
   ],
   [
+    'glass.reviewed',
+    writer(
+      z.object({ person: z.string(), by: z.string() }),
+      ({ person, by }) => `${by} looked at what ${person} broke glass for.`,
+    ),
+  ],
+  [
     'grant.ended',
     writer(z.object({ by: z.string() }), ({ by }, agent) => `What ${agent} was given for a time was ended by ${by}.`),
   ],

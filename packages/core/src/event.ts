@@ -28,6 +28,7 @@ export const eventTypes = [
   'request.expired',
   'verdict',
   'verdict.refused',
+  'glass.reviewed',
   'grant.made',
   'grant.standing',
   'grant.ended',

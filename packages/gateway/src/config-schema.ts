@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { parseScope, watchedKinds } from '@sallyport/core'
-import { approvalsSchema, groupsSchema } from './approval-settings.ts'
+import { approvalsSchema, breakGlassSchema, groupsSchema } from './approval-settings.ts'
 import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
 import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
@@ -64,6 +64,7 @@ export const configSchema = z.strictObject({
   people: z.array(z.string()).default([]),
   groups: groupsSchema,
   approvals: approvalsSchema,
+  breakGlass: breakGlassSchema,
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),

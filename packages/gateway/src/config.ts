@@ -106,6 +106,8 @@ export interface Config {
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
+  /** People who may break glass. */
+  readonly breakGlass: readonly string[]
   /** People by group. */
   readonly groups: { readonly [group: string]: readonly string[] }
   /** Upstream → the group whose people alone approve there, and how many of them. */
@@ -211,6 +213,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     witnesses: data.witnesses,
     keep: data.keep,
     acceptRisk: data.accept_risk,
+    breakGlass: data.breakGlass,
     groups: data.groups,
     approvals: data.approvals,
   }

@@ -14,6 +14,7 @@ import { createRateLimit } from './rate-limit.ts'
 import { addRemovalRoutes } from './removal-routes.ts'
 import { addRequestRoutes } from './request-routes.ts'
 import { addSessionRoutes } from './session-routes.ts'
+import { addReviewRoutes } from './review-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
 import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
 import { tellTry, tellTryOfPerson } from './tried.ts'
@@ -46,6 +47,7 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addEnrolRoutes(app, site)
   addSignInRoutes(app, site)
   addRequestRoutes(app, site)
+  addReviewRoutes(app, site)
   addLiveRoutes(app, site)
   addSessionRoutes(app, site)
   addPeopleRoutes(app, site)

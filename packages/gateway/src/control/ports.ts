@@ -10,6 +10,7 @@ import type {
   Randomness,
   Requests,
   Restored,
+  Review,
   Session,
   SessionBrief,
   SessionStory,
@@ -272,6 +273,12 @@ export interface Control {
   ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
+  /** What one person broke glass for, and nobody has looked at yet. */
+  reviews(): Promise<readonly Review[]>
+  /** False: it is not open, or was this very person's. On the log before it resolves. */
+  closeReview(request: string, signed: Signed): Promise<boolean>
+  /** Why this person may not break glass now; null: they may. */
+  glassFault(person: string): Promise<string | null>
   /** Scope that stands for a time beyond the configuration's. */
   standing(): readonly StandingGrant[]
   /** Ends it, and the sessions that have it. Null: nothing stands for that request. */

@@ -40,7 +40,7 @@ export function bindControl({
   protection,
   isolationLevel,
 }: Bound): Control {
-  const { config, policy, vault, log } = base
+  const { config, policy, vault, log, reviews } = base
   const { handles, killSwitch, sessions, stoppable, standing } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
   return {
@@ -75,6 +75,9 @@ export function bindControl({
       const ended = await handles.revoke(id, by, (ids) => void sessions.endByHandles(ids, 'the handle was revoked'))
       return ended.length > 0
     },
+    reviews: () => reviews.open(),
+    closeReview: (request, { person, ...signed }) => reviews.close(request, person, { ...signed }),
+    glassFault: (person) => reviews.fault(person),
     standing: () => standing.list(),
     endStanding: async (request, by) => {
       const ended = standing.end(request)

@@ -16,7 +16,7 @@ const frame: Frame = {
 }
 
 function render(request: AccessRequest): string {
-  const challenges = { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject') }
+  const challenges = { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject'), breakGlass: null }
   return renderRequest(frame, {
     request,
     challenges,
@@ -24,6 +24,7 @@ function render(request: AccessRequest): string {
     guardSentences: new Map(),
     cannotApprove: null,
     standsUntilMs: null,
+    reviews: false,
     version: 'v',
   })
 }
