@@ -22,7 +22,7 @@ export function addKeeping(vault: Command): void {
     )
     .argument('<name>', 'a PostgreSQL upstream, or something under `keep:`, as sallyport.yaml calls it')
     .addOption(stateOption())
-    .option('--json', 'one JSON object: snapshot, rows, bytes, things, took')
+    .option('--json', 'one JSON object: snapshot, rows, bytes, things, tookMs')
     .action(async (name: string, given: unknown) => copy(name, optionsShape.parse(given)))
   vault
     .command('take')
