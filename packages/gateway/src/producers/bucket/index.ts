@@ -92,7 +92,7 @@ function readCopy({ manifest, checksums }: SnapshotReader): BucketCopy {
 }
 
 async function withScratch<Result>(work: (scratch: string) => Promise<Result>): Promise<Result> {
-  const scratch = await mkdtemp(join(tmpdir(), 'sallyport-scratch-'))
+  const scratch = await mkdtemp(join(tmpdir(), `sallyport-scratch-${process.pid}-`))
   try {
     return await work(scratch)
   } finally {
