@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { findProcessesOf, requireRoot, waitUntil } from '../../../tests/fakes/own-processes.ts'
 import { clusterNameOf } from './playground/leftover.ts'
 import { readRun } from './state-directory.ts'
+import { casesOf, inDepth } from '../../../tests/breadth.ts'
 
 const program = fileURLToPath(new URL('../../../tests/fakes/up-process.ts', import.meta.url))
 const root = mkdtempSync(join(tmpdir(), 'sallyport-up-test-'))
@@ -113,10 +114,15 @@ describe('a playground from start to end', () => {
     await waitUntil('every process to notice', () => livingOf(state) === 0)
   })
 
-  test.each([
-    ['the database', clusterNameOf(join(state, 'playground'))],
-    ['the gate', `gateway-process.ts --config=${join(state, 'playground.yaml')}`],
-  ])('SIGINT while %s starts stops what was started', async (_, title) => {
+  test.each(
+    casesOf(
+      [
+        ['the gate', `gateway-process.ts --config=${join(state, 'playground.yaml')}`],
+        ['the database', clusterNameOf(join(state, 'playground'))],
+      ] as const,
+      1,
+    ),
+  )('SIGINT while %s starts stops what was started', async (_, title) => {
     const up = startUp(state, 'slow')
     await waitUntil('that process', () => findProcessesOf(title).length > 0)
     up.child.kill('SIGINT')
@@ -134,6 +140,10 @@ describe('a playground from start to end', () => {
     expect(findProcessesOf('--isolation-level=2').some(({ commandLine }) => commandLine.includes(state))).toBe(true)
     up.child.kill('SIGINT')
     await up.end()
+  })
+
+  test.each(inDepth('level 0 when that user can become the gate’s, or what is the gate’s stands open'))('%s', async () => {
+    requireRoot()
     const same = startUp(state, '', [], { FAKE_AGENT_USER: 'nobody' })
     await waitUntil('the welcome', isReady(same))
     expect(same.output()).toContain('Isolation level 0')
@@ -163,20 +173,23 @@ describe('a playground from start to end', () => {
   })
 })
 
-test('a state whose path is too long for a socket: the vault is met elsewhere, and that is taken away again', async () => {
-  const state = join(root, 'long-'.repeat(30))
-  // With a configuration there is no playground to fill.
-  const configuration = join(root, 'long.yaml')
-  writeFileSync(configuration, 'version: 1\n')
-  const up = startUp(state, '', [configuration])
-  await waitUntil('the welcome', isReady(up))
-  expect(up.output()).toContain('is ready')
-  const socket = /--vault-socket=(\S+)/.exec(findProcessesOf(`--state=${state}`)[0]?.commandLine ?? '')?.[1] ?? ''
-  expect(statSync(dirname(socket)).mode & 0o777).toBe(0o700)
-  up.child.kill('SIGINT')
-  expect(await up.end()).toBe(0)
-  expect(existsSync(dirname(socket))).toBe(false)
-})
+test.each(inDepth('a state whose path is too long for a socket: the vault is met elsewhere, and that is taken away again'))(
+  '%s',
+  async () => {
+    const state = join(root, 'long-'.repeat(30))
+    // With a configuration there is no playground to fill.
+    const configuration = join(root, 'long.yaml')
+    writeFileSync(configuration, 'version: 1\n')
+    const up = startUp(state, '', [configuration])
+    await waitUntil('the welcome', isReady(up))
+    expect(up.output()).toContain('is ready')
+    const socket = /--vault-socket=(\S+)/.exec(findProcessesOf(`--state=${state}`)[0]?.commandLine ?? '')?.[1] ?? ''
+    expect(statSync(dirname(socket)).mode & 0o777).toBe(0o700)
+    up.child.kill('SIGINT')
+    expect(await up.end()).toBe(0)
+    expect(existsSync(dirname(socket))).toBe(false)
+  },
+)
 
 describe('what keeps it from starting', () => {
   test('five mistakes in a configuration: all are shown, exit code 2, nothing runs', async () => {
