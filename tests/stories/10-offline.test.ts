@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { startBrowser } from '../fakes/browser.ts'
@@ -14,11 +13,12 @@ import { canonical, isIncluded, isSignedBy, sha256 } from './offline.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql } from './psql.ts'
 import { casesOf } from '../breadth.ts'
+import { findProgram } from '../fakes/programs.ts'
 
 vi.setConfig(patience)
 
-const cli = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
-const vaultMain = fileURLToPath(new URL('../../packages/vault/src/main.ts', import.meta.url))
+const cli = findProgram('cli')
+const vaultMain = findProgram('vault')
 const drop = "DROP TABLE notes -- with a note of the agent's: naïve ✓"
 let gate: TestGate
 let origin: string

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import {
@@ -16,10 +15,11 @@ import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { cancel, checksums, eventsOf, kindsAsked, patience, readRequest, textOf, waits } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
 import { casesOf } from '../breadth.ts'
+import { findProgram } from '../fakes/programs.ts'
 
 vi.setConfig(patience)
 
-const cli = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
+const cli = findProgram('cli')
 let postgres: PostgresServer
 let gate: TestGate
 let coder: Psql
