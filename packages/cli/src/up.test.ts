@@ -89,9 +89,14 @@ describe('a playground from start to end', () => {
     expect(readRun(state)).toBeNull()
   })
 
-  test('a second start finds its state; a start meanwhile says so and exits; SIGTERM stops it too', async () => {
-    const up = startUp(state)
+  test('a second start, at level 2, finds its state; a start meanwhile says so and exits; SIGTERM stops it too', async () => {
+    requireRoot()
+    const up = startUp(state, '', [], { FAKE_AGENT_USER: 'daemon' })
     await waitUntil('the welcome', isReady(up))
+    // That user cannot become the gate's.
+    expect(up.output()).toContain('Isolation level 2')
+    expect(up.output()).not.toContain('walk around')
+    expect(findProcessesOf('--isolation-level=2').some(({ commandLine }) => commandLine.includes(state))).toBe(true)
     const second = startUp(state)
     expect(await second.end()).toBe(1)
     expect(second.errors()).toContain('A gate already runs')
@@ -102,7 +107,7 @@ describe('a playground from start to end', () => {
     await expect.poll(() => livingOf(state)).toBe(0)
   })
 
-  test('SIGKILL leaves no process behind, and the next start works at once', async () => {
+  test('SIGKILL leaves no process behind, and the next start works at once; a gate that ends takes everything down, its last words shown', async () => {
     const up = startUp(state)
     await waitUntil('the welcome', isReady(up))
     up.child.kill('SIGKILL')
@@ -110,8 +115,13 @@ describe('a playground from start to end', () => {
     const next = startUp(state)
     await waitUntil('the welcome after a SIGKILL', isReady(next))
     expect(next.output()).toContain('is ready')
-    next.child.kill('SIGKILL')
-    await waitUntil('every process to notice', () => livingOf(state) === 0)
+    const run = readRun(state)
+    await fetch(`${run?.controlUrl}/die`, {
+      headers: { authorization: `Bearer ${readFileSync(join(state, 'operator.token'), 'utf8').trim()}` },
+    }).catch(() => undefined)
+    expect(await next.end()).toBe(1)
+    expect(next.errors()).toContain('told to die')
+    await expect.poll(() => livingOf(state)).toBe(0)
   })
 
   test.each(
@@ -131,17 +141,6 @@ describe('a playground from start to end', () => {
     await expect.poll(() => livingOf(state)).toBe(0)
   })
 
-  test('level 2 when agents are said to run as a user who cannot become the gate’s', async () => {
-    requireRoot()
-    const up = startUp(state, '', [], { FAKE_AGENT_USER: 'daemon' })
-    await waitUntil('the welcome', isReady(up))
-    expect(up.output()).toContain('Isolation level 2')
-    expect(up.output()).not.toContain('walk around')
-    expect(findProcessesOf('--isolation-level=2').some(({ commandLine }) => commandLine.includes(state))).toBe(true)
-    up.child.kill('SIGINT')
-    await up.end()
-  })
-
   test.each(inDepth('level 0 when that user can become the gate’s, or what is the gate’s stands open'))('%s', async () => {
     requireRoot()
     const same = startUp(state, '', [], { FAKE_AGENT_USER: 'nobody' })
@@ -158,18 +157,6 @@ describe('a playground from start to end', () => {
     expect(open.output()).toContain('operator.token')
     open.child.kill('SIGINT')
     await open.end()
-  })
-
-  test('a gate that ends takes everything down, and its last words are shown', async () => {
-    const up = startUp(state)
-    await waitUntil('the welcome', isReady(up))
-    const run = readRun(state)
-    await fetch(`${run?.controlUrl}/die`, {
-      headers: { authorization: `Bearer ${readFileSync(join(state, 'operator.token'), 'utf8').trim()}` },
-    }).catch(() => undefined)
-    expect(await up.end()).toBe(1)
-    expect(up.errors()).toContain('told to die')
-    await expect.poll(() => livingOf(state)).toBe(0)
   })
 })
 
