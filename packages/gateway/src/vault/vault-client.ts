@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import {
+  type KeyRotation,
   parseVerifierKey,
   SallyportError,
   snapshotKinds,
@@ -40,7 +41,7 @@ export interface VaultClient extends Vault {
   /** What the vault let go after this time of its clock, because its retention had ended; oldest first. */
   expiries(afterMs: number): Promise<readonly VaultExpiry[]>
   /** The vault as a witness of this log. The first log's key is pinned; for another one this throws `log_unavailable`. */
-  witness(logKey: VerifierKey): Promise<Witness>
+  witness(logKey: VerifierKey, rotations?: readonly KeyRotation[]): Promise<Witness>
   close(): void
 }
 
@@ -161,7 +162,7 @@ function makeClient(
     expiries: async (afterMs) =>
       (await known(connection.ask({ method: 'GET', path: `/v1/expiries?after=${afterMs}` }, expiriesSchema))).expiries,
     wal: walAt(connection),
-    witness: (logKey) => witnessAt(connection, witnessKey, logKey),
+    witness: (logKey, rotations = []) => witnessAt(connection, witnessKey, logKey, rotations),
     close: () => connection.close(),
   }
 }
