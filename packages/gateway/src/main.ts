@@ -29,6 +29,7 @@ import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { openKeeper } from './main/keeper.ts'
+import { openDesk } from './main/desk.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
@@ -92,10 +93,12 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const memory = openMeta(database)
   const source = (name: string): WalSource => upstreams.replicate(name)
   const protection = startProtections({ vault, log, clock, memory, source }, continuousOf(config))
-  const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper }, (id) => `${controlUrl}/requests/${id}`)
+  const requestUrl = (id: string): string => `${controlUrl}/requests/${id}`
+  const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper, standing: entrance.standing }, requestUrl)
   const decorated = options.decorate?.(ports) ?? ports
   const { handles } = entrance
-  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, ...notesOn(log, clock) }
+  const desk = openDesk(base, entrance, requestUrl)
+  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, desk, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
@@ -223,7 +226,7 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
-type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints'>
+type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints' | 'standing'>
 
 function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base

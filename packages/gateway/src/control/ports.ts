@@ -14,6 +14,7 @@ import type {
   SessionBrief,
   SessionStory,
   Snapshot,
+  StandingGrant,
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
@@ -268,6 +269,10 @@ export interface Control {
   ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
+  /** Scope that stands for a time beyond the configuration's. */
+  standing(): readonly StandingGrant[]
+  /** Ends it, and the sessions that have it. Null: nothing stands for that request. */
+  endStanding(request: string, by: string): Promise<StandingGrant | null>
   /** The `@why` of a guard, or null for an unknown id. */
   guardSentence(id: string): string | null
   posture(): Posture

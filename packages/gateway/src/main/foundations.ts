@@ -10,6 +10,7 @@ import {
   type Requests,
   type VerdictPorts,
 } from '@sallyport/core'
+import { quorumOf } from '../approval-settings.ts'
 import { wallClock as clock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
@@ -89,5 +90,15 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
 export function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
   const { people } = openPeople(database)
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
-  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
+  return {
+    clock,
+    random,
+    log,
+    requests,
+    policyHash: () => policy.hash,
+    mode: () => config.mode,
+    isEnrolled,
+    quorumOf: quorumOf(config),
+    grantMs,
+  }
 }
