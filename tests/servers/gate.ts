@@ -107,6 +107,8 @@ export interface TestGateSettings {
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
+  /** How long what runs may take to end at SIGTERM. Default 5s. */
+  readonly drain?: string
   /** Another entry than the one that ships: tests/fakes/halting-gate.ts. */
   readonly gatewayProgram?: string
   /** Added to the gate's environment. */
@@ -268,6 +270,7 @@ class RunningTestGate implements TestGate {
       limits,
       coolOff: this.#settings.coolOff ?? '0s',
       wait: this.#settings.wait ?? '20s',
+      drain: this.#settings.drain ?? '5s',
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},

@@ -29,7 +29,8 @@ export interface RunningGate {
   readonly enrolmentUrl: string | null
   /** What the file gives beyond what is in force, a line each; people decide. */
   readonly proposed: readonly string[]
-  close(): Promise<void>
+  /** @param drainMs how long what runs may take to end by itself; nothing new is let in meanwhile. Default 0: everything ends now */
+  close(drainMs?: number): Promise<void>
 }
 
 const levels = [0, 1, 2, 3] as const
@@ -96,8 +97,8 @@ export async function runProcess(
     report,
   })
   let closing: Promise<void> | null = null
-  const stop = (): void => {
-    closing ??= gate.close().then(
+  const stop = (drainMs: number): void => {
+    closing ??= gate.close(drainMs).then(
       () => process.exit(0),
       (error: unknown) => {
         report(`The gate did not stop cleanly: ${error instanceof Error ? error.message : 'unknown'}`)
@@ -105,9 +106,13 @@ export async function runProcess(
       },
     )
   }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
-  if (values['exit-with-parent']) process.stdin.resume().once('end', stop).once('close', stop)
+  process.once('SIGTERM', () => stop(config.drainMs))
+  process.once('SIGINT', () => stop(0))
+  if (values['exit-with-parent'])
+    process.stdin
+      .resume()
+      .once('end', () => stop(0))
+      .once('close', () => stop(0))
   const { controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed } = gate
   process.stdout.write(`${JSON.stringify({ ready: true, controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed })}\n`)
 }
