@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { announceService } from './service-record.ts'
 import { parseArgs } from 'node:util'
 import { SallyportError, visibleLine, type GovernPorts } from '@sallyport/core'
 import { readConfig, type Config } from './config.ts'
@@ -40,7 +41,7 @@ const exitCodes = { failed: 1, usage: 2 } as const
 
 function explainUsage(): void {
   process.stderr.write(
-    'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--accept-configuration | --own-configuration] [--exit-with-parent]\n       gateway --check --config FILE\n',
+    'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--accept-configuration | --own-configuration] [--exit-with-parent | --service]\n       gateway --check --config FILE\n',
   )
   process.exitCode = exitCodes.usage
 }
@@ -75,6 +76,7 @@ export async function runProcess(
       drill: { type: 'boolean', default: false },
       'accept-configuration': { type: 'boolean', default: false },
       'own-configuration': { type: 'boolean', default: false },
+      service: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
     },
   })
@@ -114,7 +116,12 @@ export async function runProcess(
       .once('end', () => stop(0))
       .once('close', () => stop(0))
   const { controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed } = gate
-  process.stdout.write(`${JSON.stringify({ ready: true, controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed })}\n`)
+  if (values.service) announceService(resolve(state), resolve(path), gate)
+  // What a service prints is kept for others to read: the link for the first person is not for them.
+  const link = values.service ? null : enrolmentUrl
+  process.stdout.write(
+    `${JSON.stringify({ ready: true, controlUrl, postgresAddress, httpAddress, enrolmentUrl: link, proposed })}\n`,
+  )
 }
 
 /** What a process says that could not start, without a stack and without a secret. */
