@@ -147,6 +147,27 @@ function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleB
   }
 }
 
+/** What no test of the pages looks behind. */
+function scriptedControl(
+  clock: Clock,
+  random: Randomness,
+): Pick<Control, 'newestCopy' | 'copy' | 'snapshots' | 'undo' | 'issueHandle' | 'revokeHandle' | 'standing' | 'endStanding'> {
+  return {
+    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
+    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
+    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
+    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
+    async issueHandle(agent, ttlMs) {
+      if (agent !== 'coder')
+        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
+      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
+    },
+    revokeHandle: async (id) => id === 'handle-1',
+    standing: () => [],
+    endStanding: async () => null,
+  }
+}
+
 export function makePeopleBench(): PeopleBench {
   const clock = new ShiftedClock()
   const log = new FollowedLog()
@@ -169,6 +190,7 @@ export function makePeopleBench(): PeopleBench {
   const control: Control = {
     quarantined: () => Promise.resolve([]),
     keeping: { targets: () => Promise.resolve([]), begin: () => neverKept(), job: () => null },
+    vaultTargets: async () => ({ atMs: clock.nowMs(), targets: [], storage: null, holds: [], worth: '', problem: null }),
     verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
     cancel: (id, by) => cancelRequest(verdictPorts, id, by),
     async kill(scope, reason, by) {
@@ -192,18 +214,7 @@ export function makePeopleBench(): PeopleBench {
     sessions: async () => sessions,
     agents: () => state.owners.map(({ agent }) => agent),
     owners: () => state.owners,
-    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
-    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
-    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
-    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
-    async issueHandle(agent, ttlMs) {
-      if (agent !== 'coder')
-        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
-      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
-    },
-    revokeHandle: async (id) => id === 'handle-1',
-    standing: () => [],
-    endStanding: async () => null,
+    ...scriptedControl(clock, random),
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
     configuration: openDesk({ clock, log, database }, () => state.file),

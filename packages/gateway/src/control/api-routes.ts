@@ -25,7 +25,7 @@ import { followFeed, streamText } from './stream.ts'
 import { hashSecret, isEqualSecret } from './visitor.ts'
 
 /** What the log says of acts through this API. Nobody can enrol under this name. */
-const operator = 'operator'
+export const operator = 'operator'
 
 /** The command line's token, and never a browser: a page that learnt the token could not use it. */
 export function admitOperator(tokenSha256: string, rate: RateLimit): MiddlewareHandler {

@@ -15,6 +15,7 @@ import type {
   SessionStory,
   Snapshot,
   StandingGrant,
+  VaultTargets,
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
@@ -260,6 +261,8 @@ export interface Control {
   snapshots(): Promise<readonly Snapshot[]>
   /** Whole things that are kept: how they stand, and work on them. */
   readonly keeping: Keeping
+  /** How everything that is protected stands. Never throws. */
+  vaultTargets(): Promise<VaultTargets>
   undo(snapshotId: string, by: string): Promise<Restored>
   /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */
   issueHandle(

@@ -14,6 +14,7 @@ import type { Protections } from '../protection/index.ts'
 import { openMeta } from '../store/meta.ts'
 import type { Entrance } from './entrance.ts'
 import type { Foundations } from './foundations.ts'
+import { readVaultTargets } from './vault-targets.ts'
 
 interface Bound {
   readonly base: Foundations
@@ -64,6 +65,7 @@ export function bindControl({
     snapshots: () => vault.list(),
     quarantined: () => quarantine.list(),
     keeping: keeper,
+    vaultTargets: () => readVaultTargets({ clock, vault, kept: () => keeper.targets(), streams: () => protection.statuses() }),
     undo,
     issueHandle: async (agent, ttlMs, by) => {
       const { handle, secret } = await handles.issue(agent, ttlMs, by)
