@@ -112,6 +112,7 @@ const titles: Readonly<Record<EventType, Title>> = {
   kill: { sign: '■', what: 'KILL', tone: 'danger' },
   release: { sign: '▶', what: 'release', tone: 'warn' },
   alarm: { sign: '⚠', what: 'ALARM', tone: 'danger' },
+  'log.key_rotated': { sign: '✎', what: 'key of the log replaced', tone: 'warn' },
   'checkpoint.witnessed': { sign: '▣', what: 'witnessed', tone: 'calm' },
   drill: { sign: '◇', what: 'drill', tone: 'calm' },
 }

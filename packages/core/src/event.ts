@@ -52,6 +52,7 @@ export const eventTypes = [
   'release',
   'alarm',
   'checkpoint.witnessed',
+  'log.key_rotated',
   'drill',
 ] as const
 export type EventType = (typeof eventTypes)[number]

@@ -104,6 +104,7 @@ export const configSchema = z.strictObject({
   coolOff: duration.prefault('15m'),
   retention: duration.prefault('7d'),
   wait: duration.prefault('20s'),
+  drain: duration.prefault('5s').refine((ms) => ms <= 300_000, 'what runs may take at most 5m to end'),
   expiry: duration.prefault('1h'),
   deliver: z.record(name, deliverSchema).default({}),
   alarms: z

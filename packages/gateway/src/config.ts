@@ -98,6 +98,8 @@ export interface Config {
   readonly retainMs: number
   /** How long a statement that waits for people holds its client. */
   readonly waitMs: number
+  /** How long what runs may take to end when the gate is asked to stop. */
+  readonly drainMs: number
   /** How long a question waits for people; no answer is a no. */
   readonly requestMs: number
   readonly guards: string
@@ -207,6 +209,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     coolOffMs: data.coolOff,
     retainMs: data.retention,
     waitMs: data.wait,
+    drainMs: data.drain,
     requestMs: data.expiry,
     guards: data.guards,
     vault: data.vault,
