@@ -70,6 +70,8 @@ export interface Ran {
 export interface AgentSettings {
   readonly owner: string
   readonly may: readonly string[]
+  /** As in sallyport.yaml. */
+  readonly workload?: Readonly<Record<string, unknown>>
 }
 
 export interface UpstreamSettings {

@@ -6,6 +6,7 @@ import { deliverSchema } from './deliver-config.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
+import { workloadsSchema } from './workload-settings.ts'
 
 const scope = z.string().transform((text, context) => {
   const parsed = parseScope(text)
@@ -79,6 +80,7 @@ export const configSchema = z.strictObject({
       owner: name,
       may: z.array(scope, { error: 'may is a list such as [read orders-db]' }),
       handles: z.strictObject({ ttl: duration.prefault('8h') }).prefault({}),
+      workload: workloadsSchema,
     }),
     { error: 'agents is a map of names' },
   ),

@@ -10,6 +10,7 @@ import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
 import type { VaultPlace } from './vault-place.ts'
+import type { WorkloadConfig } from './workload-settings.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
@@ -63,6 +64,8 @@ export interface AgentConfig {
   readonly owner: string
   readonly scopes: readonly AllowedScope[]
   readonly handleMs: number
+  /** Whose OIDC tokens its handles are given for. */
+  readonly workloads: readonly WorkloadConfig[]
 }
 
 export interface Config {
@@ -170,7 +173,10 @@ function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
 }
 
 function buildConfig(data: z.infer<typeof configSchema>, path: string, text: string): Config {
-  const hasHttp = Object.keys(data.unread).length > 0 || Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
+  const hasHttp =
+    Object.keys(data.unread).length > 0 ||
+    Object.values(data.upstreams).some(({ protocol }) => protocol === 'http') ||
+    Object.values(data.agents).some(({ workload }) => workload.length > 0)
   return {
     path: resolve(path),
     text,
@@ -187,6 +193,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
       owner: agent.owner,
       scopes: agent.may,
       handleMs: agent.handles.ttl,
+      workloads: agent.workload,
     })),
     unread: data.unread,
     deliver: data.deliver,

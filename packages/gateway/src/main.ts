@@ -29,6 +29,7 @@ import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
+import { bindWorkloads } from './main/workloads.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { governSettings } from './policy-settings.ts'
@@ -86,7 +87,8 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper }, (id) => `${controlUrl}/requests/${id}`)
   const decorated = options.decorate?.(ports) ?? ports
   const { handles } = entrance
-  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, ...notesOn(log, clock) }
+  const workloads = bindWorkloads(base, entrance)
+  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, workloads, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })

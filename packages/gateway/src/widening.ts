@@ -37,7 +37,16 @@ const acceptedShape = z.strictObject({
   keep: acceptedKeepSchema.default({}),
   /** Kinds of alarm that stop an agent. */
   stoppingAlarms: z.array(z.string()).default([]),
-  agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
+  agents: z.record(
+    z.string(),
+    z.strictObject({
+      owner: z.string(),
+      handleMs: z.number(),
+      scopes: z.array(z.string()),
+      /** Whose tokens its handles are given for, as canonical JSON. */
+      workloads: z.array(z.string()).default([]),
+    }),
+  ),
 })
 export type Accepted = z.infer<typeof acceptedShape>
 
@@ -47,9 +56,14 @@ export function acceptedOf(config: Config): Accepted {
     config.upstreams.map(({ name, environment, ...rest }) => [name, { environment, rest: canonicalJson(toJson(powerOf(rest))) }]),
   )
   const agents = new Map(
-    config.agents.map(({ name, owner, handleMs, scopes }) => [
+    config.agents.map(({ name, owner, handleMs, scopes, workloads }) => [
       name,
-      { owner, handleMs, scopes: scopes.map((scope) => canonicalJson(toJson(scope))) },
+      {
+        owner,
+        handleMs,
+        scopes: scopes.map((scope) => canonicalJson(toJson(scope))),
+        workloads: workloads.map((one) => canonicalJson(toJson(one))),
+      },
     ]),
   )
   return acceptedShape.parse({
@@ -135,6 +149,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
     if (agent.handleMs > known.handleMs) found.push(`agents: handles of ${name} live longer`)
     const more = agent.scopes.filter((scope) => !known.scopes.includes(scope)).map(sayScope)
     if (more.length > 0) found.push(`agents: ${name} may do more: ${more.join(', ')}`)
+    if (agent.workloads.some((one) => !known.workloads.includes(one)))
+      found.push(`agents: ${name} gets handles for tokens that it did not get them for`)
   }
   return found.toSorted()
 }

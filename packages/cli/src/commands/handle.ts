@@ -4,6 +4,7 @@ import { issuedShape, paths } from '../control-api.ts'
 import { connectControl } from '../control-client.ts'
 import { parseDuration } from '../duration.ts'
 import { agentAuthorityFile, stateOption } from '../state-directory.ts'
+import { makeExchangeCommand } from '../handle-exchange.ts'
 import { makeNarrowCommand } from '../handle-narrowing.ts'
 import { splitAddress } from '../welcome.ts'
 
@@ -36,6 +37,7 @@ export function makeCommand(): Command {
     .option('--json', 'one JSON object: id, revoked')
     .action(async (id: string, given: unknown) => revoke(id, revokeShape.parse(given)))
   command.addCommand(makeNarrowCommand())
+  command.addCommand(makeExchangeCommand())
   return command
 }
 

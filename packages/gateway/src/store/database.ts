@@ -47,6 +47,10 @@ const migrations: readonly string[] = [
   ALTER TABLE handles ADD COLUMN narrowing TEXT;
   ALTER TABLE handles ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  CREATE TABLE usedTokens (name TEXT PRIMARY KEY, untilMs INTEGER NOT NULL) STRICT;
+  CREATE INDEX usedTokens_untilMs ON usedTokens (untilMs);
+  `,
 ]
 
 /**
