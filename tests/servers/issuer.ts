@@ -16,6 +16,8 @@ export interface Issuer {
   readonly privateKey: CryptoKey
   /** Paths that were asked for, oldest first. */
   readonly asked: string[]
+  /** Bodies that were posted to its token endpoint. */
+  readonly posted: string[]
   /** What it answers instead, by path; `down` ends the connection. */
   readonly instead: Map<
     string,
@@ -31,6 +33,20 @@ export interface Issuer {
   stop(): Promise<void>
 }
 
+/** What it says of itself: enough for people to sign in with, too. */
+function discovered(url: string): Readonly<Record<string, unknown>> {
+  return {
+    issuer: url,
+    jwks_uri: `${url}/keys`,
+    authorization_endpoint: `${url}/authorize`,
+    token_endpoint: `${url}/token`,
+    response_types_supported: ['code'],
+    id_token_signing_alg_values_supported: ['RS256'],
+    code_challenge_methods_supported: ['S256'],
+    authorization_response_iss_parameter_supported: true,
+  }
+}
+
 export async function startIssuer(): Promise<Issuer> {
   const folder = mkdtempSync(join(tmpdir(), 'sp-issuer-'))
   const world = await openAuthority(folder, { nowMs: () => Date.now() })
@@ -40,18 +56,18 @@ export async function startIssuer(): Promise<Issuer> {
   const pair = await generateKeyPair('RS256', { extractable: true })
   const publicKey: JWK = { ...(await exportJWK(pair.publicKey)), kid: 'first', use: 'sig', alg: 'RS256' }
   const asked: string[] = []
+  const posted: string[] = []
   const instead: Issuer['instead'] = new Map()
   let url = ''
   const issuer = { keys: [publicKey] }
   const server: Server = createServer({ key, cert: certificate }, (request, response) => {
     const path = request.url ?? ''
     asked.push(path)
+    request.on('data', (chunk: Buffer) => posted.push(chunk.toString('utf8')))
     const other = instead.get(path)
     if (other === 'down') return void request.socket.destroy()
     const body =
-      path === '/.well-known/openid-configuration'
-        ? JSON.stringify({ issuer: url, jwks_uri: `${url}/keys` })
-        : JSON.stringify({ keys: issuer.keys })
+      path === '/.well-known/openid-configuration' ? JSON.stringify(discovered(url)) : JSON.stringify({ keys: issuer.keys })
     response.writeHead(other?.status ?? 200, { 'content-type': 'application/json', ...other?.headers })
     response.end(other?.body ?? body)
   })
@@ -65,6 +81,7 @@ export async function startIssuer(): Promise<Issuer> {
     publicKey,
     privateKey: pair.privateKey,
     asked,
+    posted,
     instead,
     get keys() {
       return issuer.keys

@@ -97,6 +97,14 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
     ),
   ],
   ['person.removed', sayRemoval],
+  [
+    'person.connected',
+    writer(
+      z.object({ person: z.string(), issuer: z.string(), subject: z.string() }),
+      ({ person, issuer, subject }) =>
+        `${person} connected the account ${subject} of ${issuer}: it shows them pages, and decides nothing.`,
+    ),
+  ],
   ['passkey.added', sayPasskey],
   ['configuration.proposed', sayProposal],
   ['configuration.accepted', sayAcceptance],

@@ -10,6 +10,7 @@ export const eventTypes = [
   'configuration.withdrawn',
   'person.enrolled',
   'person.removed',
+  'person.connected',
   'passkey.added',
   'passkey.removed',
   'handle.issued',

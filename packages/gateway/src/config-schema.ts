@@ -4,6 +4,7 @@ import { address, duration, name, ownAddress, reference, tls } from './config-va
 import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
+import { peopleSchema } from './people-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
 import { workloadsSchema } from './workload-settings.ts'
@@ -59,7 +60,7 @@ const httpUpstream = z.strictObject({
 export const configSchema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
   mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
-  people: z.array(z.string()).default([]),
+  people: peopleSchema,
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),

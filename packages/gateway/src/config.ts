@@ -10,6 +10,7 @@ import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
 import type { VaultPlace } from './vault-place.ts'
+import type { OidcConfig } from './people-settings.ts'
 import type { WorkloadConfig } from './workload-settings.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
@@ -75,6 +76,8 @@ export interface Config {
   /** What relative paths in it are relative to. */
   readonly directory: string
   readonly mode: 'solo' | 'team'
+  /** Where people sign in besides their passkeys. */
+  readonly oidc: OidcConfig | null
   readonly listen: {
     readonly postgres: { readonly host: string; readonly port: number }
     /** Null: no HTTP upstream is configured, so nothing listens for agents' HTTP. */
@@ -182,6 +185,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     text,
     directory: dirname(resolve(path)),
     mode: data.mode,
+    oidc: data.people.oidc ?? null,
     listen: { ...data.listen, http: hasHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
     upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
       ...upstream,

@@ -29,6 +29,7 @@ import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
+import { bindAccounts } from './main/accounts.ts'
 import { bindWorkloads } from './main/workloads.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
@@ -92,8 +93,9 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
+  const accounts = await bindAccounts(base)
   const people = await startControl(
-    { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
+    { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control, ...(accounts && { accounts }) },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
   opened.defer(() => people.close())

@@ -22,6 +22,8 @@ const acceptedShape = z.strictObject({
   /** Hosts that agents' listeners are bound to. */
   hosts: z.array(z.string()),
   /** By name: the environment, and everything else of it as canonical JSON. */
+  /** The people's identity provider, as canonical JSON; empty: none. */
+  oidc: z.string().default(''),
   upstreams: z.record(z.string(), z.strictObject({ environment: z.string(), rest: z.string() })),
   /** Hosts that are passed on unread, by name. */
   unread: z.record(z.string(), z.array(z.string())).default({}),
@@ -75,6 +77,7 @@ export function acceptedOf(config: Config): Accepted {
     requestMs,
     guards,
     acceptRisk,
+    oidc: config.oidc === null ? '' : canonicalJson(toJson(config.oidc)),
     hosts: [listen.postgres.host, ...(listen.http === null ? [] : [listen.http.host])],
     upstreams: Object.fromEntries(upstreams),
     unread: config.unread,
@@ -124,6 +127,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   found.push(...findWitnessWidenings(before.witnesses, after.witnesses))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))
+  if (after.oidc !== '' && after.oidc !== before.oidc) found.push('people: who signs in by an account is decided elsewhere')
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
   for (const [name, hosts] of Object.entries(after.unread))
     for (const host of hosts)

@@ -15,6 +15,7 @@ import type {
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
+import type { AccountSignIn } from './account-ports.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -131,6 +132,8 @@ export interface WebSession {
   /** SHA-256 of the cookie's value, hex. */
   readonly idSha256: string
   readonly person: string
+  /** What they showed. An account shows pages; what gives power takes a passkey. */
+  readonly by: 'passkey' | 'account'
   readonly createdAtMs: number
   readonly lastSeenAtMs: number
 }
@@ -275,6 +278,8 @@ export interface ControlPorts {
   readonly people: People
   readonly links: EnrolmentLinks
   readonly webSessions: WebSessions
+  /** Absent: people sign in by passkey only. */
+  readonly accounts?: AccountSignIn
   readonly control: Control
 }
 

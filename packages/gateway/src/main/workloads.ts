@@ -4,7 +4,7 @@ import type { Workloads } from '@sallyport/core'
 import { wallClock as clock } from '../access/clock.ts'
 import type { Config } from '../config.ts'
 import { openUsedTokens } from '../store/used-tokens.ts'
-import { openWorkloads, type ConfiguredWorkload } from '../workload/workload-desk.ts'
+import { openWorkloads, type ConfiguredWorkload } from '../identity/workload-desk.ts'
 import type { Entrance } from './entrance.ts'
 import type { Foundations } from './foundations.ts'
 

@@ -51,6 +51,12 @@ const migrations: readonly string[] = [
   CREATE TABLE usedTokens (name TEXT PRIMARY KEY, untilMs INTEGER NOT NULL) STRICT;
   CREATE INDEX usedTokens_untilMs ON usedTokens (untilMs);
   `,
+  `
+  CREATE TABLE accounts (
+    issuer TEXT NOT NULL, subject TEXT NOT NULL, person TEXT NOT NULL, personKey TEXT NOT NULL, groups TEXT NOT NULL, learntAtMs INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject), UNIQUE (issuer, personKey)
+  ) STRICT;
+  `,
 ]
 
 /**
