@@ -34,9 +34,11 @@ beforeAll(async () => {
     use: `file:${use}`,
     dial: '127.0.0.1:1',
   }
+  const deploy = { owner: 'ada', may: ['read cloud'], workload }
+  const agents = { deploy, other: { owner: 'ada', may: ['read cloud'] } }
   gate = await startGate({
     postgres: null,
-    agents: { deploy: { owner: 'ada', may: ['read cloud'], workload }, other: { owner: 'ada', may: ['read cloud'] } },
+    agents,
     apis: { cloud: api },
   })
   // As the runner of GitHub Actions answers.

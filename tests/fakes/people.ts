@@ -7,9 +7,11 @@ import {
   giveVerdict,
   type Log,
   type Question,
+  type Quorum,
   type Randomness,
   SallyportError,
   type Session,
+  type VerdictPorts,
 } from '@sallyport/core'
 import { parseConfig, type Config } from '../../packages/gateway/src/config.ts'
 import { openConfigurationDesk } from '../../packages/gateway/src/configuration-desk.ts'
@@ -118,8 +120,25 @@ export interface PeopleBench {
     policyHash: string
     warnings: string[]
     owners: { agent: string; owner: string }[]
+    quorum: Quorum | null
   }
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
+}
+
+type Judged = Pick<ControlPorts, 'clock' | 'requests' | 'people' | 'log'>
+
+function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleBench['state']): VerdictPorts {
+  return {
+    clock,
+    random: { hex: (bytes) => randomBytes(bytes).toString('hex') },
+    log,
+    requests,
+    policyHash: () => state.policyHash,
+    mode: () => state.mode,
+    isEnrolled: async (name) => (await people.list()).some((one) => one.name === name),
+    quorumOf: () => state.quorum,
+    grantMs: 3_600_000,
+  }
 }
 
 export function makePeopleBench(): PeopleBench {
@@ -138,17 +157,9 @@ export function makePeopleBench(): PeopleBench {
     policyHash: 'e'.repeat(64),
     warnings: [],
     owners: ownersOfTests(),
+    quorum: null,
   }
-  const verdictPorts = {
-    clock,
-    random,
-    log,
-    requests,
-    policyHash: () => state.policyHash,
-    mode: () => state.mode,
-    isEnrolled: async (name: string) => (await stored.people.list()).some((one) => one.name === name),
-    grantMs: 3_600_000,
-  }
+  const verdictPorts = verdictPortsOf({ clock, log, requests, people: stored.people }, state)
   const control: Control = {
     quarantined: () => Promise.resolve([]),
     keeping: { targets: () => Promise.resolve([]), begin: () => neverKept(), job: () => null },
@@ -185,6 +196,8 @@ export function makePeopleBench(): PeopleBench {
       return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
     },
     revokeHandle: async (id) => id === 'handle-1',
+    standing: () => [],
+    endStanding: async () => null,
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
     configuration: openDesk({ clock, log, database }, () => state.file),

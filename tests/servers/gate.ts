@@ -70,8 +70,6 @@ export interface Ran {
 export interface AgentSettings {
   readonly owner: string
   readonly may: readonly string[]
-  /** As in sallyport.yaml. */
-  readonly workload?: Readonly<Record<string, unknown>>
 }
 
 export interface UpstreamSettings {
@@ -98,6 +96,8 @@ export interface TestGateSettings {
   readonly limits?: { readonly rowsWithoutPrompt: number }
   /** Further upstreams as they stand in sallyport.yaml. */
   readonly apis?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** Listens for agents' HTTP without any of `apis`. */
+  readonly http?: boolean
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
@@ -243,7 +243,7 @@ class RunningTestGate implements TestGate {
       listen: {
         postgres: `127.0.0.1:${postgresPort}`,
         control: `localhost:${controlPort}`,
-        ...(Object.keys(apis).length === 0 ? {} : { http: `127.0.0.1:${this.httpPort}` }),
+        ...(Object.keys(apis).length === 0 && this.#settings.http !== true ? {} : { http: `127.0.0.1:${this.httpPort}` }),
       },
       upstreams: {
         ...Object.fromEntries(

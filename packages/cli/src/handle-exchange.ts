@@ -1,11 +1,12 @@
 import { readFile, stat } from 'node:fs/promises'
 import { Command } from 'commander'
 import { z } from 'zod'
+import { findAgentGate, isNear, notAsked } from './agent-gate.ts'
 import { parseDuration } from './duration.ts'
 import { CommandFailure, exitCodes } from './failure.ts'
 import { readStandardInput } from './reference.ts'
 import { stateOption } from './state-directory.ts'
-import { askToken, findGate, grantType, isNear, notAsked } from './token-endpoint.ts'
+import { askToken } from './token-endpoint.ts'
 
 const answerTimeoutMs = 15_000
 /** As the gate takes. */
@@ -42,15 +43,13 @@ export function makeExchangeCommand(): Command {
 
 async function exchange(options: Options): Promise<void> {
   const { agent, ttl } = options
-  const gate = findGate(options)
-  const form = new URLSearchParams({
-    grant_type: grantType,
+  const gate = findAgentGate(options)
+  const made = await askToken(gate, {
     subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
     client_id: agent,
     subject_token: await readToken(options),
     ...(ttl === undefined ? {} : { expires_in: String(Math.max(1, Math.floor(ttl / 1_000))) }),
   })
-  const made = await askToken(gate, form)
   const expiresAt = new Date(Date.now() + made.expires_in * 1_000).toISOString()
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ id: made.handle, agent, handle: made.access_token, expiresAt })}\n`)

@@ -1,9 +1,10 @@
 import { Command } from 'commander'
 import { z } from 'zod'
+import { findAgentGate } from './agent-gate.ts'
 import { parseDuration } from './duration.ts'
 import { readStandardInput } from './reference.ts'
 import { stateOption } from './state-directory.ts'
-import { askToken, findGate, grantType } from './token-endpoint.ts'
+import { askToken } from './token-endpoint.ts'
 
 const narrowShape = z.object({
   agent: z.string(),
@@ -35,10 +36,9 @@ export function makeNarrowCommand(): Command {
 }
 
 async function narrow(options: Options): Promise<void> {
-  const gate = findGate(options)
+  const gate = findAgentGate(options)
   const handle = await readStandardInput('handle')
-  const form = new URLSearchParams({
-    grant_type: grantType,
+  const made = await askToken(gate, {
     subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
     client_id: options.agent,
     subject_token: handle,
@@ -47,7 +47,6 @@ async function narrow(options: Options): Promise<void> {
     ...(options.ttl === undefined ? {} : { expires_in: String(Math.max(1, Math.floor(options.ttl / 1_000))) }),
     ...(options.uses === undefined ? {} : { uses: options.uses }),
   })
-  const made = await askToken(gate, form)
   const expiresAt = new Date(Date.now() + made.expires_in * 1_000).toISOString()
   if (options.json) {
     const { agent } = options

@@ -120,6 +120,26 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
     ),
   ],
   [
+    'grant.standing',
+    writer(
+      z.object({ upstream: z.string(), scopes: z.array(z.string()), approvers: z.array(z.string()), expiresAtMs: z.number() }),
+      ({ scopes, approvers, expiresAtMs }, agent) =>
+        `${agent} may ${scopes.join(', ')} until ${formatInstant(expiresAtMs)}, as ${approvers.join(' and ')} approved.`,
+    ),
+  ],
+  [
+    'grant.ended',
+    writer(z.object({ by: z.string() }), ({ by }, agent) => `What ${agent} was given for a time was ended by ${by}.`),
+  ],
+  [
+    'handle.rotated',
+    writer(
+      z.object({ by: z.string(), oldEndsAtMs: z.number() }),
+      ({ by, oldEndsAtMs }, agent) =>
+        `${by} gave a handle of ${agent} a new secret; the old one ends at ${formatInstant(oldEndsAtMs)}.`,
+    ),
+  ],
+  [
     'handle.issued',
     writer(
       z.object({ handle: z.string(), owner: z.string(), by: z.string(), expiresAtMs: z.number() }),

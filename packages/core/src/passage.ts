@@ -6,6 +6,7 @@ import type { GovernPorts } from './govern-ports.ts'
 import type { ResolvedOperation } from './operation.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import { holdsSecret } from './question.ts'
+import type { Standing } from './standing.ts'
 
 /** Statement text on the log is bounded, in bytes as written there; its digest is always whole. */
 const textOnLogMax = 12_288
@@ -20,6 +21,8 @@ export interface Passage {
   /** Of the whole switch: what is remembered is bound to it. */
   readonly switchEpoch: number
   readonly policy: PolicyEngine
+  /** Scope beyond the configuration's that people gave for a time. */
+  readonly standing: Standing
   readonly deadlineMs: number
 }
 

@@ -1,7 +1,7 @@
 import { type AskedOperation, type Question } from './access-request.ts'
 import { keepCanonical, type Json } from './canonical.ts'
 import type { Upstream } from './connector.ts'
-import type { Deny } from './decide.ts'
+import type { Deny, Requestable } from './decide.ts'
 import { countRows } from './decide.ts'
 import type { Asked } from './asked.ts'
 import { worstKind } from './impact.ts'
@@ -15,7 +15,7 @@ export function makeQuestion(
   denial: Deny,
   policyHash: string,
 ): Question {
-  const ask = denial.requestable ?? { approvalsNeeded: 1, delayMs: 0 }
+  const ask: Requestable = denial.requestable ?? { approvalsNeeded: 1, delayMs: 0 }
   return {
     digest,
     subject: asked.session.subject,
@@ -28,6 +28,7 @@ export function makeQuestion(
     rowsMax: boundRows(operations),
     copy: denial.byRestorePoint === true ? 'restore_point' : worstCopy(operations),
     approvalsNeeded: ask.approvalsNeeded,
+    ...(ask.approversFrom === undefined ? {} : { approversFrom: ask.approversFrom }),
     delayMs: ask.delayMs,
     guards: denial.reasons.map((guard) => guard.id),
     policyHash,

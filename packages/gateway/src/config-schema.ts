@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseScope, watchedKinds } from '@sallyport/core'
+import { approvalsSchema, groupsSchema } from './approval-settings.ts'
 import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
 import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
@@ -61,6 +62,8 @@ export const configSchema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
   mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
   people: peopleSchema,
+  groups: groupsSchema,
+  approvals: approvalsSchema,
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),

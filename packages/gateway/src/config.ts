@@ -4,6 +4,7 @@ import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, type AllowedScope, type Environment } from '@sallyport/core'
+import { checkApprovals } from './approval-settings.ts'
 import { configSchema } from './config-schema.ts'
 import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
@@ -80,7 +81,7 @@ export interface Config {
   readonly oidc: OidcConfig | null
   readonly listen: {
     readonly postgres: { readonly host: string; readonly port: number }
-    /** Null: no HTTP upstream is configured, so nothing listens for agents' HTTP. */
+    /** Null: neither is an HTTP upstream configured nor an address given, so nothing listens for agents' HTTP. */
     readonly http: { readonly host: string; readonly port: number } | null
     readonly control: { readonly host: string; readonly port: number }
     /** How the gate ends the TLS of database clients. Null: it offers none, and hears this machine only. */
@@ -109,6 +110,10 @@ export interface Config {
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
+  /** People by group. */
+  readonly groups: { readonly [group: string]: readonly string[] }
+  /** Upstream → the group whose people alone approve there, and how many of them. */
+  readonly approvals: { readonly [upstream: string]: { readonly from: string; readonly count: number } }
 }
 
 /** Bytes of a configuration file at most. */
@@ -176,7 +181,8 @@ function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
 }
 
 function buildConfig(data: z.infer<typeof configSchema>, path: string, text: string): Config {
-  const hasHttp =
+  const wantsHttp =
+    data.listen.http !== null ||
     Object.keys(data.unread).length > 0 ||
     Object.values(data.upstreams).some(({ protocol }) => protocol === 'http') ||
     Object.values(data.agents).some(({ workload }) => workload.length > 0)
@@ -186,7 +192,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     directory: dirname(resolve(path)),
     mode: data.mode,
     oidc: data.people.oidc ?? null,
-    listen: { ...data.listen, http: hasHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
+    listen: { ...data.listen, http: wantsHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
     upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
       ...upstream,
       name,
@@ -212,6 +218,8 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     witnesses: data.witnesses,
     keep: data.keep,
     acceptRisk: data.accept_risk,
+    groups: data.groups,
+    approvals: data.approvals,
   }
 }
 
@@ -225,6 +233,7 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkListening(config, place),
     ...checkTies(config, place),
     ...checkOwnRoles(config, place),
+    ...checkApprovals(config, known, place),
   ]
 }
 

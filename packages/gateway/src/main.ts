@@ -28,6 +28,7 @@ import { feedOf } from './log/log-readers.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { openKeeper } from './main/keeper.ts'
+import { openDesk } from './main/desk.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { bindAccounts } from './main/accounts.ts'
 import { bindWorkloads } from './main/workloads.ts'
@@ -85,11 +86,13 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const memory = openMeta(database)
   const source = (name: string): WalSource => upstreams.replicate(name)
   const protection = startProtections({ vault, log, clock, memory, source }, continuousOf(config))
-  const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper }, (id) => `${controlUrl}/requests/${id}`)
+  const requestUrl = (id: string): string => `${controlUrl}/requests/${id}`
+  const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper, standing: entrance.standing }, requestUrl)
   const decorated = options.decorate?.(ports) ?? ports
   const { handles } = entrance
   const workloads = bindWorkloads(base, entrance)
-  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, workloads, ...notesOn(log, clock) }
+  const desk = openDesk(base, entrance, requestUrl)
+  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, workloads, desk, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
@@ -216,7 +219,7 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
-type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints'>
+type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints' | 'standing'>
 
 function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base

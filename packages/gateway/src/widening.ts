@@ -1,3 +1,4 @@
+import { acceptedApprovalsOf, acceptedApprovalsShape, findApprovalWidenings } from './approval-settings.ts'
 import { findWitnessWidenings, witnessesSchema } from './witness-settings.ts'
 import { canonicalJson, digestJson, impactKinds, SallyportError, scopeText, visibleLine, type Json } from '@sallyport/core'
 import { z } from 'zod'
@@ -37,6 +38,8 @@ const acceptedShape = z.strictObject({
   continuous: acceptedContinuousShape.default({}),
   /** What is kept whole, how often, and what is demanded of it. */
   keep: acceptedKeepSchema.default({}),
+  /** Whose approvals count, by upstream. */
+  approvals: acceptedApprovalsShape.default({}),
   /** Kinds of alarm that stop an agent. */
   stoppingAlarms: z.array(z.string()).default([]),
   agents: z.record(
@@ -86,6 +89,7 @@ export function acceptedOf(config: Config): Accepted {
     witnesses: config.witnesses,
     continuous: acceptedContinuousOf(config),
     keep: acceptedKeepOf(config),
+    approvals: acceptedApprovalsOf(config),
     stoppingAlarms: [...config.stoppingAlarms].toSorted(),
     agents: Object.fromEntries(agents),
   })
@@ -124,6 +128,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
   for (const risk of after.acceptRisk)
     if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
+  found.push(...findApprovalWidenings(before.approvals, after.approvals))
   found.push(...findWitnessWidenings(before.witnesses, after.witnesses))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))

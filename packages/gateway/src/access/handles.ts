@@ -13,10 +13,11 @@ import {
   type Log,
   type Narrowing,
 } from '@sallyport/core'
+import { rotateHandle, type Rotated, type RotationStorage } from './handle-rotation.ts'
 import { makeScramVerifier, scramIterations } from './scram.ts'
 
 /** What handles need of the store. */
-export interface HandleStorage {
+export interface HandleStorage extends RotationStorage {
   insert(handle: Handle): void
   insertChild(handle: Handle, nowMs: number): boolean
   countChildren(agent: string, parent: string, nowMs: number): { readonly agent: number; readonly parent: number }
@@ -40,6 +41,8 @@ export interface HandleDesk extends Handles {
     by: string,
     basis?: IssueBasis,
   ): Promise<{ readonly handle: Handle; readonly secret: string }>
+  /** A new secret for a handle; the old one ends within `overlapMs`. @throws SallyportError when it is not in force */
+  rotate(id: string, overlapMs: number, by: string): Promise<Rotated>
   /** Ends a handle and all that were narrowed from it. Returns the ids that ended; `ended` gets them first, whether or not the log can have it. */
   revoke(id: string, by: string, ended?: (ids: readonly string[]) => void): Promise<readonly string[]>
 }
@@ -88,6 +91,11 @@ export function openHandleDesk(
     candidates: async (agent) => (agents().has(agent) ? store.active(agent, clock.nowMs(), candidatesMax) : []),
     issue: (agent, ttlMs, by, basis) => issueHandle(desk, agent, ttlMs, by, basis ?? null),
     narrow: (parent, wanted) => narrowHandle(desk, parent, wanted),
+    rotate: (id, overlapMs, by) => {
+      const make = (like: Handle, nowMs: number): Made =>
+        makeHandle(desk, { ...like, narrowing: like.narrowing ?? null, issuedAtMs: nowMs })
+      return rotateHandle({ store, log, clock, make }, id, overlapMs, by)
+    },
     revoke: async (id, by, ended) => {
       const ids = store.revoke(id, clock.nowMs())
       // What narrows waits for nothing: with a log that fails, the sessions have to end all the same.

@@ -12,6 +12,7 @@ import type {
   Restored,
   Session,
   Snapshot,
+  StandingGrant,
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
@@ -229,6 +230,23 @@ export interface ConfigurationControl {
   withdraw(digest: string, by: string): Promise<boolean>
 }
 
+/** A handle for people to read. Nothing of its secret. */
+export interface HandleLine {
+  readonly id: string
+  readonly agent: string
+  readonly owner: string
+  readonly parent: string | null
+  /** Who acts, outermost first. */
+  readonly act: readonly string[]
+  /** In words. */
+  readonly scopes: readonly string[]
+  readonly issuedAtMs: number
+  readonly expiresAtMs: number
+  /** Null: not since the gate started. */
+  readonly lastUsedAtMs: number | null
+  readonly openSessions: number
+}
+
 /** Everything the people's listener asks of the rest of the gate. */
 export interface Control {
   /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
@@ -259,8 +277,20 @@ export interface Control {
     ttlMs: number | null,
     by: string,
   ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
+  /** Those in force, newest first. Absent: none are kept here. */
+  handles?(): readonly HandleLine[]
+  /** The secret is in the answer and nowhere else. @throws SallyportError when it is not in force */
+  rotateHandle?(
+    id: string,
+    overlapMs: number,
+    by: string,
+  ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number; readonly oldEndsAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
+  /** Scope that stands for a time beyond the configuration's. */
+  standing(): readonly StandingGrant[]
+  /** Ends it, and the sessions that have it. Null: nothing stands for that request. */
+  endStanding(request: string, by: string): Promise<StandingGrant | null>
   /** The `@why` of a guard, or null for an unknown id. */
   guardSentence(id: string): string | null
   posture(): Posture
