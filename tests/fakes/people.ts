@@ -20,6 +20,7 @@ import type { Control, ControlPorts, Feed, Kill, Recorded, Signed } from '../../
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
 import { openMeta } from '../../packages/gateway/src/store/meta.ts'
 import { openPeople } from '../../packages/gateway/src/store/people.ts'
+import { openSessionStories } from '../../packages/gateway/src/log/session-stories.ts'
 import { openRequests } from '../../packages/gateway/src/store/requests.ts'
 
 export const operatorToken = 'operator-token-of-the-tests-0123456789'
@@ -97,6 +98,12 @@ function openDesk(
   return openConfigurationDesk({ ...ports, memory: openMeta(database), read }, configOf(configurationOfTests))
 }
 
+function storiesOf({ events }: FollowedLog): ReturnType<typeof openSessionStories> {
+  const read = async (from: number, count: number): Promise<readonly Recorded[]> =>
+    events.slice(from, from + count).map((event, place) => ({ index: from + place, event }))
+  return openSessionStories({ size: () => events.length, read })
+}
+
 function ownersOfTests(): { agent: string; owner: string }[] {
   return [
     { agent: 'coder', owner: 'ada' },
@@ -141,6 +148,27 @@ function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleB
   }
 }
 
+/** What no test of the pages looks behind. */
+function scriptedControl(
+  clock: Clock,
+  random: Randomness,
+): Pick<Control, 'newestCopy' | 'copy' | 'snapshots' | 'undo' | 'issueHandle' | 'revokeHandle' | 'standing' | 'endStanding'> {
+  return {
+    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
+    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
+    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
+    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
+    async issueHandle(agent, ttlMs) {
+      if (agent !== 'coder')
+        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
+      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
+    },
+    revokeHandle: async (id) => id === 'handle-1',
+    standing: () => [],
+    endStanding: async () => null,
+  }
+}
+
 export function makePeopleBench(): PeopleBench {
   const clock = new ShiftedClock()
   const log = new FollowedLog()
@@ -163,6 +191,7 @@ export function makePeopleBench(): PeopleBench {
   const control: Control = {
     quarantined: () => Promise.resolve([]),
     keeping: { targets: () => Promise.resolve([]), begin: () => neverKept(), job: () => null },
+    vaultTargets: async () => ({ atMs: clock.nowMs(), targets: [], storage: null, holds: [], worth: '', problem: null }),
     verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
     cancel: (id, by) => cancelRequest(verdictPorts, id, by),
     async kill(scope, reason, by) {
@@ -186,18 +215,7 @@ export function makePeopleBench(): PeopleBench {
     sessions: async () => sessions,
     agents: () => state.owners.map(({ agent }) => agent),
     owners: () => state.owners,
-    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
-    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
-    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
-    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
-    async issueHandle(agent, ttlMs) {
-      if (agent !== 'coder')
-        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
-      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
-    },
-    revokeHandle: async (id) => id === 'handle-1',
-    standing: () => [],
-    endStanding: async () => null,
+    ...scriptedControl(clock, random),
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
     configuration: openDesk({ clock, log, database }, () => state.file),
@@ -207,6 +225,7 @@ export function makePeopleBench(): PeopleBench {
     random,
     log,
     feed: log,
+    stories: storiesOf(log),
     requests,
     control,
     people: stored.people,

@@ -6,6 +6,7 @@ import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
 import { peopleSchema } from './people-settings.ts'
+import { redactSchema } from './redact-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
 import { workloadsSchema } from './workload-settings.ts'
@@ -30,6 +31,7 @@ const postgresUpstream = z.strictObject({
   ...anyUpstream,
   as: z.record(name, reference).exactOptional(),
   quarantine: duration.exactOptional(),
+  redact: redactSchema.exactOptional(),
   continuous: continuousSchema.exactOptional(),
   warm: z.int('a whole number').min(0).max(100).default(2),
   keep: keepSchema.exactOptional(),

@@ -29,6 +29,8 @@ export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly as?: { readonly [agent: string]: string }
   /** How long what is dropped is kept out of reach first. Absent: it is dropped at once. */
   readonly quarantine?: number
+  /** Columns, tables and views whose values stay out of the log. */
+  readonly redact?: readonly string[]
   /** Connections kept authenticated ahead. */
   readonly warm?: number
   /** Absent: only what a statement would lose is copied, when it runs. */

@@ -25,6 +25,7 @@ import type { Config } from './config.ts'
 import { startControl, type Control } from './control/index.ts'
 import { startProtections } from './protection/index.ts'
 import { feedOf } from './log/log-readers.ts'
+import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { openKeeper } from './main/keeper.ts'
@@ -45,7 +46,15 @@ import { openQuarantines } from './store/quarantines.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { pullFromOutside } from './switch/pulls.ts'
-import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import {
+  continuousOf,
+  openClientTls,
+  findTie,
+  quarantinesOf,
+  redactionsOf,
+  resolveHttp,
+  resolvePostgres,
+} from './upstream-settings.ts'
 import { watchVault } from './vault/vault-watch.ts'
 
 /** How often the gate looks for what it is to run itself. */
@@ -98,7 +107,17 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
   const accounts = await bindAccounts(base)
   const people = await startControl(
-    { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control, ...(accounts && { accounts }) },
+    {
+      clock,
+      random,
+      log,
+      feed: feedOf(log),
+      stories: openSessionStories(log),
+      requests,
+      ...openPeople(database),
+      control,
+      ...(accounts && { accounts }),
+    },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
   opened.defer(() => people.close())
@@ -191,7 +210,9 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   const { listen, waitMs } = config
   const certificates = listen.http === null && listen.tls === null ? null : await openCertificates(folder)
   const tls = certificates === null ? null : openClientTls(config, certificates)
-  listeners.push(await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs }))
+  listeners.push(
+    await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs, redact: redactionsOf(config) }),
+  )
   if (listen.http === null || certificates === null) return
   const { httpProtocol } = await import('./protocols/http/index.ts')
   const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }

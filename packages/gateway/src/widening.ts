@@ -5,6 +5,7 @@ import { z } from 'zod'
 import type { Config } from './config.ts'
 import { acceptedContinuousOf, acceptedContinuousShape, findContinuousWidenings } from './continuous-settings.ts'
 import { acceptedKeepOf, acceptedKeepSchema, findKeepWidenings } from './keep-settings.ts'
+import { acceptedRedactOf, acceptedRedactShape, findRedactWidenings } from './redact-settings.ts'
 import { acceptedPlaceOf, findPlaceWidenings } from './vault-place.ts'
 
 /**
@@ -36,6 +37,7 @@ const acceptedShape = z.strictObject({
     .default({ places: ['the folder'], recovery: [] }),
   witnesses: witnessesSchema.prefault({}),
   continuous: acceptedContinuousShape.default({}),
+  redact: acceptedRedactShape.default({}),
   /** What is kept whole, how often, and what is demanded of it. */
   keep: acceptedKeepSchema.default({}),
   /** Whose approvals count, by upstream. */
@@ -88,6 +90,7 @@ export function acceptedOf(config: Config): Accepted {
     vault: acceptedPlaceOf(config.vault),
     witnesses: config.witnesses,
     continuous: acceptedContinuousOf(config),
+    redact: acceptedRedactOf(config),
     keep: acceptedKeepOf(config),
     approvals: acceptedApprovalsOf(config),
     stoppingAlarms: [...config.stoppingAlarms].toSorted(),
@@ -97,7 +100,7 @@ export function acceptedOf(config: Config): Accepted {
 
 /** Connections kept ready give nobody more than connections made when they are needed. How it is kept and protected is looked at by itself. */
 function powerOf(rest: object): object {
-  return { ...rest, warm: undefined, keep: undefined, continuous: undefined }
+  return { ...rest, warm: undefined, keep: undefined, continuous: undefined, redact: undefined }
 }
 
 const json: z.ZodType<Json> = z.json()
@@ -133,6 +136,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))
   if (after.oidc !== '' && after.oidc !== before.oidc) found.push('people: who signs in by an account is decided elsewhere')
+  found.push(...findRedactWidenings(before.redact, after.redact))
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
   for (const [name, hosts] of Object.entries(after.unread))
     for (const host of hosts)

@@ -19,13 +19,14 @@ import { addHandleRoutes } from './handle-routes.ts'
 import { addKeepingRoutes } from './keeping-routes.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
+import { addSessionApiRoutes } from './session-routes.ts'
 import { unknownOwners } from './second-person.ts'
 import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
 import { hashSecret, isEqualSecret } from './visitor.ts'
 
 /** What the log says of acts through this API. Nobody can enrol under this name. */
-const operator = 'operator'
+export const operator = 'operator'
 
 /** The command line's token, and never a browser: a page that learnt the token could not use it. */
 export function admitOperator(tokenSha256: string, rate: RateLimit): MiddlewareHandler {
@@ -160,6 +161,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     await readBody(context, emptyShape)
     return context.json({ ...(await control.configuration.reread()), page: `${site.origin}/configuration` })
   })
+  addSessionApiRoutes(app, site)
   addEventRoute(app, site)
   app.get('/api/v1/status', async (context) => {
     const people = await site.ports.people.list()

@@ -11,8 +11,11 @@ import type {
   Requests,
   Restored,
   Session,
+  SessionBrief,
+  SessionStory,
   Snapshot,
   StandingGrant,
+  VaultTargets,
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
@@ -178,6 +181,14 @@ export interface Feed {
   subscribe(listener: (recorded: Recorded) => void): () => void
 }
 
+/** What sessions did, from the log. */
+export interface Stories {
+  /** Newest first. `sinceIndex`: older entries of the log were not looked at; 0: all were. */
+  list(agent: string | null): Promise<{ readonly sessions: readonly SessionBrief[]; readonly sinceIndex: number }>
+  /** Null: no such session among those that would be listed. */
+  tell(id: string): Promise<SessionStory | null>
+}
+
 /** A person's passkey over one act that is not a verdict: a release, an invitation. Kept so that anyone can verify it again offline. */
 export interface Signed {
   readonly person: string
@@ -270,6 +281,8 @@ export interface Control {
   snapshots(): Promise<readonly Snapshot[]>
   /** Whole things that are kept: how they stand, and work on them. */
   readonly keeping: Keeping
+  /** How everything that is protected stands. Never throws. */
+  vaultTargets(): Promise<VaultTargets>
   undo(snapshotId: string, by: string): Promise<Restored>
   /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */
   issueHandle(
@@ -304,6 +317,7 @@ export interface ControlPorts {
   readonly random: Randomness
   readonly log: Log
   readonly feed: Feed
+  readonly stories: Stories
   readonly requests: Requests
   readonly people: People
   readonly links: EnrolmentLinks

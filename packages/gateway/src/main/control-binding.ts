@@ -15,6 +15,7 @@ import { openMeta } from '../store/meta.ts'
 import type { Entrance } from './entrance.ts'
 import type { Foundations } from './foundations.ts'
 import { bindHandles } from './handle-control.ts'
+import { readVaultTargets } from './vault-targets.ts'
 
 interface Bound {
   readonly base: Foundations
@@ -65,6 +66,7 @@ export function bindControl({
     snapshots: () => vault.list(),
     quarantined: () => quarantine.list(),
     keeping: keeper,
+    vaultTargets: () => readVaultTargets({ clock, vault, kept: () => keeper.targets(), streams: () => protection.statuses() }),
     undo,
     ...bindHandles(base, entrance),
     standing: () => standing.list(),
