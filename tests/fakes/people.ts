@@ -114,6 +114,7 @@ function ownersOfTests(): { agent: string; owner: string }[] {
 
 /** A gate without upstreams: real store in memory, real verdicts, scripted rest. */
 export interface PeopleBench {
+  readonly database: ReturnType<typeof openDatabase>
   readonly ports: ControlPorts
   readonly clock: ShiftedClock
   readonly log: FollowedLog
@@ -252,7 +253,7 @@ export function makePeopleBench(): PeopleBench {
     })
     return made
   }
-  return { ports, clock, log, sessions, kills, releases, state, ask }
+  return { database, ports, clock, log, sessions, kills, releases, state, ask }
 }
 
 /** The people's pages and API of a bench, on real sockets at a free port. */

@@ -1,6 +1,7 @@
 export { assets } from './assets.ts'
 export type { Frame, Posture } from './frame.ts'
 export { type LiveLine, liveLineOf } from './live-line.ts'
+export { renderArrived } from './pages/sign-in/arrived.ts'
 export { renderConfiguration } from './pages/configuration/page.ts'
 export { renderEnrol } from './pages/enrol/page.ts'
 export { type KillLine, type LiveView, renderLive, type SessionLine, sessionLineOf } from './pages/live/page.ts'

@@ -5,9 +5,11 @@ import { address, duration, name, ownAddress, reference, tls } from './config-va
 import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
+import { peopleSchema } from './people-settings.ts'
 import { redactSchema } from './redact-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
+import { workloadsSchema } from './workload-settings.ts'
 
 const scope = z.string().transform((text, context) => {
   const parsed = parseScope(text)
@@ -61,7 +63,7 @@ const httpUpstream = z.strictObject({
 export const configSchema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
   mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
-  people: z.array(z.string()).default([]),
+  people: peopleSchema,
   groups: groupsSchema,
   approvals: approvalsSchema,
   breakGlass: breakGlassSchema,
@@ -85,6 +87,7 @@ export const configSchema = z.strictObject({
       owner: name,
       may: z.array(scope, { error: 'may is a list such as [read orders-db]' }),
       handles: z.strictObject({ ttl: duration.prefault('8h') }).prefault({}),
+      workload: workloadsSchema,
     }),
     { error: 'agents is a map of names' },
   ),

@@ -2,7 +2,9 @@ import { assets, type Frame, renderProblem } from '@sallyport/console'
 import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
 import { type Refused, toRefused } from './answer.ts'
+import { addAccountRoutes } from './account-routes.ts'
 import { addApiRoutes, admitOperator, operator } from './api-routes.ts'
+import { createConnections } from './connections.ts'
 import { addConfigurationRoutes } from './configuration-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addInvitationRoutes } from './invitation-routes.ts'
@@ -45,7 +47,9 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   app.use(admitPost(site.visitors, site.rate, origin))
   app.get('/', (context) => context.redirect('/requests', 303))
   addEnrolRoutes(app, site)
-  addSignInRoutes(app, site)
+  const connections = createConnections(ports)
+  addSignInRoutes(app, site, connections)
+  addAccountRoutes(app, site, connections)
   addRequestRoutes(app, site)
   addReviewRoutes(app, site)
   addLiveRoutes(app, site)

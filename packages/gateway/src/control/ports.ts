@@ -20,6 +20,7 @@ import type {
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
+import type { AccountSignIn } from './account-ports.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -136,6 +137,8 @@ export interface WebSession {
   /** SHA-256 of the cookie's value, hex. */
   readonly idSha256: string
   readonly person: string
+  /** What they showed. An account shows pages; what gives power takes a passkey. */
+  readonly by: 'passkey' | 'account'
   readonly createdAtMs: number
   readonly lastSeenAtMs: number
 }
@@ -239,6 +242,23 @@ export interface ConfigurationControl {
   withdraw(digest: string, by: string): Promise<boolean>
 }
 
+/** A handle for people to read. Nothing of its secret. */
+export interface HandleLine {
+  readonly id: string
+  readonly agent: string
+  readonly owner: string
+  readonly parent: string | null
+  /** Who acts, outermost first. */
+  readonly act: readonly string[]
+  /** In words. */
+  readonly scopes: readonly string[]
+  readonly issuedAtMs: number
+  readonly expiresAtMs: number
+  /** Null: not since the gate started. */
+  readonly lastUsedAtMs: number | null
+  readonly openSessions: number
+}
+
 /** Everything the people's listener asks of the rest of the gate. */
 export interface Control {
   /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
@@ -271,6 +291,14 @@ export interface Control {
     ttlMs: number | null,
     by: string,
   ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
+  /** Those in force, newest first. Absent: none are kept here. */
+  handles?(): readonly HandleLine[]
+  /** The secret is in the answer and nowhere else. @throws SallyportError when it is not in force */
+  rotateHandle?(
+    id: string,
+    overlapMs: number,
+    by: string,
+  ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number; readonly oldEndsAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
   /** What one person broke glass for, and nobody has looked at yet. */
@@ -301,6 +329,8 @@ export interface ControlPorts {
   readonly people: People
   readonly links: EnrolmentLinks
   readonly webSessions: WebSessions
+  /** Absent: people sign in by passkey only. */
+  readonly accounts?: AccountSignIn
   readonly control: Control
 }
 

@@ -23,6 +23,13 @@ export interface Site {
 
 export type SiteApp = Hono<Admitted>
 
+/** Where a sign-in may lead: our own pages, by name. Anything else would be an open redirect. */
+const ownPage = /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration)$/
+
+export function ownPageOf(asked: string): string {
+  return ownPage.test(asked) ? asked : '/requests'
+}
+
 const idShape = /^[A-Za-z0-9_-]{1,128}$/
 
 /** An id from an address, or 404: what can't be an id is not looked up. */
