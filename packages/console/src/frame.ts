@@ -1,6 +1,6 @@
 import { markup, type Markup, ownSource, type Piece } from './markup.ts'
 import { style } from './style.ts'
-import { formatDuration, formatInstant } from './words.ts'
+import { formatDuration, formatInstant } from './time-words.ts'
 
 /** What holds here, said on every page (DESIGN §6). */
 export interface Posture {

@@ -1,9 +1,10 @@
-import { assets, type Frame, renderProblem } from '@sallyport/console'
+import { assets, type Frame, readBuilt, renderProblem } from '@sallyport/console'
 import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
 import { type Refused, toRefused } from './answer.ts'
 import { addApiRoutes, admitOperator } from './api-routes.ts'
 import { addConfigurationRoutes } from './configuration-routes.ts'
+import { addConsoleRoutes } from './console-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addInvitationRoutes } from './invitation-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
@@ -38,7 +39,8 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
     throw notFound()
   })
   app.use(admitPost(site.visitors, site.rate, origin))
-  app.get('/', (context) => context.redirect('/requests', 303))
+  const built = readBuilt()
+  app.get('/', (context) => context.redirect(built === null ? '/requests' : '/console/now', 303))
   addEnrolRoutes(app, site)
   addSignInRoutes(app, site)
   addRequestRoutes(app, site)
@@ -48,6 +50,7 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addRemovalRoutes(app, site)
   addPasskeyRoutes(app, site)
   addConfigurationRoutes(app, site)
+  addConsoleRoutes(app, site, built)
   app.notFound(() => {
     throw notFound()
   })

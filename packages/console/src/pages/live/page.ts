@@ -3,7 +3,7 @@ import { showLine } from '../../fence.ts'
 import { type Frame, renderPage } from '../../frame.ts'
 import type { LiveLine } from '../../live-line.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
-import { formatInstant } from '../../words.ts'
+import { formatInstant } from '../../time-words.ts'
 
 /** A kill in force. */
 export interface KillLine {

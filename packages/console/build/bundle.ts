@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto'
+import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import tailwind from '@tailwindcss/vite'
+import { build, type Rollup } from 'vite'
+import { builtFolder, builtShape } from '../src/built.ts'
+
+const packageFolder = fileURLToPath(new URL('..', import.meta.url))
+const appFolder = join(packageFolder, 'src', 'app')
+const target = fileURLToPath(builtFolder)
+
+/** Everything that the app is made of: its own sources, those of core, and the libraries by the lockfile. */
+export function hashSources(): string {
+  const root = join(packageFolder, '..', '..')
+  const files = globSync(['packages/console/{src,build}/**/*.{ts,tsx,css}', 'packages/core/src/**/*.ts'], { cwd: root })
+    .filter((file) => !file.endsWith('.test.ts'))
+    .toSorted()
+  const hash = createHash('sha256')
+  for (const file of [...files, 'package-lock.json', 'packages/console/package.json']) {
+    const path = join(root, file)
+    hash.update(`${file}\0`).update(existsSync(path) ? readFileSync(path) : '').update('\0')
+  }
+  return hash.digest('hex')
+}
+
+/** Whether what lies there was made from these very sources. */
+export function isBuilt(): boolean {
+  const list = join(target, 'built.json')
+  if (!existsSync(list)) return false
+  const read = builtShape.safeParse(JSON.parse(readFileSync(list, 'utf8')))
+  return read.success && read.data.sourcesSha256 === hashSources()
+}
+
+/** Builds the app beside what is there and puts it in its place in one step: a gate that starts meanwhile finds the old or the new one, whole. */
+export async function buildConsole(): Promise<void> {
+  const sourcesSha256 = hashSources()
+  mkdirSync(join(packageFolder, '.cache'), { recursive: true })
+  const folder = mkdtempSync(join(packageFolder, '.cache', 'build-'))
+  try {
+    const { script, style, files } = await bundle(folder)
+    for (const name of files) writeFileSync(join(folder, `${name}.gz`), gzipSync(readFileSync(join(folder, name)), { level: 9 }))
+    writeFileSync(join(folder, 'built.json'), JSON.stringify({ sourcesSha256, script, style, files }))
+    // Made for its maker alone; the gate may run as somebody else.
+    chmodSync(folder, 0o755)
+    rmSync(target, { recursive: true, force: true })
+    renameSync(folder, target)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function bundle(
+  outDir: string,
+): Promise<{ readonly script: string; readonly style: string; readonly files: readonly string[] }> {
+  const result = await build({
+    root: appFolder,
+    base: '/console/assets/',
+    configFile: false,
+    envFile: false,
+    logLevel: 'error',
+    cacheDir: join(packageFolder, '.cache', 'vite'),
+    plugins: [tailwind()],
+    build: {
+      outDir,
+      emptyOutDir: true,
+      assetsDir: '',
+      cssCodeSplit: false,
+      // A link that preloads would need the page's nonce.
+      modulePreload: false,
+      target: 'es2024',
+      rollupOptions: {
+        input: join(appFolder, 'main.tsx'),
+        // Of core, what nobody asks for stays out: it is made for Node, and does nothing by being loaded.
+        treeshake: { moduleSideEffects: (id: string) => !id.includes('/packages/core/') },
+        output: { entryFileNames: '[name]-[hash].js', chunkFileNames: '[name]-[hash].js', assetFileNames: '[name]-[hash][extname]' },
+      },
+    },
+  })
+  const outputs = outputsOf(result)
+  const files = outputs.map(({ fileName }) => fileName).filter((name) => /\.(?:js|css)$/.test(name))
+  const script = outputs.find((output) => output.type === 'chunk' && output.isEntry)?.fileName
+  const style = files.find((name) => name.endsWith('.css'))
+  if (script === undefined || style === undefined) throw new Error('the build made no script or no style sheet')
+  return { script, style, files }
+}
+
+function outputsOf(result: Awaited<ReturnType<typeof build>>): readonly (Rollup.OutputChunk | Rollup.OutputAsset)[] {
+  if (Array.isArray(result)) return result.flatMap(({ output }) => output)
+  if (!('output' in result)) throw new Error('the build watches instead of ending')
+  return result.output
+}

@@ -1,0 +1,15 @@
+import { buildConsole, isBuilt } from '../packages/console/build/bundle.ts'
+
+// `prepare`, `prestart` and `pretest` run this: it does nothing where the app is up to date.
+const startedMs = performance.now()
+try {
+  if (!isBuilt()) {
+    await buildConsole()
+    console.log(`console built in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`)
+  }
+} catch (error) {
+  // The gate does without: its own pages need no build. The tests do not, and say so.
+  console.error(
+    `The console could not be built: ${error instanceof Error ? error.message : String(error)}\nThe gate starts without it, with the pages that need no build. To try again: node tools/run.js build-console`,
+  )
+}
