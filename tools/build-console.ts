@@ -1,9 +1,10 @@
-import { buildConsole, isBuilt } from '../packages/console/build/bundle.ts'
+import { isBuilt } from '../packages/console/build/sources.ts'
 
-// `prepare`, `prestart` and `pretest` run this: it does nothing where the app is up to date.
+// `prepare` and `prestart` run this: it does nothing where the app is up to date.
 const startedMs = performance.now()
 try {
   if (!isBuilt()) {
+    const { buildConsole } = await import('../packages/console/build/bundle.ts')
     await buildConsole()
     console.log(`console built in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`)
   }

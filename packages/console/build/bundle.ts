@@ -1,37 +1,14 @@
-import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import tailwind from '@tailwindcss/vite'
 import { build, type Rollup } from 'vite'
-import { builtFolder, builtShape } from '../src/built.ts'
+import { builtFolder } from '../src/built.ts'
+import { hashSources, packageFolder } from './sources.ts'
 
-const packageFolder = fileURLToPath(new URL('..', import.meta.url))
 const appFolder = join(packageFolder, 'src', 'app')
 const target = fileURLToPath(builtFolder)
-
-/** Everything that the app is made of: its own sources, those of core, and the libraries by the lockfile. */
-export function hashSources(): string {
-  const root = join(packageFolder, '..', '..')
-  const files = globSync(['packages/console/{src,build}/**/*.{ts,tsx,css}', 'packages/core/src/**/*.ts'], { cwd: root })
-    .filter((file) => !file.endsWith('.test.ts'))
-    .toSorted()
-  const hash = createHash('sha256')
-  for (const file of [...files, 'package-lock.json', 'packages/console/package.json']) {
-    const path = join(root, file)
-    hash.update(`${file}\0`).update(existsSync(path) ? readFileSync(path) : '').update('\0')
-  }
-  return hash.digest('hex')
-}
-
-/** Whether what lies there was made from these very sources. */
-export function isBuilt(): boolean {
-  const list = join(target, 'built.json')
-  if (!existsSync(list)) return false
-  const read = builtShape.safeParse(JSON.parse(readFileSync(list, 'utf8')))
-  return read.success && read.data.sourcesSha256 === hashSources()
-}
 
 /** Builds the app beside what is there and puts it in its place in one step: a gate that starts meanwhile finds the old or the new one, whole. */
 export async function buildConsole(): Promise<void> {

@@ -4,7 +4,7 @@ import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './
 import { type Refused, toRefused } from './answer.ts'
 import { addApiRoutes, admitOperator } from './api-routes.ts'
 import { addConfigurationRoutes } from './configuration-routes.ts'
-import { addConsoleRoutes } from './console-routes.ts'
+import { addBuiltRoute, addConsoleRoutes } from './console-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addInvitationRoutes } from './invitation-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
@@ -32,14 +32,15 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   app.use(answerSafely(ports.random))
   app.use(admitHost(settings.port))
   app.use(admitBody)
+  const built = readBuilt()
   addAssetRoute(app)
+  addBuiltRoute(app, built)
   app.use('/api/*', admitOperator(settings.operatorTokenSha256, site.rate))
   addApiRoutes(app, site)
   app.all('/api/*', () => {
     throw notFound()
   })
   app.use(admitPost(site.visitors, site.rate, origin))
-  const built = readBuilt()
   app.get('/', (context) => context.redirect(built === null ? '/requests' : '/console/now', 303))
   addEnrolRoutes(app, site)
   addSignInRoutes(app, site)

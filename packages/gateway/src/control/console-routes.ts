@@ -21,7 +21,6 @@ const admitApp: MiddlewareHandler<Admitted> = createMiddleware<Admitted>(async (
 
 /** The console: one document, the files of the app under names that hold their hash, and what the app asks for. */
 export function addConsoleRoutes(app: SiteApp, site: Site, built: Built | null): void {
-  addBuiltRoute(app, built)
   app.use('/console/data/*', admitApp)
   app.use('/console/stream', admitApp)
   const tally = beginTallyOnce(site)
@@ -34,7 +33,8 @@ export function addConsoleRoutes(app: SiteApp, site: Site, built: Built | null):
   app.get('/console', (context) => context.redirect('/console/now', 303))
 }
 
-function addBuiltRoute(app: SiteApp, built: Built | null): void {
+/** The app's files: the same for everybody, so that nobody is looked up for them. */
+export function addBuiltRoute(app: SiteApp, built: Built | null): void {
   app.get('/console/assets/:name', (context) => {
     const file = built?.files.get(context.req.param('name'))
     if (file === undefined) throw notFound()
