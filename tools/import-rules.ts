@@ -113,8 +113,8 @@ const rules: readonly NameRule[] = [
     why: 'an import named by an expression could be any module, so no rule can judge it',
     files: /^packages\/(core|console|vault|gateway|connectors)\/src\//,
     except: testFile,
-    find: (source) =>
-      importedNames(source)
+    find: (source, file) =>
+      importedNames(source, file)
         .filter((taken) => taken.module === '?' || taken.module === '')
         .map((taken) => ({ line: taken.line, what: 'loads a module named by an expression' })),
   },

@@ -20,6 +20,7 @@ export function staticSteps(root: string): readonly Step[] {
     program('format', 'prettier', 'prettier', '--check', '--log-level', 'warn', '--cache', '.'),
     { name: 'lint', run: () => findLintBreaches(root) },
     program('types', 'tsc', 'tsc', '-p', '.'),
+    program('types of the app', 'tsc', 'tsc', '-p', 'packages/console/src/app'),
     { name: 'dependencies', run: () => findDependencyViolations(root) },
     program('dead code', 'knip', 'knip', '--no-progress', '--treat-config-hints-as-errors'),
     { name: 'planted lint', run: () => findUnseenLintPlants(root) },

@@ -51,7 +51,11 @@ async function bundle(
         input: join(appFolder, 'main.tsx'),
         // Of core, what nobody asks for stays out: it is made for Node, and does nothing by being loaded.
         treeshake: { moduleSideEffects: (id: string) => !id.includes('/packages/core/') },
-        output: { entryFileNames: '[name]-[hash].js', chunkFileNames: '[name]-[hash].js', assetFileNames: '[name]-[hash][extname]' },
+        output: {
+          entryFileNames: '[name]-[hash].js',
+          chunkFileNames: '[name]-[hash].js',
+          assetFileNames: '[name]-[hash][extname]',
+        },
       },
     },
   })

@@ -15,7 +15,10 @@ export function hashSources(): string {
   const hash = createHash('sha256')
   for (const file of [...files, 'package-lock.json', 'packages/console/package.json']) {
     const path = join(root, file)
-    hash.update(`${file}\0`).update(existsSync(path) ? readFileSync(path) : '').update('\0')
+    hash
+      .update(`${file}\0`)
+      .update(existsSync(path) ? readFileSync(path) : '')
+      .update('\0')
   }
   return hash.digest('hex')
 }

@@ -28,7 +28,16 @@ export function liveLineOf(index: number, event: Event): LiveLine {
 /** The same for the app, which shows time in its own way and lists whose event it is. */
 export function shownLineOf(index: number, event: Event): ShownLine {
   const { what, tone, detail } = liveLineOf(index, event)
-  return { index, atMs: event.atMs, type: event.type, what, tone, detail, agent: event.agent ?? null, session: event.session ?? null }
+  return {
+    index,
+    atMs: event.atMs,
+    type: event.type,
+    what,
+    tone,
+    detail,
+    agent: event.agent ?? null,
+    session: event.session ?? null,
+  }
 }
 
 /** What has no sentence is shown as it is. */

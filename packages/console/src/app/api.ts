@@ -22,14 +22,22 @@ async function refusalOf(answer: Response): Promise<Refusal> {
 }
 
 /** What the gate says at this address. What is not of the shape is an error, never shown half. */
-export async function ask<Shape extends z.ZodMiniType>(address: string, shape: Shape, signal?: AbortSignal): Promise<z.output<Shape>> {
+export async function ask<Shape extends z.ZodMiniType>(
+  address: string,
+  shape: Shape,
+  signal?: AbortSignal,
+): Promise<z.output<Shape>> {
   const answer = await fetch(address, { redirect: 'error', ...(signal === undefined ? {} : { signal }) })
   if (!answer.ok) throw await refusalOf(answer)
   return z.parse(shape, await answer.json())
 }
 
 /** Posts JSON with the token that only our own document holds. */
-export async function post<Shape extends z.ZodMiniType>(address: string, content: unknown, shape: Shape): Promise<z.output<Shape>> {
+export async function post<Shape extends z.ZodMiniType>(
+  address: string,
+  content: unknown,
+  shape: Shape,
+): Promise<z.output<Shape>> {
   const answer = await fetch(address, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'x-csrf-token': document.body.dataset['csrf'] ?? '' },

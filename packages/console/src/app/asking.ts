@@ -8,7 +8,11 @@ import { currentLive, subscribeLive } from './live.ts'
 const settleMs = 700
 
 /** What the gate says at an address of the console's own; asked again when the stream says that something changed. */
-export function useAsked<Shape extends z.ZodMiniType>(address: string, shape: Shape, isLive = true): UseQueryResult<z.output<Shape>> {
+export function useAsked<Shape extends z.ZodMiniType>(
+  address: string,
+  shape: Shape,
+  isLive = true,
+): UseQueryResult<z.output<Shape>> {
   const result = useQuery({
     queryKey: [address],
     queryFn: ({ signal }) => ask(`/console/data/${address}`, shape, signal),

@@ -6,7 +6,13 @@ import { Button } from './parts.tsx'
 import { Shown } from './text.tsx'
 
 /** Asks once more before something is stopped. Opened with the question, so that what is asked cannot change under the hand. */
-export default function ConfirmKill({ killing, onClose }: { readonly killing: Killing; readonly onClose: (said: string | null) => void }): ReactElement {
+export default function ConfirmKill({
+  killing,
+  onClose,
+}: {
+  readonly killing: Killing
+  readonly onClose: (said: string | null) => void
+}): ReactElement {
   const [busy, setBusy] = useState(false)
   const [failed, setFailed] = useState<string | null>(null)
   const stop = async (): Promise<void> => {
@@ -30,7 +36,8 @@ export default function ConfirmKill({ killing, onClose }: { readonly killing: Ki
             Stop <Shown text={killing.name} most={120} />?
           </AlertDialog.Title>
           <AlertDialog.Description className="mt-1.5 text-dim">
-            What runs is cancelled and nothing gets through any more, at once. It stays so until somebody releases it with a passkey.
+            What runs is cancelled and nothing gets through any more, at once. It stays so until somebody releases it with a
+            passkey.
           </AlertDialog.Description>
           {failed === null ? null : (
             <p role="alert" className="mt-3 text-small font-medium text-bad">

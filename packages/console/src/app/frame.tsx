@@ -94,7 +94,15 @@ function PlaceLink({ place }: { readonly place: Place }): ReactElement {
       to={place.to}
       className="group flex h-8 shrink-0 items-center gap-2.5 rounded-md px-2 font-medium text-dim hover:bg-press hover:text-ink aria-[current=page]:bg-press aria-[current=page]:text-ink"
     >
-      <svg viewBox="0 0 16 16" className="size-4" fill="none" stroke="currentColor" strokeWidth="1.3" strokeLinejoin="round" aria-hidden="true">
+      <svg
+        viewBox="0 0 16 16"
+        className="size-4"
+        fill="none"
+        stroke="currentColor"
+        strokeWidth="1.3"
+        strokeLinejoin="round"
+        aria-hidden="true"
+      >
         <path d={place.icon} />
       </svg>
       {place.name}
@@ -102,13 +110,21 @@ function PlaceLink({ place }: { readonly place: Place }): ReactElement {
   )
 }
 
-const streamWords = { connecting: 'Connecting…', live: 'Live', reconnecting: 'Reconnecting…', ended: 'Ended: sign in again' } as const
+const streamWords = {
+  connecting: 'Connecting…',
+  live: 'Live',
+  reconnecting: 'Reconnecting…',
+  ended: 'Ended: sign in again',
+} as const
 const streamSigns = { connecting: '○', live: '●', reconnecting: '◌', ended: '✕' } as const
 
 export function Stream(): ReactElement {
   const state = useSyncExternalStore(subscribeLive, () => currentLive().state)
   return (
-    <span className={`inline-flex items-center gap-1.5 text-small ${state === 'live' ? 'text-good' : 'text-warn'}`} data-stream={state}>
+    <span
+      className={`inline-flex items-center gap-1.5 text-small ${state === 'live' ? 'text-good' : 'text-warn'}`}
+      data-stream={state}
+    >
       <span aria-hidden="true">{streamSigns[state]}</span>
       {streamWords[state]}
     </span>

@@ -51,7 +51,12 @@ function stack(minutes: readonly Minute[]): UPlot.AlignedData {
 }
 
 function options(): Omit<UPlot.Options, 'width' | 'height'> {
-  const axis = { stroke: colourOf('dim'), grid: { stroke: colourOf('line'), width: 1 }, ticks: { show: false }, font: '11px system-ui' }
+  const axis = {
+    stroke: colourOf('dim'),
+    grid: { stroke: colourOf('line'), width: 1 },
+    ticks: { show: false },
+    font: '11px system-ui',
+  }
   const bars = UPlot.paths.bars?.({ size: [0.7, 14], align: 1 })
   return {
     legend: { show: false },

@@ -10,9 +10,19 @@ const badgeTones: Readonly<Record<Tone, string>> = {
 }
 
 /** A word with a sign: colour is never the only one. */
-export function Badge({ tone, sign, children }: { readonly tone: Tone; readonly sign: string; readonly children: ReactNode }): ReactElement {
+export function Badge({
+  tone,
+  sign,
+  children,
+}: {
+  readonly tone: Tone
+  readonly sign: string
+  readonly children: ReactNode
+}): ReactElement {
   return (
-    <span className={`inline-flex items-center gap-1 rounded px-1.5 py-px text-tiny font-medium whitespace-nowrap ${badgeTones[tone]}`}>
+    <span
+      className={`inline-flex items-center gap-1 rounded px-1.5 py-px text-tiny font-medium whitespace-nowrap ${badgeTones[tone]}`}
+    >
       <span aria-hidden="true">{sign}</span>
       {children}
     </span>

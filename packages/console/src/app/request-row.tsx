@@ -40,8 +40,9 @@ export function RequestRow({ request }: { readonly request: ShownRequest }): Rea
         <Shown text={request.glance} />
       </p>
       <p className="text-small text-dim">
-        <Shown text={request.agent} most={60} /> for <Shown text={request.owner} most={60} /> · <Shown text={request.upstream} most={60} />,{' '}
-        {request.environment} · {request.approvals} of {request.approvalsNeeded} approvals
+        <Shown text={request.agent} most={60} /> for <Shown text={request.owner} most={60} /> ·{' '}
+        <Shown text={request.upstream} most={60} />, {request.environment} · {request.approvals} of {request.approvalsNeeded}{' '}
+        approvals
       </p>
     </li>
   )

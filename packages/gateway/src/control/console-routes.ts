@@ -1,4 +1,12 @@
-import { renderApp, renderProblem, type Built, type LiveMessage, type NowView, shownLineOf, shownRequestOf } from '@sallyport/console'
+import {
+  renderApp,
+  renderProblem,
+  type Built,
+  type LiveMessage,
+  type NowView,
+  shownLineOf,
+  shownRequestOf,
+} from '@sallyport/console'
 import type { Event, Session } from '@sallyport/core'
 import type { Context, MiddlewareHandler } from 'hono'
 import { createMiddleware } from 'hono/factory'
@@ -87,7 +95,9 @@ function addNowRoute(app: SiteApp, site: Site, begin: () => Promise<Tally>): voi
       requests.list(),
       postureNow(site.ports),
     ])
-    const waiting = all.map((request) => shownRequestOf(request, nowMs)).filter(({ state }) => state === 'pending' || state === 'cooling')
+    const waiting = all
+      .map((request) => shownRequestOf(request, nowMs))
+      .filter(({ state }) => state === 'pending' || state === 'cooling')
     const view: NowView = {
       nowMs,
       person: requirePerson(context.get('visitor')).person.name,

@@ -26,9 +26,29 @@ afterAll(async () => {
 })
 
 test('Now', async () => {
-  bench.sessions.push({ id: 's1', subject: { agent: 'coder', owner: 'ada' }, handleId: 'h', protocol: 'postgres', upstream: 'orders-db', openedAtMs: bench.clock.nowMs() - 90000, peer: '127.0.0.1' })
+  bench.sessions.push({
+    id: 's1',
+    subject: { agent: 'coder', owner: 'ada' },
+    handleId: 'h',
+    protocol: 'postgres',
+    upstream: 'orders-db',
+    openedAtMs: bench.clock.nowMs() - 90000,
+    peer: '127.0.0.1',
+  })
   await bench.ask()
-  for (let n = 0; n < 30; n += 1) await bench.log.append({ type: 'intent', atMs: bench.clock.nowMs() - n * 60000, agent: 'coder', session: 's1', data: { operations: [{ kind: n % 7 ? 'write' : 'destroy', action: 'postgres.update', resources: [] }], text: 'UPDATE x', rowsMax: null, approvers: [] } })
+  for (let n = 0; n < 30; n += 1)
+    await bench.log.append({
+      type: 'intent',
+      atMs: bench.clock.nowMs() - n * 60000,
+      agent: 'coder',
+      session: 's1',
+      data: {
+        operations: [{ kind: n % 7 ? 'write' : 'destroy', action: 'postgres.update', resources: [] }],
+        text: 'UPDATE x',
+        rowsMax: null,
+        approvers: [],
+      },
+    })
   await ada.page.goto(`${listener.url}/console/now`)
   await expect.poll(() => ada.page.textContent('h1')).toBe('Now')
   await expect.poll(() => ada.page.getAttribute('[data-stream]', 'data-stream')).toBe('live')
@@ -40,7 +60,7 @@ test('Now', async () => {
   await ada.page.screenshot({ path: '/tmp/now-kill.png' })
   await ada.page.click('text=Stop now')
   await expect.poll(() => ada.page.textContent('[aria-label=Stopped]')).toContain('Everything is stopped')
-  await ada.page.setViewportSize({width:390,height:844})
+  await ada.page.setViewportSize({ width: 390, height: 844 })
   await ada.page.emulateMedia({ colorScheme: 'dark' })
   await ada.page.screenshot({ path: '/tmp/now-phone.png', fullPage: true })
   await ada.page.click('text=Release with passkey')

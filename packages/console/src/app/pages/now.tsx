@@ -125,7 +125,10 @@ function Figures({ view }: { readonly view: NowView }): ReactElement {
   const hour = (kind: keyof Counts): number =>
     view.minutes.reduce((sum, { counts }) => sum + counts[kind], 0) + Math.max(0, totals[kind] - view.totals[kind])
   return (
-    <dl aria-label="Operations of the last hour" className="grid grid-cols-2 gap-px overflow-hidden rounded-lg border border-line bg-line sm:grid-cols-4 xl:grid-cols-7">
+    <dl
+      aria-label="Operations of the last hour"
+      className="grid grid-cols-2 gap-px overflow-hidden rounded-lg border border-line bg-line sm:grid-cols-4 xl:grid-cols-7"
+    >
       {countedKinds.map((kind) => {
         const count = hour(kind)
         const loud = count > 0 && (kind === 'destroy' || kind === 'unknown')
@@ -238,7 +241,12 @@ function Feed(): ReactElement {
       {lines.length === 0 ? (
         <Empty title="Nothing has happened yet">What agents do appears here as it goes on the log.</Empty>
       ) : (
-        <ol aria-label="Events, newest first" tabIndex={0} data-feed className="max-h-[34rem] divide-y divide-line overflow-y-auto text-small">
+        <ol
+          aria-label="Events, newest first"
+          tabIndex={0}
+          data-feed
+          className="max-h-[34rem] divide-y divide-line overflow-y-auto text-small"
+        >
           {lines.slice(0, linesShown).map((line) => (
             <FeedLine key={line.index} line={line} />
           ))}
