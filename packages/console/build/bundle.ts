@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import tailwind from '@tailwindcss/vite'
 import { build, type Rollup } from 'vite'
-import { builtFolder } from '../src/built.ts'
+import type { z } from 'zod'
+import { builtFolder, type builtShape } from '../src/built.ts'
 import { hashSources, packageFolder } from './sources.ts'
 
 const appFolder = join(packageFolder, 'src', 'app')
@@ -16,9 +17,10 @@ export async function buildConsole(): Promise<void> {
   mkdirSync(join(packageFolder, '.cache'), { recursive: true })
   const folder = mkdtempSync(join(packageFolder, '.cache', 'build-'))
   try {
-    const { script, style, files } = await bundle(folder)
-    for (const name of files) writeFileSync(join(folder, `${name}.gz`), gzipSync(readFileSync(join(folder, name)), { level: 9 }))
-    writeFileSync(join(folder, 'built.json'), JSON.stringify({ sourcesSha256, script, style, files }))
+    const made = await bundle(folder)
+    for (const name of made.files)
+      writeFileSync(join(folder, `${name}.gz`), gzipSync(readFileSync(join(folder, name)), { level: 9 }))
+    writeFileSync(join(folder, 'built.json'), JSON.stringify({ sourcesSha256, ...made }))
     // Made for its maker alone; the gate may run as somebody else.
     chmodSync(folder, 0o755)
     rmSync(target, { recursive: true, force: true })
@@ -30,12 +32,11 @@ export async function buildConsole(): Promise<void> {
 
 async function bundle(
   outDir: string,
-): Promise<{ readonly script: string; readonly style: string; readonly files: readonly string[] }> {
+): Promise<Omit<z.infer<typeof builtShape>, 'sourcesSha256'>> {
   const result = await build({
     root: appFolder,
     base: '/console/assets/',
     configFile: false,
-    envFile: false,
     logLevel: 'error',
     cacheDir: join(packageFolder, '.cache', 'vite'),
     plugins: [tailwind()],
@@ -47,7 +48,7 @@ async function bundle(
       // A link that preloads would need the page's nonce.
       modulePreload: false,
       target: 'es2024',
-      rollupOptions: {
+      rolldownOptions: {
         input: join(appFolder, 'main.tsx'),
         // Of core, what nobody asks for stays out: it is made for Node, and does nothing by being loaded.
         treeshake: { moduleSideEffects: (id: string) => !id.includes('/packages/core/') },
@@ -64,7 +65,16 @@ async function bundle(
   const script = outputs.find((output) => output.type === 'chunk' && output.isEntry)?.fileName
   const style = files.find((name) => name.endsWith('.css'))
   if (script === undefined || style === undefined) throw new Error('the build made no script or no style sheet')
-  return { script, style, files }
+  return { script, style, files, first: closureOf(script, outputs) }
+}
+
+/** A script and all that is loaded before it runs. */
+function closureOf(script: string, outputs: ReturnType<typeof outputsOf>): string[] {
+  const names = new Set([script])
+  for (const name of names)
+    for (const output of outputs)
+      if (output.type === 'chunk' && output.fileName === name) for (const next of output.imports) names.add(next)
+  return [...names]
 }
 
 function outputsOf(result: Awaited<ReturnType<typeof build>>): readonly (Rollup.OutputChunk | Rollup.OutputAsset)[] {

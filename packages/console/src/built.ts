@@ -14,6 +14,8 @@ export interface Built {
   /** The script that a page begins with, and its style sheet. */
   readonly script: string
   readonly style: string
+  /** The script and all that is loaded before it runs. */
+  readonly first: readonly string[]
   /** By name; nothing else is served. */
   readonly files: ReadonlyMap<string, BuiltFile>
 }
@@ -24,6 +26,8 @@ export const builtShape = z.strictObject({
   sourcesSha256: z.string(),
   script: z.string(),
   style: z.string(),
+  /** The script and all that is loaded before it runs. */
+  first: z.array(z.string()),
   files: z.array(z.string().regex(/^[A-Za-z0-9_.-]{1,128}\.(?:js|css)$/)).max(200),
 })
 
@@ -33,8 +37,8 @@ export const builtFolder = new URL('../dist/', import.meta.url)
 export function readBuilt(folder: URL = builtFolder): Built | null {
   const list = new URL('built.json', folder)
   if (!existsSync(list)) return null
-  const { script, style, files } = builtShape.parse(JSON.parse(readFileSync(list, 'utf8')))
-  return { script, style, files: new Map(files.map((name) => [name, readOne(folder, name)])) }
+  const { script, style, first, files } = builtShape.parse(JSON.parse(readFileSync(list, 'utf8')))
+  return { script, style, first, files: new Map(files.map((name) => [name, readOne(folder, name)])) }
 }
 
 function readOne(folder: URL, name: string): BuiltFile {

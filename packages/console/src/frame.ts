@@ -45,11 +45,16 @@ export function renderPage(frame: Frame, page: Page): string {
 <title>${page.title} · Sallyport</title><style nonce="${frame.nonce}">${ownSource(style)}</style></head>
 <body data-csrf="${frame.csrf}" data-now="${frame.nowMs}"${
     refresh ? markup` data-refresh="${refresh.address}" data-version="${refresh.version}"` : ''
-  }>${renderTop(frame, page.path)}${frame.person === null ? '' : frame.posture.warnings.map((warning) => markup`<p class="note" role="note"><b aria-hidden="true">⚠</b> ${warning}</p>`)}
+  }>${renderTop(frame, page.path)}${renderWarnings(frame)}
 <main class="${page.width}">${page.body}</main>
 ${page.scripts.map((name) => markup`<script type="module" nonce="${frame.nonce}" src="/assets/${name}"></script>`)}
 </body></html>`
   return document.toString()
+}
+
+function renderWarnings({ person, posture }: Frame): Piece {
+  if (person === null || posture.warnings.length === 0) return ''
+  return markup`<aside aria-label="Warnings">${posture.warnings.map((warning) => markup`<p class="note" role="note"><b aria-hidden="true">⚠</b> ${warning}</p>`)}</aside>`
 }
 
 function renderTop(frame: Frame, path: Page['path']): Markup {

@@ -27,6 +27,7 @@ import { startProtections } from './protection/index.ts'
 import { feedOf } from './log/log-readers.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
+import { bindOverview } from './main/overview-binding.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
@@ -91,7 +92,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
   const people = await startControl(
-    { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control },
+    { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control, overview: bindOverview(base, entrance) },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
   opened.defer(() => people.close())

@@ -3,7 +3,7 @@ import { RouterProvider } from '@tanstack/react-router'
 import { createRoot } from 'react-dom/client'
 import * as z from 'zod/mini'
 import { startLive } from './live.ts'
-import { makeConsoleRouter } from './routes.tsx'
+import { consoleRouter } from './routes.tsx'
 import './style.css'
 import { applyTheme } from './theme.ts'
 
@@ -19,7 +19,7 @@ const place = document.querySelector('#app')
 if (place === null) throw new Error('this document has no place for the console')
 createRoot(place).render(
   <QueryClientProvider client={queries}>
-    <RouterProvider router={makeConsoleRouter()} />
+    <RouterProvider router={consoleRouter()} />
   </QueryClientProvider>,
 )
 startLive()

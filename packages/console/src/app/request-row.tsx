@@ -48,7 +48,7 @@ export function RequestRow({ request }: { readonly request: ShownRequest }): Rea
   )
 }
 
-function When({ request }: { readonly request: ShownRequest }): ReactElement {
+export function When({ request }: { readonly request: ShownRequest }): ReactElement {
   if (request.state === 'pending')
     return (
       <span>

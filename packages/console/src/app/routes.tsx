@@ -1,19 +1,38 @@
-import { createRootRoute, createRoute, createRouter, Link, redirect, type AnyRouter } from '@tanstack/react-router'
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link, Navigate } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
+import * as z from 'zod/mini'
 import { Frame } from './frame.tsx'
 import { Empty, Page } from './parts.tsx'
-import { Now } from './pages/now.tsx'
 
 const root = createRootRoute({ component: Frame, notFoundComponent: Nowhere })
-const index = createRoute({
-  getParentRoute: () => root,
-  path: '/',
-  beforeLoad: () => {
-    throw redirect({ to: '/now' })
-  },
+const at = <Path extends string>(path: Path) => ({ getParentRoute: () => root, path }) as const
+
+const requestsPage = lazyRouteComponent(() => import('./pages/requests.tsx'))
+const logPage = lazyRouteComponent(() => import('./pages/log.tsx'))
+const logSearch = z.object({
+  text: z.optional(z.string()),
+  group: z.optional(z.enum(['all', 'operations', 'requests', 'copies', 'access', 'alarms'])),
+  agent: z.optional(z.string()),
 })
-// The first page is in the first script; each of the others is fetched when somebody goes there.
-const now = createRoute({ getParentRoute: () => root, path: '/now', component: Now })
+const readLogSearch = (search: unknown): z.infer<typeof logSearch> => {
+  const read = logSearch.safeParse(search)
+  return read.success ? read.data : {}
+}
+
+// The first script paints what is around the pages; each page is fetched when somebody goes there.
+const tree = root.addChildren([
+  createRoute({ ...at('/'), component: () => <Navigate to="/now" /> }),
+  createRoute({ ...at('/now'), component: lazyRouteComponent(() => import('./pages/now.tsx')) }),
+  createRoute({ ...at('/requests'), component: requestsPage }),
+  createRoute({ ...at('/requests/$id'), component: requestsPage }),
+  createRoute({ ...at('/agents'), component: lazyRouteComponent(() => import('./pages/agents.tsx')) }),
+  createRoute({ ...at('/upstreams'), component: lazyRouteComponent(() => import('./pages/upstreams.tsx')) }),
+  createRoute({ ...at('/vault'), component: lazyRouteComponent(() => import('./pages/vault.tsx')) }),
+  createRoute({ ...at('/log'), component: logPage, validateSearch: readLogSearch }),
+  createRoute({ ...at('/log/$index'), component: logPage, validateSearch: readLogSearch }),
+  createRoute({ ...at('/policy'), component: lazyRouteComponent(() => import('./pages/policy.tsx')) }),
+  createRoute({ ...at('/people'), component: lazyRouteComponent(() => import('./pages/people.tsx')) }),
+])
 
 function Nowhere(): ReactElement {
   return (
@@ -27,14 +46,14 @@ function Nowhere(): ReactElement {
   )
 }
 
-const tree = root.addChildren([index, now])
+const router = createRouter({ routeTree: tree, basepath: '/console', defaultPreload: 'intent' })
 
-export function makeConsoleRouter(): AnyRouter {
-  return createRouter({ routeTree: tree, basepath: '/console', defaultPreload: 'intent', scrollRestoration: false })
+export function consoleRouter(): typeof router {
+  return router
 }
 
 declare module '@tanstack/react-router' {
   interface Register {
-    router: ReturnType<typeof createRouter<typeof tree, 'never', false>>
+    router: typeof router
   }
 }

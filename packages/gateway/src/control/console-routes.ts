@@ -12,6 +12,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { type Admitted, requirePerson } from './admission.ts'
 import { Refused } from './answer.ts'
+import { addConsolePageRoutes } from './console-page-routes.ts'
 import { limits } from './limits.ts'
 import { nameScope, readIndex } from './live-routes.ts'
 import { makeFrame, notFound, postureNow, signedIn, type Site, type SiteApp, toSignIn } from './site.ts'
@@ -34,6 +35,7 @@ export function addConsoleRoutes(app: SiteApp, site: Site, built: Built | null):
   const tally = beginTallyOnce(site)
   addNowRoute(app, site, tally)
   addStreamRoute(app, site, tally)
+  addConsolePageRoutes(app, site, tally)
   app.get('/console/data/*', () => {
     throw notFound()
   })
@@ -73,7 +75,7 @@ async function showApp(site: Site, context: Context<Admitted>, built: Built | nu
 function beginTallyOnce({ ports }: Site): () => Promise<Tally> {
   let begun: Promise<Tally> | null = null
   return async () => {
-    begun ??= Tally.begin(ports.feed, ports.clock)
+    begun ??= Tally.begin(ports.feed, ports.overview.record, ports.clock)
     try {
       return await begun
     } catch (error) {

@@ -1,7 +1,6 @@
 import type {
   Approval,
   Clock,
-  Event,
   Json,
   Keeping,
   Log,
@@ -15,6 +14,7 @@ import type {
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
+import type { Overview, Recorded } from './overview.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -160,12 +160,6 @@ export interface Killed {
   readonly sessionsEnded: number
 }
 
-/** A fact with its place on the log. */
-export interface Recorded {
-  readonly index: number
-  readonly event: Event
-}
-
 /** The log as it grows. */
 export interface Feed {
   /** Events past `after` (null: the newest), oldest first, at most `limit`. With `after` given and more than `limit` past it: the newest `limit`. */
@@ -276,6 +270,7 @@ export interface ControlPorts {
   readonly links: EnrolmentLinks
   readonly webSessions: WebSessions
   readonly control: Control
+  readonly overview: Overview
 }
 
 export interface ControlSettings {

@@ -13,7 +13,8 @@ const askShape = z.strictObject({ next })
 const finishShape = z.strictObject({ next, response: assertionShape })
 
 /** Where a sign-in may lead: our own pages, by name. Anything else would be an open redirect. */
-const ownPage = /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration|console\/[a-z]{1,16})$/
+const ownPage =
+  /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration|console\/[a-z]{1,16}(?:\/[A-Za-z0-9_-]{1,128})?)$/
 
 export function addSignInRoutes(app: SiteApp, site: Site): void {
   const challenges = createPendingChallenges<null>(site.ports.clock)

@@ -1,19 +1,23 @@
-import { countedKinds, type CountedAs, type Counts, type Minute } from '@sallyport/console'
+import { type CountedAs, type Counts, type Minute } from '@sallyport/console'
 import { type Clock, type Event, impactKinds, type ImpactKind, worstKind } from '@sallyport/core'
 import { z } from 'zod'
+import type { Overview } from './overview.ts'
 import type { Feed } from './ports.ts'
+import { Usage } from './usage.ts'
 
 /** How far back minutes are kept. */
 const minutesKept = 60
 /** Events that are read again when somebody first looks, so that the plot does not begin empty. */
-const seedEvents = 4_000
+const seedEvents = 8_000
+/** Read at once: between two readings others have their turn. */
+const seedBatch = 500
 const minuteMs = 60_000
 
 const readsShape = z.object({ reads: z.array(z.object({ count: z.number() })) })
 const operationsShape = z.object({ operations: z.array(z.object({ kind: z.enum(impactKinds) })) })
 const deniedShape = z.object({ outcome: z.literal('deny') })
 
-export function noCounts(): Record<CountedAs, number> {
+function noCounts(): Record<CountedAs, number> {
   return { read: 0, write: 0, disrupt: 0, escalate: 0, destroy: 0, unknown: 0, refused: 0 }
 }
 
@@ -36,6 +40,7 @@ function worstOf(data: Event['data']): ImpactKind {
 /** Counts operations as they come on the log, by what they do. Absolute: whoever misses a message misses nothing. */
 export class Tally {
   readonly #clock: Clock
+  readonly usage = new Usage()
   readonly #totals = noCounts()
   #minutes: { readonly startMs: number; readonly counts: Record<CountedAs, number> }[] = []
   #size = 0
@@ -43,7 +48,7 @@ export class Tally {
   #last = -1
 
   /** Listens from now on, and reads the end of what was there before. */
-  static async begin(feed: Feed, clock: Clock): Promise<Tally> {
+  static async begin(feed: Feed, record: Overview['record'], clock: Clock): Promise<Tally> {
     const tally = new Tally(clock)
     const early: Parameters<Parameters<Feed['subscribe']>[0]>[0][] = []
     let ready = false
@@ -51,7 +56,9 @@ export class Tally {
       if (ready) tally.#add(recorded.index, recorded.event)
       else early.push(recorded)
     })
-    for (const { index, event } of await feed.recent(null, seedEvents)) tally.#add(index, event)
+    const size = record.size()
+    for (let from = Math.max(0, size - seedEvents); from < size; from += seedBatch)
+      for (const { index, event } of await record.read(from, Math.min(seedBatch, size - from))) tally.#add(index, event)
     for (const { index, event } of early) tally.#add(index, event)
     ready = true
     return tally
@@ -65,6 +72,7 @@ export class Tally {
     if (index <= this.#last) return
     this.#last = index
     this.#size = index + 1
+    this.usage.add(event)
     const counted = countEvent(event)
     if (counted === null) return
     this.#totals[counted.as] += counted.count
@@ -103,9 +111,4 @@ export class Tally {
     const known = this.#minutes.find((minute) => minute.startMs === startMs)
     return { startMs, counts: { ...(known?.counts ?? noCounts()) } }
   }
-}
-
-/** The sum over all kinds. */
-export function sumCounts(counts: Counts): number {
-  return countedKinds.reduce((sum, kind) => sum + counts[kind], 0)
 }

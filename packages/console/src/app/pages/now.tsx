@@ -18,7 +18,7 @@ import { Ago, Clock } from '../time.tsx'
 const ImpactPlot = lazy(() => import('../impact-plot.tsx'))
 
 /** What agents are doing to production, at a glance, and the switches that stop it. */
-export function Now(): ReactElement {
+export default function Now(): ReactElement {
   const asked = useAsked('now', nowShape)
   return <Awaiting asked={asked}>{(view) => <Glance view={view} />}</Awaiting>
 }
