@@ -27,7 +27,17 @@ beforeEach(async () => {
   killSwitch = new LocalKillSwitch(kills, log, new FakeClock())
   const { clock, random, requests } = bench.ports
   const [policyHash, mode] = [() => bench.ports.policy().hash, () => bench.settings.mode]
-  verdicts = { clock, random, requests, log, policyHash, mode, isEnrolled: () => Promise.resolve(true), grantMs: 900_000 }
+  verdicts = {
+    clock,
+    random,
+    requests,
+    log,
+    policyHash,
+    mode,
+    isEnrolled: () => Promise.resolve(true),
+    quorumOf: () => null,
+    grantMs: 900_000,
+  }
   await createGovern(bench.ports).ask(askFor(bench), attend())
   const [opened] = bench.opened
   if (opened === undefined) throw new Error('no request')

@@ -20,6 +20,7 @@ const verdictPorts = (bench: Bench): VerdictPorts => ({
   policyHash: () => bench.ports.policy().hash,
   mode: () => bench.settings.mode,
   isEnrolled: () => Promise.resolve(true),
+  quorumOf: () => null,
   grantMs: 900_000,
 })
 

@@ -177,6 +177,8 @@ function bound(store: CopyStore): CopyStore {
     list: (prefix) => store.list(prefix),
     describe: (version) => store.describe(version),
     hidden: () => store.hidden(),
+    inspect: () => store.inspect(),
+    setup: () => store.setup(),
     remove: (version, nowMs) => store.remove(version, nowMs),
   }
 }

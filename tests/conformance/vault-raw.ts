@@ -15,7 +15,12 @@ export interface RawAsk {
 }
 
 /** One request as an attacker would write it: any verb, any path, any credential (default: the right one). */
-export async function askRaw(vault: VaultProcess, method: string, path: string, ask: RawAsk = {}): Promise<RawAnswer> {
+export async function askRaw(
+  vault: Pick<VaultProcess, 'socketPath' | 'token'>,
+  method: string,
+  path: string,
+  ask: RawAsk = {},
+): Promise<RawAnswer> {
   const authorization = ask.authorization === undefined ? `Bearer ${vault.token()}` : ask.authorization
   const headers = { ...ask.headers, ...(authorization === null ? {} : { authorization }) }
   const sent = request({ socketPath: vault.socketPath, method, path, headers, agent: false })
@@ -48,14 +53,14 @@ export function untilClosed(socket: Socket): Promise<void> {
 export const about = JSON.stringify({ upstream: 'orders-db', upstreamIdentity: '1', digest: 'd', retainMs: 86_400_000 })
 export const content = JSON.stringify({ kind: 'rows', rows: 1, bytes: 1, checksums: { orders: 'c' }, manifest: {} })
 
-export async function beginSeal(vault: VaultProcess): Promise<string> {
+export async function beginSeal(vault: Pick<VaultProcess, 'socketPath' | 'token'>): Promise<string> {
   const answer = await askRaw(vault, 'POST', '/v1/seals', { body: about })
   return /[0-9a-f]{32}/.exec(answer.text)?.[0] ?? ''
 }
 
 /** Seals one snapshot of these parts; its id. */
 export async function sealParts(
-  vault: VaultProcess,
+  vault: Pick<VaultProcess, 'socketPath' | 'token'>,
   parts: Readonly<Record<string, Uint8Array | string>>,
   described: string = content,
 ): Promise<string> {
@@ -69,7 +74,7 @@ export async function sealParts(
   return /"id":"([0-9a-f]{64})"/.exec(finished.text)?.[1] ?? ''
 }
 
-export async function listIds(vault: VaultProcess): Promise<readonly string[]> {
+export async function listIds(vault: Pick<VaultProcess, 'socketPath' | 'token'>): Promise<readonly string[]> {
   const { text } = await askRaw(vault, 'GET', '/v1/snapshots')
   return [...text.matchAll(/"id":"([0-9a-f]{64})"/g)].map((match) => match[1] ?? '')
 }

@@ -7,9 +7,11 @@ import {
   giveVerdict,
   type Log,
   type Question,
+  type Quorum,
   type Randomness,
   SallyportError,
   type Session,
+  type VerdictPorts,
 } from '@sallyport/core'
 import { parseConfig, type Config } from '../../packages/gateway/src/config.ts'
 import { openConfigurationDesk } from '../../packages/gateway/src/configuration-desk.ts'
@@ -19,6 +21,7 @@ import type { Recorded } from '../../packages/gateway/src/control/overview.ts'
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
 import { openMeta } from '../../packages/gateway/src/store/meta.ts'
 import { openPeople } from '../../packages/gateway/src/store/people.ts'
+import { openSessionStories } from '../../packages/gateway/src/log/session-stories.ts'
 import { openRequests } from '../../packages/gateway/src/store/requests.ts'
 
 export const operatorToken = 'operator-token-of-the-tests-0123456789'
@@ -96,6 +99,12 @@ function openDesk(
   return openConfigurationDesk({ ...ports, memory: openMeta(database), read }, configOf(configurationOfTests))
 }
 
+function storiesOf({ events }: FollowedLog): ReturnType<typeof openSessionStories> {
+  const read = async (from: number, count: number): Promise<readonly Recorded[]> =>
+    events.slice(from, from + count).map((event, place) => ({ index: from + place, event }))
+  return openSessionStories({ size: () => events.length, read })
+}
+
 function ownersOfTests(): { agent: string; owner: string }[] {
   return [
     { agent: 'coder', owner: 'ada' },
@@ -118,8 +127,46 @@ export interface PeopleBench {
     policyHash: string
     warnings: string[]
     owners: { agent: string; owner: string }[]
+    quorum: Quorum | null
   }
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
+}
+
+type Judged = Pick<ControlPorts, 'clock' | 'requests' | 'people' | 'log'>
+
+function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleBench['state']): VerdictPorts {
+  return {
+    clock,
+    random: { hex: (bytes) => randomBytes(bytes).toString('hex') },
+    log,
+    requests,
+    policyHash: () => state.policyHash,
+    mode: () => state.mode,
+    isEnrolled: async (name) => (await people.list()).some((one) => one.name === name),
+    quorumOf: () => state.quorum,
+    grantMs: 3_600_000,
+  }
+}
+
+/** What no test of the pages looks behind. */
+function scriptedControl(
+  clock: Clock,
+  random: Randomness,
+): Pick<Control, 'newestCopy' | 'copy' | 'snapshots' | 'undo' | 'issueHandle' | 'revokeHandle' | 'standing' | 'endStanding'> {
+  return {
+    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
+    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
+    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
+    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
+    async issueHandle(agent, ttlMs) {
+      if (agent !== 'coder')
+        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
+      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
+    },
+    revokeHandle: async (id) => id === 'handle-1',
+    standing: () => [],
+    endStanding: async () => null,
+  }
 }
 
 export function makePeopleBench(): PeopleBench {
@@ -138,20 +185,13 @@ export function makePeopleBench(): PeopleBench {
     policyHash: 'e'.repeat(64),
     warnings: [],
     owners: ownersOfTests(),
+    quorum: null,
   }
-  const verdictPorts = {
-    clock,
-    random,
-    log,
-    requests,
-    policyHash: () => state.policyHash,
-    mode: () => state.mode,
-    isEnrolled: async (name: string) => (await stored.people.list()).some((one) => one.name === name),
-    grantMs: 3_600_000,
-  }
+  const verdictPorts = verdictPortsOf({ clock, log, requests, people: stored.people }, state)
   const control: Control = {
     quarantined: () => Promise.resolve([]),
     keeping: { targets: () => Promise.resolve([]), begin: () => neverKept(), job: () => null },
+    vaultTargets: async () => ({ atMs: clock.nowMs(), targets: [], storage: null, holds: [], worth: '', problem: null }),
     verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
     cancel: (id, by) => cancelRequest(verdictPorts, id, by),
     async kill(scope, reason, by) {
@@ -175,16 +215,7 @@ export function makePeopleBench(): PeopleBench {
     sessions: async () => sessions,
     agents: () => state.owners.map(({ agent }) => agent),
     owners: () => state.owners,
-    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
-    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
-    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
-    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
-    async issueHandle(agent, ttlMs) {
-      if (agent !== 'coder')
-        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
-      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
-    },
-    revokeHandle: async (id) => id === 'handle-1',
+    ...scriptedControl(clock, random),
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
     configuration: openDesk({ clock, log, database }, () => state.file),
@@ -194,6 +225,7 @@ export function makePeopleBench(): PeopleBench {
     random,
     log,
     feed: log,
+    stories: storiesOf(log),
     requests,
     control,
     people: stored.people,

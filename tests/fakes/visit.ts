@@ -1,4 +1,4 @@
-import type { AccessRequest } from '@sallyport/core'
+import type { AccessRequest, Conditions } from '@sallyport/core'
 import { challengeOf, sha256Hex } from '@sallyport/core'
 import { createControlApp } from '../../packages/gateway/src/control/app.ts'
 import { createFirstLink } from '../../packages/gateway/src/control/api-routes.ts'
@@ -50,19 +50,26 @@ export class Visit {
   }
 
   /** Opens the verdict page, asks for the challenge, signs it. */
-  async verdict(request: AccessRequest, verdict: 'approve' | 'reject', misdeeds: Misdeeds = {}): Promise<Said> {
-    const asked = await this.challenge(request, verdict)
+  async verdict(
+    request: AccessRequest,
+    verdict: 'approve' | 'reject',
+    misdeeds: Misdeeds = {},
+    conditions?: Conditions,
+  ): Promise<Said> {
+    const asked = await this.challenge(request, verdict, conditions)
     if (asked.status !== 200) return asked
     return this.post(`/requests/${request.id}/verdict`, {
       verdict,
       reason: '',
+      ...(conditions === undefined ? {} : { conditions }),
       response: this.passkey.assert(challengeIn(asked), misdeeds),
     })
   }
 
-  async challenge(request: AccessRequest, verdict: 'approve' | 'reject'): Promise<Said> {
+  async challenge(request: AccessRequest, verdict: 'approve' | 'reject', conditions?: Conditions): Promise<Said> {
     await this.get(`/requests/${request.id}`)
-    return this.post(`/requests/${request.id}/challenge`, { verdict, reason: '', shown: challengeOf(request, verdict) })
+    const shown = challengeOf(request, verdict)
+    return this.post(`/requests/${request.id}/challenge`, { verdict, reason: '', shown, ...(conditions && { conditions }) })
   }
 
   async enrol(url: string, name: string, misdeeds: Misdeeds = {}): Promise<Said> {

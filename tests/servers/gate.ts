@@ -8,6 +8,7 @@ import { decodeEntry, decodeSegment, type Event } from '@sallyport/core'
 import { startChild, type Child } from '../../packages/cli/src/process-child.ts'
 import { childEnvironment } from '../fakes/child-environment.ts'
 import { confirmInvitation, makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
+import type { TestGateSettings } from './gate-settings.ts'
 import type { PostgresServer } from './postgres.ts'
 
 /** A real vault and a real gate as processes of their own, on a state made for one test and thrown away after it. */
@@ -45,7 +46,6 @@ export interface TestGate {
   start(program?: string): Promise<void>
   /** SIGTERM to the gate alone, and waits. */
   halt(): Promise<void>
-  /** Stops both and removes the state. */
   stop(): Promise<void>
 }
 
@@ -65,52 +65,6 @@ export interface Ran {
   readonly hint: string
   readonly rows: readonly Record<string, unknown>[]
   readonly rowCount: number
-}
-
-export interface AgentSettings {
-  readonly owner: string
-  readonly may: readonly string[]
-}
-
-export interface UpstreamSettings {
-  /** Of the real server; default `postgres`. */
-  readonly database?: string
-  readonly environment?: 'production' | 'staging' | 'development'
-  /** When something stands between gate and server. */
-  readonly port?: number
-  /** As in sallyport.yaml. */
-  readonly quarantine?: string
-  readonly continuous?: { readonly keep?: string; readonly base?: string; readonly every?: string }
-  readonly keep?: Readonly<Record<string, unknown>>
-}
-
-export interface TestGateSettings {
-  /** Null: no database at all, only `apis`. */
-  readonly postgres: PostgresServer | null
-  /** Default `team`: the owner of an agent never approves alone. */
-  readonly mode?: 'solo' | 'team'
-  /** Default: `coder`, owned by ada, who may do anything on `orders-db`. */
-  readonly agents?: Readonly<Record<string, AgentSettings>>
-  /** Default: `orders-db`, production. */
-  readonly upstreams?: Readonly<Record<string, UpstreamSettings>>
-  readonly limits?: { readonly rowsWithoutPrompt: number }
-  /** Further upstreams as they stand in sallyport.yaml. */
-  readonly apis?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  /** As it stands in sallyport.yaml. */
-  readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
-  /** Things kept whole that are no upstreams. */
-  readonly keep?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  /** As in sallyport.yaml. Defaults 0s and 20s. */
-  readonly coolOff?: string
-  readonly wait?: string
-  /** Another entry than the one that ships: tests/fakes/halting-gate.ts. */
-  readonly gatewayProgram?: string
-  /** Added to the gate's environment. */
-  readonly environment?: Readonly<Record<string, string>>
-  readonly gatewayFlags?: readonly string[]
-  /** The file only proposes, as in real life. Default: a test that changes its configuration is the operator, and it holds. */
-  readonly proposes?: boolean
 }
 
 export const gatewayMain = fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url))
@@ -158,7 +112,8 @@ export async function startGate(settings: TestGateSettings): Promise<TestGate> {
       writeFileSync(join(directory, 'secrets', `${name}.${role}`), url, { mode: 0o600 })
     }
   }
-  const vault = await startProcess(directory, 'vault', [vaultMain, 'serve', ...vaultFlags(directory), '--while-stdin-open'], {})
+  const flags = [...vaultFlags(directory), ...(settings.vaultFlags ?? [])]
+  const vault = await startProcess(directory, 'vault', [vaultMain, 'serve', ...flags, '--while-stdin-open'], {})
   try {
     return await new RunningTestGate(settings, directory, vault).begin()
   } catch (error) {
@@ -241,11 +196,11 @@ class RunningTestGate implements TestGate {
       listen: {
         postgres: `127.0.0.1:${postgresPort}`,
         control: `localhost:${controlPort}`,
-        ...(Object.keys(apis).length === 0 ? {} : { http: `127.0.0.1:${this.httpPort}` }),
+        ...(Object.keys(apis).length === 0 && this.#settings.http !== true ? {} : { http: `127.0.0.1:${this.httpPort}` }),
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, continuous, keep }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, redact, continuous, keep }]) => [
             name,
             {
               protocol: 'postgres',
@@ -253,6 +208,7 @@ class RunningTestGate implements TestGate {
               use: `file:secrets/${name}.use`,
               protect: `file:secrets/${name}.protect`,
               ...(quarantine === undefined ? {} : { quarantine }),
+              ...(redact === undefined ? {} : { redact }),
               ...(continuous === undefined ? {} : { continuous }),
               ...(keep === undefined ? {} : { keep }),
             },

@@ -36,6 +36,12 @@ export const commandTable: readonly Entry[] = [
   },
   { name: 'agent', group: start, summary: 'add an agent and what it may do', load: () => import('./commands/agent.ts') },
   {
+    name: 'access',
+    group: give,
+    summary: 'ask for more scope, for a time; see and end what stands',
+    load: () => import('./commands/access.ts'),
+  },
+  {
     name: 'propose',
     group: start,
     summary: 'put what sallyport.yaml gives beyond what is in force to the people',

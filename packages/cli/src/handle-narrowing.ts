@@ -1,11 +1,9 @@
 import { Command } from 'commander'
 import { z } from 'zod'
+import { askAgentGate, findAgentGate, refusedByGate } from './agent-gate.ts'
 import { parseDuration } from './duration.ts'
-import { CommandFailure, exitCodes } from './failure.ts'
 import { readStandardInput } from './reference.ts'
-import { readRun, stateOption } from './state-directory.ts'
-
-const answerTimeoutMs = 15_000
+import { stateOption } from './state-directory.ts'
 
 const narrowShape = z.object({
   agent: z.string(),
@@ -26,7 +24,6 @@ const answerShape = z.object({
   handle: z.string(),
   act: z.array(z.string()),
 })
-const problemShape = z.looseObject({ code: z.string(), title: z.string(), notDone: z.string(), next: z.string() }).partial()
 
 /** Asks where agents do, with the handle alone: whoever holds one needs no access to the gate's state, and gets no more than a part of it. */
 export function makeNarrowCommand(): Command {
@@ -46,7 +43,7 @@ export function makeNarrowCommand(): Command {
 }
 
 async function narrow(options: Options): Promise<void> {
-  const gate = findGate(options)
+  const gate = findAgentGate(options)
   const handle = await readStandardInput('handle')
   const form = new URLSearchParams({
     grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
@@ -58,8 +55,12 @@ async function narrow(options: Options): Promise<void> {
     ...(options.ttl === undefined ? {} : { expires_in: String(Math.max(1, Math.floor(options.ttl / 1_000))) }),
     ...(options.uses === undefined ? {} : { uses: options.uses }),
   })
-  const answer = await ask(new URL('/token', gate), form)
-  if (!answer.ok) throw await refused(answer)
+  const answer = await askAgentGate(
+    new URL('/token', gate),
+    { method: 'POST', body: form },
+    'Whether a handle was made is not known; nobody has its secret.',
+  )
+  if (!answer.ok) throw await refusedByGate(answer, 'No handle was made.')
   const made = answerShape.parse(await answer.json())
   const expiresAt = new Date(Date.now() + made.expires_in * 1_000).toISOString()
   if (options.json) {
@@ -77,50 +78,5 @@ async function narrow(options: Options): Promise<void> {
       `It is used as any handle of ${options.agent} is, with that name.`,
       '',
     ].join('\n'),
-  )
-}
-
-function findGate({ gate, state }: Options): URL {
-  const address = gate ?? readRun(state)?.httpAddress
-  if (address === undefined)
-    throw notAsked(
-      'No gate on this machine listens for agents’ HTTP.',
-      'Set `listen: http:` in sallyport.yaml, or name a gate with --gate.',
-    )
-  const text = gate ?? `http://${address}`
-  if (!URL.canParse(text)) throw notAsked('--gate is no URL.', 'Give one such as http://127.0.0.1:6480.')
-  const url = new URL(text)
-  const isNear = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(url.hostname)
-  if (url.protocol === 'https:' || (url.protocol === 'http:' && isNear)) return url
-  throw notAsked('A handle goes to another machine only over TLS.', 'Give an https URL.')
-}
-
-function notAsked(what: string, next: string): CommandFailure {
-  return new CommandFailure(exitCodes.usage, 'usage', what, 'The gate was not asked.', next)
-}
-
-async function ask(url: URL, form: URLSearchParams): Promise<Response> {
-  try {
-    return await fetch(url, { method: 'POST', body: form, redirect: 'error', signal: AbortSignal.timeout(answerTimeoutMs) })
-  } catch (error) {
-    throw new CommandFailure(
-      exitCodes.unreachable,
-      'gate_unreachable',
-      `The gate at ${url.origin} did not answer.`,
-      'Whether a handle was made is not known; nobody has its secret.',
-      'Look whether the gate runs: sallyport doctor.',
-      { cause: error },
-    )
-  }
-}
-
-async function refused(answer: Response): Promise<CommandFailure> {
-  const said = problemShape.catch({}).parse(await answer.json().catch(() => ({})))
-  return new CommandFailure(
-    exitCodes.refused,
-    said.code ?? 'refused',
-    said.title ?? `The gate answered ${answer.status}.`,
-    said.notDone ?? 'No handle was made.',
-    said.next ?? 'Ask for less.',
   )
 }

@@ -20,17 +20,42 @@ const drillShape = z.object({
 const targetShape = z.object({
   name: z.string(),
   kind: z.string(),
-  newestCopy: z.object({ snapshot: z.string(), madeAtMs: z.number(), rows: z.number(), bytes: z.number() }).nullable(),
+  by: z.enum(['copy', 'stream']).nullable(),
+  newestCopy: z.object({ snapshot: z.string(), madeAtMs: z.number(), retainUntilMs: z.number() }).nullable(),
   wouldLoseMs: z.number().nullable(),
   restoreTookMs: z.number().nullable(),
-  lastDrill: drillShape.nullable(),
-  copyEveryMs: z.number().nullable(),
-  drillEveryMs: z.number().nullable(),
-  demandMs: z.number().nullable(),
+  lastDrill: z.object({ passed: z.boolean(), atMs: z.number(), why: z.string() }).nullable(),
   drilled: z.boolean(),
+  stream: z
+    .object({
+      state: z.string(),
+      why: z.string().nullable(),
+      behindBytes: z.number().nullable(),
+      durableAtMs: z.number().nullable(),
+      provenAtMs: z.number().nullable(),
+    })
+    .nullable(),
+  copies: z.number(),
+  held: z.number(),
 })
 export type Target = z.infer<typeof targetShape>
-const keptShape = z.object({ kept: z.array(targetShape) })
+const targetsShape = z.object({
+  targets: z.array(targetShape),
+  storage: z
+    .object({
+      bytes: z.number(),
+      walBytes: z.number(),
+      addedBytesPerDay: z.number(),
+      bytesIn30Days: z.number(),
+      quotaBytes: z.number().nullable(),
+      freeBytes: z.number(),
+    })
+    .nullable(),
+  holds: z.array(z.object({ snapshot: z.string(), upstream: z.string().nullable(), reason: z.string() })),
+  worth: z.string(),
+  problem: z.string().nullable(),
+})
+export type Targets = z.infer<typeof targetsShape>
 const jobShape = z.object({
   id: z.string(),
   state: z.enum(['waiting', 'running', 'done', 'failed']),
@@ -53,8 +78,8 @@ export type KeepingResult = NonNullable<Job['result']>
 
 const askEveryMs = 250
 
-export async function readTargets(control: ControlClient): Promise<readonly Target[]> {
-  return (await control.get('/api/v1/keeping', keptShape)).kept
+export async function readTargets(control: ControlClient): Promise<Targets> {
+  return await control.get('/api/v1/vault/targets', targetsShape)
 }
 
 interface Order {
@@ -87,16 +112,35 @@ function describeStep({ state, step, done, total }: Job): string {
 }
 
 /** One line: what would be lost right now, how long a restore took, and what is missing. */
-export function describeTarget({ name, kind, wouldLoseMs, restoreTookMs, lastDrill, demandMs, drilled }: Target): string {
-  const lose = wouldLoseMs === null ? 'NO COPY: all of it would be lost' : `would lose ${describeTime(wouldLoseMs)}`
+export function describeTarget({ name, kind, by, wouldLoseMs, restoreTookMs, lastDrill, drilled, stream }: Target): string {
+  const lose =
+    wouldLoseMs === null || by === null
+      ? 'NO PROVEN COPY: all of it would be lost'
+      : wouldLoseMs === 0
+        ? 'would lose nothing that was committed'
+        : `would lose ${describeTime(wouldLoseMs)}`
   const took = restoreTookMs === null ? 'never restored' : `restored in ${describeTime(restoreTookMs)}`
   const drill =
     lastDrill === null
       ? 'no drill yet'
       : `${lastDrill.passed ? 'drill passed' : 'DRILL FAILED'} ${new Date(lastDrill.atMs).toISOString()}${lastDrill.passed ? '' : `: ${visibleLine(lastDrill.why)}`}`
-  const demand =
-    demandMs === null || drilled ? '' : `; NOTHING MAY BE DESTROYED: a drill must have passed within ${describeTime(demandMs)}`
-  return `${visibleLine(name)}  ${kind}  ${lose}, ${took}, ${drill}${demand}`
+  const wal = stream === null ? '' : `, WAL ${stream.state}${stream.why === null ? '' : ` (${visibleLine(stream.why)})`}`
+  const demand = drilled ? '' : '; NOTHING MAY BE DESTROYED: a drill is demanded, and none passed in time'
+  return `${visibleLine(name)}  ${kind}  ${lose}, ${took}, ${drill}${wal}${demand}`
+}
+
+/** One line: the room that copies take, and will. */
+export function describeStorage(storage: NonNullable<Targets['storage']>): string {
+  const { bytes, walBytes, addedBytesPerDay, bytesIn30Days, quotaBytes, freeBytes } = storage
+  const quota = quotaBytes === null ? 'no quota' : `a quota of ${showBytes(quotaBytes)}`
+  return `Copies take ${showBytes(bytes)} and WAL ${showBytes(walBytes)}; a day adds ${showBytes(addedBytesPerDay)}; in 30 days about ${showBytes(bytesIn30Days)}. ${showBytes(freeBytes)} free, ${quota}.`
+}
+
+export function showBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`
+  const units = ['KiB', 'MiB', 'GiB', 'TiB']
+  const power = Math.min(Math.floor(Math.log2(bytes) / 10), units.length)
+  return `${(bytes / 1024 ** power).toFixed(1)} ${units[power - 1] ?? ''}`
 }
 
 export function describeTime(ms: number): string {

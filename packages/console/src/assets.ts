@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs'
 
 const names = ['page.js', 'passkey.js', 'live.js'] as const
 
-/** The pages' scripts, read once. Nothing else is served from disk, so no path can walk anywhere. */
+/** The pages' scripts, read once, without their lines of comment. Nothing else is served from disk, so no path can walk anywhere. */
 export const assets: ReadonlyMap<string, string> = new Map(
-  names.map((name) => [name, readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8')]),
+  names.map((name) => [
+    name,
+    readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8').replaceAll(/^[ ]*\/\/.*\n/gm, ''),
+  ]),
 )

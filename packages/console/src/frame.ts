@@ -28,7 +28,7 @@ export interface Frame {
 
 export interface Page {
   readonly title: string
-  readonly path: '/live' | '/requests' | '/people' | '/configuration' | null
+  readonly path: '/live' | '/sessions' | '/requests' | '/vault' | '/people' | '/configuration' | null
   readonly width: 'narrow' | 'normal' | 'wide'
   readonly body: Piece
   /** Scripts of our own, by name of the asset. */
@@ -65,7 +65,8 @@ function renderTop(frame: Frame, path: Page['path']): Markup {
   const proposed = frame.isProposed ? markup` <span class="pill" aria-label="waits for people">1</span>` : ''
   if (frame.person === null) return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a></header>`
   return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a>
-${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
+${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/vault', 'Copies')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
+${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/sessions', 'Sessions')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
 <span class="who"><span>${frame.person}</span><button class="slight" data-post="/sign-out" data-then="/sign-in">Sign out</button></span></header>`
 }
 

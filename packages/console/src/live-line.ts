@@ -106,6 +106,8 @@ const titles: Readonly<Record<EventType, Title>> = {
   verdict: { sign: '✓', what: 'verdict', tone: 'calm' },
   'verdict.refused': { sign: '✕', what: 'verdict refused', tone: 'danger' },
   'grant.made': { sign: '+', what: 'grant made', tone: 'calm' },
+  'grant.standing': { sign: '+', what: 'scope for a time', tone: 'warn' },
+  'grant.ended': { sign: '–', what: 'scope ended', tone: 'calm' },
   'grant.returned': { sign: '←', what: 'grant returned', tone: 'calm' },
   'grant.void': { sign: '–', what: 'grant void', tone: 'warn' },
   'snapshot.sealed': { sign: '▣', what: 'copy sealed', tone: 'calm' },

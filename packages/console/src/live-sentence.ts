@@ -47,6 +47,20 @@ const sayCanary = writer(
     `${agent === '' ? 'Somebody' : agent} used the token that was planted in ${file}: whoever it is reads files that are none of theirs (in ${place}). It went nowhere.`,
 )
 
+const sayTampering = writer(
+  z.object({ kind: z.literal('vault_tampering'), place: z.string(), name: z.string(), what: z.string(), times: z.number() }),
+  ({ place, name, what, times }) =>
+    joinFacts([
+      `Somebody tried to get at the copies in ${glanceText(place, textCharacters)}: ${glanceText(name, textCharacters)}.`,
+      glanceText(what, textCharacters),
+      times > 1 ? `${times} times by now.` : '',
+    ]),
+)
+const sayTry = writer(
+  z.object({ kind: z.literal('control_refused'), method: z.string(), path: z.string(), by: z.string() }),
+  ({ method, path, by: who }) => `${who} asked for ${glanceText(`${method} ${path}`, textCharacters)}, which does not exist.`,
+)
+
 const sayConfiguration = writer(z.object({ mode: z.string(), guards: names, widened: names }), ({ mode, guards, widened }) =>
   joinFacts([
     `${mode === 'solo' ? 'Solo' : 'Team'} mode, ${formatAmount(guards.length, 'guard')}.`,
@@ -111,6 +125,18 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
       ({ act, sub, scopes, expiresAtMs }) =>
         `${act.slice(0, -1).join(' → ')} (for ${sub}) gave ${act.at(-1) ?? 'nobody'} a handle for ${scopes.join(', ')}, good until ${formatInstant(expiresAtMs)}.`,
     ),
+  ],
+  [
+    'grant.standing',
+    writer(
+      z.object({ upstream: z.string(), scopes: z.array(z.string()), approvers: z.array(z.string()), expiresAtMs: z.number() }),
+      ({ scopes, approvers, expiresAtMs }, agent) =>
+        `${agent} may ${scopes.join(', ')} until ${formatInstant(expiresAtMs)}, as ${approvers.join(' and ')} approved.`,
+    ),
+  ],
+  [
+    'grant.ended',
+    writer(z.object({ by: z.string() }), ({ by }, agent) => `What ${agent} was given for a time was ended by ${by}.`),
   ],
   [
     'handle.issued',
@@ -279,7 +305,10 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
       ({ kind, name }) => `${kind === 'all' ? 'Everything' : `${kind} ${name}`} may run again.`,
     ),
   ],
-  ['alarm', (data, agent) => sayForeign(data, agent) ?? sayCanary(data, agent)],
+  [
+    'alarm',
+    (data, agent) => sayForeign(data, agent) ?? sayCanary(data, agent) ?? sayTampering(data, agent) ?? sayTry(data, agent),
+  ],
 ])
 
 function joinFacts(parts: readonly string[]): string {

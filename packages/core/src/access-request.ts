@@ -41,11 +41,21 @@ export interface Question {
   readonly copy: CopyPlan['kind'] | 'restore_point'
   /** How many people, not counting the owner where they may not count. */
   readonly approvalsNeeded: number
+  /** The group whose people alone count, where this upstream has one. */
+  readonly approversFrom?: string
   /** An approval takes effect this long after it was given; anyone may cancel until then. 0: at once. */
   readonly delayMs: number
   /** Ids of the guards that asked, sorted. */
   readonly guards: readonly string[]
   readonly policyHash: string
+}
+
+/** "Yes, but": what an approval asks beyond the question's own bounds. The strictest of all that count holds. */
+export interface Conditions {
+  /** At most so many rows may change, enforced before commit. Never more than the question's own bound. */
+  readonly rowsMax: number | null
+  /** It may not run before: "after the 18:00 backup". */
+  readonly notBeforeMs: number | null
 }
 
 /** One person's signed verdict. */
@@ -59,6 +69,8 @@ export interface Approval {
   /** The WebAuthn response as verified, so that anyone can verify it again offline. */
   readonly evidence: Json
   readonly reason: string
+  /** Part of what was signed. Absent: none. */
+  readonly conditions?: Conditions
 }
 
 /** The durable question to people about one request's operations. */
@@ -77,8 +89,22 @@ export interface AccessRequest {
   readonly endedBy: string | null
 }
 
-/** The bytes a passkey signs for one verdict on one request (DESIGN §6): SHA-256, hex. What is shown is what is signed. */
+/**
+ * The bytes a passkey signs for one verdict on one request (DESIGN §6): SHA-256, hex. What is shown is what is signed. Under conditions it is the
+ * digest of the plain challenge and of them, so that the page that showed the one can compute the other.
+ */
 export function challengeOf(
+  request: Pick<AccessRequest, 'id' | 'nonce' | 'question' | 'expiresAtMs'>,
+  verdict: 'approve' | 'reject',
+  conditions?: Conditions,
+): string {
+  const plain = plainChallenge(request, verdict)
+  return conditions === undefined
+    ? plain
+    : digestJson({ v: 1, purpose: 'sallyport verdict under conditions', base: plain, conditions: { ...conditions } })
+}
+
+function plainChallenge(
   request: Pick<AccessRequest, 'id' | 'nonce' | 'question' | 'expiresAtMs'>,
   verdict: 'approve' | 'reject',
 ): string {
@@ -109,6 +135,7 @@ export function questionJson(question: Question): Json {
     rowsMax: question.rowsMax,
     copy: question.copy,
     approvalsNeeded: question.approvalsNeeded,
+    ...(question.approversFrom === undefined ? {} : { approversFrom: question.approversFrom }),
     delayMs: question.delayMs,
     guards: question.guards,
     policyHash: question.policyHash,

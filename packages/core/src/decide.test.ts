@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { countApprovers, decide, type DecisionFacts } from './decide.ts'
+import { countApprovers } from './approver.ts'
+import { decide, type DecisionFacts } from './decide.ts'
 import type { CopyPlan, ResolvedOperation } from './operation.ts'
 import type { ImpactKind } from './impact.ts'
 import { createPolicyEngine } from './policy/engine.ts'
@@ -217,5 +218,33 @@ describe('policy', () => {
       expect(typeof parseScope(text)).toBe('string')
     expect(isReadOnly([scope('read a'), scope('write b')], 'a')).toBe(true)
     expect(isReadOnly([scope('read a'), scope('postgres.insert a')], 'a')).toBe(false)
+  })
+})
+
+describe('a quorum of a group', () => {
+  const quorum = { group: 'dba', members: ['Bob', 'eve', 'ada'], count: 2 }
+  const drop = operation('destroy', tables, false)
+  const asked = { ...facts, copyProven: true, quorum }
+
+  it('asks for as many of the group, and says which', () => {
+    expect(decide([drop], subject, asked, policy)).toMatchObject({
+      outcome: 'deny',
+      requestable: { approvalsNeeded: 2, approversFrom: 'dba' },
+    })
+    // What asks two people anyway still does, where the group's number is smaller.
+    const one = { ...asked, quorum: { ...quorum, count: 1 } }
+    expect(decide([drop], subject, one, policy)).toMatchObject({ requestable: { approvalsNeeded: 1, approversFrom: 'dba' } })
+  })
+
+  it.each([
+    ['nobody', [], 'deny'],
+    ['one of it', ['bob'], 'deny'],
+    ['two who are not of it', ['mallory', 'trudy'], 'deny'],
+    ['one of it and one who is not', ['bob', 'mallory'], 'deny'],
+    ['one of it twice, in two spellings', ['bob', 'BOB '], 'deny'],
+    ['one of it and the owner, who is of it too', ['bob', 'ada'], 'deny'],
+    ['two of it', ['bob', 'Eve'], 'permit'],
+  ] as const)('with approvals of %s: %#', (_name, approvers, outcome) => {
+    expect(decide([drop], subject, { ...asked, approvers }, policy).outcome).toBe(outcome)
   })
 })

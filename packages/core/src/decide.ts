@@ -1,3 +1,4 @@
+import { countApprovers, isMember, type Quorum } from './approver.ts'
 import type { ErrorCode } from './error.ts'
 import { severity } from './impact.ts'
 import type { Environment, ResolvedOperation, Subject } from './operation.ts'
@@ -13,6 +14,8 @@ export interface DecisionFacts {
   readonly mode: 'solo' | 'team'
   /** People who approved exactly this digest, under this policy, for these targets. Empty: nobody. */
   readonly approvers: readonly string[]
+  /** Whose approvals count here, where not everybody's do. Null or absent: everybody's. */
+  readonly quorum?: Quorum | null
   /** True when the delay that the approval carried is over. */
   readonly delayed: boolean
   /** True once protect sealed and proved the copy that the operations need. */
@@ -26,6 +29,8 @@ export interface DecisionFacts {
   readonly drilled: boolean
   /** Solo mode's cool-off, ms. */
   readonly coolOffMs: number
+  /** Scope that people gave for a time, beyond the policy's. */
+  readonly granted?: readonly Scope[]
   /** What the handle may, where that is less than what its agent may. Null: all of that. */
   readonly within?: readonly Scope[] | null
 }
@@ -38,6 +43,14 @@ export interface Permit {
   readonly promptless: boolean
 }
 
+/** What people would have to give. */
+export interface Requestable {
+  readonly approvalsNeeded: number
+  readonly delayMs: number
+  /** The group whose people alone count. */
+  readonly approversFrom?: string
+}
+
 export interface Deny {
   readonly outcome: 'deny'
   readonly code: ErrorCode
@@ -45,7 +58,7 @@ export interface Deny {
   readonly message: string
   readonly next: string
   /** Set when people can change the outcome. */
-  readonly requestable: { readonly approvalsNeeded: number; readonly delayMs: number } | null
+  readonly requestable: Requestable | null
   /** It stands in for a copy that cannot be made. */
   readonly byRestorePoint?: boolean
 }
@@ -53,33 +66,6 @@ export interface Deny {
 export type Decision = Permit | Deny
 
 const largestCount = Number.MAX_SAFE_INTEGER
-
-/**
- * Case, compatibility forms, marks, punctuation and what is not shown don't make a second person of anybody. Upper case first: sharp s, final
- * sigma and the dotless i have no other way to meet.
- */
-export function foldPerson(name: string): string {
-  const cased = name.normalize('NFKD').toUpperCase().toLowerCase().normalize('NFKD')
-  const letters = cased.replaceAll(/[^\p{L}\p{N}]/gu, '')
-  // A name of signs alone is told apart by its signs.
-  return letters === '' ? cased.trim() : letters.replaceAll('ς', 'σ')
-}
-
-export function isSamePerson(left: string, right: string): boolean {
-  return foldPerson(left) === foldPerson(right)
-}
-
-/** The verdicts that count: an agent's owner counts in solo mode only. Each person once. */
-export function countApprovers(
-  approvers: readonly string[],
-  owner: string,
-  mode: 'solo' | 'team',
-): { counted: number; ownerAlone: boolean } {
-  const distinct = approvers.filter((name, index) => approvers.findIndex((other) => isSamePerson(name, other)) === index)
-  const others = distinct.filter((name) => !isSamePerson(name, owner))
-  if (mode === 'team') return { counted: others.length, ownerAlone: false }
-  return { counted: distinct.length, ownerAlone: distinct.length > 0 && others.length === 0 }
-}
 
 /** The pure decision: operations × policies × facts. The worst operation decides for its request; any error denies. */
 export function decide(
@@ -131,13 +117,13 @@ function decideOne(
       `A policy failed, and what fails denies: ${now.errors.join('; ')}`,
       'Ask whoever keeps the policy to mend it.',
     )
-  if (!now.inScope) return denyOutOfScope(operation, subject, facts)
+  if (!now.inScope && !isWithin(facts.granted ?? [], facts.upstream, operation)) return denyOutOfScope(operation, subject, facts)
   const then = securable ? evaluateOne(operation, all, subject, facts, policy, true) : now
   if (then.forbidding.length === 0) return permit(operation, now.forbidding, facts)
   if (then.forbidding.some((guard) => guard.obligation === null)) return denyByGuards('refused_by_guard', then.forbidding, null)
   if (then.forbidding.some((guard) => guard.obligation === 'snapshot')) return denyForCopy(operation, then.forbidding)
   // With a restore point a guard that wants people may be content with the first of them.
-  const withOne = { ...facts, approvers: [...facts.approvers, `a colleague of ${subject.owner}`] }
+  const withOne = { ...facts, approvers: [...facts.approvers, `a colleague of ${subject.owner}`], quorum: null }
   const open = pointPossible ? evaluateOne(operation, all, subject, withOne, policy, true).forbidding : then.forbidding
   const denial = denyByGuards('approval_required', then.forbidding, neededFor(open, operation, facts))
   return pointPossible ? { ...denial, byRestorePoint: true } : denial
@@ -171,7 +157,9 @@ function evaluateOne(
   policy: PolicyEngine,
   copyProven: boolean,
 ): ReturnType<PolicyEngine['evaluate']> {
-  const { counted, ownerAlone } = countApprovers(facts.approvers, subject.owner, facts.mode)
+  const { quorum } = facts
+  const able = quorum ? facts.approvers.filter((name) => isMember(quorum, name)) : facts.approvers
+  const { counted, ownerAlone } = countApprovers(able, subject.owner, facts.mode)
   const rows = countRows(all)
   const cedarFacts: Facts = {
     action: operation.action,
@@ -183,7 +171,8 @@ function evaluateOne(
     rowsCounted: rows !== null,
     rowsInWindow: rows === null ? largestCount : Math.min(largestCount, facts.rowsSpent + rows),
     rowsWithoutPrompt: facts.rowsWithoutPrompt,
-    approvals: counted,
+    // Fewer than the group's own number are nobody's approval.
+    approvals: quorum && counted < quorum.count ? 0 : counted,
     delayed: facts.delayed,
     ownerAlone,
     restorePoint: copyProven && canBeHadFromWal(operation, facts),
@@ -214,15 +203,14 @@ export function countRows(operations: readonly ResolvedOperation[]): number | nu
   return total
 }
 
-function neededFor(
-  guards: readonly Guard[],
-  operation: ResolvedOperation,
-  facts: DecisionFacts,
-): { approvalsNeeded: number; delayMs: number } {
+function neededFor(guards: readonly Guard[], operation: ResolvedOperation, facts: DecisionFacts): Requestable {
   const people = guards.some((guard) => guard.obligation === 'people')
-  if (facts.mode === 'team') return { approvalsNeeded: people ? 2 : 1, delayMs: 0 }
+  const { mode, quorum, coolOffMs } = facts
+  const group = quorum ? { approversFrom: quorum.group } : {}
+  const ofGroup = quorum?.count ?? 1
+  if (mode === 'team') return { approvalsNeeded: Math.max(people ? 2 : 1, ofGroup), delayMs: 0, ...group }
   const waits = people || !operation.impact.reversible
-  return { approvalsNeeded: 1, delayMs: waits ? facts.coolOffMs : 0 }
+  return { approvalsNeeded: ofGroup, delayMs: waits ? coolOffMs : 0, ...group }
 }
 
 function mergeDenials(denials: readonly Deny[]): Deny {
@@ -230,6 +218,7 @@ function mergeDenials(denials: readonly Deny[]): Deny {
   const asks = denials.map((denial) => denial.requestable).filter((ask) => ask !== null)
   const reasons = [...guards.values()].sort((left, right) => (left.id < right.id ? -1 : 1))
   const merged = denyByGuards('approval_required', reasons, {
+    ...asks[0],
     approvalsNeeded: Math.max(...asks.map((ask) => ask.approvalsNeeded)),
     delayMs: Math.max(...asks.map((ask) => ask.delayMs)),
   })
@@ -240,7 +229,7 @@ function denyOutOfScope(operation: ResolvedOperation, subject: Subject, facts: D
   return denyFlat(
     'not_in_scope',
     `Agent "${subject.agent}" may not do ${operation.action} (${operation.impact.kind}) on ${facts.upstream}, which is ${facts.environment}.`,
-    `If it should, ask ${subject.owner} to widen the agent's scope.`,
+    `Ask for it, for a time and with a reason (sallyport access ask), or ask ${subject.owner} to widen the agent's scope.`,
   )
 }
 

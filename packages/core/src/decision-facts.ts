@@ -13,7 +13,7 @@ export async function gatherFacts(
   copyProven: boolean,
 ): Promise<DecisionFacts> {
   const { session, upstream } = passage.asked
-  const { mode, windowMs, rowsWithoutPrompt, coolOffMs } = ports.settings()
+  const { mode, windowMs, rowsWithoutPrompt, coolOffMs, quorumOf } = ports.settings()
   const counted = operations.some(({ copy }) => copy.kind === 'rows')
   return {
     upstream: upstream.name,
@@ -27,6 +27,8 @@ export async function gatherFacts(
     rowsWithoutPrompt,
     drilled: await ports.restorePoints.isDrilled(upstream.name),
     coolOffMs,
+    quorum: quorumOf?.(upstream.name) ?? null,
+    granted: passage.standing.scopes,
     within: session.narrowing?.scopes ?? null,
   }
 }

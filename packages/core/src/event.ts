@@ -29,6 +29,8 @@ export const eventTypes = [
   'verdict',
   'verdict.refused',
   'grant.made',
+  'grant.standing',
+  'grant.ended',
   'grant.returned',
   'grant.void',
   'snapshot.sealed',

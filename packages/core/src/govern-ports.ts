@@ -1,5 +1,7 @@
+import type { Quorum } from './approver.ts'
 import type { Connector, Describers, Quarantine } from './connector.ts'
 import type { Protection } from './continuous.ts'
+import type { StandingGrants } from './standing.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import type { Budgets, Clock, KillSwitch, Log, Notify, Randomness, Requests, Vault } from './ports.ts'
 
@@ -7,6 +9,8 @@ import type { Budgets, Clock, KillSwitch, Log, Notify, Randomness, Requests, Vau
 export interface GovernSettings {
   readonly mode: 'solo' | 'team'
   readonly coolOffMs: number
+  /** Whose approvals count on an upstream, where not everybody's do. Absent: everybody's, everywhere. */
+  readonly quorumOf?: (upstream: string) => Quorum | null
   readonly rowsWithoutPrompt: number
   readonly windowMs: number
   readonly retainMs: number
@@ -41,6 +45,8 @@ export interface GovernPorts {
   /** Absent: nothing is protected continuously. */
   readonly protection?: Protection
   readonly restorePoints: RestorePoints
+  /** Absent: nothing stands beyond the configuration. */
+  readonly standing?: StandingGrants
   readonly connectors: ReadonlyMap<string, Connector>
   readonly describers: Describers
   readonly policy: () => PolicyEngine

@@ -36,6 +36,7 @@ function verdictPorts(bench: Bench): VerdictPorts {
     policyHash: () => bench.ports.policy().hash,
     mode: () => bench.settings.mode,
     isEnrolled: () => Promise.resolve(true),
+    quorumOf: () => null,
     grantMs: 900_000,
   }
 }

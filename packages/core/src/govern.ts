@@ -19,6 +19,7 @@ import { isPureRead, operationsJson, summarize } from './question.ts'
 import { killedError, noConnector, refuseEnded, refuseForError, refusePending } from './refusal.ts'
 import type { Session } from './session.ts'
 import type { Snapshot } from './snapshot.ts'
+import { nothingStands } from './standing.ts'
 
 interface InFlight extends HeldStatement {
   readonly snapshot: Snapshot | null
@@ -86,7 +87,7 @@ class Pipeline implements Govern {
   }
 
   #enter(asked: Asked, attendance: Attendance): Passage {
-    const { connectors, killSwitch, clock, policy } = this.#ports
+    const { connectors, killSwitch, clock, policy, standing } = this.#ports
     const connector = connectors.get(asked.connector)
     if (connector === undefined) throw noConnector(asked.connector)
     const { session, upstream } = asked
@@ -97,6 +98,7 @@ class Pipeline implements Govern {
       killEpoch: killSwitch.epochOf(session.subject.agent, session.subject.owner, session.id, upstream.name),
       switchEpoch: killSwitch.epoch(),
       policy: policy(),
+      standing: standing?.of(session.subject.agent, session.subject.owner, upstream.name) ?? nothingStands,
       deadlineMs: clock.nowMs() + attendance.waitMs,
     }
   }
@@ -314,7 +316,7 @@ class Pipeline implements Govern {
       await first
     }
     if (key !== null && isRememberable(operations) && !this.#unconfirmed.has(operations)) {
-      this.#reads.keep(session, key, { basis: basisOf(passage), untilMs: memoryEndsMs(this.#ports, asked, 'read'), statement })
+      this.#reads.keep(session, key, { basis: basisOf(passage), untilMs: memoryEndsMs(this.#ports, passage, 'read'), statement })
     }
     this.#checkKill(passage)
     const clearance = makeClearance({
@@ -335,8 +337,7 @@ class Pipeline implements Govern {
   #rememberPlain(passage: Passage, operations: readonly ResolvedOperation[]): void {
     const { asked } = passage
     if (this.#unconfirmed.has(operations) || !isPlain(asked, operations)) return
-    const untilMs = memoryEndsMs(this.#ports, asked, 'write')
-    this.#plain.keep(asked, { basis: basisOf(passage), untilMs, operations })
+    this.#plain.keep(asked, { basis: basisOf(passage), untilMs: memoryEndsMs(this.#ports, passage, 'write'), operations })
   }
 
   async settle(clearance: Clearance, upstream: Upstream): Promise<Refusal | null> {

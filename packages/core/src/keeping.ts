@@ -76,3 +76,51 @@ export interface Keeping {
   begin(order: KeepingOrder, by: string): KeepingJob
   job(id: string): KeepingJob | null
 }
+
+/** One protected thing, and what it would take to have it back: from its whole copies, or from its stream, whichever loses less. */
+export interface VaultTarget {
+  readonly name: string
+  readonly kind: SnapshotKind
+  /** What brings it back closest to now. Null: nothing does. */
+  readonly by: 'copy' | 'stream' | null
+  /** Made and proven; of a stream, the base copy that it goes on from. */
+  readonly newestCopy: { readonly snapshot: string; readonly madeAtMs: number; readonly retainUntilMs: number } | null
+  /** What would be lost right now (RPO). Null: all of it. Of a stream whose last byte is in the vault: nothing. */
+  readonly wouldLoseMs: number | null
+  /** How long the last restore that passed took (RTO). Null: none has. */
+  readonly restoreTookMs: number | null
+  readonly lastDrill: { readonly passed: boolean; readonly atMs: number; readonly why: string } | null
+  /** False: a drill is demanded before anything may be destroyed, and none passed in time. */
+  readonly drilled: boolean
+  /** Null: not protected continuously. */
+  readonly stream: {
+    readonly state: string
+    readonly why: string | null
+    readonly behindBytes: number | null
+    readonly durableAtMs: number | null
+    readonly provenAtMs: number | null
+  } | null
+  /** Sealed snapshots of it, of any kind. */
+  readonly copies: number
+  /** Snapshots of it that somebody holds. */
+  readonly held: number
+}
+
+/** What is protected, what it would cost to lose it, and what keeping it costs. */
+export interface VaultTargets {
+  readonly atMs: number
+  readonly targets: readonly VaultTarget[]
+  /** Null: the vault does not answer, and `problem` says why. */
+  readonly storage: {
+    readonly bytes: number
+    readonly walBytes: number
+    readonly addedBytesPerDay: number
+    readonly bytesIn30Days: number
+    readonly quotaBytes: number | null
+    readonly freeBytes: number
+  } | null
+  readonly holds: readonly { readonly snapshot: string; readonly upstream: string | null; readonly reason: string }[]
+  /** What the places of the copies are worth. */
+  readonly worth: string
+  readonly problem: string | null
+}

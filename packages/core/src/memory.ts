@@ -1,6 +1,7 @@
 import type { Asked } from './asked.ts'
 import { decide, type Decision, type DecisionFacts } from './decide.ts'
 import type { ResolvedOperation, Subject } from './operation.ts'
+import type { Passage } from './passage.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import type { Clock, Randomness } from './ports.ts'
 import { isPureRead } from './question.ts'
@@ -46,13 +47,14 @@ const longMs = 60_000
 /** Long ones are spread over the second half of their time, lest all sessions ask anew at once. */
 export function memoryEndsMs(
   ports: { readonly clock: Clock; readonly random: Randomness },
-  asked: Asked,
+  { asked, standing }: Pick<Passage, 'asked' | 'standing'>,
   kind: keyof typeof shortMs,
 ): number {
   const nowMs = ports.clock.nowMs()
-  if (asked.keyNamesCatalog !== true) return nowMs + shortMs[kind]
+  const endsMs = standing.endsMs ?? Number.POSITIVE_INFINITY
+  if (asked.keyNamesCatalog !== true) return Math.min(endsMs, nowMs + shortMs[kind])
   const share = Number.parseInt(ports.random.hex(2), 16) / 0xffff
-  return nowMs + (longMs * (1 + share)) / 2
+  return Math.min(endsMs, nowMs + (longMs * (1 + share)) / 2)
 }
 
 /** Whether the connector says of each that it means the same the next time. */
@@ -220,6 +222,9 @@ function isSame({ subject, facts }: Decided, newSubject: Subject, newFacts: Deci
     facts.rowsWithoutPrompt === newFacts.rowsWithoutPrompt &&
     facts.drilled === newFacts.drilled &&
     facts.coolOffMs === newFacts.coolOffMs &&
+    facts.quorum?.group === newFacts.quorum?.group &&
+    facts.quorum?.count === newFacts.quorum?.count &&
+    facts.granted === newFacts.granted &&
     facts.within === newFacts.within
   )
 }

@@ -1,11 +1,12 @@
 import type { Asked, Attendance } from './asked.ts'
-import type { Json } from './canonical.ts'
+import { sha256Hex, type Json } from './canonical.ts'
 import type { Connector } from './connector.ts'
 import type { EventType } from './event.ts'
 import type { GovernPorts } from './govern-ports.ts'
 import type { ResolvedOperation } from './operation.ts'
 import type { PolicyEngine } from './policy/engine.ts'
 import { holdsSecret } from './question.ts'
+import type { Standing } from './standing.ts'
 
 /** Statement text on the log is bounded, in bytes as written there; its digest is always whole. */
 const textOnLogMax = 12_288
@@ -20,6 +21,8 @@ export interface Passage {
   /** Of the whole switch: what is remembered is bound to it. */
   readonly switchEpoch: number
   readonly policy: PolicyEngine
+  /** Scope beyond the configuration's that people gave for a time. */
+  readonly standing: Standing
   readonly deadlineMs: number
 }
 
@@ -44,7 +47,9 @@ export function textForLog(passage: Passage, operations: readonly ResolvedOperat
   if (holdsSecret(operations)) return '(withheld: it may hold a secret; bytesSha256 stands for it)'
   const whole = text.toWellFormed()
   const kept = cutToBytes(whole)
-  return kept.length === whole.length ? whole : `${kept}… (${whole.length} characters in all; bytesSha256 covers the whole)`
+  return kept.length === whole.length
+    ? whole
+    : `${kept}… (${whole.length} characters in all, SHA-256 of the whole text ${sha256Hex(whole)})`
 }
 
 /** As long as it is on the log: a control character takes six bytes there, and an event that does not fit would leave no mark at all. */

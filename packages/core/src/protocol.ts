@@ -1,3 +1,4 @@
+import type { AgentDesk } from './agent-desk.ts'
 import type { Govern } from './asked.ts'
 import type { Json } from './canonical.ts'
 import type { Handle } from './grant.ts'
@@ -83,6 +84,8 @@ export interface Gate {
   readonly handles: Handles
   readonly sessions: Sessions
   readonly killSwitch: KillSwitch
+  /** What agents may ask of the gate itself. Absent: nothing. */
+  readonly desk?: AgentDesk
   /** Something that people should look at now: on the log and the live page. Never carries a secret. */
   alarm(event: {
     readonly kind: string

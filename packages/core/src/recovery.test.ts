@@ -1,3 +1,4 @@
+import { approvalJson } from './verdict.ts'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { AccessRequest, Approval } from './access-request.ts'
 import type { Attendance, Cleared, Refusal } from './asked.ts'
@@ -40,6 +41,7 @@ function verdictPorts(requests: Requests = bench.ports.requests, log = bench.log
     policyHash: () => bench.ports.policy().hash,
     mode: () => bench.settings.mode,
     isEnrolled: () => Promise.resolve(true),
+    quorumOf: () => null,
   }
 }
 
@@ -233,7 +235,7 @@ describe('a verdict that is on the log', () => {
   test('for a request that the store has lost changes nothing', async () => {
     const request = await openRequest()
     const approval: Approval = approvalOf(request, 'bob')
-    const verdict: Event = { type: 'verdict', atMs: 0, data: { request: 'lost', approval: { ...approval } } }
+    const verdict: Event = { type: 'verdict', atMs: 0, data: { request: 'lost', approval: approvalJson(approval) } }
     expect((await restart([verdict])).applied).toEqual([])
   })
 

@@ -25,6 +25,7 @@ const approvalData: z.ZodType<Approval> = z.object({
   credentialId: z.string(),
   evidence: json,
   reason: z.string(),
+  conditions: z.object({ rowsMax: z.number().nullable(), notBeforeMs: z.number().nullable() }).exactOptional(),
 })
 const verdictData = z.object({ request: z.string(), approval: approvalData })
 const intentData = z.object({ intent: z.string(), grant: z.string().nullish(), request: z.string().nullish() })

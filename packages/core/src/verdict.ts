@@ -1,7 +1,8 @@
 import { timingSafeEqual } from 'node:crypto'
 import { challengeOf, type AccessRequest, type Approval } from './access-request.ts'
+import { boundsOf, findConditionFault } from './condition.ts'
+import { countApprovers, isMember, isSamePerson, type Quorum } from './approver.ts'
 import type { Json } from './canonical.ts'
-import { countApprovers, isSamePerson } from './decide.ts'
 import type { Grant } from './grant.ts'
 import type { Clock, Log, Randomness, Requests } from './ports.ts'
 import { targetsOf } from './question.ts'
@@ -15,6 +16,8 @@ export interface VerdictPorts {
   readonly mode: () => 'solo' | 'team'
   /** Whether somebody is enrolled under this name now: what a person who was removed signed counts no longer. */
   readonly isEnrolled: (person: string) => Promise<boolean>
+  /** Whose verdicts count for an upstream, where not everybody's do. */
+  readonly quorumOf: (upstream: string) => Quorum | null
   /** How long an approved request may wait to be run, counted from its notBefore. */
   readonly grantMs: number
 }
@@ -57,6 +60,8 @@ export async function giveVerdict(ports: VerdictPorts, requestId: string, approv
 /** The store's half of a verdict that is on the log; a restart applies it again when the gate died in between. */
 export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, approval: Approval): Promise<VerdictResult> {
   if (approval.verdict === 'reject') {
+    // Kept with its reason, which the agent is told. Whoever had approved before has a verdict already: what ends the request is this one all the same.
+    await ports.requests.addApproval(request.id, approval)
     const ended = await ports.requests.end(request.id, ['pending', 'approved'], 'rejected', approval.person)
     if (!ended) return { result: 'refused', why: 'The request had already ended.' }
     await ports.log.append({
@@ -83,14 +88,21 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
   return finishApproval(ports, current, names)
 }
 
-async function namesThatCount({ isEnrolled }: VerdictPorts, { approvals }: AccessRequest): Promise<readonly string[]> {
-  const names = approvals.filter(({ verdict }) => verdict === 'approve').map(({ person }) => person)
+async function namesThatCount(
+  { isEnrolled, quorumOf }: VerdictPorts,
+  { approvals, question }: AccessRequest,
+): Promise<readonly string[]> {
+  const quorum = quorumOf(question.upstream)
+  const names = approvals
+    .filter(({ verdict, person }) => verdict === 'approve' && (quorum === null || isMember(quorum, person)))
+    .map(({ person }) => person)
   const enrolled = await Promise.all(names.map((name) => isEnrolled(name)))
   return names.filter((_name, index) => enrolled[index])
 }
 
 async function finishApproval(ports: VerdictPorts, request: AccessRequest, approvers: readonly string[]): Promise<VerdictResult> {
-  const notBeforeMs = ports.clock.nowMs() + request.question.delayMs
+  const bounds = boundsOf(request, approvers, ports.clock.nowMs())
+  const { notBeforeMs } = bounds
   const grant: Grant = {
     id: ports.random.hex(16),
     request: request.id,
@@ -99,7 +111,7 @@ async function finishApproval(ports: VerdictPorts, request: AccessRequest, appro
     upstream: request.question.upstream,
     policyHash: request.question.policyHash,
     targets: targetsOf(request.question.operations),
-    rowsMax: request.question.rowsMax,
+    rowsMax: bounds.rowsMax,
     approvers,
     notBeforeMs,
     expiresAtMs: notBeforeMs + ports.grantMs,
@@ -112,14 +124,22 @@ async function finishApproval(ports: VerdictPorts, request: AccessRequest, appro
     atMs: ports.clock.nowMs(),
     session: request.session,
     agent: grant.agent,
-    data: { request: request.id, grant: grant.id, digest: grant.digest, approvers, notBeforeMs, expiresAtMs: grant.expiresAtMs },
+    data: {
+      request: request.id,
+      grant: grant.id,
+      digest: grant.digest,
+      approvers,
+      notBeforeMs,
+      expiresAtMs: grant.expiresAtMs,
+      rowsMax: grant.rowsMax,
+    },
   })
   return { result: 'recorded', state: 'approved', approvalsMissing: 0, notBeforeMs }
 }
 
 /** Why this verdict on this request does not count now; null when it does. Asked when it is given, and again when a restart finds it on the log. */
 export function findFault(
-  ports: Pick<VerdictPorts, 'clock' | 'policyHash' | 'mode'>,
+  ports: Pick<VerdictPorts, 'clock' | 'policyHash' | 'mode' | 'quorumOf'>,
   request: AccessRequest | null,
   approval: Approval,
 ): string | null {
@@ -127,16 +147,19 @@ export function findFault(
   if (request.state !== 'pending' && !(approval.verdict === 'reject' && request.state === 'approved'))
     return `The request is ${request.state}.`
   if (request.expiresAtMs <= ports.clock.nowMs() && approval.verdict === 'approve') return 'The request has expired.'
-  if (!isEqual(approval.challenge, challengeOf(request, approval.verdict)))
+  if (!isEqual(approval.challenge, challengeOf(request, approval.verdict, approval.conditions)))
     return 'The signature is over something else than this request and this verdict.'
-  if (approval.verdict === 'reject') return null
+  if (approval.verdict === 'reject') return approval.conditions === undefined ? null : 'A no has no conditions.'
   const { question } = request
   if (question.policyHash !== ports.policyHash()) return 'The policy changed since this was asked; the agent has to ask again.'
   if (isSamePerson(approval.person, question.subject.agent)) return 'An agent approves nothing.'
   if (ports.mode() === 'team' && isSamePerson(approval.person, question.subject.owner))
     return 'You own this agent; in team mode somebody else has to approve what it asks.'
+  const quorum = ports.quorumOf(question.upstream)
+  if (quorum !== null && !isMember(quorum, approval.person))
+    return `Only people of the group "${quorum.group}" approve what is asked of ${question.upstream}.`
   if (request.approvals.some(({ person }) => isSamePerson(person, approval.person))) return 'You have given your verdict already.'
-  return null
+  return findConditionFault(question, approval.conditions, ports.clock.nowMs())
 }
 
 /** Anyone in the group may cancel what is pending, or approved and not yet run. */
@@ -158,8 +181,9 @@ export async function cancelRequest(
 }
 
 export function approvalJson(approval: Approval): Json {
-  const { person, verdict, atMs, challenge, credentialId, evidence, reason } = approval
-  return { person, verdict, atMs, challenge, credentialId, evidence, reason }
+  const { person, verdict, atMs, challenge, credentialId, evidence, reason, conditions } = approval
+  const plain = { person, verdict, atMs, challenge, credentialId, evidence, reason }
+  return conditions === undefined ? plain : { ...plain, conditions: { ...conditions } }
 }
 
 function isEqual(left: string, right: string): boolean {

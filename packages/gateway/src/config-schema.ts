@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import { parseScope, watchedKinds } from '@sallyport/core'
+import { approvalsSchema, groupsSchema } from './approval-settings.ts'
 import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
 import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
+import { redactSchema } from './redact-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
 
@@ -27,6 +29,7 @@ const postgresUpstream = z.strictObject({
   ...anyUpstream,
   as: z.record(name, reference).exactOptional(),
   quarantine: duration.exactOptional(),
+  redact: redactSchema.exactOptional(),
   continuous: continuousSchema.exactOptional(),
   warm: z.int('a whole number').min(0).max(100).default(2),
   keep: keepSchema.exactOptional(),
@@ -59,6 +62,8 @@ export const configSchema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
   mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
   people: z.array(z.string()).default([]),
+  groups: groupsSchema,
+  approvals: approvalsSchema,
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),

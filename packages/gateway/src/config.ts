@@ -4,6 +4,7 @@ import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, type AllowedScope, type Environment } from '@sallyport/core'
+import { checkApprovals } from './approval-settings.ts'
 import { configSchema } from './config-schema.ts'
 import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
@@ -26,6 +27,8 @@ export interface PostgresUpstreamConfig extends AnyUpstreamConfig {
   readonly as?: { readonly [agent: string]: string }
   /** How long what is dropped is kept out of reach first. Absent: it is dropped at once. */
   readonly quarantine?: number
+  /** Columns, tables and views whose values stay out of the log. */
+  readonly redact?: readonly string[]
   /** Connections kept authenticated ahead. */
   readonly warm?: number
   /** Absent: only what a statement would lose is copied, when it runs. */
@@ -74,7 +77,7 @@ export interface Config {
   readonly mode: 'solo' | 'team'
   readonly listen: {
     readonly postgres: { readonly host: string; readonly port: number }
-    /** Null: no HTTP upstream is configured, so nothing listens for agents' HTTP. */
+    /** Null: neither is an HTTP upstream configured nor an address given, so nothing listens for agents' HTTP. */
     readonly http: { readonly host: string; readonly port: number } | null
     readonly control: { readonly host: string; readonly port: number }
     /** How the gate ends the TLS of database clients. Null: it offers none, and hears this machine only. */
@@ -103,6 +106,10 @@ export interface Config {
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
+  /** People by group. */
+  readonly groups: { readonly [group: string]: readonly string[] }
+  /** Upstream → the group whose people alone approve there, and how many of them. */
+  readonly approvals: { readonly [upstream: string]: { readonly from: string; readonly count: number } }
 }
 
 /** Bytes of a configuration file at most. */
@@ -170,13 +177,16 @@ function fail(mistakes: readonly ConfigMistake[]): ConfigResult {
 }
 
 function buildConfig(data: z.infer<typeof configSchema>, path: string, text: string): Config {
-  const hasHttp = Object.keys(data.unread).length > 0 || Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
+  const wantsHttp =
+    data.listen.http !== null ||
+    Object.keys(data.unread).length > 0 ||
+    Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
   return {
     path: resolve(path),
     text,
     directory: dirname(resolve(path)),
     mode: data.mode,
-    listen: { ...data.listen, http: hasHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
+    listen: { ...data.listen, http: wantsHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
     upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
       ...upstream,
       name,
@@ -201,6 +211,8 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     witnesses: data.witnesses,
     keep: data.keep,
     acceptRisk: data.accept_risk,
+    groups: data.groups,
+    approvals: data.approvals,
   }
 }
 
@@ -214,6 +226,7 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkListening(config, place),
     ...checkTies(config, place),
     ...checkOwnRoles(config, place),
+    ...checkApprovals(config, known, place),
   ]
 }
 

@@ -25,10 +25,12 @@ import type { Config } from './config.ts'
 import { startControl, type Control } from './control/index.ts'
 import { startProtections } from './protection/index.ts'
 import { feedOf } from './log/log-readers.ts'
+import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { bindOverview } from './main/overview-binding.ts'
 import { openKeeper } from './main/keeper.ts'
+import { openDesk } from './main/desk.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
@@ -43,7 +45,15 @@ import { openQuarantines } from './store/quarantines.ts'
 import { openPostgresUpstreams } from './upstreams/postgres/index.ts'
 import { openHttpUpstreams, type OpenHttpUpstreams } from './upstreams/http/index.ts'
 import { pullFromOutside } from './switch/pulls.ts'
-import { continuousOf, openClientTls, findTie, quarantinesOf, resolveHttp, resolvePostgres } from './upstream-settings.ts'
+import {
+  continuousOf,
+  openClientTls,
+  findTie,
+  quarantinesOf,
+  redactionsOf,
+  resolveHttp,
+  resolvePostgres,
+} from './upstream-settings.ts'
 import { watchVault } from './vault/vault-watch.ts'
 
 /** How often the gate looks for what it is to run itself. */
@@ -84,15 +94,20 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const memory = openMeta(database)
   const source = (name: string): WalSource => upstreams.replicate(name)
   const protection = startProtections({ vault, log, clock, memory, source }, continuousOf(config))
-  const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper }, (id) => `${controlUrl}/requests/${id}`)
+  const requestUrl = (id: string): string => `${controlUrl}/requests/${id}`
+  const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper, standing: entrance.standing }, requestUrl)
   const decorated = options.decorate?.(ports) ?? ports
   const { handles } = entrance
-  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, ...notesOn(log, clock) }
+  const desk = openDesk(base, entrance, requestUrl)
+  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, desk, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
   const people = await startControl(
-    { clock, random, log, feed: feedOf(log), requests, ...openPeople(database), control, overview: bindOverview(base, entrance) },
+    {
+      ...{ clock, random, log, feed: feedOf(log), stories: openSessionStories(log), requests, ...openPeople(database), control },
+      overview: bindOverview(base, entrance),
+    },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
   opened.defer(() => people.close())
@@ -185,7 +200,9 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   const { listen, waitMs } = config
   const certificates = listen.http === null && listen.tls === null ? null : await openCertificates(folder)
   const tls = certificates === null ? null : openClientTls(config, certificates)
-  listeners.push(await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs }))
+  listeners.push(
+    await postgresProtocol.listen(gate, upstreams, { ...listen.postgres, tls, waitMs, redact: redactionsOf(config) }),
+  )
   if (listen.http === null || certificates === null) return
   const { httpProtocol } = await import('./protocols/http/index.ts')
   const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
@@ -213,7 +230,7 @@ async function openCertificates(folder: StateFolder): Promise<HttpSettings['cert
   return openAuthority(join(folder.directory, 'authority'), clock)
 }
 
-type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints'>
+type Watchers = Pick<GovernPorts, 'killSwitch' | 'protection' | 'restorePoints' | 'standing'>
 
 function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: string) => string): GovernPorts {
   const { config, database, vault, log, policy, requests } = base

@@ -1,5 +1,6 @@
-import { isReadOnly, type GovernSettings, type PolicyEngine } from '@sallyport/core'
+import { isReadOnly, type GovernSettings, type PolicyEngine, type StandingGrants } from '@sallyport/core'
 import { createPolicyEngine } from '@sallyport/core/policy'
+import { quorumOf } from './approval-settings.ts'
 import type { Config } from './config.ts'
 import { acceptedOf, hashDecisive } from './widening.ts'
 
@@ -12,11 +13,16 @@ export function makePolicy(config: Config): PolicyEngine {
   return { ...engine, hash: hashDecisive(engine.hash, acceptedOf(config)) }
 }
 
-/** What an agent may at all on an upstream; null: nothing. */
-export function scopeOf(config: Config): (agent: string, upstream: string) => { readonly readOnly: boolean } | null {
+/** What an agent may at all on an upstream, with what people gave it for a time; null: nothing. */
+export function scopeOf(
+  config: Config,
+  standing: StandingGrants,
+): (agent: string, upstream: string) => { readonly readOnly: boolean } | null {
   return (agentName, upstream) => {
     const agent = config.agents.find(({ name }) => name === agentName)
-    const scopes = agent?.scopes.filter((scope) => scope.upstream === upstream) ?? []
+    if (agent === undefined) return null
+    const configured = agent.scopes.filter((scope) => scope.upstream === upstream)
+    const scopes = [...configured, ...standing.of(agent.name, agent.owner, upstream).scopes]
     return scopes.length === 0 ? null : { readOnly: isReadOnly(scopes, upstream) }
   }
 }
@@ -25,6 +31,7 @@ export function scopeOf(config: Config): (agent: string, upstream: string) => { 
 const windowMs = 3_600_000
 const pendingMax = 20
 
-export function governSettings({ mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs }: Config): GovernSettings {
-  return { mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }
+export function governSettings(config: Config): GovernSettings {
+  const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
+  return { mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax, quorumOf: quorumOf(config) }
 }

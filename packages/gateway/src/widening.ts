@@ -1,9 +1,11 @@
+import { acceptedApprovalsOf, acceptedApprovalsShape, findApprovalWidenings } from './approval-settings.ts'
 import { findWitnessWidenings, witnessesSchema } from './witness-settings.ts'
 import { canonicalJson, digestJson, impactKinds, SallyportError, scopeText, visibleLine, type Json } from '@sallyport/core'
 import { z } from 'zod'
 import type { Config } from './config.ts'
 import { acceptedContinuousOf, acceptedContinuousShape, findContinuousWidenings } from './continuous-settings.ts'
 import { acceptedKeepOf, acceptedKeepSchema, findKeepWidenings } from './keep-settings.ts'
+import { acceptedRedactOf, acceptedRedactShape, findRedactWidenings } from './redact-settings.ts'
 import { acceptedPlaceOf, findPlaceWidenings } from './vault-place.ts'
 
 /**
@@ -33,8 +35,11 @@ const acceptedShape = z.strictObject({
     .default({ places: ['the folder'], recovery: [] }),
   witnesses: witnessesSchema.prefault({}),
   continuous: acceptedContinuousShape.default({}),
+  redact: acceptedRedactShape.default({}),
   /** What is kept whole, how often, and what is demanded of it. */
   keep: acceptedKeepSchema.default({}),
+  /** Whose approvals count, by upstream. */
+  approvals: acceptedApprovalsShape.default({}),
   /** Kinds of alarm that stop an agent. */
   stoppingAlarms: z.array(z.string()).default([]),
   agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
@@ -68,7 +73,9 @@ export function acceptedOf(config: Config): Accepted {
     vault: acceptedPlaceOf(config.vault),
     witnesses: config.witnesses,
     continuous: acceptedContinuousOf(config),
+    redact: acceptedRedactOf(config),
     keep: acceptedKeepOf(config),
+    approvals: acceptedApprovalsOf(config),
     stoppingAlarms: [...config.stoppingAlarms].toSorted(),
     agents: Object.fromEntries(agents),
   })
@@ -76,7 +83,7 @@ export function acceptedOf(config: Config): Accepted {
 
 /** Connections kept ready give nobody more than connections made when they are needed. How it is kept and protected is looked at by itself. */
 function powerOf(rest: object): object {
-  return { ...rest, warm: undefined, keep: undefined, continuous: undefined }
+  return { ...rest, warm: undefined, keep: undefined, continuous: undefined, redact: undefined }
 }
 
 const json: z.ZodType<Json> = z.json()
@@ -107,9 +114,11 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
   for (const risk of after.acceptRisk)
     if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
+  found.push(...findApprovalWidenings(before.approvals, after.approvals))
   found.push(...findWitnessWidenings(before.witnesses, after.witnesses))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))
+  found.push(...findRedactWidenings(before.redact, after.redact))
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
   for (const [name, hosts] of Object.entries(after.unread))
     for (const host of hosts)

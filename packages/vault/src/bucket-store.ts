@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
-import type { ListObjectVersionsCommandOutput, S3Client, S3ServiceException } from '@aws-sdk/client-s3'
+import type { ListObjectVersionsCommandOutput, PutObjectCommandOutput, S3Client, S3ServiceException } from '@aws-sdk/client-s3'
+import { BucketInspection } from './bucket-inspection.ts'
 import type { BucketPlace } from './bucket-place.ts'
+import { readBucketSetup } from './bucket-setup.ts'
 import { wholeSeconds, type CopyStore, type Held, type Staged, type Version } from './copy-store.ts'
 import { forEachWide, readWhole } from './disk.ts'
 import { systemCode, VaultFailure } from './failure.ts'
+import type { Finding } from './trace-book.ts'
 
 type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -33,6 +36,10 @@ export class BucketStore implements CopyStore {
   readonly #nowMs: () => number
   /** Version ids of every name, oldest first: what a start listed, and what was put since. Null: not listed, so each name is asked for. */
   #index: Map<string, Version[]> | null = null
+  readonly #putting = new Map<string, number>()
+  /** Of a put that got no answer, or was sent twice, the MD5 of its bytes: there may be more of it than we know. */
+  readonly #unsure = new Map<string, string>()
+  #inspection: BucketInspection | null = null
 
   private constructor(at: BucketPlace, sdk: Sdk, client: S3Client, nowMs: () => number) {
     this.#at = at
@@ -80,18 +87,7 @@ export class BucketStore implements CopyStore {
     const until = new Date(wholeSeconds(Math.max(retainUntilMs, this.#nowMs() + lockMsMin)))
     await forEachWide(staged, widthMax, async ({ name, path }) => {
       const bytes = await readWhole(path, thingBytesMax)
-      const { VersionId } = await this.#ask(() =>
-        this.#client.send(
-          new this.#sdk.PutObjectCommand({
-            Bucket: this.#at.bucket,
-            Key: this.#key(name),
-            Body: bytes,
-            ContentMD5: createHash('md5').update(bytes).digest('base64'),
-            ObjectLockMode: 'COMPLIANCE',
-            ObjectLockRetainUntilDate: until,
-          }),
-        ),
-      )
+      const { VersionId } = await this.#putOne(name, bytes, until)
       if (VersionId === undefined)
         throw new VaultFailure(
           'read_back_failed',
@@ -99,6 +95,30 @@ export class BucketStore implements CopyStore {
         )
       index.set(name, [...(index.get(name) ?? []), { name, version: VersionId, bytes: bytes.length }])
     })
+  }
+
+  async #putOne(name: string, bytes: Buffer, until: Date): Promise<PutObjectCommandOutput> {
+    const md5 = createHash('md5').update(bytes)
+    const command = new this.#sdk.PutObjectCommand({
+      Bucket: this.#at.bucket,
+      Key: this.#key(name),
+      Body: bytes,
+      ContentMD5: md5.copy().digest('base64'),
+      ObjectLockMode: 'COMPLIANCE',
+      ObjectLockRetainUntilDate: until,
+    })
+    this.#putting.set(name, (this.#putting.get(name) ?? 0) + 1)
+    let attempts = 2
+    try {
+      const answer = await this.#ask(() => this.#client.send(command))
+      attempts = answer.$metadata.attempts ?? 1
+      return answer
+    } finally {
+      if (attempts > 1) this.#unsure.set(name, md5.digest('hex'))
+      const others = (this.#putting.get(name) ?? 1) - 1
+      if (others > 0) this.#putting.set(name, others)
+      else this.#putting.delete(name)
+    }
   }
 
   /** Its lock is all there is, and enough. */
@@ -163,6 +183,23 @@ export class BucketStore implements CopyStore {
     for await (const { DeleteMarkers } of this.#pages('')) {
       for (const { Key } of DeleteMarkers ?? []) if (Key !== undefined) yield Key.slice(this.#key('').length)
     }
+  }
+
+  async *inspect(): AsyncGenerator<Omit<Finding, 'place'>, void, undefined> {
+    const index = this.#index
+    if (!index) throw new VaultFailure('storage_failed', 'The bucket was opened for reading.')
+    const adopt = (version: Version, etag: string): boolean => {
+      if (this.#unsure.get(version.name) !== etag.replaceAll('"', '')) return false
+      index.set(version.name, [...(index.get(version.name) ?? []), version])
+      return true
+    }
+    this.#inspection ??= new BucketInspection(this, { index, putting: this.#putting, adopt })
+    const prefixLength = this.#key('').length
+    yield* this.#inspection.inspect(this.#pages(''), (key) => key.slice(prefixLength))
+  }
+
+  async setup(): Promise<Readonly<Record<string, string>>> {
+    return await this.#ask(() => readBucketSetup(this.#sdk, this.#client, this.#at.bucket, (error) => this.#statusOf(error)))
   }
 
   async remove(version: Version, nowMs: number): Promise<void> {

@@ -1,5 +1,6 @@
 import { forEachWide } from './disk.ts'
 import { toFailure, VaultFailure } from './failure.ts'
+import type { Finding } from './trace-book.ts'
 
 /** Bytes as a store holds them under one name. A name can have several: an overwrite that the store let happen, or a repair, adds one. */
 export interface Version {
@@ -56,6 +57,10 @@ export interface CopyStore {
   describe(version: Version): string
   /** Names under which something was put in order to hide what lies there: delete markers. */
   hidden(): AsyncIterable<string>
+  /** What lies here, lacks or is hidden though this process did not do it, against what it opened and has put since. Reads only. */
+  inspect(): AsyncIterable<Omit<Finding, 'place'>>
+  /** How this place is set up, as far as somebody else could change that: what, and its value as a person reads it. */
+  setup(): Promise<Readonly<Record<string, string>>>
   /** Removes a version whose retention has ended. @throws VaultFailure `retention_in_force` */
   remove(version: Version, nowMs: number): Promise<void>
 }
@@ -134,7 +139,7 @@ export async function putMissing(store: CopyStore, staged: readonly Staged[], re
 }
 
 /** What cannot be read as bytes at all is damage of that version, not of the store. */
-export async function getUnlessDamaged(store: CopyStore, version: Version, bytesMax: number): Promise<Held | null> {
+export async function getUnlessDamaged(store: Pick<CopyStore, 'get'>, version: Version, bytesMax: number): Promise<Held | null> {
   try {
     return await store.get(version, bytesMax)
   } catch (error) {

@@ -42,6 +42,8 @@ function fillUp(store: CopyStore, countdown: Countdown, isAfter: boolean): CopyS
     list: (prefix) => store.list(prefix),
     describe: (version) => store.describe(version),
     hidden: () => store.hidden(),
+    inspect: () => store.inspect(),
+    setup: () => store.setup(),
     remove: (version, nowMs) => counted(() => store.remove(version, nowMs)),
   }
 }

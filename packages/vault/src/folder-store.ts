@@ -5,6 +5,8 @@ import { wholeSeconds, type CopyStore, type Held, type Staged, type Version } fr
 import type { Fastener } from './fastener.ts'
 import { forEachWide, linkOnce, syncFile, syncFolder } from './disk.ts'
 import { systemCode, VaultFailure } from './failure.ts'
+import { isThingName } from './thing-name.ts'
+import type { Finding } from './trace-book.ts'
 
 /** A name may lie in the folder in up to this many files: more than one only when an earlier one has rotted. */
 const copiesMax = 4
@@ -23,6 +25,8 @@ export class FolderStore implements CopyStore {
   readonly #fastener: Fastener | null
   #prepared = false
   #isImmutable = false
+  /** Files that lay here when they were last looked at or were put since, and until when they are kept. Null: never looked. */
+  #known: Map<string, number> | null = null
 
   constructor(folder: string, fastener: Fastener | null = null) {
     this.#folder = folder
@@ -67,7 +71,7 @@ export class FolderStore implements CopyStore {
       await utimes(one.path, until, until)
       if (!one.durable) await syncFile(one.path)
     })
-    await forEachWide(staged, widthMax, (one) => this.#link(one))
+    await forEachWide(staged, widthMax, (one) => this.#link(one, wholeSeconds(retainUntilMs)))
     const folders = new Set(staged.map(({ name }) => dirname(join(this.#folder, name))))
     await forEachWide(folders, widthMax, syncFolder)
   }
@@ -133,6 +137,37 @@ export class FolderStore implements CopyStore {
   /** A file has one name: nothing can be put in front of it. */
   async *hidden(): AsyncGenerator<string, void, undefined> {}
 
+  async *inspect(): AsyncGenerator<Omit<Finding, 'place'>, void, undefined> {
+    const before = new Map(this.#known ?? [])
+    const isFirst = this.#known === null
+    this.#known ??= new Map()
+    const found = new Set<string>()
+    for (const kind of storedKinds) {
+      for (const entry of await readTree(this.#folder, kind)) {
+        const status = await statIfThere(join(this.#folder, entry))
+        if (!status) continue
+        found.add(entry)
+        const untilMs = this.#known.get(entry)
+        const isOurs = isThingName(kind === 'chunks' ? entry.replace(/\.[1-3]$/, '') : entry)
+        const mark = String(status.mtimeMs)
+        if (!isOurs || (untilMs === undefined && !isFirst))
+          yield { kind: 'foreign_object', name: entry, mark, what: 'The vault did not put this here.' }
+        else if (untilMs === undefined) this.#known.set(entry, status.mtimeMs)
+        else if (status.mtimeMs + 1_000 < untilMs)
+          yield { kind: 'lock_shortened', name: entry, mark, what: 'Somebody changed the time until which this is kept.' }
+        else if (status.mtimeMs > untilMs) this.#known.set(entry, status.mtimeMs)
+      }
+    }
+    for (const entry of before.keys()) {
+      if (found.has(entry) || !this.#known.has(entry)) continue
+      yield { kind: 'gone', name: entry, mark: '', what: 'This was here, and is gone before the vault let it go.' }
+    }
+  }
+
+  async setup(): Promise<Readonly<Record<string, string>>> {
+    return { files: this.#isImmutable ? 'immutable' : 'not immutable' }
+  }
+
   async remove({ name, version }: Version, nowMs: number): Promise<void> {
     const path = join(this.#folder, version)
     const status = await statIfThere(path)
@@ -140,12 +175,17 @@ export class FolderStore implements CopyStore {
     if (status.mtimeMs > nowMs) throw new VaultFailure('retention_in_force', `${name} is kept for longer; it was not removed.`)
     if (this.#fastener && this.#isImmutable) await this.#fastener.free(version, () => unlink(path))
     else await unlink(path)
+    this.#known?.delete(version)
   }
 
-  async #link({ name, path }: Staged): Promise<void> {
+  async #link({ name, path }: Staged, untilMs: number): Promise<void> {
     const copies = name.startsWith('chunks/') ? copiesMax : 1
     for (let copy = 0; copy < copies; copy++) {
-      if (await linkOnce(path, join(this.#folder, copy === 0 ? name : `${name}.${copy}`))) return
+      const entry = copy === 0 ? name : `${name}.${copy}`
+      // Known before it is there: a look may come between.
+      const isNew = this.#known !== null && !this.#known.has(entry)
+      if (isNew) this.#known?.set(entry, untilMs)
+      if (await linkOnce(path, join(this.#folder, entry))) return
     }
     throw new VaultFailure('read_back_failed', `${name} is there already, in ${copies} files that have rotted or are not ours.`)
   }

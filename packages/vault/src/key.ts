@@ -23,7 +23,17 @@ export type ReadKey = Pick<VaultKey, 'publicKey' | 'chunkKeys'>
 
 /** What a signature is for. It is part of what is signed, so no signature can be used for another purpose. */
 export type SignedDomain =
-  'identity' | 'manifest' | 'retention' | 'clock' | 'credential' | 'cosigned' | 'hold' | 'expired' | 'wal' | 'wal-expired'
+  | 'identity'
+  | 'manifest'
+  | 'retention'
+  | 'clock'
+  | 'credential'
+  | 'cosigned'
+  | 'hold'
+  | 'expired'
+  | 'wal'
+  | 'wal-expired'
+  | 'traces'
 
 const keyFile = z.strictObject({
   v: z.literal(1),

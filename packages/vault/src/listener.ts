@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { credentialId, matchesCredential } from './credential.ts'
-import { systemCode, toFailure, failureStatus, VaultFailure } from './failure.ts'
+import { systemCode, toFailure, failureStatus, VaultFailure, type FailureCode } from './failure.ts'
 import type { Answer, Call } from './answer.ts'
 import { answer, answerAsleep, type AsleepParts, type VaultParts } from './verbs.ts'
 
@@ -29,7 +29,23 @@ export interface Door {
   /** Set while it cannot be read, because a place where copies lie cannot be reached. */
   readonly asleep: () => AsleepParts | null
   readonly refused: () => void
+  /** The gate's credential was right, and what was asked with it is not to be had: one sentence. */
+  readonly tried: (request: string, why: string) => void
 }
+
+/** What the gate itself never has refused: somebody else asks with its credential, or the gate is not itself any more. */
+const triedCodes: ReadonlySet<FailureCode> = new Set([
+  'no_such_verb',
+  'retention_shorter',
+  'retention_in_force',
+  'part_exists',
+  'too_large',
+  'too_many',
+  'quota_reached',
+  'log_pinned',
+  'log_forked',
+  'log_rolled_back',
+])
 
 /** Listens on a Unix socket that only its owner can connect to. Takes the place of a socket that nobody listens on any more. */
 export async function listen(door: Door): Promise<Listener> {
@@ -56,6 +72,7 @@ export async function listen(door: Door): Promise<Listener> {
 }
 
 async function serve(door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  let isGate = false
   try {
     const url = new URL(request.url ?? '', 'http://vault')
     const call: Call = {
@@ -65,13 +82,19 @@ async function serve(door: Door, request: IncomingMessage, response: ServerRespo
       query: url.searchParams,
       credential: authenticate(door, request),
     }
+    isGate = true
     // Finishing reads everything back and says nothing meanwhile.
     if (call.path[3] === 'finish') request.socket.setTimeout(0)
     const asleep = door.asleep()
     await send(response, asleep === null ? await answer(await door.parts, call) : await answerAsleep(asleep, call))
     request.socket.setTimeout(idleMs)
   } catch (error) {
-    refuse(request, response, toFailure(error))
+    const failure = toFailure(error)
+    if (isGate && triedCodes.has(failure.code)) {
+      const path = (request.url ?? '').split('?')[0] ?? ''
+      door.tried(`${request.method ?? ''} ${path}`, `Refused, though asked with the gate’s credential: ${failure.message}`)
+    }
+    refuse(request, response, failure)
   }
 }
 

@@ -16,7 +16,7 @@ import { verifyFolder } from './verify.ts'
 const usage = `usage:
   vault serve --dir DIR --socket PATH --token-file PATH
               [--user NAME] [--gate-user NAME] [--immutable] [--new-credential] [--while-stdin-open]
-              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [--quota-bytes N] [--expiry-every-ms N]
+              [--open-seals-max N] [--seal-bytes-max N] [--idle-ms N] [--quota-bytes N] [--expiry-every-ms N] [--watch-every-ms N]
               [--recovery-recipient AGE…] [STORES]
   vault list DIR [STORES]
   vault verify DIR [--public-key HEX] [--sample SHARE] [STORES]
@@ -60,6 +60,7 @@ const serveFlags = z.object({
   'idle-ms': integer.default(3_600_000),
   'quota-bytes': integer.optional(),
   'expiry-every-ms': integer.default(3_600_000),
+  'watch-every-ms': integer.default(600_000),
 })
 const storeFlags = z.object({
   bucket: z.array(z.string()).default([]),
@@ -86,6 +87,7 @@ const flagTypes = {
   'idle-ms': { type: 'string' },
   'quota-bytes': { type: 'string' },
   'expiry-every-ms': { type: 'string' },
+  'watch-every-ms': { type: 'string' },
   'public-key': { type: 'string' },
   bucket: { type: 'string', multiple: true },
   'bucket-credential': { type: 'string' },
@@ -205,6 +207,7 @@ async function runServe(values: unknown): Promise<number> {
       idleMs: flags['idle-ms'],
     },
     expiryEveryMs: flags['expiry-every-ms'],
+    watchEveryMs: flags['watch-every-ms'],
   }
   const ended = untilEnd(flags['while-stdin-open'])
   const vault = await serve(settings, { wallMs: () => Date.now(), monotonicMs: () => performance.now() })

@@ -21,7 +21,10 @@ import { becomeOsUser, findOsUser } from './os-user.ts'
 import { readSignedLine, writeSignedLine } from './signed-line.ts'
 import { openStores, type StoreSettings } from './open-stores.ts'
 import { checkPrivateFolder } from './private-folder.ts'
+import { forecastWal } from './storage-forecast.ts'
 import { Store } from './store.ts'
+import { StoreWatch } from './store-watch.ts'
+import { TraceBook } from './trace-book.ts'
 import { TrustedClock, type TimeSource } from './trusted-clock.ts'
 import { readBootTime, VaultAge, type AgeRecord } from './vault-age.ts'
 import { wrapForRecovery } from './recovery.ts'
@@ -46,6 +49,8 @@ export interface ServeSettings {
   readonly limits: SealLimits
   /** How often it looks for what need not be kept any longer. */
   readonly expiryEveryMs: number
+  /** How often it looks for what was done to the copies behind its back. */
+  readonly watchEveryMs: number
 }
 
 export interface RunningVault {
@@ -85,6 +90,7 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
   // A failed start is thrown below; requests that wait for it just end.
   ready.promise.catch(() => undefined)
   let refusals = 0
+  let traces: TraceBook | null = null
   let asleep: (() => AsleepParts | null) | null = null
   const listener = await listen({
     socketPath: settings.socketPath,
@@ -93,6 +99,7 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
     parts: ready.promise,
     asleep: () => asleep?.() ?? null,
     refused: () => void refusals++,
+    tried: (name, why) => traces?.add({ kind: 'refused', place: 'vault', name, mark: why, what: why }),
   })
   const fastener = settings.immutable ? Fastener.start(settings.folder, user) : null
   try {
@@ -100,7 +107,8 @@ export async function serve(settings: ServeSettings, time: TimeSource): Promise<
     const stores = await openStores(settings.folder, settings.stores, () => time.wallMs(), fastener)
     if (user) becomeOsUser(user)
     const fallAsleep = (ask: () => AsleepParts | null): void => void (asleep = ask)
-    const door = { listener, credentialHash, refusals: () => refusals, ready: ready.resolve, fallAsleep }
+    const keepTraces = (book: TraceBook): void => void (traces = book)
+    const door = { listener, credentialHash, refusals: () => refusals, ready: ready.resolve, fallAsleep, keepTraces }
     const running = await work({ ...settings, stores }, time, door)
     const close = async (): Promise<void> => {
       await running.close()
@@ -121,6 +129,7 @@ interface OpenDoor {
   readonly refusals: () => number
   readonly ready: (parts: VaultParts) => void
   readonly fallAsleep: (ask: () => AsleepParts | null) => void
+  readonly keepTraces: (traces: TraceBook) => void
 }
 
 interface OpenFolder {
@@ -211,6 +220,10 @@ async function wake({ settings, time, key, witness, kept }: OpenFolder, door: Op
   const streams = new WalStreams(store, key, clock, age, hasRoom)
   await streams.load()
   const expiry = new ExpiryKeeper(store, catalogue, streams, clock, age)
+  const traces = new TraceBook(folder, key, clock)
+  await traces.load()
+  door.keepTraces(traces)
+  const watch = new StoreWatch(settings.stores, catalogue, traces, () => clock.nowMs())
   // Manifests of what was let go just before the vault was stopped.
   if (clock.jump() === null) for (const name of leftover) await store.removeManifest(name, clock.nowMs())
   // What a crash left between two stores is there again before anything is answered; what a new store lacks comes with the first look.
@@ -219,7 +232,8 @@ async function wake({ settings, time, key, witness, kept }: OpenFolder, door: Op
     replaceState(join(folder, 'clock'), writeSignedLine(key, 'clock', describeTime(clock, age)))
   await keepClock()
   const timer = setInterval(() => void keepClock().catch(() => undefined), clockEveryMs)
-  const looks = startLooking(expiry, settings.expiryEveryMs)
+  const looks = startLooking(() => expiry.look(), settings.expiryEveryMs)
+  const watches = startLooking(() => watch.look(), settings.watchEveryMs)
   const health = async (): Promise<Json> => ({
     vault: key.publicKey,
     snapshots: catalogue.size,
@@ -235,15 +249,17 @@ async function wake({ settings, time, key, witness, kept }: OpenFolder, door: Op
     worth: store.stores.map(({ place, worth }) => `${place}: ${worth}`).join(' '),
     storage: { ...catalogue.forecast(clock.nowMs()), chunks: catalogue.chunks.size, quotaBytes: settings.limits.storedBytesMax },
     held: catalogue.held().map(({ id, reason }) => ({ id, reason })),
-    wal: { streams: streams.list(null).length, storedBytes: streams.storedBytes },
+    wal: { streams: streams.list(null).length, ...forecastWal(streams.list(null)) },
     agedMs: age.nowMs(),
     expiry: describeExpiry(expiry.last),
+    watch: { failed: watch.failed, traces: traces.last },
     unready: null,
   })
-  door.ready({ store, catalogue, seals, clock, witness, streams, health })
+  door.ready({ store, catalogue, seals, clock, witness, streams, traces, health })
   const stop = async (): Promise<void> => {
     clearInterval(timer)
-    await looks.stop()
+    await Promise.all([looks.stop(), watches.stop()])
+    await traces.flush()
     await keepClock()
   }
   return { snapshots: catalogue.size, damaged, stop }
@@ -257,11 +273,11 @@ function describeExpiry(last: ExpiryReport | null): string {
 }
 
 /** Looks at once and then again and again, never twice at the same time. */
-function startLooking(expiry: ExpiryKeeper, everyMs: number): { stop(): Promise<void> } {
+function startLooking(job: () => Promise<unknown>, everyMs: number): { stop(): Promise<void> } {
   let looking: Promise<void> | null = null
   const look = async (): Promise<void> => {
     try {
-      await expiry.look()
+      await job()
     } finally {
       looking = null
     }

@@ -30,3 +30,23 @@ export function forecastStorage(bytes: number, weights: readonly Weight[], nowMs
 function sumOf(weights: readonly Weight[]): number {
   return weights.reduce((sum, { addedBytes }) => sum + addedBytes, 0)
 }
+
+export interface WalForecast {
+  readonly storedBytes: number
+  readonly addedBytesPerDay: number
+  /** What 30 days come to if none of it went before: retention is what makes it less. */
+  readonly bytesIn30Days: number
+}
+
+/** How much room WAL takes, and how fast it grows, by what each stream came to since its first piece that is still kept. */
+export function forecastWal(
+  streams: readonly { readonly storedBytes: number; readonly firstAtMs: number; readonly lastAtMs: number }[],
+): WalForecast {
+  let storedBytes = 0
+  let addedBytesPerDay = 0
+  for (const stream of streams) {
+    storedBytes += stream.storedBytes
+    addedBytesPerDay += Math.round(stream.storedBytes / Math.max(1, (stream.lastAtMs - stream.firstAtMs) / dayMs))
+  }
+  return { storedBytes, addedBytesPerDay, bytesIn30Days: storedBytes + windowDays * addedBytesPerDay }
+}

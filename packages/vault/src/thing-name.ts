@@ -30,3 +30,22 @@ export function parseManifestName(path: string): ManifestName | null {
 export async function listManifests(stores: readonly CopyStore[]): Promise<readonly ManifestName[]> {
   return (await listNames(stores, 'manifests/')).map(parseManifestName).filter((name) => name !== null)
 }
+
+const namePatterns = [
+  /^chunks\/([0-9a-f]{2})\/\1[0-9a-f]{62}$/,
+  /^manifests\/\d{12}-[0-9a-f]{64}$/,
+  /^(retention|holds)\/[0-9a-f]{64}-\d{16}$/,
+  /^expired\/\d{12}-[0-9a-f]{64}$/,
+  /^wal\/[0-9a-f]{32}-\d{12}-[0-9a-f]{16}-\d{7}-[0-9a-f]{64}$/,
+  /^wal-expired\/[0-9a-f-]{32,200}$/,
+]
+
+/** Whether the vault gives such names at all. */
+export function isThingName(name: string): boolean {
+  return namePatterns.some((pattern) => pattern.test(name))
+}
+
+/** What a name says of the bytes under it: their SHA-256, or null where only a signature inside them tells. */
+export function hashInName(name: string): string | null {
+  return /^(?:chunks\/[0-9a-f]{2}\/|manifests\/\d{12}-)([0-9a-f]{64})$/.exec(name)?.[1] ?? null
+}

@@ -9,6 +9,7 @@ import { contentSchema } from './manifest.ts'
 import type { OpenSeals } from './open-seals.ts'
 import { retainMsMax } from './retention.ts'
 import type { Store } from './store.ts'
+import type { TraceBook } from './trace-book.ts'
 import type { TrustedClock } from './trusted-clock.ts'
 import type { WalStreams } from './wal-streams.ts'
 import { answerStreams } from './wal-verbs.ts'
@@ -21,6 +22,7 @@ export interface VaultParts {
   readonly clock: TrustedClock
   readonly witness: Witness
   readonly streams: WalStreams
+  readonly traces: TraceBook
   readonly health: () => Promise<Json>
 }
 
@@ -57,6 +59,7 @@ export async function answer(parts: VaultParts, call: Call): Promise<Answer> {
   if (noun === 'streams') return await answerStreams(parts.streams, call, id, rest)
   if (noun === 'newest' && call.method === 'GET' && id === undefined) return newest(parts, call)
   if (noun === 'expiries' && call.method === 'GET' && id === undefined) return expiries(parts, call)
+  if (noun === 'traces' && call.method === 'GET' && id === undefined) return traces(parts, call)
   if (noun === 'witness' && rest === undefined) return await answerWitness(parts, call, id)
   throw noSuchVerb()
 }
@@ -148,6 +151,14 @@ function expiries(parts: VaultParts, call: Call): Answer {
   if (!after.success) throw new VaultFailure('bad_request', '`after` is not a time.')
   const later = parts.catalogue.expiries.filter(({ atMs }) => atMs > after.data).slice(0, pageMax)
   return document({ expiries: later.map((expiry) => ({ ...expiry })) })
+}
+
+/** Tries to lose, change or hide copies: those that came, or came again, after this number. */
+function traces(parts: VaultParts, call: Call): Answer {
+  const after = afterSchema.safeParse(call.query.get('after') ?? 0)
+  if (!after.success) throw new VaultFailure('bad_request', '`after` is not a number.')
+  const changed = parts.traces.after(after.data, pageMax)
+  return document({ last: parts.traces.last, traces: changed.map((trace) => ({ ...trace })) })
 }
 
 function nameOf(call: Call): string {

@@ -4,6 +4,7 @@ import { isCosigned, isSignedByLog, openCheckpoint, parseVerifierKey, sha256Hex 
 import { readIfThere, readWhole } from './disk.ts'
 import { VaultFailure } from './failure.ts'
 import { readSignedLine } from './signed-line.ts'
+import { bookBytesMax } from './trace-book.ts'
 import type { VaultFolder } from './vault-folder.ts'
 import { checkpointBytesMax } from './witness.ts'
 import { readHistoryLine } from './witness-text.ts'
@@ -22,6 +23,7 @@ const expectedNames = new Set([
   'manifests',
   'retention',
   'staging',
+  'traces',
   'wal',
   'wal-expired',
   'witness',
@@ -36,9 +38,9 @@ export async function verifyState(folder: VaultFolder, tell: Tell): Promise<void
     if (!expectedNames.has(name) && !name.endsWith('.next'))
       tell(name, new VaultFailure('damaged', 'This file is not the vault’s.'))
   }
-  for (const domain of ['clock', 'credential'] as const) {
+  for (const domain of ['clock', 'credential', 'traces'] as const) {
     await attempt(tell, domain, async () => {
-      const bytes = await readIfThere(join(folder.path, domain), stateBytesMax)
+      const bytes = await readIfThere(join(folder.path, domain), domain === 'traces' ? bookBytesMax : stateBytesMax)
       if (bytes) readSignedLine(folder.identity.publicKey, domain, bytes)
     })
   }

@@ -7,7 +7,7 @@ import { examineContinuous } from '../continuous-examination.ts'
 import { examineConfiguration, examineModes } from '../examination.ts'
 import { bad, good, note, type Finding } from '../finding.ts'
 import { exitCodes, toFailure } from '../failure.ts'
-import { describeTarget, readTargets } from '../keeping.ts'
+import { describeStorage, describeTarget, readTargets } from '../keeping.ts'
 import { judgeIsolation, levelWorth, readIsolationFacts, stateSecrets, type Isolation } from '../isolation.ts'
 import { isAlive, isClosedToUs, readRun, stateOption } from '../state-directory.ts'
 import { examineVault } from '../vault-examination.ts'
@@ -121,8 +121,9 @@ async function examineOwners(stateDirectory: string): Promise<readonly Finding[]
 /** What would be lost right now, and how long bringing it back took. */
 async function examineTargets(stateDirectory: string): Promise<readonly Finding[]> {
   try {
-    const targets = await readTargets(await connectControl(stateDirectory))
-    return targets.map((target) => {
+    const { targets, storage } = await readTargets(await connectControl(stateDirectory))
+    const room = storage === null ? [] : [note('copies', describeStorage(storage), null)]
+    const findings = targets.map((target) => {
       const { name, newestCopy, lastDrill, drilled } = target
       const what = `${describeTarget(target)}.`
       if (!drilled || lastDrill?.passed === false) return bad('recovery', what, `sallyport drill restore ${name}`)
@@ -131,6 +132,7 @@ async function examineTargets(stateDirectory: string): Promise<readonly Finding[
       if (lastDrill === null) return note('recovery', what, `sallyport drill restore ${name}, and \`keep: drill: every 7d\``)
       return good('recovery', what)
     })
+    return [...findings, ...room]
   } catch {
     return []
   }

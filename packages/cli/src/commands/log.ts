@@ -16,6 +16,7 @@ import { z } from 'zod'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { addExports } from '../log-export.ts'
 import { entriesOf, readEntry } from '../log-entries.ts'
+import { addSessions } from '../log-session.ts'
 import { proveEntries } from '../log-proof.ts'
 import { lineOf, matches, searchShape, type Search } from '../log-search.ts'
 import { findLog, findLogKeys, findWitness, findWitnessKeys, openLogFiles, readText } from '../log-files.ts'
@@ -61,6 +62,7 @@ export function makeCommand(): Command {
     .option('--json', 'one JSON object a line, with its index')
     .action(async (directory: string, given: unknown) => show(directory, showShape.parse(given)))
   addSearch(command)
+  addSessions(command, parseCount)
   command
     .command('prove')
     .description(

@@ -7,7 +7,7 @@ import { describeCopied } from '../copied-names.ts'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { readRun, stateOption } from '../state-directory.ts'
 import { readVaultFlags } from '../vault-flags.ts'
-import { describeTarget, readTargets, type Target } from '../keeping.ts'
+import { describeStorage, describeTarget, readTargets, showBytes, type Targets } from '../keeping.ts'
 import { isMoment, momentShape, restoreMoment } from '../vault-moment.ts'
 import { addKeeping } from '../vault-keeping.ts'
 import { askVaultProgram } from '../vault-program.ts'
@@ -221,11 +221,14 @@ async function list(folder: string | undefined, options: Options): Promise<void>
   const targets = folder === undefined ? await findTargets(options.state) : null
   if (options.json) return void process.stdout.write(`${JSON.stringify({ ...listing, targets })}\n`)
   writeList(listing)
-  for (const target of targets ?? []) process.stdout.write(`KEPT  ${describeTarget(target)}\n`)
+  if (targets === null) return
+  for (const target of targets.targets) process.stdout.write(`KEPT  ${describeTarget(target)}\n`)
+  for (const { snapshot, reason } of targets.holds) process.stdout.write(`HELD  ${snapshot.slice(0, 16)}  ${showText(reason)}\n`)
+  if (targets.storage !== null) process.stdout.write(`${describeStorage(targets.storage)}\n`)
 }
 
 /** Only the running gate knows what it keeps, and how drills of it went. */
-async function findTargets(state: string): Promise<readonly Target[] | null> {
+async function findTargets(state: string): Promise<Targets | null> {
   try {
     return await readTargets(await connectControl(state))
   } catch {
@@ -313,11 +316,4 @@ function folderOf(folder: string | undefined, options: Options): string {
 /** Names come from upstreams: nothing in them may move a cursor or turn the line around. */
 function showText(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
-}
-
-function showBytes(bytes: number): string {
-  if (bytes < 1024) return `${bytes} bytes`
-  const units = ['KiB', 'MiB', 'GiB', 'TiB']
-  const power = Math.min(Math.floor(Math.log2(bytes) / 10), units.length)
-  return `${(bytes / 1024 ** power).toFixed(1)} ${units[power - 1] ?? ''}`
 }

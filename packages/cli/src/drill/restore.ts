@@ -13,7 +13,7 @@ type Outcome = { readonly name: string; readonly drill: Drill | null; readonly e
 
 /** Has the gate restore the newest copy of this, or of everything it keeps, for real. Exit code 1 when one could not be proven. */
 export async function drillRestore(name: string | undefined, { state, json }: Options): Promise<void> {
-  const names = name === undefined ? (await readTargets(await connectControl(state))).map((target) => target.name) : [name]
+  const names = name === undefined ? await findKept(state) : [name]
   if (names.length === 0) {
     throw new CommandFailure(
       exitCodes.failed,
@@ -31,6 +31,13 @@ export async function drillRestore(name: string | undefined, { state, json }: Op
     process.stdout.write(json ? `${JSON.stringify(outcome)}\n` : describe(outcome))
   }
   if (outcomes.some(({ drill }) => drill?.passed !== true)) process.exitCode = exitCodes.failed
+}
+
+async function findKept(state: string): Promise<readonly string[]> {
+  const { targets, problem } = await readTargets(await connectControl(state))
+  if (problem === null) return targets.map((target) => target.name)
+  const next = 'Find out why the vault does not answer: sallyport doctor.'
+  throw new CommandFailure(exitCodes.failed, 'vault_unavailable', visibleLine(problem), 'Nothing was restored.', next)
 }
 
 async function drillOne(state: string, name: string, say: (line: string) => void): Promise<Outcome> {

@@ -41,13 +41,28 @@ async function get(options) {
   return { id: made.id, rawId: toText(made.rawId), type: made.type, response }
 }
 
+// "Yes, but": the gate and this page make the challenge of the page's own and of what was entered here, each by itself.
+function readConditions(form, verdict) {
+  const read = (name) => form.querySelector(`[data-condition=${name}]`)?.value ?? ''
+  const [rows, time] = [read('rowsMax'), read('notBeforeMs')]
+  if (verdict !== 'approve' || (rows === '' && time === '')) return null
+  return { notBeforeMs: time === '' ? null : new Date(time).getTime(), rowsMax: rows === '' ? null : Number(rows) }
+}
+
+async function bind(base, conditions) {
+  const text = JSON.stringify({ base, conditions, purpose: 'sallyport verdict under conditions', v: 1 })
+  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))))
+}
+
 async function run(form, submitter) {
-  const fields = Object.fromEntries(new FormData(form, submitter))
+  const entered = Object.fromEntries(new FormData(form, submitter))
   const shown = submitter?.dataset.challenge
+  const conditions = readConditions(form, entered.verdict)
+  const fields = conditions ? { ...entered, conditions } : entered
   say(form, 'Waiting for your passkey…')
   const { publicKey } = await post(form.dataset.options, { ...fields, ...(shown ? { shown } : {}) })
   // The page's own challenge belongs to what the page shows; another one must not be signed in its place.
-  if (shown && toHex(toBytes(publicKey.challenge)) !== shown)
+  if (shown && toHex(toBytes(publicKey.challenge)) !== (conditions ? await bind(shown, conditions) : shown))
     throw new Error('What is asked is no longer what this page shows. Nothing was signed. Reload the page.')
   const response = form.dataset.passkey === 'create' ? await create(publicKey) : await get(publicKey)
   const said = await post(form.dataset.finish, { ...fields, response })

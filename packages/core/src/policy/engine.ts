@@ -144,8 +144,8 @@ function preparse(name: string, policies: string | Record<string, string>): void
 }
 
 function evaluate(hash: string, known: ReadonlySet<string>, guards: ReadonlyMap<string, Guard>, request: PolicyRequest): Verdict {
-  if (!known.has(request.agent)) return { inScope: false, forbidding: [], errors: [] }
-  const scope = authorize(`${hash}:scope:${request.agent}`, request)
+  // The guards are asked whoever it is: scope that people gave for a time does not come from here.
+  const scope = known.has(request.agent) ? authorize(`${hash}:scope:${request.agent}`, request) : nobodysScope
   const guard = authorize(`${hash}:guards`, request)
   const errors = [...scope.errors, ...guard.errors].sort()
   const forbidding =
@@ -157,6 +157,8 @@ function evaluate(hash: string, known: ReadonlySet<string>, guards: ReadonlyMap<
   if (guard.decision === 'deny' && forbidding.length === 0) errors.push('the guards denied without a reason')
   return { inScope: scope.decision === 'allow', forbidding, errors }
 }
+
+const nobodysScope = { decision: 'deny', errors: [] } as const
 
 function authorize(
   policySet: string,

@@ -187,6 +187,12 @@ export class SessionRegistry implements Sessions {
     return matching.length
   }
 
+  endOn(agent: string, upstream: string, reason: string): number {
+    const matching = this.list().filter((session) => session.subject.agent === agent && session.upstream === upstream)
+    for (const session of matching) this.#end(session.id, reason)
+    return matching.length
+  }
+
   #end(id: string, reason: string): void {
     const entry = this.#open.get(id)
     if (entry === undefined) return

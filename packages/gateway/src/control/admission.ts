@@ -70,7 +70,13 @@ export function admitHost(port: number): MiddlewareHandler<Admitted> {
   })
 }
 
-export const admitBody: MiddlewareHandler = bodyLimit({
+/** A request that names no length and is not chunked has no body (RFC 9112 §6.3); the one made up for it cannot be read. */
+export const admitBody: MiddlewareHandler = async (context, next) => {
+  const hasBody = ['content-length', 'transfer-encoding'].some((name) => context.req.header(name) !== undefined)
+  return hasBody ? limitBody(context, next) : next()
+}
+
+const limitBody: MiddlewareHandler = bodyLimit({
   maxSize: limits.bodyBytes,
   onError: () => {
     throw new Refused(413, 'too_large', `The gate reads at most ${limits.bodyBytes} bytes here.`)

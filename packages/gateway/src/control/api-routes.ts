@@ -1,5 +1,13 @@
 import { summarizeQuestion } from '@sallyport/console'
-import { type AccessRequest, eventJson, type Json, questionJson } from '@sallyport/core'
+import {
+  type AccessRequest,
+  approvalJson,
+  eventJson,
+  type Json,
+  questionJson,
+  scopeText,
+  type StandingGrant,
+} from '@sallyport/core'
 import type { MiddlewareHandler } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'
@@ -10,13 +18,14 @@ import { limits, rates } from './limits.ts'
 import { addKeepingRoutes } from './keeping-routes.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
+import { addSessionApiRoutes } from './session-routes.ts'
 import { unknownOwners } from './second-person.ts'
 import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
 import { hashSecret, isEqualSecret } from './visitor.ts'
 
 /** What the log says of acts through this API. Nobody can enrol under this name. */
-const operator = 'operator'
+export const operator = 'operator'
 
 /** The command line's token, and never a browser: a page that learnt the token could not use it. */
 export function admitOperator(tokenSha256: string, rate: RateLimit): MiddlewareHandler {
@@ -75,6 +84,40 @@ function addCopyRoutes(app: SiteApp, { ports: { control } }: Site): void {
   })
 }
 
+/** What agents have in hand: handles, and scope for a time. Ending it needs no passkey. */
+function addPowerRoutes(app: SiteApp, { ports: { control } }: Site): void {
+  app.post('/api/v1/handles', async (context) => {
+    const { agent, ttlMs } = await readBody(context, handleShape)
+    return context.json(await control.issueHandle(agent, ttlMs, operator))
+  })
+  app.post('/api/v1/handles/:id/revoke', async (context) => {
+    await readBody(context, emptyShape)
+    if (!(await control.revokeHandle(readId(context), operator)))
+      throw new Refused(
+        404,
+        'not_in_scope',
+        'No handle of this id is in force.',
+        'Nothing was ended.',
+        'It may have run out already.',
+      )
+    return context.json({ revoked: true })
+  })
+  app.get('/api/v1/standing', (context) => context.json({ standing: control.standing().map(standingJson) }))
+  app.post('/api/v1/standing/:id/end', async (context) => {
+    await readBody(context, emptyShape)
+    const ended = await control.endStanding(readId(context), operator)
+    if (ended === null)
+      throw new Refused(
+        404,
+        'not_in_scope',
+        'Nothing stands for this request.',
+        'Nothing was ended.',
+        'It may have run out already.',
+      )
+    return context.json({ ended: true })
+  })
+}
+
 /** JSON for the command line. There is no verdict and no release in it: those take a passkey. */
 export function addApiRoutes(app: SiteApp, site: Site): void {
   const { control, requests, clock } = site.ports
@@ -104,22 +147,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     const { reason: why, ...scope } = await readBody(context, killShape)
     return context.json(await control.kill(scope, why, operator))
   })
-  app.post('/api/v1/handles', async (context) => {
-    const { agent, ttlMs } = await readBody(context, handleShape)
-    return context.json(await control.issueHandle(agent, ttlMs, operator))
-  })
-  app.post('/api/v1/handles/:id/revoke', async (context) => {
-    await readBody(context, emptyShape)
-    if (!(await control.revokeHandle(readId(context), operator)))
-      throw new Refused(
-        404,
-        'not_in_scope',
-        'No handle of this id is in force.',
-        'Nothing was ended.',
-        'It may have run out already.',
-      )
-    return context.json({ revoked: true })
-  })
+  addPowerRoutes(app, site)
   addCopyRoutes(app, site)
   addKeepingRoutes(app, site, operator)
   app.post('/api/v1/enrolment-links', async (context) => {
@@ -131,6 +159,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     await readBody(context, emptyShape)
     return context.json({ ...(await control.configuration.reread()), page: `${site.origin}/configuration` })
   })
+  addSessionApiRoutes(app, site)
   addEventRoute(app, site)
   app.get('/api/v1/status', async (context) => {
     const people = await site.ports.people.list()
@@ -202,6 +231,10 @@ export async function createFirstLink(
   return { url: `${site.origin}/enrol#${token}`, expiresAtMs }
 }
 
+function standingJson({ scopes, ...grant }: StandingGrant): { readonly [key: string]: Json } {
+  return { ...grant, may: scopes.map(scopeText) }
+}
+
 function briefJson(site: Site, request: AccessRequest): { readonly [key: string]: Json } {
   const { question } = request
   return {
@@ -220,8 +253,4 @@ function briefJson(site: Site, request: AccessRequest): { readonly [key: string]
     notBeforeMs: request.notBeforeMs,
     endedBy: request.endedBy,
   }
-}
-
-function approvalJson(approval: AccessRequest['approvals'][number]): Json {
-  return { ...approval }
 }

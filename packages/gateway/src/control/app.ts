@@ -2,7 +2,7 @@ import { assets, type Frame, readBuilt, renderProblem } from '@sallyport/console
 import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
 import { type Refused, toRefused } from './answer.ts'
-import { addApiRoutes, admitOperator } from './api-routes.ts'
+import { addApiRoutes, admitOperator, operator } from './api-routes.ts'
 import { addConfigurationRoutes } from './configuration-routes.ts'
 import { addBuiltRoute, addConsoleRoutes } from './console-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
@@ -14,8 +14,11 @@ import type { ControlPorts, ControlSettings } from './ports.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { addRemovalRoutes } from './removal-routes.ts'
 import { addRequestRoutes } from './request-routes.ts'
+import { addSessionRoutes } from './session-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
 import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
+import { tellTry, tellTryOfPerson } from './tried.ts'
+import { addVaultRoutes } from './vault-routes.ts'
 import { createVisitors } from './visitor.ts'
 
 /** The people's pages and the command line's API, as one function from request to answer. */
@@ -37,7 +40,8 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addBuiltRoute(app, built)
   app.use('/api/*', admitOperator(settings.operatorTokenSha256, site.rate))
   addApiRoutes(app, site)
-  app.all('/api/*', () => {
+  app.all('/api/*', async (context) => {
+    await tellTry(site, context, operator)
     throw notFound()
   })
   app.use(admitPost(site.visitors, site.rate, origin))
@@ -46,13 +50,16 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addSignInRoutes(app, site)
   addRequestRoutes(app, site)
   addLiveRoutes(app, site)
+  addSessionRoutes(app, site)
   addPeopleRoutes(app, site)
   addInvitationRoutes(app, site)
   addRemovalRoutes(app, site)
   addPasskeyRoutes(app, site)
   addConfigurationRoutes(app, site)
+  addVaultRoutes(app, site)
   addConsoleRoutes(app, site, built)
-  app.notFound(() => {
+  app.notFound(async (context) => {
+    await tellTryOfPerson(site, context)
     throw notFound()
   })
   addErrorAnswers(app, site)
@@ -71,6 +78,7 @@ function addErrorAnswers(app: SiteApp, site: Site): void {
   app.onError(async (error, context) => {
     const refused = toRefused(error)
     const { code, message, notDone, next } = refused
+    if (refused.status === 405) await tellTryOfPerson(site, context)
     const wantsPage = context.req.method === 'GET' && (context.req.header('accept') ?? '').includes('text/html')
     // Refused before anybody looked who it is: there is no frame to put a page in.
     if (!wantsPage || !context.get('visitor')) return context.json({ error: { code, message, notDone, next } }, refused.status)

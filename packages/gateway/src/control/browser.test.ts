@@ -101,6 +101,24 @@ test('approve on the page: the passkey signs exactly what the page shows', async
   await picture(ada, 'request-approved')
 })
 
+test('approve under conditions: page and gate make the same challenge of them', async () => {
+  const request = await bench.ask({ text: 'DELETE FROM orders -- under conditions' })
+  await ada.page.goto(`${listener.url}/requests/${request.id}`)
+  await ada.page.click('summary')
+  await ada.page.fill('#rows', '100')
+  const later = new Date(Math.ceil(bench.clock.nowMs() / 60_000) * 60_000 + 3_600_000)
+  const local = new Date(later.getTime() - later.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+  await ada.page.fill('#after', local)
+  await picture(ada, 'request-conditions')
+  await ada.page.click('button[value=approve]')
+  await expect.poll(() => ada.page.textContent('#state')).toContain('may run in')
+  const conditions = { rowsMax: 100, notBeforeMs: later.getTime() }
+  expect((await bench.ports.requests.get(request.id))?.approvals[0]).toMatchObject({
+    conditions,
+    challenge: challengeOf(request, 'approve', conditions),
+  })
+})
+
 test('reject on the page', async () => {
   const request = await bench.ask({ text: 'DELETE FROM orders' })
   await ada.page.goto(`${listener.url}/requests/${request.id}`)

@@ -16,6 +16,7 @@ const orderShape = z.strictObject({
 /** Whole things: how they stand, and work on them, which takes longer than an answer may. */
 export function addKeepingRoutes(app: SiteApp, { ports: { control } }: Site, by: string): void {
   app.get('/api/v1/keeping', async (context) => context.json({ kept: await control.keeping.targets() }))
+  app.get('/api/v1/vault/targets', async (context) => context.json(await control.vaultTargets()))
   app.post('/api/v1/keeping/jobs', async (context) => {
     const order = await readBody(context, orderShape)
     return context.json(control.keeping.begin(order, by))

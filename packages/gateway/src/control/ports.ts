@@ -10,7 +10,11 @@ import type {
   Requests,
   Restored,
   Session,
+  SessionBrief,
+  SessionStory,
   Snapshot,
+  StandingGrant,
+  VaultTargets,
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
@@ -168,6 +172,14 @@ export interface Feed {
   subscribe(listener: (recorded: Recorded) => void): () => void
 }
 
+/** What sessions did, from the log. */
+export interface Stories {
+  /** Newest first. `sinceIndex`: older entries of the log were not looked at; 0: all were. */
+  list(agent: string | null): Promise<{ readonly sessions: readonly SessionBrief[]; readonly sinceIndex: number }>
+  /** Null: no such session among those that would be listed. */
+  tell(id: string): Promise<SessionStory | null>
+}
+
 /** A person's passkey over one act that is not a verdict: a release, an invitation. Kept so that anyone can verify it again offline. */
 export interface Signed {
   readonly person: string
@@ -243,6 +255,8 @@ export interface Control {
   snapshots(): Promise<readonly Snapshot[]>
   /** Whole things that are kept: how they stand, and work on them. */
   readonly keeping: Keeping
+  /** How everything that is protected stands. Never throws. */
+  vaultTargets(): Promise<VaultTargets>
   undo(snapshotId: string, by: string): Promise<Restored>
   /** The secret is in the answer and nowhere else. `ttlMs` null: as configured. Throws SallyportError `not_in_scope` for an unknown agent. */
   issueHandle(
@@ -252,6 +266,10 @@ export interface Control {
   ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
+  /** Scope that stands for a time beyond the configuration's. */
+  standing(): readonly StandingGrant[]
+  /** Ends it, and the sessions that have it. Null: nothing stands for that request. */
+  endStanding(request: string, by: string): Promise<StandingGrant | null>
   /** The `@why` of a guard, or null for an unknown id. */
   guardSentence(id: string): string | null
   posture(): Posture
@@ -265,6 +283,7 @@ export interface ControlPorts {
   readonly random: Randomness
   readonly log: Log
   readonly feed: Feed
+  readonly stories: Stories
   readonly requests: Requests
   readonly people: People
   readonly links: EnrolmentLinks

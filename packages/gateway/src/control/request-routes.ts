@@ -1,5 +1,14 @@
 import { renderRequest, renderRequests, stateOf } from '@sallyport/console'
-import { type AccessRequest, type Approval, challengeOf, isSamePerson, sha256Hex, visibleLine } from '@sallyport/core'
+import {
+  type AccessRequest,
+  type Approval,
+  type Conditions,
+  challengeOf,
+  findConditionFault,
+  isSamePerson,
+  sha256Hex,
+  visibleLine,
+} from '@sallyport/core'
 import { z } from 'zod'
 import { requirePerson } from './admission.ts'
 import { Refused } from './answer.ts'
@@ -25,8 +34,9 @@ import { isEqualSecret } from './visitor.ts'
 
 const verdict = z.enum(['approve', 'reject'])
 const reason = z.string().max(1000)
-const askShape = z.strictObject({ verdict, reason, shown: z.string().regex(/^[0-9a-f]{64}$/) })
-const finishShape = z.strictObject({ verdict, reason, response: assertionShape })
+const conditions = z.strictObject({ rowsMax: z.int().min(1).nullable(), notBeforeMs: z.int().min(0).nullable() }).exactOptional()
+const askShape = z.strictObject({ verdict, reason, conditions, shown: z.string().regex(/^[0-9a-f]{64}$/) })
+const finishShape = z.strictObject({ verdict, reason, conditions, response: assertionShape })
 
 /** The list of requests and the verdict page. */
 export function addRequestRoutes(app: SiteApp, site: Site): void {
@@ -58,6 +68,7 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
         guardSentences,
         cannotApprove: await cautionFor(site, person, request),
         version: versionOf(site, [request]),
+        standsUntilMs: control.standing().find((grant) => grant.request === request.id)?.expiresAtMs ?? null,
       }),
     )
   })
@@ -67,6 +78,12 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
       throw new Refused(409, 'target_changed', 'It had ended already, or ran.', 'Nothing was cancelled.')
     }
     return context.json({ message: 'Cancelled. It will not run.' })
+  })
+  app.post('/requests/:id/end-standing', async (context) => {
+    const { person } = requirePerson(context.get('visitor'))
+    if ((await site.ports.control.endStanding(readId(context), person.name)) === null)
+      throw new Refused(409, 'target_changed', 'It does not stand any more.', 'Nothing was ended.')
+    return context.json({ message: 'Ended.' })
   })
   addVerdictRoutes(app, site)
 }
@@ -81,8 +98,9 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
     const request = await findRequest(site, readId(context))
     checkOpen(site, request)
     if (body.verdict === 'approve') await checkOwner(site, visitor.person, request)
-    const challenge = challengeOf(request, body.verdict)
-    if (!isEqualSecret(challenge, body.shown)) throw changed()
+    if (!isEqualSecret(challengeOf(request, body.verdict), body.shown)) throw changed()
+    checkConditions(site, request, body)
+    const challenge = challengeOf(request, body.verdict, body.conditions)
     challenges.issue(visitor.browser, purposeOf(request.id, body.verdict), challenge, null)
     return context.json({ publicKey: assertionOptions(challenge, visitor.person.passkeys) })
   })
@@ -105,7 +123,7 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
     checkOpen(site, request)
     if (body.verdict === 'approve') await checkOwner(site, visitor.person, request)
     // The question may have changed between the asking and the signing.
-    const challenge = challengeOf(request, body.verdict)
+    const challenge = challengeOf(request, body.verdict, body.conditions)
     if (!isEqualSecret(challenge, asked.challenge)) {
       await refuseSignature(site, visitor.person, 'The question changed after it was shown.', purpose)
       throw changed()
@@ -119,6 +137,7 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
       credentialId: signature.credentialId,
       evidence: signature.evidence,
       reason: body.reason.trim().toWellFormed(),
+      ...(body.conditions === undefined ? {} : { conditions: body.conditions }),
     }
     const result = await site.ports.control.verdict(request.id, approval)
     switch (result.result) {
@@ -132,6 +151,17 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
 
 function purposeOf(id: string, given: 'approve' | 'reject'): string {
   return `verdict ${given} ${id}`
+}
+
+/** Said before the passkey is asked for; judged again with the verdict. */
+function checkConditions(
+  site: Site,
+  { question }: AccessRequest,
+  { verdict, conditions }: { readonly verdict: 'approve' | 'reject'; readonly conditions?: Conditions },
+): void {
+  const fault = verdict === 'reject' ? null : findConditionFault(question, conditions, site.ports.clock.nowMs())
+  if (fault !== null)
+    throw new Refused(403, 'refused_by_guard', fault, 'No verdict was given.', 'Change the conditions, or approve without any.')
 }
 
 function checkOpen(site: Site, request: AccessRequest): void {

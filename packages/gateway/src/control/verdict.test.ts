@@ -264,3 +264,60 @@ test('a reason is kept, whole and harmless', async () => {
   expect(page).not.toContain('<script>alert')
   expect(page).not.toContain('\u202E')
 })
+
+test('a yes under conditions binds the grant to them, is shown, and is on the log', async () => {
+  const request = await bench.ask()
+  const notBeforeMs = bench.clock.nowMs() + 3_600_000
+  expect((await ada.verdict(request, 'approve', {}, { rowsMax: 100, notBeforeMs })).status).toBe(200)
+  const { agent } = request.question.subject
+  expect(await bench.ports.requests.findGrant(agent, request.question.digest)).toMatchObject({ rowsMax: 100, notBeforeMs })
+  expect((await ada.get(`/requests/${request.id}`)).text).toContain('for at most 100 rows, not before')
+  expect(bench.log.ofType('verdict')[0]?.data['approval']).toMatchObject({ conditions: { rowsMax: 100, notBeforeMs } })
+})
+
+test.each([
+  ['dropped', undefined],
+  ['loosened', { rowsMax: 200, notBeforeMs: null }],
+  ['another', { rowsMax: null, notBeforeMs: 9_999_999_999_999 }],
+])('conditions %s between the passkey and the verdict', async (_name, conditions) => {
+  const request = await bench.ask()
+  const asked = await ada.challenge(request, 'approve', { rowsMax: 100, notBeforeMs: null })
+  const response = ada.passkey.assert(challengeIn(asked))
+  const body = { verdict: 'approve', reason: '', response, ...(conditions && { conditions }) }
+  await expectRefused(await ada.post(`/requests/${request.id}/verdict`, body), 409, request.id)
+})
+
+test('conditions that nothing could hold are refused before the passkey is asked for', async () => {
+  const request = await bench.ask({ rowsMax: null })
+  const said = await ada.challenge(request, 'approve', { rowsMax: 5, notBeforeMs: null })
+  expect([said.status, said.text]).toEqual([403, expect.stringContaining('Nothing here is counted in rows')])
+  const other = await bench.ask({ rowsMax: 100, text: 'another' })
+  expect((await ada.challenge(other, 'approve', { rowsMax: 101, notBeforeMs: null })).status).toBe(403)
+})
+
+test('where a group approves, nobody else does, and anybody says no', async () => {
+  bench.state.mode = 'team'
+  bench.state.owners = []
+  bench.state.quorum = { group: 'dba', members: ['GRACE', 'linus'], count: 2 }
+  const request = await bench.ask({ approvalsNeeded: 2, approversFrom: 'dba', subject: { agent: 'coder', owner: 'grace' } })
+  const grace = await enrolAnother(site, ada, 'grace')
+  const linus = await enrolAnother(site, ada, 'linus', grace)
+  const said = await ada.verdict(request, 'approve')
+  expect([said.status, said.text]).toEqual([409, expect.stringContaining('Only people of the group')])
+  expect((await grace.verdict(request, 'approve')).status).toBe(409)
+  expect((await linus.verdict(request, 'approve')).status).toBe(200)
+  expect(await stateOf(request.id)).toBe('pending')
+  expect((await linus.get(`/requests/${request.id}`)).text).toContain('Only people of the group <b>dba</b> count.')
+  expect((await ada.verdict(request, 'reject')).status).toBe(200)
+  expect(await stateOf(request.id)).toBe('rejected')
+})
+
+test('who left the group before the second approval no longer counts', async () => {
+  bench.state.quorum = { group: 'dba', members: ['ada', 'grace'], count: 2 }
+  const request = await bench.ask({ approvalsNeeded: 2, approversFrom: 'dba' })
+  const grace = await enrolAnother(site, ada, 'grace')
+  expect((await ada.verdict(request, 'approve')).status).toBe(200)
+  bench.state.quorum = { group: 'dba', members: ['grace', 'linus'], count: 2 }
+  expect((await grace.verdict(request, 'approve')).status).toBe(200)
+  expect(await stateOf(request.id)).toBe('pending')
+})

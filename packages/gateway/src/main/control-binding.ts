@@ -1,4 +1,5 @@
 import { cancelRequest, giveVerdict, type VerdictPorts } from '@sallyport/core'
+import { wideningGuard, wideningSentence } from '../access/agent-desk.ts'
 import { wallClock as clock } from '../access/clock.ts'
 import { findNewest } from '../access/copies.ts'
 import { showKill } from '../access/kill-switch.ts'
@@ -13,6 +14,7 @@ import type { Protections } from '../protection/index.ts'
 import { openMeta } from '../store/meta.ts'
 import type { Entrance } from './entrance.ts'
 import type { Foundations } from './foundations.ts'
+import { readVaultTargets } from './vault-targets.ts'
 
 interface Bound {
   readonly base: Foundations
@@ -38,8 +40,8 @@ export function bindControl({
   protection,
   isolationLevel,
 }: Bound): Control {
-  const { config, policy, vault } = base
-  const { handles, killSwitch, sessions, stoppable } = entrance
+  const { config, policy, vault, log } = base
+  const { handles, killSwitch, sessions, stoppable, standing } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
   return {
     verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
@@ -63,6 +65,7 @@ export function bindControl({
     snapshots: () => vault.list(),
     quarantined: () => quarantine.list(),
     keeping: keeper,
+    vaultTargets: () => readVaultTargets({ clock, vault, kept: () => keeper.targets(), streams: () => protection.statuses() }),
     undo,
     issueHandle: async (agent, ttlMs, by) => {
       const { handle, secret } = await handles.issue(agent, ttlMs, by)
@@ -72,7 +75,17 @@ export function bindControl({
       const ended = await handles.revoke(id, by, (ids) => void sessions.endByHandles(ids, 'the handle was revoked'))
       return ended.length > 0
     },
-    guardSentence: (id) => guards.get(id) ?? null,
+    standing: () => standing.list(),
+    endStanding: async (request, by) => {
+      const ended = standing.end(request)
+      if (ended === null) return null
+      const { agent, upstream } = ended
+      // What narrows waits for nothing: with a log that fails, the sessions have to end all the same.
+      sessions.endOn(agent, upstream, 'what it was given for a time was ended')
+      await log.append({ type: 'grant.ended', atMs: clock.nowMs(), agent, data: { request, upstream, by } })
+      return ended
+    },
+    guardSentence: (id) => guards.get(id) ?? (id === wideningGuard ? wideningSentence : null),
     posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
     continuous: () => protection.statuses().map((status) => ({ ...status })),
     configuration: openConfigurationDesk(

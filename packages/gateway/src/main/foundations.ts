@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { warmConnectors } from '@sallyport/connectors'
 import { noteSigner, type Log, type PolicyEngine, type Requests, type VerdictPorts } from '@sallyport/core'
+import { quorumOf } from '../approval-settings.ts'
 import { wallClock as clock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
@@ -75,5 +76,15 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
 export function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
   const { people } = openPeople(database)
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
-  return { clock, random, log, requests, policyHash: () => policy.hash, mode: () => config.mode, isEnrolled, grantMs }
+  return {
+    clock,
+    random,
+    log,
+    requests,
+    policyHash: () => policy.hash,
+    mode: () => config.mode,
+    isEnrolled,
+    quorumOf: quorumOf(config),
+    grantMs,
+  }
 }

@@ -33,6 +33,8 @@ export interface ContinuousStatus {
   readonly behindBytes: number | null
   readonly base: { readonly snapshot: string; readonly atMs: number } | null
   readonly provenAtMs: number | null
+  /** How long the last restore that was proven took, with everything compared. */
+  readonly restoreTookMs: number | null
 }
 
 /** A name of its own for each gate's state and upstream: two gates do not take each other's WAL. */
@@ -43,8 +45,22 @@ export function slotName(vault: string, upstream: string): string {
     .slice(0, 16)}`
 }
 
-export function provenKey(stream: string): string {
+function provenKey(stream: string): string {
   return `protection.proven.${stream}`
+}
+
+/** What is remembered of a restore that was proven: when, and how long it took. */
+export function writeProven(memory: ContinuousPorts['memory'], stream: string, atMs: number, tookMs: number): void {
+  memory.set(provenKey(stream), `${atMs} ${tookMs}`)
+}
+
+export function readProven(
+  memory: ContinuousPorts['memory'],
+  stream: string | null,
+): { readonly atMs: number; readonly tookMs: number | null } | null {
+  const stored = stream === null ? null : memory.get(provenKey(stream))
+  const [, atMs, tookMs] = /^(\d+)(?: (\d+))?$/.exec(stored ?? '') ?? []
+  return atMs === undefined ? null : { atMs: Number(atMs), tookMs: tookMs === undefined ? null : Number(tookMs) }
 }
 
 export function currentKey(upstream: string): string {

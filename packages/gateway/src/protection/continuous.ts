@@ -13,7 +13,8 @@ import { drillChain } from './chain-drill.ts'
 import {
   currentKey,
   notProtected,
-  provenKey,
+  readProven,
+  writeProven,
   type ContinuousPorts,
   type ContinuousSettings,
   type ContinuousStatus,
@@ -99,6 +100,7 @@ export class Continuous {
       behindBytes: receiver === null ? null : Number(receiver.received - receiver.durable),
       base: base === null ? null : { snapshot: base.snapshot.id, atMs: base.snapshot.madeAtMs },
       provenAtMs: this.#provenAtMs(),
+      restoreTookMs: readProven(this.#ports.memory, stream?.id ?? null)?.tookMs ?? null,
     }
   }
 
@@ -319,7 +321,7 @@ export class Continuous {
     }
     try {
       const { lsn, tables, rows } = await drillChain({ source, vault, untilDurable }, stream, base)
-      this.#ports.memory.set(provenKey(stream.id), String(clock.nowMs()))
+      writeProven(this.#ports.memory, stream.id, clock.nowMs(), clock.nowMs() - beganMs)
       this.#ringing.delete('protection_drill')
       await this.#note('drill', {
         ...about,
@@ -348,8 +350,7 @@ export class Continuous {
   }
 
   #provenAtMs(): number | null {
-    const stored = this.#stream === null ? null : this.#ports.memory.get(provenKey(this.#stream.id))
-    return stored === null ? null : Number(stored)
+    return readProven(this.#ports.memory, this.#stream?.id ?? null)?.atMs ?? null
   }
 
   async #ring(kind: string, what: string, next: string): Promise<void> {

@@ -47,6 +47,12 @@ const migrations: readonly string[] = [
   ALTER TABLE handles ADD COLUMN narrowing TEXT;
   ALTER TABLE handles ADD COLUMN uses INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  CREATE TABLE standing (
+    request TEXT PRIMARY KEY REFERENCES requests (id), agent TEXT NOT NULL, owner TEXT NOT NULL, upstream TEXT NOT NULL, expiresAtMs INTEGER NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL
+  ) STRICT;
+  `,
 ]
 
 /**

@@ -20,7 +20,7 @@ export interface KillStore {
   /** Returns how many of those up to this id were in force and are released now. */
   release(kind: KillKind, name: string, nowMs: number, upToId: number): number
   inForce(): readonly Kill[]
-  /** Approvals given before a kill do not outlive it. Returns how many open grants are void now. */
+  /** Approvals given before a kill do not outlive it, nor does scope given for a time. Returns how many open one-use grants are void now. */
   voidGrants(kind: KillKind, name: string): number
   /** Nor do questions that are open, with what people have said to them so far. Returns how many are ended now. */
   cancelRequests(kind: KillKind, name: string): number
@@ -51,8 +51,14 @@ export function openKills(database: DatabaseSync): KillStore {
           .prepare('UPDATE kills SET releasedAtMs = ? WHERE kind = ? AND name = ? AND id <= ? AND releasedAtMs IS NULL')
           .run(nowMs, kind, name, upToId).changes,
       ),
-    voidGrants: (kind, name) =>
-      Number(
+    voidGrants: (kind, name) => {
+      database
+        .prepare(
+          `UPDATE standing SET ended = 1 WHERE ended = 0 AND (
+             ?1 = 'all' OR (?1 = 'agent' AND agent = ?2) OR (?1 = 'owner' AND owner = ?2) OR (?1 = 'upstream' AND upstream = ?2))`,
+        )
+        .run(kind, name)
+      return Number(
         database
           .prepare(
             `UPDATE grants SET state = 'void' WHERE state = 'open' AND (
@@ -61,7 +67,8 @@ export function openKills(database: DatabaseSync): KillStore {
                OR (?1 = 'session' AND request IN (SELECT id FROM requests WHERE session = ?2)))`,
           )
           .run(kind, name).changes,
-      ),
+      )
+    },
     cancelRequests: (kind, name) =>
       Number(
         database

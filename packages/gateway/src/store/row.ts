@@ -34,6 +34,7 @@ const questionSchema: z.ZodType<Question> = z.object({
   rowsMax: z.number().nullable(),
   copy: z.enum(['none', 'rows', 'tables', 'moved', 'impossible', 'restore_point']),
   approvalsNeeded: z.number(),
+  approversFrom: z.string().exactOptional(),
   delayMs: z.number(),
   guards: z.array(z.string()),
   policyHash: z.string(),
@@ -47,6 +48,7 @@ const approvalSchema: z.ZodType<Approval> = z.object({
   credentialId: z.string(),
   evidence: json,
   reason: z.string(),
+  conditions: z.object({ rowsMax: z.number().nullable(), notBeforeMs: z.number().nullable() }).exactOptional(),
 })
 
 const requestRow = z.object({

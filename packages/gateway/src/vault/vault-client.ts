@@ -39,6 +39,8 @@ export interface VaultClient extends Vault {
   health(): Promise<VaultHealth>
   /** What the vault let go after this time of its clock, because its retention had ended; oldest first. */
   expiries(afterMs: number): Promise<readonly VaultExpiry[]>
+  /** Tries to lose, change or hide copies that came, or came again, after this number. */
+  traces(after: number): Promise<z.infer<typeof tracesSchema>>
   /** The vault as a witness of this log. The first log's key is pinned; for another one this throws `log_unavailable`. */
   witness(logKey: VerifierKey): Promise<Witness>
   close(): void
@@ -87,6 +89,15 @@ const healthSchema = z.object({
   immutable: z.boolean(),
   worth: z.string(),
   expiry: z.string(),
+  storage: z
+    .object({ bytes: count, addedBytesPerDay: z.number(), bytesIn30Days: z.number(), quotaBytes: count.nullable() })
+    .nullable()
+    .default(null),
+  wal: z
+    .object({ storedBytes: count, addedBytesPerDay: z.number().default(0), bytesIn30Days: z.number().default(0) })
+    .nullable()
+    .default(null),
+  held: z.array(z.object({ id: hex64, reason: z.string() })).default([]),
   /** Why it can neither seal nor read now; null: it can. */
   unready: z.string().nullable().default(null),
 })
@@ -101,6 +112,19 @@ const expirySchema = z.object({
   retainUntilMs: count,
   atMs: count,
 })
+const traceSchema = z.object({
+  number: z.int().min(1),
+  atMs: count,
+  times: z.int().min(1),
+  kind: z.string(),
+  place: z.string(),
+  name: z.string(),
+  what: z.string(),
+})
+const tracesSchema = z.object({ last: count, traces: z.array(traceSchema) })
+/** A try to lose, change or hide a copy, as the vault saw it. Its number grows each time it is made again. */
+export type VaultTrace = z.infer<typeof traceSchema>
+
 const expiriesSchema = z.object({ expiries: z.array(expirySchema) })
 export type VaultExpiry = z.infer<typeof expirySchema>
 
@@ -160,6 +184,7 @@ function makeClient(
       ),
     expiries: async (afterMs) =>
       (await known(connection.ask({ method: 'GET', path: `/v1/expiries?after=${afterMs}` }, expiriesSchema))).expiries,
+    traces: (after) => known(connection.ask({ method: 'GET', path: `/v1/traces?after=${after}` }, tracesSchema)),
     wal: walAt(connection),
     witness: (logKey) => witnessAt(connection, witnessKey, logKey),
     close: () => connection.close(),

@@ -1,6 +1,6 @@
 import type { Event } from '@sallyport/core'
 import { afterEach, expect, it } from 'vitest'
-import type { VaultExpiry, VaultHealth } from './vault-client.ts'
+import type { VaultExpiry, VaultHealth, VaultTrace } from './vault-client.ts'
 import { watchVault, type VaultWatch } from './vault-watch.ts'
 
 const watches: VaultWatch[] = []
@@ -15,6 +15,7 @@ class Bench {
   readonly memory = new Map<string, string>()
   health: typeof calm = calm
   expiries: VaultExpiry[] = []
+  traces: VaultTrace[] = []
   isGone = false
 
   watch(): VaultWatch {
@@ -22,12 +23,17 @@ class Bench {
       if (this.isGone) throw new Error('the vault does not answer')
       const rest = { vault: 'a'.repeat(64), snapshots: 0, newest: null, openSeals: 0, freeBytes: 0, osUser: 0, immutable: false }
       const witness = { key: '', log: null, size: null, checkpoint: null, frozen: null }
-      return { ...rest, witness, worth: '', expiry: '', unready: null, ...this.health }
+      const room = { storage: null, wal: null, held: [] }
+      return { ...rest, ...room, witness, worth: '', expiry: '', unready: null, ...this.health }
     }
     const watch = watchVault({
       vault: {
         health: async () => answer(),
         expiries: async (afterMs) => this.expiries.filter(({ atMs }) => atMs > afterMs),
+        traces: async (after) => ({
+          last: this.traces.at(-1)?.number ?? 0,
+          traces: this.traces.filter(({ number }) => number > after),
+        }),
       },
       log: { append: async (event) => this.events.push(event) - 1 },
       meta: { get: (key) => this.memory.get(key) ?? null, set: (key, value) => void this.memory.set(key, value) },
@@ -81,6 +87,26 @@ it('rings once for a clock that jumped, knocks without the credential, and copie
   bench.health = { ...calm, refusals: 1, damaged: bench.health.damaged }
   await watch.look()
   expect(bench.events.slice(3).map(({ data }) => data)).toEqual([{ kind: 'vault_refused', times: 1 }])
+})
+
+function trace(number: number, times = 1): VaultTrace {
+  return { number, times, atMs: 4, kind: 'hidden', place: 'bucket copies', name: `chunks/${times}`, what: 'A delete marker.' }
+}
+
+it('rings for each try at the copies, again when it is made again, and also when the vault counts anew', async () => {
+  const bench = new Bench()
+  bench.traces = [trace(1), trace(2)]
+  await bench.watch().look()
+  const again = bench.watch()
+  await again.look()
+  bench.traces = [trace(2), trace(3, 2)]
+  await again.look()
+  const rung = (): unknown[] => bench.events.map(({ type, data }) => [type, data['kind'], data['try'], data['times']])
+  const once = ['alarm', 'vault_tampering', 'hidden', 1]
+  expect(rung()).toEqual([once, once, ['alarm', 'vault_tampering', 'hidden', 2]])
+  bench.traces = [trace(1)]
+  await again.look()
+  expect(rung().length).toBe(4)
 })
 
 it('forgets nothing while the vault does not answer', async () => {

@@ -1,6 +1,13 @@
 import type { Clock, Json, Log } from '@sallyport/core'
 import { z } from 'zod'
-import { openVault, type VaultClient, type VaultExpiry, type VaultHealth, type VaultSettings } from './vault-client.ts'
+import {
+  openVault,
+  type VaultClient,
+  type VaultExpiry,
+  type VaultHealth,
+  type VaultSettings,
+  type VaultTrace,
+} from './vault-client.ts'
 
 /** What outlives a gate. */
 interface Memory {
@@ -9,7 +16,7 @@ interface Memory {
 }
 
 export interface WatchPorts {
-  readonly vault: Pick<VaultClient, 'health' | 'expiries'>
+  readonly vault: Pick<VaultClient, 'health' | 'expiries' | 'traces'>
   readonly log: Pick<Log, 'append'>
   readonly meta: Memory
   readonly clock: Clock
@@ -22,7 +29,7 @@ export interface VaultWatch {
   close(): Promise<void>
 }
 
-const lookEveryMs = 60_000
+const lookEveryMs = 10_000
 const memoryKey = 'vault.watched'
 const memoryShape = z.object({
   expiredAtMs: z.number(),
@@ -30,6 +37,8 @@ const memoryShape = z.object({
   refusals: z.number(),
   damaged: z.number(),
   unready: z.string().nullable().default(null),
+  /** The last try at the copies that is on the log. */
+  trace: z.number().default(0),
 })
 type Watched = z.infer<typeof memoryShape>
 
@@ -42,7 +51,7 @@ export async function openPinnedVault(settings: Omit<VaultSettings, 'publicKey'>
 
 /**
  * Brings onto the log what the vault alone knows: which snapshots it let go, and what should ring: a clock that jumped, somebody who knocked
- * without the credential, copies that cannot be read. Each once, also over a restart of the gate.
+ * without the credential, copies that cannot be read, tries to lose, change or hide one. Each once, also over a restart of the gate.
  */
 export function watchVault(ports: WatchPorts): VaultWatch {
   const stopped = new AbortController()
@@ -74,15 +83,36 @@ async function lookOnce({ vault, log, meta, clock }: WatchPorts): Promise<void> 
       return meta.set(memoryKey, JSON.stringify({ ...before, unready: health.unready } satisfies Watched))
     const expiries = await vault.expiries(before.expiredAtMs)
     for (const expiry of expiries) await log.append({ type: 'snapshot.expired', atMs: clock.nowMs(), data: describe(expiry) })
+    const trace = await tellTraces({ vault, log, clock }, before.trace)
     const expiredAtMs = expiries.at(-1)?.atMs ?? before.expiredAtMs
     const { clock: vaultClock, refusals, damaged } = health
     meta.set(
       memoryKey,
-      JSON.stringify({ expiredAtMs, jump: vaultClock.jump, refusals, damaged: damaged.length, unready: null } satisfies Watched),
+      JSON.stringify({
+        expiredAtMs,
+        jump: vaultClock.jump,
+        refusals,
+        damaged: damaged.length,
+        unready: null,
+        trace,
+      } satisfies Watched),
     )
   } catch {
     return
   }
+}
+
+/** The number of the last try that is on the log now. */
+async function tellTraces({ vault, log, clock }: Pick<WatchPorts, 'vault' | 'log' | 'clock'>, seen: number): Promise<number> {
+  const asked = await vault.traces(seen)
+  // A vault that lost its folder, and not its stores, counts anew.
+  const { traces, last } = asked.last < seen ? await vault.traces(0) : asked
+  for (const trace of traces) await log.append({ type: 'alarm', atMs: clock.nowMs(), data: describeTrace(trace) })
+  return traces.at(-1)?.number ?? last
+}
+
+function describeTrace({ kind, place, name, what, times, atMs }: VaultTrace): Record<string, Json> {
+  return { kind: 'vault_tampering', try: kind, place, name, what, times, seenAtMs: atMs }
 }
 
 function findAlarms(before: Watched, { clock, refusals, damaged, unready }: VaultHealth): readonly Record<string, Json>[] {
@@ -107,7 +137,7 @@ function describe({ snapshot, sequence, upstream, madeAtMs, retainUntilMs, atMs 
 }
 
 function recall(meta: Memory): Watched {
-  const nothing = { expiredAtMs: 0, jump: null, refusals: 0, damaged: 0, unready: null }
+  const nothing = { expiredAtMs: 0, jump: null, refusals: 0, damaged: 0, unready: null, trace: 0 }
   try {
     return memoryShape.parse(JSON.parse(meta.get(memoryKey) ?? ''))
   } catch {

@@ -23,6 +23,7 @@ function render(request: AccessRequest): string {
     newestCopyAtMs: nowMs - 4000,
     guardSentences: new Map(),
     cannotApprove: null,
+    standsUntilMs: null,
     version: 'v',
   })
 }

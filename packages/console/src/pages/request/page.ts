@@ -1,4 +1,4 @@
-import { type AccessRequest, type Approval, type Question, visibleLine, worstKind } from '@sallyport/core'
+import { type AccessRequest, type Approval, type Conditions, type Question, visibleLine, worstKind } from '@sallyport/core'
 import { fence, showLine } from '../../fence.ts'
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
@@ -18,6 +18,8 @@ export interface RequestView {
   /** Why this person cannot approve, or null. */
   readonly cannotApprove: string | null
   readonly version: string
+  /** Scope that it gave for a time, and until when it stands. Null: none, or no longer. */
+  readonly standsUntilMs: number | null
 }
 
 /** The verdict page. What is shown is what is signed: every field of the question is on it. */
@@ -34,6 +36,7 @@ export function renderRequest(frame: Frame, view: RequestView): string {
       renderHero(view, frame.nowMs),
       ...renderQuestion(view, frame.nowMs),
       renderState(request, state, frame.nowMs),
+      view.standsUntilMs === null ? '' : renderStanding(request, view.standsUntilMs, frame.nowMs),
       state === 'pending' ? renderVerdict(view, frame) : '',
       markup`<p class="dim small">${postureLine(frame.posture)}</p>`,
     ],
@@ -66,6 +69,7 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
     rowsMax,
     copy,
     approvalsNeeded,
+    approversFrom,
     delayMs,
     guards,
     policyHash,
@@ -85,7 +89,7 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
     markup`<section class="card"><h2>What protects you</h2><dl>
 <dt>Copy</dt><dd>${isCopied({ copy }) ? copySentence({ copy, protocol }) : markup`<b>✕ ${copySentence({ copy, protocol })}</b>`} <span class="dim">(${copy})</span></dd>
 <dt>Limit</dt><dd>${limitSentence({ rowsMax, protocol })}</dd>
-<dt>People</dt><dd>${approvalSentence(approvalsNeeded)}</dd>
+<dt>People</dt><dd>${approvalSentence(approvalsNeeded, approversFrom)}</dd>
 <dt>Cool-off</dt><dd>${delayMs === 0 ? 'None: it may run as soon as it is approved.' : `${formatDuration(delayMs)} (${formatCount(delayMs)} ms) after approval; anyone can cancel until then.`}</dd>
 <dt>Asked by</dt><dd>${guards.map((guard) => markup`<div>${guardSentences.get(guard) ?? ''} <code class="dim">${showLine(guard)}</code></div>`)}</dd></dl></section>`,
     markup`<section class="card fine"><h2>What your passkey signs</h2><p class="dim small">All of the above, under these marks.${keepNothing(everythingIsShown, wholeSubjectIsShown)}</p><dl>
@@ -100,8 +104,9 @@ function keepNothing(...rest: readonly Readonly<Record<string, never>>[]): strin
     : ' The gate holds more than this page can show: do not approve.'
 }
 
-function approvalSentence(needed: Question['approvalsNeeded']): string {
-  return needed === 1 ? '1 approval is needed.' : `${formatCount(needed)} approvals by different people are needed.`
+function approvalSentence(needed: number, group: string | undefined): Markup {
+  const whose = group === undefined ? '' : markup` Only people of the group <b>${showLine(group)}</b> count.`
+  return markup`${needed === 1 ? '1 approval is needed.' : `${formatCount(needed)} approvals by different people are needed.`}${whose}`
 }
 
 function renderState(request: AccessRequest, state: ShownState, nowMs: number): Markup {
@@ -120,9 +125,21 @@ ${request.approvals.length === 0 ? '' : markup`<ul class="facts small">${request
 ${cancel ? markup`<div class="buttons"><button class="stop" data-post="/requests/${request.id}/cancel" data-then="/requests/${request.id}">Cancel it</button></div><p role="status" aria-live="polite"></p>` : ''}</section>`
 }
 
+function renderStanding({ id }: AccessRequest, untilMs: number, nowMs: number): Markup {
+  return markup`<section class="card"><h2>It stands now</h2><p>For another ${countdown(untilMs, nowMs)}. Ending it needs no passkey; sessions that have it end with it.</p>
+<div class="buttons"><button class="stop" data-post="/requests/${id}/end-standing" data-then="/requests/${id}">End it now</button></div><p role="status" aria-live="polite"></p></section>`
+}
+
 function renderApproval(approval: Approval): Markup {
   const verb = approval.verdict === 'approve' ? '✓ approved' : '✕ rejected'
-  return markup`<li><b>${showLine(approval.person)}</b> ${verb}, ${formatInstant(approval.atMs)}${approval.reason === '' ? '' : [': “', showLine(approval.reason), '”']}</li>`
+  return markup`<li><b>${showLine(approval.person)}</b> ${verb}${sayConditions(approval.conditions)}, ${formatInstant(approval.atMs)}${approval.reason === '' ? '' : [': “', showLine(approval.reason), '”']}</li>`
+}
+
+function sayConditions(conditions: Conditions | undefined): string {
+  if (conditions === undefined) return ''
+  const rows = conditions.rowsMax === null ? [] : [`for at most ${formatAmount(conditions.rowsMax, 'row')}`]
+  const time = conditions.notBeforeMs === null ? [] : [`not before ${formatInstant(conditions.notBeforeMs)}`]
+  return ` ${[...rows, ...time].join(', ')}`
 }
 
 function renderVerdict({ request, challenges, cannotApprove }: RequestView, frame: Frame): Markup {
@@ -131,10 +148,21 @@ function renderVerdict({ request, challenges, cannotApprove }: RequestView, fram
     return markup`<section class="card"><p>You have given your verdict. It waits for others.</p><p><a href="/requests">All requests</a></p></section>`
   return markup`<form class="card" data-passkey="get" data-options="/requests/${request.id}/challenge" data-finish="/requests/${request.id}/verdict">
 <h2>Your verdict</h2>${cannotApprove === null ? '' : markup`<p class="odd"><b aria-hidden="true">⚠</b> ${cannotApprove}</p>`}
+${renderConditions(request.question)}
 <label for="reason">Reason <span class="dim">(kept on the log)</span></label><textarea id="reason" name="reason" maxlength="1000"></textarea>
 <div class="buttons"><button class="stop" name="verdict" value="approve" data-challenge="${challenges.approve}">✓ Approve with passkey</button>
 <button name="verdict" value="reject" data-challenge="${challenges.reject}">✕ Reject with passkey</button></div>
 <p role="status" aria-live="polite"></p></form>`
+}
+
+/** What an approval may ask beyond the question's own bounds: part of what is signed. */
+function renderConditions({ rowsMax }: Question): Markup {
+  const rows =
+    rowsMax === null
+      ? ''
+      : markup`<label for="rows">At most so many rows <span class="dim">(${formatCount(rowsMax)} or fewer)</span></label><input id="rows" type="number" min="1" max="${rowsMax}" step="1" inputmode="numeric" data-condition="rowsMax">`
+  return markup`<details><summary>Approve only under conditions</summary>${rows}
+<label for="after">Not before <span class="dim">(your clock; at most 7 days ahead)</span></label><input id="after" type="datetime-local" data-condition="notBeforeMs"></details>`
 }
 
 /** On the list, in few words. */

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import type { Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { SallyportError, type Gate, type Listener, type Protocol } from '@sallyport/core'
+import { answerAgent, isAgentPath } from './agent-routes.ts'
 import { ClientConnection } from './client-connection.ts'
 import { Door } from './door.ts'
 import { DueRuns } from './due-runs.ts'
@@ -171,6 +172,8 @@ class Reception {
     const client = this.#clientOf(request.socket)
     client.inTurn(async () => {
       try {
+        if (isAgentPath(request.url ?? ''))
+          return await answerAgent({ desk: this.#gate.desk, door: this.#door }, client, request, response)
         if (request.url === tokenPath)
           return await exchangeToken({ gate: this.#gate, door: this.#door }, client, request, response)
         const passage = await this.#admit(client, request, response)
