@@ -10,7 +10,9 @@ import { startPostgres } from '../servers/postgres.ts'
  * `npm run prove:live [-- --minutes 10]`: a real gate under 500 operations a second, and the console's first page open on it in a real browser.
  * Holds when the page's main thread is busy less than half of the time, its memory does not grow, and what it counted is what the log has.
  */
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, rate: { type: 'string', default: '500' } } })
+const { values } = parseArgs({
+  options: { minutes: { type: 'string', default: '10' }, rate: { type: 'string', default: '500' } },
+})
 const durationMs = Number(values.minutes) * 60_000
 const perSecond = Number(values.rate)
 const connections = 10
@@ -42,7 +44,9 @@ function startLoad(agents: readonly AgentConnection[]): Load {
       sent += 1
       const beganMs = performance.now()
       const id = 1 + (sent % 1000)
-      const ran = await agent.run(sent % 5 === 0 ? `UPDATE orders SET total = ${sent} WHERE id = ${id}` : `SELECT total FROM orders WHERE id = ${id}`)
+      const ran = await agent.run(
+        sent % 5 === 0 ? `UPDATE orders SET total = ${sent} WHERE id = ${id}` : `SELECT total FROM orders WHERE id = ${id}`,
+      )
       if (ran.sqlState !== '00000') throw new Error(`an operation was refused: ${ran.message}`)
       slowestMs = Math.max(slowestMs, performance.now() - beganMs)
     }
@@ -112,7 +116,11 @@ async function measure(gate: TestGate, ada: BrowserPerson): Promise<boolean> {
   const agents = await Promise.all(Array.from({ length: connections }, () => gate.connect('coder')))
   const load = startLoad(agents)
   await pause(warmUpMs)
-  const [heapBefore, busyBefore, sentBefore] = [await heapBytes(devtools), await readMetric(devtools, 'TaskDuration'), load.sent()]
+  const [heapBefore, busyBefore, sentBefore] = [
+    await heapBytes(devtools),
+    await readMetric(devtools, 'TaskDuration'),
+    load.sent(),
+  ]
   const beganMs = performance.now()
   await pause(durationMs - warmUpMs)
   const seconds = (performance.now() - beganMs) / 1000
@@ -135,7 +143,10 @@ const postgres = await startPostgres()
 const browser = await startBrowser()
 const gate = await startGate({ postgres, mode: 'solo', agents: { coder: { owner: 'ada', may: ['any orders-db'] } } })
 try {
-  await arrange(postgres, 'CREATE TABLE orders (id int PRIMARY KEY, total int); INSERT INTO orders SELECT n, n FROM generate_series(1, 1000) n')
+  await arrange(
+    postgres,
+    'CREATE TABLE orders (id int PRIMARY KEY, total int); INSERT INTO orders SELECT n, n FROM generate_series(1, 1000) n',
+  )
   const held = await measure(gate, await browser.open())
   process.exitCode = held ? 0 : 1
 } finally {

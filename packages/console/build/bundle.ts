@@ -30,9 +30,7 @@ export async function buildConsole(): Promise<void> {
   }
 }
 
-async function bundle(
-  outDir: string,
-): Promise<Omit<z.infer<typeof builtShape>, 'sourcesSha256'>> {
+async function bundle(outDir: string): Promise<Omit<z.infer<typeof builtShape>, 'sourcesSha256'>> {
   const result = await build({
     root: appFolder,
     base: '/console/assets/',

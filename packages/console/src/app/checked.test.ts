@@ -85,8 +85,16 @@ describe('what was changed is not proven', () => {
     const other = noteSigner('sallyport/test', new Uint8Array(32).fill(8))
     const forged = signCheckpoint({ origin: 'sallyport/test', size: 13, root: await rootAt(reader, 13) }, other)
     expect(await holds({ ...proven, checkpoint: forged }, shownOf(5))).toEqual([true, true, false])
-    expect(await holds({ ...proven, checkpoint: proven.checkpoint.replace('\n13\n', '\n14\n') }, shownOf(5))).toEqual([true, false, false])
-    expect(await holds({ ...proven, key: proven.key.replace('sallyport/test', 'sallyport/else') }, shownOf(5))).toEqual([true, true, false])
+    expect(await holds({ ...proven, checkpoint: proven.checkpoint.replace('\n13\n', '\n14\n') }, shownOf(5))).toEqual([
+      true,
+      false,
+      false,
+    ])
+    expect(await holds({ ...proven, key: proven.key.replace('sallyport/test', 'sallyport/else') }, shownOf(5))).toEqual([
+      true,
+      true,
+      false,
+    ])
     expect(await holds({ ...proven, key: 'nothing', checkpoint: 'nothing' }, shownOf(5))).toEqual([true, false, false])
   })
 })
