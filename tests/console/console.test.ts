@@ -56,7 +56,7 @@ afterAll(async () => {
 
 async function open(path: string): Promise<void> {
   await ada.page.goto(`${gate.controlUrl}${path}`)
-  await ada.page.locator('h1').first().waitFor()
+  await ada.page.locator('main').waitFor()
 }
 
 const axeShape = z.object({
@@ -90,7 +90,7 @@ describe('each page opens on a real gate, and axe finds nothing in either colour
   const words: Readonly<Record<(typeof pages)[number], string>> = {
     now: 'DROP TABLE orders',
     requests: 'The exact statement',
-    agents: 'May read orders-db',
+    agents: 'May read what is on orders-db',
     upstreams: 'What destroys asks first'.toLowerCase(),
     vault: 'orders-db',
     log: 'gate started',

@@ -33,9 +33,9 @@ function startLoad(agents: readonly AgentConnection[]): Load {
   const startedMs = performance.now()
   let sent = 0
   let slowestMs = 0
-  let ended = false
+  const end = new AbortController()
   const work = async (agent: AgentConnection): Promise<void> => {
-    while (!ended) {
+    while (!end.signal.aborted) {
       const due = ((performance.now() - startedMs) / 1000) * perSecond
       if (sent >= due) {
         await new Promise((resolve) => setTimeout(resolve, tickMs))
@@ -56,7 +56,7 @@ function startLoad(agents: readonly AgentConnection[]): Load {
     sent: () => sent,
     slowest: () => slowestMs,
     end: async () => {
-      ended = true
+      end.abort()
       await running
     },
   }

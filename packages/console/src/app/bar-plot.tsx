@@ -24,11 +24,14 @@ export default function BarPlot({
     times.map((_time, index) => series.slice(0, level + 1).reduce((sum, { values }) => sum + (values[index] ?? 0), 0)),
   )
   const data: UPlot.AlignedData = [times.map((atMs) => atMs / 1000), ...sums.toReversed()]
-  const colours = series.map(({ colour }) => colour).toReversed()
-  return <Plot options={() => optionsOf(colours)} data={data} height={height} words={words} />
+  const colours = series
+    .map(({ colour }) => colour)
+    .toReversed()
+    .join(' ')
+  return <Plot options={optionsOf} colours={colours} data={data} height={height} words={words} />
 }
 
-function optionsOf(colours: readonly string[]): Omit<UPlot.Options, 'width' | 'height'> {
+function optionsOf(colours: string): Omit<UPlot.Options, 'width' | 'height'> {
   const axis = {
     stroke: colourOf('dim'),
     grid: { stroke: colourOf('line'), width: 1 },
@@ -54,7 +57,7 @@ function optionsOf(colours: readonly string[]): Omit<UPlot.Options, 'width' | 'h
     ],
     series: [
       {},
-      ...colours.map((colour) => ({
+      ...colours.split(' ').map((colour) => ({
         stroke: colourOf(colour),
         fill: colourOf(colour),
         ...(bars === undefined ? {} : { paths: bars }),

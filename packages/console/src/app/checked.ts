@@ -143,7 +143,7 @@ function isSame(entry: string, shown: unknown): boolean {
   const read = saltedShape.safeParse(parse(entry))
   const other = saltedShape.safeParse(shown)
   if (!read.success || !other.success) return false
-  const { salt: _salt, ...event } = read.data
+  const event = Object.fromEntries(Object.entries(read.data).filter(([name]) => name !== 'salt'))
   return canonical(event) === canonical(other.data)
 }
 

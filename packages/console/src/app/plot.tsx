@@ -16,11 +16,14 @@ export function colourOf(name: string): string {
 /** A plot, as wide as there is room, made anew when the colours change and fed anew when the figures do. Its words are for who does not see it. */
 export function Plot({
   options,
+  colours = '',
   data,
   height,
   words,
 }: {
-  readonly options: () => Omit<UPlot.Options, 'width' | 'height'>
+  readonly options: (colours: string) => Omit<UPlot.Options, 'width' | 'height'>
+  /** Names of colours, for the options. */
+  readonly colours?: string
   readonly data: UPlot.AlignedData
   readonly height: number
   readonly words: string
@@ -29,13 +32,14 @@ export function Plot({
   const plot = useRef<UPlot | null>(null)
   const figures = useRef(data)
   const theme = useTheme()
-  figures.current = data
   useEffect(() => {
     const element = place.current
     if (element === null) return undefined
+    // Drawn with the colours of the style sheet, which are others from now on.
+    element.dataset['colours'] = theme
     const make = (): void => {
       plot.current?.destroy()
-      plot.current = new UPlot({ ...options(), width: element.clientWidth, height }, figures.current, element)
+      plot.current = new UPlot({ ...options(colours), width: element.clientWidth, height }, figures.current, element)
     }
     make()
     const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }))
@@ -48,7 +52,10 @@ export function Plot({
       plot.current?.destroy()
       plot.current = null
     }
-  }, [options, height, theme])
-  useEffect(() => plot.current?.setData(data), [data])
+  }, [options, colours, height, theme])
+  useEffect(() => {
+    figures.current = data
+    plot.current?.setData(data)
+  }, [data])
   return <div ref={place} role="img" aria-label={words} className="w-full overflow-hidden" style={{ height }} />
 }

@@ -1,7 +1,7 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Link, Navigate } from '@tanstack/react-router'
 import type { ReactElement } from 'react'
-import * as z from 'zod/mini'
 import { Frame } from './frame.tsx'
+import { readLogSearch } from './log-search.ts'
 import { Empty, Page } from './parts.tsx'
 
 const root = createRootRoute({ component: Frame, notFoundComponent: Nowhere })
@@ -9,16 +9,6 @@ const at = <Path extends string>(path: Path) => ({ getParentRoute: () => root, p
 
 const requestsPage = lazyRouteComponent(() => import('./pages/requests.tsx'))
 const logPage = lazyRouteComponent(() => import('./pages/log.tsx'))
-const logSearch = z.object({
-  text: z.optional(z.string()),
-  group: z.optional(z.enum(['all', 'operations', 'requests', 'copies', 'access', 'alarms'])),
-  agent: z.optional(z.string()),
-})
-const readLogSearch = (search: unknown): z.infer<typeof logSearch> => {
-  const read = logSearch.safeParse(search)
-  return read.success ? read.data : {}
-}
-
 // The first script paints what is around the pages; each page is fetched when somebody goes there.
 const tree = root.addChildren([
   createRoute({ ...at('/'), component: () => <Navigate to="/now" /> }),

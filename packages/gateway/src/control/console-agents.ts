@@ -70,5 +70,7 @@ function sentenceOf({ kinds, action, upstream }: AllowedScope): string {
       : `May do ${action} on ${upstream}, and nothing else by this line.`
   if (kinds.length === impactKinds.length) return `May ask for anything on ${upstream}; guards still decide what needs people.`
   if (kinds.includes('write')) return `May read and change what is on ${upstream}.`
-  return `May ${kinds.join(' and ')} on ${upstream}.`
+  return kinds.includes('read')
+    ? `May read what is on ${upstream}.`
+    : `May ${kinds.join(' and ')} on ${upstream}, and nothing else by this line.`
 }

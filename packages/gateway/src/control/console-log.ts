@@ -124,6 +124,14 @@ function isObject(value: Json | undefined): value is { readonly [key: string]: J
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** What is named together with something known is known, too. */
+function addLinks(near: readonly Recorded[], links: Set<string>): void {
+  for (const { event } of near) {
+    const own = linksOf(event)
+    if (own.some((link) => links.has(link))) for (const link of own) links.add(link)
+  }
+}
+
 /** Twice through the neighbourhood: an outcome names its intent, which names the digest that the question has. */
 async function findStory(record: Overview['record'], found: Recorded): Promise<readonly Recorded[]> {
   const links = new Set(linksOf(found.event))
@@ -132,11 +140,8 @@ async function findStory(record: Overview['record'], found: Recorded): Promise<r
   const end = Math.min(record.size(), found.index + storySpan)
   for (let from = Math.max(0, found.index - storySpan); from < end; from += batch)
     near.push(...(await record.read(from, Math.min(batch, end - from))))
-  for (const _pass of [1, 2])
-    for (const { event } of near) {
-      const own = linksOf(event)
-      if (own.some((link) => links.has(link))) for (const link of own) links.add(link)
-    }
+  addLinks(near, links)
+  addLinks(near, links)
   return near
     .filter(({ event, index }) => index === found.index || linksOf(event).some((link) => links.has(link)))
     .slice(0, storyMax)

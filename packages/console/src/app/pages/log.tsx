@@ -1,25 +1,25 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
-import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
-import { type FormEvent, type ReactElement, useState } from 'react'
+import { Link, useNavigate, useRouterState } from '@tanstack/react-router'
+import { type ReactElement, useState } from 'react'
 import type { ShownLine } from '../../shapes/now.ts'
 import { type EntryView, entryShape, logPageShape, provenShape } from '../../shapes/pages.ts'
 import { ask, explain } from '../api.ts'
 import { useAsked } from '../asking.ts'
 import { Awaiting } from '../awaiting.tsx'
 import { checkProof, type Step } from '../checked.ts'
+import { useChosen } from '../chosen.ts'
+import { type LogGroup, logGroups, readLogSearch } from '../log-search.ts'
 import { Button, Card, Empty, Page } from '../parts.tsx'
 import { Rows } from '../rows.tsx'
 import { Fence } from '../text.tsx'
 import { Ago, Clock } from '../time.tsx'
 
-const groups = ['all', 'operations', 'requests', 'copies', 'access', 'alarms'] as const
-type Group = (typeof groups)[number]
 const fieldLook = 'h-8 rounded-md border border-edge bg-card px-2.5'
 
 /** The record: searched from the newest backwards, one operation's whole story, and its proof, checked by this browser. */
 export default function Log(): ReactElement {
-  const { index } = useParams({ strict: false })
-  const search = useSearch({ strict: false })
+  const index = useChosen('/log')
+  const search = useRouterState({ select: ({ location }) => readLogSearch(location.search) })
   const query = { text: search.text ?? '', group: search.group ?? 'all', agent: search.agent ?? '' }
   return (
     <Page
@@ -45,16 +45,16 @@ export default function Log(): ReactElement {
 
 interface Query {
   readonly text: string
-  readonly group: Group
+  readonly group: LogGroup
   readonly agent: string
 }
 
 function Filters(query: Query): ReactElement {
   const navigate = useNavigate()
   const [text, setText] = useState(query.text)
-  const [group, setGroup] = useState<Group>(query.group)
+  const [group, setGroup] = useState<LogGroup>(query.group)
   const [agent, setAgent] = useState(query.agent)
-  const submit = (event: FormEvent): void => {
+  const submit = (event: { preventDefault(): void }): void => {
     event.preventDefault()
     void navigate({ to: '/log', search: { text, group, agent } })
   }
@@ -80,10 +80,10 @@ function Filters(query: Query): ReactElement {
       <select
         aria-label="Kind"
         value={group}
-        onChange={(event) => setGroup(groups.find((one) => one === event.target.value) ?? 'all')}
+        onChange={(event) => setGroup(logGroups.find((one) => one === event.target.value) ?? 'all')}
         className={fieldLook}
       >
-        {groups.map((one) => (
+        {logGroups.map((one) => (
           <option key={one} value={one}>
             {one === 'all' ? 'everything' : one}
           </option>

@@ -1,10 +1,11 @@
-import { Link, useNavigate, useParams } from '@tanstack/react-router'
+import { Link, useNavigate } from '@tanstack/react-router'
 import { lazy, type ReactElement, Suspense, useEffect, useState } from 'react'
 import { formatAmount, formatBytes, formatDuration } from '../../time-words.ts'
 import type { ShownRequest } from '../../shapes/now.ts'
 import { type RequestDetail, requestDetailShape, type RequestsView, requestsShape } from '../../shapes/pages.ts'
 import { useAsked } from '../asking.ts'
 import { Awaiting } from '../awaiting.tsx'
+import { useChosen } from '../chosen.ts'
 import { Badge, Card, Empty, Facts, ImpactBadge, Key, Page } from '../parts.tsx'
 import { StateBadge, When } from '../request-row.tsx'
 import { Rows } from '../rows.tsx'
@@ -20,7 +21,7 @@ export default function Requests(): ReactElement {
 }
 
 function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
-  const { id } = useParams({ strict: false })
+  const id = useChosen('/requests')
   const [shown, setShown] = useState<'all' | 'open'>('all')
   const open = view.requests.filter(({ state }) => state === 'pending' || state === 'cooling')
   const rows = shown === 'open' ? open : view.requests
