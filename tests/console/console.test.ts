@@ -106,7 +106,7 @@ describe('each page opens on a real gate, and axe finds nothing in either colour
     expect(ada.complaints).toEqual([])
   })
 
-  test.each(['/requests', '/requests/ID', '/live', '/people', '/people/me', '/configuration', '/nothing'])(
+  test.each(['/requests', '/requests/ID', '/live', '/sessions', '/vault', '/people', '/people/me', '/configuration', '/nothing'])(
     'the page %s, which the gate renders itself',
     async (path) => {
       await open(path.replace('ID', request))

@@ -65,8 +65,7 @@ function renderTop(frame: Frame, path: Page['path']): Markup {
   const proposed = frame.isProposed ? markup` <span class="pill" aria-label="waits for people">1</span>` : ''
   if (frame.person === null) return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a></header>`
   return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a>
-${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/vault', 'Copies')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
-${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/sessions', 'Sessions')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
+${link('/console/now', 'Console')}${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/sessions', 'Sessions')}${link('/vault', 'Copies')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
 <span class="who"><span>${frame.person}</span><button class="slight" data-post="/sign-out" data-then="/sign-in">Sign out</button></span></header>`
 }
 

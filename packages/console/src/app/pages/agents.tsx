@@ -36,7 +36,7 @@ export default function Agents(): ReactElement {
               </Empty>
             </Card>
           ) : (
-            <div className="grid gap-4 xl:grid-cols-2">
+            <div className="grid items-start gap-4 xl:grid-cols-2">
               {view.agents.map((agent) => (
                 <AgentCard key={agent.name} agent={agent} />
               ))}

@@ -1,6 +1,7 @@
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useRouterState } from '@tanstack/react-router'
 import { type ReactElement, useState } from 'react'
+import { formatAmount } from '../../time-words.ts'
 import type { ShownLine } from '../../shapes/now.ts'
 import { type EntryView, entryShape, logPageShape, provenShape } from '../../shapes/pages.ts'
 import { ask, explain } from '../api.ts'
@@ -27,7 +28,7 @@ export default function Log(): ReactElement {
       about="Everything that was asked, decided and done. It cannot be rewritten; choose an entry to have its proof checked here."
     >
       <Filters key={JSON.stringify(query)} {...query} />
-      <div className="grid gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(0,34rem)]">
+      <div className="grid items-start gap-4 lg:grid-cols-[minmax(0,1fr)_minmax(0,34rem)]">
         <Found {...query} chosen={index} />
         {index === undefined ? (
           <Card title="One entry">
@@ -136,7 +137,7 @@ function Found({ text, group, agent, chosen }: Query & { readonly chosen: string
         <Rows
           rows={lines}
           label="Entries, newest first"
-          height="h-[28rem] lg:h-[calc(100vh-17rem)] min-h-72"
+          height="max-h-[28rem] lg:max-h-[calc(100vh-17rem)]"
           rowHeight={54}
           keyOf={(line) => line.index}
         >
@@ -198,7 +199,7 @@ function Entry({ entry }: { readonly entry: EntryView }): ReactElement {
         <Fence label="The event, whole" text={entry.event} />
       </Card>
       <Proof entry={entry} />
-      <Card flush title="The whole story of this operation" aside={`${entry.story.length} events`}>
+      <Card flush title="The whole story of this operation" aside={formatAmount(entry.story.length, 'event')}>
         <ol className="divide-y divide-line">
           {entry.story.map((line) => (
             <li key={line.index}>

@@ -183,7 +183,13 @@ function Sessions({ view }: { readonly view: NowView }): ReactElement {
                 </p>
                 <p className="text-small text-dim">
                   for <Shown text={session.owner} most={60} /> · {session.protocol} from <Shown text={session.peer} most={60} /> ·{' '}
-                  <Ago atMs={session.openedAtMs} />
+                  <Ago atMs={session.openedAtMs} /> ·{' '}
+                  <a
+                    className="rounded underline decoration-line underline-offset-2"
+                    href={`/sessions/${encodeURIComponent(session.id)}`}
+                  >
+                    story
+                  </a>
                 </p>
               </div>
               <KillButton

@@ -34,7 +34,7 @@ function Rules({ view }: { readonly view: PolicyView }): ReactElement {
           .
         </Notice>
       )}
-      <div className="grid gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
+      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
         <Card flush title="Guards" aside={formatAmount(view.guards.length, 'guard')}>
           {view.guards.length === 0 ? (
             <Empty title="No guard is in force">This gate lets through whatever is in scope.</Empty>

@@ -60,26 +60,22 @@ function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
         </label>
       }
     >
-      <div className="grid gap-4 lg:grid-cols-[minmax(18rem,26rem)_minmax(0,1fr)]">
-        <div className="grid min-w-0 content-start gap-4">
+      <div className="grid gap-4 lg:grid-cols-[minmax(18rem,26rem)_minmax(0,1fr)] lg:grid-rows-[auto_1fr]">
+        <div className="min-w-0">
           <Card flush title="Inbox" aside={formatAmount(view.inAll, 'request')}>
             {rows.length === 0 ? (
               <Empty title="Nothing waits">Choose “all” to see what was decided.</Empty>
             ) : (
-              <Rows
-                rows={rows}
-                label="Requests"
-                height="h-[26rem] lg:h-[calc(100vh-23rem)] min-h-72"
-                rowHeight={84}
-                keyOf={(request) => request.id}
-              >
+              <Rows rows={rows} label="Requests" height="max-h-[26rem]" rowHeight={84} keyOf={(request) => request.id}>
                 {(request) => <InboxRow request={request} chosen={request.id === chosen} />}
               </Rows>
             )}
           </Card>
-          <Habits view={view} />
         </div>
         {chosen === undefined ? null : <Detail key={chosen} id={chosen} />}
+        <div className="min-w-0">
+          <Habits view={view} />
+        </div>
       </div>
     </Page>
   )
@@ -179,7 +175,7 @@ function Figure({ name, value }: { readonly name: string; readonly value: string
 function Detail({ id }: { readonly id: string }): ReactElement {
   const asked = useAsked(`requests/${id}`, requestDetailShape)
   return (
-    <div className="min-w-0">
+    <div className="min-w-0 lg:col-start-2 lg:row-span-2 lg:row-start-1">
       <Awaiting asked={asked}>{(detail) => <Question detail={detail} />}</Awaiting>
     </div>
   )
@@ -237,7 +233,7 @@ function Question({ detail }: { readonly detail: RequestDetail }): ReactElement 
           </ol>
         )}
       </Card>
-      <div className="grid gap-4 xl:grid-cols-2">
+      <div className="grid items-start gap-4 2xl:grid-cols-2">
         <Card title="Who asks">
           <Facts
             facts={[
@@ -264,10 +260,7 @@ function Question({ detail }: { readonly detail: RequestDetail }): ReactElement 
                 detail.newestCopyAtMs === null ? 'none of all of this yet' : <Ago key="newest" atMs={detail.newestCopyAtMs} />,
               ],
               ['Limit', detail.limitSentence],
-              ...detail.guards.map((guard): readonly [string, ReactElement] => [
-                guard.id,
-                <Shown key={guard.id} text={guard.why} />,
-              ]),
+              ['Asked by', <Guards key="guards" guards={detail.guards} />],
             ]}
           />
         </Card>
@@ -275,6 +268,21 @@ function Question({ detail }: { readonly detail: RequestDetail }): ReactElement 
       <Operations detail={detail} />
       <Past detail={detail} />
     </div>
+  )
+}
+
+function Guards({ guards }: { readonly guards: RequestDetail['guards'] }): ReactElement {
+  return (
+    <ul className="grid gap-1.5">
+      {guards.map((guard) => (
+        <li key={guard.id}>
+          <Shown text={guard.why} most={1000} />{' '}
+          <code className="text-dim">
+            <Shown text={guard.id} />
+          </code>
+        </li>
+      ))}
+    </ul>
   )
 }
 

@@ -26,7 +26,7 @@ function Copies({ view }: { readonly view: VaultView }): ReactElement {
           {problem}
         </Notice>
       ))}
-      <div className="grid gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
+      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
         <Card
           flush
           title="Copies"
@@ -43,7 +43,7 @@ function Copies({ view }: { readonly view: VaultView }): ReactElement {
             <Rows
               rows={view.copies}
               label="Copies"
-              height="h-[32rem] lg:h-[calc(100vh-14rem)] min-h-72"
+              height="max-h-[32rem] lg:max-h-[calc(100vh-14rem)]"
               rowHeight={62}
               keyOf={(copy) => copy.id}
             >
