@@ -1,6 +1,7 @@
 import type { Event, Json } from '@sallyport/core'
 import { z } from 'zod'
-import { formatAmount, formatBytes, formatInstant, glanceText } from './words.ts'
+import { formatAmount, formatBytes, formatInstant } from './time-words.ts'
+import { glanceText } from './words.ts'
 
 /** Agents' own text in a sentence, characters. */
 const textCharacters = 160

@@ -30,6 +30,7 @@ import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { Departure } from './main/departure.ts'
+import { bindOverview } from './main/overview-binding.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
@@ -105,7 +106,15 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const workloads = bindWorkloads(base, entrance)
   const desk = openDesk(base, entrance, requestUrl)
   const departure = new Departure({ clock, busy: () => sessions.busy(), ownPeer: gatePeer })
-  const governed: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, workloads, desk, ...notesOn(log, clock) }
+  const governed: Gate = {
+    govern: createGovern(decorated),
+    handles,
+    sessions,
+    killSwitch,
+    workloads,
+    desk,
+    ...notesOn(log, clock),
+  }
   const gate = departure.attend(governed)
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
@@ -122,6 +131,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
       ...openPeople(database),
       control,
       ...(accounts && { accounts }),
+      overview: bindOverview(base, entrance),
     },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )

@@ -1,7 +1,6 @@
 import type {
   Approval,
   Clock,
-  Event,
   Json,
   Keeping,
   Log,
@@ -21,6 +20,7 @@ import type {
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
 import type { AccountSignIn } from './account-ports.ts'
+import type { Overview, Recorded } from './overview.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -166,12 +166,6 @@ export interface Killed {
   /** From the call to the last confirmation that nothing more is written upstream. */
   readonly acknowledgedMs: number
   readonly sessionsEnded: number
-}
-
-/** A fact with its place on the log. */
-export interface Recorded {
-  readonly index: number
-  readonly event: Event
 }
 
 /** The log as it grows. */
@@ -332,6 +326,7 @@ export interface ControlPorts {
   /** Absent: people sign in by passkey only. */
   readonly accounts?: AccountSignIn
   readonly control: Control
+  readonly overview: Overview
 }
 
 export interface ControlSettings {

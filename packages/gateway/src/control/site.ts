@@ -24,7 +24,8 @@ export interface Site {
 export type SiteApp = Hono<Admitted>
 
 /** Where a sign-in may lead: our own pages, by name. Anything else would be an open redirect. */
-const ownPage = /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration)$/
+const ownPage =
+  /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration|console\/[a-z]{1,16}(?:\/[A-Za-z0-9_-]{1,128})?)$/
 
 export function ownPageOf(asked: string): string {
   return ownPage.test(asked) ? asked : '/requests'

@@ -3,17 +3,8 @@ import { fence, showLine } from '../../fence.ts'
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
 import { type ShownState, stateOf, stateWords } from '../../request-state.ts'
-import {
-  badgeOf,
-  copyAge,
-  copySentence,
-  formatAmount,
-  formatCount,
-  formatDuration,
-  formatInstant,
-  limitSentence,
-  scopeSentences,
-} from '../../words.ts'
+import { formatAmount, formatCount, formatDuration, formatInstant } from '../../time-words.ts'
+import { badgeOf, copyAge, copySentence, limitSentence, scopeSentences } from '../../words.ts'
 import { renderBindValues, renderOperation } from './operation.ts'
 
 /** One request as its page shows it. */
