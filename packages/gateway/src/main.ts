@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { connectors, makeDescribers } from '@sallyport/connectors'
 import {
   createGovern,
+  gatePeer,
   sha256Hex,
   type Clock,
   type Gate,
@@ -28,9 +29,14 @@ import { feedOf } from './log/log-readers.ts'
 import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
+import { Departure } from './main/departure.ts'
+import { bindOverview } from './main/overview-binding.ts'
 import { openKeeper } from './main/keeper.ts'
+import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
+import { bindAccounts } from './main/accounts.ts'
+import { bindWorkloads } from './main/workloads.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { governSettings } from './policy-settings.ts'
@@ -95,8 +101,19 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper, standing: entrance.standing }, requestUrl)
   const decorated = options.decorate?.(ports) ?? ports
   const { handles } = entrance
+  const workloads = bindWorkloads(base, entrance)
   const desk = openDesk(base, entrance, requestUrl)
-  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, desk, ...notesOn(log, clock) }
+  const departure = new Departure({ clock, busy: () => sessions.busy(), ownPeer: gatePeer })
+  const governed: Gate = {
+    govern: createGovern(decorated),
+    handles,
+    sessions,
+    killSwitch,
+    workloads,
+    desk,
+    ...notesOn(log, clock),
+  }
+  const gate = departure.attend(governed)
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = await bindControl({
@@ -108,8 +125,20 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
     protection,
     isolationLevel: options.isolationLevel,
   })
+  const accounts = await bindAccounts(base)
   const people = await startControl(
-    { clock, random, log, feed: feedOf(log), stories: openSessionStories(log), requests, ...store.people, control },
+    {
+      clock,
+      random,
+      log,
+      feed: feedOf(log),
+      stories: openSessionStories(log),
+      requests,
+      ...store.people,
+      control,
+      ...(accounts && { accounts }),
+      overview: bindOverview(base, entrance),
+    },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
   opened.defer(() => people.close())
@@ -119,9 +148,10 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   opened.defer(() => keeper.close())
   const listeners: Listener[] = []
   opened.defer(() => closeAll(listeners))
-  await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
+  const isLeaving = (): boolean => departure.isLeaving
+  await listenForAgents({ base, gate, upstreams, apis, report: options.report, isLeaving }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl)
+  const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl, departure)
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -129,7 +159,8 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
     httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
     proposed: control.configuration.proposal()?.widenings ?? [],
-    close: async () => {
+    close: async (drainMs = 0) => {
+      if (drainMs > 0) await departure.leave(drainMs)
       sessions.endMatching('all', '', 'the gate is stopping')
       await Promise.all([closeAll(listeners), watches.close(), keeper.close(), protection.close()])
       await opened.disposeAsync()
@@ -183,6 +214,7 @@ async function startWatches(
   entrance: Entrance,
   due: readonly { start(): void; close(): Promise<void> }[],
   siteUrl: () => string,
+  departure: Departure,
 ): Promise<{ close(): Promise<void> }> {
   const { config, folder, vault, log, database, store } = base
   const { clock } = store
@@ -197,6 +229,7 @@ async function startWatches(
     sessions: () => entrance.sessions.list().length,
     kills: () => entrance.killSwitch.inForce().length,
     receivers: () => delivery?.health() ?? [],
+    ready: openReadiness({ log, database, vault, isLeaving: () => departure.isLeaving, nowMs: () => clock.nowMs() }),
   })
   const lookout = startLookout(base, entrance)
   return {
@@ -213,10 +246,11 @@ interface Doors {
   readonly upstreams: PostgresUpstreams
   readonly apis: OpenHttpUpstreams
   readonly report: GateOptions['report']
+  readonly isLeaving: () => boolean
 }
 
 /** Each stands in `listeners` as soon as it listens, so that what fails after it can close it. */
-async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, listeners: Listener[]): Promise<void> {
+async function listenForAgents({ base, gate, upstreams, apis, report, isLeaving }: Doors, listeners: Listener[]): Promise<void> {
   const { config, folder, store } = base
   const { clock } = store
   const { listen, waitMs } = config
@@ -227,7 +261,9 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   )
   if (listen.http === null || certificates === null) return
   const { httpProtocol } = await import('./protocols/http/index.ts')
-  const deferrals = { store: store.deferrals, clock, everyMs: dueEveryMs }
+  // What is taken up is not tried twice, so a gate that stops takes up nothing.
+  const due = async (nowMs: number): ReturnType<typeof store.deferrals.due> => (isLeaving() ? [] : store.deferrals.due(nowMs))
+  const deferrals = { store: { ...store.deferrals, due }, clock, everyMs: dueEveryMs }
   const canaries = openCanaries(join(folder.directory, 'canaries.json'), report)
   const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
   listeners.push(

@@ -1,2 +1,3 @@
 export { Keeper } from './keeper.ts'
 export { keptNames } from './record.ts'
+export { clearLeftovers } from './leftovers.ts'

@@ -1,3 +1,4 @@
+import type { Handle } from '@sallyport/core'
 import { openHandleDesk, type HandleDesk } from '../access/handles.ts'
 import { LocalKillSwitch, type Stoppable } from '../access/kill-switch.ts'
 import { SessionRegistry } from '../access/sessions.ts'
@@ -5,12 +6,17 @@ import { scopeOf } from '../policy-settings.ts'
 import type { Awaitable, Hearer, SharedStanding } from '../store/store.ts'
 import { random, type Foundations } from './foundations.ts'
 
+/** Shown at once. */
+const handlesListed = 1_000
+
 /** Who may come in, and what stops them. */
 export interface Entrance {
   readonly handles: HandleDesk
   readonly killSwitch: LocalKillSwitch
   readonly sessions: SessionRegistry
   readonly stoppable: Stoppable
+  /** The handles in force, newest first. */
+  readonly handlesInForce: () => Awaitable<readonly Handle[]>
   /** Scope that people gave for a time. */
   readonly standing: SharedStanding
 }
@@ -36,7 +42,14 @@ export function openEntrance({ config, store, log, saltKey, policy }: Foundation
   }
   const ear = store.attend(openHearer(killSwitch, sessions, stoppable))
   if (ear !== null) killSwitch.listenTo(ear)
-  return { handles: openHandleDesk(store.handles, log, clock, saltKey, () => agents), killSwitch, sessions, stoppable, standing }
+  return {
+    handles: openHandleDesk(store.handles, log, clock, saltKey, () => agents),
+    killSwitch,
+    sessions,
+    stoppable,
+    standing,
+    handlesInForce: () => store.handles.inForce(clock.nowMs(), handlesListed),
+  }
 }
 
 /** What other gates do, done here. */

@@ -1,10 +1,19 @@
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { warmConnectors } from '@sallyport/connectors'
-import { noteSigner, type Log, type PolicyEngine, type Requests, type VerdictPorts } from '@sallyport/core'
+import {
+  noteSigner,
+  type NoteSigner,
+  type Witness,
+  type Log,
+  type PolicyEngine,
+  type Requests,
+  type VerdictPorts,
+} from '@sallyport/core'
 import { quorumOf } from '../approval-settings.ts'
 import { wallClock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
+import { openReviews, type Reviews } from '../access/reviews.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
 import type { Config } from '../config.ts'
 import { keepAccepted, proposalName } from '../configuration-desk.ts'
@@ -19,7 +28,10 @@ import type { Store } from '../store/store.ts'
 import { connectorsOf } from '../upstream-settings.ts'
 import type { VaultClient } from '../vault/vault-client.ts'
 import { openPinnedVault } from '../vault/vault-watch.ts'
-import { openWitness } from '../witness/witness-url.ts'
+import { openWitness as openFurtherWitness } from '../witness/witness-url.ts'
+import { diskFileSystem } from '../log/file-system.ts'
+import { readRotations } from '../log/rotations.ts'
+import { settleLogKey } from './key-rotation.ts'
 import { openStore } from './store.ts'
 
 const grantMs = 900_000
@@ -39,26 +51,31 @@ export interface Foundations {
   readonly log: FileLog
   readonly policy: PolicyEngine
   readonly requests: Requests
+  /** What one person broke glass for. */
+  readonly reviews: Reviews
 }
 
 /** State, vault, log, recovery, policy, in this order: each stands on the one before. */
 export async function openFoundations(options: GateOptions): Promise<Foundations> {
   const { report } = options
-  const folder = openStateFolder(options.stateDirectory)
-  const database = openDatabase(join(folder.directory, 'store.db'))
+  const opened = openStateFolder(options.stateDirectory)
+  const database = openDatabase(join(opened.directory, 'store.db'))
   const meta = openMeta(database)
-  const store = await openStore(options.config, database, folder.origin, wallClock, report)
+  const store = await openStore(options.config, database, opened.origin, wallClock, report)
   try {
-    return await settle(options, { folder, database, meta, store })
+    return await settle(options, { opened, database, meta, store })
   } catch (error) {
     await store.close()
     throw error
   }
 }
 
-type Ground = Pick<Foundations, 'folder' | 'database' | 'store'> & { readonly meta: MetaStore }
+interface Ground extends Pick<Foundations, 'database' | 'store'> {
+  readonly opened: StateFolder
+  readonly meta: MetaStore
+}
 
-async function settle(options: GateOptions, { folder, database, meta, store }: Ground): Promise<Foundations> {
+async function settle(options: GateOptions, { opened, database, meta, store }: Ground): Promise<Foundations> {
   const { report } = options
   const { clock, facts } = store
   const start = {
@@ -75,16 +92,21 @@ async function settle(options: GateOptions, { folder, database, meta, store }: G
   const { config, widened, proposal } = settleConfiguration(options.config, stored, { ...start, enrolled })
   const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
   const vault = await openPinnedVault(pinned, meta)
+  const openWitness = async ({ key }: NoteSigner): Promise<Witness> =>
+    vault.witness(key, await readRotations(diskFileSystem, join(opened.directory, 'log')))
+  const folder = await settleLogKey({ folder: opened, openWitness, report })
   const signer = noteSigner(folder.origin, folder.logSeed)
   const directory = join(folder.directory, 'log')
   const { needed, by } = config.witnesses
-  const further = { needed, witnesses: by.map(openWitness) }
-  const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), further, report })
+  const further = { needed, witnesses: by.map(openFurtherWitness) }
+  const log = await openLog({ directory, signer, clock, witness: await openWitness(signer), further, report })
   const policy = makePolicy(config)
   await warmConnectors(connectorsOf(config))
-  const saltKey = Buffer.from(config.store === null ? folder.saltKey : await shareKey(store, folder.saltKey))
-  const base: Foundations = { config, folder, database, store, saltKey, vault, log, policy, requests: store.requests }
-  const memory = options.config.store === null ? facts : ownFacts(facts, folder.origin)
+  const isShared = options.config.store !== null
+  const saltKey = Buffer.from(isShared ? await shareKey(store, folder.saltKey) : folder.saltKey)
+  const reviews = openReviews({ clock, log, memory: meta, breakers: config.breakGlass, delayMs: config.coolOffMs })
+  const base: Foundations = { config, folder, database, store, saltKey, vault, log, policy, requests: store.requests, reviews }
+  const memory = isShared ? ownFacts(facts, folder.origin) : facts
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, memory, store.narrowing, report)
   const guards = policy.guards.map(({ id }) => id)
   await log.append({
@@ -96,7 +118,7 @@ async function settle(options: GateOptions, { folder, database, meta, store }: G
   return base
 }
 
-export function makeVerdictPorts({ policy, config, store }: Foundations, log: Log, requests: Requests): VerdictPorts {
+export function makeVerdictPorts({ policy, config, store, reviews }: Foundations, log: Log, requests: Requests): VerdictPorts {
   const { people } = store.people
   const { clock } = store
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
@@ -109,6 +131,7 @@ export function makeVerdictPorts({ policy, config, store }: Foundations, log: Lo
     mode: () => config.mode,
     isEnrolled,
     quorumOf: quorumOf(config),
+    glass: reviews,
     grantMs,
   }
 }

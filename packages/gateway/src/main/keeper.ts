@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { planKeeping } from '../keep-settings.ts'
-import { Keeper, keptNames } from '../keeping/index.ts'
+import { clearLeftovers, Keeper, keptNames } from '../keeping/index.ts'
 import type { GateOptions } from '../process.ts'
 import { openProducer } from '../producers/index.ts'
 import type { OpenPostgresUpstreams } from '../upstreams/postgres/index.ts'
@@ -12,6 +12,8 @@ export async function openKeeper(
   databases: OpenPostgresUpstreams,
   report: GateOptions['report'],
 ): Promise<Keeper> {
+  // Nobody waits for it: it may be a whole database.
+  void clearLeftovers().catch(() => undefined)
   const plan = planKeeping(config, (place) => openProducer(place, (name) => databases.source(name)))
   const shelf = join(folder.directory, 'restored')
   const memory = await store.view(keptNames(plan.kept))

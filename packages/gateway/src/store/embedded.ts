@@ -10,6 +10,7 @@ import { openPeople } from './people.ts'
 import { openQuarantines } from './quarantines.ts'
 import { openRequests } from './requests.ts'
 import { openStanding } from './standing.ts'
+import { openUsedTokens } from './used-tokens.ts'
 import type { Store } from './store.ts'
 
 /** One gate's own store, in a file of its state folder. */
@@ -20,6 +21,7 @@ export function openEmbeddedStore(database: DatabaseSync, clock: Clock): Store {
     budgets: openBudgets(database, clock),
     people: openPeople(database),
     deferrals: openDeferrals(database, clock),
+    usedTokens: openUsedTokens(database),
     facts: openMeta(database),
     view: () => openMeta(database),
     handles: openHandles(database),

@@ -17,6 +17,7 @@ import { addPasskey, removePasskey, removePerson } from './person-removal.ts'
 export interface StoredWebSession {
   readonly idSha256: string
   readonly person: string
+  readonly by: 'passkey' | 'account'
   readonly createdAtMs: number
   readonly lastSeenAtMs: number
 }

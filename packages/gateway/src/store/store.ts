@@ -65,6 +65,10 @@ export interface Store {
   readonly budgets: Budgets
   readonly people: PeopleStore
   readonly deferrals: DeferralStore
+  /** Tokens of others that were taken for a handle: each counts once, at whichever gate. */
+  readonly usedTokens: {
+    use(names: readonly string[], untilMs: number, nowMs: number): Awaitable<'first' | 'used' | 'full'>
+  }
   readonly facts: Facts
   view(names: readonly string[]): Awaitable<FactsView>
   readonly handles: {
@@ -74,6 +78,8 @@ export interface Store {
     use(id: string): Awaitable<boolean>
     active(agent: string, nowMs: number, most: number): Awaitable<readonly Handle[]>
     find(id: string): Awaitable<Handle | null>
+    inForce(nowMs: number, most: number): Awaitable<readonly Handle[]>
+    replace(old: string, made: Handle, endsAtMs: number, nowMs: number): Awaitable<readonly string[] | null>
     revoke(id: string, nowMs: number): Awaitable<readonly string[]>
     revokeOf(kind: 'agent' | 'owner' | 'all', name: string, nowMs: number): Awaitable<readonly string[]>
   }
@@ -98,6 +104,7 @@ export interface Store {
   readonly narrowing: {
     kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): Awaitable<void>
     revokeHandle(id: string, nowMs: number): Awaitable<void>
+    endHandle(id: string, endsAtMs: number, nowMs: number): Awaitable<void>
     removePerson(name: string, by: string, nowMs: number): Awaitable<void>
     removePasskey(person: string, credentialId: string): Awaitable<void>
     freeze(reason: string, nowMs: number): Awaitable<void>

@@ -11,6 +11,10 @@ export interface SharedHandles {
   use(id: string): Promise<boolean>
   active(agent: string, nowMs: number, most: number): Promise<readonly Handle[]>
   find(id: string): Promise<Handle | null>
+  inForce(nowMs: number, most: number): Promise<readonly Handle[]>
+  replace(old: string, made: Handle, endsAtMs: number, nowMs: number): Promise<readonly string[] | null>
+  /** It and all that was narrowed from it end by then, or as before where that is sooner. Their ids. */
+  endBy(id: string, endsAtMs: number, nowMs: number): Promise<readonly string[]>
   revoke(id: string, nowMs: number): Promise<readonly string[]>
   revokeOf(kind: 'agent' | 'owner' | 'all', name: string, nowMs: number): Promise<readonly string[]>
 }
@@ -19,6 +23,7 @@ const columns = `id, agent, owner, parent, issued_at_ms AS "issuedAtMs", expires
   scram, secret_sha256 AS "secretSha256", narrowing`
 const inserted =
   'handles (id, agent, owner, parent, issued_at_ms, expires_at_ms, revoked_at_ms, scram, secret_sha256, narrowing, uses_max)'
+const insertSql = `INSERT INTO ${inserted} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 const chain = `WITH RECURSIVE chain(id, parent) AS (SELECT id, parent FROM handles WHERE id = $1
   UNION SELECT handles.id, handles.parent FROM handles JOIN chain ON handles.id = chain.parent)`
 const tree = `WITH RECURSIVE tree(id) AS (SELECT $1::text UNION SELECT handles.id FROM handles JOIN tree ON handles.parent = tree.id)`
@@ -30,7 +35,7 @@ export function openHandles(connection: Connection): SharedHandles {
   const { run } = connection
   return {
     insert: async (handle) => {
-      await run(`INSERT INTO ${inserted} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, valuesOf(handle))
+      await run(insertSql, valuesOf(handle))
     },
     insertChild: async (handle, nowMs) => {
       // Its parent's row is held meanwhile: whoever revokes it waits, and then sees the child.
@@ -61,6 +66,15 @@ export function openHandles(connection: Connection): SharedHandles {
       const { rows } = await run(`SELECT ${columns} FROM handles WHERE id = $1`, [id])
       return rows[0] === undefined ? null : readHandle(rows[0])
     },
+    inForce: async (nowMs, most) => {
+      const { rows } = await run(
+        `SELECT ${columns} FROM handles WHERE expires_at_ms > $1 AND revoked_at_ms IS NULL ORDER BY seq DESC LIMIT $2`,
+        [nowMs, most],
+      )
+      return rows.map(readHandle)
+    },
+    replace: (old, made, endsAtMs, nowMs) => connection.transact((within) => replace(within, old, made, endsAtMs, nowMs)),
+    endBy: (id, endsAtMs, nowMs) => connection.transact((within) => endTree(within, id, endsAtMs, nowMs)),
     revoke: (id, nowMs) => revokeUntilNone(connection, revokeTree, [id, nowMs]),
     revokeOf: (kind, name, nowMs) => revokeUntilNone(connection, revokeAll, [kind, name, nowMs]),
   }
@@ -81,6 +95,33 @@ function valuesOf(handle: Handle): readonly unknown[] {
     narrowing ? JSON.stringify(narrowing) : null,
     narrowing?.usesMax ?? null,
   ]
+}
+
+/** The old one's row is held meanwhile: whoever revokes it, or narrows it, waits. */
+async function replace(run: Run, old: string, made: Handle, endsAtMs: number, nowMs: number): Promise<readonly string[] | null> {
+  const known = await run('SELECT uses FROM handles WHERE id = $1 AND revoked_at_ms IS NULL AND expires_at_ms > $2 FOR UPDATE', [
+    old,
+    nowMs,
+  ])
+  if (known.rows[0] === undefined) return null
+  await run(insertSql, valuesOf(made))
+  // The uses of a narrowed one go along: a new secret gives it no more.
+  await run('UPDATE handles SET uses = $2 WHERE id = $1', [made.id, known.rows[0]['uses']])
+  return endTree(run, old, endsAtMs, nowMs)
+}
+
+/** Again until nothing more changes: a child may have been made of one of them meanwhile. */
+async function endTree(run: Run, id: string, endsAtMs: number, nowMs: number): Promise<readonly string[]> {
+  const ids = new Set<string>()
+  for (;;) {
+    const { rows } = await run(
+      `${tree} UPDATE handles SET expires_at_ms = least(expires_at_ms, $2)
+       WHERE id IN (SELECT id FROM tree) AND revoked_at_ms IS NULL AND expires_at_ms > $3 AND NOT id = ANY($4) RETURNING id`,
+      [id, endsAtMs, nowMs, [...ids]],
+    )
+    if (rows.length === 0) return [...ids]
+    for (const row of rows) ids.add(String(row['id']))
+  }
 }
 
 /** Always locked in the same order, so that two that share a parent never wait for each other. */

@@ -17,6 +17,7 @@ import { openRequests } from './requests.ts'
 import { migrate } from './schema.ts'
 import { openStanding } from './standing.ts'
 import { SwitchLine } from './switch-line.ts'
+import { openUsedTokens } from './used-tokens.ts'
 import { findEnded, openVerdictWaiters } from './verdict-waiters.ts'
 
 /** A gate that cannot renew for so long stops everything; a kill waits no longer than this for a gate that does not answer. */
@@ -81,6 +82,7 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     budgets: openBudgets(connection),
     people,
     deferrals: openDeferrals(connection, clock, handles, claims),
+    usedTokens: openUsedTokens(connection),
     facts,
     view: (names) => facts.view(names),
     handles,

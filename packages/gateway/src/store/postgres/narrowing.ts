@@ -7,6 +7,7 @@ import type { KillKind } from '../kills.ts'
 export interface SharedNarrowing {
   kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): Promise<void>
   revokeHandle(id: string, nowMs: number): Promise<void>
+  endHandle(id: string, endsAtMs: number, nowMs: number): Promise<void>
   removePerson(name: string, by: string, nowMs: number): Promise<void>
   removePasskey(person: string, credentialId: string): Promise<void>
   freeze(reason: string, nowMs: number): Promise<void>
@@ -21,6 +22,7 @@ export function openNarrowing(kills: SharedKills, handles: SharedHandles, { peop
   return {
     kill,
     revokeHandle: async (id, nowMs) => void (await handles.revoke(id, nowMs)),
+    endHandle: async (id, endsAtMs, nowMs) => void (await handles.endBy(id, endsAtMs, nowMs)),
     removePerson: async (name, by, nowMs) => void (await people.remove(name, by, nowMs)),
     removePasskey: async (person, credentialId) => void (await people.removePasskey(person, credentialId)),
     freeze: async (reason, nowMs) => {

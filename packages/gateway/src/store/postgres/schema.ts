@@ -83,6 +83,8 @@ export const migrations: readonly Migration[] = [
         upstream text NOT NULL, expires_at_ms bigint NOT NULL, ended boolean NOT NULL DEFAULT false, body text NOT NULL
       );
       CREATE INDEX standing_live ON standing (expires_at_ms) WHERE NOT ended;
+      CREATE TABLE used_tokens (name text PRIMARY KEY, until_ms bigint NOT NULL);
+      CREATE INDEX used_tokens_until ON used_tokens (until_ms);
     `,
   },
 ]
