@@ -69,7 +69,7 @@ export function openConnection(url: string, name: string): Connection {
     run: async (sql, values = []) => withClient(pool, (client) => answer(client, sql, values)),
     transact,
     openLine: async (answerMs) => {
-      const client = new pg.Client({ ...settings, connectionTimeoutMillis: answerMs, query_timeout: answerMs })
+      const client = new pg.Client({ ...settings, query_timeout: answerMs })
       client.on('error', () => undefined)
       await client.connect()
       return client

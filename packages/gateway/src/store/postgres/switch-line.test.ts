@@ -7,8 +7,8 @@ import { openSharedStore } from './index.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
-const leaseMs = 600
-const renewEveryMs = 100
+const leaseMs = 2_000
+const renewEveryMs = 200
 const patience = { timeout: 30_000, interval: 10 }
 
 /** A gate as far as the store sees one. */
@@ -81,7 +81,7 @@ it('has stopped a kill at every gate when it is everywhere', async () => {
   const other = await listen('other')
   await kill(one.store, 'coder')
   await one.store.kills.everywhere?.()
-  expect(other.seen.at(-1)).toBe('in force: coder')
+  expect(other.seen).toContain('in force: coder')
 })
 
 it('waits for the lease of a gate that does not answer, and for none that said goodbye', async () => {
@@ -110,7 +110,8 @@ it('thaws a gate that comes back only once it has stopped what was killed meanwh
   await expect.poll(() => silent.seen.at(-1), patience).toMatch(/^frozen/)
   relay.mend()
   await expect.poll(() => silent.seen.at(-1), patience).toBe('thawed')
-  expect(silent.seen.at(-2)).toBe('in force: coder')
+  expect(silent.seen.indexOf('in force: coder')).toBeLessThan(silent.seen.indexOf('thawed'))
+  expect(silent.seen).toContain('in force: coder')
 })
 
 it('stays frozen as long as what was pulled here cannot be handed on', async () => {
@@ -147,7 +148,7 @@ it('tells every gate which of its handles was revoked', async () => {
   const life = { parent: null, issuedAtMs: 0, expiresAtMs: Number.MAX_SAFE_INTEGER, revokedAtMs: null }
   await one.store.handles.insert({ id: 'h1', agent: 'coder', owner: 'ada', ...life, scram: verifier, secretSha256: 'a' })
   await one.store.handles.revoke('h1', 1)
-  await expect.poll(() => other.seen.at(-1), patience).toBe('revoked: h1')
+  await expect.poll(() => other.seen, patience).toContain('revoked: h1')
 })
 
 it('lets go on at every gate what was released at one', async () => {

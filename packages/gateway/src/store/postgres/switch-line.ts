@@ -25,6 +25,8 @@ export interface LineSettings {
 }
 
 const reconnectMs = 100
+/** A machine under load answers late, and a line given up too soon is a lease lost. */
+const answerMsMin = 1_500
 const renewalsPerView = 10
 const aheadMark = 'ahead '
 /** A line that does not answer for so many renewals is given up for a new one. */
@@ -169,7 +171,7 @@ export class SwitchLine implements Ear {
   }
 
   async #connect(): Promise<void> {
-    const client = await this.#connection.openLine(this.#settings.renewEveryMs * unansweredRenewals)
+    const client = await this.#connection.openLine(Math.max(answerMsMin, this.#settings.renewEveryMs * unansweredRenewals))
     client.on('notification', ({ payload }) => this.take(payload ?? ''))
     client.on('end', () => {
       if (this.#client === client) this.#client = null
