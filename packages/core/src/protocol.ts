@@ -79,12 +79,27 @@ export interface Sessions {
   close(session: string, reason: string): Promise<void>
 }
 
+/** Jobs and services that hold nothing of ours: they show a token of an issuer that the configuration names. */
+export interface Workloads {
+  /**
+   * A handle of this agent for such a token, which counts once; the handle lives no longer than it. `refused` says why not, for the log: whoever asks is
+   * told only that it did not fit. @throws SallyportError where that is not for the token to mend
+   */
+  exchange(
+    agent: string,
+    token: string,
+    ttlMs: number | null,
+  ): Promise<{ readonly made: { readonly handle: Handle; readonly secret: string } } | { readonly refused: string }>
+}
+
 /** What main hands to every protocol besides its upstreams. */
 export interface Gate {
   readonly govern: Govern
   readonly handles: Handles
   readonly sessions: Sessions
   readonly killSwitch: KillSwitch
+  /** Absent: a handle is given by people only. */
+  readonly workloads?: Workloads
   /** What agents may ask of the gate itself. Absent: nothing. */
   readonly desk?: AgentDesk
   /** Something that people should look at now: on the log and the live page. Never carries a secret. */

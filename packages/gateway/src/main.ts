@@ -30,10 +30,13 @@ import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { Departure } from './main/departure.ts'
+import { bindOverview } from './main/overview-binding.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
+import { bindAccounts } from './main/accounts.ts'
+import { bindWorkloads } from './main/workloads.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
 import { governSettings } from './policy-settings.ts'
@@ -100,15 +103,36 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper, standing: entrance.standing }, requestUrl)
   const decorated = options.decorate?.(ports) ?? ports
   const { handles } = entrance
+  const workloads = bindWorkloads(base, entrance)
   const desk = openDesk(base, entrance, requestUrl)
   const departure = new Departure({ clock, busy: () => sessions.busy(), ownPeer: gatePeer })
-  const governed: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, desk, ...notesOn(log, clock) }
+  const governed: Gate = {
+    govern: createGovern(decorated),
+    handles,
+    sessions,
+    killSwitch,
+    workloads,
+    desk,
+    ...notesOn(log, clock),
+  }
   const gate = departure.attend(governed)
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
+  const accounts = await bindAccounts(base)
   const people = await startControl(
-    { clock, random, log, feed: feedOf(log), stories: openSessionStories(log), requests, ...openPeople(database), control },
+    {
+      clock,
+      random,
+      log,
+      feed: feedOf(log),
+      stories: openSessionStories(log),
+      requests,
+      ...openPeople(database),
+      control,
+      ...(accounts && { accounts }),
+      overview: bindOverview(base, entrance),
+    },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
   opened.defer(() => people.close())

@@ -33,6 +33,7 @@ export interface SessionPorts {
 
 const timeoutMaxMs = 2 ** 31 - 1
 const sessionsMax = 5_000
+const handlesRemembered = 10_000
 /** How long a read may go on after a kill that lets it. */
 const drainMsMax = 30_000
 
@@ -40,6 +41,7 @@ const drainMsMax = 30_000
 export class SessionRegistry implements Sessions {
   readonly #open = new Map<string, Entry>()
   readonly #ports: SessionPorts
+  readonly #lastUsed = new Map<string, number>()
 
   constructor(ports: SessionPorts) {
     this.#ports = ports
@@ -79,6 +81,7 @@ export class SessionRegistry implements Sessions {
     const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
     const entry: Entry = { session, controller, expiry, drains: null, isBusy: null }
     this.#open.set(id, entry)
+    this.#noteUse(handle.id, nowMs)
     const attendDrain = (drains: () => boolean, isBusy?: () => boolean): void => {
       entry.drains = drains
       entry.isBusy = isBusy ?? null
@@ -190,6 +193,11 @@ export class SessionRegistry implements Sessions {
     return matching.length
   }
 
+  /** When a session was last opened with this handle; null: not since this gate started, or too long ago to be kept. */
+  lastUsed(handleId: string): number | null {
+    return this.#lastUsed.get(handleId) ?? null
+  }
+
   endByHandles(handleIds: readonly string[], reason: string): number {
     const matching = this.list().filter((session) => handleIds.includes(session.handleId))
     for (const session of matching) this.#end(session.id, reason)
@@ -200,6 +208,13 @@ export class SessionRegistry implements Sessions {
     const matching = this.list().filter((session) => session.subject.agent === agent && session.upstream === upstream)
     for (const session of matching) this.#end(session.id, reason)
     return matching.length
+  }
+
+  /** Put last, so that the one longest unused is forgotten. */
+  #noteUse(handleId: string, nowMs: number): void {
+    this.#lastUsed.delete(handleId)
+    this.#lastUsed.set(handleId, nowMs)
+    if (this.#lastUsed.size > handlesRemembered) this.#lastUsed.delete(this.#lastUsed.keys().next().value ?? '')
   }
 
   #end(id: string, reason: string): void {

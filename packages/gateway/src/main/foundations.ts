@@ -13,6 +13,7 @@ import {
 import { quorumOf } from '../approval-settings.ts'
 import { wallClock as clock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
+import { openReviews, type Reviews } from '../access/reviews.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
 import type { Config } from '../config.ts'
 import { keepAccepted, proposalName } from '../configuration-desk.ts'
@@ -47,6 +48,8 @@ export interface Foundations {
   readonly log: FileLog
   readonly policy: PolicyEngine
   readonly requests: Requests
+  /** What one person broke glass for. */
+  readonly reviews: Reviews
 }
 
 /** State, vault, log, recovery, policy, in this order: each stands on the one before. */
@@ -75,7 +78,8 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
   const log = await openLog({ directory, signer, clock, witness: await openWitness(signer), further, report })
   const policy = makePolicy(config)
   await warmConnectors(connectorsOf(config))
-  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
+  const reviews = openReviews({ clock, log, memory: meta, breakers: config.breakGlass, delayMs: config.coolOffMs })
+  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database), reviews }
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
   await log.append({
@@ -87,7 +91,7 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
   return base
 }
 
-export function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
+export function makeVerdictPorts({ policy, config, database, reviews }: Foundations, log: Log, requests: Requests): VerdictPorts {
   const { people } = openPeople(database)
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
   return {
@@ -99,6 +103,7 @@ export function makeVerdictPorts({ policy, config, database }: Foundations, log:
     mode: () => config.mode,
     isEnrolled,
     quorumOf: quorumOf(config),
+    glass: reviews,
     grantMs,
   }
 }

@@ -64,7 +64,7 @@ export class AgentSession {
   async start(welcome: () => Buffer): Promise<void> {
     const { backend } = this.#line
     backend.attend({
-      data: (chunk) => this.#line.flow.receive(chunk),
+      data: (chunk) => this.#line.flow.receive(chunk) && this.#line.isClientEmpty,
       drained: () => this.#upstreamDrained(),
       closed: (why) => this.end(why, 'upstream_unavailable'),
     })
