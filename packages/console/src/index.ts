@@ -1,5 +1,6 @@
 export { assets } from './assets.ts'
 export type { Frame, Posture } from './frame.ts'
+export { renderArrived } from './pages/sign-in/arrived.ts'
 export { type Built, readBuilt } from './built.ts'
 export { type LiveLine, liveLineOf, shownLineOf } from './live-line.ts'
 export { renderApp } from './pages/app/page.ts'

@@ -2,7 +2,9 @@ import { assets, type Frame, readBuilt, renderProblem } from '@sallyport/console
 import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
 import { type Refused, toRefused } from './answer.ts'
+import { addAccountRoutes } from './account-routes.ts'
 import { addApiRoutes, admitOperator, operator } from './api-routes.ts'
+import { createConnections } from './connections.ts'
 import { addConfigurationRoutes } from './configuration-routes.ts'
 import { addBuiltRoute, addConsoleRoutes } from './console-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
@@ -15,6 +17,7 @@ import { createRateLimit } from './rate-limit.ts'
 import { addRemovalRoutes } from './removal-routes.ts'
 import { addRequestRoutes } from './request-routes.ts'
 import { addSessionRoutes } from './session-routes.ts'
+import { addReviewRoutes } from './review-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
 import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
 import { tellTry, tellTryOfPerson } from './tried.ts'
@@ -47,8 +50,11 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   app.use(admitPost(site.visitors, site.rate, origin))
   app.get('/', (context) => context.redirect(built === null ? '/requests' : '/console/now', 303))
   addEnrolRoutes(app, site)
-  addSignInRoutes(app, site)
+  const connections = createConnections(ports)
+  addSignInRoutes(app, site, connections)
+  addAccountRoutes(app, site, connections)
   addRequestRoutes(app, site)
+  addReviewRoutes(app, site)
   addLiveRoutes(app, site)
   addSessionRoutes(app, site)
   addPeopleRoutes(app, site)

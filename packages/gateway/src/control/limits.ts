@@ -11,6 +11,8 @@ export const limits = {
   challengeMs: 2 * 60_000,
   /** More than strangers can start while a prompt lives, so that a flood pushes nobody's out. */
   challenges: 20_000,
+  /** From the sign-in page to an identity provider and back, and from there to the passkey that connects the account. */
+  accountMs: 10 * 60_000,
   linkMs: 10 * 60_000,
   /** A link that a second person has to confirm first. */
   confirmedLinkMs: 60 * 60_000,
@@ -39,6 +41,8 @@ export const rates = {
   strangers: 6_000,
   /** Failed bearer tokens. Right ones are never counted, so nobody can lock the operator out. */
   badToken: 60,
+  /** Sign-ins by an account that are begun, of all browsers together: each asks the provider something. A passkey works meanwhile. */
+  accounts: 600,
   /** Verdicts, releases, invitations of one browser session. */
   signed: 60,
   /** Kills, cancels and other posts of one browser session. */
