@@ -15,7 +15,12 @@ export interface RawAsk {
 }
 
 /** One request as an attacker would write it: any verb, any path, any credential (default: the right one). */
-export async function askRaw(vault: Pick<VaultProcess, 'socketPath' | 'token'>, method: string, path: string, ask: RawAsk = {}): Promise<RawAnswer> {
+export async function askRaw(
+  vault: Pick<VaultProcess, 'socketPath' | 'token'>,
+  method: string,
+  path: string,
+  ask: RawAsk = {},
+): Promise<RawAnswer> {
   const authorization = ask.authorization === undefined ? `Bearer ${vault.token()}` : ask.authorization
   const headers = { ...ask.headers, ...(authorization === null ? {} : { authorization }) }
   const sent = request({ socketPath: vault.socketPath, method, path, headers, agent: false })

@@ -16,10 +16,13 @@ import {
 import { parseConfig, type Config } from '../../packages/gateway/src/config.ts'
 import { openConfigurationDesk } from '../../packages/gateway/src/configuration-desk.ts'
 import { type ControlListener, startControl } from '../../packages/gateway/src/control/index.ts'
-import type { Control, ControlPorts, Feed, Kill, Recorded, Signed } from '../../packages/gateway/src/control/ports.ts'
+import type { Control, ControlPorts, Feed, Kill, Signed } from '../../packages/gateway/src/control/ports.ts'
+import { openReviews, type Reviews } from '../../packages/gateway/src/access/reviews.ts'
+import type { Recorded } from '../../packages/gateway/src/control/overview.ts'
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
 import { openMeta } from '../../packages/gateway/src/store/meta.ts'
 import { openPeople } from '../../packages/gateway/src/store/people.ts'
+import { openSessionStories } from '../../packages/gateway/src/log/session-stories.ts'
 import { openRequests } from '../../packages/gateway/src/store/requests.ts'
 
 export const operatorToken = 'operator-token-of-the-tests-0123456789'
@@ -97,6 +100,12 @@ function openDesk(
   return openConfigurationDesk({ ...ports, memory: openMeta(database), read }, configOf(configurationOfTests))
 }
 
+function storiesOf({ events }: FollowedLog): ReturnType<typeof openSessionStories> {
+  const read = async (from: number, count: number): Promise<readonly Recorded[]> =>
+    events.slice(from, from + count).map((event, place) => ({ index: from + place, event }))
+  return openSessionStories({ size: () => events.length, read })
+}
+
 function ownersOfTests(): { agent: string; owner: string }[] {
   return [
     { agent: 'coder', owner: 'ada' },
@@ -106,6 +115,7 @@ function ownersOfTests(): { agent: string; owner: string }[] {
 
 /** A gate without upstreams: real store in memory, real verdicts, scripted rest. */
 export interface PeopleBench {
+  readonly database: ReturnType<typeof openDatabase>
   readonly ports: ControlPorts
   readonly clock: ShiftedClock
   readonly log: FollowedLog
@@ -120,13 +130,15 @@ export interface PeopleBench {
     warnings: string[]
     owners: { agent: string; owner: string }[]
     quorum: Quorum | null
+    /** Who may break glass. */
+    breakers: string[]
   }
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
 }
 
 type Judged = Pick<ControlPorts, 'clock' | 'requests' | 'people' | 'log'>
 
-function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleBench['state']): VerdictPorts {
+function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleBench['state'], glass: Reviews): VerdictPorts {
   return {
     clock,
     random: { hex: (bytes) => randomBytes(bytes).toString('hex') },
@@ -136,7 +148,29 @@ function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleB
     mode: () => state.mode,
     isEnrolled: async (name) => (await people.list()).some((one) => one.name === name),
     quorumOf: () => state.quorum,
+    glass,
     grantMs: 3_600_000,
+  }
+}
+
+/** What no test of the pages looks behind. */
+function scriptedControl(
+  clock: Clock,
+  random: Randomness,
+): Pick<Control, 'newestCopy' | 'copy' | 'snapshots' | 'undo' | 'issueHandle' | 'revokeHandle' | 'standing' | 'endStanding'> {
+  return {
+    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
+    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
+    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
+    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
+    async issueHandle(agent, ttlMs) {
+      if (agent !== 'coder')
+        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
+      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
+    },
+    revokeHandle: async (id) => id === 'handle-1',
+    standing: () => [],
+    endStanding: async () => null,
   }
 }
 
@@ -157,12 +191,17 @@ export function makePeopleBench(): PeopleBench {
     warnings: [],
     owners: ownersOfTests(),
     quorum: null,
+    breakers: [],
   }
-  const verdictPorts = verdictPortsOf({ clock, log, requests, people: stored.people }, state)
+  const reviews = openReviews({ clock, log, memory: openMeta(database), breakers: state.breakers, delayMs: 900_000 })
+  const verdictPorts = verdictPortsOf({ clock, log, requests, people: stored.people }, state, reviews)
   const control: Control = {
     quarantined: () => Promise.resolve([]),
     keeping: { targets: () => Promise.resolve([]), begin: () => neverKept(), job: () => null },
     vaultTargets: async () => ({ atMs: clock.nowMs(), targets: [], storage: null, holds: [], worth: '', problem: null }),
+    reviews: () => reviews.open(),
+    closeReview: (request, { person, ...signed }) => reviews.close(request, person, { ...signed }),
+    glassFault: (person) => reviews.fault(person),
     verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
     cancel: (id, by) => cancelRequest(verdictPorts, id, by),
     async kill(scope, reason, by) {
@@ -186,18 +225,7 @@ export function makePeopleBench(): PeopleBench {
     sessions: async () => sessions,
     agents: () => state.owners.map(({ agent }) => agent),
     owners: () => state.owners,
-    newestCopy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs() - 4000),
-    copy: async ({ upstream }) => snapshotOf(upstream, clock.nowMs()),
-    snapshots: async () => [snapshotOf('orders-db', clock.nowMs() - 4000)],
-    undo: async () => ({ rows: 48_211, tables: ['public.orders'], verified: true, note: 'put back' }),
-    async issueHandle(agent, ttlMs) {
-      if (agent !== 'coder')
-        throw new SallyportError('not_in_scope', 'No such agent.', 'No handle was issued.', 'Add the agent first.')
-      return { id: random.hex(8), handle: random.hex(32), expiresAtMs: clock.nowMs() + (ttlMs ?? 3_600_000) }
-    },
-    revokeHandle: async (id) => id === 'handle-1',
-    standing: () => [],
-    endStanding: async () => null,
+    ...scriptedControl(clock, random),
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
     configuration: openDesk({ clock, log, database }, () => state.file),
@@ -207,11 +235,13 @@ export function makePeopleBench(): PeopleBench {
     random,
     log,
     feed: log,
+    stories: storiesOf(log),
     requests,
     control,
     people: stored.people,
     links: stored.links,
     webSessions: stored.webSessions,
+    overview: overviewOf(log, state),
   }
   const ask: PeopleBench['ask'] = async (changes = {}, request = {}) => {
     const made = { ...makeRequest(clock.nowMs(), { ...makeQuestion(), ...changes }), ...request }
@@ -225,7 +255,28 @@ export function makePeopleBench(): PeopleBench {
     })
     return made
   }
-  return { ports, clock, log, sessions, kills, releases, state, ask }
+  return { database, ports, clock, log, sessions, kills, releases, state, ask }
+}
+
+function overviewOf(log: FollowedLog, state: PeopleBench['state']): ControlPorts['overview'] {
+  const { hash, guards } = { hash: state.policyHash, guards: [] }
+  return {
+    agents: () =>
+      state.owners.map(({ agent, owner }) => ({
+        name: agent,
+        owner,
+        scopes: [{ kinds: ['read'], action: null, upstream: 'orders-db' }],
+        handleMs: 3_600_000,
+      })),
+    handles: () => Promise.resolve([]),
+    upstreams: () => [],
+    policy: () => ({ hash, guards, rowsWithoutPrompt: 1000, coolOffMs: 0, retainMs: 1, requestMs: 1, acceptRisk: [] }),
+    record: {
+      size: () => log.events.length,
+      read: async (from, count) => (await log.recent(from - 1, log.events.length)).slice(0, count),
+      prove: () => Promise.resolve(null),
+    },
+  }
 }
 
 /** The people's pages and API of a bench, on real sockets at a free port. */

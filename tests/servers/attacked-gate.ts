@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from 'vitest'
-import { startGate, type AgentSettings, type Ran, type TestGate, type TestGateSettings } from './gate.ts'
+import type { AgentSettings, TestGateSettings } from './gate-settings.ts'
+import { startGate, type Ran, type TestGate } from './gate.ts'
 import { startPostgres, type PostgresServer } from './postgres.ts'
 
 /** A statement, and its values. */

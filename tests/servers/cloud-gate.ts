@@ -6,7 +6,8 @@ import type { TLSSocket } from 'node:tls'
 import { openAuthority } from '../../packages/gateway/src/authority/index.ts'
 import type { Leaf } from '../../packages/gateway/src/protocols/http/settings.ts'
 import { openTunnel, readAnswer, type RawAnswer } from '../fakes/http-gate.ts'
-import { startGate, type TestGate, type TestGateSettings } from './gate.ts'
+import type { TestGateSettings } from './gate-settings.ts'
+import { startGate, type TestGate } from './gate.ts'
 
 /** A stand-in for the provider, whoever plays it. */
 export interface CloudStandIn {

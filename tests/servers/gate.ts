@@ -1,13 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { z } from 'zod'
-import { decodeEntry, decodeSegment, type Event } from '@sallyport/core'
+import type { Event } from '@sallyport/core'
 import { startChild, type Child } from '../../packages/cli/src/process-child.ts'
 import { childEnvironment } from '../fakes/child-environment.ts'
+import { findProgram } from '../fakes/programs.ts'
 import { confirmInvitation, makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
+import type { TestGateSettings } from './gate-settings.ts'
+import { LogOnDisk } from './log-on-disk.ts'
 import type { PostgresServer } from './postgres.ts'
 
 /** A real vault and a real gate as processes of their own, on a state made for one test and thrown away after it. */
@@ -66,57 +68,8 @@ export interface Ran {
   readonly rowCount: number
 }
 
-export interface AgentSettings {
-  readonly owner: string
-  readonly may: readonly string[]
-}
-
-export interface UpstreamSettings {
-  /** Of the real server; default `postgres`. */
-  readonly database?: string
-  readonly environment?: 'production' | 'staging' | 'development'
-  /** When something stands between gate and server. */
-  readonly port?: number
-  /** As in sallyport.yaml. */
-  readonly quarantine?: string
-  readonly continuous?: { readonly keep?: string; readonly base?: string; readonly every?: string }
-  readonly keep?: Readonly<Record<string, unknown>>
-}
-
-export interface TestGateSettings {
-  /** Null: no database at all, only `apis`. */
-  readonly postgres: PostgresServer | null
-  /** Default `team`: the owner of an agent never approves alone. */
-  readonly mode?: 'solo' | 'team'
-  /** Default: `coder`, owned by ada, who may do anything on `orders-db`. */
-  readonly agents?: Readonly<Record<string, AgentSettings>>
-  /** Default: `orders-db`, production. */
-  readonly upstreams?: Readonly<Record<string, UpstreamSettings>>
-  readonly limits?: { readonly rowsWithoutPrompt: number }
-  /** Further upstreams as they stand in sallyport.yaml. */
-  readonly apis?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  /** Listens for agents' HTTP without any of `apis`. */
-  readonly http?: boolean
-  /** As it stands in sallyport.yaml. */
-  readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
-  /** Things kept whole that are no upstreams. */
-  readonly keep?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  /** As in sallyport.yaml. Defaults 0s and 20s. */
-  readonly coolOff?: string
-  readonly wait?: string
-  /** Another entry than the one that ships: tests/fakes/halting-gate.ts. */
-  readonly gatewayProgram?: string
-  /** Added to the gate's environment. */
-  readonly environment?: Readonly<Record<string, string>>
-  readonly gatewayFlags?: readonly string[]
-  readonly vaultFlags?: readonly string[]
-  /** The file only proposes, as in real life. Default: a test that changes its configuration is the operator, and it holds. */
-  readonly proposes?: boolean
-}
-
-export const gatewayMain = fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url))
-const vaultMain = fileURLToPath(new URL('../../packages/vault/src/main.ts', import.meta.url))
+export const gatewayMain = findProgram('gateway')
+const vaultMain = findProgram('vault')
 const readyShape = z.object({
   controlUrl: z.url(),
   postgresAddress: z.string(),
@@ -208,10 +161,12 @@ class RunningTestGate implements TestGate {
   #process: Child | null = null
   enrolmentUrl: string | null = null
   #people: HttpPerson[] = []
+  readonly #log: LogOnDisk
 
   constructor(settings: TestGateSettings, directory: string, vault: Child) {
     this.#settings = settings
     this.directory = directory
+    this.#log = new LogOnDisk(join(directory, 'log'))
     this.configuration = join(directory, 'sallyport.yaml')
     this.vault = vault
   }
@@ -248,7 +203,7 @@ class RunningTestGate implements TestGate {
       },
       upstreams: {
         ...Object.fromEntries(
-          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, continuous, keep }]) => [
+          Object.entries(upstreams).map(([name, { environment = 'production', quarantine, redact, continuous, keep }]) => [
             name,
             {
               protocol: 'postgres',
@@ -256,6 +211,7 @@ class RunningTestGate implements TestGate {
               use: `file:secrets/${name}.use`,
               protect: `file:secrets/${name}.protect`,
               ...(quarantine === undefined ? {} : { quarantine }),
+              ...(redact === undefined ? {} : { redact }),
               ...(continuous === undefined ? {} : { continuous }),
               ...(keep === undefined ? {} : { keep }),
             },
@@ -267,6 +223,7 @@ class RunningTestGate implements TestGate {
       limits,
       coolOff: this.#settings.coolOff ?? '0s',
       wait: this.#settings.wait ?? '20s',
+      drain: this.#settings.drain ?? '5s',
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},
@@ -368,11 +325,7 @@ class RunningTestGate implements TestGate {
   }
 
   events(): readonly Event[] {
-    const folder = join(this.directory, 'log', 'entries')
-    const segments = readdirSync(folder).sort()
-    return segments.flatMap((name) =>
-      decodeSegment(readFileSync(join(folder, name))).groups.flatMap(({ entries }) => entries.map(decodeEntry)),
-    )
+    return this.#log.events()
   }
 }
 

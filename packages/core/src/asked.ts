@@ -17,6 +17,8 @@ export interface Asked {
   readonly payload: Payload
   /** What a person is shown of it, whole. */
   readonly text: string
+  /** Bind values as people and the log get them, where some must not be shown. Absent: those of the payload. */
+  readonly shownBindValues?: readonly Json[]
   /**
    * What a verdict on this may be remembered by: upstream, agent, settings that change meaning, and the folded text. Null: never remembered.
    * The protocol promises that two requests with one key differ in nothing but digits of numbers (DESIGN §13).

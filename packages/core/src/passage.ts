@@ -1,5 +1,5 @@
 import type { Asked, Attendance } from './asked.ts'
-import type { Json } from './canonical.ts'
+import { sha256Hex, type Json } from './canonical.ts'
 import type { Connector } from './connector.ts'
 import type { EventType } from './event.ts'
 import type { GovernPorts } from './govern-ports.ts'
@@ -47,7 +47,9 @@ export function textForLog(passage: Passage, operations: readonly ResolvedOperat
   if (holdsSecret(operations)) return '(withheld: it may hold a secret; bytesSha256 stands for it)'
   const whole = text.toWellFormed()
   const kept = cutToBytes(whole)
-  return kept.length === whole.length ? whole : `${kept}… (${whole.length} characters in all; bytesSha256 covers the whole)`
+  return kept.length === whole.length
+    ? whole
+    : `${kept}… (${whole.length} characters in all, SHA-256 of the whole text ${sha256Hex(whole)})`
 }
 
 /** As long as it is on the log: a control character takes six bytes there, and an event that does not fit would leave no mark at all. */

@@ -1,5 +1,5 @@
 import { type AskedOperation, type Question } from './access-request.ts'
-import { keepCanonical, type Json } from './canonical.ts'
+import { digestJson, keepCanonical, type Json } from './canonical.ts'
 import type { Upstream } from './connector.ts'
 import type { Deny, Requestable } from './decide.ts'
 import { countRows } from './decide.ts'
@@ -23,7 +23,7 @@ export function makeQuestion(
     upstream: asked.upstream.name,
     environment: asked.upstream.environment,
     text: visibleToPeople(asked.text, operations),
-    bindValues: asked.payload.bindValues,
+    bindValues: asked.shownBindValues ?? asked.payload.bindValues,
     operations: operations.map(describeAsked),
     rowsMax: boundRows(operations),
     copy: denial.byRestorePoint === true ? 'restore_point' : worstCopy(operations),
@@ -122,7 +122,10 @@ function boundOperations(operations: readonly ResolvedOperation[]): readonly Jso
   for (const operation of operations) {
     const entry = operationJson(operation)
     left -= Buffer.byteLength(JSON.stringify(entry))
-    if (left < 0) return [...entries, { more: operations.length - entries.length }]
+    if (left < 0) {
+      const rest = operations.slice(entries.length).map(operationJson)
+      return [...entries, { more: rest.length, sha256: digestJson(rest) }]
+    }
     entries.push(entry)
   }
   return entries

@@ -41,6 +41,11 @@ export function resolvePostgres(config: Config): Promise<readonly PostgresUpstre
   )
 }
 
+/** By upstream: whose values stay out of the log. */
+export function redactionsOf(config: Config): ReadonlyMap<string, readonly string[]> {
+  return new Map(config.upstreams.filter(isPostgres).map(({ name, redact = [] }) => [name, redact]))
+}
+
 /** One that can't be resolved stops the gate: without it the agent would run with more than it was given. */
 async function resolveOwnRoles(
   as: { readonly [agent: string]: string },

@@ -15,9 +15,11 @@ import { tooOften } from './admission.ts'
 import { Refused } from './answer.ts'
 import { readBody } from './body.ts'
 import { limits, rates } from './limits.ts'
+import { addHandleRoutes } from './handle-routes.ts'
 import { addKeepingRoutes } from './keeping-routes.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
+import { addSessionApiRoutes } from './session-routes.ts'
 import { unknownOwners } from './second-person.ts'
 import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
@@ -147,6 +149,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     return context.json(await control.kill(scope, why, operator))
   })
   addPowerRoutes(app, site)
+  addHandleRoutes(app, site, operator)
   addCopyRoutes(app, site)
   addKeepingRoutes(app, site, operator)
   app.post('/api/v1/enrolment-links', async (context) => {
@@ -158,6 +161,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     await readBody(context, emptyShape)
     return context.json({ ...(await control.configuration.reread()), page: `${site.origin}/configuration` })
   })
+  addSessionApiRoutes(app, site)
   addEventRoute(app, site)
   app.get('/api/v1/status', async (context) => {
     const people = await site.ports.people.list()

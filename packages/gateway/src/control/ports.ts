@@ -1,7 +1,6 @@
 import type {
   Approval,
   Clock,
-  Event,
   Json,
   Keeping,
   Log,
@@ -10,13 +9,18 @@ import type {
   Randomness,
   Requests,
   Restored,
+  Review,
   Session,
+  SessionBrief,
+  SessionStory,
   Snapshot,
   StandingGrant,
   VaultTargets,
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
+import type { AccountSignIn } from './account-ports.ts'
+import type { Overview, Recorded } from './overview.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -133,6 +137,8 @@ export interface WebSession {
   /** SHA-256 of the cookie's value, hex. */
   readonly idSha256: string
   readonly person: string
+  /** What they showed. An account shows pages; what gives power takes a passkey. */
+  readonly by: 'passkey' | 'account'
   readonly createdAtMs: number
   readonly lastSeenAtMs: number
 }
@@ -162,18 +168,20 @@ export interface Killed {
   readonly sessionsEnded: number
 }
 
-/** A fact with its place on the log. */
-export interface Recorded {
-  readonly index: number
-  readonly event: Event
-}
-
 /** The log as it grows. */
 export interface Feed {
   /** Events past `after` (null: the newest), oldest first, at most `limit`. With `after` given and more than `limit` past it: the newest `limit`. */
   recent(after: number | null, limit: number): Promise<readonly Recorded[]>
   /** Every event from now on, in order. The listener returns at once and never throws. Returns the way to stop. */
   subscribe(listener: (recorded: Recorded) => void): () => void
+}
+
+/** What sessions did, from the log. */
+export interface Stories {
+  /** Newest first. `sinceIndex`: older entries of the log were not looked at; 0: all were. */
+  list(agent: string | null): Promise<{ readonly sessions: readonly SessionBrief[]; readonly sinceIndex: number }>
+  /** Null: no such session among those that would be listed. */
+  tell(id: string): Promise<SessionStory | null>
 }
 
 /** A person's passkey over one act that is not a verdict: a release, an invitation. Kept so that anyone can verify it again offline. */
@@ -228,6 +236,23 @@ export interface ConfigurationControl {
   withdraw(digest: string, by: string): Promise<boolean>
 }
 
+/** A handle for people to read. Nothing of its secret. */
+export interface HandleLine {
+  readonly id: string
+  readonly agent: string
+  readonly owner: string
+  readonly parent: string | null
+  /** Who acts, outermost first. */
+  readonly act: readonly string[]
+  /** In words. */
+  readonly scopes: readonly string[]
+  readonly issuedAtMs: number
+  readonly expiresAtMs: number
+  /** Null: not since the gate started. */
+  readonly lastUsedAtMs: number | null
+  readonly openSessions: number
+}
+
 /** Everything the people's listener asks of the rest of the gate. */
 export interface Control {
   /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
@@ -260,8 +285,22 @@ export interface Control {
     ttlMs: number | null,
     by: string,
   ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
+  /** Those in force, newest first. Absent: none are kept here. */
+  handles?(): readonly HandleLine[]
+  /** The secret is in the answer and nowhere else. @throws SallyportError when it is not in force */
+  rotateHandle?(
+    id: string,
+    overlapMs: number,
+    by: string,
+  ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number; readonly oldEndsAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
+  /** What one person broke glass for, and nobody has looked at yet. */
+  reviews(): Promise<readonly Review[]>
+  /** False: it is not open, or was this very person's. On the log before it resolves. */
+  closeReview(request: string, signed: Signed): Promise<boolean>
+  /** Why this person may not break glass now; null: they may. */
+  glassFault(person: string): Promise<string | null>
   /** Scope that stands for a time beyond the configuration's. */
   standing(): readonly StandingGrant[]
   /** Ends it, and the sessions that have it. Null: nothing stands for that request. */
@@ -279,11 +318,15 @@ export interface ControlPorts {
   readonly random: Randomness
   readonly log: Log
   readonly feed: Feed
+  readonly stories: Stories
   readonly requests: Requests
   readonly people: People
   readonly links: EnrolmentLinks
   readonly webSessions: WebSessions
+  /** Absent: people sign in by passkey only. */
+  readonly accounts?: AccountSignIn
   readonly control: Control
+  readonly overview: Overview
 }
 
 export interface ControlSettings {

@@ -59,18 +59,20 @@ export interface Run {
   readonly bytesMax?: number
 }
 
-/** A program that would live on when the gate is killed ends with it, where this machine can have that. */
-function dying(): readonly string[] {
-  return existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM', '--'] : []
-}
-
 const saidMax = 4_096
+
+const setpriv = '/usr/bin/setpriv'
+
+/** A gate that is killed leaves no program behind that holds a transaction open: on Linux the kernel ends it with the gate. Elsewhere it ends by itself. */
+function leash(): readonly string[] {
+  return existsSync(setpriv) ? [setpriv, '--pdeathsig', 'KILL', '--'] : []
+}
 
 /** Runs a program with an environment of its own, and no shell. Resolves with what it printed. @throws Error with the end of what it complained of */
 export async function runProgram({ program, words, environment, signal, bytesMax = 0 }: Run): Promise<Buffer> {
   signal.throwIfAborted()
-  const [first = program, ...rest] = [...dying(), program, ...words]
-  const child = spawn(first, rest, {
+  const [command, ...rest] = [...leash(), program, ...words]
+  const child = spawn(command ?? program, rest, {
     cwd: '/',
     stdio: ['ignore', bytesMax === 0 ? 'ignore' : 'pipe', 'pipe'],
     env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', ...environment },

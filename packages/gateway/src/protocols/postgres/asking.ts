@@ -3,7 +3,8 @@ import type { GateChannel } from './gate-channel.ts'
 import type { Line } from './line.ts'
 import { namesCatalog, type Meaning } from './meaning.ts'
 import { pendingState } from './refusal.ts'
-import type { SessionParts } from './session-parts.ts'
+import { Redaction } from './redaction.ts'
+import { redactionKey, type SessionParts } from './session-parts.ts'
 import type { Wanted } from './unit.ts'
 
 /** How one session's statements are put to govern. */
@@ -13,6 +14,7 @@ export class Asking {
   #meaning: Meaning
   #channel: GateChannel
   #upstream: Upstream
+  #redaction: Redaction
   #waiting = new AbortController()
 
   constructor(parts: SessionParts, line: Line, meaning: Meaning, channel: GateChannel, upstream: Upstream) {
@@ -21,12 +23,14 @@ export class Asking {
     this.#meaning = meaning
     this.#channel = channel
     this.#upstream = upstream
+    this.#redaction = new Redaction(parts.settings.redact.get(upstream.name) ?? [], redactionKey)
     parts.ending.addEventListener('abort', () => this.#waiting.abort())
   }
 
   /** `careful`: what was decided before may be about other settings than those in force. */
   asked(wanted: Wanted, bytesSha256: string, careful: boolean): Asked {
     const { session } = this.#parts.open
+    const shown = this.#redaction.show(wanted.text, wanted.bindValues)
     return {
       session,
       upstream: this.#upstream,
@@ -40,7 +44,8 @@ export class Asking {
         bindValues: wanted.bindValues,
         settings: this.#meaning.settings,
       },
-      text: wanted.text,
+      text: shown.text,
+      shownBindValues: shown.bindValues,
       ...this.#keyOf(wanted, careful),
     }
   }

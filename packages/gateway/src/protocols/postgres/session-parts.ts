@@ -1,9 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import type { ErrorCode, Gate, OpenSession } from '@sallyport/core'
 import type { ClientTls } from './client-tls.ts'
 
 export interface PostgresSettings {
   readonly host: string
   readonly port: number
+  /** By upstream: columns, tables and views whose values stay out of the log and are not shown to people. Default: none. */
+  readonly redact?: ReadonlyMap<string, readonly string[]>
   /** How clients' TLS is ended. Default null: none is offered, and clients of other machines are turned away. */
   readonly tls?: ClientTls | null
   /** How long a statement that waits for people holds its client before it is refused with the request's id. Default 20,000. */
@@ -21,6 +24,7 @@ export type FullSettings = Required<PostgresSettings>
 export function withDefaults(settings: PostgresSettings): FullSettings {
   return {
     tls: null,
+    redact: new Map(),
     waitMs: 20_000,
     startupTimeoutMs: 9_000,
     messageBytesMax: 16 * 1024 * 1024,
@@ -28,6 +32,9 @@ export function withDefaults(settings: PostgresSettings): FullSettings {
     ...settings,
   }
 }
+
+/** Of this process alone: whoever reads the log cannot try values against what stands there instead of them. */
+export const redactionKey = randomBytes(32)
 
 /** What a session's parts share. */
 export interface SessionParts {

@@ -1,0 +1,6 @@
+export { collectThreads, type LeftOut, type SessionStory, StoryTeller, type StoryTotals } from './session-story.ts'
+export { type SessionBrief, SessionList } from './session-list.ts'
+export { isOwn, threadsOf } from './session-facts.ts'
+export type { StepKind, StoryOperation, StoryStep } from './story-step.ts'
+export type { StoryText } from './story-text.ts'
+export { cutSentence, leftOutSentence, type StepWords, stepWords, totalsSentence } from './step-words.ts'
