@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { listTables, recoverServer, sumTables, type RecoveredServer } from '@sallyport/connectors'
-import { baseManifestShape, parseLsn, walStreamShape, type Progress, type RecoveryMoment } from '@sallyport/core'
+import { baseManifestShape, parseLsn, walStreamShape, type RecoveryMoment } from '@sallyport/core'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from './failure.ts'
 import { ProgressLine } from './progress-line.ts'
