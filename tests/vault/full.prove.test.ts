@@ -52,7 +52,9 @@ describe('a vault whose disk is full', { timeout: 120_000 }, () => {
     expect(refused.sqlState).not.toBe('00000')
     expect(`${refused.message} ${refused.hint}`).toMatch(/disk of the vault is full|vault/i)
     expect(await count()).toBe(800)
-    expect(gate.events().findLast(({ type }) => type === 'snapshot.failed')?.data['code']).toMatch(/copy_failed|vault_unavailable/)
+    expect(gate.events().findLast(({ type }) => type === 'snapshot.failed')?.data['code']).toMatch(
+      /copy_failed|vault_unavailable/,
+    )
   })
 
   it('runs again as soon as there is room, and nothing that was acknowledged is lost', async () => {

@@ -1,12 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from './failure.ts'
+import { ProgressLine } from './progress-line.ts'
 
 const vaultProgram = fileURLToPath(new URL('../../vault/src/main.ts', import.meta.url))
 /** A listing of a vault that has been at it for years. */
 const documentBytesMax = 1 << 30
+const progressShape = z.object({ progress: z.object({ done: z.number(), total: z.number() }) })
 const errorShape = z.object({ error: z.string(), message: z.string() })
 
 /** Runs the vault's own program on a folder: only it knows the format. Damage (1) still comes with a document. */
@@ -20,8 +23,15 @@ export async function askVaultProgram(words: readonly string[]): Promise<{ reado
     if (bytes > documentBytesMax) child.kill('SIGKILL')
     else out.push(piece)
   })
-  child.stderr.on('data', (piece: Buffer) => (said = (said + piece.toString('utf8')).slice(0, 65_536)))
+  const lines = createInterface({ input: child.stderr })
+  const progress = new ProgressLine()
+  lines.on('line', (line) => {
+    const told = progressShape.safeParse(parseJson(line))
+    if (told.success) progress.show({ step: 'restoring', done: told.data.progress.done, total: told.data.progress.total })
+    else said = `${said}${line}\n`.slice(0, 65_536)
+  })
   await once(child, 'close')
+  progress.end()
   const text = Buffer.concat(out).toString('utf8')
   if (text !== '' && (child.exitCode === 0 || child.exitCode === 1)) return { text, code: child.exitCode }
   throw describeRefusal(said, child.exitCode)

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { systemCode, toFailure, VaultFailure } from './failure.ts'
 import { releaseHold } from './release.ts'
-import { listFolder, restoreSnapshot } from './restore.ts'
+import { listFolder, restoreSnapshot, type ReportRestore } from './restore.ts'
 import { serve, type ServeSettings } from './serve.ts'
 import { readWhole } from './disk.ts'
 import { openByRecovery } from './recover.ts'
@@ -34,7 +34,7 @@ STORES  --bucket s3://BUCKET/PREFIX?region=…&endpoint=… (several: every copy
 serve   keeps copies; prints one line of JSON once it is ready; ends on SIGTERM, SIGINT and, with --while-stdin-open, when its input ends
 list    the sealed snapshots, read from the folder
 verify  reads everything, or a share of the chunks, and says what is not as it was sealed; without the key file it checks signatures and hashes of what is stored
-restore writes the parts of a snapshot as files
+restore writes the parts of a snapshot as files; goes on where the same restore was cut short
 streams the streams of WAL, and the base copies that they go on from
 read    writes one part, or WAL from a position on, to standard output, proven piece by piece; ends with 1 at the first byte that cannot be had
 release ends the legal hold on a snapshot; the vault must be stopped
@@ -144,7 +144,7 @@ async function main(words: readonly string[]): Promise<number> {
     return print(report, report.ok)
   }
   if (command === 'restore' && id !== undefined && values.to !== undefined) {
-    const report = await restoreSnapshot(await opened(), id, values.to)
+    const report = await restoreSnapshot(await opened(), id, values.to, tellProgress())
     return print(report, report.ok)
   }
   return explainUsage()
@@ -161,7 +161,7 @@ async function runRecover(what: string, values: Readonly<Record<string, unknown>
   const vault = await openByIdentity(dir, flags.data, identityFile, publicKey)
   if (what === 'list') return print({ vault: vault.publicKey, ...(await listFolder(vault)) }, true)
   if (to === undefined) return explainUsage()
-  const report = await restoreSnapshot(vault, what, to)
+  const report = await restoreSnapshot(vault, what, to, tellProgress())
   return print({ vault: vault.publicKey, ...report }, report.ok)
 }
 
@@ -179,6 +179,19 @@ async function openByIdentity(
 async function writeBytes(bytes: AsyncIterable<Uint8Array>): Promise<number> {
   await pipeline(bytes, process.stdout, { end: false })
   return exitCodes.ok
+}
+
+const progressEveryMs = 500
+
+/** A line of JSON on standard error now and then: how far it is. */
+function tellProgress(): ReportRestore {
+  let saidMs = 0
+  return ({ part, done, total }) => {
+    const nowMs = performance.now()
+    if (nowMs - saidMs < progressEveryMs) return
+    saidMs = nowMs
+    process.stderr.write(`${JSON.stringify({ progress: { part, done, total } })}\n`)
+  }
 }
 
 function storesOf(flags: z.infer<typeof storeFlags>): StoreSettings {

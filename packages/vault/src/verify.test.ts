@@ -212,6 +212,31 @@ describe('vault restore', () => {
     expect((await runVault(['restore', folder, ids[0] ?? '', '--to', to])).code).toBe(2)
   })
 
+  it('goes on where it was cut short, takes nothing for whole that is not, and mixes no two snapshots', async () => {
+    const to = join(folder, '..', 'resumed')
+    const part = join(to, 'parts', 'tables', 'orders', 'data')
+    expect((await runVault(['restore', folder, ids[0] ?? '', '--to', to])).code).toBe(0)
+    // As a restore that was killed leaves it: its mark, one part whole, one half-written under a name of its own.
+    rmSync(join(to, 'snapshot.json'))
+    writeFileSync(join(to, 'restoring'), ids[0] ?? '')
+    writeFileSync(join(to, 'unfinished'), 'half')
+    const before = statSync(part).ino
+    rmSync(join(to, 'parts', 'tables', 'orders', 'ddl'))
+    expect((await runVault(['restore', folder, ids[1] ?? '', '--to', to])).said).toContain('Another snapshot was being restored')
+    expect((await runVault(['restore', folder, ids[0] ?? '', '--to', to])).code).toBe(0)
+    expect(readFileSync(join(to, 'parts', 'tables', 'orders', 'ddl'), 'utf8')).toBe('create table orders()')
+    expect(statSync(part).ino).toBe(before)
+    expect(readdirSync(to).toSorted()).toEqual(['parts', 'snapshot.json'])
+    // Whoever wrote something else under a part's name does not get it called restored.
+    rmSync(join(to, 'snapshot.json'))
+    writeFileSync(join(to, 'restoring'), ids[0] ?? '')
+    chmodSync(part, 0o600)
+    writeFileSync(part, 'something else')
+    const { code, document } = await runVault(['restore', folder, ids[0] ?? '', '--to', to])
+    expect(code).toBe(1)
+    expect(restoreShape.parse(document)).toMatchObject({ ok: false, lost: [{ name: 'tables/orders/data' }] })
+  })
+
   it('fails loudly on damage, names what is lost and restores the rest', async () => {
     const [chunk = ''] = files('chunks').filter((path) => statSync(path).size > 60_000)
     flip(chunk, 1_000)

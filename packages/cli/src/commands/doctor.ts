@@ -132,8 +132,15 @@ async function examineTargets(stateDirectory: string): Promise<readonly Finding[
       if (lastDrill === null) return note('recovery', what, `sallyport drill restore ${name}, and \`keep: drill: every 7d\``)
       return good('recovery', what)
     })
-    return [...findings, ...room]
+    const onlyCopied = targets.filter(({ kind, stream }) => kind === 'database' && stream === null)
+    return [...findings, ...onlyCopied.map(({ name }) => noteUnstreamed(name)), ...room]
   } catch {
     return []
   }
+}
+
+/** It is not on by itself: docs/decisions/continuous-protection-is-asked-for.md. */
+function noteUnstreamed(name: string): Finding {
+  const what = `${name} is not protected continuously: between two copies, only what a statement would lose is copied, when it runs.`
+  return note('continuous', what, 'Add `continuous: {}` to it; docs/how-to/continuous.md says what the server needs')
 }

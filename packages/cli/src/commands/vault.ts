@@ -105,7 +105,7 @@ export function makeCommand(): Command {
       'writes the parts of a snapshot as files, or a whole server as it was at a moment (continuous protection). To put rows and tables back in place, use `undo`.',
     )
     .argument('[snapshot]', 'its id, or the first 8 or more digits of one; none with a moment')
-    .option('--to <folder>', 'for the parts of a snapshot: a new or empty folder')
+    .option('--to <folder>', 'for the parts of a snapshot: a new or empty folder, or one in which the same restore was cut short')
     .option('--to-time <time>', 'the server as it was then, such as 2026-03-01T14:30:00Z')
     .option('--to-lsn <lsn>', 'the server as it was at this position in WAL')
     .option('--to-restore-point <name>', 'the server as it was at this restore point; the log names them')
@@ -148,7 +148,7 @@ function addRecovery(vault: Command): void {
     .option('--bucket-credential <file>', 'ACCESS_KEY_ID:SECRET_ACCESS_KEY, readable by you alone')
     .option('--dir <folder>', 'a folder where the copies lie, instead of a bucket')
     .option('--public-key <hex>', 'the vault that it must be; it stands on the recovery sheet')
-    .option('--to <folder>', 'with a snapshot: a new or empty folder for its parts')
+    .option('--to <folder>', 'with a snapshot: a new or empty folder for its parts, or one in which the same was cut short')
     .option('--json', 'one JSON object: vault, snapshots, damaged; with a snapshot vault, ok, restored, lost')
     .action(async (id: string | undefined, given: unknown) => await recover(id, optionsShape.parse(given)))
   vault

@@ -15,17 +15,8 @@ const putBytesMax = 5 * 2 ** 30
 /** Signed with its hash; larger ones are sent as they are read. */
 const inMemoryBytesMax = 16 << 20
 
-export interface RestoredBucket {
-  /** Put where nothing was. */
-  readonly put: number
-  /** There already, with the same bytes. */
-  readonly same: number
-  /** There with other bytes, or too large: left as they are. */
-  readonly left: readonly string[]
-}
-
 /** The entries of a copy, proven against its manifest. @throws Error when they are not what was copied */
-export async function readEntries(copy: BucketCopy, reader: Pick<SnapshotReader, 'read'>): Promise<readonly Entry[]> {
+async function readEntries(copy: BucketCopy, reader: Pick<SnapshotReader, 'read'>): Promise<readonly Entry[]> {
   const hash = createHash('sha256')
   const entries: Entry[] = []
   let [rest, bytes] = [Buffer.alloc(0), 0]
