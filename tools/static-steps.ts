@@ -21,6 +21,7 @@ export function staticSteps(root: string): readonly Step[] {
     { name: 'lint', run: () => findLintBreaches(root) },
     // One checker: each more would look at most of the same once more, and the processors are busy with the other steps.
     program('types', 'tsc', 'tsc', '-p', '.', '--checkers', '1'),
+    program('types of the app', 'tsc', 'tsc', '-p', 'packages/console/src/app', '--checkers', '1'),
     { name: 'dependencies', run: () => findDependencyViolations(root) },
     program('dead code', 'knip', 'knip', '--no-progress', '--treat-config-hints-as-errors'),
     { name: 'planted lint', run: () => findUnseenLintPlants(root) },

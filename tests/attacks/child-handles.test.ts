@@ -188,6 +188,48 @@ test('a parent’s end ends the tree at once: by being revoked, and what is open
   await open.close()
 })
 
+const listedShape = z.object({
+  handles: z.array(
+    z.looseObject({ id: z.string(), lastUsedAtMs: z.number().nullable(), expiresAtMs: z.number(), openSessions: z.number() }),
+  ),
+})
+const rotatedShape = z.object({ id: z.string(), handle: z.string(), expiresAtMs: z.number(), oldEndsAtMs: z.number() })
+
+test('a rotated handle has a new secret and no more than before; the old one, and what was made of it, ends, over a crash too', async () => {
+  const agent = newcomer()
+  const { id, handle } = await gate.post('/api/v1/handles', { agent }, issuedShape)
+  const list = async (): Promise<z.infer<typeof listedShape>['handles']> =>
+    (await gate.get('/api/v1/handles', listedShape)).handles
+  const before = (await list()).find((one) => one.id === id)
+  expect(before).toMatchObject({ agent, lastUsedAtMs: null, scopes: ['any orders-db', 'read cloud'] })
+  const child = await narrow(agent, handle)
+  const open = await gate.connect(agent, { handle })
+  expect((await list()).find((one) => one.id === id)).toMatchObject({ lastUsedAtMs: expect.any(Number), openSessions: 1 })
+  const rotated = await gate.post(`/api/v1/handles/${id}/rotate`, { overlapMs: 600_000 }, rotatedShape)
+  expect(rotated.expiresAtMs).toBe(before?.expiresAtMs)
+  for (const secret of [handle, rotated.handle]) expect(states(await runAs(agent, secret, 'SELECT 1'))).toEqual(['00000'])
+  // A crash in between: the old one ends all the same, and is not the newer for it.
+  await gate.crash()
+  await gate.start()
+  expect((await list()).find((one) => one.id === id)?.expiresAtMs).toBe(rotated.oldEndsAtMs)
+  expect((await list()).find((one) => one.id === child.id)?.expiresAtMs).toBe(rotated.oldEndsAtMs)
+  const again = await gate.connect(agent, { handle: rotated.handle })
+  const last = await gate.post(`/api/v1/handles/${rotated.id}/rotate`, { overlapMs: 0 }, rotatedShape)
+  await expect.poll(async () => (await again.run('SELECT 1')).sqlState).not.toBe('00000')
+  expect(await deniedAtDoor(agent, rotated.handle)).toBe(true)
+  expect(states(await runAs(agent, last.handle, 'SELECT 1'))).toEqual(['00000'])
+  await expect(gate.post(`/api/v1/handles/${rotated.id}/rotate`, {}, rotatedShape)).rejects.toThrow('not_in_scope')
+  await expect(gate.post(`/api/v1/handles/${last.id}/rotate`, { overlapMs: 3_600_001 }, rotatedShape)).rejects.toThrow()
+  // One that was narrowed keeps its uses: a new secret is no new life.
+  const limited = await narrow(agent, last.handle, { uses: '2' })
+  expect(states(await runAs(agent, limited.secret, 'SELECT 1'))).toEqual(['00000'])
+  const renewed = await gate.post(`/api/v1/handles/${limited.id}/rotate`, { overlapMs: 0 }, rotatedShape)
+  expect(states(await runAs(agent, renewed.handle, 'SELECT 1'))).toEqual(['00000'])
+  expect(await deniedAtDoor(agent, renewed.handle)).toBe(true)
+  expect(JSON.stringify(gate.events())).not.toContain(rotated.handle.slice(3))
+  await Promise.all([open.close(), again.close()])
+})
+
 test('a kill of the agent ends its children, and none can be made', async () => {
   const agent = newcomer()
   const parent = await gate.issue(agent)

@@ -19,7 +19,12 @@ export interface BrowserPerson {
 }
 
 export interface TestBrowser {
-  open(settings?: { readonly width?: number; readonly height?: number; readonly dark?: boolean }): Promise<BrowserPerson>
+  open(settings?: {
+    readonly width?: number
+    readonly height?: number
+    readonly dark?: boolean
+    readonly ignoreCertificates?: boolean
+  }): Promise<BrowserPerson>
   stop(): Promise<void>
 }
 
@@ -43,8 +48,10 @@ export async function startBrowser(): Promise<TestBrowser> {
     env: { ...definedVariables(), HOME: profile },
   })
   return {
-    async open({ width = 1280, height = 800, dark = false } = {}) {
+    async open({ width = 1280, height = 800, dark = false, ignoreCertificates = false } = {}) {
       const context = await browser.newContext({
+        // For a server whose authority only the test knows.
+        ignoreHTTPSErrors: ignoreCertificates,
         viewport: { width, height },
         colorScheme: dark ? 'dark' : 'light',
         deviceScaleFactor: width < 500 ? 2 : 1,

@@ -223,6 +223,7 @@ class RunningTestGate implements TestGate {
       limits,
       coolOff: this.#settings.coolOff ?? '0s',
       wait: this.#settings.wait ?? '20s',
+      drain: this.#settings.drain ?? '5s',
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},

@@ -17,12 +17,16 @@ export function findAgentGate({ gate, state }: { readonly gate?: string | undefi
   const text = gate ?? `http://${address}`
   if (!URL.canParse(text)) throw notAsked('--gate is no URL.', 'Give one such as http://127.0.0.1:6480.')
   const url = new URL(text)
-  const isNear = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(url.hostname)
-  if (url.protocol === 'https:' || (url.protocol === 'http:' && isNear)) return url
+  if (url.protocol === 'https:' || (url.protocol === 'http:' && isNear(url))) return url
   throw notAsked('A handle goes to another machine only over TLS.', 'Give an https URL.')
 }
 
-function notAsked(what: string, next: string): CommandFailure {
+/** This machine: nobody else hears what goes there. */
+export function isNear({ hostname }: URL): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}
+
+export function notAsked(what: string, next: string): CommandFailure {
   return new CommandFailure(exitCodes.usage, 'usage', what, 'The gate was not asked.', next)
 }
 

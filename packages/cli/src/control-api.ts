@@ -4,6 +4,7 @@ import { z } from 'zod'
 export const paths = {
   handles: '/api/v1/handles',
   revokeHandle: (id: string): string => `/api/v1/handles/${encodeURIComponent(id)}/revoke`,
+  rotateHandle: (id: string): string => `/api/v1/handles/${encodeURIComponent(id)}/rotate`,
   snapshots: '/api/v1/snapshots',
   undo: '/api/v1/undo',
   copies: '/api/v1/copies',

@@ -1,9 +1,10 @@
 import { Command } from 'commander'
 import { z } from 'zod'
-import { askAgentGate, findAgentGate, refusedByGate } from './agent-gate.ts'
+import { findAgentGate } from './agent-gate.ts'
 import { parseDuration } from './duration.ts'
 import { readStandardInput } from './reference.ts'
 import { stateOption } from './state-directory.ts'
+import { askToken } from './token-endpoint.ts'
 
 const narrowShape = z.object({
   agent: z.string(),
@@ -16,14 +17,6 @@ const narrowShape = z.object({
   json: z.boolean().default(false),
 })
 type Options = z.infer<typeof narrowShape>
-
-const answerShape = z.object({
-  access_token: z.string(),
-  expires_in: z.number(),
-  scope: z.string(),
-  handle: z.string(),
-  act: z.array(z.string()),
-})
 
 /** Asks where agents do, with the handle alone: whoever holds one needs no access to the gate's state, and gets no more than a part of it. */
 export function makeNarrowCommand(): Command {
@@ -45,8 +38,7 @@ export function makeNarrowCommand(): Command {
 async function narrow(options: Options): Promise<void> {
   const gate = findAgentGate(options)
   const handle = await readStandardInput('handle')
-  const form = new URLSearchParams({
-    grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+  const made = await askToken(gate, {
     subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
     client_id: options.agent,
     subject_token: handle,
@@ -55,13 +47,6 @@ async function narrow(options: Options): Promise<void> {
     ...(options.ttl === undefined ? {} : { expires_in: String(Math.max(1, Math.floor(options.ttl / 1_000))) }),
     ...(options.uses === undefined ? {} : { uses: options.uses }),
   })
-  const answer = await askAgentGate(
-    new URL('/token', gate),
-    { method: 'POST', body: form },
-    'Whether a handle was made is not known; nobody has its secret.',
-  )
-  if (!answer.ok) throw await refusedByGate(answer, 'No handle was made.')
-  const made = answerShape.parse(await answer.json())
   const expiresAt = new Date(Date.now() + made.expires_in * 1_000).toISOString()
   if (options.json) {
     const { agent } = options

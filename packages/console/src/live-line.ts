@@ -1,5 +1,6 @@
 import { type Event, type EventType, type Json, visibleLine } from '@sallyport/core'
 import { isTroubling, sentenceOf } from './live-sentence.ts'
+import type { ShownLine } from './shapes/now.ts'
 
 /** One event as the live view shows it: ready text, every character visible. */
 export interface LiveLine {
@@ -21,6 +22,21 @@ export function liveLineOf(index: number, event: Event): LiveLine {
     what: `${sign} ${what}`,
     tone: tone === 'calm' && isTroubling(event) ? 'warn' : tone,
     detail: visibleLine(cut(sentenceOf(event) ?? listFacts(event))),
+  }
+}
+
+/** The same for the app, which shows time in its own way and lists whose event it is. */
+export function shownLineOf(index: number, event: Event): ShownLine {
+  const { what, tone, detail } = liveLineOf(index, event)
+  return {
+    index,
+    atMs: event.atMs,
+    type: event.type,
+    what,
+    tone,
+    detail,
+    agent: event.agent ?? null,
+    session: event.session ?? null,
   }
 }
 
@@ -71,10 +87,12 @@ const titles: Readonly<Record<EventType, Title>> = {
   'configuration.withdrawn': { sign: '–', what: 'configuration', tone: 'calm' },
   'person.enrolled': { sign: '+', what: 'person enrolled', tone: 'warn' },
   'person.removed': { sign: '–', what: 'person removed', tone: 'warn' },
+  'person.connected': { sign: '+', what: 'account connected', tone: 'warn' },
   'passkey.added': { sign: '+', what: 'passkey added', tone: 'warn' },
   'passkey.removed': { sign: '–', what: 'passkey removed', tone: 'warn' },
   'handle.issued': { sign: '+', what: 'handle issued', tone: 'calm' },
   'handle.narrowed': { sign: '+', what: 'handle narrowed', tone: 'calm' },
+  'handle.rotated': { sign: '↻', what: 'handle rotated', tone: 'calm' },
   'handle.revoked': { sign: '–', what: 'handle revoked', tone: 'calm' },
   'door.refused': { sign: '✕', what: 'turned away', tone: 'warn' },
   'session.opened': { sign: '→', what: 'session opened', tone: 'calm' },
@@ -90,6 +108,7 @@ const titles: Readonly<Record<EventType, Title>> = {
   verdict: { sign: '✓', what: 'verdict', tone: 'calm' },
   'verdict.refused': { sign: '✕', what: 'verdict refused', tone: 'danger' },
   'grant.made': { sign: '+', what: 'grant made', tone: 'calm' },
+  'glass.reviewed': { sign: '✓', what: 'reviewed', tone: 'calm' },
   'grant.standing': { sign: '+', what: 'scope for a time', tone: 'warn' },
   'grant.ended': { sign: '–', what: 'scope ended', tone: 'calm' },
   'grant.returned': { sign: '←', what: 'grant returned', tone: 'calm' },
@@ -111,6 +130,7 @@ const titles: Readonly<Record<EventType, Title>> = {
   kill: { sign: '■', what: 'KILL', tone: 'danger' },
   release: { sign: '▶', what: 'release', tone: 'warn' },
   alarm: { sign: '⚠', what: 'ALARM', tone: 'danger' },
+  'log.key_rotated': { sign: '✎', what: 'key of the log replaced', tone: 'warn' },
   'checkpoint.witnessed': { sign: '▣', what: 'witnessed', tone: 'calm' },
   drill: { sign: '◇', what: 'drill', tone: 'calm' },
 }

@@ -1,6 +1,7 @@
 import type { Event, Json } from '@sallyport/core'
 import { z } from 'zod'
-import { formatAmount, formatBytes, formatInstant, glanceText } from './words.ts'
+import { formatAmount, formatBytes, formatInstant } from './time-words.ts'
+import { glanceText } from './words.ts'
 
 /** Agents' own text in a sentence, characters. */
 const textCharacters = 160
@@ -111,6 +112,14 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
     ),
   ],
   ['person.removed', sayRemoval],
+  [
+    'person.connected',
+    writer(
+      z.object({ person: z.string(), issuer: z.string(), subject: z.string() }),
+      ({ person, issuer, subject }) =>
+        `${person} connected the account ${subject} of ${issuer}: it shows them pages, and decides nothing.`,
+    ),
+  ],
   ['passkey.added', sayPasskey],
   ['configuration.proposed', sayProposal],
   ['configuration.accepted', sayAcceptance],
@@ -134,8 +143,23 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
     ),
   ],
   [
+    'glass.reviewed',
+    writer(
+      z.object({ person: z.string(), by: z.string() }),
+      ({ person, by }) => `${by} looked at what ${person} broke glass for.`,
+    ),
+  ],
+  [
     'grant.ended',
     writer(z.object({ by: z.string() }), ({ by }, agent) => `What ${agent} was given for a time was ended by ${by}.`),
+  ],
+  [
+    'handle.rotated',
+    writer(
+      z.object({ by: z.string(), oldEndsAtMs: z.number() }),
+      ({ by, oldEndsAtMs }, agent) =>
+        `${by} gave a handle of ${agent} a new secret; the old one ends at ${formatInstant(oldEndsAtMs)}.`,
+    ),
   ],
   [
     'handle.issued',

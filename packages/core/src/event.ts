@@ -10,10 +10,12 @@ export const eventTypes = [
   'configuration.withdrawn',
   'person.enrolled',
   'person.removed',
+  'person.connected',
   'passkey.added',
   'passkey.removed',
   'handle.issued',
   'handle.narrowed',
+  'handle.rotated',
   'handle.revoked',
   'door.refused',
   'session.opened',
@@ -28,6 +30,7 @@ export const eventTypes = [
   'request.expired',
   'verdict',
   'verdict.refused',
+  'glass.reviewed',
   'grant.made',
   'grant.standing',
   'grant.ended',
@@ -51,6 +54,7 @@ export const eventTypes = [
   'release',
   'alarm',
   'checkpoint.witnessed',
+  'log.key_rotated',
   'drill',
 ] as const
 export type EventType = (typeof eventTypes)[number]

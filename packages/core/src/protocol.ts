@@ -57,9 +57,10 @@ export interface OpenSession {
   readonly readOnly: boolean
   /**
    * What a kill with `--drain` asks first: true when nothing but reads runs and the session ends by itself behind them, having let nothing more of
-   * the agent's pass from that moment on. A session that nobody attends is ended at once.
+   * the agent's pass from that moment on. A session that nobody attends is ended at once. `isBusy` is asked by a gate that stops: whether anything
+   * runs, or is being answered, that should end by itself.
    */
-  readonly attendDrain?: (drains: () => boolean) => void
+  readonly attendDrain?: (drains: () => boolean, isBusy?: () => boolean) => void
 }
 
 export interface Sessions {
@@ -78,12 +79,27 @@ export interface Sessions {
   close(session: string, reason: string): Promise<void>
 }
 
+/** Jobs and services that hold nothing of ours: they show a token of an issuer that the configuration names. */
+export interface Workloads {
+  /**
+   * A handle of this agent for such a token, which counts once; the handle lives no longer than it. `refused` says why not, for the log: whoever asks is
+   * told only that it did not fit. @throws SallyportError where that is not for the token to mend
+   */
+  exchange(
+    agent: string,
+    token: string,
+    ttlMs: number | null,
+  ): Promise<{ readonly made: { readonly handle: Handle; readonly secret: string } } | { readonly refused: string }>
+}
+
 /** What main hands to every protocol besides its upstreams. */
 export interface Gate {
   readonly govern: Govern
   readonly handles: Handles
   readonly sessions: Sessions
   readonly killSwitch: KillSwitch
+  /** Absent: a handle is given by people only. */
+  readonly workloads?: Workloads
   /** What agents may ask of the gate itself. Absent: nothing. */
   readonly desk?: AgentDesk
   /** Something that people should look at now: on the log and the live page. Never carries a secret. */

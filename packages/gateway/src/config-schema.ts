@@ -1,13 +1,15 @@
 import { z } from 'zod'
 import { parseScope, watchedKinds } from '@sallyport/core'
-import { approvalsSchema, groupsSchema } from './approval-settings.ts'
+import { approvalsSchema, breakGlassSchema, groupsSchema } from './approval-settings.ts'
 import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
 import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
+import { peopleSchema } from './people-settings.ts'
 import { redactSchema } from './redact-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
+import { workloadsSchema } from './workload-settings.ts'
 
 const scope = z.string().transform((text, context) => {
   const parsed = parseScope(text)
@@ -61,9 +63,10 @@ const httpUpstream = z.strictObject({
 export const configSchema = z.strictObject({
   version: z.literal(1, { error: 'this version of Sallyport reads version: 1' }),
   mode: z.enum(['solo', 'team'], { error: 'mode is solo or team' }).default('solo'),
-  people: z.array(z.string()).default([]),
+  people: peopleSchema,
   groups: groupsSchema,
   approvals: approvalsSchema,
+  breakGlass: breakGlassSchema,
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),
@@ -84,6 +87,7 @@ export const configSchema = z.strictObject({
       owner: name,
       may: z.array(scope, { error: 'may is a list such as [read orders-db]' }),
       handles: z.strictObject({ ttl: duration.prefault('8h') }).prefault({}),
+      workload: workloadsSchema,
     }),
     { error: 'agents is a map of names' },
   ),
@@ -103,6 +107,7 @@ export const configSchema = z.strictObject({
   coolOff: duration.prefault('15m'),
   retention: duration.prefault('7d'),
   wait: duration.prefault('20s'),
+  drain: duration.prefault('5s').refine((ms) => ms <= 300_000, 'what runs may take at most 5m to end'),
   expiry: duration.prefault('1h'),
   deliver: z.record(name, deliverSchema).default({}),
   alarms: z

@@ -11,6 +11,8 @@ import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
 import type { VaultPlace } from './vault-place.ts'
+import type { OidcConfig } from './people-settings.ts'
+import type { WorkloadConfig } from './workload-settings.ts'
 import { explainIssue, locate, type ConfigMistake, type FindPlace } from './config-mistake.ts'
 
 interface AnyUpstreamConfig {
@@ -66,6 +68,8 @@ export interface AgentConfig {
   readonly owner: string
   readonly scopes: readonly AllowedScope[]
   readonly handleMs: number
+  /** Whose OIDC tokens its handles are given for. */
+  readonly workloads: readonly WorkloadConfig[]
 }
 
 export interface Config {
@@ -75,6 +79,8 @@ export interface Config {
   /** What relative paths in it are relative to. */
   readonly directory: string
   readonly mode: 'solo' | 'team'
+  /** Where people sign in besides their passkeys. */
+  readonly oidc: OidcConfig | null
   readonly listen: {
     readonly postgres: { readonly host: string; readonly port: number }
     /** Null: neither is an HTTP upstream configured nor an address given, so nothing listens for agents' HTTP. */
@@ -98,6 +104,8 @@ export interface Config {
   readonly retainMs: number
   /** How long a statement that waits for people holds its client. */
   readonly waitMs: number
+  /** How long what runs may take to end when the gate is asked to stop. */
+  readonly drainMs: number
   /** How long a question waits for people; no answer is a no. */
   readonly requestMs: number
   readonly guards: string
@@ -106,6 +114,8 @@ export interface Config {
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
+  /** People who may break glass. */
+  readonly breakGlass: readonly string[]
   /** People by group. */
   readonly groups: { readonly [group: string]: readonly string[] }
   /** Upstream → the group whose people alone approve there, and how many of them. */
@@ -180,12 +190,14 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
   const wantsHttp =
     data.listen.http !== null ||
     Object.keys(data.unread).length > 0 ||
-    Object.values(data.upstreams).some(({ protocol }) => protocol === 'http')
+    Object.values(data.upstreams).some(({ protocol }) => protocol === 'http') ||
+    Object.values(data.agents).some(({ workload }) => workload.length > 0)
   return {
     path: resolve(path),
     text,
     directory: dirname(resolve(path)),
     mode: data.mode,
+    oidc: data.people.oidc ?? null,
     listen: { ...data.listen, http: wantsHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
     upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
       ...upstream,
@@ -197,6 +209,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
       owner: agent.owner,
       scopes: agent.may,
       handleMs: agent.handles.ttl,
+      workloads: agent.workload,
     })),
     unread: data.unread,
     deliver: data.deliver,
@@ -205,12 +218,14 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     coolOffMs: data.coolOff,
     retainMs: data.retention,
     waitMs: data.wait,
+    drainMs: data.drain,
     requestMs: data.expiry,
     guards: data.guards,
     vault: data.vault,
     witnesses: data.witnesses,
     keep: data.keep,
     acceptRisk: data.accept_risk,
+    breakGlass: data.breakGlass,
     groups: data.groups,
     approvals: data.approvals,
   }

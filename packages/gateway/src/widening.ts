@@ -1,6 +1,15 @@
 import { acceptedApprovalsOf, acceptedApprovalsShape, findApprovalWidenings } from './approval-settings.ts'
 import { findWitnessWidenings, witnessesSchema } from './witness-settings.ts'
-import { canonicalJson, digestJson, impactKinds, SallyportError, scopeText, visibleLine, type Json } from '@sallyport/core'
+import {
+  canonicalJson,
+  digestJson,
+  foldPerson,
+  impactKinds,
+  SallyportError,
+  scopeText,
+  visibleLine,
+  type Json,
+} from '@sallyport/core'
 import { z } from 'zod'
 import type { Config } from './config.ts'
 import { acceptedContinuousOf, acceptedContinuousShape, findContinuousWidenings } from './continuous-settings.ts'
@@ -24,6 +33,8 @@ const acceptedShape = z.strictObject({
   /** Hosts that agents' listeners are bound to. */
   hosts: z.array(z.string()),
   /** By name: the environment, and everything else of it as canonical JSON. */
+  /** The people's identity provider, as canonical JSON; empty: none. */
+  oidc: z.string().default(''),
   upstreams: z.record(z.string(), z.strictObject({ environment: z.string(), rest: z.string() })),
   /** Hosts that are passed on unread, by name. */
   unread: z.record(z.string(), z.array(z.string())).default({}),
@@ -40,9 +51,20 @@ const acceptedShape = z.strictObject({
   keep: acceptedKeepSchema.default({}),
   /** Whose approvals count, by upstream. */
   approvals: acceptedApprovalsShape.default({}),
+  /** People who may break glass. */
+  breakGlass: z.array(z.string()).default([]),
   /** Kinds of alarm that stop an agent. */
   stoppingAlarms: z.array(z.string()).default([]),
-  agents: z.record(z.string(), z.strictObject({ owner: z.string(), handleMs: z.number(), scopes: z.array(z.string()) })),
+  agents: z.record(
+    z.string(),
+    z.strictObject({
+      owner: z.string(),
+      handleMs: z.number(),
+      scopes: z.array(z.string()),
+      /** Whose tokens its handles are given for, as canonical JSON. */
+      workloads: z.array(z.string()).default([]),
+    }),
+  ),
 })
 export type Accepted = z.infer<typeof acceptedShape>
 
@@ -52,9 +74,14 @@ export function acceptedOf(config: Config): Accepted {
     config.upstreams.map(({ name, environment, ...rest }) => [name, { environment, rest: canonicalJson(toJson(powerOf(rest))) }]),
   )
   const agents = new Map(
-    config.agents.map(({ name, owner, handleMs, scopes }) => [
+    config.agents.map(({ name, owner, handleMs, scopes, workloads }) => [
       name,
-      { owner, handleMs, scopes: scopes.map((scope) => canonicalJson(toJson(scope))) },
+      {
+        owner,
+        handleMs,
+        scopes: scopes.map((scope) => canonicalJson(toJson(scope))),
+        workloads: workloads.map((one) => canonicalJson(toJson(one))),
+      },
     ]),
   )
   return acceptedShape.parse({
@@ -66,6 +93,7 @@ export function acceptedOf(config: Config): Accepted {
     requestMs,
     guards,
     acceptRisk,
+    oidc: config.oidc === null ? '' : canonicalJson(toJson(config.oidc)),
     hosts: [listen.postgres.host, ...(listen.http === null ? [] : [listen.http.host])],
     upstreams: Object.fromEntries(upstreams),
     unread: config.unread,
@@ -76,6 +104,7 @@ export function acceptedOf(config: Config): Accepted {
     redact: acceptedRedactOf(config),
     keep: acceptedKeepOf(config),
     approvals: acceptedApprovalsOf(config),
+    breakGlass: [...new Set(config.breakGlass.map(foldPerson))].toSorted(),
     stoppingAlarms: [...config.stoppingAlarms].toSorted(),
     agents: Object.fromEntries(agents),
   })
@@ -114,10 +143,13 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
   for (const risk of after.acceptRisk)
     if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
+  for (const person of after.breakGlass)
+    if (!before.breakGlass.includes(person)) found.push(`breakGlass: ${visibleLine(person)} may approve alone, with a delay`)
   found.push(...findApprovalWidenings(before.approvals, after.approvals))
   found.push(...findWitnessWidenings(before.witnesses, after.witnesses))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))
+  if (after.oidc !== '' && after.oidc !== before.oidc) found.push('people: who signs in by an account is decided elsewhere')
   found.push(...findRedactWidenings(before.redact, after.redact))
   for (const host of after.hosts) if (!before.hosts.includes(host)) found.push(`listen: agents are heard on ${host}`)
   for (const [name, hosts] of Object.entries(after.unread))
@@ -144,6 +176,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
     if (agent.handleMs > known.handleMs) found.push(`agents: handles of ${name} live longer`)
     const more = agent.scopes.filter((scope) => !known.scopes.includes(scope)).map(sayScope)
     if (more.length > 0) found.push(`agents: ${name} may do more: ${more.join(', ')}`)
+    if (agent.workloads.some((one) => !known.workloads.includes(one)))
+      found.push(`agents: ${name} gets handles for tokens that it did not get them for`)
   }
   return found.toSorted()
 }

@@ -4,6 +4,8 @@ import { issuedShape, paths } from '../control-api.ts'
 import { connectControl } from '../control-client.ts'
 import { parseDuration } from '../duration.ts'
 import { agentAuthorityFile, stateOption } from '../state-directory.ts'
+import { makeExchangeCommand } from '../handle-exchange.ts'
+import { makeListCommand, makeRotateCommand } from '../handle-list.ts'
 import { makeNarrowCommand } from '../handle-narrowing.ts'
 import { splitAddress } from '../welcome.ts'
 
@@ -35,7 +37,10 @@ export function makeCommand(): Command {
     .addOption(stateOption())
     .option('--json', 'one JSON object: id, revoked')
     .action(async (id: string, given: unknown) => revoke(id, revokeShape.parse(given)))
+  command.addCommand(makeListCommand())
+  command.addCommand(makeRotateCommand())
   command.addCommand(makeNarrowCommand())
+  command.addCommand(makeExchangeCommand())
   return command
 }
 

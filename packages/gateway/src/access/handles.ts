@@ -9,13 +9,15 @@ import {
   type ErrorCode,
   type Handle,
   type Handles,
+  type Json,
   type Log,
   type Narrowing,
 } from '@sallyport/core'
+import { rotateHandle, type Rotated, type RotationStorage } from './handle-rotation.ts'
 import { makeScramVerifier, scramIterations } from './scram.ts'
 
 /** What handles need of the store. */
-export interface HandleStorage {
+export interface HandleStorage extends RotationStorage {
   insert(handle: Handle): void
   insertChild(handle: Handle, nowMs: number): boolean
   countChildren(agent: string, parent: string, nowMs: number): { readonly agent: number; readonly parent: number }
@@ -33,12 +35,29 @@ export interface ConfiguredAgent {
 
 export interface HandleDesk extends Handles {
   /** A new handle for a configured agent. The secret is in the answer and nowhere else. */
-  issue(agent: string, ttlMs: number | null, by: string): Promise<{ readonly handle: Handle; readonly secret: string }>
+  issue(
+    agent: string,
+    ttlMs: number | null,
+    by: string,
+    basis?: IssueBasis,
+  ): Promise<{ readonly handle: Handle; readonly secret: string }>
+  /** A new secret for a handle; the old one ends within `overlapMs`. @throws SallyportError when it is not in force */
+  rotate(id: string, overlapMs: number, by: string): Promise<Rotated>
   /** Ends a handle and all that were narrowed from it. Returns the ids that ended; `ended` gets them first, whether or not the log can have it. */
   revoke(id: string, by: string, ended?: (ids: readonly string[]) => void): Promise<readonly string[]>
 }
 
+/** What a handle is given for that nobody of the gate's people asked for. */
+export interface IssueBasis {
+  /** It does not live past this. */
+  readonly untilMs: number
+  /** Of the token, for the log. */
+  readonly workload: { readonly [key: string]: Json }
+}
+
 const candidatesMax = 64
+/** Of them, those that people can still have issued when workloads have taken the rest. */
+const keptForPeople = 16
 /** Of them, narrowed ones: an agent cannot fill its own place so that nobody issues it another. */
 const childrenMax = 32
 const childrenOfOneMax = 16
@@ -70,8 +89,13 @@ export function openHandleDesk(
   return {
     scramParameters: (agent) => ({ salt: saltOf(agent).toString('base64'), iterations: scramIterations }),
     candidates: async (agent) => (agents().has(agent) ? store.active(agent, clock.nowMs(), candidatesMax) : []),
-    issue: (agent, ttlMs, by) => issueHandle(desk, agent, ttlMs, by),
+    issue: (agent, ttlMs, by, basis) => issueHandle(desk, agent, ttlMs, by, basis ?? null),
     narrow: (parent, wanted) => narrowHandle(desk, parent, wanted),
+    rotate: (id, overlapMs, by) => {
+      const make = (like: Handle, nowMs: number): Made =>
+        makeHandle(desk, { ...like, narrowing: like.narrowing ?? null, issuedAtMs: nowMs })
+      return rotateHandle({ store, log, clock, make }, id, overlapMs, by)
+    },
     revoke: async (id, by, ended) => {
       const ids = store.revoke(id, clock.nowMs())
       // What narrows waits for nothing: with a log that fails, the sessions have to end all the same.
@@ -96,7 +120,7 @@ function makeHandle({ saltOf }: Desk, life: Life): Made {
   return { handle, secret }
 }
 
-async function issueHandle(desk: Desk, agent: string, ttlMs: number | null, by: string): Promise<Made> {
+async function issueHandle(desk: Desk, agent: string, ttlMs: number | null, by: string, basis: IssueBasis | null): Promise<Made> {
   const { store, log, clock, agents } = desk
   const configured = agents().get(agent)
   if (configured === undefined)
@@ -107,17 +131,20 @@ async function issueHandle(desk: Desk, agent: string, ttlMs: number | null, by: 
       'Add it: sallyport agent add',
     )
   const nowMs = clock.nowMs()
-  if (store.active(agent, nowMs, candidatesMax).length >= candidatesMax)
+  const most = basis === null ? candidatesMax : candidatesMax - keptForPeople
+  if (store.active(agent, nowMs, most).length >= most)
     throw new SallyportError(
       'limit_exceeded',
-      `Agent "${agent}" has ${candidatesMax} handles that are still good.`,
+      `Agent "${agent}" has ${most} handles that are still good.`,
       'No handle was issued.',
       'Revoke some, or let them expire.',
     )
   const { owner, handleMs } = configured
-  const expiresAtMs = nowMs + Math.min(ttlMs ?? handleMs, handleMs)
+  const expiresAtMs = Math.min(nowMs + Math.min(ttlMs ?? handleMs, handleMs), basis?.untilMs ?? Infinity)
   const made = makeHandle(desk, { agent, owner, parent: null, narrowing: null, issuedAtMs: nowMs, expiresAtMs })
-  await log.append({ type: 'handle.issued', atMs: nowMs, agent, data: { handle: made.handle.id, owner, expiresAtMs, by } })
+  const workload = basis === null ? {} : { workload: basis.workload }
+  const data = { handle: made.handle.id, owner, expiresAtMs, by, ...workload }
+  await log.append({ type: 'handle.issued', atMs: nowMs, agent, data })
   store.insert(made.handle)
   return made
 }

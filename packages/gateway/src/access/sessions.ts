@@ -17,6 +17,7 @@ interface Entry {
   readonly controller: AbortController
   readonly expiry: NodeJS.Timeout
   drains: (() => boolean) | null
+  isBusy: (() => boolean) | null
 }
 
 export interface SessionPorts {
@@ -32,6 +33,7 @@ export interface SessionPorts {
 
 const timeoutMaxMs = 2 ** 31 - 1
 const sessionsMax = 5_000
+const handlesRemembered = 10_000
 /** How long a read may go on after a kill that lets it. */
 const drainMsMax = 30_000
 
@@ -39,6 +41,7 @@ const drainMsMax = 30_000
 export class SessionRegistry implements Sessions {
   readonly #open = new Map<string, Entry>()
   readonly #ports: SessionPorts
+  readonly #lastUsed = new Map<string, number>()
 
   constructor(ports: SessionPorts) {
     this.#ports = ports
@@ -76,9 +79,13 @@ export class SessionRegistry implements Sessions {
     })
     const controller = new AbortController()
     const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
-    const entry: Entry = { session, controller, expiry, drains: null }
+    const entry: Entry = { session, controller, expiry, drains: null, isBusy: null }
     this.#open.set(id, entry)
-    const attendDrain = (drains: () => boolean): void => void (entry.drains = drains)
+    this.#noteUse(handle.id, nowMs)
+    const attendDrain = (drains: () => boolean, isBusy?: () => boolean): void => {
+      entry.drains = drains
+      entry.isBusy = isBusy ?? null
+    }
     const open = { session, signal: controller.signal, readOnly: allowed.readOnly, attendDrain }
     const written = log.append({
       type: 'session.opened',
@@ -168,6 +175,11 @@ export class SessionRegistry implements Sessions {
     return [...this.#open.values()].map(({ session }) => session)
   }
 
+  /** Sessions in which something runs or is being answered. */
+  busy(): number {
+    return [...this.#open.values()].filter(({ isBusy }) => isBusy?.() === true).length
+  }
+
   /**
    * Synchronous: when it returns, every matching session's signal is aborted and its listeners have run; with `drain`, nothing runs in those that
    * are left but reads, which have `drainMsMax`.
@@ -181,6 +193,11 @@ export class SessionRegistry implements Sessions {
     return matching.length
   }
 
+  /** When a session was last opened with this handle; null: not since this gate started, or too long ago to be kept. */
+  lastUsed(handleId: string): number | null {
+    return this.#lastUsed.get(handleId) ?? null
+  }
+
   endByHandles(handleIds: readonly string[], reason: string): number {
     const matching = this.list().filter((session) => handleIds.includes(session.handleId))
     for (const session of matching) this.#end(session.id, reason)
@@ -191,6 +208,13 @@ export class SessionRegistry implements Sessions {
     const matching = this.list().filter((session) => session.subject.agent === agent && session.upstream === upstream)
     for (const session of matching) this.#end(session.id, reason)
     return matching.length
+  }
+
+  /** Put last, so that the one longest unused is forgotten. */
+  #noteUse(handleId: string, nowMs: number): void {
+    this.#lastUsed.delete(handleId)
+    this.#lastUsed.set(handleId, nowMs)
+    if (this.#lastUsed.size > handlesRemembered) this.#lastUsed.delete(this.#lastUsed.keys().next().value ?? '')
   }
 
   #end(id: string, reason: string): void {

@@ -70,9 +70,11 @@ export function admitHost(port: number): MiddlewareHandler<Admitted> {
   })
 }
 
-/** A request that names no length and is not chunked has no body (RFC 9112 §6.3); the one made up for it cannot be read. */
+/** A request that is no POST, names no length and is not chunked has no body (RFC 9112 §6.3); the one made up for it cannot be read. */
 export const admitBody: MiddlewareHandler = async (context, next) => {
-  const hasBody = ['content-length', 'transfer-encoding'].some((name) => context.req.header(name) !== undefined)
+  const hasBody =
+    context.req.method === 'POST' ||
+    ['content-length', 'transfer-encoding'].some((name) => context.req.header(name) !== undefined)
   return hasBody ? limitBody(context, next) : next()
 }
 
@@ -101,10 +103,25 @@ export function admitPost(visitors: Visitors, rate: RateLimit, origin: string): 
         'This page is no longer yours: it was opened before you signed in or before the gate started.',
       )
     }
+    if (visitor.kind === 'person' && visitor.by === 'account' && !forAccounts.test(context.req.path)) throw needsPasskey()
     if (!rate.take(`post ${visitor.browser}`, visitor.kind === 'person' ? rates.posts : rates.stranger)) throw tooOften()
     if (visitor.kind === 'stranger' && !rate.take('strangers', rates.strangers)) throw tooOften()
     return next()
   })
+}
+
+/** What somebody may post who showed an account only: what signs itself with a passkey, and what stops something. All else is refused, whatever is added. */
+const forAccounts =
+  /^\/(?:sign-in(?:\/options)?|sign-out|kill|requests\/[A-Za-z0-9_-]+\/(?:challenge|verdict)|kills\/[A-Za-z0-9_-]+\/(?:challenge|release))$/
+
+function needsPasskey(): Refused {
+  return new Refused(
+    403,
+    'authentication_failed',
+    'You are signed in by your account, which shows pages.',
+    'Nothing was done.',
+    'Sign in with your passkey for this.',
+  )
 }
 
 function checkOrigin(context: Context, origin: string): void {

@@ -15,6 +15,7 @@ import { tooOften } from './admission.ts'
 import { Refused } from './answer.ts'
 import { readBody } from './body.ts'
 import { limits, rates } from './limits.ts'
+import { addHandleRoutes } from './handle-routes.ts'
 import { addKeepingRoutes } from './keeping-routes.ts'
 import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
@@ -148,6 +149,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     return context.json(await control.kill(scope, why, operator))
   })
   addPowerRoutes(app, site)
+  addHandleRoutes(app, site, operator)
   addCopyRoutes(app, site)
   addKeepingRoutes(app, site, operator)
   app.post('/api/v1/enrolment-links', async (context) => {

@@ -14,14 +14,14 @@ interface Pending<Matter> {
   readonly expiresAtMs: number
 }
 
-export function createPendingChallenges<Matter>(clock: Clock): PendingChallenges<Matter> {
+export function createPendingChallenges<Matter>(clock: Clock, lifeMs: number = limits.challengeMs): PendingChallenges<Matter> {
   const pending = new Map<string, Pending<Matter>>()
   const keyOf = (browser: string, purpose: string): string => JSON.stringify([browser, purpose])
   return {
     issue(browser, purpose, challenge, matter) {
       const key = keyOf(browser, purpose)
       pending.delete(key)
-      pending.set(key, { challenge, matter, expiresAtMs: clock.nowMs() + limits.challengeMs })
+      pending.set(key, { challenge, matter, expiresAtMs: clock.nowMs() + lifeMs })
       if (pending.size > limits.challenges) pending.delete(pending.keys().next().value ?? '')
     },
     take(browser, purpose) {

@@ -83,7 +83,7 @@ export function addEnrolRoutes(app: SiteApp, site: Site): void {
     }
     const person: Newcomer = { name, userHandle: asked.matter.userHandle, passkeys: [passkey], enrolledAtMs: nowMs }
     await enrol(site, person, asked.matter.tokenSha256)
-    await site.visitors.signIn(context, person)
+    await site.visitors.signIn(context, person, 'passkey')
     return context.json({ go: '/requests' })
   })
 }

@@ -11,6 +11,8 @@ export const limits = {
   challengeMs: 2 * 60_000,
   /** More than strangers can start while a prompt lives, so that a flood pushes nobody's out. */
   challenges: 20_000,
+  /** From the sign-in page to an identity provider and back, and from there to the passkey that connects the account. */
+  accountMs: 10 * 60_000,
   linkMs: 10 * 60_000,
   /** A link that a second person has to confirm first. */
   confirmedLinkMs: 60 * 60_000,
@@ -24,6 +26,11 @@ export const limits = {
   recent: 100,
   streams: 32,
   requestsListed: 200,
+  /** Of the console: events and sessions on a page, and lines that a message of the stream carries. */
+  linesListed: 60,
+  requestsInbox: 1_000,
+  sessionsListed: 200,
+  linesInMessage: 40,
 } as const
 
 /** Attempts a minute, each with its own bucket. */
@@ -34,6 +41,8 @@ export const rates = {
   strangers: 6_000,
   /** Failed bearer tokens. Right ones are never counted, so nobody can lock the operator out. */
   badToken: 60,
+  /** Sign-ins by an account that are begun, of all browsers together: each asks the provider something. A passkey works meanwhile. */
+  accounts: 600,
   /** Verdicts, releases, invitations of one browser session. */
   signed: 60,
   /** Kills, cancels and other posts of one browser session. */

@@ -31,9 +31,10 @@ export function addLiveRoutes(app: SiteApp, site: Site): void {
     )
   })
   app.post('/kill', async (context) => {
-    const { person } = requirePerson(context.get('visitor'))
+    const { person, by } = requirePerson(context.get('visitor'))
     const scope = await readBody(context, killScopeShape)
-    const killed = await control.kill(scope, 'from the live page', person.name)
+    const why = by === 'account' ? 'from the live page, by an account without a passkey' : 'from the live page'
+    const killed = await control.kill(scope, why, person.name)
     return context.json({ message: `Stopped in ${killed.acknowledgedMs.toFixed(1)} ms; ${killed.sessionsEnded} sessions ended.` })
   })
   addStreamRoute(app, site)
@@ -144,7 +145,7 @@ function killLineOf(kill: Kill): KillLine {
   return { id: kill.id, scope: nameScope(kill.scope), reason: kill.reason, by: kill.by, atMs: kill.atMs }
 }
 
-function nameScope(scope: KillScope): string {
+export function nameScope(scope: KillScope): string {
   switch (scope.kind) {
     case 'all':
       return 'Everything is stopped'

@@ -1,7 +1,6 @@
 import type {
   Approval,
   Clock,
-  Event,
   Json,
   Keeping,
   Log,
@@ -10,6 +9,7 @@ import type {
   Randomness,
   Requests,
   Restored,
+  Review,
   Session,
   SessionBrief,
   SessionStory,
@@ -19,6 +19,8 @@ import type {
   VerdictResult,
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
+import type { AccountSignIn } from './account-ports.ts'
+import type { Overview, Recorded } from './overview.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -135,6 +137,8 @@ export interface WebSession {
   /** SHA-256 of the cookie's value, hex. */
   readonly idSha256: string
   readonly person: string
+  /** What they showed. An account shows pages; what gives power takes a passkey. */
+  readonly by: 'passkey' | 'account'
   readonly createdAtMs: number
   readonly lastSeenAtMs: number
 }
@@ -162,12 +166,6 @@ export interface Killed {
   /** From the call to the last confirmation that nothing more is written upstream. */
   readonly acknowledgedMs: number
   readonly sessionsEnded: number
-}
-
-/** A fact with its place on the log. */
-export interface Recorded {
-  readonly index: number
-  readonly event: Event
 }
 
 /** The log as it grows. */
@@ -238,6 +236,23 @@ export interface ConfigurationControl {
   withdraw(digest: string, by: string): Promise<boolean>
 }
 
+/** A handle for people to read. Nothing of its secret. */
+export interface HandleLine {
+  readonly id: string
+  readonly agent: string
+  readonly owner: string
+  readonly parent: string | null
+  /** Who acts, outermost first. */
+  readonly act: readonly string[]
+  /** In words. */
+  readonly scopes: readonly string[]
+  readonly issuedAtMs: number
+  readonly expiresAtMs: number
+  /** Null: not since the gate started. */
+  readonly lastUsedAtMs: number | null
+  readonly openSessions: number
+}
+
 /** Everything the people's listener asks of the rest of the gate. */
 export interface Control {
   /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
@@ -270,8 +285,22 @@ export interface Control {
     ttlMs: number | null,
     by: string,
   ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number }>
+  /** Those in force, newest first. Absent: none are kept here. */
+  handles?(): readonly HandleLine[]
+  /** The secret is in the answer and nowhere else. @throws SallyportError when it is not in force */
+  rotateHandle?(
+    id: string,
+    overlapMs: number,
+    by: string,
+  ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number; readonly oldEndsAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
+  /** What one person broke glass for, and nobody has looked at yet. */
+  reviews(): Promise<readonly Review[]>
+  /** False: it is not open, or was this very person's. On the log before it resolves. */
+  closeReview(request: string, signed: Signed): Promise<boolean>
+  /** Why this person may not break glass now; null: they may. */
+  glassFault(person: string): Promise<string | null>
   /** Scope that stands for a time beyond the configuration's. */
   standing(): readonly StandingGrant[]
   /** Ends it, and the sessions that have it. Null: nothing stands for that request. */
@@ -294,7 +323,10 @@ export interface ControlPorts {
   readonly people: People
   readonly links: EnrolmentLinks
   readonly webSessions: WebSessions
+  /** Absent: people sign in by passkey only. */
+  readonly accounts?: AccountSignIn
   readonly control: Control
+  readonly overview: Overview
 }
 
 export interface ControlSettings {

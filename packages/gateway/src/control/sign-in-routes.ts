@@ -1,38 +1,48 @@
 import { renderSignIn } from '@sallyport/console'
+import { digestJson, type Json } from '@sallyport/core'
+import type { Context } from 'hono'
 import { z } from 'zod'
 import { tooOften } from './admission.ts'
 import { Refused } from './answer.ts'
 import { readBody } from './body.ts'
 import { createPendingChallenges } from './challenges.ts'
+import { connect, connectionStatement, type Connection, type Connections } from './connections.ts'
 import { rates } from './limits.ts'
 import { assertionOptions, assertionShape } from './passkeys.ts'
-import { makeFrame, type Site, type SiteApp, verifySigner } from './site.ts'
+import { makeFrame, ownPageOf, type Site, type SiteApp, verifySigner } from './site.ts'
 
 const next = z.string().max(256)
-const askShape = z.strictObject({ next })
-const finishShape = z.strictObject({ next, response: assertionShape })
+/** Of the account that the page said it would connect. */
+const connects = z.string().max(64).optional()
+const askShape = z.strictObject({ next, connects })
+const finishShape = z.strictObject({ next, connects, response: assertionShape })
 
-/** Where a sign-in may lead: our own pages, by name. Anything else would be an open redirect. */
-const ownPage = /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration)$/
+type Asked = { readonly connection: Connection; readonly statement: Json } | null
 
-export function addSignInRoutes(app: SiteApp, site: Site): void {
-  const challenges = createPendingChallenges<null>(site.ports.clock)
+export function addSignInRoutes(app: SiteApp, site: Site, connections: Connections): void {
+  const challenges = createPendingChallenges<Asked>(site.ports.clock)
 
   app.get('/sign-in', async (context) => {
     const people = await site.ports.people.list()
-    const asked = context.req.query('next') ?? ''
+    const connection = connections.of(context)
     return context.html(
       renderSignIn(await makeFrame(site, context), {
         anyoneEnrolled: people.length > 0,
-        next: ownPage.test(asked) ? asked : '/requests',
+        next: ownPageOf(context.req.query('next') ?? ''),
+        provider: site.ports.accounts?.issuer ?? null,
+        connects: connection === null ? null : { id: connection.id, ...connection.account },
       }),
     )
   })
 
   app.post('/sign-in/options', async (context) => {
-    await readBody(context, askShape)
-    const challenge = site.ports.random.hex(32)
-    challenges.issue(context.get('visitor').browser, 'sign-in', challenge, null)
+    const asked = await readBody(context, askShape)
+    const connection = findConnection(connections, context, asked.connects)
+    const nonce = site.ports.random.hex(32)
+    const statement = connection === null ? null : connectionStatement(connection, nonce)
+    const challenge = statement === null ? nonce : digestJson(statement)
+    const matter = connection === null || statement === null ? null : { connection, statement }
+    challenges.issue(context.get('visitor').browser, 'sign-in', challenge, matter)
     return context.json({ publicKey: assertionOptions(challenge) })
   })
 
@@ -54,13 +64,32 @@ export function addSignInRoutes(app: SiteApp, site: Site): void {
     }
     // Failures are kept on the log, so they are bounded before they are made.
     if (!site.rate.take(`sign-in ${person.name}`, rates.signed)) throw tooOften()
-    await verifySigner(site, person, body.response, asked.challenge, { what: 'sign-in' })
-    await site.visitors.signIn(context, person)
-    return context.json({ go: ownPage.test(body.next) ? body.next : '/requests' })
+    const signature = await verifySigner(site, person, body.response, asked.challenge, { what: 'sign-in' })
+    if (asked.matter !== null) {
+      const { connection, statement } = asked.matter
+      connections.end(context, connection)
+      await connect(site.ports, connection, person, { statement, signature })
+    }
+    await site.visitors.signIn(context, person, 'passkey')
+    return context.json({ go: ownPageOf(body.next) })
   })
 
   app.post('/sign-out', async (context) => {
     await site.visitors.signOut(context, context.get('visitor'))
     return context.json({ go: '/sign-in' })
   })
+}
+
+/** What the page showed, and this browser has proven to have: both, or nothing is connected. */
+function findConnection(connections: Connections, context: Context, shown: string | undefined): Connection | null {
+  if (shown === undefined) return null
+  const found = connections.of(context)
+  if (found?.id === shown) return found
+  throw new Refused(
+    409,
+    'target_changed',
+    'The account that this page shows is no longer the one to be connected.',
+    'Nothing was connected, and nobody was signed in.',
+    'Begin again on the sign-in page.',
+  )
 }

@@ -13,6 +13,8 @@ export type Visitor =
       readonly browser: string
       readonly csrf: string
       readonly person: Person
+      /** What they showed when they signed in. */
+      readonly by: 'passkey' | 'account'
       readonly idSha256: string
     }
 
@@ -20,7 +22,7 @@ export interface Visitors {
   /** Reads the cookies; gives a stranger one to be recognised by while enrolling or signing in. */
   of(context: Context): Promise<Visitor>
   /** A new session under a new secret, whatever the browser brought along: a planted cookie is worth nothing. */
-  signIn(context: Context, person: Pick<Person, 'name'>): Promise<void>
+  signIn(context: Context, person: Pick<Person, 'name'>, by: 'passkey' | 'account'): Promise<void>
   signOut(context: Context, visitor: Visitor): Promise<void>
   /** Whether the session is still good; for streams that outlive a request. */
   isSignedIn(idSha256: string): Promise<boolean>
@@ -35,7 +37,9 @@ export function createVisitors(ports: Pick<ControlPorts, 'clock' | 'random' | 'p
   const csrfKey = ports.random.hex(32)
   const csrfOf = (browser: string): string => createHmac('sha256', csrfKey).update(browser).digest('hex')
 
-  const findPerson = async (idSha256: string): Promise<Person | null> => {
+  const findPerson = async (
+    idSha256: string,
+  ): Promise<{ readonly person: Person; readonly by: 'passkey' | 'account' } | null> => {
     const session = await ports.webSessions.get(idSha256)
     if (session === null) return null
     const nowMs = ports.clock.nowMs()
@@ -43,18 +47,19 @@ export function createVisitors(ports: Pick<ControlPorts, 'clock' | 'random' | 'p
       await ports.webSessions.end(idSha256)
       return null
     }
-    return (await ports.people.list()).find(({ name }) => isSamePerson(name, session.person)) ?? null
+    const person = (await ports.people.list()).find(({ name }) => isSamePerson(name, session.person))
+    return person === undefined ? null : { person, by: session.by }
   }
 
   const signedIn = async (context: Context): Promise<Visitor | null> => {
     const secret = getCookie(context, sessionCookie)
     if (secret === undefined || !secretShape.test(secret)) return null
     const idSha256 = hashSecret(secret)
-    const person = await findPerson(idSha256)
-    if (person === null) return null
+    const found = await findPerson(idSha256)
+    if (found === null) return null
     await ports.webSessions.touch(idSha256, ports.clock.nowMs())
     const browser = `session:${idSha256}`
-    return { kind: 'person', browser, csrf: csrfOf(browser), person, idSha256 }
+    return { kind: 'person', browser, csrf: csrfOf(browser), ...found, idSha256 }
   }
 
   const stranger = (context: Context): Visitor => {
@@ -75,12 +80,13 @@ export function createVisitors(ports: Pick<ControlPorts, 'clock' | 'random' | 'p
     async of(context) {
       return (await signedIn(context)) ?? stranger(context)
     },
-    async signIn(context, person) {
+    async signIn(context, person, by) {
       const secret = ports.random.hex(32)
       const nowMs = ports.clock.nowMs()
       await ports.webSessions.create({
         idSha256: hashSecret(secret),
         person: person.name,
+        by,
         createdAtMs: nowMs,
         lastSeenAtMs: nowMs,
       })

@@ -12,6 +12,7 @@ export interface RunMemory {
 export interface Narrowing {
   kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): void
   revokeHandle(id: string, nowMs: number): void
+  endHandle(id: string, endsAtMs: number, nowMs: number): void
   removePerson(name: string, by: string, nowMs: number): void
   removePasskey(person: string, credentialId: string): void
   freeze(reason: string, nowMs: number): void
@@ -22,6 +23,7 @@ const killKind = z.enum(['session', 'agent', 'owner', 'upstream', 'all'])
 type KillKind = z.infer<typeof killKind>
 const killData = z.object({ kind: killKind, name: z.string(), reason: z.string().default(''), by: z.string().default('') })
 const revokedData = z.object({ handle: z.string() })
+const rotatedData = z.object({ rotated: z.string(), oldEndsAtMs: z.number() })
 const removalData = z.object({ person: z.string(), by: z.string() })
 const passkeyData = z.object({ person: z.string(), removed: z.string() })
 
@@ -63,6 +65,7 @@ class Seen {
   readonly #startingAt: number
   readonly #kills = new Map<string, { readonly data: z.infer<typeof killData>; readonly atMs: number }>()
   readonly #revoked: string[] = []
+  readonly #rotated: z.infer<typeof rotatedData>[] = []
   readonly #removed: z.infer<typeof removalData>[] = []
   readonly #passkeys: z.infer<typeof passkeyData>[] = []
   laterRuns = 0
@@ -84,6 +87,7 @@ class Seen {
   #note({ type, data, atMs }: Event, index: number): void {
     if (type === 'gate.started' && index > this.#known && !this.#wasCutOff(index)) this.laterRuns += 1
     if (type === 'handle.revoked') this.#revoked.push(revokedData.parse(data).handle)
+    if (type === 'handle.rotated') this.#rotated.push(rotatedData.parse(data))
     if (type === 'person.removed') this.#removed.push(removalData.parse(data))
     if (type === 'passkey.removed') this.#passkeys.push(passkeyData.parse(data))
     if (type !== 'kill' && type !== 'release') return
@@ -99,6 +103,7 @@ class Seen {
   apply(narrowing: Narrowing, nowMs: number): void {
     for (const { data, atMs } of this.#kills.values()) narrowing.kill(data.kind, data.name, data.reason, data.by, atMs)
     for (const handle of this.#revoked) narrowing.revokeHandle(handle, nowMs)
+    for (const { rotated, oldEndsAtMs } of this.#rotated) narrowing.endHandle(rotated, oldEndsAtMs, nowMs)
     for (const { person, removed } of this.#passkeys) narrowing.removePasskey(person, removed)
     for (const { person, by } of this.#removed) narrowing.removePerson(person, by, nowMs)
   }

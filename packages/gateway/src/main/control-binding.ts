@@ -14,6 +14,7 @@ import type { Protections } from '../protection/index.ts'
 import { openMeta } from '../store/meta.ts'
 import type { Entrance } from './entrance.ts'
 import type { Foundations } from './foundations.ts'
+import { bindHandles } from './handle-control.ts'
 import { readVaultTargets } from './vault-targets.ts'
 
 interface Bound {
@@ -40,8 +41,8 @@ export function bindControl({
   protection,
   isolationLevel,
 }: Bound): Control {
-  const { config, policy, vault, log } = base
-  const { handles, killSwitch, sessions, stoppable, standing } = entrance
+  const { config, policy, vault, log, reviews } = base
+  const { killSwitch, sessions, stoppable, standing } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
   return {
     verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
@@ -67,14 +68,10 @@ export function bindControl({
     keeping: keeper,
     vaultTargets: () => readVaultTargets({ clock, vault, kept: () => keeper.targets(), streams: () => protection.statuses() }),
     undo,
-    issueHandle: async (agent, ttlMs, by) => {
-      const { handle, secret } = await handles.issue(agent, ttlMs, by)
-      return { id: handle.id, handle: secret, expiresAtMs: handle.expiresAtMs }
-    },
-    revokeHandle: async (id, by) => {
-      const ended = await handles.revoke(id, by, (ids) => void sessions.endByHandles(ids, 'the handle was revoked'))
-      return ended.length > 0
-    },
+    reviews: () => reviews.open(),
+    closeReview: (request, { person, ...signed }) => reviews.close(request, person, { ...signed }),
+    glassFault: (person) => reviews.fault(person),
+    ...bindHandles(base, entrance),
     standing: () => standing.list(),
     endStanding: async (request, by) => {
       const ended = standing.end(request)

@@ -1,3 +1,4 @@
+import type { Handle } from '@sallyport/core'
 import { wallClock as clock } from '../access/clock.ts'
 import { openHandleDesk, type HandleDesk } from '../access/handles.ts'
 import { LocalKillSwitch, type Stoppable } from '../access/kill-switch.ts'
@@ -8,12 +9,17 @@ import { openKills } from '../store/kills.ts'
 import { openStanding, type StandingStore } from '../store/standing.ts'
 import { random, type Foundations } from './foundations.ts'
 
+/** Shown at once. */
+const handlesListed = 1_000
+
 /** Who may come in, and what stops them. */
 export interface Entrance {
   readonly handles: HandleDesk
   readonly killSwitch: LocalKillSwitch
   readonly sessions: SessionRegistry
   readonly stoppable: Stoppable
+  /** The handles in force, newest first. */
+  readonly handlesInForce: () => readonly Handle[]
   /** Scope that people gave for a time. */
   readonly standing: StandingStore
 }
@@ -33,5 +39,12 @@ export function openEntrance({ config, database, log, folder, policy }: Foundati
     revokeHandles: (kind, name) =>
       kind === 'agent' || kind === 'owner' || kind === 'all' ? store.revokeOf(kind, name, clock.nowMs()).length : 0,
   }
-  return { handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents), killSwitch, sessions, stoppable, standing }
+  return {
+    handles: openHandleDesk(store, log, clock, folder.saltKey, () => agents),
+    killSwitch,
+    sessions,
+    stoppable,
+    standing,
+    handlesInForce: () => store.inForce(clock.nowMs(), handlesListed),
+  }
 }

@@ -53,6 +53,16 @@ const migrations: readonly string[] = [
     ended INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  CREATE TABLE usedTokens (name TEXT PRIMARY KEY, untilMs INTEGER NOT NULL) STRICT;
+  CREATE INDEX usedTokens_untilMs ON usedTokens (untilMs);
+  `,
+  `
+  CREATE TABLE accounts (
+    issuer TEXT NOT NULL, subject TEXT NOT NULL, person TEXT NOT NULL, personKey TEXT NOT NULL, groups TEXT NOT NULL, learntAtMs INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject), UNIQUE (issuer, personKey)
+  ) STRICT;
+  `,
 ]
 
 /**

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Handle } from '@sallyport/core'
 import { transact } from './database.ts'
+import { endBy } from './handle-ends.ts'
 import { readHandle } from './row.ts'
 
 /** Handles as the store keeps them: verifiers, never secrets. */
@@ -15,6 +16,10 @@ export interface HandleStore {
   /** Neither expired nor revoked, newest first, at most `most`. */
   active(agent: string, nowMs: number, most: number): readonly Handle[]
   find(id: string): Handle | null
+  /** Those in force, newest first, at most `most`. */
+  inForce(nowMs: number, most: number): readonly Handle[]
+  /** Keeps a rotated one, and ends the one before by `endsAtMs`, with all that was narrowed from it: their ids. Null: it is no longer in force. */
+  replace(old: string, made: Handle, endsAtMs: number, nowMs: number): readonly string[] | null
   /** Revokes a handle and, transitively, every handle narrowed from it. Returns the ids that were active. */
   revoke(id: string, nowMs: number): readonly string[]
   /** Every active handle of an agent, of an owner, or of everybody. */
@@ -37,6 +42,22 @@ export function openHandles(database: DatabaseSync): HandleStore {
       const row = database.prepare('SELECT * FROM handles WHERE id = ?').get(id)
       return row === undefined ? null : readHandle(row)
     },
+    inForce: (nowMs, most) =>
+      database
+        .prepare('SELECT * FROM handles WHERE expiresAtMs > ? AND revokedAtMs IS NULL ORDER BY issuedAtMs DESC LIMIT ?')
+        .all(nowMs, most)
+        .map(readHandle),
+    replace: (old, made, endsAtMs, nowMs) =>
+      transact(database, () => {
+        const known = database
+          .prepare('SELECT 1 FROM handles WHERE id = ? AND revokedAtMs IS NULL AND expiresAtMs > ?')
+          .get(old, nowMs)
+        if (known === undefined) return null
+        // The uses of a narrowed one go along: a new secret gives it no more.
+        insert(database, made)
+        database.prepare('UPDATE handles SET uses = (SELECT uses FROM handles WHERE id = ?) WHERE id = ?').run(old, made.id)
+        return endBy(database, old, endsAtMs, nowMs)
+      }),
     revoke: (id, nowMs) =>
       ids(
         database

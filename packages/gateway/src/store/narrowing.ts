@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { KillKind } from './kills.ts'
+import { endBy } from './handle-ends.ts'
 import { openHandles } from './handles.ts'
 import { openKills } from './kills.ts'
 import { transact } from './database.ts'
@@ -10,6 +11,8 @@ export interface Narrowing {
   /** In force again, unless the store has it. */
   kill(kind: KillKind, name: string, reason: string, by: string, atMs: number): void
   revokeHandle(id: string, nowMs: number): void
+  /** It and what was narrowed from it end by then. */
+  endHandle(id: string, endsAtMs: number, nowMs: number): void
   removePerson(name: string, by: string, nowMs: number): void
   removePasskey(person: string, credentialId: string): void
   /** Everything that people or handles could do by this store ends, and everything is stopped until a person releases it (DESIGN §8). */
@@ -26,6 +29,7 @@ export function openNarrowing(database: DatabaseSync): Narrowing {
   return {
     kill,
     revokeHandle: (id, nowMs) => void handles.revoke(id, nowMs),
+    endHandle: (id, endsAtMs, nowMs) => void endBy(database, id, endsAtMs, nowMs),
     removePerson: (name, by, nowMs) => void removePerson(database, name, by, nowMs),
     removePasskey: (person, credentialId) => void removePasskey(database, person, credentialId),
     freeze: (reason, nowMs) =>

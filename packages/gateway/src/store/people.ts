@@ -10,6 +10,7 @@ type Newcomer = Omit<StoredPerson, 'admission' | 'removed'>
 export interface StoredWebSession {
   readonly idSha256: string
   readonly person: string
+  readonly by: 'passkey' | 'account'
   readonly createdAtMs: number
   readonly lastSeenAtMs: number
 }

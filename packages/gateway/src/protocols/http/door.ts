@@ -25,17 +25,23 @@ export class Door {
   async admit(credentials: string | undefined, peer: string, address: string): Promise<Admission> {
     if (credentials === undefined) return { kind: 'anonymous' }
     const claimed = readBasic(credentials)
-    if (claimed === null) return this.#fail('', 'Proxy-Authorization is not Basic with an agent and a handle', peer, address)
+    if (claimed === null) return this.fail('', 'Proxy-Authorization is not Basic with an agent and a handle', peer, address)
     const sha256 = hash('sha256', claimed.secret, 'hex')
     let found: Handle | null = null
     for (const handle of await this.#gate.handles.candidates(claimed.user))
       if (isSameDigest(handle.secretSha256, sha256)) found = handle
-    if (found === null) return this.#fail(claimed.user, 'the secret fits no handle in force', peer, address)
-    this.#failures.delete(`${address} ${claimed.user}`)
+    if (found === null) return this.fail(claimed.user, 'the secret fits no handle in force', peer, address)
+    this.passed(claimed.user, address)
     return { kind: 'admitted', handle: found }
   }
 
-  async #fail(agent: string, why: string, peer: string, address: string): Promise<Admission> {
+  /** Somebody proved to be this agent: what failed from there before counts no longer. */
+  passed(agent: string, address: string): void {
+    this.#failures.delete(`${address} ${agent}`)
+  }
+
+  /** On the log, counted, and answered the later the more there were. */
+  async fail(agent: string, why: string, peer: string, address: string): Promise<Admission> {
     const delayMs = this.#count(`${address} ${agent}`)
     // What stands where a name belongs may be the token.
     this.#gate.refusedAtDoor('http', peer, hideTokens(agent), why)

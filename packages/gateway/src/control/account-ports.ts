@@ -1,0 +1,30 @@
+/** What a browser must bring back from the provider, and what is asked of the answer. */
+export interface SignInSecrets {
+  readonly state: string
+  readonly nonce: string
+  readonly codeVerifier: string
+}
+
+/** Who somebody is at the team's identity provider. */
+export interface Account {
+  readonly issuer: string
+  readonly subject: string
+  /** As they would be enrolled; null: the provider does not say. */
+  readonly name: string | null
+  readonly groups: readonly string[]
+}
+
+/** The team's identity provider, and which of its accounts are whose. */
+export interface AccountSignIn {
+  readonly issuer: string
+  /** @throws SallyportError */
+  begin(redirectUri: string): Promise<{ readonly url: string; readonly secrets: SignInSecrets }>
+  /** @throws SallyportError unless it is the provider's answer to what was begun */
+  finish(answered: URL, secrets: SignInSecrets): Promise<Account>
+  /** The person that it was connected to. */
+  find(issuer: string, subject: string): string | null
+  isConnected(issuer: string, person: string): boolean
+  /** False: it or the person is connected already, or the person is not enrolled. */
+  connect(account: Account, person: string): boolean
+  learnGroups(account: Account, groups: readonly string[], nowMs: number): void
+}
