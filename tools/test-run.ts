@@ -50,7 +50,8 @@ export async function runVitest(
         PATH: path,
         NODE_COMPILE_CACHE: compileCache(root),
         [selectionVariable]: selection,
-        ...(programs === null ? {} : { [bundleVariable]: programs }),
+        // Without: never those of the run we are part of, which were made of other sources.
+        [bundleVariable]: programs ?? undefined,
       },
     })
     return { report: parseRecord(readReport(report)), code: result.code, output: `${result.stdout}${result.stderr}` }

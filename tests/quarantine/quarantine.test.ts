@@ -200,7 +200,7 @@ describe('when its time is over', () => {
     expect(await undo(gate, newestSnapshot())).toMatchObject({ rows: 300, verified: true })
   })
 
-  it('what came to depend on it from outside keeps it there, and that is on the log', async () => {
+  it.each(inDepth('what came to depend on it from outside keeps it there, and that is on the log'))('%s', async () => {
     const peek = (schema: string): string => `CREATE VIEW public.peeking AS SELECT id FROM ${schema}.items`
     await dropAndObstruct('DROP SCHEMA shop CASCADE', 'items', peek)
     const place = await placeOf('items', 'postgres')

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { runVault, startVault, type VaultProcess } from '../../../tests/conformance/vault-process.ts'
 import { askRaw, sealParts } from '../../../tests/conformance/vault-raw.ts'
+import { roundsOf } from '../../../tests/breadth.ts'
 
 const verifyShape = z.object({
   ok: z.boolean(),
@@ -32,7 +33,7 @@ function storedFiles(): ReadonlyMap<string, number> {
 const sum = (files: ReadonlyMap<string, number>): number => [...files.values()].reduce((total, bytes) => total + bytes, 0)
 
 describe('the second copy of a table of which 1 % was changed', () => {
-  const rows = Array.from({ length: 120_000 }, (_, id) => makeRow(id))
+  const rows = Array.from({ length: roundsOf(120_000, 60_000) }, (_, id) => makeRow(id))
   const first = rows.join('')
   // As PostgreSQL does: an updated row leaves its place and goes to the end.
   const updated = new Set(Array.from({ length: rows.length / 100 }, () => randomInt(rows.length)))

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { runCommandLine, type CommandLineEnd, type CommandLineSettings } from '../../../../tests/fakes/command-line.ts'
 import { readRun, writeRun, type Run } from '../state-directory.ts'
+import { casesOf } from '../../../../tests/breadth.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sallyport-run-test-'))
 const state = join(root, '.sallyport')
@@ -98,25 +99,29 @@ describe('run', () => {
     for (const handle of handles) expect(handle).toMatchObject({ agent: 'coder', revoked: true })
   })
 
-  test.each<[string, readonly string[], number]>([
+  const endings: readonly (readonly [string, readonly string[], number])[] = [
     ['success', ['true'], 0],
     ['its own code', ['sh', '-c', 'exit 37'], 37],
     ['a signal', ['sh', '-c', 'kill -TERM $$'], 143],
     ['a program that is not there', ['no-such-program-here'], 127],
     ['a file that is no program', ['/etc/passwd'], 126],
     ['options that are the command’s own', ['sh', '-c', 'test "$1" = --json', 'sh', '--json'], 0],
-  ])('exits with the command’s code: %s', async (_, command, code) => {
+  ]
+  test.each(casesOf(endings, 3))('exits with the command’s code: %s', async (_, command, code) => {
     expect((await run(['run', '--', ...command])).code).toBe(code)
   })
 
-  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s goes to the command, and its own end counts', async (signal) => {
-    const script = `process.on('${signal}', () => process.exit(21)); console.log('listening'); setInterval(() => undefined, 1000)`
-    const end = await run(['run', '--', process.execPath, '-e', script], {
-      whileRunning: (child) => child.stdout?.once('data', () => child.kill(signal)),
-    })
-    expect(end.output).toContain('listening')
-    expect(end.code).toBe(21)
-  })
+  test.each(casesOf(['SIGTERM', 'SIGINT', 'SIGHUP'] as const, 1))(
+    '%s goes to the command, and its own end counts',
+    async (signal) => {
+      const script = `process.on('${signal}', () => process.exit(21)); console.log('listening'); setInterval(() => undefined, 1000)`
+      const end = await run(['run', '--', process.execPath, '-e', script], {
+        whileRunning: (child) => child.stdout?.once('data', () => child.kill(signal)),
+      })
+      expect(end.output).toContain('listening')
+      expect(end.code).toBe(21)
+    },
+  )
 
   test('standard input and output are the command’s own', async () => {
     expect((await run(['run', '--', 'cat'], { input: 'through' })).output).toBe('through')

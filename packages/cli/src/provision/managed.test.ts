@@ -7,6 +7,7 @@ import { asOwner, makeShop, ownerPassword, ProvisionFolder } from '../../../../t
 import { findPostgresBinaries, startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
 import { findBinaries } from '../playground/binaries.ts'
 import { findUnprivilegedUser } from '../playground/os-user.ts'
+import { inDepth } from '../../../../tests/breadth.ts'
 
 /** As on a managed server: nobody is a superuser, the administrator has CREATEROLE and is a member of the owner, or not even that. */
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-binaries-'))
@@ -89,7 +90,7 @@ describe.each([
     expect(members).toEqual([])
   })
 
-  test('an administrator that may hand nothing out says so', async () => {
+  test.each(inDepth('an administrator that may hand nothing out says so'))('%s', async () => {
     site = new ProvisionFolder(server)
     const end = await site.run(robot, urlOf('guest'))
     expect(end.code).toBe(1)

@@ -129,7 +129,7 @@ test('reject on the page', async () => {
   await picture(ada, 'request-rejected')
 })
 
-test('a cool-off counts down and anyone can cancel it', async () => {
+test.each(inDepth('a cool-off counts down and anyone can cancel it'))('%s', async () => {
   const request = await bench.ask({ delayMs: 900_000, approvalsNeeded: 1, copy: 'impossible' })
   await ada.page.goto(`${listener.url}/requests/${request.id}`)
   await ada.page.click('button[value=approve]')
@@ -230,7 +230,7 @@ test('stop everything, then release it with a passkey', async () => {
   })
 })
 
-test('a second person comes by invitation only, and both see the list', async () => {
+test.each(inDepth('a second person comes by invitation only, and both see the list'))('%s', async () => {
   await bench.ask()
   await bench.ask({
     operations: [

@@ -1,0 +1,1 @@
+import './story-mutants.test.ts'
