@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import axe from 'axe-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type BrowserPerson, startBrowser, type TestBrowser } from '../fakes/browser.ts'
@@ -14,7 +13,6 @@ let request: string
 
 /** Agents write this. Shown as it is, it would run, reorder what stands beside it, or hide. */
 const hostile = `DROP TABLE orders -- \u202Eelbat eht peek\u202C </script><img src=x onerror="document.title='owned'"><a href="javascript:alert(1)">x</a>`
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const pages = ['now', 'requests', 'agents', 'upstreams', 'vault', 'log', 'policy', 'people'] as const
 
 beforeAll(async () => {
@@ -67,7 +65,7 @@ const axeShape = z.object({
 
 /** What axe finds, a line each. */
 async function findBarriers(options: object): Promise<readonly string[]> {
-  await ada.page.evaluate(axe)
+  await ada.page.evaluate(axe.source)
   const found = axeShape.parse(
     await ada.page.evaluate(`axe.run(document, ${JSON.stringify({ ...options, resultTypes: ['violations'] })})`),
   )
