@@ -239,7 +239,7 @@ describe('what starts it elsewhere', () => {
     const service = z.looseObject({
       command: z.array(z.string()).optional(),
       volumes: z.array(z.string()),
-      read_only: z.literal(true),
+      readConfigurationonly: z.literal(true),
       cap_drop: z.tuple([z.literal('ALL')]),
       user: z.string(),
     })
@@ -258,7 +258,11 @@ describe('what starts it elsewhere', () => {
 
   const manifests = readdirSync(deploy('kubernetes')).filter((name) => name.endsWith('.yaml') && name !== 'sallyport.yaml')
   const documents = manifests.flatMap((name) =>
-    parseAllDocuments(read(`kubernetes/${name}`)).map((one) => ({ name, errors: one.errors, value: one.toJS() as unknown })),
+    parseAllDocuments(read(`kubernetes/${name}`)).map((one) => ({
+      name,
+      errors: one.errors,
+      value: z.unknown().parse(one.toJS()),
+    })),
   )
 
   it('kubernetes: every file is YAML, is named in the kustomization, and says what it is', () => {
@@ -307,14 +311,14 @@ describe('what starts it elsewhere', () => {
     const gate = pod.containers.find(({ name }) => name === 'gate')
     for (const kind of ['startupProbe', 'livenessProbe', 'readinessProbe'])
       await checkProbe(probe.parse(gate?.[kind]).exec.command)
-    const service = parse(read('kubernetes/service.yaml'))
+    const service = parse(read('kubernetes/agents-port.yaml'))
     expect(service).toMatchObject({ spec: { selector: spec.selector.matchLabels, ports: [{ targetPort: 'postgres' }] } })
     expect(gate?.['ports']).toEqual([{ name: 'postgres', containerPort: 6432 }])
   })
 
   it('kubernetes: the configuration that comes with it is one, and probes ask where it listens', () => {
-    const read_ = parseConfig(read('kubernetes/sallyport.yaml'), deploy('kubernetes/sallyport.yaml'))
-    expect(read_).toMatchObject({
+    const readConfiguration = parseConfig(read('kubernetes/sallyport.yaml'), deploy('kubernetes/sallyport.yaml'))
+    expect(readConfiguration).toMatchObject({
       ok: true,
       config: { drainMs: 30_000, listen: { postgres: { port: 6432 }, metrics: { host: '127.0.0.1', port: 6490 } } },
     })

@@ -2,18 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { cpus, release, totalmem } from 'node:os'
 import { findPostgresBinaries } from '../../tests/servers/postgres.ts'
 import type { Load, Measured } from './load.ts'
-import type { Copied } from './single.ts'
+import type { Run } from './part.ts'
 
 /** One run of pgbench. */
 export interface Cell extends Load, Measured {
   readonly round: number
   readonly path: string
-}
-
-/** From connecting to the first answer, and a long answer, by path. */
-export interface Singles {
-  readonly firstAnswersMs: ReadonlyMap<string, readonly number[]>
-  readonly copies: ReadonlyMap<string, readonly Copied[]>
 }
 
 export function median(numbers: readonly number[]): number {
@@ -54,7 +48,13 @@ function rowsOf(cells: readonly Cell[], paths: readonly string[]): readonly Row[
 }
 
 /** The figures as Markdown: transactions a second and their ratios in one run, then what is timed one by one. */
-export function writeTables(cells: readonly Cell[], singles: Singles, paths: readonly string[]): string {
+export function writeRuns(runs: readonly Run[]): string {
+  const cells = runs.flatMap((run) => run.cells)
+  const paths = [...new Set(runs.flatMap((run) => run.paths))]
+  return [...(cells.length === 0 ? [] : [writeCells(cells, paths), '']), ...runs.flatMap(writeSingles)].join('\n')
+}
+
+function writeCells(cells: readonly Cell[], paths: readonly string[]): string {
   const others = paths.filter((path) => path !== 'direct')
   const head = ['load', 'clients', 'direct /s', ...others.map((path) => `${path} × direct`), 'gate × pipe', 'gate × pgbouncer']
   const lines = [...head, ...others.map((path) => `${path} CPU µs`)]
@@ -71,13 +71,13 @@ export function writeTables(cells: readonly Cell[], singles: Singles, paths: rea
       ...others.map(used),
     ]
   })
-  return [markdown(lines, table), '', ...writeSingles(singles)].join('\n')
+  return markdown(lines, table)
 }
 
-function writeSingles({ firstAnswersMs, copies }: Singles): readonly string[] {
-  const direct = median(firstAnswersMs.get('direct') ?? [])
+function writeSingles({ firstAnswersMs, copies, idle }: Run): readonly string[] {
+  const direct = median(new Map(firstAnswersMs).get('direct') ?? [])
   const first = [...firstAnswersMs].map(([path, took]) => [path, median(took).toFixed(2), ratio(median(took), direct)])
-  const directly = median((copies.get('direct') ?? []).map(({ seconds }) => seconds))
+  const directly = median((new Map(copies).get('direct') ?? []).map(({ seconds }) => seconds))
   const copied = [...copies].map(([path, all]) => {
     const seconds = median(all.map((copy) => copy.seconds))
     const grown = all.flatMap(({ grownMib }) => grownMib ?? [])
@@ -86,7 +86,41 @@ function writeSingles({ firstAnswersMs, copies }: Singles): readonly string[] {
   return [
     ...(first.length === 0 ? [] : [markdown(['first answer of a new session', 'ms', '× direct'], first), '']),
     ...(copied.length === 0 ? [] : [markdown(['COPY OUT 100 MB', 's', '× direct', 'memory grew at most, MiB'], copied), '']),
+    ...(idle.length === 0 ? [] : [markdown(['a gate that nobody uses', 'median', 'most'], idleRows(idle)), '']),
   ]
+}
+
+function idleRows(idle: Run['idle']): readonly (readonly string[])[] {
+  const row = (name: string, of: (one: Run['idle'][number]) => number): readonly string[] => {
+    const all = idle.map(of)
+    return [name, median(all).toFixed(0), Math.max(...all).toFixed(0)]
+  }
+  return [row('ready after, ms', ({ readyMs }) => readyMs), row('resident, MiB', ({ residentMib }) => residentMib)]
+}
+
+/** RESULTS.md: what was run, on what, and how busy that was. */
+export function explainRuns(runs: readonly Run[]): string {
+  const minutes = runs.reduce((sum, run) => sum + run.minutes, 0).toFixed(1)
+  const parts = runs.map(
+    ({ about, rounds, seconds, load, minutes: took }) =>
+      `- \`${about === '' ? 'all of it' : about}\`: ${rounds} rounds of ${seconds} s, ${took.toFixed(1)} min; load average ${(load.before[0] ?? 0).toFixed(1)} before it, ${(load.after[0] ?? 0).toFixed(1)} at its end`,
+  )
+  return [
+    '# What the way through the gate costs',
+    '',
+    `Made by \`npm run bench\` in ${minutes} minutes, the paths of each part interleaved in one run: medians of its rounds.`,
+    'Load generator, server and whatever is in between share the processors, so that all of it is the worst case. In the gate everything is on:',
+    'describe, decide, log. `pipe` passes bytes on in Node and does nothing else; `pgbouncer` pools sessions. `select` is `pgbench -S`, `tpcb` its',
+    'usual script, `connect` is `-S` with a connection for each transaction. CPU is that of the process in between, a transaction.',
+    '',
+    ...describeMachine().map((line) => `- ${line}`),
+    '',
+    'Parts, and how busy the machine was (the bench alone makes a load of three to four):',
+    '',
+    ...parts,
+    '',
+    writeRuns(runs),
+  ].join('\n')
 }
 
 function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {

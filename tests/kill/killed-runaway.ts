@@ -20,6 +20,8 @@ export interface KillRun {
   /** From sending the kill to the last byte of the agent's that the relay read; below 0 when none came after. */
   readonly lastByteMs: number
   readonly responseMs: number
+  /** From the switch's hearing of it until the gate's thread had ended the sessions, as the switch says: the gate's own part of `lastByteMs`. */
+  readonly haltMs: number
   /** From sending the kill until the server had no statement of the gate's running: what ran was cancelled. */
   readonly serverIdleMs: number
   readonly bytesBefore: number
@@ -121,6 +123,7 @@ async function runOnce(stage: Stage, number: number): Promise<KillRun> {
     bytesAfterResponse: after.bytesAfter,
     lastByteMs: milliseconds(sentNs, BigInt(after.lastByteNs)),
     responseMs: milliseconds(sentNs, answeredNs),
+    haltMs: killed.haltMs,
     cancels: after.cancels,
     admitted: ended?.admitted ?? Number.NaN,
     sqlStates: ended?.sqlStates ?? [],

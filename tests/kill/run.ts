@@ -27,6 +27,7 @@ process.stdout.write(
       bytesBeforeKill: runs.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
       bytesAfterResponse: runs.reduce((sum, { bytesAfterResponse }) => sum + bytesAfterResponse, 0),
       lastByteMs: spread(({ lastByteMs }) => lastByteMs),
+      haltMs: spread(({ haltMs }) => haltMs),
       responseMs: spread(({ responseMs }) => responseMs),
       serverIdleMs: spread(({ serverIdleMs }) => serverIdleMs),
       failed,

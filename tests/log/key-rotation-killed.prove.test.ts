@@ -33,7 +33,7 @@ afterAll(async () => {
 function settle(vault: VaultProcess, dieAt: number): Promise<{ readonly signal: string | null; readonly output: string }> {
   const args = [program, join(vault.root, 'state'), vault.socketPath, vault.tokenFile, String(dieAt)]
   return new Promise((resolve) => {
-    execFile(process.execPath, args, (error, stdout) => resolve({ signal: error?.signal ?? null, output: String(stdout) }))
+    execFile(process.execPath, args, (error, stdout) => resolve({ signal: error?.signal ?? null, output: stdout }))
   })
 }
 

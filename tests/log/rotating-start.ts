@@ -20,11 +20,26 @@ function change(): void {
 function dying(file: LogFile): LogFile {
   return {
     ...file,
-    write: async (bytes, position) => (change(), await file.write(bytes, position)),
-    writeDurably: async (bytes, position) => (change(), await file.writeDurably(bytes, position)),
-    datasync: async () => (change(), await file.datasync()),
-    truncate: async (size) => (change(), await file.truncate(size)),
-    reserve: async (start, end) => (change(), await file.reserve(start, end)),
+    write: async (bytes, position) => {
+      change()
+      return await file.write(bytes, position)
+    },
+    writeDurably: async (bytes, position) => {
+      change()
+      return await file.writeDurably(bytes, position)
+    },
+    datasync: async () => {
+      change()
+      return await file.datasync()
+    },
+    truncate: async (size) => {
+      change()
+      return await file.truncate(size)
+    },
+    reserve: async (start, end) => {
+      change()
+      return await file.reserve(start, end)
+    },
     read: (bytes, position) => file.read(bytes, position),
     size: () => file.size(),
     close: () => file.close(),
@@ -38,7 +53,10 @@ const system: FileSystem = {
     const file = await diskFileSystem.open(path, how)
     return file === null || how === 'read' ? file : dying(file)
   },
-  rename: async (from, to) => (change(), await diskFileSystem.rename(from, to)),
+  rename: async (from, to) => {
+    change()
+    return await diskFileSystem.rename(from, to)
+  },
 }
 
 const vault = await openVault({ socketPath, tokenFile })

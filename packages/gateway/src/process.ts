@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { announceService } from './service-record.ts'
+import { leaveRunRecord } from './run-record.ts'
 import { parseArgs } from 'node:util'
 import { SallyportError, visibleLine, type GovernPorts } from '@sallyport/core'
 import { readConfig, type Config } from './config.ts'
@@ -116,7 +116,7 @@ export async function runProcess(
       .once('end', () => stop(0))
       .once('close', () => stop(0))
   const { controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed } = gate
-  if (values.service) announceService(resolve(state), resolve(path), gate)
+  if (values.service) leaveRunRecord(resolve(state), resolve(path), gate)
   // What a service prints is kept for others to read: the link for the first person is not for them.
   const link = values.service ? null : enrolmentUrl
   process.stdout.write(

@@ -8,6 +8,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { MessagePort, workerData } from 'node:worker_threads'
 import { z } from 'zod'
 import { KillRecord } from './kill-record.ts'
+import { runAhead } from './thread-priority.ts'
 import { orderShape, toSwitchShape, words, type KillOrder, type SwitchData, type ToGate } from './order.ts'
 
 /** How often this thread says that it lives, and looks for the file. */
@@ -191,6 +192,7 @@ function parseJson(text: string): unknown {
   }
 }
 
+runAhead()
 const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, (request, response) => {
   answer(request, response).catch(() => response.destroy())
 })

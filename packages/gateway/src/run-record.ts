@@ -1,15 +1,20 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { RunningGate } from './process.ts'
+
+interface Addresses {
+  readonly controlUrl: string
+  readonly postgresAddress: string
+  readonly httpAddress: string | null
+}
 
 /**
  * What `sallyport up` leaves for other commands to find a gate by, left by a gate that systemd or a container started instead. No secret in it.
  * It goes when the process ends; after a kill its process id says that it is of nobody.
  */
-export function announceService(
+export function leaveRunRecord(
   stateDirectory: string,
   configuration: string,
-  { controlUrl, postgresAddress, httpAddress }: RunningGate,
+  { controlUrl, postgresAddress, httpAddress }: Addresses,
 ): void {
   const record = {
     controlUrl,
