@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import axe from 'axe-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { type BrowserPerson, startBrowser, type TestBrowser } from '../fakes/browser.ts'
@@ -14,7 +13,6 @@ let request: string
 
 /** Agents write this. Shown as it is, it would run, reorder what stands beside it, or hide. */
 const hostile = `DROP TABLE orders -- \u202Eelbat eht peek\u202C </script><img src=x onerror="document.title='owned'"><a href="javascript:alert(1)">x</a>`
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const pages = ['now', 'requests', 'agents', 'upstreams', 'vault', 'log', 'policy', 'people'] as const
 
 beforeAll(async () => {
@@ -67,7 +65,7 @@ const axeShape = z.object({
 
 /** What axe finds, a line each. */
 async function findBarriers(options: object): Promise<readonly string[]> {
-  await ada.page.evaluate(axe)
+  await ada.page.evaluate(axe.source)
   const found = axeShape.parse(
     await ada.page.evaluate(`axe.run(document, ${JSON.stringify({ ...options, resultTypes: ['violations'] })})`),
   )
@@ -121,10 +119,12 @@ describe('text of an agent', () => {
     'neither runs nor reorders nor becomes a link on %s',
     async (path) => {
       await open(path.replace('ID', request))
-      await expect.poll(() => ada.page.textContent('main')).not.toContain('Asking the gate')
+      await ada.page.locator('main h1').waitFor()
+      // There, where the agent's text is on the page at all, it is written out.
+      const wanted = /now|requests|log/.test(path) ? '⟦U+202E⟧' : ''
+      await expect.poll(() => ada.page.textContent('main')).toContain(wanted)
       const main = (await ada.page.textContent('main')) ?? ''
       expect(main).not.toMatch(/[\u202A-\u202E\u2066-\u2069]/)
-      if (/now|requests|log/.test(path)) expect(main).toContain('⟦U+202E⟧')
       expect(await ada.page.title()).not.toContain('owned')
       expect(await ada.page.locator('main img, main script, a[href^="javascript:"]').count()).toBe(0)
       expect(ada.complaints).toEqual([])

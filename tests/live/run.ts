@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { CDPSession } from 'playwright-core'
 import { countedKinds } from '@sallyport/console'
+import { wallClock as clock } from '../../packages/gateway/src/access/clock.ts'
 import { countEvent } from '../../packages/gateway/src/control/tally.ts'
 import { type BrowserPerson, startBrowser } from '../fakes/browser.ts'
 import { type AgentConnection, arrange, startGate, type TestGate } from '../servers/gate.ts'
@@ -38,7 +39,7 @@ function startLoad(agents: readonly AgentConnection[]): Load {
     while (!end.signal.aborted) {
       const due = ((performance.now() - startedMs) / 1000) * perSecond
       if (sent >= due) {
-        await new Promise((resolve) => setTimeout(resolve, tickMs))
+        await clock.sleep(tickMs)
         continue
       }
       sent += 1
@@ -96,16 +97,12 @@ async function openConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
   await ada.page.locator('[data-stream=live]').first().waitFor()
 }
 
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms))
-}
-
 /** The last events are on their way for some flushes; what differs for longer is lost. */
 async function waitForEqual(gate: TestGate, ada: BrowserPerson): Promise<{ readonly page: string; readonly log: string }> {
   for (let tries = 0; ; tries += 1) {
     const counts = { page: await readCounts(ada), log: countLog(gate) }
     if (counts.page === counts.log || tries === 40) return counts
-    await pause(500)
+    await clock.sleep(500)
   }
 }
 
@@ -115,14 +112,14 @@ async function measure(gate: TestGate, ada: BrowserPerson): Promise<boolean> {
   await openConsole(gate, ada)
   const agents = await Promise.all(Array.from({ length: connections }, () => gate.connect('coder')))
   const load = startLoad(agents)
-  await pause(warmUpMs)
+  await clock.sleep(warmUpMs)
   const [heapBefore, busyBefore, sentBefore] = [
     await heapBytes(devtools),
     await readMetric(devtools, 'TaskDuration'),
     load.sent(),
   ]
   const beganMs = performance.now()
-  await pause(durationMs - warmUpMs)
+  await clock.sleep(durationMs - warmUpMs)
   const seconds = (performance.now() - beganMs) / 1000
   const busy = ((await readMetric(devtools, 'TaskDuration')) - busyBefore) / seconds
   const rate = (load.sent() - sentBefore) / seconds

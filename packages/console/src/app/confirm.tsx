@@ -1,7 +1,7 @@
 import { AlertDialog } from '@base-ui/react/alert-dialog'
 import { type ReactElement, useState } from 'react'
 import { explain, post, saidShape } from './api.ts'
-import type { Killing } from './kill.tsx'
+import type { Killing } from './killing.ts'
 import { Button } from './parts.tsx'
 import { Shown } from './text.tsx'
 

@@ -1,11 +1,11 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { lazy, type ReactElement, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
-import { post, saidShape } from './api.ts'
 import { fetchConfirm } from './kill.tsx'
 import { currentLive, subscribeLive } from './live.ts'
 import { Key } from './parts.tsx'
 import { places, type Place } from './places.ts'
 import { Said } from './said.tsx'
+import { signOut } from './sign-out.ts'
 import { nextTheme, useTheme } from './theme.ts'
 
 const Palette = lazy(() => import('./palette.tsx'))
@@ -129,11 +129,6 @@ export function Stream(): ReactElement {
       {streamWords[state]}
     </span>
   )
-}
-
-export async function signOut(): Promise<void> {
-  await post('/sign-out', {}, saidShape)
-  location.assign('/sign-in')
 }
 
 /** `g` and a letter goes to a page, ⌘K or Ctrl K opens the palette. Never while somebody types. */

@@ -1,13 +1,8 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { lazy, type ReactElement, type ReactNode, Suspense, useState } from 'react'
+import type { Killing } from './killing.ts'
 import { Button } from './parts.tsx'
 import { tell } from './said.tsx'
-
-/** What is about to be stopped. */
-export interface Killing {
-  readonly scope: { readonly kind: 'session' | 'agent' | 'owner' | 'upstream' | 'all'; readonly id: string }
-  readonly name: string
-}
 
 const loadConfirm = (): Promise<typeof import('./confirm.tsx')> => import('./confirm.tsx')
 const ConfirmKill = lazy(loadConfirm)

@@ -1,7 +1,7 @@
 import { Dialog } from '@base-ui/react/dialog'
 import { useNavigate } from '@tanstack/react-router'
 import { type KeyboardEvent, type ReactElement, useState } from 'react'
-import { signOut } from './frame.tsx'
+import { signOut } from './sign-out.ts'
 import { Key } from './parts.tsx'
 import { places } from './places.ts'
 import { nextTheme } from './theme.ts'

@@ -4,7 +4,7 @@ import { formatDuration, formatInstant } from '../time-words.ts'
 /** How far this machine's clock is ahead of the gate's, as the document came. */
 const skewMs = Date.now() - Number(document.body.dataset['now'] ?? Date.now())
 
-export function gateNowMs(): number {
+function gateNowMs(): number {
   return Date.now() - skewMs
 }
 
@@ -28,7 +28,7 @@ function subscribe(listener: () => void): () => void {
 }
 
 /** The gate's time, a second at a time: one timer for all that shows it. */
-export function useNow(): number {
+function useNow(): number {
   return useSyncExternalStore(subscribe, () => shownMs)
 }
 

@@ -111,7 +111,7 @@ function copyControl(upstream: UpstreamOverview, newestAtMs: number | null): Sho
     : { name, state: 'holds', sentence: 'Proven copies lie in the vault, out of reach of who destroys.' }
 }
 
-export function shownTargetOf(target: RecoveryTarget): ShownTarget {
+function shownTargetOf(target: RecoveryTarget): ShownTarget {
   const { name, kind, newestCopy, wouldLoseMs, restoreTookMs, lastDrill, copyEveryMs, drillEveryMs } = target
   return {
     name,

@@ -49,7 +49,6 @@ export default function Agents(): ReactElement {
 }
 
 function AgentCard({ agent }: { readonly agent: Agent }): ReactElement {
-  const unused = agent.scopes.filter(({ uses }) => uses === 0)
   return (
     <section aria-label={agent.name} className="min-w-0 rounded-lg border border-line bg-card">
       <header className="flex items-center justify-between gap-3 border-b border-line px-4 py-2.5">
@@ -69,84 +68,101 @@ function AgentCard({ agent }: { readonly agent: Agent }): ReactElement {
         </KillButton>
       </header>
       <div className="grid gap-4 px-4 py-3">
-        <div>
-          <h3 className="mb-1.5 font-medium">Scope</h3>
-          {agent.scopes.length === 0 ? (
-            <p className="text-dim">Nothing: it can open a session and is refused whatever it asks.</p>
-          ) : (
-            <ul className="grid gap-1.5">
-              {agent.scopes.map((scope) => (
-                <li key={scope.line} className="flex flex-wrap items-baseline justify-between gap-x-3">
-                  <span>
-                    <Shown text={scope.sentence} /> <code className="text-dim">{scope.line}</code>
-                  </span>
-                  <span className={`text-small ${scope.uses === 0 ? 'text-warn' : 'text-dim'}`}>
-                    {scope.lastAtMs === null ? (
-                      '○ not used'
-                    ) : (
-                      <>
-                        ● {formatAmount(scope.uses, 'use')}, <Ago atMs={scope.lastAtMs} />
-                      </>
-                    )}
-                  </span>
-                </li>
-              ))}
-            </ul>
-          )}
-          {unused.length === 0 ? null : <Proposal agent={agent} unused={unused.map(({ line }) => line)} />}
-        </div>
-        <div>
-          <h3 className="mb-1.5 font-medium">Really used</h3>
-          {agent.used.length === 0 ? (
-            <p className="text-dim">Nothing since the counting began.</p>
-          ) : (
-            <ul className="max-h-48 overflow-y-auto" tabIndex={0} aria-label={`Used by ${agent.name}`}>
-              {agent.used.map((use) => (
-                <li key={`${use.kind} ${use.action} ${use.upstream ?? ''}`} className="flex items-center gap-2 py-0.5 text-small">
-                  <ImpactBadge kind={use.kind} />
-                  <code className="min-w-0 truncate">
-                    <Shown text={use.action} most={100} />
-                  </code>
-                  <span className="truncate text-dim">
-                    {use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}
-                  </span>
-                  <span className="ml-auto whitespace-nowrap text-dim tabular-nums">
-                    {use.count.toLocaleString('en-US')} × · <Ago atMs={use.lastAtMs} />
-                  </span>
-                </li>
-              ))}
-            </ul>
-          )}
-          {agent.usedInAll > agent.used.length ? (
-            <p className="text-small text-dim">and {agent.usedInAll - agent.used.length} kinds more, on the log.</p>
-          ) : null}
-        </div>
-        <div>
-          <h3 className="mb-1.5 font-medium">Handles in force</h3>
-          {agent.handles.length === 0 ? (
-            <p className="text-dim">
-              None. <code>sallyport handle issue {agent.name}</code> makes one, good for {formatDuration(agent.handleMs)}.
-            </p>
-          ) : (
-            <ul className="grid gap-1 text-small">
-              {agent.handles.map((handle) => (
-                <li key={handle.id} className="flex flex-wrap justify-between gap-x-3">
-                  <code>{handle.id.slice(0, 16)}</code>
-                  {handle.narrowedTo === null ? null : (
-                    <span className="text-dim">
-                      narrowed to <Shown text={handle.narrowedTo} />
-                    </span>
-                  )}
-                  <span className="text-dim">
-                    ends in <Until atMs={handle.expiresAtMs} />
-                  </span>
-                </li>
-              ))}
-            </ul>
-          )}
-        </div>
+        <ScopeList agent={agent} />
+        <UsedList agent={agent} />
+        <HandleList agent={agent} />
       </div>
     </section>
+  )
+}
+
+function ScopeList({ agent }: { readonly agent: Agent }): ReactElement {
+  const unused = agent.scopes.filter(({ uses }) => uses === 0)
+  return (
+    <div>
+      <h3 className="mb-1.5 font-medium">Scope</h3>
+      {agent.scopes.length === 0 ? (
+        <p className="text-dim">Nothing: it can open a session and is refused whatever it asks.</p>
+      ) : (
+        <ul className="grid gap-1.5">
+          {agent.scopes.map((scope) => (
+            <li key={scope.line} className="flex flex-wrap items-baseline justify-between gap-x-3">
+              <span>
+                <Shown text={scope.sentence} /> <code className="text-dim">{scope.line}</code>
+              </span>
+              <span className={`text-small ${scope.uses === 0 ? 'text-warn' : 'text-dim'}`}>
+                {scope.lastAtMs === null ? (
+                  '○ not used'
+                ) : (
+                  <>
+                    ● {formatAmount(scope.uses, 'use')}, <Ago atMs={scope.lastAtMs} />
+                  </>
+                )}
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {unused.length === 0 ? null : <Proposal agent={agent} unused={unused.map(({ line }) => line)} />}
+    </div>
+  )
+}
+
+function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
+  return (
+    <div>
+      <h3 className="mb-1.5 font-medium">Really used</h3>
+      {agent.used.length === 0 ? (
+        <p className="text-dim">Nothing since the counting began.</p>
+      ) : (
+        <ul className="max-h-48 overflow-y-auto" tabIndex={0} aria-label={`Used by ${agent.name}`}>
+          {agent.used.map((use) => (
+            <li key={`${use.kind} ${use.action} ${use.upstream ?? ''}`} className="flex items-center gap-2 py-0.5 text-small">
+              <ImpactBadge kind={use.kind} />
+              <code className="min-w-0 truncate">
+                <Shown text={use.action} most={100} />
+              </code>
+              <span className="truncate text-dim">{use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}</span>
+              <span className="ml-auto whitespace-nowrap text-dim tabular-nums">
+                {use.count.toLocaleString('en-US')} × · <Ago atMs={use.lastAtMs} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {agent.usedInAll > agent.used.length ? (
+        <p className="text-small text-dim">and {agent.usedInAll - agent.used.length} kinds more, on the log.</p>
+      ) : null}
+    </div>
+  )
+}
+
+function HandleList({ agent }: { readonly agent: Agent }): ReactElement {
+  return (
+    <div>
+      <h3 className="mb-1.5 font-medium">Handles in force</h3>
+      {agent.handles.length === 0 ? (
+        <p className="text-dim">
+          None. <code>sallyport handle issue {agent.name}</code> makes one, good for {formatDuration(agent.handleMs)}.
+        </p>
+      ) : (
+        <ul className="grid gap-1 text-small">
+          {agent.handles.map((handle) => (
+            <li key={handle.id} className="flex flex-wrap justify-between gap-x-3">
+              <code>{handle.id.slice(0, 16)}</code>
+              {handle.narrowedTo === null ? null : (
+                <span className="text-dim">
+                  narrowed to <Shown text={handle.narrowedTo} />
+                </span>
+              )}
+              <span className="text-dim">
+                ends in <Until atMs={handle.expiresAtMs} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
   )
 }
 

@@ -59,57 +59,68 @@ function Enrolled({ view }: { readonly view: PeopleView }): ReactElement {
         ) : (
           <ul className="divide-y divide-line">
             {view.people.map((person) => (
-              <li key={person.name} className="grid gap-x-6 gap-y-1 px-4 py-3 md:grid-cols-[minmax(0,1fr)_minmax(0,1fr)_auto]">
-                <div className="min-w-0">
-                  <p className="flex flex-wrap items-center gap-2 font-medium">
-                    <Shown text={person.name} most={80} />
-                    {person.name === view.me ? (
-                      <Badge sign="●" tone="calm">
-                        you
-                      </Badge>
-                    ) : null}
-                    {person.passkeys === 1 ? (
-                      <Badge sign="⚠" tone="warn">
-                        one passkey only
-                      </Badge>
-                    ) : null}
-                  </p>
-                  <p className="text-small text-dim">
-                    <Shown text={person.admission} most={200} /> · <Ago atMs={person.enrolledAtMs} /> ·{' '}
-                    {formatAmount(person.passkeys, 'passkey')}
-                  </p>
-                </div>
-                <p className="min-w-0 text-small text-dim">
-                  {person.agents.length === 0 ? (
-                    'Owns no agent'
-                  ) : (
-                    <>
-                      Owns <Shown text={person.agents.join(', ')} />
-                    </>
-                  )}
-                </p>
-                <p className="text-small whitespace-nowrap text-dim tabular-nums">
-                  ✓ {person.approved} · ✕ {person.rejected}
-                  {person.medianWaitMs === null ? '' : ` · half in ${formatDuration(person.medianWaitMs)}`}
-                </p>
-              </li>
+              <PersonRow key={person.name} person={person} isMe={person.name === view.me} />
             ))}
           </ul>
         )}
       </Card>
-      {view.removed.length === 0 ? null : (
-        <div className="mt-4">
-          <Card title="Removed">
-            <ul className="grid gap-1 text-small text-dim">
-              {view.removed.map(({ name, by, atMs }) => (
-                <li key={name}>
-                  <Shown text={name} most={80} />, by <Shown text={by} most={80} />, <Ago atMs={atMs} />
-                </li>
-              ))}
-            </ul>
-          </Card>
-        </div>
-      )}
+      <Removed view={view} />
     </Page>
+  )
+}
+
+function PersonRow({ person, isMe }: { readonly person: PeopleView['people'][number]; readonly isMe: boolean }): ReactElement {
+  return (
+    <li className="grid gap-x-6 gap-y-1 px-4 py-3 md:grid-cols-[minmax(0,1fr)_minmax(0,1fr)_auto]">
+      <div className="min-w-0">
+        <p className="flex flex-wrap items-center gap-2 font-medium">
+          <Shown text={person.name} most={80} />
+          {isMe ? (
+            <Badge sign="●" tone="calm">
+              you
+            </Badge>
+          ) : null}
+          {person.passkeys === 1 ? (
+            <Badge sign="⚠" tone="warn">
+              one passkey only
+            </Badge>
+          ) : null}
+        </p>
+        <p className="text-small text-dim">
+          <Shown text={person.admission} most={200} /> · <Ago atMs={person.enrolledAtMs} /> ·{' '}
+          {formatAmount(person.passkeys, 'passkey')}
+        </p>
+      </div>
+      <p className="min-w-0 text-small text-dim">
+        {person.agents.length === 0 ? (
+          'Owns no agent'
+        ) : (
+          <>
+            Owns <Shown text={person.agents.join(', ')} />
+          </>
+        )}
+      </p>
+      <p className="text-small whitespace-nowrap text-dim tabular-nums">
+        ✓ {person.approved} · ✕ {person.rejected}
+        {person.medianWaitMs === null ? '' : ` · half in ${formatDuration(person.medianWaitMs)}`}
+      </p>
+    </li>
+  )
+}
+
+function Removed({ view }: { readonly view: PeopleView }): ReactElement | null {
+  if (view.removed.length === 0) return null
+  return (
+    <div className="mt-4">
+      <Card title="Removed">
+        <ul className="grid gap-1 text-small text-dim">
+          {view.removed.map(({ name, by, atMs }) => (
+            <li key={name}>
+              <Shown text={name} most={80} />, by <Shown text={by} most={80} />, <Ago atMs={atMs} />
+            </li>
+          ))}
+        </ul>
+      </Card>
+    </div>
   )
 }

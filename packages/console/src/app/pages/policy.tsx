@@ -64,47 +64,53 @@ function Rules({ view }: { readonly view: PolicyView }): ReactElement {
             </ul>
           )}
         </Card>
-        <div className="grid min-w-0 content-start gap-4">
-          <Card title="In force">
-            <Facts
-              facts={[
-                ['Mode', view.mode === 'team' ? 'team: nobody approves their own agent’s request' : 'solo: four-eyes is off'],
-                ['Rows without a prompt', `${formatCount(view.rowsWithoutPrompt)}, when they can be put back`],
-                ['Cool-off', view.coolOffMs === 0 ? 'none' : formatDuration(view.coolOffMs)],
-                ['A question waits', formatDuration(view.requestMs)],
-                ['Copies are kept', formatDuration(view.retainMs)],
-                [
-                  'Policy',
-                  <code key="hash" className="[overflow-wrap:anywhere]">
-                    {view.hash}
-                  </code>,
-                ],
-              ]}
-            />
-          </Card>
-          <Card title="Change it">
-            <p className="text-dim">
-              Guards of your own go under <code>guards:</code> in sallyport.yaml. Narrowing is in force at the next start;
-              whatever widens waits for people on{' '}
-              <a className="text-accent underline" href="/configuration">
-                the configuration’s page
-              </a>
-              .
-            </p>
-          </Card>
-          {view.acceptedRisks.length === 0 ? null : (
-            <Card title="Risks that were accepted">
-              <ul className="list-disc pl-5">
-                {view.acceptedRisks.map((risk) => (
-                  <li key={risk}>
-                    <Shown text={risk} />
-                  </li>
-                ))}
-              </ul>
-            </Card>
-          )}
-        </div>
+        <InForce view={view} />
       </div>
     </Page>
+  )
+}
+
+function InForce({ view }: { readonly view: PolicyView }): ReactElement {
+  return (
+    <div className="grid min-w-0 content-start gap-4">
+      <Card title="In force">
+        <Facts
+          facts={[
+            ['Mode', view.mode === 'team' ? 'team: nobody approves their own agent’s request' : 'solo: four-eyes is off'],
+            ['Rows without a prompt', `${formatCount(view.rowsWithoutPrompt)}, when they can be put back`],
+            ['Cool-off', view.coolOffMs === 0 ? 'none' : formatDuration(view.coolOffMs)],
+            ['A question waits', formatDuration(view.requestMs)],
+            ['Copies are kept', formatDuration(view.retainMs)],
+            [
+              'Policy',
+              <code key="hash" className="[overflow-wrap:anywhere]">
+                {view.hash}
+              </code>,
+            ],
+          ]}
+        />
+      </Card>
+      <Card title="Change it">
+        <p className="text-dim">
+          Guards of your own go under <code>guards:</code> in sallyport.yaml. Narrowing is in force at the next start; whatever
+          widens waits for people on{' '}
+          <a className="text-accent underline" href="/configuration">
+            the configuration’s page
+          </a>
+          .
+        </p>
+      </Card>
+      {view.acceptedRisks.length === 0 ? null : (
+        <Card title="Risks that were accepted">
+          <ul className="list-disc pl-5">
+            {view.acceptedRisks.map((risk) => (
+              <li key={risk}>
+                <Shown text={risk} />
+              </li>
+            ))}
+          </ul>
+        </Card>
+      )}
+    </div>
   )
 }

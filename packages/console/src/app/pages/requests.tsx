@@ -183,43 +183,9 @@ function Detail({ id }: { readonly id: string }): ReactElement {
 
 function Question({ detail }: { readonly detail: RequestDetail }): ReactElement {
   const { request } = detail
-  const waits = request.state === 'pending'
   return (
     <div className="grid gap-4">
-      <section aria-label="What is asked" className="rounded-lg border border-line bg-card p-4">
-        <div className="flex flex-wrap items-center gap-2">
-          <ImpactBadge kind={request.kind} />
-          <Badge
-            sign={request.environment === 'production' ? '●' : '○'}
-            tone={request.environment === 'production' ? 'danger' : 'calm'}
-          >
-            {request.environment}
-          </Badge>
-          <StateBadge state={request.state} />
-          <span className="text-small text-dim">
-            <When request={request} />
-          </span>
-        </div>
-        <h2 className="mt-2 text-title font-semibold tracking-tight first-letter:uppercase">
-          <Shown text={request.headline} />
-        </h2>
-        {request.further.map((sentence) => (
-          <p key={sentence} className="text-dim">
-            <Shown text={sentence} />
-          </p>
-        ))}
-        <div className="mt-3 flex flex-wrap items-center gap-3">
-          <a
-            href={`/requests/${request.id}`}
-            className={`inline-flex h-8 items-center rounded-md px-3 font-medium ${waits ? 'bg-ink text-ground' : 'border border-line hover:bg-soft'}`}
-          >
-            {waits ? 'Give your verdict' : 'Open the approval page'}
-          </a>
-          <span className="text-small text-dim">
-            {request.approvals} of {formatAmount(request.approvalsNeeded, 'approval')}
-          </span>
-        </div>
-      </section>
+      <Asked detail={detail} />
       <Card title="The exact statement">
         <Fence label="What the agent sent" text={detail.text} />
         {detail.bindValues.length === 0 ? null : (
@@ -268,6 +234,47 @@ function Question({ detail }: { readonly detail: RequestDetail }): ReactElement 
       <Operations detail={detail} />
       <Past detail={detail} />
     </div>
+  )
+}
+
+function Asked({ detail }: { readonly detail: RequestDetail }): ReactElement {
+  const { request } = detail
+  const waits = request.state === 'pending'
+  return (
+    <section aria-label="What is asked" className="rounded-lg border border-line bg-card p-4">
+      <div className="flex flex-wrap items-center gap-2">
+        <ImpactBadge kind={request.kind} />
+        <Badge
+          sign={request.environment === 'production' ? '●' : '○'}
+          tone={request.environment === 'production' ? 'danger' : 'calm'}
+        >
+          {request.environment}
+        </Badge>
+        <StateBadge state={request.state} />
+        <span className="text-small text-dim">
+          <When request={request} />
+        </span>
+      </div>
+      <h2 className="mt-2 text-title font-semibold tracking-tight first-letter:uppercase">
+        <Shown text={request.headline} />
+      </h2>
+      {request.further.map((sentence) => (
+        <p key={sentence} className="text-dim">
+          <Shown text={sentence} />
+        </p>
+      ))}
+      <div className="mt-3 flex flex-wrap items-center gap-3">
+        <a
+          href={`/requests/${request.id}`}
+          className={`inline-flex h-8 items-center rounded-md px-3 font-medium ${waits ? 'bg-ink text-ground' : 'border border-line hover:bg-soft'}`}
+        >
+          {waits ? 'Give your verdict' : 'Open the approval page'}
+        </a>
+        <span className="text-small text-dim">
+          {request.approvals} of {formatAmount(request.approvalsNeeded, 'approval')}
+        </span>
+      </div>
+    </section>
   )
 }
 

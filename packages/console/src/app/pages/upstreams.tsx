@@ -56,38 +56,9 @@ const states: Readonly<Record<Upstream['controls'][number]['state'], { readonly 
 }
 
 function UpstreamCard({ upstream }: { readonly upstream: Upstream }): ReactElement {
-  const held = upstream.controls.filter(({ state }) => state === 'holds').length
   return (
     <section aria-label={upstream.name} className="min-w-0 rounded-lg border border-line bg-card">
-      <header className="flex flex-wrap items-center justify-between gap-3 border-b border-line px-4 py-2.5">
-        <div className="min-w-0">
-          <h2 className="flex flex-wrap items-center gap-2 text-lead font-semibold">
-            <Shown text={upstream.name} most={80} />
-            <Badge
-              sign={upstream.environment === 'production' ? '●' : '○'}
-              tone={upstream.environment === 'production' ? 'danger' : 'calm'}
-            >
-              {upstream.environment}
-            </Badge>
-          </h2>
-          <p className="text-small text-dim">
-            {upstream.connector} by {upstream.protocol} · {formatAmount(upstream.sessions, 'open session')} · {held} of{' '}
-            {upstream.controls.length} controls hold
-            {upstream.hosts.length === 0 ? null : (
-              <>
-                {' '}
-                · <Shown text={upstream.hosts.join(', ')} />
-              </>
-            )}
-          </p>
-        </div>
-        <KillButton
-          label={`Kill upstream ${upstream.name}`}
-          killing={{ scope: { kind: 'upstream', id: upstream.name }, name: `everything on ${upstream.name}` }}
-        >
-          Kill
-        </KillButton>
-      </header>
+      <Head upstream={upstream} />
       <div className="grid gap-4 px-4 py-3 lg:grid-cols-[minmax(0,1fr)_17rem]">
         <ul className="grid content-start gap-2" aria-label={`Controls of ${upstream.name}`}>
           {upstream.controls.map(({ name, state, sentence }) => (
@@ -126,6 +97,41 @@ function UpstreamCard({ upstream }: { readonly upstream: Upstream }): ReactEleme
         </div>
       </div>
     </section>
+  )
+}
+
+function Head({ upstream }: { readonly upstream: Upstream }): ReactElement {
+  const held = upstream.controls.filter(({ state }) => state === 'holds').length
+  return (
+    <header className="flex flex-wrap items-center justify-between gap-3 border-b border-line px-4 py-2.5">
+      <div className="min-w-0">
+        <h2 className="flex flex-wrap items-center gap-2 text-lead font-semibold">
+          <Shown text={upstream.name} most={80} />
+          <Badge
+            sign={upstream.environment === 'production' ? '●' : '○'}
+            tone={upstream.environment === 'production' ? 'danger' : 'calm'}
+          >
+            {upstream.environment}
+          </Badge>
+        </h2>
+        <p className="text-small text-dim">
+          {upstream.connector} by {upstream.protocol} · {formatAmount(upstream.sessions, 'open session')} · {held} of{' '}
+          {upstream.controls.length} controls hold
+          {upstream.hosts.length === 0 ? null : (
+            <>
+              {' '}
+              · <Shown text={upstream.hosts.join(', ')} />
+            </>
+          )}
+        </p>
+      </div>
+      <KillButton
+        label={`Kill upstream ${upstream.name}`}
+        killing={{ scope: { kind: 'upstream', id: upstream.name }, name: `everything on ${upstream.name}` }}
+      >
+        Kill
+      </KillButton>
+    </header>
   )
 }
 

@@ -64,28 +64,7 @@ function Copies({ view }: { readonly view: VaultView }): ReactElement {
               </p>
             </Card>
           ) : null}
-          <Card title="Moved out of reach">
-            {view.quarantined.length === 0 ? (
-              <p className="text-dim">
-                Nothing. With “quarantine:” on an upstream, what is dropped is first moved away for a time.
-              </p>
-            ) : (
-              <ul className="grid gap-1.5">
-                {view.quarantined.map((moved) => (
-                  <li key={`${moved.upstream} ${moved.name}`} className="flex flex-wrap justify-between gap-x-3">
-                    <span>
-                      <Shown text={moved.name} /> <span className="text-dim">of</span> <Shown text={moved.upstream} most={60} />
-                    </span>
-                    {moved.untilMs === null ? null : (
-                      <span className="text-small text-dim">
-                        gone in <Until atMs={moved.untilMs} />
-                      </span>
-                    )}
-                  </li>
-                ))}
-              </ul>
-            )}
-          </Card>
+          <Moved view={view} />
         </div>
       </div>
     </Page>
@@ -123,5 +102,30 @@ function CopyRow({ copy }: { readonly copy: VaultView['copies'][number] }): Reac
         </span>
       </p>
     </div>
+  )
+}
+
+function Moved({ view }: { readonly view: VaultView }): ReactElement {
+  return (
+    <Card title="Moved out of reach">
+      {view.quarantined.length === 0 ? (
+        <p className="text-dim">Nothing. With “quarantine:” on an upstream, what is dropped is first moved away for a time.</p>
+      ) : (
+        <ul className="grid gap-1.5">
+          {view.quarantined.map((moved) => (
+            <li key={`${moved.upstream} ${moved.name}`} className="flex flex-wrap justify-between gap-x-3">
+              <span>
+                <Shown text={moved.name} /> <span className="text-dim">of</span> <Shown text={moved.upstream} most={60} />
+              </span>
+              {moved.untilMs === null ? null : (
+                <span className="text-small text-dim">
+                  gone in <Until atMs={moved.untilMs} />
+                </span>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+    </Card>
   )
 }

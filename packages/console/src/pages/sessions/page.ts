@@ -44,9 +44,9 @@ function renderRow(brief: SessionBrief, nowMs: number): Markup {
     ...(refused > 0 ? [`${refused} refused`] : []),
     ...(asked > 0 ? [`${asked} asked for`] : []),
   ]
-  return markup`<li><a class="row" href="/sessions/${id}"><h3>${showLine(agent)} on ${showLine(upstream)} ${
+  return markup`<li><a class="row" href="/sessions/${id}"><h2>${showLine(agent)} on ${showLine(upstream)} ${
     troubles > 0 ? markup`<span class="badge warn">⚠ ${formatAmount(troubles, 'trouble')}</span>` : ''
-  }${closedAtMs === null ? markup` <span class="badge good">● not closed</span>` : ''}</h3>
+  }${closedAtMs === null ? markup` <span class="badge good">● not closed</span>` : ''}</h2>
 <div class="dim small">${did.join(' · ')}</div><div class="dim small">for ${showLine(owner)} by ${protocol} · <span title="${formatInstant(openedAtMs)}">${formatDuration(nowMs - openedAtMs)} ago</span>${
     closedAtMs === null ? '' : ` · for ${formatDuration(closedAtMs - openedAtMs)}`
   } · <code class="mono">${id.slice(0, 12)}</code></div></a></li>`
