@@ -76,16 +76,9 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 }
 
 async function assemble(options: GateOptions, opened: AsyncDisposableStack): Promise<RunningGate> {
-  const base = await openFoundations(options)
+  const base = await openBase(options, opened)
   const { config, folder, database, store, vault, log, requests } = base
   const { clock } = store
-  opened.defer(() => database.close())
-  opened.defer(() => store.close())
-  opened.defer(() => vault.close())
-  opened.defer(() => log.close())
-  opened.defer(async () => {
-    await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
-  })
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
   const outside = await openSwitch(base, entrance, options.report)
@@ -100,20 +93,8 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const requestUrl = (id: string): string => `${controlUrl}/requests/${id}`
   const ports = makePorts(base, { killSwitch, protection, restorePoints: keeper, standing: entrance.standing }, requestUrl)
   const decorated = options.decorate?.(ports) ?? ports
-  const { handles } = entrance
-  const workloads = bindWorkloads(base, entrance)
-  const desk = openDesk(base, entrance, requestUrl)
   const departure = new Departure({ clock, busy: () => sessions.busy(), ownPeer: gatePeer })
-  const governed: Gate = {
-    govern: createGovern(decorated),
-    handles,
-    sessions,
-    killSwitch,
-    workloads,
-    desk,
-    ...notesOn(log, clock),
-  }
-  const gate = departure.attend(governed)
+  const gate = departure.attend(makeGate(base, entrance, decorated, requestUrl))
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   const control = await bindControl({
@@ -183,6 +164,28 @@ function openSwitch(
     isShared,
     report,
   })
+}
+
+async function openBase(options: GateOptions, opened: AsyncDisposableStack): Promise<Foundations> {
+  const base = await openFoundations(options)
+  const { database, store, vault, log } = base
+  const { clock } = store
+  opened.defer(() => database.close())
+  opened.defer(() => store.close())
+  opened.defer(() => vault.close())
+  opened.defer(() => log.close())
+  opened.defer(async () => {
+    await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
+  })
+  return base
+}
+
+/** What every protocol is handed besides its upstreams. */
+function makeGate(base: Foundations, entrance: Entrance, ports: GovernPorts, requestUrl: (id: string) => string): Gate {
+  const { handles, sessions, killSwitch } = entrance
+  const workloads = bindWorkloads(base, entrance)
+  const desk = openDesk(base, entrance, requestUrl)
+  return { govern: createGovern(ports), handles, sessions, killSwitch, workloads, desk, ...notesOn(base.log, base.store.clock) }
 }
 
 interface Tools {
