@@ -3,7 +3,8 @@ import { isSamePerson } from '@sallyport/core'
 import { transact } from './database.ts'
 import { findLink, isOpen, keepLink, listOpen, type StoredLink } from './link.ts'
 import { keepPerson, listEver, listPeople, type StoredPasskey, type StoredPerson } from './person.ts'
-import { addPasskey, removePasskey, removePerson } from './person-removal.ts'
+import { addPasskey, removePasskey, removePerson, type Removed } from './person-removal.ts'
+import { confirmRemoval, restorePerson, type RemovalConfirmed, type Restored } from './person-restoration.ts'
 
 type Newcomer = Omit<StoredPerson, 'admission' | 'removed'>
 
@@ -24,7 +25,9 @@ export interface PeopleStore {
     list(): Promise<readonly StoredPerson[]>
     ever(): Promise<readonly StoredPerson[]>
     isEnrolled(name: string): Promise<boolean>
-    remove(name: string, by: string, nowMs: number): Promise<readonly string[] | null>
+    remove(name: string, by: string, nowMs: number, confirmFrom?: number | null): Promise<Removed | null>
+    confirmRemoval(name: string, by: string): Promise<RemovalConfirmed>
+    restore(name: string, by: string, nowMs: number): Promise<Restored>
     addPasskey(name: string, passkey: StoredPasskey): Promise<boolean>
     removePasskey(name: string, credentialId: string): Promise<boolean>
     enrol(newcomer: Newcomer, tokenSha256: string, nowMs: number, confirmFrom: number | null): Promise<Enrolled>
@@ -51,7 +54,9 @@ export function openPeople(database: DatabaseSync): PeopleStore {
       list: async () => listPeople(database),
       ever: async () => listEver(database),
       isEnrolled: async (name) => listPeople(database).some((one) => isSamePerson(one.name, name)),
-      remove: async (name, by, nowMs) => removePerson(database, name, by, nowMs),
+      remove: async (name, by, nowMs, confirmFrom) => removePerson(database, name, by, nowMs, confirmFrom ?? null),
+      confirmRemoval: async (name, by) => confirmRemoval(database, name, by),
+      restore: async (name, by, nowMs) => restorePerson(database, name, by, nowMs),
       addPasskey: async (name, passkey) => addPasskey(database, name, passkey),
       removePasskey: async (name, credentialId) => removePasskey(database, name, credentialId),
       enrol: async (newcomer, tokenSha256, nowMs, confirmFrom) => enrol(database, newcomer, tokenSha256, nowMs, confirmFrom),
@@ -131,7 +136,8 @@ function enrol(
 
 function advanceCounter(database: DatabaseSync, credentialId: string, from: number, to: number): boolean {
   return transact(database, () => {
-    for (const known of listPeople(database)) {
+    // Whoever was removed may take back the removal of another, with a passkey that is looked at as any is.
+    for (const known of listEver(database)) {
       const at = known.passkeys.findIndex((key) => key.credentialId === credentialId)
       if (known.passkeys[at]?.counter !== from) continue
       const passkeys = known.passkeys.map((key, index) => (index === at ? { ...key, counter: to } : key))

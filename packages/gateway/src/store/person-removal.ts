@@ -12,18 +12,38 @@ function findPerson(database: DatabaseSync, wanted: string): StoredPerson | null
   return listPeople(database).find(({ name }) => isSamePerson(name, wanted)) ?? null
 }
 
-/** Never the last one: a gate without people would be whoever's opens the terminal's link next. */
-export function removePerson(database: DatabaseSync, name: string, by: string, nowMs: number): readonly string[] | null {
+export interface Removed {
+  /** Requests that they had approved and that are cancelled. */
+  readonly cancelled: readonly string[]
+  /** A second person has to stand by it. */
+  readonly waits: boolean
+}
+
+/** Who is here, or could be again: one passkey does not make a team small enough to need nobody else. */
+function countTeam(database: DatabaseSync): number {
+  return listEver(database).filter(({ removed }) => removed === null || removed.waits).length
+}
+
+/** At once, whoever must stand by it later. Never the last one: a gate without people would be whoever's opens the terminal's link next. */
+export function removePerson(
+  database: DatabaseSync,
+  name: string,
+  by: string,
+  nowMs: number,
+  confirmFrom: number | null,
+): Removed | null {
   return transact(database, () => {
     const found = findPerson(database, name)
     if (found === null || listPeople(database).length < 2) return null
-    const kept = JSON.stringify({ ...found, removed: { by, atMs: nowMs } })
+    // Somebody who leaves by themselves is nobody else's to judge.
+    const waits = confirmFrom !== null && countTeam(database) >= confirmFrom && !isSamePerson(by, name)
+    const kept = JSON.stringify({ ...found, removed: { by, atMs: nowMs, waits, confirmedBy: null } })
     database.prepare('INSERT INTO removedPeople (name, body) VALUES (?, ?)').run(found.name, kept)
     database.prepare('DELETE FROM people WHERE name = ?').run(found.name)
     for (const link of listOpen(database, nowMs))
       if (isSamePerson(link.invitedBy ?? '', name) || isSamePerson(link.confirmation?.person ?? '', name))
         keepLink(database, { ...link, withdrawnAtMs: nowMs })
-    return cancelApproved(database, name, by)
+    return { cancelled: cancelApproved(database, name, by), waits }
   })
 }
 
