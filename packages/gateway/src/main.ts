@@ -104,7 +104,10 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, workloads, desk, ...notesOn(log, clock) }
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
-  const control = bindControl({ base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel })
+  // Whoever is told hears of it from when everything is up.
+  let deliveries: NonNullable<Control['deliveries']> = () => []
+  const bound = { base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel }
+  const control: Control = { ...bindControl(bound), deliveries: () => deliveries() }
   const accounts = await bindAccounts(base)
   const people = await startControl(
     {
@@ -130,6 +133,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl)
+  deliveries = watches.deliveries
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -173,7 +177,7 @@ async function startWatches(
   entrance: Entrance,
   due: readonly { start(): void; close(): Promise<void> }[],
   siteUrl: () => string,
-): Promise<{ close(): Promise<void> }> {
+): Promise<{ readonly deliveries: NonNullable<Control['deliveries']>; close(): Promise<void> }> {
   const { config, folder, vault, log, database } = base
   for (const one of due) one.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
@@ -189,6 +193,7 @@ async function startWatches(
   })
   const lookout = startLookout(base, entrance)
   return {
+    deliveries: () => delivery?.health() ?? [],
     close: async () => {
       lookout.close()
       await Promise.all([...due.map((one) => one.close()), delivery?.close(), metrics?.close(), watch.close()])
