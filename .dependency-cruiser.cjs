@@ -128,6 +128,21 @@ module.exports = {
       to: { path: '^packages/', pathNot: `^packages/(console/|${coreIndex})` },
     },
     {
+      name: 'app-runs-in-browsers',
+      comment:
+        'The app of the console is put into one file for browsers. What only Node has would be missing there, and would be found missing by a person.',
+      severity: 'error',
+      from: { path: '^packages/console/src/app/', pathNot: test },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'app-only-by-its-build',
+      comment: 'The gate serves the app’s files and never runs them: Node cannot read markup in scripts, and has no window.',
+      severity: 'error',
+      from: { pathNot: '^packages/console/src/app/' },
+      to: { path: '^packages/console/src/app/' },
+    },
+    {
       name: 'vault-only-core',
       comment: 'The vault must hold when the gateway is broken into, so it trusts none of its code.',
       severity: 'error',
@@ -175,7 +190,7 @@ module.exports = {
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'default', 'types'],
-      extensions: ['.ts', '.js', '.cjs', '.mjs', '.json'],
+      extensions: ['.ts', '.tsx', '.js', '.cjs', '.mjs', '.json'],
     },
   },
 }

@@ -8,7 +8,7 @@ const { alone, together } = findTestFiles(import.meta.dirname, selection)
 
 export default defineConfig({
   test: {
-    globalSetup: ['tests/servers/template-folder.ts'],
+    globalSetup: ['tests/servers/template-folder.ts', 'tests/servers/built-console.ts'],
     pool: 'forks',
     // Two files more than there are processors: a third of the time of most is waiting, for a server, a time limit or a cool-off.
     maxWorkers: Math.min(availableParallelism() + 2, 8),

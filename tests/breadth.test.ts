@@ -7,6 +7,7 @@ test('a long run has every case, a short one so many, evenly spaced, with both e
   expect(casesOf(ten, 3, 'long')).toEqual(ten)
   expect(casesOf(ten, 4, 'short')).toEqual([0, 3, 6, 9])
   expect(casesOf(ten, 1, 'short')).toEqual([0])
+  expect(casesOf(ten, 0, 'short')).toEqual([])
   for (const count of ten) expect(casesOf(ten, count, 'short')).toHaveLength(count)
   for (const count of [10, 11]) expect(casesOf(ten, count, 'short')).toEqual(ten)
 })

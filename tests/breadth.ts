@@ -19,3 +19,9 @@ export function casesOf<Case>(
 export function roundsOf(long: number, short: number, selection = selectionOf(process.env[selectionVariable])): number {
   return selection === 'long' ? long : short
 }
+
+/**
+ * A case that only the long proofs have, to be given to `test.each`: what `npm test` shows of it, another case shows as well. A `*.prove.test.ts` beside
+ * the test must import it, or nobody runs this one.
+ */
+export const inDepth = (name: string): readonly string[] => casesOf([name], 0)

@@ -7,9 +7,9 @@ import { cloudActs } from '../packages/cli/src/drill/cloud-acts.ts'
 import { databaseActs } from '../packages/cli/src/drill/database-acts.ts'
 import { emptyMemory } from '../packages/cli/src/drill/play.ts'
 import { openStage, type Stage } from '../packages/cli/src/drill/stage.ts'
-import { logAct } from '../packages/cli/src/drill/tampering.ts'
 
-/** The acts of `sallyport drill incident` that need no copy of a whole server; drill.prove.test.ts plays the command, with all of them. */
+/** The acts of `sallyport drill incident` that need no copy of a whole server and leave the gate running; drill.prove.test.ts plays the command, with all of
+ * them. */
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-drill-test-'))
 /** What asks for the volume, or has it copied, comes after these. */
 const cloudActsPlayed = 2
@@ -23,7 +23,7 @@ beforeAll(async () => {
   const runner = { nowMs: () => performance.now(), logSize: () => opened.logSize().catch(() => 0) }
   for (const act of cloudActs.slice(0, cloudActsPlayed)) acts.push(await runAct(act, play, runner))
   await opened.becomeTeam()
-  for (const act of [...databaseActs, logAct]) acts.push(await runAct(act, play, runner))
+  for (const act of databaseActs) acts.push(await runAct(act, play, runner))
 })
 afterAll(async () => {
   await stage?.stop()
@@ -38,7 +38,7 @@ const find = (words: string): ActResult => {
 
 describe('drill incident', () => {
   it('ends every act as expected, curl and psql playing the agent', () => {
-    expect(acts).toHaveLength(cloudActsPlayed + databaseActs.length + 1)
+    expect(acts).toHaveLength(cloudActsPlayed + databaseActs.length)
     for (const { act, observed, expected } of acts) expect({ act, observed }).toEqual({ act, observed: expected })
     expect(acts.filter(({ client }) => client === 'psql').length).toBeGreaterThanOrEqual(4)
     expect(acts.filter(({ client }) => client === 'curl').length).toBeGreaterThanOrEqual(2)
@@ -57,11 +57,5 @@ describe('drill incident', () => {
 
   it('does not claim to stop what it does not stop', () => {
     expect(find('around the gate').observed).toBe('not stopped by this set-up')
-  })
-
-  it('neither the stray token nor the gate’s own is on the log', () => {
-    const last = acts.at(-1)?.evidence ?? {}
-    const found = Object.entries(last).filter(([name]) => name.endsWith('token is in it'))
-    expect(found.map(([, isThere]) => isThere)).toEqual([false, false])
   })
 })

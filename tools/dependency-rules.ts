@@ -9,7 +9,7 @@ import { copyTree, listFiles } from './source-tree.ts'
 import type { StepResult } from './step.ts'
 
 const cruisedFolders = ['packages', 'tests', 'bench', 'tools']
-const sourceFile = /^(packages|tests|bench|tools)\/.*(?<!\.d)\.(ts|js|mjs|cjs)$/
+const sourceFile = /^(packages|tests|bench|tools)\/.*(?<!\.d)\.(ts|tsx|js|mjs|cjs)$/
 
 /** Path → text. */
 type Sources = ReadonlyMap<string, string>
@@ -28,7 +28,7 @@ async function cruise(root: string, sources: Sources): Promise<Cruise> {
   try {
     for (const [file, source] of sources) {
       mkdirSync(dirname(join(copy.root, file)), { recursive: true })
-      writeFileSync(join(copy.root, file), importsOnly(source))
+      writeFileSync(join(copy.root, file), importsOnly(source, file))
     }
     return await cruiseTree(copy.root, sources)
   } finally {

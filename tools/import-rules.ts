@@ -59,7 +59,7 @@ const rules: readonly NameRule[] = [
     files: /^(packages|bench)\//,
     except: /^packages\/core\/src\/(govern|clearance)\.ts$|\.test\.ts$/,
     find: (source, file) =>
-      importedNames(source)
+      importedNames(source, file)
         .filter(
           (taken) =>
             !taken.typeOnly && (taken.name === 'makeClearance' || (taken.name === '*' && isClearanceFile(taken.module, file))),
@@ -71,8 +71,8 @@ const rules: readonly NameRule[] = [
     why: 'bytes reach an upstream only by send(clearance, …)',
     files: protocolFile,
     except: testFile,
-    find: (source) => [
-      ...importedNames(source)
+    find: (source, file) => [
+      ...importedNames(source, file)
         .filter(dialsOut)
         .map((taken) => ({ line: taken.line, what: `takes ${taken.name} from ${taken.module}` })),
       ...memberCalls(source, new Set(['connect', 'createConnection', 'request'])),
@@ -101,9 +101,9 @@ const rules: readonly NameRule[] = [
     why: 'core decides by what it is given; time, chance and the process are ports',
     files: coreFile,
     except: testFile,
-    find: (source) => [
+    find: (source, file) => [
       ...globalUses(source, [...clocksAndChance, ...powersOfAProcess]),
-      ...importedNames(source)
+      ...importedNames(source, file)
         .filter((taken) => moduleName(taken.module) === 'crypto' && !taken.typeOnly && !pureCrypto.has(taken.name))
         .map((taken) => ({ line: taken.line, what: `takes ${taken.name} from ${taken.module}` })),
     ],
@@ -113,8 +113,8 @@ const rules: readonly NameRule[] = [
     why: 'an import named by an expression could be any module, so no rule can judge it',
     files: /^packages\/(core|console|vault|gateway|connectors)\/src\//,
     except: testFile,
-    find: (source) =>
-      importedNames(source)
+    find: (source, file) =>
+      importedNames(source, file)
         .filter((taken) => taken.module === '?' || taken.module === '')
         .map((taken) => ({ line: taken.line, what: 'loads a module named by an expression' })),
   },

@@ -21,8 +21,8 @@ const loaders = new Set([
 ])
 
 /** Every name a file imports: static, re-exported, dynamic, `require`d. A module named by an expression is reported as module `?`. */
-export function importedNames(source: string): readonly ImportedName[] {
-  const syntax = parseSource(source)
+export function importedNames(source: string, file = ''): readonly ImportedName[] {
+  const syntax = parseSource(source, file)
   const found: ImportedName[] = []
   walkSyntax(syntax.root, (node) => {
     const line = syntax.lines(node).first
@@ -32,8 +32,8 @@ export function importedNames(source: string): readonly ImportedName[] {
 }
 
 /** A source that imports what this one imports, in the same way (types as types), and does nothing else. */
-export function importsOnly(source: string): string {
-  const lines = importedNames(source)
+export function importsOnly(source: string, file = ''): string {
+  const lines = importedNames(source, file)
     .filter((taken) => taken.module !== '?')
     .map(({ module, typeOnly }) =>
       typeOnly ? `import type { Name } from ${JSON.stringify(module)}` : `import ${JSON.stringify(module)}`,

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { runCommand } from './command.ts'
+import { runCommand, uncollected } from './command.ts'
 import { isRecord, numberOf, parseRecord, recordsOf, textOf } from './json.ts'
 import { plantedLint } from './planted-violations.ts'
 import { copyTree } from './source-tree.ts'
@@ -12,7 +12,10 @@ interface LintReport {
 }
 
 async function lint(root: string, paths: readonly string[]): Promise<LintReport> {
-  const result = await runCommand('oxlint', ['--type-aware', '--format', 'json', ...paths], { cwd: root })
+  const result = await runCommand('oxlint', ['--type-aware', '--format', 'json', ...paths], {
+    cwd: root,
+    environment: uncollected(),
+  })
   if (!result.stdout.trimStart().startsWith('{')) throw new Error(`the linter gave no report: ${result.stdout}${result.stderr}`)
   const report = parseRecord(result.stdout)
   const found = recordsOf(report.diagnostics).map((each) => {

@@ -16,6 +16,7 @@ export const neededPrograms: readonly Program[] = [
   { name: 'pgbench', debianPackage: 'postgresql' },
   { name: 'initdb', debianPackage: 'postgresql', versionedFolder: '/usr/lib/postgresql' },
   { name: 'postgres', debianPackage: 'postgresql', versionedFolder: '/usr/lib/postgresql' },
+  { name: 'systemd-analyze', debianPackage: 'systemd' },
   { name: 'pgbouncer', debianPackage: 'pgbouncer' },
   { name: 'chromium', debianPackage: 'chromium' },
   { name: 'radosgw', debianPackage: 'radosgw' },

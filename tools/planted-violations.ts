@@ -197,6 +197,22 @@ export const plantedDependencies: readonly PlantedViolation[] = [
     source: `export { planted } from '../../gateway/src/planted-target.ts'\n`,
   },
   {
+    rule: 'console-only-core',
+    file: 'packages/console/src/app/planted.tsx',
+    source: `import { planted } from '../../../gateway/src/planted-target.ts'\nexport const Seen = () => <p>{planted}</p>\n`,
+  },
+  {
+    rule: 'app-runs-in-browsers',
+    file: 'packages/console/src/app/planted-node.tsx',
+    source: `import { readFileSync } from 'node:fs'\nexport const Seen = () => <p>{readFileSync('x', 'utf8')}</p>\n`,
+  },
+  {
+    rule: 'app-only-by-its-build',
+    file: 'packages/gateway/src/control/planted-app.ts',
+    source: `export { planted } from '../../../console/src/app/planted-target.tsx'\n`,
+    beside: { 'packages/console/src/app/planted-target.tsx': someFile },
+  },
+  {
     rule: 'vault-only-core',
     file: 'packages/vault/src/planted.ts',
     source: `export { planted } from '../../gateway/src/planted-target.ts'\n`,
@@ -339,9 +355,15 @@ export const plantedLint: readonly PlantedViolation[] = [
   lint('consistent-type-imports', `import { Socket } from 'node:net'\nexport type Both = Socket\n`),
   lint('await-thenable', `export const wait = async (): Promise<void> => {\n  await 1\n}\n`),
   lint('only-throw-error', `export const fail = (): never => {\n  throw 'text'\n}\n`),
+  lint(
+    'no-floating-promises',
+    `export function Seen(): void {\n  void 0\n  fetch('/')\n}\n`,
+    'packages/console/src/app/planted-floating.tsx',
+  ),
+  lint('alt-text', `export const seen = <img src="x" />\n`, 'packages/console/src/app/planted-picture.tsx'),
   lint('ban-ts-comment', `// @ts-ignore\nexport const value: number = 1\n`),
 ]
 
-function lint(rule: string, source: string): PlantedViolation {
-  return { rule, file: `packages/vault/src/planted-${rule}.ts`, source }
+function lint(rule: string, source: string, file = `packages/vault/src/planted-${rule}.ts`): PlantedViolation {
+  return { rule, file, source }
 }

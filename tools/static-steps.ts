@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { runCommand } from './command.ts'
+import { runCommand, uncollected } from './command.ts'
 import { findDependencyListGaps } from './dependency-list.ts'
 import { findDependencyViolations } from './dependency-rules.ts'
 import { findFolderGaps } from './folders.ts'
@@ -19,7 +19,9 @@ export function staticSteps(root: string): readonly Step[] {
   return [
     program('format', 'prettier', 'prettier', '--check', '--log-level', 'warn', '--cache', '.'),
     { name: 'lint', run: () => findLintBreaches(root) },
-    program('types', 'tsc', 'tsc', '-p', '.'),
+    // One checker: each more would look at most of the same once more, and the processors are busy with the other steps.
+    program('types', 'tsc', 'tsc', '-p', '.', '--checkers', '1'),
+    program('types of the app', 'tsc', 'tsc', '-p', 'packages/console/src/app', '--checkers', '1'),
     { name: 'dependencies', run: () => findDependencyViolations(root) },
     program('dead code', 'knip', 'knip', '--no-progress', '--treat-config-hints-as-errors'),
     { name: 'planted lint', run: () => findUnseenLintPlants(root) },
@@ -31,7 +33,7 @@ export function staticSteps(root: string): readonly Step[] {
 }
 
 async function runProgram(root: string, summary: string, command: string, args: readonly string[]): Promise<StepResult> {
-  const result = await runCommand(command, args, { cwd: root })
+  const result = await runCommand(command, args, { cwd: root, environment: uncollected() })
   const output = `${result.stdout}${result.stderr}`.trimEnd()
   return { findings: result.code === 0 ? [] : [output === '' ? `${command} ended with ${result.code}` : output], summary }
 }

@@ -29,7 +29,7 @@ export function findStories(root: string): readonly Story[] {
   const patches = new Set(names(mutantFolder))
   return names(storyFolder)
     .flatMap((name) => {
-      const number = /^(\d+)-.*\.test\.ts$/.exec(name)?.[1]
+      const number = /^(\d+)-.*(?<!\.prove)\.test\.ts$/.exec(name)?.[1]
       if (number === undefined) return []
       const patch = patches.has(`${number}.patch`) ? `${mutantFolder}/${number}.patch` : null
       return [{ number: Number(number), test: `${storyFolder}/${name}`, patch }]

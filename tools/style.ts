@@ -22,8 +22,8 @@ const longFiles: ReadonlySet<string> = new Set()
 /** The first line of a file that nobody reads or edits, and that names the tool that wrote it. */
 const generated = /^\/[/*]+ (Generated|Written|Made) by tools\/[a-z-]+\.ts/
 
-const codeFile = /\.(ts|js|mjs|cjs)$/
-const textFile = /\.(ts|js|mjs|cjs|json|jsonc|md|yaml|yml|sh|sql|css|html|patch|toml)$|^\.ci\//
+const codeFile = /\.(ts|tsx|js|mjs|cjs)$/
+const textFile = /\.(ts|tsx|js|mjs|cjs|json|jsonc|md|yaml|yml|sh|sql|css|html|patch|toml)$|^\.ci\//
 export const testFile = /\.test\.ts$/
 /** Inputs that show how the world writes, not how we do, and what machines write. */
 const notOurs = /(^|\/)cases\/|^package-lock\.json$|\.patch$/
@@ -102,7 +102,7 @@ function breachesOfLines(file: string, source: string): readonly StyleFinding[] 
 }
 
 function breachesOfCode(file: string, source: string): readonly StyleFinding[] {
-  const syntax = parseSource(source)
+  const syntax = parseSource(source, file)
   const at = (line: number, rule: string, what: string): StyleFinding => ({ file, line, rule, what })
   const found = longFunctions(syntax).map(({ line, length, name }) =>
     at(line, 'long-function', `${name} has ${length} lines; at most ${functionLinesMax}`),

@@ -12,12 +12,12 @@ export interface Syntax {
   lines(node: JsonRecord): { readonly first: number; readonly last: number }
 }
 
-/** Parses TypeScript or JavaScript. Throws when it can't: a file that nobody can read is never skipped. */
-export function parseSource(source: string): Syntax {
+/** Parses TypeScript or JavaScript; `file` says whether there is markup in it. Throws when it can't: a file that nobody can read is never skipped. */
+export function parseSource(source: string, file = ''): Syntax {
   // The parser counts bytes from a base of its own; an empty statement in front says where that base is. A shebang may not follow it.
   const text = `;${source.replace(/^#!/, '//')}`
   const bytes = Buffer.from(text)
-  const tree: unknown = parseSync(text, { syntax: 'typescript', target: 'es2024' })
+  const tree: unknown = parseSync(text, { syntax: 'typescript', tsx: file.endsWith('.tsx'), target: 'es2024' })
   if (!isNode(tree)) throw new TypeError('the parser returned no tree')
   const base = spanOf(listOf(tree.body).filter(isRecord)[0] ?? tree).start
   const starts = [0]

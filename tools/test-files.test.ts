@@ -1,6 +1,6 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { listFiles, projectRoot } from './source-tree.ts'
 import { findTestFiles, selectionOf } from './test-files.ts'
@@ -40,6 +40,20 @@ test('every test file of this tree is in one of the two runs, and in one alone',
   const long = findTestFiles(projectRoot, 'long')
   const all = [...alone, ...together, ...long.alone, ...long.together].toSorted()
   expect(all).toEqual(listFiles(projectRoot).filter((file) => file.endsWith('.test.ts')))
+})
+
+test('whatever a short run leaves out of a test, a long one has', () => {
+  const files = listFiles(projectRoot)
+  const read = (file: string): string => readFileSync(join(projectRoot, file), 'utf8')
+  const shortened = files.filter(
+    (file) => /(?<!prove|breadth)\.test\.ts$/.test(file) && /^import .*breadth\.ts'$/m.test(read(file)),
+  )
+  expect(shortened.length).toBeGreaterThan(20)
+  const missing = shortened.filter((file) => {
+    const long = file.replace('.test.ts', '.prove.test.ts')
+    return !files.includes(long) || !read(long).includes(`import './${basename(file)}'`)
+  })
+  expect(missing).toEqual([])
 })
 
 test('a selection that does not exist is refused', () => {

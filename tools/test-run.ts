@@ -1,6 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { bundlePrograms } from './bundle.ts'
+import { bundleVariable } from './bundled-programs.ts'
 import { runCommand } from './command.ts'
 import { pathOfPrograms } from './machine.ts'
 import { numberOf, parseRecord, recordsOf, textOf, type JsonRecord } from './json.ts'
@@ -22,12 +24,16 @@ export interface VitestRun {
   readonly output: string
 }
 
-/** Runs vitest over `paths` (all tests of the selection when empty). With `live`, its output is passed on as it comes. */
+/**
+ * Runs vitest over `paths` (all tests of the selection when empty). With `live`, its output is passed on as it comes; with `programs`, tests start our
+ * programs from that folder.
+ */
 export async function runVitest(
   root: string,
   paths: readonly string[],
   live: boolean,
   selection: TestSelection = 'short',
+  programs: string | null = null,
 ): Promise<VitestRun> {
   const folder = mkdtempSync(join(tmpdir(), 'sallyport-report-'))
   try {
@@ -39,7 +45,13 @@ export async function runVitest(
       cwd: root,
       live,
       timeoutMs: runMsMax[selection],
-      environment: { ...process.env, PATH: path, NODE_COMPILE_CACHE: compileCache(root), [selectionVariable]: selection },
+      environment: {
+        ...process.env,
+        PATH: path,
+        NODE_COMPILE_CACHE: compileCache(root),
+        [selectionVariable]: selection,
+        ...(programs === null ? {} : { [bundleVariable]: programs }),
+      },
     })
     return { report: parseRecord(readReport(report)), code: result.code, output: `${result.stdout}${result.stderr}` }
   } finally {
@@ -47,8 +59,10 @@ export async function runVitest(
   }
 }
 
+/** A whole run starts our programs hundreds of times, and makes one file of each first; for a few tests that is not worth it. */
 export async function runTests(root: string, paths: readonly string[], selection: TestSelection = 'short'): Promise<TestRun> {
-  return countTests(await runVitest(root, paths, true, selection))
+  const programs = paths.length === 0 ? await bundlePrograms(root) : null
+  return countTests(await runVitest(root, paths, true, selection, programs))
 }
 
 /** Hundreds of processes start from the same sources in one run: compiled once, each starts in half the time. */

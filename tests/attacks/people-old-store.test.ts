@@ -6,6 +6,7 @@ import { challengeIn } from '../../packages/cli/src/drill/person.ts'
 import type { HttpPerson } from '../fakes/http-person.ts'
 import { startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { inDepth } from '../breadth.ts'
 
 let postgres: PostgresServer
 let gate: TestGate
@@ -66,7 +67,7 @@ test('a store from earlier in the same run brings back no agent that was stopped
   await agent.close()
 })
 
-test('ordinary restarts and crashes stop nothing', async () => {
+test.each(inDepth('ordinary restarts and crashes stop nothing'))('%s', async () => {
   const before = await gate.get('/api/v1/kills', kills)
   await gate.halt()
   await gate.start()

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { casesOf } from '../breadth.ts'
+import { casesOf, inDepth } from '../breadth.ts'
 import {
   bindMessage,
   executeMessage,
@@ -125,7 +125,7 @@ const over: readonly (readonly [name: string, statements: readonly Statement[]])
 const asked = (ran: readonly Ran[]): number => ran.filter(({ sqlState }) => sqlState !== '00000').length
 
 describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
-  test.each(casesOf(over, 10))('101 of them %s: people are asked, and not one is gone', async (_name, statements) => {
+  test.each(casesOf(over, 7))('101 of them %s: people are asked, and not one is gone', async (_name, statements) => {
     const before = await whole()
     const [agent] = newcomers()
     expect(asked(await runAs(agent, statements))).toBeGreaterThan(0)
@@ -147,24 +147,28 @@ describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
     expect(await whole()).toMatchObject({ orders: rows - 100 })
   })
 
-  test.each([
+  const begins: readonly (readonly [string, readonly Buffer[]])[] = [
     ['under one Sync', []],
     ['under one Sync, after a write of its own', [once('INSERT INTO marks VALUES (9, 9)')]],
     ['under one Sync, in a transaction', [once('BEGIN')]],
-  ])('a batch of 11 × 10 %s: not one row is gone, whatever the client says after it', async (_name, first) => {
-    const before = await whole()
-    const [agent] = newcomers()
-    const raw = await RawClient.open(attacked.gate.port, agent, await attacked.gate.issue(agent), 'orders-db')
-    const ten = (index: number): Buffer => once(`DELETE FROM orders WHERE id > ${index * 10} AND id <= ${index * 10 + 10}`)
-    raw.send(...first, ...Array.from({ length: 11 }, (_, index) => ten(index)), syncMessage, queryMessage('COMMIT'))
-    const answers = await raw.answers(2)
-    raw.close()
-    expect(answers.filter((line) => line === 'C DELETE 10')).toHaveLength(10)
-    expect(answers.filter((line) => line.startsWith('E'))).toEqual(['E SP001'])
-    expect(await whole()).toEqual(before)
-  })
+  ]
+  test.each(casesOf(begins, 1))(
+    'a batch of 11 × 10 %s: not one row is gone, whatever the client says after it',
+    async (_name, first) => {
+      const before = await whole()
+      const [agent] = newcomers()
+      const raw = await RawClient.open(attacked.gate.port, agent, await attacked.gate.issue(agent), 'orders-db')
+      const ten = (index: number): Buffer => once(`DELETE FROM orders WHERE id > ${index * 10} AND id <= ${index * 10 + 10}`)
+      raw.send(...first, ...Array.from({ length: 11 }, (_, index) => ten(index)), syncMessage, queryMessage('COMMIT'))
+      const answers = await raw.answers(2)
+      raw.close()
+      expect(answers.filter((line) => line === 'C DELETE 10')).toHaveLength(10)
+      expect(answers.filter((line) => line.startsWith('E'))).toEqual(['E SP001'])
+      expect(await whole()).toEqual(before)
+    },
+  )
 
-  test('ten batches of 10 rows, each under its own Sync, run; the eleventh does not', async () => {
+  test.each(inDepth('ten batches of 10 rows, each under its own Sync, run; the eleventh does not'))('%s', async () => {
     const [agent] = newcomers()
     const raw = await RawClient.open(attacked.gate.port, agent, await attacked.gate.issue(agent), 'orders-db')
     const five = (from: number): Buffer => once(`DELETE FROM orders WHERE id > ${from} AND id <= ${from + 5}`)
@@ -176,11 +180,12 @@ describe(`with a limit of ${rowsWithoutPrompt} rows`, () => {
     expect(await whole()).toMatchObject({ orders: rows - 100 })
   })
 
-  test.each([
-    ['over one connection', 0, 0],
-    ['over two handles of one agent', 0, 1],
+  const spread: readonly (readonly [string, 0 | 1, 0 | 1])[] = [
     ['over two agents of one owner', 1, 1],
-  ])('99 rows run, and 99 more ask: %s', async (_name, second, connections) => {
+    ['over two handles of one agent', 0, 1],
+    ['over one connection', 0, 0],
+  ]
+  test.each(casesOf(spread, 1))('99 rows run, and 99 more ask: %s', async (_name, second, connections) => {
     const agents = newcomers()
     const half = (from: number): string => `DELETE FROM drafts WHERE id > ${from} AND id <= ${from + 99}`
     if (connections === 0) expect((await runAs(agents[0], [half(0), half(99)])).map(({ rowCount }) => rowCount)).toEqual([99, 0])

@@ -106,7 +106,7 @@ const reads: readonly (readonly [name: string, sql: string])[] = [
 ]
 
 describe('what changes something is no read', () => {
-  test.each(casesOf(reads, 10))('%s', async (_name, sql) => {
+  test.each(casesOf(reads, 6))('%s', async (_name, sql) => {
     const before = await whole()
     const [ran] = await runAs('reader', [sql])
     expect(ran?.sqlState).toBe('42501')
@@ -264,7 +264,7 @@ const shadows: readonly (readonly [name: string, statements: readonly string[]])
 ]
 
 describe('a temporary table of the same name lends its harmlessness to nobody', () => {
-  test.each(casesOf(shadows, 4))('%s', async (_name, statements) => {
+  test.each(casesOf(shadows, 3))('%s', async (_name, statements) => {
     const before = await whole()
     const ran = await runAs('writer', statements)
     expect(await whole()).toEqual(before)

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import { lastKind, runTwice } from '../servers/judged.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { casesOf, inDepth } from '../breadth.ts'
 
 /** What is remembered of a plain write or read must never serve where a fresh look would say more. On a real gate. */
 let server: PostgresServer
@@ -65,7 +66,7 @@ async function runOften(connection: AgentConnection, text: string): Promise<void
 const insert = 'INSERT INTO w VALUES (1)'
 const harmful = `CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM u; RETURN NEW; END'`
 
-test.each(['BEGIN ISOLATION LEVEL REPEATABLE READ', 'START TRANSACTION ISOLATION LEVEL SERIALIZABLE', 'by default'])(
+test.each(casesOf(['BEGIN ISOLATION LEVEL REPEATABLE READ', 'START TRANSACTION ISOLATION LEVEL SERIALIZABLE', 'by default'], 1))(
   'what a transaction sees that began before the change is remembered for nobody: %s',
   async (begin) => {
     expect(await runUntilRemembered(other, insert)).toBe('write')
@@ -86,20 +87,23 @@ test.each(['BEGIN ISOLATION LEVEL REPEATABLE READ', 'START TRANSACTION ISOLATION
   60_000,
 )
 
-test('the server is told other settings and reads them again: the same text is another statement within seconds', async () => {
-  await server.query(`ALTER SYSTEM SET search_path = 'one'`)
-  await server.query('SELECT pg_reload_conf()')
-  const fresh = await gate.connect('coder')
-  try {
-    const text = 'UPDATE s SET a = 1 WHERE id = 1'
-    expect(await runUntilRemembered(fresh, text)).toBe('write')
-    await server.query(`ALTER SYSTEM SET search_path = 'two'`)
+test.each(inDepth('the server is told other settings and reads them again: the same text is another statement within seconds'))(
+  '%s',
+  async () => {
+    await server.query(`ALTER SYSTEM SET search_path = 'one'`)
     await server.query('SELECT pg_reload_conf()')
-    await expect.poll(async () => runTwice(gate, fresh, text)).toBe('destroy')
-  } finally {
-    await fresh.close()
-  }
-})
+    const fresh = await gate.connect('coder')
+    try {
+      const text = 'UPDATE s SET a = 1 WHERE id = 1'
+      expect(await runUntilRemembered(fresh, text)).toBe('write')
+      await server.query(`ALTER SYSTEM SET search_path = 'two'`)
+      await server.query('SELECT pg_reload_conf()')
+      await expect.poll(async () => runTwice(gate, fresh, text)).toBe('destroy')
+    } finally {
+      await fresh.close()
+    }
+  },
+)
 
 test('what one session looked up while its own table stood before another, made by a trigger, serves nobody else', async () => {
   await arrange(
@@ -119,7 +123,7 @@ test('what one session looked up while its own table stood before another, made 
   expect(lastKind(gate, insert)).toBe('unknown')
 })
 
-test('inside a plain transaction what is looked up is remembered, for the next session too', async () => {
+test.each(inDepth('inside a plain transaction what is looked up is remembered, for the next session too'))('%s', async () => {
   await agent.run('BEGIN')
   expect(await runUntilRemembered(agent, 'UPDATE t SET a = a + 1 WHERE id = 1')).toBe('write')
   await agent.run('COMMIT')

@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { findProgram } from '../fakes/programs.ts'
 
-const main = new URL('../../packages/vault/src/main.ts', import.meta.url).pathname
+const main = findProgram('vault')
 
 /** A real vault process on a real socket, made for one test and thrown away after it. */
 export interface VaultProcess {

@@ -11,6 +11,7 @@ import { runCommandLine, type CommandLineEnd } from '../fakes/command-line.ts'
 import { runVault } from '../conformance/vault-process.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { inDepth } from '../breadth.ts'
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 })
 
@@ -159,7 +160,7 @@ describe('continuous protection', () => {
       .toBe(true)
   })
 
-  it('begins anew, and says so, when the server let WAL go that the vault lacks', async () => {
+  it.each(inDepth('begins anew, and says so, when the server let WAL go that the vault lacks'))('%s', async () => {
     await gate.halt()
     await postgres.query(`ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`)
     await postgres.query('SELECT pg_reload_conf()')

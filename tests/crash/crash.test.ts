@@ -96,7 +96,7 @@ describe('a gate killed at every step of the pipeline', () => {
     ]
     for (const step of asked) expect(halts('drop')).toEqual(expect.arrayContaining([`before ${step}`, `after ${step}`]))
     expect(halts('insert')).toContain(atServer)
-    expect(crashed.passages.length).toBeGreaterThan(roundsOf(90, 36))
+    expect(crashed.passages.length).toBeGreaterThan(roundsOf(90, 28))
   })
 
   test('never executed anything without a durable intent', () => {

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { Event } from '@sallyport/core'
 import { casesOf } from '../breadth.ts'
 import type { HttpAnswer, HttpPerson } from '../fakes/http-person.ts'
-import { arrange, startGate, type AgentConnection, type Ran, type TestGate } from '../servers/gate.ts'
+import { arrange, gatewayMain, startGate, type AgentConnection, type Ran, type TestGate } from '../servers/gate.ts'
 import type { PostgresServer } from '../servers/postgres.ts'
 import { agentOf, countExecutions, deeds, passageOf, rowsWithoutPrompt, type Passage } from './passage.ts'
 
@@ -80,7 +80,7 @@ export async function crashAtEveryStep(postgres: PostgresServer): Promise<Crashe
   const executionsAtCrash = new Map<string, number>()
   for (const passage of passages) executionsAtCrash.set(passage.agent, await countExecutions(postgres, passage))
   setWait(gate, '1ms')
-  await gate.start(fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url)))
+  await gate.start(gatewayMain)
   return { gate, postgres, passages, eventsAtCrash, executionsAtCrash, eventsAfter: gate.events() }
 }
 
@@ -140,7 +140,7 @@ const milestones: Readonly<Record<'drop' | 'others', RegExp>> = {
   drop: /^before connector\.describe 1$|^(before|after) (log\.append (intent|outcome)|requests\.(open|consume)|verdict (log\.append verdict|requests\.approve)|vault\.seal|connector\.snapshot) 1$/,
   others: /^before connector\.describe 1$|^(before|after) log\.append (intent|outcome) 1$/,
 }
-const furtherHalts = 3
+const furtherHalts = 1
 
 /** All of them in the long proof; in a short run the milestones and a few of the rest. */
 function haltsOfRun(deed: string, halts: readonly string[]): readonly string[] {

@@ -7,6 +7,7 @@ import { cloudAgent, cloudUrl, startCloudGate, type CloudGate } from '../servers
 import { arrange, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { cancel, eventsOf, patience, readRequest, textOf } from '../stories/evidence.ts'
+import { casesOf, inDepth } from '../breadth.ts'
 
 vi.setConfig(patience)
 
@@ -152,7 +153,7 @@ describe('a delayed approval', () => {
   it('cancelled during its delay, or approved before a kill that was released since, it never runs', async () => {
     const stopped: string[] = [await approved(await gate.issue('coder'), deletion())]
     expect(await cancel(gate, stopped[0] ?? '')).toBe(true)
-    for (const kind of ['session', 'upstream', 'agent']) {
+    for (const kind of casesOf(['session', 'upstream', 'agent'] as const, 1)) {
       const id = await approved(await gate.issue('coder'), deletion())
       stopped.push(id)
       const { session } = await gate.get(`/api/v1/requests/${id}`, z.object({ session: z.string() }))
@@ -194,7 +195,7 @@ describe('a delayed approval', () => {
     await expect.poll(() => postgres.query(locks)).toEqual([])
   })
 
-  it('survives a crash of the gate during its delay', async () => {
+  it.each(inDepth('survives a crash of the gate during its delay'))('%s', async () => {
     const id = await approved(await gate.issue('coder'), deletion())
     await gate.crash()
     await gate.start()

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { childEnvironment } from './child-environment.ts'
+import { findProgram } from './programs.ts'
 
 export interface CommandLineEnd {
   readonly code: number | null
@@ -16,7 +16,7 @@ export interface CommandLineSettings {
   readonly whileRunning?: (child: ChildProcess) => void
 }
 
-const program = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
+const program = findProgram('cli')
 
 /** Runs `sallyport WORDS` as a process of its own. */
 export function runCommandLine(words: readonly string[], settings: CommandLineSettings): Promise<CommandLineEnd> {

@@ -16,7 +16,9 @@ import {
 import { parseConfig, type Config } from '../../packages/gateway/src/config.ts'
 import { openConfigurationDesk } from '../../packages/gateway/src/configuration-desk.ts'
 import { type ControlListener, startControl } from '../../packages/gateway/src/control/index.ts'
-import type { Control, ControlPorts, Feed, Kill, Recorded, Signed } from '../../packages/gateway/src/control/ports.ts'
+import type { Control, ControlPorts, Feed, Kill, Signed } from '../../packages/gateway/src/control/ports.ts'
+import { openReviews, type Reviews } from '../../packages/gateway/src/access/reviews.ts'
+import type { Recorded } from '../../packages/gateway/src/control/overview.ts'
 import { openDatabase } from '../../packages/gateway/src/store/database.ts'
 import { openMeta } from '../../packages/gateway/src/store/meta.ts'
 import { openPeople } from '../../packages/gateway/src/store/people.ts'
@@ -128,13 +130,15 @@ export interface PeopleBench {
     warnings: string[]
     owners: { agent: string; owner: string }[]
     quorum: Quorum | null
+    /** Who may break glass. */
+    breakers: string[]
   }
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
 }
 
 type Judged = Pick<ControlPorts, 'clock' | 'requests' | 'people' | 'log'>
 
-function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleBench['state']): VerdictPorts {
+function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleBench['state'], glass: Reviews): VerdictPorts {
   return {
     clock,
     random: { hex: (bytes) => randomBytes(bytes).toString('hex') },
@@ -144,6 +148,7 @@ function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleB
     mode: () => state.mode,
     isEnrolled: async (name) => (await people.list()).some((one) => one.name === name),
     quorumOf: () => state.quorum,
+    glass,
     grantMs: 3_600_000,
   }
 }
@@ -186,12 +191,17 @@ export function makePeopleBench(): PeopleBench {
     warnings: [],
     owners: ownersOfTests(),
     quorum: null,
+    breakers: [],
   }
-  const verdictPorts = verdictPortsOf({ clock, log, requests, people: stored.people }, state)
+  const reviews = openReviews({ clock, log, memory: openMeta(database), breakers: state.breakers, delayMs: 900_000 })
+  const verdictPorts = verdictPortsOf({ clock, log, requests, people: stored.people }, state, reviews)
   const control: Control = {
     quarantined: () => Promise.resolve([]),
     keeping: { targets: () => Promise.resolve([]), begin: () => neverKept(), job: () => null },
     vaultTargets: async () => ({ atMs: clock.nowMs(), targets: [], storage: null, holds: [], worth: '', problem: null }),
+    reviews: () => reviews.open(),
+    closeReview: (request, { person, ...signed }) => reviews.close(request, person, { ...signed }),
+    glassFault: (person) => reviews.fault(person),
     verdict: (id, approval) => giveVerdict(verdictPorts, id, approval),
     cancel: (id, by) => cancelRequest(verdictPorts, id, by),
     async kill(scope, reason, by) {
@@ -231,6 +241,7 @@ export function makePeopleBench(): PeopleBench {
     people: stored.people,
     links: stored.links,
     webSessions: stored.webSessions,
+    overview: overviewOf(log, state),
   }
   const ask: PeopleBench['ask'] = async (changes = {}, request = {}) => {
     const made = { ...makeRequest(clock.nowMs(), { ...makeQuestion(), ...changes }), ...request }
@@ -245,6 +256,27 @@ export function makePeopleBench(): PeopleBench {
     return made
   }
   return { database, ports, clock, log, sessions, kills, releases, state, ask }
+}
+
+function overviewOf(log: FollowedLog, state: PeopleBench['state']): ControlPorts['overview'] {
+  const { hash, guards } = { hash: state.policyHash, guards: [] }
+  return {
+    agents: () =>
+      state.owners.map(({ agent, owner }) => ({
+        name: agent,
+        owner,
+        scopes: [{ kinds: ['read'], action: null, upstream: 'orders-db' }],
+        handleMs: 3_600_000,
+      })),
+    handles: () => Promise.resolve([]),
+    upstreams: () => [],
+    policy: () => ({ hash, guards, rowsWithoutPrompt: 1000, coolOffMs: 0, retainMs: 1, requestMs: 1, acceptRisk: [] }),
+    record: {
+      size: () => log.events.length,
+      read: async (from, count) => (await log.recent(from - 1, log.events.length)).slice(0, count),
+      prove: () => Promise.resolve(null),
+    },
+  }
 }
 
 /** The people's pages and API of a bench, on real sockets at a free port. */

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
@@ -105,4 +106,25 @@ describe('a database that is kept whole, behind a real gate', () => {
     expect((await agent.run('TRUNCATE old_orders')).message).toContain('restore point')
     await agent.close()
   })
+
+  it('leaves no server, program or folder behind when the gate is killed in the middle of a drill', async () => {
+    const { pid } = gate.process
+    await gate.post('/api/v1/keeping/jobs', { what: 'drill', name: 'orders-db' }, jobShape)
+    const folders = (): readonly string[] => readdirSync(tmpdir()).filter((name) => name.includes(`-${pid}-`))
+    const programs = (): readonly string[] =>
+      readdirSync('/proc').filter((one) => /^\d+$/.test(one) && readCommand(one).includes(`-${pid}-`))
+    await expect.poll(programs, { timeout: 60_000, interval: 20 }).not.toEqual([])
+    await gate.crash()
+    await expect.poll(programs, { timeout: 60_000 }).toEqual([])
+    await gate.start()
+    await expect.poll(folders, { timeout: 60_000 }).toEqual([])
+  })
 })
+
+function readCommand(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -21,7 +21,9 @@ const volume = '0f7c3a52-6c1e-4d0b-9f0e-5d7c2a9b1e44'
 const sizes = [
   ['phone', 390, 844],
   ['laptop', 1280, 800],
+  ['wide', 1920, 1080],
 ] as const
+const consolePages = ['now', 'requests', 'agents', 'upstreams', 'vault', 'log', 'policy', 'people'] as const
 
 async function take({ page }: BrowserPerson, name: string): Promise<void> {
   for (const [size, width, height] of sizes) {
@@ -34,6 +36,30 @@ async function take({ page }: BrowserPerson, name: string): Promise<void> {
   await page.emulateMedia({ colorScheme: 'light' })
   const tooWide = await page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth')
   console.log(`${name}${tooWide === true ? ' (wider than its window)' : ''}`)
+}
+
+/** The console's pages; of the log, one entry with its proof. */
+async function takeConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
+  for (const name of consolePages) {
+    await ada.page.goto(`${gate.controlUrl}/console/${name}`)
+    await ada.page.locator('h1').waitFor()
+    await ada.page.locator('main', { hasNotText: 'Asking the gate' }).waitFor()
+    await take(ada, `console-${name}`)
+  }
+  await ada.page.goto(`${gate.controlUrl}/console/log?group=requests`)
+  await ada.page.locator('a[href*="/console/log/"]').first().click()
+  await ada.page.locator('button', { hasText: 'Check it in this browser' }).click()
+  await ada.page.locator('[data-proof=holds],[data-proof=fails]').waitFor()
+  await take(ada, 'console-log-entry')
+  await ada.page.goto(`${gate.controlUrl}/console/now`)
+  await ada.page.locator('button', { hasText: 'Stop everything' }).click()
+  await ada.page.locator('[role=alertdialog]').waitFor()
+  await take(ada, 'console-stop')
+  await ada.page.goto(`${gate.controlUrl}/console/now`)
+  await ada.page.locator('h1').waitFor()
+  await ada.page.keyboard.press('Control+k')
+  await ada.page.locator('[role=combobox]').waitFor()
+  await take(ada, 'console-palette')
 }
 
 async function makeGate(postgres: PostgresServer): Promise<CloudGate<HttpStandIn>> {
@@ -153,6 +179,7 @@ try {
     await ada.page.click('button[type=submit]')
     await ada.page.waitForURL('**/requests')
     const { volumeRequest } = await makeStory(gate)
+    await takeConsole(gate, ada)
     await walk(gate, ada, volumeRequest)
     if (ada.complaints.length > 0) throw new Error(ada.complaints.join('\n'))
   } finally {

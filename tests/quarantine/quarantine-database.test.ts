@@ -5,6 +5,7 @@ import type { HttpPerson } from '../fakes/http-person.ts'
 import { startGate, type Ran, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { eventsOf, patience, textOf, undo } from '../stories/evidence.ts'
+import { inDepth } from '../breadth.ts'
 
 vi.setConfig(patience)
 
@@ -156,7 +157,7 @@ test.each([
   expect(await postgres.query("SELECT 1 FROM pg_database WHERE datname ~ '^sallyport'")).toEqual([])
 })
 
-test('one that ended before it was renamed leaves it closed for a moment, and no longer', async () => {
+test.each(inDepth('one that ended before it was renamed leaves it closed for a moment, and no longer'))('%s', async () => {
   const oid = await oidOf('shop')
   await dropApproved('DROP DATABASE shop')
   const id = (await inside())[0]?.id ?? ''
@@ -166,7 +167,7 @@ test('one that ended before it was renamed leaves it closed for a moment, and no
   await expect.poll(() => stateOf(oid), { timeout: 60_000 }).toEqual(untouched)
 })
 
-test('what somebody opened in its place is not dropped for it, and it stays where it is', async () => {
+test.each(inDepth('what somebody opened in its place is not dropped for it, and it stays where it is'))('%s', async () => {
   const oid = await oidOf('shop')
   await dropApproved('DROP DATABASE shop')
   const id = (await inside())[0]?.id ?? ''

@@ -4,6 +4,7 @@ import type { HttpPerson } from '../fakes/http-person.ts'
 import { arrange, startGate, type Ran, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { eventsOf, patience, textOf, undo } from '../stories/evidence.ts'
+import { inDepth } from '../breadth.ts'
 
 vi.setConfig(patience)
 
@@ -227,7 +228,7 @@ describe('when its time is over', () => {
     expect(await placeOf('accounts', 'postgres')).toMatchObject({ schema: 'sallyport_quarantine_0123456789ab' })
   })
 
-  it('and while a kill is in force nothing goes', async () => {
+  it.each(inDepth('and while a kill is in force nothing goes'))('%s', async () => {
     await dropAndKill()
     const purged = eventsOf(gate, 'quarantine.purged').length
     await expect.poll(async () => (await gate.get('/api/v1/quarantine', due)).quarantined.some((one) => one.due)).toBe(true)

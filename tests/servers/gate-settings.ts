@@ -40,6 +40,8 @@ export interface TestGateSettings {
   /** As in sallyport.yaml. Defaults 0s and 20s. */
   readonly coolOff?: string
   readonly wait?: string
+  /** How long what runs may take to end at SIGTERM. Default 5s. */
+  readonly drain?: string
   /** Another entry than the one that ships: tests/fakes/halting-gate.ts. */
   readonly gatewayProgram?: string
   /** Added to the gate's environment. */

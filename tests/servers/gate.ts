@@ -1,14 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { z } from 'zod'
-import { decodeEntry, decodeSegment, type Event } from '@sallyport/core'
+import type { Event } from '@sallyport/core'
 import { startChild, type Child } from '../../packages/cli/src/process-child.ts'
 import { childEnvironment } from '../fakes/child-environment.ts'
+import { findProgram } from '../fakes/programs.ts'
 import { confirmInvitation, makeHttpPerson, type HttpPerson } from '../fakes/http-person.ts'
 import type { TestGateSettings } from './gate-settings.ts'
+import { LogOnDisk } from './log-on-disk.ts'
 import type { PostgresServer } from './postgres.ts'
 
 /** A real vault and a real gate as processes of their own, on a state made for one test and thrown away after it. */
@@ -67,8 +68,8 @@ export interface Ran {
   readonly rowCount: number
 }
 
-export const gatewayMain = fileURLToPath(new URL('../../packages/gateway/src/main.ts', import.meta.url))
-const vaultMain = fileURLToPath(new URL('../../packages/vault/src/main.ts', import.meta.url))
+export const gatewayMain = findProgram('gateway')
+const vaultMain = findProgram('vault')
 const readyShape = z.object({
   controlUrl: z.url(),
   postgresAddress: z.string(),
@@ -160,10 +161,12 @@ class RunningTestGate implements TestGate {
   #process: Child | null = null
   enrolmentUrl: string | null = null
   #people: HttpPerson[] = []
+  readonly #log: LogOnDisk
 
   constructor(settings: TestGateSettings, directory: string, vault: Child) {
     this.#settings = settings
     this.directory = directory
+    this.#log = new LogOnDisk(join(directory, 'log'))
     this.configuration = join(directory, 'sallyport.yaml')
     this.vault = vault
   }
@@ -220,6 +223,7 @@ class RunningTestGate implements TestGate {
       limits,
       coolOff: this.#settings.coolOff ?? '0s',
       wait: this.#settings.wait ?? '20s',
+      drain: this.#settings.drain ?? '5s',
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},
@@ -321,11 +325,7 @@ class RunningTestGate implements TestGate {
   }
 
   events(): readonly Event[] {
-    const folder = join(this.directory, 'log', 'entries')
-    const segments = readdirSync(folder).sort()
-    return segments.flatMap((name) =>
-      decodeSegment(readFileSync(join(folder, name))).groups.flatMap(({ entries }) => entries.map(decodeEntry)),
-    )
+    return this.#log.events()
   }
 }
 

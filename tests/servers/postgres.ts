@@ -135,17 +135,11 @@ export async function startPostgres(
   })
   const url = (database = 'postgres'): string => `postgres://postgres:${superuserPassword}@127.0.0.1:${port}/${database}`
   await waitUntilReady(url(), child)
-  const query: PostgresServer['query'] = async (sql, values = [], database) => {
-    const client = new pg.Client({ connectionString: url(database) })
-    await client.connect()
-    try {
-      const result = await client.query<Record<string, unknown>>(sql, [...values])
-      return result.rows ?? []
-    } finally {
-      await client.end()
-    }
-  }
+  const superuser = new SuperuserConnection(url)
+  const query: PostgresServer['query'] = (sql, values = [], database) =>
+    database === undefined ? superuser.query(sql, values) : queryOnce(url(database), sql, values)
   const stop = async (): Promise<void> => {
+    superuser.forget()
     if (child.exitCode === null) {
       const ended = new Promise((resolve) => child.once('exit', resolve))
       child.kill('SIGQUIT')
@@ -156,6 +150,76 @@ export async function startPostgres(
   }
   return { host: '127.0.0.1', port, superuser: { user: 'postgres', password: superuserPassword }, url, query, stop }
 }
+
+type Rows = readonly Record<string, unknown>[]
+
+async function connect(connectionString: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString })
+  client.on('error', () => undefined)
+  await client.connect()
+  return client
+}
+
+async function ask(client: pg.Client, sql: string, values: readonly unknown[]): Promise<Rows> {
+  const result = await client.query<Record<string, unknown>>(sql, [...values])
+  return result.rows ?? []
+}
+
+async function queryOnce(connectionString: string, sql: string, values: readonly unknown[]): Promise<Rows> {
+  const client = await connect(connectionString)
+  try {
+    return await ask(client, sql, values)
+  } finally {
+    await client.end()
+  }
+}
+
+/**
+ * The superuser's way to the database `postgres`: to connect takes a server more than to answer, and a test asks hundreds of times. Between two
+ * questions everything that a session remembers is forgotten. Other databases, which tests drop, are asked over a connection of their own each time.
+ */
+class SuperuserConnection {
+  readonly #url: (database?: string) => string
+  #idle: pg.Client | null = null
+
+  constructor(url: (database?: string) => string) {
+    this.#url = url
+  }
+
+  async query(sql: string, values: readonly unknown[]): Promise<Rows> {
+    const client = await this.#take()
+    try {
+      return await ask(client, sql, values)
+    } finally {
+      await this.#giveBack(client)
+    }
+  }
+
+  /** The one that is idle, if the server still answers it: whoever asks meanwhile gets another. */
+  async #take(): Promise<pg.Client> {
+    const idle = this.#idle
+    this.#idle = null
+    return idle !== null && (await isAnswered(idle, '')) ? idle : connect(this.#url())
+  }
+
+  /** Nothing stays of what was asked: no lock, no temporary table, no role. A transaction left open ends with its connection. */
+  async #giveBack(client: pg.Client): Promise<void> {
+    const isWhole = this.#idle === null && client.getTransactionStatus() === 'I' && (await isAnswered(client, 'DISCARD ALL'))
+    if (isWhole && this.#idle === null) this.#idle = client
+    else await client.end().catch(() => undefined)
+  }
+
+  forget(): void {
+    this.#idle?.end().catch(() => undefined)
+    this.#idle = null
+  }
+}
+
+const isAnswered = (client: pg.Client, sql: string): Promise<boolean> =>
+  client.query(sql).then(
+    () => true,
+    () => false,
+  )
 
 async function waitUntilReady(url: string, child: ChildProcess): Promise<void> {
   const deadline = Date.now() + 120_000

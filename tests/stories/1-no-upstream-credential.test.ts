@@ -2,7 +2,6 @@ import { execFile, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { writeRun } from '../../packages/cli/src/state-directory.ts'
@@ -14,10 +13,12 @@ import { kindsAsked, patience, waits } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
 import { findSecrets, formsOf } from './secrets.ts'
 import { openTap, type Tap } from './tap.ts'
+import { findProgram } from '../fakes/programs.ts'
+import { casesOf } from '../breadth.ts'
 
 vi.setConfig(patience)
 
-const cli = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
+const cli = findProgram('cli')
 let postgres: PostgresServer
 let gate: TestGate
 let tap: Tap
@@ -129,7 +130,7 @@ describe('Promise 1, at isolation level 2: Sallyport never gives an agent an ups
       'RESET ALL',
       'DISCARD ALL',
     ]
-    for (const sql of asked) gone(sql, (await coder.run(sql)).said)
+    for (const sql of casesOf(asked, 12)) gone(sql, (await coder.run(sql)).said)
     for (const database of ['gone-db', 'wrong-db', 'lost-db', 'no-such-db', 'postgres', '']) {
       const ran = await coder.run('SELECT 1', { PGDATABASE: database })
       expect(ran.sqlState, database).not.toBe('00000')
@@ -179,7 +180,7 @@ describe('Promise 1, at isolation level 2: Sallyport never gives an agent an ups
       'SET ROLE app_protect',
       'CREATE EXTENSION dblink',
     ]
-    for (const sql of asked) {
+    for (const sql of casesOf(asked, 15)) {
       const kinds = await kindsAsked(gate, sql, await coder.run(sql))
       if (kinds.length > 0) expect(kinds, sql).toContain('escalate')
     }

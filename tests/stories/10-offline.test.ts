@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { startBrowser } from '../fakes/browser.ts'
@@ -13,11 +12,13 @@ import { forgeries } from './log-forgery.ts'
 import { canonical, isIncluded, isSignedBy, sha256 } from './offline.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql } from './psql.ts'
+import { casesOf } from '../breadth.ts'
+import { findProgram } from '../fakes/programs.ts'
 
 vi.setConfig(patience)
 
-const cli = fileURLToPath(new URL('../../packages/cli/src/cli.ts', import.meta.url))
-const vaultMain = fileURLToPath(new URL('../../packages/vault/src/main.ts', import.meta.url))
+const cli = findProgram('cli')
+const vaultMain = findProgram('vault')
 const drop = "DROP TABLE notes -- with a note of the agent's: naïve ✓"
 let gate: TestGate
 let origin: string
@@ -248,7 +249,8 @@ describe('Promise 10, at every isolation level: anyone can check the story offli
 
   it('each falsification of the log is found', async () => {
     const witness = join(files, 'vault', 'witness', 'checkpoint')
-    const tried = await inPairs(forgeries, async ({ what, make }, place) => {
+    const chosen = casesOf(forgeries, 7)
+    const tried = await inPairs(chosen, async ({ what, make }, place) => {
       const copy = join(files, `forged-${place}`)
       cpSync(join(files, 'log'), copy, { recursive: true })
       make(copy, files)
@@ -260,7 +262,7 @@ describe('Promise 10, at every isolation level: anyone can check the story offli
       return { what, found: code === 1 && kinds.length > 0 }
     })
     expect(tried.filter(({ found }) => !found)).toEqual([])
-    expect(tried).toHaveLength(forgeries.length)
+    expect(tried).toHaveLength(chosen.length)
   })
 
   it('each falsification of a copy is found', async () => {
@@ -279,14 +281,15 @@ describe('Promise 10, at every isolation level: anyone can check the story offli
       (folder) => rmSync(copyFiles(folder, 'manifests')[0] ?? ''),
       (folder) => swap(copyFiles(folder, 'manifests')),
     ]
-    const tried = await inPairs(ways, async (make, place) => {
+    const chosen = casesOf(ways, 3)
+    const tried = await inPairs(chosen, async (make, place) => {
       const copy = join(files, `damaged-${place}`)
       cpSync(join(files, 'vault'), copy, { recursive: true })
       for (const file of [...copyFiles(copy, 'chunks'), ...copyFiles(copy, 'manifests')]) makeWritable(file)
       make(copy)
       return (await run(vaultMain, 'verify', copy)).code
     })
-    expect(tried).toEqual(ways.map(() => 1))
+    expect(tried).toEqual(chosen.map(() => 1))
   })
 })
 

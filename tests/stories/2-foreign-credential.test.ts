@@ -18,6 +18,7 @@ import { enrolOnPage } from './page.ts'
 import { findSecrets, formsOf } from './secrets.ts'
 import { carried, misuses, type Carried } from './stray-tokens.ts'
 import { openTap, type Tap } from './tap.ts'
+import { casesOf, roundsOf } from '../breadth.ts'
 
 vi.setConfig(patience)
 
@@ -121,7 +122,7 @@ async function sdk(init: {
 }
 
 describe('Promise 2, wherever the gate is on the way: a credential that Sallyport did not issue goes nowhere through it', () => {
-  it.each(carried)('$name', async ({ token, place, args, body }) => {
+  it.each(casesOf(carried, 36))('$name', async ({ token, place, args, body }) => {
     tokens.push(token)
     const alarm = await expectRefused(() => curl({ args, ...(body === undefined ? {} : { body }) }))
     expect(textOf(alarm, 'place')).toMatch(place)
@@ -257,7 +258,7 @@ describe('what is no credential goes through', () => {
     'words about tokens': post('{ me { id } }', { note: 'the token and the password: ask your owner', token: 'none' }),
     'references to secrets': post('{ me { id } }', { password: '${{Postgres.PASSWORD}}', secret: '<your secret>' }),
   }
-  it.each(Object.entries(reads))('%s', async (_name, { args, body = '' }) => {
+  it.each(casesOf(Object.entries(reads), 6))('%s', async (_name, { args, body = '' }) => {
     const before = alarms().length
     const answer = await curl({ args: args.map((word) => word.replace('HANDLE', handle)), body })
     expect(answer.status, answer.said).toBe(200)
@@ -312,7 +313,7 @@ describe('a canary, planted by `sallyport scan --canary`', () => {
       args: ['--data', `aaaaaaaa-aaaa-aaaa-aaaa-aaaa${found}`, cloudUrl],
     }),
   }
-  it.each(Object.entries(places))('rings louder, and its answer does not tell: %s', async (_name, make) => {
+  it.each(casesOf(Object.entries(places), 6))('rings louder, and its answer does not tell: %s', async (_name, make) => {
     const alarm = await expectRefused(() => curl(make(token)), 'canary')
     expect(alarm.data).toMatchObject({ file, tokenSha256: sha256(token), looksLike: cloudHost })
     expect(answers.at(-1)).not.toMatch(/canary|\.env/)
@@ -350,7 +351,7 @@ describe('what people see and what is kept', () => {
   it('no token is in any answer, on any page, in the log, or in any file of the gate', async () => {
     // The digest by which an alarm lets a token be found is no way back to it.
     const forms = tokens.flatMap((token) => formsOf(token, cloudAgent).filter((form) => form !== sha256(token)))
-    expect(tokens.length).toBeGreaterThan(80)
+    expect(tokens.length).toBeGreaterThan(roundsOf(80, 40))
     expect(findSecrets(`x ${tokens[0]} y`, forms)).not.toEqual([])
     const pages = [
       await watcher.page.content(),

@@ -16,6 +16,7 @@ import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql, type Psql } from './psql.ts'
 import { testSecondSelf } from './second-self.ts'
 import { askAsAnybody as ask } from './unaccepted.ts'
+import { casesOf } from '../breadth.ts'
 
 vi.setConfig(patience)
 
@@ -274,7 +275,7 @@ describe('Promise 5, at isolation level 2: an agent approves nothing, and nobody
       { ...configuration, agents: { coder: { owner: 'mallory', may: ['any orders-db'] } } },
       { ...configuration, limits: { rowsWithoutPrompt: 1_000_000 } },
     ]
-    for (const [index, one] of wider.entries()) {
+    for (const [index, one] of casesOf(wider, 1).entries()) {
       await gate.halt()
       writeFileSync(gate.configuration, JSON.stringify(one))
       await gate.start()
@@ -352,12 +353,11 @@ describe('Promise 5 in solo mode, at isolation level 2: the owner may, on a pass
     expect(await readRequest(gate, request)).toMatchObject({ question: { delayMs: coolOffMs, approvalsNeeded: 1 } })
     await ada.approve(request)
     const { notBeforeMs } = await readRequest(gate, request)
-    let tries = 0
+    expect((await coder.run(drop)).sqlState).toBe(waits)
+    await vi.waitUntil(() => Date.now() > (notBeforeMs ?? 0) - 300, { timeout: 60_000 })
     for (let ran = await coder.run(drop); ran.sqlState !== '00000'; ran = await coder.run(drop)) {
       expect(ran.sqlState).toBe(waits)
-      tries += 1
     }
-    expect(tries).toBeGreaterThan(1)
     const [ranAt] = eventsOf(gate, 'intent').filter(({ data }) => data['request'] === request)
     expect(ranAt?.atMs).toBeGreaterThanOrEqual(notBeforeMs ?? Number.MAX_SAFE_INTEGER)
     expect((await read())['notes']).toBe('not there')

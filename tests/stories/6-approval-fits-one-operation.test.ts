@@ -9,6 +9,7 @@ import { cancel, checksums, eventsOf, patience, readRequest, requestOf, textOf, 
 import { makeFaults } from './faults.ts'
 import { decideOnPage, enrolOnPage } from './page.ts'
 import { openPsql, type Psql } from './psql.ts'
+import { casesOf, roundsOf } from '../breadth.ts'
 
 vi.setConfig(patience)
 
@@ -164,7 +165,7 @@ describe('Promise 6, at every isolation level: an approval fits one operation, i
       'CREATE TABLE late (part int REFERENCES parts ON DELETE CASCADE)',
       "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'; CREATE TRIGGER late BEFORE DELETE ON parts FOR EACH ROW EXECUTE FUNCTION late()",
     ]
-    for (const change of changes) {
+    for (const change of casesOf(changes, 3)) {
       await approve(requestOf(await coder.run(drop)))
       await arrange(postgres, change)
       const ran = await coder.run(drop)
@@ -173,7 +174,7 @@ describe('Promise 6, at every isolation level: an approval fits one operation, i
       if (ran.request !== '') await cancel(gate, ran.request)
     }
     // A replaced table is not even the one that the approval names; a changed one is, and that is on the log.
-    expect(voidReasons().filter((why) => why === 'the target changed').length).toBeGreaterThanOrEqual(3)
+    expect(voidReasons().filter((why) => why === 'the target changed').length).toBeGreaterThanOrEqual(roundsOf(3, 2))
   })
 
   it('the scope shown is an upper bound: rows that came since make it fail before commit', async () => {

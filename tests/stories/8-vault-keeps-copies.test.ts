@@ -5,7 +5,6 @@ import { request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { sha256Hex } from '@sallyport/core'
@@ -15,10 +14,11 @@ import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { checksums, listSnapshots, patience, requestOf, undo } from './evidence.ts'
 import { openPsql, type Psql } from './psql.ts'
+import { findProgram } from '../fakes/programs.ts'
 
 vi.setConfig(patience)
 
-const vaultMain = fileURLToPath(new URL('../../packages/vault/src/main.ts', import.meta.url))
+const vaultMain = findProgram('vault')
 let postgres: PostgresServer
 let gate: TestGate
 let coder: Psql

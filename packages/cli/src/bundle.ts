@@ -4,7 +4,10 @@ import {
   type Event,
   formatVerifierKey,
   isCosigned,
-  isSignedByLog,
+  followRotations,
+  isSignedByKey,
+  type LogKey,
+  parseRotation,
   leafHash,
   LogFormatError,
   openCheckpoint,
@@ -29,6 +32,8 @@ export const bundleShape = z.strictObject({
   checkpoint: z.string().max(64 * 1024),
   /** Verifier keys as found beside the log: whoever made this file may have made them too. */
   keys: z.array(z.string().max(512)).max(16),
+  /** What those keys were replaced by. Absent in files of earlier versions. */
+  rotations: z.array(z.string().max(4_096)).max(64).exactOptional(),
   entries: z
     .array(
       z.strictObject({
@@ -62,9 +67,14 @@ export interface BundleReport {
 export function verifyBundle(bundle: Bundle, given: readonly VerifierKey[]): BundleReport {
   const findings: string[] = []
   const keys = given.length > 0 ? given : readKeys(bundle.keys, findings)
-  const opened = open(bundle.checkpoint, keys, findings)
+  const known = follow(keys, bundle.rotations ?? [], findings)
+  const opened = open(
+    bundle.checkpoint,
+    known.map(({ key }) => key),
+    findings,
+  )
   const { size, root, origin } = opened?.checkpoint ?? { size: 0, root: Buffer.alloc(32), origin: 'unknown' }
-  const signedByLog = opened !== null && isSignedByLog(opened.verdict)
+  const signedByLog = opened !== null && isSignedByKey(opened, known)
   if (opened !== null && !signedByLog) findings.push('The checkpoint is not signed by a key of the log that is known here.')
   const isWitnessed = opened !== null && isCosigned(opened.verdict)
   const times = opened?.verdict.verified.flatMap(({ timeS }) => timeS ?? []) ?? []
@@ -98,6 +108,17 @@ function readKeys(texts: readonly string[], findings: string[]): readonly Verifi
       return []
     }
   })
+}
+
+/** The keys as they were handed on. What cannot be followed is a finding, and the keys stay as they are. */
+function follow(keys: readonly VerifierKey[], notes: readonly string[], findings: string[]): readonly LogKey[] {
+  try {
+    return followRotations(keys, notes.map(parseRotation))
+  } catch (error) {
+    if (!(error instanceof LogFormatError)) throw error
+    findings.push(`What the keys were replaced by cannot be believed: ${error.message}.`)
+    return followRotations(keys, [])
+  }
 }
 
 function open(text: string, keys: readonly VerifierKey[], findings: string[]): OpenedCheckpoint | null {

@@ -54,6 +54,18 @@ export const commandTable: readonly Entry[] = [
     load: () => import('./commands/doctor.ts'),
   },
   {
+    name: 'health',
+    group: watch,
+    summary: 'whether a gate answers, and with --ready whether it can work',
+    load: () => import('./commands/health.ts'),
+  },
+  {
+    name: 'enrol',
+    group: start,
+    summary: 'a one-time link for the first person, from a gate that runs as a service',
+    load: () => import('./commands/enrol.ts'),
+  },
+  {
     name: 'scan',
     group: start,
     summary: 'find credentials that lie in a workspace, or plant a canary',

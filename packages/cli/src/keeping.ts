@@ -68,6 +68,14 @@ const jobShape = z.object({
     .discriminatedUnion('what', [
       z.object({ what: z.literal('copy'), snapshot: z.string(), rows: z.number(), bytes: z.number(), things: z.number() }),
       z.object({ what: z.literal('drill'), drill: drillShape }),
+      z.object({
+        what: z.literal('restore'),
+        put: z.number(),
+        same: z.number(),
+        left: z.number(),
+        leftNames: z.array(z.string()),
+        place: z.string(),
+      }),
       z.object({ what: z.literal('extract'), file: z.string(), rows: z.number(), sha256: z.string() }),
     ])
     .nullable(),
@@ -83,10 +91,11 @@ export async function readTargets(control: ControlClient): Promise<Targets> {
 }
 
 interface Order {
-  readonly what: 'copy' | 'drill' | 'extract'
+  readonly what: 'copy' | 'drill' | 'extract' | 'restore'
   readonly name: string
   readonly snapshot?: string
   readonly thing?: string
+  readonly beside?: string
 }
 
 /** Has the gate do it, says how far it is, and waits for as long as it takes. @throws CommandFailure with what the gate said when it failed */

@@ -93,13 +93,14 @@ async function bundle(given: string, options: z.infer<typeof bundleOptions>): Pr
     throw failure('nothing_found', 'Nothing signed on the log has all of that.', 'Name it with `log search` first.')
   if (indexes.length > bundleEntriesMax)
     throw failure('too_much', `${indexes.length} entries were named, at most ${bundleEntriesMax} fit one file.`, 'Ask for less.')
-  const logKeys = (await findLogKeys(directory, [], witness)).keys
+  const { keys: logKeys, rotations } = await findLogKeys(directory, [], witness)
   const witnessKeys = witness === null ? [] : await findWitnessKeys(directory, [], witness)
   const made = bundleShape.parse({
     format: 'sallyport-bundle/1',
     about: aboutOf(options),
     checkpoint,
     keys: [...logKeys, ...witnessKeys].map(formatVerifierKey),
+    ...(rotations.length === 0 ? {} : { rotations: rotations.map(({ note }) => note) }),
     entries: await proveEntries(source, checkpoint, indexes),
   })
   const report = verifyBundle(made, [])

@@ -1,7 +1,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
+  type KeyRotation,
   type LogSource,
+  parseRotations,
+  rotationsBytesMax,
   parseSegmentName,
   parseTilePath,
   parseVerifierKeys,
@@ -81,6 +84,8 @@ export async function openLogFiles(directory: string): Promise<LogSource> {
 export interface FoundKeys {
   readonly keys: readonly VerifierKey[]
   readonly from: 'caller' | 'witness' | 'log'
+  /** What they were replaced by, as the witness and the log say. */
+  readonly rotations: readonly KeyRotation[]
 }
 
 /** A witness's checkpoint and the keys that lie with it, or why there is none. */
@@ -115,10 +120,23 @@ export async function findWitness(directory: string, given: string | undefined):
 
 /** Keys of the log: the caller's beat those that the witness pinned, and these beat those that lie beside the log. */
 export async function findLogKeys(directory: string, given: readonly string[], witness: FoundWitness | null): Promise<FoundKeys> {
-  if (given.length > 0) return { keys: ofType(given.join('\n'), signatureTypes.note), from: 'caller' }
+  const rotations = await findRotations(directory, witness)
+  if (given.length > 0) return { keys: ofType(given.join('\n'), signatureTypes.note), from: 'caller', rotations }
   const pinned = witness?.checkpoint ? await readText(join(dirname(witness.path), 'log.vkey')) : null
-  if (pinned !== null) return { keys: ofType(pinned, signatureTypes.note), from: 'witness' }
-  return { keys: ofType((await readText(join(directory, 'keys'))) ?? '', signatureTypes.note), from: 'log' }
+  if (pinned !== null) return { keys: ofType(pinned, signatureTypes.note), from: 'witness', rotations }
+  return { keys: ofType((await readText(join(directory, 'keys'))) ?? '', signatureTypes.note), from: 'log', rotations }
+}
+
+/** Each is signed by the key that it replaces, so it matters little where it lies; two that replace one key differently are found. */
+async function findRotations(directory: string, witness: FoundWitness | null): Promise<readonly KeyRotation[]> {
+  const places = [...(witness?.checkpoint ? [dirname(witness.path)] : []), directory]
+  const rotations = new Map<string, KeyRotation>()
+  for (const place of places) {
+    const bytes = await readIfThere(join(place, 'rotations'), rotationsBytesMax)
+    if (bytes === null) continue
+    for (const rotation of parseRotations(bytes.toString('utf8'))) rotations.set(rotation.note, rotation)
+  }
+  return [...rotations.values()]
 }
 
 const identityShape = z.object({ witnessKey: z.string() })

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { findProcessesOf, requireRoot, waitUntil } from '../../../tests/fakes/own-processes.ts'
 import { clusterNameOf } from './playground/leftover.ts'
 import { readRun } from './state-directory.ts'
+import { casesOf, inDepth } from '../../../tests/breadth.ts'
 
 const program = fileURLToPath(new URL('../../../tests/fakes/up-process.ts', import.meta.url))
 const root = mkdtempSync(join(tmpdir(), 'sallyport-up-test-'))
@@ -88,9 +89,14 @@ describe('a playground from start to end', () => {
     expect(readRun(state)).toBeNull()
   })
 
-  test('a second start finds its state; a start meanwhile says so and exits; SIGTERM stops it too', async () => {
-    const up = startUp(state)
+  test('a second start, at level 2, finds its state; a start meanwhile says so and exits; SIGTERM stops it too', async () => {
+    requireRoot()
+    const up = startUp(state, '', [], { FAKE_AGENT_USER: 'daemon' })
     await waitUntil('the welcome', isReady(up))
+    // That user cannot become the gate's.
+    expect(up.output()).toContain('Isolation level 2')
+    expect(up.output()).not.toContain('walk around')
+    expect(findProcessesOf('--isolation-level=2').some(({ commandLine }) => commandLine.includes(state))).toBe(true)
     const second = startUp(state)
     expect(await second.end()).toBe(1)
     expect(second.errors()).toContain('A gate already runs')
@@ -101,7 +107,7 @@ describe('a playground from start to end', () => {
     await expect.poll(() => livingOf(state)).toBe(0)
   })
 
-  test('SIGKILL leaves no process behind, and the next start works at once', async () => {
+  test('SIGKILL leaves no process behind, and the next start works at once; a gate that ends takes everything down, its last words shown', async () => {
     const up = startUp(state)
     await waitUntil('the welcome', isReady(up))
     up.child.kill('SIGKILL')
@@ -109,14 +115,24 @@ describe('a playground from start to end', () => {
     const next = startUp(state)
     await waitUntil('the welcome after a SIGKILL', isReady(next))
     expect(next.output()).toContain('is ready')
-    next.child.kill('SIGKILL')
-    await waitUntil('every process to notice', () => livingOf(state) === 0)
+    const run = readRun(state)
+    await fetch(`${run?.controlUrl}/die`, {
+      headers: { authorization: `Bearer ${readFileSync(join(state, 'operator.token'), 'utf8').trim()}` },
+    }).catch(() => undefined)
+    expect(await next.end()).toBe(1)
+    expect(next.errors()).toContain('told to die')
+    await expect.poll(() => livingOf(state)).toBe(0)
   })
 
-  test.each([
-    ['the database', clusterNameOf(join(state, 'playground'))],
-    ['the gate', `gateway-process.ts --config=${join(state, 'playground.yaml')}`],
-  ])('SIGINT while %s starts stops what was started', async (_, title) => {
+  test.each(
+    casesOf(
+      [
+        ['the gate', `gateway-process.ts --config=${join(state, 'playground.yaml')}`],
+        ['the database', clusterNameOf(join(state, 'playground'))],
+      ] as const,
+      1,
+    ),
+  )('SIGINT while %s starts stops what was started', async (_, title) => {
     const up = startUp(state, 'slow')
     await waitUntil('that process', () => findProcessesOf(title).length > 0)
     up.child.kill('SIGINT')
@@ -125,15 +141,8 @@ describe('a playground from start to end', () => {
     await expect.poll(() => livingOf(state)).toBe(0)
   })
 
-  test('level 2 when agents are said to run as a user who cannot become the gate’s', async () => {
+  test.each(inDepth('level 0 when that user can become the gate’s, or what is the gate’s stands open'))('%s', async () => {
     requireRoot()
-    const up = startUp(state, '', [], { FAKE_AGENT_USER: 'daemon' })
-    await waitUntil('the welcome', isReady(up))
-    expect(up.output()).toContain('Isolation level 2')
-    expect(up.output()).not.toContain('walk around')
-    expect(findProcessesOf('--isolation-level=2').some(({ commandLine }) => commandLine.includes(state))).toBe(true)
-    up.child.kill('SIGINT')
-    await up.end()
     const same = startUp(state, '', [], { FAKE_AGENT_USER: 'nobody' })
     await waitUntil('the welcome', isReady(same))
     expect(same.output()).toContain('Isolation level 0')
@@ -149,34 +158,25 @@ describe('a playground from start to end', () => {
     open.child.kill('SIGINT')
     await open.end()
   })
+})
 
-  test('a gate that ends takes everything down, and its last words are shown', async () => {
-    const up = startUp(state)
+test.each(inDepth('a state whose path is too long for a socket: the vault is met elsewhere, and that is taken away again'))(
+  '%s',
+  async () => {
+    const state = join(root, 'long-'.repeat(30))
+    // With a configuration there is no playground to fill.
+    const configuration = join(root, 'long.yaml')
+    writeFileSync(configuration, 'version: 1\n')
+    const up = startUp(state, '', [configuration])
     await waitUntil('the welcome', isReady(up))
-    const run = readRun(state)
-    await fetch(`${run?.controlUrl}/die`, {
-      headers: { authorization: `Bearer ${readFileSync(join(state, 'operator.token'), 'utf8').trim()}` },
-    }).catch(() => undefined)
-    expect(await up.end()).toBe(1)
-    expect(up.errors()).toContain('told to die')
-    await expect.poll(() => livingOf(state)).toBe(0)
-  })
-})
-
-test('a state whose path is too long for a socket: the vault is met elsewhere, and that is taken away again', async () => {
-  const state = join(root, 'long-'.repeat(30))
-  // With a configuration there is no playground to fill.
-  const configuration = join(root, 'long.yaml')
-  writeFileSync(configuration, 'version: 1\n')
-  const up = startUp(state, '', [configuration])
-  await waitUntil('the welcome', isReady(up))
-  expect(up.output()).toContain('is ready')
-  const socket = /--vault-socket=(\S+)/.exec(findProcessesOf(`--state=${state}`)[0]?.commandLine ?? '')?.[1] ?? ''
-  expect(statSync(dirname(socket)).mode & 0o777).toBe(0o700)
-  up.child.kill('SIGINT')
-  expect(await up.end()).toBe(0)
-  expect(existsSync(dirname(socket))).toBe(false)
-})
+    expect(up.output()).toContain('is ready')
+    const socket = /--vault-socket=(\S+)/.exec(findProcessesOf(`--state=${state}`)[0]?.commandLine ?? '')?.[1] ?? ''
+    expect(statSync(dirname(socket)).mode & 0o777).toBe(0o700)
+    up.child.kill('SIGINT')
+    expect(await up.end()).toBe(0)
+    expect(existsSync(dirname(socket))).toBe(false)
+  },
+)
 
 describe('what keeps it from starting', () => {
   test('five mistakes in a configuration: all are shown, exit code 2, nothing runs', async () => {

@@ -14,7 +14,7 @@ function examine(text: string): readonly string[] {
   const path = join(folder, 'sallyport.yaml')
   writeFileSync(path, text)
   const findings = examineVault(join(folder, 'state'), path)
-  return findings.filter(({ about }) => about !== 'vault').map(({ about, verdict, what }) => `${about} ${verdict}: ${what}`)
+  return findings.filter(({ about }) => about !== 'vault' && about !== 'drills').map(({ about, verdict, what }) => `${about} ${verdict}: ${what}`)
 }
 
 test('says what is lost with which disk, and nothing more once it is not', () => {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { findSandbox, findScratchUser } from '@sallyport/connectors'
 import { toFailure } from './failure.ts'
 import { good, note, type Finding } from './finding.ts'
 import { readVaultFlags } from './vault-flags.ts'
@@ -8,7 +9,7 @@ import { findVaultUser, vaultUserName } from './vault-user.ts'
 
 /** What the copies' places are worth, and what would be lost with which disk. */
 export function examineVault(stateDirectory: string, configuration: string): readonly Finding[] {
-  return [...examineFolder(stateDirectory), ...examinePlaces(configuration)]
+  return [...examineFolder(stateDirectory), ...examinePlaces(configuration), ...examineSandbox()]
 }
 
 function examineFolder(stateDirectory: string): readonly Finding[] {
@@ -62,4 +63,30 @@ function examinePlaces(configuration: string): readonly Finding[] {
   } catch (error) {
     return [note('copies', `What the configuration says of the vault cannot be read: ${toFailure(error).message}`, null)]
   }
+}
+
+/** A scratch server that proves a copy runs code of the database it proves. What this machine lets whoever asks keep it from. */
+function examineSandbox(): readonly Finding[] {
+  const owner = findScratchUser()
+  const { kind, isKept } = findSandbox(owner)
+  if (isKept && kind === 'other user') {
+    const what = 'Scratch servers of drills run as a user without rights, without network, and see no process but their own.'
+    return [good('drills', what)]
+  }
+  if (isKept) {
+    const what =
+      'Scratch servers of drills run without network and see no process but their own, but as the gate’s user: code in a copied database could read the gate’s files.'
+    return [note('drills', what, 'Start the gate as root: it then uses a user without rights')]
+  }
+  const whom =
+    owner === null
+      ? 'as the gate’s own user, with the network: code in a copied database could act as the gate'
+      : 'with the network'
+  return [
+    note(
+      'drills',
+      `Scratch servers of drills run ${whom}.`,
+      'Allow namespaces (unshare of util-linux), or start the gate as root',
+    ),
+  ]
 }

@@ -1,9 +1,16 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
+import { visibleLine } from '@sallyport/core'
+import { exitCodes } from './failure.ts'
 import { describeTime, order } from './keeping.ts'
 import { stateOption } from './state-directory.ts'
 
-const optionsShape = z.object({ state: z.string(), json: z.boolean().default(false), snapshot: z.string().optional() })
+const optionsShape = z.object({
+  state: z.string(),
+  json: z.boolean().default(false),
+  snapshot: z.string().optional(),
+  beside: z.string().optional(),
+})
 type Options = z.infer<typeof optionsShape>
 
 /** Commands that have the running gate copy what it keeps whole, and take a single thing out of such a copy. */
@@ -15,7 +22,7 @@ export function addKeeping(vault: Command): void {
     )
     .argument('<name>', 'a PostgreSQL upstream, or something under `keep:`, as sallyport.yaml calls it')
     .addOption(stateOption())
-    .option('--json', 'one JSON object: snapshot, rows, bytes, things, took')
+    .option('--json', 'one JSON object: snapshot, rows, bytes, things, tookMs')
     .action(async (name: string, given: unknown) => copy(name, optionsShape.parse(given)))
   vault
     .command('take')
@@ -28,6 +35,17 @@ export function addKeeping(vault: Command): void {
     .addOption(stateOption())
     .option('--json', 'one JSON object: file, rows, sha256')
     .action(async (name: string, thing: string, given: unknown) => take(name, thing, optionsShape.parse(given)))
+  vault
+    .command('put-back')
+    .description(
+      'puts back what is missing of a kept bucket, each object proven before and read back after. What is there is never overwritten: it is named',
+    )
+    .argument('<name>', 'what was copied')
+    .option('--snapshot <id>', 'its whole id (default: the newest)')
+    .option('--beside <prefix>', 'all of it under this prefix, such as restored/ (default: where it was)')
+    .addOption(stateOption())
+    .option('--json', 'one JSON object: put, same, left, leftNames, place')
+    .action(async (name: string, given: unknown) => putBack(name, optionsShape.parse(given)))
 }
 
 function say(line: string): void {
@@ -52,4 +70,17 @@ async function take(name: string, thing: string, { state, json, snapshot }: Opti
   const { file, rows, sha256 } = result
   if (json) return void process.stdout.write(`${JSON.stringify({ file, rows, sha256 })}\n`)
   process.stdout.write(`${rows.toLocaleString('en')} rows, compared with the copy, are in ${file}\n`)
+}
+
+async function putBack(name: string, { state, json, snapshot, beside }: Options): Promise<void> {
+  const more = { ...(snapshot === undefined ? {} : { snapshot }), ...(beside === undefined ? {} : { beside }) }
+  const result = await order(state, { what: 'restore', name, ...more }, say)
+  if (result.what !== 'restore') throw new Error('the gate did something else')
+  const { put, same, left, leftNames, place } = result
+  if (left > 0) process.exitCode = exitCodes.failed
+  if (json) return void process.stdout.write(`${JSON.stringify({ put, same, left, leftNames, place })}\n`)
+  process.stdout.write(`${put} put back into ${visibleLine(place)}; ${same} were there already, the same.\n`)
+  if (left === 0) return
+  process.stdout.write(`${left} are there with other content, or too large for one request, and were left as they are:\n`)
+  for (const one of leftNames) process.stdout.write(`  ${visibleLine(one)}\n`)
 }

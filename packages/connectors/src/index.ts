@@ -7,7 +7,14 @@ export { recoverServer, type RecoveredServer, type RecoverOptions, type Recovery
 export { listTables, sumTables, type Ask, type TableSum, type VolumeTable } from './railway/base-backup-tables.ts'
 /** A PostgreSQL server of the gate's own, to start copies in: whoever proves one may use it. */
 export { makeScratchCluster, type ClusterLocale } from './railway/scratch-server-cluster.ts'
-export { makeScratchPlace, removeScratch, startScratchServer, type ScratchPlace } from './railway/scratch-server.ts'
+export { findSandbox, type Sandbox } from './railway/scratch-server-sandbox.ts'
+export {
+  findScratchUser,
+  makeScratchPlace,
+  removeScratch,
+  startScratchServer,
+  type ScratchPlace,
+} from './railway/scratch-server.ts'
 
 /** Every connector there is: one line a folder. A spec compares it with the folders. */
 export const connectors: readonly Connector[] = [postgres, railway]

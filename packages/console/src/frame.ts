@@ -1,6 +1,6 @@
 import { markup, type Markup, ownSource, type Piece } from './markup.ts'
 import { style } from './style.ts'
-import { formatDuration, formatInstant } from './words.ts'
+import { formatDuration, formatInstant } from './time-words.ts'
 
 /** What holds here, said on every page (DESIGN §6). */
 export interface Posture {
@@ -45,11 +45,16 @@ export function renderPage(frame: Frame, page: Page): string {
 <title>${page.title} · Sallyport</title><style nonce="${frame.nonce}">${ownSource(style)}</style></head>
 <body data-csrf="${frame.csrf}" data-now="${frame.nowMs}"${
     refresh ? markup` data-refresh="${refresh.address}" data-version="${refresh.version}"` : ''
-  }>${renderTop(frame, page.path)}${frame.person === null ? '' : frame.posture.warnings.map((warning) => markup`<p class="note" role="note"><b aria-hidden="true">⚠</b> ${warning}</p>`)}
+  }>${renderTop(frame, page.path)}${renderWarnings(frame)}
 <main class="${page.width}">${page.body}</main>
 ${page.scripts.map((name) => markup`<script type="module" nonce="${frame.nonce}" src="/assets/${name}"></script>`)}
 </body></html>`
   return document.toString()
+}
+
+function renderWarnings({ person, posture }: Frame): Piece {
+  if (person === null || posture.warnings.length === 0) return ''
+  return markup`<aside aria-label="Warnings">${posture.warnings.map((warning) => markup`<p class="note" role="note"><b aria-hidden="true">⚠</b> ${warning}</p>`)}</aside>`
 }
 
 function renderTop(frame: Frame, path: Page['path']): Markup {
@@ -60,8 +65,7 @@ function renderTop(frame: Frame, path: Page['path']): Markup {
   const proposed = frame.isProposed ? markup` <span class="pill" aria-label="waits for people">1</span>` : ''
   if (frame.person === null) return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a></header>`
   return markup`<header class="top"><a class="mark" href="/">⊓ Sallyport</a>
-${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/vault', 'Copies')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
-${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/sessions', 'Sessions')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
+${link('/console/now', 'Console')}${link('/requests', ['Requests', waiting])}${link('/live', 'Live')}${link('/sessions', 'Sessions')}${link('/vault', 'Copies')}${link('/people', 'People')}${link('/configuration', ['Configuration', proposed])}
 <span class="who"><span>${frame.person}</span><button class="slight" data-post="/sign-out" data-then="/sign-in">Sign out</button></span></header>`
 }
 

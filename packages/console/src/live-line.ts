@@ -1,5 +1,6 @@
 import { type Event, type EventType, type Json, visibleLine } from '@sallyport/core'
 import { isTroubling, sentenceOf } from './live-sentence.ts'
+import type { ShownLine } from './shapes/now.ts'
 
 /** One event as the live view shows it: ready text, every character visible. */
 export interface LiveLine {
@@ -21,6 +22,21 @@ export function liveLineOf(index: number, event: Event): LiveLine {
     what: `${sign} ${what}`,
     tone: tone === 'calm' && isTroubling(event) ? 'warn' : tone,
     detail: visibleLine(cut(sentenceOf(event) ?? listFacts(event))),
+  }
+}
+
+/** The same for the app, which shows time in its own way and lists whose event it is. */
+export function shownLineOf(index: number, event: Event): ShownLine {
+  const { what, tone, detail } = liveLineOf(index, event)
+  return {
+    index,
+    atMs: event.atMs,
+    type: event.type,
+    what,
+    tone,
+    detail,
+    agent: event.agent ?? null,
+    session: event.session ?? null,
   }
 }
 
@@ -94,6 +110,7 @@ const titles: Readonly<Record<EventType, Title>> = {
   verdict: { sign: '✓', what: 'verdict', tone: 'calm' },
   'verdict.refused': { sign: '✕', what: 'verdict refused', tone: 'danger' },
   'grant.made': { sign: '+', what: 'grant made', tone: 'calm' },
+  'glass.reviewed': { sign: '✓', what: 'reviewed', tone: 'calm' },
   'grant.standing': { sign: '+', what: 'scope for a time', tone: 'warn' },
   'grant.ended': { sign: '–', what: 'scope ended', tone: 'calm' },
   'grant.returned': { sign: '←', what: 'grant returned', tone: 'calm' },
@@ -115,6 +132,7 @@ const titles: Readonly<Record<EventType, Title>> = {
   kill: { sign: '■', what: 'KILL', tone: 'danger' },
   release: { sign: '▶', what: 'release', tone: 'warn' },
   alarm: { sign: '⚠', what: 'ALARM', tone: 'danger' },
+  'log.key_rotated': { sign: '✎', what: 'key of the log replaced', tone: 'warn' },
   'checkpoint.witnessed': { sign: '▣', what: 'witnessed', tone: 'calm' },
   drill: { sign: '◇', what: 'drill', tone: 'calm' },
 }

@@ -1,6 +1,7 @@
 import type { Event, Json } from '@sallyport/core'
 import { z } from 'zod'
-import { formatAmount, formatBytes, formatInstant, glanceText } from './words.ts'
+import { formatAmount, formatBytes, formatInstant } from './time-words.ts'
+import { glanceText } from './words.ts'
 
 /** Agents' own text in a sentence, characters. */
 const textCharacters = 160
@@ -153,6 +154,13 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
       z.object({ upstream: z.string(), scopes: z.array(z.string()), approvers: z.array(z.string()), expiresAtMs: z.number() }),
       ({ scopes, approvers, expiresAtMs }, agent) =>
         `${agent} may ${scopes.join(', ')} until ${formatInstant(expiresAtMs)}, as ${approvers.join(' and ')} approved.`,
+    ),
+  ],
+  [
+    'glass.reviewed',
+    writer(
+      z.object({ person: z.string(), by: z.string() }),
+      ({ person, by }) => `${by} looked at what ${person} broke glass for.`,
     ),
   ],
   [

@@ -1,19 +1,10 @@
 import { eventTypes, impactKinds, type Event } from '@sallyport/core'
 import { expect, test } from 'vitest'
 import { makeQuestion } from '../../../tests/fakes/people.ts'
-import { findOddities } from './fence.ts'
+import { findOddities } from './oddities.ts'
 import { liveLineOf } from './live-line.ts'
-import {
-  badgeOf,
-  copyAge,
-  copySentence,
-  countDependants,
-  formatBytes,
-  formatDuration,
-  glanceText,
-  limitSentence,
-  summarizeQuestion,
-} from './words.ts'
+import { formatBytes, formatDuration } from './time-words.ts'
+import { badgeOf, copyAge, copySentence, countDependants, glanceText, limitSentence, summarizeQuestion } from './words.ts'
 
 const question = makeQuestion()
 const [operation] = question.operations

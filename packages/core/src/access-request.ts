@@ -71,6 +71,8 @@ export interface Approval {
   readonly reason: string
   /** Part of what was signed. Absent: none. */
   readonly conditions?: Conditions
+  /** Signed as the breaking of glass: it stands for all the approvals that were needed, and somebody else looks at it afterwards. */
+  readonly breakGlass?: true
 }
 
 /** The durable question to people about one request's operations. */
@@ -97,8 +99,10 @@ export function challengeOf(
   request: Pick<AccessRequest, 'id' | 'nonce' | 'question' | 'expiresAtMs'>,
   verdict: 'approve' | 'reject',
   conditions?: Conditions,
+  breakGlass = false,
 ): string {
   const plain = plainChallenge(request, verdict)
+  if (breakGlass) return digestJson({ v: 1, purpose: 'sallyport break-glass', base: plain })
   return conditions === undefined
     ? plain
     : digestJson({ v: 1, purpose: 'sallyport verdict under conditions', base: plain, conditions: { ...conditions } })

@@ -247,4 +247,15 @@ describe('a quorum of a group', () => {
   ] as const)('with approvals of %s: %#', (_name, approvers, outcome) => {
     expect(decide([drop], subject, { ...asked, approvers }, policy).outcome).toBe(outcome)
   })
+
+  it('is what broken glass stands in for, and no guard with it', () => {
+    const broken = { ...asked, glassBroken: true, approvers: ['trudy'] }
+    expect(decide([drop], subject, broken, policy).outcome).toBe('permit')
+    expect(decide([drop], subject, { ...broken, approvers: ['ada'] }, policy).outcome).toBe('deny')
+    // What two people, or one and a delay, are asked for is still one and a delay.
+    const forGood = { ...drop, context: { irreversibleDespiteCopy: true } }
+    expect(decide([forGood], subject, broken, policy).outcome).toBe('deny')
+    expect(decide([forGood], subject, { ...broken, delayed: true }, policy).outcome).toBe('permit')
+    expect(decide([drop], subject, { ...broken, copyProven: false }, policy)).toMatchObject({ obligations: ['snapshot'] })
+  })
 })

@@ -16,6 +16,8 @@ export interface DecisionFacts {
   readonly approvers: readonly string[]
   /** Whose approvals count here, where not everybody's do. Null or absent: everybody's. */
   readonly quorum?: Quorum | null
+  /** One person stood for the group: every guard still counts the people there are. */
+  readonly glassBroken?: boolean
   /** True when the delay that the approval carried is over. */
   readonly delayed: boolean
   /** True once protect sealed and proved the copy that the operations need. */
@@ -157,7 +159,7 @@ function evaluateOne(
   policy: PolicyEngine,
   copyProven: boolean,
 ): ReturnType<PolicyEngine['evaluate']> {
-  const { quorum } = facts
+  const quorum = facts.glassBroken === true ? null : facts.quorum
   const able = quorum ? facts.approvers.filter((name) => isMember(quorum, name)) : facts.approvers
   const { counted, ownerAlone } = countApprovers(able, subject.owner, facts.mode)
   const rows = countRows(all)

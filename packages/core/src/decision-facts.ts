@@ -27,8 +27,13 @@ export async function gatherFacts(
     rowsWithoutPrompt,
     drilled: await ports.restorePoints.isDrilled(upstream.name),
     coolOffMs,
+    glassBroken: grant !== null && (await wasGlassBroken(ports, grant)),
     quorum: quorumOf?.(upstream.name) ?? null,
     granted: passage.standing.scopes,
     within: session.narrowing?.scopes ?? null,
   }
+}
+
+async function wasGlassBroken({ requests }: GovernPorts, grant: Grant): Promise<boolean> {
+  return (await requests.get(grant.request))?.approvals.some(({ breakGlass }) => breakGlass === true) === true
 }

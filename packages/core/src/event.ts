@@ -32,6 +32,7 @@ export const eventTypes = [
   'request.expired',
   'verdict',
   'verdict.refused',
+  'glass.reviewed',
   'grant.made',
   'grant.standing',
   'grant.ended',
@@ -55,6 +56,7 @@ export const eventTypes = [
   'release',
   'alarm',
   'checkpoint.witnessed',
+  'log.key_rotated',
   'drill',
 ] as const
 export type EventType = (typeof eventTypes)[number]

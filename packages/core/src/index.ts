@@ -9,6 +9,7 @@ export { countApprovers, foldPerson, isMember, isSamePerson, type Quorum } from 
 export { drillAaguid } from './drill.ts'
 export * from './error.ts'
 export * from './event.ts'
+export type { Glass, Review } from './break-glass.ts'
 export { findConditionFault } from './condition.ts'
 export { createGovern } from './govern.ts'
 export * from './govern-ports.ts'

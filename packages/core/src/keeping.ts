@@ -1,5 +1,5 @@
 import type { SnapshotKind } from './snapshot.ts'
-import type { CheckedAnswer } from './producer.ts'
+import type { CheckedAnswer, PutBack } from './producer.ts'
 import type { ErrorCode } from './error.ts'
 
 /** What came of one restore drill. It passed only when a copy was really restored, compared, and every question of the operator's answered. */
@@ -43,11 +43,13 @@ export interface RecoveryTarget {
 }
 
 export interface KeepingOrder {
-  readonly what: 'copy' | 'drill' | 'extract'
+  readonly what: 'copy' | 'drill' | 'extract' | 'restore'
   readonly name: string
   /** For `extract`: out of which snapshot (null: the newest), and which thing. */
   readonly snapshot: string | null
   readonly thing: string | null
+  /** For `restore`: before every name; null: where it was. */
+  readonly beside?: string | null
 }
 
 /** Work that takes as long as it takes; whoever ordered it asks for it. */
@@ -67,6 +69,7 @@ export interface KeepingJob {
 export type KeepingResult =
   | { readonly what: 'copy'; readonly snapshot: string; readonly rows: number; readonly bytes: number; readonly things: number }
   | { readonly what: 'drill'; readonly drill: DrillRecord }
+  | ({ readonly what: 'restore' } & PutBack)
   | { readonly what: 'extract'; readonly file: string; readonly rows: number; readonly sha256: string }
 
 /** The gate's keeping of whole things, as people may ask it. */

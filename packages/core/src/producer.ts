@@ -43,6 +43,19 @@ export interface Extracted {
   readonly sha256: string
 }
 
+/** What came of putting a whole copy back. Nothing that is there is overwritten, so this loses nothing. */
+export interface PutBack {
+  /** Put where nothing was. */
+  readonly put: number
+  /** There already, the same. */
+  readonly same: number
+  /** There, and something else: left as it is. */
+  readonly left: number
+  /** Some of those by name. */
+  readonly leftNames: readonly string[]
+  readonly place: string
+}
+
 /**
  * Keeps one thing whole: a database, a folder, a file of SQLite's. It holds what it takes to read that thing, and is never asked by an agent.
  * `copy` counts only when it was restored and compared; nothing else proves that it can be.
@@ -57,6 +70,14 @@ export interface Producer {
   prove(copy: SnapshotReader, options: ProveOptions): Promise<Proof>
   /** One table or file out of a copy, restored and compared like the rest, as a file in `folder`. */
   extract?(copy: SnapshotReader, name: string, folder: string, signal: AbortSignal): Promise<Extracted>
+  /** Puts back what is missing, where it was or beside that, each thing proven before and read back after. Overwrites nothing. */
+  restore?(
+    copy: SnapshotReader,
+    options: Omit<ProveOptions, 'checks'> & {
+      /** A prefix of names; null: where it was. */
+      readonly beside: string | null
+    },
+  ): Promise<PutBack>
 }
 
 /** Judges an answer by what the operator expects of it. What is no number is neither at least nor at most anything. */

@@ -57,9 +57,10 @@ export interface OpenSession {
   readonly readOnly: boolean
   /**
    * What a kill with `--drain` asks first: true when nothing but reads runs and the session ends by itself behind them, having let nothing more of
-   * the agent's pass from that moment on. A session that nobody attends is ended at once.
+   * the agent's pass from that moment on. A session that nobody attends is ended at once. `isBusy` is asked by a gate that stops: whether anything
+   * runs, or is being answered, that should end by itself.
    */
-  readonly attendDrain?: (drains: () => boolean) => void
+  readonly attendDrain?: (drains: () => boolean, isBusy?: () => boolean) => void
 }
 
 export interface Sessions {

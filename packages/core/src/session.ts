@@ -1,6 +1,9 @@
 import type { Narrowing } from './narrowing.ts'
 import type { Subject } from './operation.ts'
 
+/** Where a session comes from that the gate opened itself, to do what was put off. */
+export const gatePeer = 'the gate, when its delay was over'
+
 /** One run of one agent (DESIGN §2). */
 export interface Session {
   readonly id: string

@@ -2,7 +2,7 @@ import type { Question } from './access-request.ts'
 import { severity } from './impact.ts'
 
 /** `rows` and `tables` are copied for one statement; the others are a whole thing, by its producer (producer.ts). */
-export const snapshotKinds = ['rows', 'tables', 'database', 'folder', 'sqlite', 'base'] as const
+export const snapshotKinds = ['rows', 'tables', 'database', 'folder', 'sqlite', 'bucket', 'base'] as const
 export type SnapshotKind = (typeof snapshotKinds)[number]
 
 /** A sealed copy in the vault, read back and compared (DESIGN §2). */

@@ -1,5 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { challengeOf, type AccessRequest, type Approval } from './access-request.ts'
+import { findGlassFault, type Glass } from './break-glass.ts'
 import { boundsOf, findConditionFault } from './condition.ts'
 import { countApprovers, isMember, isSamePerson, type Quorum } from './approver.ts'
 import type { Json } from './canonical.ts'
@@ -18,6 +19,8 @@ export interface VerdictPorts {
   readonly isEnrolled: (person: string) => Promise<boolean>
   /** Whose verdicts count for an upstream, where not everybody's do. */
   readonly quorumOf: (upstream: string) => Quorum | null
+  /** Absent: nobody may break glass. */
+  readonly glass?: Glass
   /** How long an approved request may wait to be run, counted from its notBefore. */
   readonly grantMs: number
 }
@@ -37,7 +40,7 @@ export type VerdictResult =
  */
 export async function giveVerdict(ports: VerdictPorts, requestId: string, approval: Approval): Promise<VerdictResult> {
   const request = await ports.requests.get(requestId)
-  const fault = findFault(ports, request, approval)
+  const fault = findFault(ports, request, approval) ?? (await glassFault(ports, request, approval))
   if (fault !== null || request === null) {
     const why = fault ?? 'There is no such request.'
     await ports.log.append({
@@ -54,6 +57,7 @@ export async function giveVerdict(ports: VerdictPorts, requestId: string, approv
     agent: request.question.subject.agent,
     data: { request: request.id, digest: request.question.digest, approval: approvalJson(approval) },
   })
+  if (approval.breakGlass === true) await ringGlass(ports, request, approval)
   return applyVerdict(ports, request, approval)
 }
 
@@ -73,6 +77,8 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
     return { result: 'recorded', state: 'rejected', approvalsMissing: 0, notBeforeMs: null }
   }
   if (!(await ports.isEnrolled(approval.person))) return { result: 'refused', why: 'This person is no longer enrolled.' }
+  const cannotBreak = await glassFault(ports, request, approval)
+  if (cannotBreak !== null) return { result: 'refused', why: cannotBreak }
   const stored = request.approvals.some(
     ({ challenge, credentialId }) => challenge === approval.challenge && credentialId === approval.credentialId,
   )
@@ -81,6 +87,7 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
   const current = await ports.requests.get(request.id)
   if (current === null || current.state !== 'pending') return { result: 'refused', why: 'The request has ended.' }
   const { question } = current
+  if (approval.breakGlass === true) return breakGlass(ports, current, approval)
   const names = await namesThatCount(ports, current)
   const { counted } = countApprovers(names, question.subject.owner, ports.mode())
   const missing = Math.max(0, question.approvalsNeeded - counted)
@@ -100,9 +107,34 @@ async function namesThatCount(
   return names.filter((_name, index) => enrolled[index])
 }
 
-async function finishApproval(ports: VerdictPorts, request: AccessRequest, approvers: readonly string[]): Promise<VerdictResult> {
+async function glassFault({ glass }: VerdictPorts, request: AccessRequest | null, approval: Approval): Promise<string | null> {
+  return request === null || approval.breakGlass !== true ? null : findGlassFault(glass, request, approval)
+}
+
+/** On the log and to everybody who is told, before it counts. */
+async function ringGlass({ log, clock }: VerdictPorts, request: AccessRequest, { person, reason }: Approval): Promise<void> {
+  const { agent, owner } = request.question.subject
+  const why = `${person} broke glass for what ${agent} asked: ${reason === '' ? 'no reason given' : reason}`
+  const data = { kind: 'break_glass', request: request.id, person, owner, why }
+  await log.append({ type: 'alarm', atMs: clock.nowMs(), session: request.session, agent, data })
+}
+
+/** One person instead of several: where several were needed, the delay stands for the others, and anybody can cancel until then. */
+async function breakGlass(ports: VerdictPorts, request: AccessRequest, { person, atMs }: Approval): Promise<VerdictResult> {
+  const { subject, approvalsNeeded } = request.question
+  const delayMs = approvalsNeeded > 1 ? (ports.glass?.delayMs() ?? 0) : 0
+  await ports.glass?.broken({ request: request.id, person, agent: subject.agent, owner: subject.owner, atMs })
+  return finishApproval(ports, request, [person], delayMs)
+}
+
+async function finishApproval(
+  ports: VerdictPorts,
+  request: AccessRequest,
+  approvers: readonly string[],
+  delayMs = 0,
+): Promise<VerdictResult> {
   const bounds = boundsOf(request, approvers, ports.clock.nowMs())
-  const { notBeforeMs } = bounds
+  const notBeforeMs = Math.max(bounds.notBeforeMs, ports.clock.nowMs() + delayMs)
   const grant: Grant = {
     id: ports.random.hex(16),
     request: request.id,
@@ -147,7 +179,7 @@ export function findFault(
   if (request.state !== 'pending' && !(approval.verdict === 'reject' && request.state === 'approved'))
     return `The request is ${request.state}.`
   if (request.expiresAtMs <= ports.clock.nowMs() && approval.verdict === 'approve') return 'The request has expired.'
-  if (!isEqual(approval.challenge, challengeOf(request, approval.verdict, approval.conditions)))
+  if (!isEqual(approval.challenge, challengeOf(request, approval.verdict, approval.conditions, approval.breakGlass)))
     return 'The signature is over something else than this request and this verdict.'
   if (approval.verdict === 'reject') return approval.conditions === undefined ? null : 'A no has no conditions.'
   const { question } = request
@@ -156,7 +188,7 @@ export function findFault(
   if (ports.mode() === 'team' && isSamePerson(approval.person, question.subject.owner))
     return 'You own this agent; in team mode somebody else has to approve what it asks.'
   const quorum = ports.quorumOf(question.upstream)
-  if (quorum !== null && !isMember(quorum, approval.person))
+  if (quorum !== null && approval.breakGlass !== true && !isMember(quorum, approval.person))
     return `Only people of the group "${quorum.group}" approve what is asked of ${question.upstream}.`
   if (request.approvals.some(({ person }) => isSamePerson(person, approval.person))) return 'You have given your verdict already.'
   return findConditionFault(question, approval.conditions, ports.clock.nowMs())
@@ -181,9 +213,13 @@ export async function cancelRequest(
 }
 
 export function approvalJson(approval: Approval): Json {
-  const { person, verdict, atMs, challenge, credentialId, evidence, reason, conditions } = approval
+  const { person, verdict, atMs, challenge, credentialId, evidence, reason, conditions, breakGlass } = approval
   const plain = { person, verdict, atMs, challenge, credentialId, evidence, reason }
-  return conditions === undefined ? plain : { ...plain, conditions: { ...conditions } }
+  return {
+    ...plain,
+    ...(conditions === undefined ? {} : { conditions: { ...conditions } }),
+    ...(breakGlass === undefined ? {} : { breakGlass }),
+  }
 }
 
 function isEqual(left: string, right: string): boolean {

@@ -13,6 +13,8 @@ export const groupsSchema = z
     error: 'groups is a map of lists of people',
   })
   .default({})
+/** People who may stand alone for all that a request needs. */
+export const breakGlassSchema = z.array(person).max(50).default([])
 /** By upstream. */
 export const approvalsSchema = z.record(name, quorum, { error: 'approvals is a map of upstreams' }).default({})
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { parseScope, watchedKinds } from '@sallyport/core'
-import { approvalsSchema, groupsSchema } from './approval-settings.ts'
+import { approvalsSchema, breakGlassSchema, groupsSchema } from './approval-settings.ts'
 import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
 import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
@@ -66,6 +66,7 @@ export const configSchema = z.strictObject({
   people: peopleSchema,
   groups: groupsSchema,
   approvals: approvalsSchema,
+  breakGlass: breakGlassSchema,
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),
@@ -106,6 +107,7 @@ export const configSchema = z.strictObject({
   coolOff: duration.prefault('15m'),
   retention: duration.prefault('7d'),
   wait: duration.prefault('20s'),
+  drain: duration.prefault('5s').refine((ms) => ms <= 300_000, 'what runs may take at most 5m to end'),
   expiry: duration.prefault('1h'),
   deliver: z.record(name, deliverSchema).default({}),
   alarms: z

@@ -104,6 +104,8 @@ export interface Config {
   readonly retainMs: number
   /** How long a statement that waits for people holds its client. */
   readonly waitMs: number
+  /** How long what runs may take to end when the gate is asked to stop. */
+  readonly drainMs: number
   /** How long a question waits for people; no answer is a no. */
   readonly requestMs: number
   readonly guards: string
@@ -112,6 +114,8 @@ export interface Config {
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
+  /** People who may break glass. */
+  readonly breakGlass: readonly string[]
   /** People by group. */
   readonly groups: { readonly [group: string]: readonly string[] }
   /** Upstream → the group whose people alone approve there, and how many of them. */
@@ -214,12 +218,14 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     coolOffMs: data.coolOff,
     retainMs: data.retention,
     waitMs: data.wait,
+    drainMs: data.drain,
     requestMs: data.expiry,
     guards: data.guards,
     vault: data.vault,
     witnesses: data.witnesses,
     keep: data.keep,
     acceptRisk: data.accept_risk,
+    breakGlass: data.breakGlass,
     groups: data.groups,
     approvals: data.approvals,
   }

@@ -1,4 +1,4 @@
-import { isAbsolute } from 'node:path'
+import { dirname, isAbsolute, resolve } from 'node:path'
 import { z } from 'zod'
 import { duration, name } from './config-value.ts'
 
@@ -44,11 +44,23 @@ export const demandSchema = keepSchema.pick({ demand: true })
 
 const path = z.string().refine(isAbsolute, 'a path that begins with a slash')
 
+const bucketUrl = z
+  .string()
+  .regex(
+    /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#\s]*)?(\?[^#\s]*)?$/,
+    'a bucket is written like s3://BUCKET/PREFIX?region=REGION',
+  )
+const fileReference = z.string().regex(/^file:.+/, 'the bucket’s credential is a file: reference')
+
 /** Things that no agent reaches through the gate, and that are kept all the same. */
 export const keptThingSchema = z.union(
-  [z.strictObject({ folder: path, ...rhythm }), z.strictObject({ sqlite: path, ...rhythm })],
+  [
+    z.strictObject({ folder: path, ...rhythm }),
+    z.strictObject({ sqlite: path, ...rhythm }),
+    z.strictObject({ bucket: bucketUrl, credential: fileReference.exactOptional(), ...rhythm }),
+  ],
   {
-    error: 'what is kept has a folder: or a sqlite: path',
+    error: 'what is kept has a folder: or a sqlite: path, or a bucket: such as s3://BUCKET/PREFIX',
   },
 )
 export type KeptThingConfig = z.infer<typeof keptThingSchema>
@@ -119,6 +131,7 @@ function findLess(before: AcceptedKeep, after: AcceptedKeep): readonly string[] 
 }
 
 function placeOf(kept: object): string {
+  if ('bucket' in kept) return `bucket ${String(kept.bucket)}${'credential' in kept ? ` by ${String(kept.credential)}` : ''}`
   if ('folder' in kept) return `folder ${String(kept.folder)}`
   return 'sqlite' in kept ? `sqlite ${String(kept.sqlite)}` : ''
 }
@@ -130,7 +143,9 @@ function isRarer(before: number | null, after: number | null | undefined): boole
 
 /** Where a kept thing lies. */
 type KeptPlace =
-  { readonly kind: 'database'; readonly upstream: string } | { readonly kind: 'folder' | 'sqlite'; readonly path: string }
+  | { readonly kind: 'bucket'; readonly url: string; readonly credentialFile: string | null }
+  | { readonly kind: 'database'; readonly upstream: string }
+  | { readonly kind: 'folder' | 'sqlite'; readonly path: string }
 
 interface Planned<Producer> {
   readonly name: string
@@ -146,6 +161,8 @@ interface Plan<Producer> {
 }
 
 interface PlannedConfig extends Keeping {
+  /** Of the configuration: files are named from its folder. */
+  readonly path: string
   readonly upstreams: readonly {
     readonly name: string
     readonly protocol: 'postgres' | 'http'
@@ -155,7 +172,10 @@ interface PlannedConfig extends Keeping {
 }
 
 /** Everything that is kept: each PostgreSQL upstream, asked for or not, and what stands under `keep`. */
-export function planKeeping<Producer>({ upstreams, keep }: PlannedConfig, open: (place: KeptPlace) => Producer): Plan<Producer> {
+export function planKeeping<Producer>(
+  { upstreams, keep, path: file }: PlannedConfig,
+  open: (place: KeptPlace) => Producer,
+): Plan<Producer> {
   const databases = upstreams.filter(({ protocol }) => protocol === 'postgres')
   const rhythmOf = (kept: Partial<KeepConfig> | undefined): Omit<Planned<Producer>, 'name' | 'producer'> => ({
     copyEveryMs: kept?.copy ?? null,
@@ -176,10 +196,17 @@ export function planKeeping<Producer>({ upstreams, keep }: PlannedConfig, open: 
       })),
       ...Object.entries(keep).map(([one, kept]) => ({
         name: one,
-        producer: open('folder' in kept ? { kind: 'folder', path: kept.folder } : { kind: 'sqlite', path: kept.sqlite }),
+        producer: open(placeOfThing(kept, file)),
         ...rhythmOf(kept),
       })),
     ],
     demands: new Map(demands),
   }
+}
+
+function placeOfThing(kept: KeptThingConfig, file: string): KeptPlace {
+  if ('folder' in kept) return { kind: 'folder', path: kept.folder }
+  if ('sqlite' in kept) return { kind: 'sqlite', path: kept.sqlite }
+  const credential = kept.credential?.replace(/^file:/, '') ?? null
+  return { kind: 'bucket', url: kept.bucket, credentialFile: credential === null ? null : resolve(dirname(file), credential) }
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { connectors, makeDescribers } from '@sallyport/connectors'
 import {
   createGovern,
+  gatePeer,
   sha256Hex,
   type Gate,
   type GovernPorts,
@@ -28,7 +29,10 @@ import { feedOf } from './log/log-readers.ts'
 import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
+import { Departure } from './main/departure.ts'
+import { bindOverview } from './main/overview-binding.ts'
 import { openKeeper } from './main/keeper.ts'
+import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { bindAccounts } from './main/accounts.ts'
@@ -101,7 +105,17 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const { handles } = entrance
   const workloads = bindWorkloads(base, entrance)
   const desk = openDesk(base, entrance, requestUrl)
-  const gate: Gate = { govern: createGovern(decorated), handles, sessions, killSwitch, workloads, desk, ...notesOn(log, clock) }
+  const departure = new Departure({ clock, busy: () => sessions.busy(), ownPeer: gatePeer })
+  const governed: Gate = {
+    govern: createGovern(decorated),
+    handles,
+    sessions,
+    killSwitch,
+    workloads,
+    desk,
+    ...notesOn(log, clock),
+  }
+  const gate = departure.attend(governed)
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
   // Whoever is told hears of it from when everything is up.
@@ -120,6 +134,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
       ...openPeople(database),
       control,
       ...(accounts && { accounts }),
+      overview: bindOverview(base, entrance),
     },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
   )
@@ -130,9 +145,10 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   opened.defer(() => keeper.close())
   const listeners: Listener[] = []
   opened.defer(() => closeAll(listeners))
-  await listenForAgents({ base, gate, upstreams, apis, report: options.report }, listeners)
+  const isLeaving = (): boolean => departure.isLeaving
+  await listenForAgents({ base, gate, upstreams, apis, report: options.report, isLeaving }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl)
+  const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl, departure)
   deliveries = watches.deliveries
   const link = await people.firstEnrolmentLink()
   return {
@@ -141,7 +157,8 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
     httpAddress: addressOf(listeners[1]),
     enrolmentUrl: link?.url ?? null,
     proposed: control.configuration.proposal()?.widenings ?? [],
-    close: async () => {
+    close: async (drainMs = 0) => {
+      if (drainMs > 0) await departure.leave(drainMs)
       sessions.endMatching('all', '', 'the gate is stopping')
       await Promise.all([closeAll(listeners), watches.close(), keeper.close(), protection.close()])
       await opened.disposeAsync()
@@ -177,6 +194,7 @@ async function startWatches(
   entrance: Entrance,
   due: readonly { start(): void; close(): Promise<void> }[],
   siteUrl: () => string,
+  departure: Departure,
 ): Promise<{ readonly deliveries: NonNullable<Control['deliveries']>; close(): Promise<void> }> {
   const { config, folder, vault, log, database } = base
   for (const one of due) one.start()
@@ -190,6 +208,7 @@ async function startWatches(
     sessions: () => entrance.sessions.list().length,
     kills: () => entrance.killSwitch.inForce().length,
     receivers: () => delivery?.health() ?? [],
+    ready: openReadiness({ log, database, vault, isLeaving: () => departure.isLeaving, nowMs: () => clock.nowMs() }),
   })
   const lookout = startLookout(base, entrance)
   return {
@@ -207,10 +226,11 @@ interface Doors {
   readonly upstreams: PostgresUpstreams
   readonly apis: OpenHttpUpstreams
   readonly report: GateOptions['report']
+  readonly isLeaving: () => boolean
 }
 
 /** Each stands in `listeners` as soon as it listens, so that what fails after it can close it. */
-async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, listeners: Listener[]): Promise<void> {
+async function listenForAgents({ base, gate, upstreams, apis, report, isLeaving }: Doors, listeners: Listener[]): Promise<void> {
   const { config, folder, database } = base
   const { listen, waitMs } = config
   const certificates = listen.http === null && listen.tls === null ? null : await openCertificates(folder)
@@ -220,7 +240,10 @@ async function listenForAgents({ base, gate, upstreams, apis, report }: Doors, l
   )
   if (listen.http === null || certificates === null) return
   const { httpProtocol } = await import('./protocols/http/index.ts')
-  const deferrals = { store: openDeferrals(database, clock), clock, everyMs: dueEveryMs }
+  const store = openDeferrals(database, clock)
+  // What is taken up is not tried twice, so a gate that stops takes up nothing.
+  const due = async (nowMs: number): ReturnType<typeof store.due> => (isLeaving() ? [] : store.due(nowMs))
+  const deferrals = { store: { ...store, due }, clock, everyMs: dueEveryMs }
   const canaries = openCanaries(join(folder.directory, 'canaries.json'), report)
   const unread = new Map(Object.entries(config.unread).flatMap(([name, hosts]) => hosts.map((host) => [host, name] as const)))
   listeners.push(

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { announceService } from './service-record.ts'
 import { parseArgs } from 'node:util'
 import { SallyportError, visibleLine, type GovernPorts } from '@sallyport/core'
 import { readConfig, type Config } from './config.ts'
@@ -29,7 +30,8 @@ export interface RunningGate {
   readonly enrolmentUrl: string | null
   /** What the file gives beyond what is in force, a line each; people decide. */
   readonly proposed: readonly string[]
-  close(): Promise<void>
+  /** @param drainMs how long what runs may take to end by itself; nothing new is let in meanwhile. Default 0: everything ends now */
+  close(drainMs?: number): Promise<void>
 }
 
 const levels = [0, 1, 2, 3] as const
@@ -39,7 +41,7 @@ const exitCodes = { failed: 1, usage: 2 } as const
 
 function explainUsage(): void {
   process.stderr.write(
-    'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--accept-configuration | --own-configuration] [--exit-with-parent]\n       gateway --check --config FILE\n',
+    'usage: gateway --config FILE --state DIR --vault-socket PATH --vault-token-file PATH [--isolation-level 0-3] [--accept-configuration | --own-configuration] [--exit-with-parent | --service]\n       gateway --check --config FILE\n',
   )
   process.exitCode = exitCodes.usage
 }
@@ -74,6 +76,7 @@ export async function runProcess(
       drill: { type: 'boolean', default: false },
       'accept-configuration': { type: 'boolean', default: false },
       'own-configuration': { type: 'boolean', default: false },
+      service: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
     },
   })
@@ -96,8 +99,8 @@ export async function runProcess(
     report,
   })
   let closing: Promise<void> | null = null
-  const stop = (): void => {
-    closing ??= gate.close().then(
+  const stop = (drainMs: number): void => {
+    closing ??= gate.close(drainMs).then(
       () => process.exit(0),
       (error: unknown) => {
         report(`The gate did not stop cleanly: ${error instanceof Error ? error.message : 'unknown'}`)
@@ -105,11 +108,20 @@ export async function runProcess(
       },
     )
   }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
-  if (values['exit-with-parent']) process.stdin.resume().once('end', stop).once('close', stop)
+  process.once('SIGTERM', () => stop(config.drainMs))
+  process.once('SIGINT', () => stop(0))
+  if (values['exit-with-parent'])
+    process.stdin
+      .resume()
+      .once('end', () => stop(0))
+      .once('close', () => stop(0))
   const { controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed } = gate
-  process.stdout.write(`${JSON.stringify({ ready: true, controlUrl, postgresAddress, httpAddress, enrolmentUrl, proposed })}\n`)
+  if (values.service) announceService(resolve(state), resolve(path), gate)
+  // What a service prints is kept for others to read: the link for the first person is not for them.
+  const link = values.service ? null : enrolmentUrl
+  process.stdout.write(
+    `${JSON.stringify({ ready: true, controlUrl, postgresAddress, httpAddress, enrolmentUrl: link, proposed })}\n`,
+  )
 }
 
 /** What a process says that could not start, without a stack and without a secret. */

@@ -1,6 +1,15 @@
 import { acceptedApprovalsOf, acceptedApprovalsShape, findApprovalWidenings } from './approval-settings.ts'
 import { findWitnessWidenings, witnessesSchema } from './witness-settings.ts'
-import { canonicalJson, digestJson, impactKinds, SallyportError, scopeText, visibleLine, type Json } from '@sallyport/core'
+import {
+  canonicalJson,
+  digestJson,
+  foldPerson,
+  impactKinds,
+  SallyportError,
+  scopeText,
+  visibleLine,
+  type Json,
+} from '@sallyport/core'
 import { z } from 'zod'
 import type { Config } from './config.ts'
 import { acceptedContinuousOf, acceptedContinuousShape, findContinuousWidenings } from './continuous-settings.ts'
@@ -42,6 +51,8 @@ const acceptedShape = z.strictObject({
   keep: acceptedKeepSchema.default({}),
   /** Whose approvals count, by upstream. */
   approvals: acceptedApprovalsShape.default({}),
+  /** People who may break glass. */
+  breakGlass: z.array(z.string()).default([]),
   /** Kinds of alarm that stop an agent. */
   stoppingAlarms: z.array(z.string()).default([]),
   agents: z.record(
@@ -93,6 +104,7 @@ export function acceptedOf(config: Config): Accepted {
     redact: acceptedRedactOf(config),
     keep: acceptedKeepOf(config),
     approvals: acceptedApprovalsOf(config),
+    breakGlass: [...new Set(config.breakGlass.map(foldPerson))].toSorted(),
     stoppingAlarms: [...config.stoppingAlarms].toSorted(),
     agents: Object.fromEntries(agents),
   })
@@ -131,6 +143,8 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   if (after.guards !== before.guards) found.push('guards: the text of further guards is another')
   for (const risk of after.acceptRisk)
     if (!before.acceptRisk.includes(risk)) found.push(`accept_risk: ${visibleLine(risk.slice(0, 64))} was added`)
+  for (const person of after.breakGlass)
+    if (!before.breakGlass.includes(person)) found.push(`breakGlass: ${visibleLine(person)} may approve alone, with a delay`)
   found.push(...findApprovalWidenings(before.approvals, after.approvals))
   found.push(...findWitnessWidenings(before.witnesses, after.witnesses))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))

@@ -136,6 +136,7 @@ async function answerWitness(parts: Pick<VaultParts, 'witness' | 'clock'>, call:
   if (call.method !== 'POST') throw noSuchVerb()
   const text = await readText(call.request, smallBodyBytesMax, bodyTimeoutMs)
   if (id === 'log') return document(await parts.witness.pin(text))
+  if (id === 'rotate') return document(await parts.witness.rotate(text))
   if (id === 'add-checkpoint') return { kind: 'text', status: 200, text: await parts.witness.add(text, parts.clock.nowMs()) }
   throw noSuchVerb()
 }

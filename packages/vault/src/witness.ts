@@ -1,4 +1,3 @@
-import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   addSignatures,
@@ -6,22 +5,18 @@ import {
   cosignNote,
   formatSignatureLine,
   formatVerifierKey,
-  isSignedByLog,
   type Json,
-  LogFormatError,
   type NoteSigner,
   openCheckpoint,
   type OpenedCheckpoint,
-  parseVerifierKey,
   sha256Hex,
-  signatureTypes,
   verifyConsistency,
-  type VerifierKey,
 } from '@sallyport/core'
-import { appendState, linkOnce, readEnd, readIfThere, replaceState, syncFolder, writeOnce } from './disk.ts'
+import { appendState, readEnd, readIfThere, replaceState, syncFolder, writeOnce } from './disk.ts'
 import { VaultFailure } from './failure.ts'
 import { witnessSigner } from './identity.ts'
 import type { VaultKey } from './key.ts'
+import { PinnedLogKey } from './pinned-log-key.ts'
 import { parseHistoryEnd, parseWitnessRequest, writeHistoryLine } from './witness-text.ts'
 
 export const checkpointBytesMax = 64 << 10
@@ -38,13 +33,13 @@ interface Held {
 
 /**
  * Remembers the last checkpoint of one log, cosigns only what provably extends it, and has it on disk before it answers (C2SP tlog-witness).
- * The log's key is pinned at first contact. What does not fit is kept under `witness/evidence`.
+ * The log's key is pinned at first contact and replaced by a statement of its own alone. What does not fit is kept under `witness/evidence`.
  */
 export class Witness {
   readonly #folder: string
   readonly #key: VaultKey
   readonly #signer: NoteSigner
-  #logKey: VerifierKey | null = null
+  readonly #log: PinnedLogKey
   #held: Held | null = null
   #frozen: string | null = null
   #historyMs = Number.NEGATIVE_INFINITY
@@ -55,18 +50,19 @@ export class Witness {
     this.#folder = folder
     this.#key = key
     this.#signer = witnessSigner(key)
+    this.#log = new PinnedLogKey(this.#path())
   }
 
   /** Reads what was kept. What cannot be true (a checkpoint older than the list of those cosigned) freezes the witness, not the vault. */
   async load(): Promise<void> {
     try {
-      const key = await readIfThere(this.#path('log.vkey'), checkpointBytesMax)
+      await this.#log.load()
       const note = await readIfThere(this.#path('checkpoint'), checkpointBytesMax)
       const end = parseHistoryEnd(this.#key.publicKey, await readEnd(this.#path('history'), historyEndBytes))
-      this.#logKey = key ? parseVerifierKey(key.toString('utf8').trimEnd()) : null
-      this.#held = note && this.#logKey ? this.#hold(note.toString('utf8'), this.#logKey) : null
+      this.#held = note && this.#log.current ? this.#hold(note.toString('utf8')) : null
       const rolledBack = end && (!this.#held || end.size > this.#held.checkpoint.size)
-      if ((note && !this.#logKey) || rolledBack) this.#frozen = 'the kept checkpoint is older than one this vault has cosigned'
+      if ((note && !this.#log.current) || rolledBack)
+        this.#frozen = 'the kept checkpoint is older than one this vault has cosigned'
     } catch (error) {
       this.#frozen =
         error instanceof Error
@@ -78,24 +74,26 @@ export class Witness {
   state(): Json {
     return {
       key: formatVerifierKey(this.#signer.key),
-      log: this.#logKey ? formatVerifierKey(this.#logKey) : null,
+      log: this.#log.current ? formatVerifierKey(this.#log.current) : null,
       size: this.#held?.checkpoint.size ?? null,
       checkpoint: this.#held?.note ?? null,
       frozen: this.#frozen,
     }
   }
 
-  /** Remembers whose log this is. Only the first key is taken; the same again is fine. */
+  /** Remembers whose log this is. Only the first key is taken; the one in force again is fine. */
   async pin(text: string): Promise<Json> {
     return await this.#inTurn(async () => {
-      const key = readLogKey(text)
-      if (!this.#logKey) await this.#keepKey(key)
-      if (!this.#logKey || formatVerifierKey(this.#logKey) !== formatVerifierKey(key)) {
-        throw new VaultFailure(
-          'log_pinned',
-          'This vault witnesses another log already; its key was pinned at first contact and stays.',
-        )
-      }
+      await this.#log.pin(text)
+      return this.state()
+    })
+  }
+
+  /** Another key is in force from now on, because the one before says so. */
+  async rotate(text: string): Promise<Json> {
+    return await this.#inTurn(async () => {
+      if (this.#frozen !== null) throw new VaultFailure('witness_frozen', `The witness takes no other key: ${this.#frozen}.`)
+      await this.#log.rotate(text, this.#held?.checkpoint.size ?? 0)
       return this.state()
     })
   }
@@ -105,9 +103,8 @@ export class Witness {
     return await this.#inTurn(async () => {
       if (this.#frozen !== null)
         throw new VaultFailure('witness_frozen', `The witness cosigns nothing any more: ${this.#frozen}.`)
-      if (!this.#logKey) throw new VaultFailure('log_unknown', 'No log was pinned yet.')
       const request = parseWitnessRequest(text)
-      const opened = readCheckpoint(request.note, this.#logKey)
+      const opened = this.#log.read(request.note)
       await this.#checkKept()
       await this.#checkExtends(opened.checkpoint, request.oldSize, request.proof, text, nowMs)
       const line = cosignNote(opened.note.text, this.#signer, Math.floor(nowMs / 1000))
@@ -160,15 +157,6 @@ export class Witness {
     this.#historyMs = nowMs
   }
 
-  async #keepKey(key: VerifierKey): Promise<void> {
-    const staged = this.#path(`log.vkey.${process.pid}`)
-    await writeOnce(staged, Buffer.from(`${formatVerifierKey(key)}\n`)).catch(() => undefined)
-    await linkOnce(staged, this.#path('log.vkey'))
-    await unlink(staged)
-    await syncFolder(this.#path())
-    this.#logKey = key
-  }
-
   async #keepEvidence(text: string, nowMs: number): Promise<void> {
     if (this.#evidence++ >= evidenceMax) return
     const said = `held:\n${this.#held?.note ?? 'nothing\n'}\noffered:\n${text}`
@@ -177,10 +165,10 @@ export class Witness {
     await syncFolder(this.#path())
   }
 
-  #hold(note: string, logKey: VerifierKey): Held {
-    const opened = openCheckpoint(note, [logKey, this.#signer.key])
+  #hold(note: string): Held {
+    const opened = openCheckpoint(note, [this.#signer.key])
     const own = opened.verdict.verified.some(({ key }) => key === this.#signer.key)
-    if (!isSignedByLog(opened.verdict) || !own)
+    if (opened.verdict.failed.length > 0 || !own || !this.#log.hasSigned(note))
       throw new VaultFailure('damaged', 'it lacks the signature of the log or of this vault')
     return { note, checkpoint: opened.checkpoint }
   }
@@ -194,27 +182,6 @@ export class Witness {
     this.#turn = result.catch(() => undefined)
     return result
   }
-}
-
-function readLogKey(text: string): VerifierKey {
-  try {
-    const key = parseVerifierKey(text.trimEnd())
-    if (key.type === signatureTypes.note) return key
-  } catch (error) {
-    if (!(error instanceof LogFormatError)) throw error
-  }
-  throw new VaultFailure('bad_request', "This is not the verifier key of a log's signatures.")
-}
-
-function readCheckpoint(note: string, logKey: VerifierKey): OpenedCheckpoint {
-  try {
-    const opened = openCheckpoint(note, [logKey])
-    if (isSignedByLog(opened.verdict) && opened.checkpoint.origin === logKey.name) return opened
-  } catch (error) {
-    if (!(error instanceof LogFormatError)) throw error
-    throw new VaultFailure('bad_request', 'This is not a checkpoint.')
-  }
-  throw new VaultFailure('log_unknown', 'The checkpoint was not signed by the log that this vault witnesses.')
 }
 
 /** The note with nothing but the log's own signatures: lines by others are not ours to keep. */

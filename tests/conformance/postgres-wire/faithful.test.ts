@@ -10,7 +10,7 @@ import { scenarios } from './scenarios.ts'
 import { askForEncryption, startSo, startUps } from './start-up.ts'
 
 /** A few of each table, and what is refused; `npm run prove:faithful` plays all of them, in two environments. */
-const few = new Set(casesOf(scenarios, 60))
+const few = new Set(casesOf(scenarios, 36))
 const share = scenarios.filter((scenario) => few.has(scenario) || refusedByGate.has(scenario.name))
 
 let pair: Pair
@@ -52,7 +52,7 @@ test('and both databases are the same after it', async () => {
 })
 
 describe('start-up', () => {
-  test.each(startUps)('%s', async (_, parameters) => {
+  test.each(casesOf(startUps, 3))('%s', async (_, parameters) => {
     const { direct, gated } = await both((place) => startSo(place, parameters))
     expect(direct.at(-1)).toBe('Z I')
     // The count of settings says that the encoding is one more.
@@ -67,7 +67,7 @@ describe('start-up', () => {
 })
 
 describe('psql', () => {
-  test.each(psqlScripts)('$name', async ({ script, flags = [] }) => {
+  test.each(casesOf(psqlScripts, 4))('$name', async ({ script, flags = [] }) => {
     const { direct, gated } = await both((place) => runProgram('psql', ['-X', ...flags, '-f', '-'], place, script))
     expect(direct.out + direct.said).not.toBe('')
     expect(gated).toEqual(direct)
@@ -100,18 +100,19 @@ async function untilActive(condition: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
-test('pgbench in its three protocols', async () => {
+test('pgbench in its protocols', async () => {
+  const protocols = casesOf(['prepared', 'extended', 'simple'], 1)
   const { direct, gated } = await both(async (place) => {
     const tables = await runProgram('pgbench', ['-i', '-q', '-I', 'dtp'], place)
     const filled = await runProgram('psql', ['-X', '-f', '-'], place, pgbenchRows)
     const processed: unknown[] = []
-    for (const protocol of ['simple', 'extended', 'prepared']) {
+    for (const protocol of protocols) {
       const ran = await runProgram('pgbench', ['-n', '-M', protocol, '-c', '2', '-t', '10', '--random-seed=1'], place)
       processed.push(/processed: (\S+)/.exec(ran.out)?.[1], /failed transactions: (\S+)/.exec(ran.out)?.[1])
     }
     return { tables: tables.code, filled, processed, sums: await runProgram('psql', ['-X', '-f', '-'], place, pgbenchSums) }
   })
-  expect(direct.processed).toEqual(['20/20', '0', '20/20', '0', '20/20', '0'])
+  expect(direct.processed).toEqual(protocols.flatMap(() => ['20/20', '0']))
   expect(gated).toEqual(direct)
 })
 
@@ -120,7 +121,7 @@ test('node-postgres', async () => {
   expect(gated).toEqual(direct)
 })
 
-test.each([true, false])('postgres.js, prepared statements %s', async (prepare) => {
+test.each(casesOf([true, false], 1))('postgres.js, prepared statements %s', async (prepare) => {
   const { direct, gated } = await both((place) => usePostgresJs(place, prepare))
   expect(gated).toEqual(direct)
 })

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { explainLine, splitLines, summarize } from './explain.ts'
+import { inDepth } from '../../../../tests/breadth.ts'
 
 const line = z.strictObject({
   id: z.json(),
@@ -90,7 +91,7 @@ describe('sallyport explain', () => {
     expect(linesOf(out).map(({ id }) => id)).toEqual(ids)
   })
 
-  test('thousands of lines are quick', async () => {
+  test.each(inDepth('thousands of lines are quick'))('%s', async () => {
     const input = Array.from({ length: 5_000 }, (_, index) =>
       JSON.stringify({ id: index, sql: `SELECT a, b FROM t JOIN u USING (id) WHERE t.id = ${index}` }),
     ).join('\n')

@@ -23,10 +23,11 @@ import {
   verifyInclusion,
 } from '@sallyport/core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findProgram } from '../../../../tests/fakes/programs.ts'
 
 const signer = noteSigner('gate.example/log', Buffer.alloc(32, 1))
 const cosigner = noteSigner('vault.example/w', Buffer.alloc(32, 2), signatureTypes.cosignature)
-const program = new URL('../cli.ts', import.meta.url).pathname
+const program = findProgram('cli')
 
 const entries = Array.from({ length: 300 }, (_, place) =>
   encodeEntry({

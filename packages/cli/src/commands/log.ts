@@ -17,6 +17,7 @@ import { CommandFailure, exitCodes } from '../failure.ts'
 import { addExports } from '../log-export.ts'
 import { entriesOf, readEntry } from '../log-entries.ts'
 import { addSessions } from '../log-session.ts'
+import { addRotateKey } from '../log-rotate-key.ts'
 import { proveEntries } from '../log-proof.ts'
 import { lineOf, matches, searchShape, type Search } from '../log-search.ts'
 import { findLog, findLogKeys, findWitness, findWitnessKeys, openLogFiles, readText } from '../log-files.ts'
@@ -63,6 +64,7 @@ export function makeCommand(): Command {
     .action(async (directory: string, given: unknown) => show(directory, showShape.parse(given)))
   addSearch(command)
   addSessions(command, parseCount)
+  addRotateKey(command)
   command
     .command('prove')
     .description(
@@ -148,7 +150,12 @@ async function verify(given: string, options: z.infer<typeof verifyShape>): Prom
     const checkpoint = witness?.checkpoint ?? null
     const compared =
       witness && checkpoint !== null ? { checkpoint, keys: await findWitnessKeys(directory, options.witnessKey, witness) } : null
-    return verifyGrowing(directory, { logKeys: found.keys, logKeysFrom: found.from, witness: compared })
+    return verifyGrowing(directory, {
+      logKeys: found.keys,
+      logKeysFrom: found.from,
+      rotations: found.rotations,
+      witness: compared,
+    })
   })
   const ok = checked.findings.length === 0
   if (options.json) process.stdout.write(`${JSON.stringify({ ok, ...checked })}\n`)
@@ -182,11 +189,11 @@ async function withKeyErrors<Value>(work: () => Promise<Value>): Promise<Value> 
   try {
     return await work()
   } catch (error) {
-    if (!(error instanceof LogFormatError) || error.part !== 'key') throw error
+    if (!(error instanceof LogFormatError) || (error.part !== 'key' && error.part !== 'note')) throw error
     throw new CommandFailure(
       exitCodes.usage,
       'bad_key',
-      `A verifier key cannot be read: ${error.message}.`,
+      `A verifier key, or what replaced it, cannot be read: ${error.message}.`,
       'Nothing was verified.',
       'A key looks like name+id+base64.',
       { cause: error },

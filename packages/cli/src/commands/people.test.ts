@@ -2,13 +2,13 @@ import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { makePeopleBench, operatorToken, startPeopleListener } from '../../../../tests/fakes/people.ts'
 import { runCli } from '../cli.ts'
 import { chooseScope } from './kill.ts'
 import { describeWhole } from './requests.ts'
 import { describeLine } from './tail.ts'
+import { findProgram } from '../../../../tests/fakes/programs.ts'
 
 const bench = makePeopleBench()
 const state = mkdtempSync(join(tmpdir(), 'sallyport-cli-'))
@@ -92,7 +92,7 @@ test('tail: what there is, and with --json each event as it is', async () => {
 })
 
 test('tail follows until it is interrupted, then ends well', async () => {
-  const cli = fileURLToPath(new URL('../cli.ts', import.meta.url))
+  const cli = findProgram('cli')
   const done = Promise.withResolvers<number | null>()
   const child = execFile(process.execPath, [cli, 'tail', '--json', '--state', state], () => done.resolve(child.exitCode))
   let out = ''

@@ -3,12 +3,12 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { readCanaries } from '../scan/canary.ts'
+import { findProgram } from '../../../../tests/fakes/programs.ts'
 
-const program = fileURLToPath(new URL('../cli.ts', import.meta.url))
+const program = findProgram('cli')
 let root: string
 let folder: string
 beforeEach(() => {

@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, chmodSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startVault, type VaultProcess } from '../../../../tests/conformance/vault-process.ts'
 import { sealParts } from '../../../../tests/conformance/vault-raw.ts'
+import { findProgram } from '../../../../tests/fakes/programs.ts'
 
-const cli = fileURLToPath(new URL('../cli.ts', import.meta.url))
+const cli = findProgram('cli')
 
 async function sallyport(
   ...words: readonly string[]

@@ -77,7 +77,7 @@ const restoreShape = z.object({
 /** `vault list|verify|restore`: all three read the folder itself and need no running vault. */
 export function makeCommand(): Command {
   const vault = new Command('vault').description(
-    'Sealed copies: what there is, whether it is whole, and their parts as files. Reads the folder; needs no running gate or vault.',
+    'Sealed copies: what there is, whether it is whole, and having it back. `copy`, `take` and `put-back` ask the running gate; the others read the places of the copies themselves, with no gate or vault running.',
   )
   vault
     .command('list')
@@ -144,12 +144,12 @@ function addRecovery(vault: Command): void {
     .description('lists or restores copies by the offline recovery identity alone: no file of a gate or a vault is needed')
     .argument('[snapshot]', 'its id, or the first 8 or more digits of one (default: lists all)')
     .requiredOption('--identity <file>', 'the file with the age identity (AGE-SECRET-KEY-1…)')
-    .option('--bucket <place>', 's3://BUCKET/PREFIX?region=REGION where the copies lie', collect, [])
+    .option('--bucket <place>', 's3://BUCKET/PREFIX?region=REGION where the copies lie (again for another)', collect)
     .option('--bucket-credential <file>', 'ACCESS_KEY_ID:SECRET_ACCESS_KEY, readable by you alone')
     .option('--dir <folder>', 'a folder where the copies lie, instead of a bucket')
     .option('--public-key <hex>', 'the vault that it must be; it stands on the recovery sheet')
-    .option('--to <folder>', 'a new or empty folder')
-    .option('--json', 'one JSON object')
+    .option('--to <folder>', 'with a snapshot: a new or empty folder for its parts')
+    .option('--json', 'one JSON object: vault, snapshots, damaged; with a snapshot vault, ok, restored, lost')
     .action(async (id: string | undefined, given: unknown) => await recover(id, optionsShape.parse(given)))
   vault
     .command('release')
@@ -170,7 +170,7 @@ function configOption(): Option {
   )
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value]
 }
 
@@ -266,7 +266,7 @@ async function verify(folder: string | undefined, options: Options): Promise<voi
   for (const one of report.traces) process.stdout.write(`TRACE  ${showText(one.file)}: ${one.what}\n`)
   for (const id of report.lost)
     process.stdout.write(`LOST  snapshot ${id}: not every part of it can be had. \`sallyport vault restore\` gives the others.\n`)
-  const read = `${report.snapshots} snapshots, ${report.parts} parts, ${report.chunks} chunks, ${showBytes(report.bytes)} read`
+  const read = `${report.snapshots} snapshots, ${report.parts} parts, ${report.chunks} chunks${report.sample < 1 ? `, of which ${(report.sample * 100).toLocaleString('en')} % chosen at random` : ''}, ${showBytes(report.bytes)} read`
   process.stdout.write(
     `${report.ok ? 'Whole' : `DAMAGED in ${report.damage.length} places`}: ${read}${report.decrypted ? ', decrypted and compared' : '; not decrypted, as there is no key'}.\n`,
   )

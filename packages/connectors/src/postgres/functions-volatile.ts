@@ -7,6 +7,8 @@ export interface FunctionImpact {
   readonly why: string
   /** Later statements of the session may mean something else. */
   readonly changesSession?: true
+  /** A parameter of the application's own that it sets. */
+  readonly ownSetting?: string
   /** The verdict may differ for other numbers in the text, or hangs on the session: it must not be remembered. */
   readonly forgetful?: true
 }

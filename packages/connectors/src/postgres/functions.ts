@@ -12,7 +12,7 @@ import {
 import { constantInteger, constantText, list, named, optionText, type Tree } from './parser-tree.ts'
 import { quoteName } from './parser-quote.ts'
 import { isSecretSettingName } from './statement-secret.ts'
-import { judgeSetting } from './statement-settings.ts'
+import { isOwnSetting, judgeSetting } from './statement-settings.ts'
 
 /** What is known of one call in the text. */
 export interface Judgement extends FunctionImpact {
@@ -129,7 +129,8 @@ function judgeSetConfig(values: readonly Json[]): Builtin {
   const constant = named(value)?.type === 'A_Const' || named(value)?.type === 'TypeCast' ? optionText(value) : null
   // A value that is computed may be any: the graver reading for switches that have a harmless side.
   const impact = judgeSetting(name, [constant ?? (name.toLowerCase() === 'client_encoding' ? '' : 'off')])
-  return { ...impact, changesSession: true, forgetful: true }
+  const own = isOwnSetting(name) ? { ownSetting: name.toLowerCase() } : {}
+  return { ...impact, ...own, changesSession: true, forgetful: true }
 }
 
 /** Reads what SHOW shows. A name that is computed may be any. */

@@ -6,6 +6,7 @@ import { describe } from './describe.ts'
 import { judgeCall } from './functions.ts'
 import { quoteName } from './parser-quote.ts'
 import { givenByOid, readFunctions, readNamed, type Definition, type Functions, type Named } from './reach-catalog.ts'
+import { findSettingReader } from './reach-setting.ts'
 import { findUntrusted } from './resolve-extension.ts'
 
 /** Views in views, functions in functions; and how many of them one request may lead to. */
@@ -25,6 +26,8 @@ export interface Walk {
   readonly seen: Set<string>
   /** Every definition that was read: an approval is void when one of them changes. */
   readonly resources: Resource[]
+  /** Parameters of the application's own that what was read on the way sets. */
+  readonly settings: Set<string>
 }
 
 export function listed(operation: Operation, key: string): readonly string[] {
@@ -56,6 +59,15 @@ export async function either<Out>(access: SqlAccess, ask: (channel: SqlAccess['s
 }
 
 export const nothing: Found = { kind: null, why: null }
+
+/** What policies, views and functions read is a label that decides: whoever sets it changes what others guard with it (DESIGN §2). */
+export async function decidesBySetting(operation: Operation, { access, settings }: Walk): Promise<Found> {
+  const names = listed(operation, 'ownSettings')
+  if (names.length === 0) return nothing
+  for (const name of names) settings.add(name)
+  const reader = await either(access, (channel) => findSettingReader(channel, names))
+  return reader === null ? nothing : { kind: 'escalate', why: `the ${reader.slice(0, 120)} goes by it, or may` }
+}
 
 /** Functions that are not the server's own. One with the name of an extension's may be somebody else's: those of extensions are left out when read. */
 export function callsOf(operation: Operation): readonly string[] {
@@ -150,6 +162,7 @@ async function readQuery(sql: string, walk: Walk, depth: number): Promise<Found>
     if (kind !== 'read' && kind !== 'write')
       return { kind: kind === 'unknown' || kind === 'escalate' ? kind : 'unknown', why: operation.why }
     if (kind === 'write') worst = gravest(worst, { kind, why: operation.why })
+    worst = gravest(worst, await decidesBySetting(operation, walk))
     const found = await disguised(operation, inner, walk, depth + 1)
     const called = isGrave(found) ? nothing : await followFunctions(callsOf(operation), walk, depth + 1)
     const views = isGrave(called) ? nothing : await followViews(operation, inner, walk, depth + 1)
@@ -229,6 +242,8 @@ async function readFunction(definition: Definition, walk: Walk, depth: number): 
     if (severity(kind) > severity('write')) return { kind: 'unknown', why: why(operation.why) }
     if (operation.context['overwrites'] === true) return { kind: 'unknown', why: why('overwrites rows') }
     if (kind !== 'read') worst = gravest(worst, { kind: 'write', why: why('changes something') })
+    const decides = await decidesBySetting(operation, walk)
+    if (decides.kind !== null) return { ...decides, why: why(`sets what ${decides.why ?? ''}`) }
     const inner = await followFunctions(callsOf(operation), walk, depth + 1)
     if (isGrave(inner)) return inner
     const named = await look([operation], walk)

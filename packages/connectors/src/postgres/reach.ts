@@ -7,6 +7,7 @@ import { findRenamed } from './reach-rename.ts'
 import {
   callsOf,
   disguised,
+  decidesBySetting,
   either,
   followFunctions,
   followViews,
@@ -26,14 +27,14 @@ import { lowerByFunctions } from './resolve-function.ts'
  */
 export async function reach(operations: readonly Operation[], upstream: Upstream): Promise<readonly Operation[]> {
   const access = sqlAccess(upstream)
-  const walk: Walk = { access, seen: new Set(), resources: [] }
+  const walk: Walk = { access, seen: new Set(), resources: [], settings: new Set() }
   const named = await look(operations, walk)
   const out: Operation[] = []
   for (const asked of operations) {
     // Functions that are known to do nothing are out of the way first: what else stands in the statement counts then.
     const operation = await either(access, (channel) => lowerByFunctions(channel, asked))
     const found = await judge(operation, named, walk)
-    out.push(raise(withoutKey(operation, named), found))
+    out.push(withSettings(raise(withoutKey(operation, named), found), walk))
   }
   if (walk.resources.length === 0) return out
   return out.map((operation) =>
@@ -46,7 +47,7 @@ export async function followCalls(
   shown: readonly string[],
   upstream: Upstream,
 ): Promise<Found & { readonly resources: readonly Resource[] }> {
-  const walk: Walk = { access: sqlAccess(upstream), seen: new Set(), resources: [] }
+  const walk: Walk = { access: sqlAccess(upstream), seen: new Set(), resources: [], settings: new Set() }
   return { ...(await followFunctions(shown, walk, 0)), resources: walk.resources }
 }
 
@@ -64,6 +65,8 @@ async function judge(operation: Operation, named: Named, walk: Walk): Promise<Fo
   const shadow =
     (await shadowSchema(operation, walk)) ?? (await listedSettings(operation, walk)) ?? (await outage(operation, walk))
   if (shadow !== null) return shadow
+  const decides = await decidesBySetting(operation, walk)
+  if (isGrave(decides)) return decides
   const code = await disguised(operation, named, walk, 0)
   if (isGrave(code)) return code
   const moved = /^postgres\.(?:rename|set_schema)_(?:function|procedure|routine|aggregate)$/.test(operation.action)
@@ -110,6 +113,12 @@ function raise(operation: Operation, { kind, why }: Found): Operation {
     // it is not for its functions alone that it is what it is: knowing them lowers nothing any more
     context: { ...operation.context, onlyFunctions: false },
   }
+}
+
+/** What is set on the way is known with what sets it: later verdicts are bound to its value. */
+function withSettings(operation: Operation, { settings }: Walk): Operation {
+  if (settings.size === 0) return operation
+  return { ...operation, context: { ...operation.context, ownSettings: [...settings] } }
 }
 
 /** An operator `=` of somebody's own may hold for every row, whatever index there is. */

@@ -4,6 +4,7 @@ import { useRowTrial } from '../../../../tests/servers/row-trial.ts'
 import { count } from './count.ts'
 import { restore } from './restore.ts'
 import { snapshot } from './snapshot.ts'
+import { inDepth } from '../../../../tests/breadth.ts'
 
 const trial = useRowTrial()
 const { setUp, rows, fresh, look, seal, run, deleteAndUndo } = trial
@@ -77,7 +78,7 @@ describe('a DELETE and what goes with it', () => {
     }
   })
 
-  it('that goes too far for rows is copied by whole tables, with an upper bound', async () => {
+  it.each(inDepth('that goes too far for rows is copied by whole tables, with an upper bound'))('%s', async () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, up int REFERENCES t.a ON DELETE CASCADE);
       INSERT INTO t.a SELECT g, nullif(g - 1, 0) FROM generate_series(1, 1500) g; CREATE INDEX ON t.a (up)`)
     expect(await look('DELETE FROM t.a WHERE id = 1')).toMatchObject({

@@ -82,6 +82,8 @@ export interface Draft {
   readonly transactionControl?: boolean
   readonly runsInTransaction?: boolean
   readonly changesSession?: boolean
+  /** Parameters of the application's own that it sets. */
+  readonly ownSettings?: readonly string[]
   readonly cascade?: boolean
   /** More for the context. */
   readonly extra?: { readonly [key: string]: Json }
@@ -107,8 +109,9 @@ function isProvisional({
   operators = [],
   fields = [],
   types = [],
+  ownSettings = [],
 }: Draft): boolean {
-  if (extensionFunctions.length > 0) return true
+  if (extensionFunctions.length + ownSettings.length > 0) return true
   if (kind !== 'read') return false
   return relations.some((name) => !ownSchemas.test(name)) || builtins.length + operators.length + fields.length + types.length > 0
 }
@@ -137,6 +140,7 @@ export function makeOperation(draft: Draft, context: Pick<Context, 'statementInd
       relations: draft.relations ?? [],
       foldable: isFoldable(draft),
       cascade: draft.cascade ?? false,
+      ...(draft.ownSettings === undefined || draft.ownSettings.length === 0 ? {} : { ownSettings: draft.ownSettings }),
       ...draft.extra,
     },
   }

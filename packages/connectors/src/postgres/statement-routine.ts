@@ -2,7 +2,7 @@ import type { ImpactKind, Operation } from '@sallyport/core'
 import { makeOperation, shorten, type Context, type Handler } from './statement-context.ts'
 import { collect } from './statement-contents.ts'
 import { describeRoutineBody } from './statement-plpgsql.ts'
-import { judgeSetting } from './statement-settings.ts'
+import { isOwnSetting, judgeSetting } from './statement-settings.ts'
 import { conclude, withIndex } from './statement-verdict.ts'
 import { bodies, child, isOn, list, named, nameParts, optionText, text, type Named, type Tree } from './parser-tree.ts'
 import { quoteName } from './parser-quote.ts'
@@ -63,6 +63,7 @@ function block(action: string, why: string, inside: readonly Operation[], contex
       builtins: all('builtins'),
       functions: all('functions'),
       extensionFunctions: all('extensionFunctions'),
+      ownSettings: all('ownSettings'),
       changesSession: inside.some((operation) => operation.context['changesSession'] === true),
     },
     context,
@@ -115,9 +116,9 @@ export const describeCreateFunction: Handler = (body, context) => {
     : kind === 'escalate'
       ? "defines a routine that runs with its owner's rights, or under other settings"
       : 'defines a routine'
-  const [functions = [], relations = [], builtins = [], operators = [], fields = [], types = []] = ledTo.map((key) => [
-    ...new Set(defined.flatMap((operation) => strings(operation.context[key]))),
-  ])
+  const [functions = [], relations = [], builtins = [], operators = [], fields = [], types = [], inside = []] = ledTo.map(
+    (key) => [...new Set(defined.flatMap((operation) => strings(operation.context[key])))],
+  )
   const bodyKind = defined.reduce<ImpactKind>(
     (gravest, operation) => graver(gravest, operation.impact.kind),
     setsGravely(options) ? 'escalate' : 'read',
@@ -137,6 +138,7 @@ export const describeCreateFunction: Handler = (body, context) => {
       operators,
       fields,
       types,
+      ownSettings: [...inside, ...ownSettingsOf(options)],
       extra: { overwrites, bodyKind },
     },
     defaults,
@@ -167,7 +169,7 @@ function remember(parts: readonly string[], body: Tree, run: readonly Operation[
 }
 
 /** What a statement may lead to beyond its text, and so a routine that holds it. */
-const ledTo = ['functions', 'relations', 'builtins', 'operators', 'fields', 'types'] as const
+const ledTo = ['functions', 'relations', 'builtins', 'operators', 'fields', 'types', 'ownSettings'] as const
 
 /** Operations that one routine is remembered by. Routines that call each other would multiply them without end. */
 const operationsMax = 200
@@ -212,12 +214,22 @@ function weakens(options: readonly Tree[]): boolean {
   )
 }
 
-function setsGravely(options: readonly Tree[]): boolean {
-  const sets = options.flatMap((candidate) => {
+/** What is set while the routine runs. */
+function settingsOf(options: readonly Tree[]): readonly Tree[] {
+  return options.flatMap((candidate) => {
     const setting = named(candidate['arg'])
     return text(candidate, 'defname') === 'set' && setting?.type === 'VariableSetStmt' ? [setting.body] : []
   })
-  return sets.some(
+}
+
+function ownSettingsOf(options: readonly Tree[]): readonly string[] {
+  return settingsOf(options)
+    .map((setting) => text(setting, 'name').toLowerCase())
+    .filter(isOwnSetting)
+}
+
+function setsGravely(options: readonly Tree[]): boolean {
+  return settingsOf(options).some(
     (setting) =>
       text(setting, 'name').toLowerCase() !== 'search_path' &&
       judgeSetting(text(setting, 'name'), list(setting, 'args').map(optionText)).kind !== 'read',

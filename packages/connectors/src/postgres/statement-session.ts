@@ -3,7 +3,7 @@ import { quoteIdentifier } from './parser-quote.ts'
 import { makeOperation, shorten, type Context, type Draft, type Handler } from './statement-context.ts'
 import { collect } from './statement-contents.ts'
 import { isSecretSettingName } from './statement-secret.ts'
-import { judgeSetting, type SettingImpact } from './statement-settings.ts'
+import { isOwnSetting, judgeSetting, type SettingImpact } from './statement-settings.ts'
 import { conclude, withIndex } from './statement-verdict.ts'
 
 const transactionWords: ReadonlyMap<string, Omit<Draft, 'action'> & { readonly action: string }> = new Map([
@@ -79,10 +79,18 @@ export const describeSet: Handler = (body, context) => {
   const values = isReset ? null : list(body, 'args').map(optionText)
   const impact = judgeSetting(shown, values)
   if (/^(search_path|role|session_authorization|all)$/i.test(shown)) forget(context)
-  return [setOperation(isReset ? 'reset' : 'set', shown, impact, context)]
+  // back to what the session began with widens nothing
+  const ownSettings = !isReset && isOwnSetting(shown) ? [shown.toLowerCase()] : []
+  return [setOperation(isReset ? 'reset' : 'set', shown, impact, context, ownSettings)]
 }
 
-function setOperation(action: string, name: string, impact: SettingImpact, context: Context): ReturnType<typeof makeOperation> {
+function setOperation(
+  action: string,
+  name: string,
+  impact: SettingImpact,
+  context: Context,
+  ownSettings: readonly string[] = [],
+): ReturnType<typeof makeOperation> {
   return makeOperation(
     {
       action,
@@ -91,6 +99,7 @@ function setOperation(action: string, name: string, impact: SettingImpact, conte
       why: `sets ${shorten(name)}: ${impact.why}`,
       resources: [{ type: 'setting', name: name.toLowerCase() }],
       changesSession: true,
+      ownSettings,
     },
     context,
   )

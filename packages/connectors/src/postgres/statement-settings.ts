@@ -67,6 +67,14 @@ const whyGrave: ReadonlyMap<string, string> = new Map([
   ['client_encoding', 'changes what the bytes mean: the gate would read another statement than the server'],
 ])
 
+/**
+ * A parameter of an extension's or the application's own: the server does nothing with it, so it means what reads it makes of it. A policy may, and
+ * only the catalog says so.
+ */
+export function isOwnSetting(rawName: string): boolean {
+  return rawName.includes('.')
+}
+
 /** `values` null: back to its default. */
 export function judgeSetting(rawName: string, values: readonly string[] | null): SettingImpact {
   const name = rawName.toLowerCase()

@@ -44,6 +44,7 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
   const reads: Relation[] = [...contents.relations]
   const unreadable: string[] = []
   let changesSession = draft.changesSession ?? false
+  const ownSettings = new Set<string>(draft.ownSettings ?? [])
   let isForgetful = contents.locks
   const ran = new Set<Routine>()
   for (const { parts, node } of contents.calls) {
@@ -68,6 +69,7 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
     if (context.mode === 'plan') continue
     if (judgement.forgetful) isForgetful = true
     if (judgement.changesSession) changesSession = true
+    if (judgement.ownSetting !== undefined) ownSettings.add(judgement.ownSetting)
     if (judgement.kind === 'unknown' && judgement.origin !== 'foreign') unreadable.push(judgement.why)
     else if (judgement.kind !== 'read' && judgement.origin !== 'foreign') more.push(callOperation(judgement, context))
     for (const sql of judgement.runs) more.push(...context.describeText(sql, inner(context)))
@@ -89,6 +91,7 @@ export function conclude(draft: Draft, contents: Contents, context: Context): re
       types: [...new Set([...(draft.types ?? []), ...contents.types])],
       relations: [...new Set([...(draft.relations ?? []), ...reads.map((relation) => relation.shown)])],
       changesSession,
+      ownSettings: [...ownSettings],
       rememberable: draft.rememberable === true && !isForgetful && !changesSession && !lists,
       ...(lists ? { extra: { ...graver.extra, provisional: true, listsSettings: true } } : {}),
     },

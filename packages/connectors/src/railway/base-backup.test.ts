@@ -11,6 +11,7 @@ import pg from 'pg'
 import { resolve } from './resolve.ts'
 import { restoreVolumes } from './restore.ts'
 import { snapshot } from './snapshot.ts'
+import { inDepth } from '../../../../tests/breadth.ts'
 
 const volume = '4e1a3b6c-3df2-4f0f-9d0f-0d6f4a1f1f11'
 const deletion: Operation = {
@@ -219,32 +220,35 @@ describe('snapshot', () => {
     await server.query('DROP TYPE spy CASCADE; DROP TABLE spied', [], 'shop')
   })
 
-  test('a copy cut short, an empty one, one of another server: no copy, and no process or folder stays', async () => {
-    for (const tamper of [
-      (bytes: Buffer) => bytes.subarray(0, bytes.length / 2),
-      (bytes: Buffer) => bytes.subarray(0, 0),
-      (bytes: Buffer) => Buffer.concat([bytes, Buffer.from('more')]),
-    ]) {
-      const seal = new MemorySeal()
-      seal.tamper = (_, bytes) => tamper(bytes)
-      await expect(copy(seal)).rejects.toBeInstanceOf(SallyportError)
-    }
-    const other = await startPostgres()
-    try {
-      async function* backupOfAnother(): AsyncIterable<Uint8Array> {
-        yield execFileSync(
-          '/usr/bin/pg_basebackup',
-          ['-d', other.url(), '-D', '-', '-Ft', '-X', 'fetch', '-c', 'fast', '--no-manifest'],
-          { maxBuffer: 2 ** 30 },
-        )
+  test.each(inDepth('a copy cut short, an empty one, one of another server: no copy, and no process or folder stays'))(
+    '%s',
+    async () => {
+      for (const tamper of [
+        (bytes: Buffer) => bytes.subarray(0, bytes.length / 2),
+        (bytes: Buffer) => bytes.subarray(0, 0),
+        (bytes: Buffer) => Buffer.concat([bytes, Buffer.from('more')]),
+      ]) {
+        const seal = new MemorySeal()
+        seal.tamper = (_, bytes) => tamper(bytes)
+        await expect(copy(seal)).rejects.toBeInstanceOf(SallyportError)
       }
-      await expect(copy(new MemorySeal(), { baseBackup: backupOfAnother })).rejects.toMatchObject({ code: 'copy_failed' })
-    } finally {
-      await other.stop()
-    }
-    expect(scratchFolders()).toEqual([])
-    expect(findProcessesOf(join(temporary, 'sallyport-scratch-'))).toEqual([])
-  })
+      const other = await startPostgres()
+      try {
+        async function* backupOfAnother(): AsyncIterable<Uint8Array> {
+          yield execFileSync(
+            '/usr/bin/pg_basebackup',
+            ['-d', other.url(), '-D', '-', '-Ft', '-X', 'fetch', '-c', 'fast', '--no-manifest'],
+            { maxBuffer: 2 ** 30 },
+          )
+        }
+        await expect(copy(new MemorySeal(), { baseBackup: backupOfAnother })).rejects.toMatchObject({ code: 'copy_failed' })
+      } finally {
+        await other.stop()
+      }
+      expect(scratchFolders()).toEqual([])
+      expect(findProcessesOf(join(temporary, 'sallyport-scratch-'))).toEqual([])
+    },
+  )
 
   test('a table that is made while the copy runs makes it no copy', async () => {
     async function* later(): AsyncIterable<Uint8Array> {
@@ -255,7 +259,7 @@ describe('snapshot', () => {
     await server.query('DROP TABLE late', [], 'shop')
   })
 
-  test('writers that do not leave: no copy, and no lock stays', async () => {
+  test.each(inDepth('writers that do not leave: no copy, and no lock stays'))('%s', async () => {
     const writer = new PgChannel(new pg.Client({ connectionString: server.url('shop') }))
     await writer.client.connect()
     await writer.query('BEGIN')

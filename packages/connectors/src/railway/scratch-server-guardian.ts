@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { findSandbox } from './scratch-server-sandbox.ts'
 
 /**
  * Runs a scratch PostgreSQL and ends it, taking its folder away, when whoever started it is gone: PostgreSQL itself does not notice, and
@@ -21,11 +22,15 @@ const { postgres, data, remove, uid, gid } = values
 if (postgres === undefined || data === undefined) throw new Error('scratch guardian: --postgres and --data are needed')
 
 const fastShutdownMs = 60_000
-const server = spawn(postgres, ['-D', data, ...positionals.flatMap((setting) => ['-c', setting])], {
+const owner = uid === undefined || gid === undefined ? null : { uid: Number(uid), gid: Number(gid) }
+const sandbox = findSandbox(owner)
+const [program = postgres, ...words] = [...sandbox.words, postgres, '-D', data, ...positionals.flatMap((one) => ['-c', one])]
+const server = spawn(program, words, {
   cwd: '/',
   stdio: ['ignore', 'ignore', 'pipe'],
   env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
-  ...(uid === undefined || gid === undefined ? {} : { uid: Number(uid), gid: Number(gid) }),
+  // A sandbox becomes that user by itself, last of all.
+  ...(owner === null || sandbox.words.length > 0 ? {} : owner),
 })
 
 let announced = false
@@ -54,8 +59,20 @@ let stopping = false
 function stop(): void {
   if (stopping) return
   stopping = true
-  server.kill(remove === undefined ? 'SIGINT' : 'SIGQUIT')
+  tell(remove === undefined ? 'SIGINT' : 'SIGQUIT')
   setTimeout(() => server.kill('SIGKILL'), remove === undefined ? fastShutdownMs : 5_000)
+}
+/** Tells the server itself: its keeper would only wait. */
+function tell(signal: 'SIGINT' | 'SIGQUIT'): void {
+  try {
+    const children = sandbox.isKept ? readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8') : ''
+    const [first = ''] = children.trim().split(' ')
+    if (first === '') server.kill(sandbox.isKept ? 'SIGKILL' : signal)
+    else process.kill(Number(first), signal)
+  } catch {
+    // It is gone, or never came up.
+    server.kill('SIGKILL')
+  }
 }
 // When our parent is killed, its end of this pipe closes.
 process.stdin.on('end', stop).on('error', stop).on('close', stop).resume()

@@ -23,6 +23,8 @@ export interface ScratchServer {
   open(database: string): Promise<{ readonly ask: Ask; readonly end: () => Promise<void> }>
   /** The folder of its socket: only the user it runs as can enter. */
   readonly socket: string
+  /** Of the process that ends it when we die. */
+  readonly guardianPid: number
   stop(): Promise<void>
 }
 
@@ -41,7 +43,7 @@ export function findScratchUser(): FileOwner | null {
 
 export function makeScratchPlace(): ScratchPlace {
   const owner = findScratchUser()
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-scratch-'))
+  const folder = mkdtempSync(join(tmpdir(), `sallyport-scratch-${process.pid}-`))
   chmodSync(folder, owner === null ? 0o700 : 0o711)
   const data = join(folder, 'data')
   const socket = join(folder, 'socket')
@@ -106,6 +108,7 @@ export async function startScratchServer({ place, superuser, database, remove, r
   return {
     ask: async (sql, values = []) => askAsText(connected, sql, values),
     socket: join(folder, 'socket'),
+    guardianPid: child.pid ?? 0,
     open: async (name) => {
       const other = await connect(join(folder, 'socket'), superuser, name, major)
       return { ask: async (sql, values = []) => askAsText(other, sql, values), end: () => other.end().catch(() => undefined) }

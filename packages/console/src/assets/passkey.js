@@ -58,11 +58,12 @@ async function run(form, submitter) {
   const entered = Object.fromEntries(new FormData(form, submitter))
   const shown = submitter?.dataset.challenge
   const conditions = readConditions(form, entered.verdict)
-  const fields = conditions ? { ...entered, conditions } : entered
+  const glass = submitter?.dataset.glass !== undefined
+  const fields = { ...entered, ...(conditions && !glass ? { conditions } : {}), ...(glass ? { breakGlass: true } : {}) }
   say(form, 'Waiting for your passkey…')
   const { publicKey } = await post(form.dataset.options, { ...fields, ...(shown ? { shown } : {}) })
   // The page's own challenge belongs to what the page shows; another one must not be signed in its place.
-  if (shown && toHex(toBytes(publicKey.challenge)) !== (conditions ? await bind(shown, conditions) : shown))
+  if (shown && toHex(toBytes(publicKey.challenge)) !== (fields.conditions ? await bind(shown, conditions) : shown))
     throw new Error('What is asked is no longer what this page shows. Nothing was signed. Reload the page.')
   const response = form.dataset.passkey === 'create' ? await create(publicKey) : await get(publicKey)
   const said = await post(form.dataset.finish, { ...fields, response })

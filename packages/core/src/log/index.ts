@@ -8,6 +8,19 @@ export {
   parseCheckpoint,
   signCheckpoint,
 } from './checkpoint.ts'
+export {
+  currentKey,
+  followRotations,
+  formatRotations,
+  isSignedByKey,
+  type KeyRotation,
+  keysUpTo,
+  type LogKey,
+  parseRotation,
+  parseRotations,
+  rotationsBytesMax,
+  signRotation,
+} from './key-rotation.ts'
 export type { LogSource } from './entries-read.ts'
 export { decodeEntry, encodeEntry } from './entry.ts'
 export { explainFinding, explainInformation, type Finding, type Information } from './finding.ts'

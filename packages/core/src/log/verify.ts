@@ -2,6 +2,7 @@ import { type Checkpoint, isCosigned, isSignedByLog, openCheckpoint } from './ch
 import { explainDifference } from './difference.ts'
 import type { Finding, Information } from './finding.ts'
 import { encodeBase64, type Hash, leafHash, LogFormatError, sameBytes } from './hash.ts'
+import { followRotations, isSignedByKey, type KeyRotation } from './key-rotation.ts'
 import type { VerifierKey } from './note-key.ts'
 import { readEntries, type EntriesRead, type LogSource } from './entries-read.ts'
 import { decodeSegment } from './segment.ts'
@@ -11,6 +12,8 @@ import { treeRoot, tileWidth } from './tree.ts'
 export interface VerifyOptions {
   /** Keys that the log's signature is checked with; the witness's and the caller's beat those that lie beside the log. */
   readonly logKeys: readonly VerifierKey[]
+  /** What the log's keys were replaced by. Default: none was. */
+  readonly rotations?: readonly KeyRotation[]
   /** Where `logKeys` come from. `log`: from beside the log itself, which is reported. */
   readonly logKeysFrom: 'caller' | 'witness' | 'log'
   /** The last checkpoint that the witness cosigned, and the keys that its cosignature is checked with. Null: there is none. */
@@ -88,11 +91,17 @@ function openLogCheckpoint(text: string | null, options: VerifyOptions, findings
     return null
   }
   try {
-    const { checkpoint, verdict } = openCheckpoint(text, options.logKeys)
-    if (options.logKeys.length === 0) return refuse('no key is known to check its signature with')
+    const keys = followRotations(options.logKeys, options.rotations ?? [])
+    const opened = openCheckpoint(
+      text,
+      keys.map(({ key }) => key),
+    )
+    const { checkpoint, verdict } = opened
+    if (keys.length === 0) return refuse('no key is known to check its signature with')
     if (!isSignedByLog(verdict)) return refuse("it is not signed by the log's key")
     if (!verdict.verified.some(({ key }) => key.name === checkpoint.origin))
       return refuse(`it speaks of another log, ${checkpoint.origin}`)
+    if (!isSignedByKey(opened, keys)) return refuse('it is signed by a key that was replaced before the log was this large')
     return checkpoint
   } catch (error) {
     if (error instanceof LogFormatError) return refuse(error.message)

@@ -1,5 +1,8 @@
 import { Watch, type Clock, type Event, type Log } from '@sallyport/core'
 
+/** An alarm is answered at once. One this long before a gate was killed, and not answered, was not meant to be. */
+const answeredWithinMs = 10_000
+
 interface Logged {
   readonly index: number
   readonly event: Event
@@ -32,7 +35,12 @@ export function openLookout({ clock, log, subscribe, past, stopping, stop }: Loo
   void past()
     .catch((): readonly Logged[] => [])
     .then((learned) => {
-      for (const { index, event } of learned) watch.see(index, event)
+      const unanswered = new Unanswered(stopping)
+      for (const { index, event } of learned) {
+        watch.see(index, event)
+        unanswered.see(index, event)
+      }
+      for (const { index, event } of unanswered.left()) answer(event, index)
       const waiting = (early ?? []).filter(({ index }) => index > (learned.at(-1)?.index ?? -1))
       early = null
       look(waiting)
@@ -62,4 +70,41 @@ export function openLookout({ clock, log, subscribe, past, stopping, stop }: Loo
   }
 
   return { close }
+}
+
+/** Alarms of the run before that should have stopped somebody, when that run was killed before it could. */
+class Unanswered {
+  readonly #stopping: ReadonlySet<string>
+  #alarms = new Map<string, Logged>()
+  #before: readonly Logged[] = []
+  #lastAtMs = 0
+
+  constructor(stopping: ReadonlySet<string>) {
+    this.#stopping = stopping
+  }
+
+  see(index: number, event: Event): void {
+    const { type, agent, data, atMs } = event
+    // The start of this very gate is among the past: what counts is the run before it.
+    if (type === 'gate.started') {
+      this.#before = [...this.#alarms.values()].filter((one) => this.#lastAtMs - one.event.atMs <= answeredWithinMs)
+      this.#alarms = new Map()
+    }
+    this.#lastAtMs = atMs
+    if (type === 'gate.stopped') this.#alarms.clear()
+    if (type === 'kill' && (data['kind'] === 'agent' || data['kind'] === 'all')) this.#forget(data['kind'], data['name'])
+    const kind = data['kind']
+    if (type === 'alarm' && agent !== undefined && typeof kind === 'string' && this.#stopping.has(kind))
+      this.#alarms.set(agent, { index, event })
+  }
+
+  #forget(kind: string, name: unknown): void {
+    const isStopped = ({ event }: Logged): boolean => kind === 'all' || event.agent === name
+    for (const [agent, alarm] of this.#alarms) if (isStopped(alarm)) this.#alarms.delete(agent)
+    this.#before = this.#before.filter((one) => !isStopped(one))
+  }
+
+  left(): readonly Logged[] {
+    return this.#before
+  }
 }

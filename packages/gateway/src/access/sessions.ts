@@ -17,6 +17,7 @@ interface Entry {
   readonly controller: AbortController
   readonly expiry: NodeJS.Timeout
   drains: (() => boolean) | null
+  isBusy: (() => boolean) | null
 }
 
 export interface SessionPorts {
@@ -78,10 +79,13 @@ export class SessionRegistry implements Sessions {
     })
     const controller = new AbortController()
     const expiry = setTimeout(() => this.#end(id, 'the handle expired'), Math.min(timeoutMaxMs, handle.expiresAtMs - nowMs))
-    const entry: Entry = { session, controller, expiry, drains: null }
+    const entry: Entry = { session, controller, expiry, drains: null, isBusy: null }
     this.#open.set(id, entry)
     this.#noteUse(handle.id, nowMs)
-    const attendDrain = (drains: () => boolean): void => void (entry.drains = drains)
+    const attendDrain = (drains: () => boolean, isBusy?: () => boolean): void => {
+      entry.drains = drains
+      entry.isBusy = isBusy ?? null
+    }
     const open = { session, signal: controller.signal, readOnly: allowed.readOnly, attendDrain }
     const written = log.append({
       type: 'session.opened',
@@ -169,6 +173,11 @@ export class SessionRegistry implements Sessions {
 
   list(): readonly Session[] {
     return [...this.#open.values()].map(({ session }) => session)
+  }
+
+  /** Sessions in which something runs or is being answered. */
+  busy(): number {
+    return [...this.#open.values()].filter(({ isBusy }) => isBusy?.() === true).length
   }
 
   /**

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeSync,
@@ -27,8 +28,19 @@ export interface StateFolder {
   readonly switchToken: string
   /** Seed of the Ed25519 key that signs the log's checkpoints. */
   readonly logSeed: Buffer
+  /** Seed of the key that is to take its place at this start; null: none is. */
+  readonly nextLogSeed: Buffer | null
   /** Names this log for good: `sallyport/` and 16 hex digits. */
   readonly origin: string
+}
+
+/** Made by `sallyport log rotate-key`. */
+const nextLogKey = 'log.key.next'
+
+/** The next key of the log becomes its key; the old one is gone from then on. Whole or not at all, durable when it returns. */
+export function replaceLogKey(directory: string): void {
+  renameSync(join(directory, nextLogKey), join(directory, 'log.key'))
+  syncFolder(directory)
 }
 
 /** Opens or makes the folder. @throws SallyportError when others can read what is in it */
@@ -44,6 +56,7 @@ export function openStateFolder(directory: string): StateFolder {
     operatorToken: key('operator.token'),
     switchToken: key('switch.token'),
     logSeed: Buffer.from(key('log.key'), 'hex'),
+    nextLogSeed: existsSync(join(directory, nextLogKey)) ? Buffer.from(key(nextLogKey), 'hex') : null,
     origin: keep(directory, 'log.origin', /^sallyport\/[0-9a-f]{16}$/, () => `sallyport/${randomBytes(8).toString('hex')}`),
   }
 }
@@ -102,6 +115,10 @@ function makeWhole(directory: string, path: string, text: string): void {
   }
   linkSync(staged, path)
   rmSync(staged)
+  syncFolder(directory)
+}
+
+function syncFolder(directory: string): void {
   const folder = openSync(directory, 'r')
   try {
     fsyncSync(folder)

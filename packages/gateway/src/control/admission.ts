@@ -70,9 +70,11 @@ export function admitHost(port: number): MiddlewareHandler<Admitted> {
   })
 }
 
-/** A request that names no length and is not chunked has no body (RFC 9112 §6.3); the one made up for it cannot be read. */
+/** A request that is no POST, names no length and is not chunked has no body (RFC 9112 §6.3); the one made up for it cannot be read. */
 export const admitBody: MiddlewareHandler = async (context, next) => {
-  const hasBody = ['content-length', 'transfer-encoding'].some((name) => context.req.header(name) !== undefined)
+  const hasBody =
+    context.req.method === 'POST' ||
+    ['content-length', 'transfer-encoding'].some((name) => context.req.header(name) !== undefined)
   return hasBody ? limitBody(context, next) : next()
 }
 

@@ -1,4 +1,4 @@
-import { assets, type Frame, renderProblem } from '@sallyport/console'
+import { assets, type Frame, readBuilt, renderProblem } from '@sallyport/console'
 import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
 import { type Refused, toRefused } from './answer.ts'
@@ -6,6 +6,7 @@ import { addAccountRoutes } from './account-routes.ts'
 import { addApiRoutes, admitOperator, operator } from './api-routes.ts'
 import { createConnections } from './connections.ts'
 import { addConfigurationRoutes } from './configuration-routes.ts'
+import { addBuiltRoute, addConsoleRoutes } from './console-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
 import { addInvitationRoutes } from './invitation-routes.ts'
 import { addLiveRoutes } from './live-routes.ts'
@@ -16,6 +17,7 @@ import { createRateLimit } from './rate-limit.ts'
 import { addRemovalRoutes } from './removal-routes.ts'
 import { addRequestRoutes } from './request-routes.ts'
 import { addSessionRoutes } from './session-routes.ts'
+import { addReviewRoutes } from './review-routes.ts'
 import { addSignInRoutes } from './sign-in-routes.ts'
 import { makeFrame, notFound, type Site, type SiteApp } from './site.ts'
 import { tellTry, tellTryOfPerson } from './tried.ts'
@@ -36,7 +38,9 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   app.use(answerSafely(ports.random))
   app.use(admitHost(settings.port))
   app.use(admitBody)
+  const built = readBuilt()
   addAssetRoute(app)
+  addBuiltRoute(app, built)
   app.use('/api/*', admitOperator(settings.operatorTokenSha256, site.rate))
   addApiRoutes(app, site)
   app.all('/api/*', async (context) => {
@@ -44,12 +48,13 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
     throw notFound()
   })
   app.use(admitPost(site.visitors, site.rate, origin))
-  app.get('/', (context) => context.redirect('/requests', 303))
+  app.get('/', (context) => context.redirect(built === null ? '/requests' : '/console/now', 303))
   addEnrolRoutes(app, site)
   const connections = createConnections(ports)
   addSignInRoutes(app, site, connections)
   addAccountRoutes(app, site, connections)
   addRequestRoutes(app, site)
+  addReviewRoutes(app, site)
   addLiveRoutes(app, site)
   addSessionRoutes(app, site)
   addPeopleRoutes(app, site)
@@ -58,6 +63,7 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addPasskeyRoutes(app, site)
   addConfigurationRoutes(app, site)
   addVaultRoutes(app, site)
+  addConsoleRoutes(app, site, built)
   app.notFound(async (context) => {
     await tellTryOfPerson(site, context)
     throw notFound()

@@ -5,6 +5,7 @@ import { challengeOf } from '@sallyport/core'
 import { type BrowserPerson, startBrowser, type TestBrowser } from '../../../../tests/fakes/browser.ts'
 import { makePeopleBench, operatorTokenSha256, type PeopleBench } from '../../../../tests/fakes/people.ts'
 import { type ControlListener, startControl } from './index.ts'
+import { inDepth } from '../../../../tests/breadth.ts'
 
 let browser: TestBrowser
 let bench: PeopleBench
@@ -261,7 +262,9 @@ test('a second person comes by invitation only, and both see the list', async ()
   expect(grace.complaints).toEqual([])
 })
 
-test('in team mode a third person takes two: one invites, another confirms, and until then the link says what it waits for', async () => {
+test.each(
+  inDepth('in team mode a third person takes two: one invites, another confirms, and until then the link says what it waits for'),
+)('%s', async () => {
   bench.state.mode = 'team'
   await ada.page.goto(`${listener.url}/people`)
   await ada.page.click('text=Make an invitation')
@@ -294,20 +297,23 @@ test('in team mode a third person takes two: one invites, another confirms, and 
   await third.close()
 })
 
-test('an invitation is withdrawn by a button, and an owner whom nobody is enrolled as is named on top of the page', async () => {
-  bench.state.owners.push({ agent: 'deployer', owner: 'linus' })
-  await ada.page.goto(`${listener.url}/people`)
-  await ada.page.click('text=Make an invitation')
-  await expect.poll(() => ada.page.textContent('output')).toContain('/enrol#')
-  await ada.page.reload()
-  expect(await ada.page.textContent('[role=note]')).toContain('linus owns deployer, and nobody is enrolled under that name')
-  await picture(ada, 'people-owner')
-  await ada.page.click('text=Withdraw')
-  await expect.poll(() => ada.page.textContent('main')).not.toContain('Open invitations')
-  expect(await bench.ports.links.open(bench.clock.nowMs())).toEqual([])
-  bench.state.owners.pop()
-  bench.state.mode = 'solo'
-})
+test.each(inDepth('an invitation is withdrawn by a button, and an owner whom nobody is enrolled as is named on top of the page'))(
+  '%s',
+  async () => {
+    bench.state.owners.push({ agent: 'deployer', owner: 'linus' })
+    await ada.page.goto(`${listener.url}/people`)
+    await ada.page.click('text=Make an invitation')
+    await expect.poll(() => ada.page.textContent('output')).toContain('/enrol#')
+    await ada.page.reload()
+    expect(await ada.page.textContent('[role=note]')).toContain('linus owns deployer, and nobody is enrolled under that name')
+    await picture(ada, 'people-owner')
+    await ada.page.click('text=Withdraw')
+    await expect.poll(() => ada.page.textContent('main')).not.toContain('Open invitations')
+    expect(await bench.ports.links.open(bench.clock.nowMs())).toEqual([])
+    bench.state.owners.pop()
+    bench.state.mode = 'solo'
+  },
+)
 
 test('the verdict page is small, works by keyboard alone, and breaks no rule of its own', async () => {
   const request = await bench.ask()

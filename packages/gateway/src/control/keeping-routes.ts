@@ -3,7 +3,7 @@ import { readBody } from './body.ts'
 import { notFound, readId, type Site, type SiteApp } from './site.ts'
 
 const orderShape = z.strictObject({
-  what: z.enum(['copy', 'drill', 'extract']),
+  what: z.enum(['copy', 'drill', 'extract', 'restore']),
   name: z.string().min(1).max(64),
   snapshot: z
     .string()
@@ -11,6 +11,7 @@ const orderShape = z.strictObject({
     .nullable()
     .default(null),
   thing: z.string().min(1).max(1024).nullable().default(null),
+  beside: z.string().min(1).max(512).nullable().default(null),
 })
 
 /** Whole things: how they stand, and work on them, which takes longer than an answer may. */

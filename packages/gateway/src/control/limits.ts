@@ -26,6 +26,11 @@ export const limits = {
   recent: 100,
   streams: 32,
   requestsListed: 200,
+  /** Of the console: events and sessions on a page, and lines that a message of the stream carries. */
+  linesListed: 60,
+  requestsInbox: 1_000,
+  sessionsListed: 200,
+  linesInMessage: 40,
 } as const
 
 /** Attempts a minute, each with its own bucket. */

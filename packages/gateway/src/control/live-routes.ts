@@ -145,7 +145,7 @@ function killLineOf(kill: Kill): KillLine {
   return { id: kill.id, scope: nameScope(kill.scope), reason: kill.reason, by: kill.by, atMs: kill.atMs }
 }
 
-function nameScope(scope: KillScope): string {
+export function nameScope(scope: KillScope): string {
   switch (scope.kind) {
     case 'all':
       return 'Everything is stopped'

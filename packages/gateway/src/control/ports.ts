@@ -1,7 +1,6 @@
 import type {
   Approval,
   Clock,
-  Event,
   Json,
   Keeping,
   Log,
@@ -10,6 +9,7 @@ import type {
   Randomness,
   Requests,
   Restored,
+  Review,
   Session,
   SessionBrief,
   SessionStory,
@@ -20,6 +20,7 @@ import type {
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
 import type { AccountSignIn } from './account-ports.ts'
+import type { Overview, Recorded } from './overview.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -182,12 +183,6 @@ export interface Killed {
   readonly sessionsEnded: number
 }
 
-/** A fact with its place on the log. */
-export interface Recorded {
-  readonly index: number
-  readonly event: Event
-}
-
 /** The log as it grows. */
 export interface Feed {
   /** Events past `after` (null: the newest), oldest first, at most `limit`. With `after` given and more than `limit` past it: the newest `limit`. */
@@ -315,6 +310,12 @@ export interface Control {
   ): Promise<{ readonly id: string; readonly handle: string; readonly expiresAtMs: number; readonly oldEndsAtMs: number }>
   /** Ends a handle and all narrowed from it. False when there is no such handle in force. */
   revokeHandle(id: string, by: string): Promise<boolean>
+  /** What one person broke glass for, and nobody has looked at yet. */
+  reviews(): Promise<readonly Review[]>
+  /** False: it is not open, or was this very person's. On the log before it resolves. */
+  closeReview(request: string, signed: Signed): Promise<boolean>
+  /** Why this person may not break glass now; null: they may. */
+  glassFault(person: string): Promise<string | null>
   /** Scope that stands for a time beyond the configuration's. */
   standing(): readonly StandingGrant[]
   /** Ends it, and the sessions that have it. Null: nothing stands for that request. */
@@ -349,6 +350,7 @@ export interface ControlPorts {
   /** Absent: people sign in by passkey only. */
   readonly accounts?: AccountSignIn
   readonly control: Control
+  readonly overview: Overview
 }
 
 export interface ControlSettings {

@@ -35,8 +35,9 @@ import { isEqualSecret } from './visitor.ts'
 const verdict = z.enum(['approve', 'reject'])
 const reason = z.string().max(1000)
 const conditions = z.strictObject({ rowsMax: z.int().min(1).nullable(), notBeforeMs: z.int().min(0).nullable() }).exactOptional()
-const askShape = z.strictObject({ verdict, reason, conditions, shown: z.string().regex(/^[0-9a-f]{64}$/) })
-const finishShape = z.strictObject({ verdict, reason, conditions, response: assertionShape })
+const breakGlass = z.literal(true).exactOptional()
+const askShape = z.strictObject({ verdict, reason, conditions, breakGlass, shown: z.string().regex(/^[0-9a-f]{64}$/) })
+const finishShape = z.strictObject({ verdict, reason, conditions, breakGlass, response: assertionShape })
 
 /** The list of requests and the verdict page. */
 export function addRequestRoutes(app: SiteApp, site: Site): void {
@@ -63,7 +64,12 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
     return context.html(
       renderRequest(await makeFrame(site, context), {
         request,
-        challenges: { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject') },
+        challenges: {
+          approve: challengeOf(request, 'approve'),
+          reject: challengeOf(request, 'reject'),
+          breakGlass: (await control.glassFault(person.name)) === null ? challengeOf(request, 'approve', undefined, true) : null,
+        },
+        reviews: (await control.reviews()).some((review) => review.request === request.id),
         newestCopyAtMs: copy?.madeAtMs ?? null,
         guardSentences,
         cannotApprove: await cautionFor(site, person, request),
@@ -98,9 +104,9 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
     const request = await findRequest(site, readId(context))
     checkOpen(site, request)
     if (body.verdict === 'approve') await checkOwner(site, visitor.person, request)
-    if (!isEqualSecret(challengeOf(request, body.verdict), body.shown)) throw changed()
+    if (!isEqualSecret(challengeOf(request, body.verdict, undefined, body.breakGlass), body.shown)) throw changed()
     checkConditions(site, request, body)
-    const challenge = challengeOf(request, body.verdict, body.conditions)
+    const challenge = challengeOf(request, body.verdict, body.conditions, body.breakGlass)
     challenges.issue(visitor.browser, purposeOf(request.id, body.verdict), challenge, null)
     return context.json({ publicKey: assertionOptions(challenge, visitor.person.passkeys) })
   })
@@ -123,7 +129,7 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
     checkOpen(site, request)
     if (body.verdict === 'approve') await checkOwner(site, visitor.person, request)
     // The question may have changed between the asking and the signing.
-    const challenge = challengeOf(request, body.verdict, body.conditions)
+    const challenge = challengeOf(request, body.verdict, body.conditions, body.breakGlass)
     if (!isEqualSecret(challenge, asked.challenge)) {
       await refuseSignature(site, visitor.person, 'The question changed after it was shown.', purpose)
       throw changed()
@@ -138,6 +144,7 @@ function addVerdictRoutes(app: SiteApp, site: Site): void {
       evidence: signature.evidence,
       reason: body.reason.trim().toWellFormed(),
       ...(body.conditions === undefined ? {} : { conditions: body.conditions }),
+      ...(body.breakGlass === undefined ? {} : { breakGlass: body.breakGlass }),
     }
     const result = await site.ports.control.verdict(request.id, approval)
     switch (result.result) {

@@ -1,5 +1,5 @@
 import type { Frame, Posture } from '@sallyport/console'
-import { drillAaguid, type AccessRequest } from '@sallyport/core'
+import { drillAaguid, visibleLine, type AccessRequest } from '@sallyport/core'
 import type { Context, Hono } from 'hono'
 import type { Admitted } from './admission.ts'
 import { requirePerson, tooOften } from './admission.ts'
@@ -24,7 +24,8 @@ export interface Site {
 export type SiteApp = Hono<Admitted>
 
 /** Where a sign-in may lead: our own pages, by name. Anything else would be an open redirect. */
-const ownPage = /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration)$/
+const ownPage =
+  /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration|console\/[a-z]{1,16}(?:\/[A-Za-z0-9_-]{1,128})?)$/
 
 export function ownPageOf(asked: string): string {
   return ownPage.test(asked) ? asked : '/requests'
@@ -52,7 +53,11 @@ export async function findRequest(site: Site, id: string): Promise<AccessRequest
 /** The posture of the configuration, and what is wrong with it for the people who are enrolled now. */
 export async function postureNow({ control, people }: Pick<ControlPorts, 'control' | 'people'>): Promise<Posture> {
   const posture = control.posture()
-  return { ...posture, warnings: [...posture.warnings, ...ownerWarnings(control, await people.list())] }
+  const reviews = (await control.reviews()).map(
+    ({ person, agent, request }) =>
+      `${visibleLine(person)} broke glass for what ${visibleLine(agent)} asked, and nobody else has looked at it yet: /requests/${request}`,
+  )
+  return { ...posture, warnings: [...posture.warnings, ...ownerWarnings(control, await people.list()), ...reviews] }
 }
 
 export async function makeFrame(site: Site, context: Context<Admitted>): Promise<Frame> {

@@ -1,6 +1,7 @@
 import type { Clock } from '@sallyport/core'
 import { limits } from './limits.ts'
-import type { Feed, Recorded } from './ports.ts'
+import type { Recorded } from './overview.ts'
+import type { Feed } from './ports.ts'
 
 /** What happened since the last batch. An empty one is a sign of life. */
 export interface Batch {

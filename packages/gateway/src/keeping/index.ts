@@ -1,1 +1,2 @@
 export { Keeper } from './keeper.ts'
+export { clearLeftovers } from './leftovers.ts'

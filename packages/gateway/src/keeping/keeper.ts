@@ -14,6 +14,7 @@ import {
   type Randomness,
   type RecoveryTarget,
   type Snapshot,
+  type SnapshotReader,
   type Vault,
 } from '@sallyport/core'
 import { drillCopy, drillJson, failedDrill } from './drill.ts'
@@ -177,6 +178,8 @@ export class Keeper implements Keeping {
         return { what: 'drill', drill: await this.#drill(kept, by, report) }
       case 'extract':
         return this.#extract(kept, order)
+      case 'restore':
+        return this.#restore(kept, order, by, report)
     }
   }
 
@@ -229,7 +232,7 @@ export class Keeper implements Keeping {
   }
 
   async #extract(kept: Kept, { snapshot, thing }: KeepingOrder): Promise<KeepingResult> {
-    const { vault, folder, log, clock } = this.#ports
+    const { folder, log, clock } = this.#ports
     const { producer, name } = kept
     if (producer.extract === undefined || thing === null) {
       throw new SallyportError(
@@ -239,14 +242,45 @@ export class Keeper implements Keeping {
         'Take the parts out: sallyport vault restore',
       )
     }
-    const id = snapshot ?? findNewest(await vault.list(), kept)?.id ?? null
-    if (id === null) throw noCopy(name)
-    const opened = await vault.open(id)
-    if (opened.snapshot.upstream !== name || opened.snapshot.kind !== producer.kind) throw noCopy(name)
+    const { id, opened } = await this.#openCopy(kept, snapshot)
     const extracted = await producer.extract(opened, thing, folder, this.#stopped.signal)
     const data = { snapshot: id, upstream: name, thing, rows: extracted.rows, sha256: extracted.sha256, extracted: true }
     await log.append({ type: 'undo', atMs: clock.nowMs(), data })
     return { what: 'extract', ...extracted }
+  }
+
+  /** Its own newest copy, or one that is named. */
+  async #openCopy({ name, producer }: Kept, snapshot: string | null): Promise<{ id: string; opened: SnapshotReader }> {
+    const { vault } = this.#ports
+    const id = snapshot ?? findNewest(await vault.list(), { name, producer })?.id ?? null
+    if (id === null) throw noCopy(name)
+    const opened = await vault.open(id)
+    if (opened.snapshot.upstream !== name || opened.snapshot.kind !== producer.kind) throw noCopy(name)
+    return { id, opened }
+  }
+
+  /** Puts back what is missing, and overwrites nothing: so nobody has to be asked. */
+  async #restore(
+    kept: Kept,
+    { snapshot, beside = null }: KeepingOrder,
+    by: string,
+    report: (progress: Progress) => void,
+  ): Promise<KeepingResult> {
+    const { clock, log } = this.#ports
+    const { name, producer } = kept
+    if (producer.restore === undefined) {
+      throw new SallyportError(
+        'not_supported',
+        `${name} is not put back by the gate.`,
+        'Nothing was written.',
+        'Take the parts out: sallyport vault restore',
+      )
+    }
+    const { id, opened } = await this.#openCopy(kept, snapshot)
+    const result = await producer.restore(opened, { beside, report, signal: this.#stopped.signal })
+    const data = { snapshot: id, upstream: name, by, ...result, leftNames: [...result.leftNames], putBack: true }
+    await log.append({ type: 'undo', atMs: clock.nowMs(), data })
+    return { what: 'restore', ...result }
   }
 
   #find(name: string): Kept {
@@ -292,7 +326,7 @@ export class Keeper implements Keeping {
 }
 
 /** The newest whole copy of this thing. */
-function findNewest(snapshots: readonly Snapshot[], { name, producer }: Kept): Snapshot | null {
+function findNewest(snapshots: readonly Snapshot[], { name, producer }: Pick<Kept, 'name' | 'producer'>): Snapshot | null {
   return snapshots
     .filter(({ upstream, kind }) => upstream === name && kind === producer.kind)
     .reduce<Snapshot | null>((newest, one) => (newest === null || one.madeAtMs >= newest.madeAtMs ? one : newest), null)

@@ -1,7 +1,17 @@
 import { join } from 'node:path'
-import { formatVerifierKey, isCosigned, type NoteSigner, openCheckpoint, SallyportError, type Witness } from '@sallyport/core'
+import {
+  formatVerifierKey,
+  isCosigned,
+  keysUpTo,
+  type LogKey,
+  type NoteSigner,
+  openCheckpoint,
+  SallyportError,
+  type Witness,
+} from '@sallyport/core'
 import { type FileSystem, readWhole, replaceFile } from './file-system.ts'
 import { checkpointPaths } from './publisher.ts'
+import { readRotations } from './rotations.ts'
 import { type Claim, openSigned, ownClaim, readCheckpointFile, refuseToOpen } from './recovery.ts'
 
 /** Where the log lies and who speaks for it. */
@@ -27,9 +37,10 @@ export async function readClaims(
   system: FileSystem,
 ): Promise<Claims> {
   const paths = checkpointPaths(directory)
-  const own = await readCheckpointFile(system, paths.own, signer.key)
-  const kept = await readCheckpointFile(system, paths.witnessed, signer.key)
-  const held = witness ? await askWitness(witness, signer, witnessTimeoutMs) : null
+  const keys = keysUpTo(signer.key, await readRotations(system, directory))
+  const own = await readCheckpointFile(system, paths.own, keys)
+  const kept = await readCheckpointFile(system, paths.witnessed, keys)
+  const held = witness ? await askWitness(witness, signer, keys, witnessTimeoutMs) : null
   const newest = [kept, held].reduce(
     (best, one) => (one && one.checkpoint.size >= (best?.checkpoint.size ?? 0) ? one : best),
     null,
@@ -50,6 +61,7 @@ function withSize(opened: { readonly text: string; readonly checkpoint: { readon
 async function askWitness(
   witness: Witness,
   signer: NoteSigner,
+  keys: readonly LogKey[],
   timeoutMs: number,
 ): Promise<ReturnType<typeof openSigned> | null> {
   let text: string | null
@@ -65,7 +77,7 @@ async function askWitness(
     )
   }
   if (text === null) return null
-  const opened = openSigned(text, signer.key, 'the witness')
+  const opened = openSigned(text, keys, 'the witness')
   if (!isCosigned(openCheckpoint(text, [witness.key]).verdict))
     throw refuseToOpen(
       "The witness's checkpoint is not cosigned by its own key.",

@@ -91,6 +91,8 @@ export interface FileLog extends Log {
   onCheckpoint(listener: (text: string) => void): () => void
   /** Signs what is durable now and has it witnessed, without waiting for its turn. */
   publish(): Promise<void>
+  /** As `publish`, signed by the key that takes the place of the log's own, too. */
+  publishWith(successor: NoteSigner): Promise<void>
   health(): LogHealth
   /** Has on disk, signed and witnessed what was appended so far. */
   close(): Promise<void>
@@ -296,6 +298,10 @@ class DirectoryLog implements FileLog {
 
   publish(): Promise<void> {
     return this.#publisher.publish()
+  }
+
+  publishWith(successor: NoteSigner): Promise<void> {
+    return this.#publisher.publishWith(successor)
   }
 
   health(): LogHealth {

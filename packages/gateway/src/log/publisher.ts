@@ -75,6 +75,8 @@ export class Publisher {
   #witnessProblem: string | null = null
   #furtherProblem: string | null = null
   #stopped = false
+  /** Signs beside the log's own key: the one that takes its place. */
+  #successor: NoteSigner | null = null
   /** False at the start: a crash may have taken the partial tiles of the last checkpoint. */
   #edgeWritten = false
 
@@ -116,6 +118,13 @@ export class Publisher {
     await this.#running
   }
 
+  /** Publishes what is durable now, signed by the log's key and by the one that takes its place. */
+  async publishWith(successor: NoteSigner): Promise<void> {
+    while (this.#running) await this.#running
+    this.#successor = successor
+    await this.publish()
+  }
+
   async #publishOnce(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
@@ -148,9 +157,13 @@ export class Publisher {
   }
 
   async #sign({ size, root }: TreeState): Promise<void> {
-    if (size === this.#published?.size) return
+    const successor = this.#successor
+    this.#successor = null
+    if (size === this.#published?.size && successor === null) return
     const { signer, system, directory } = this.#settings
-    const text = signCheckpoint({ origin: signer.key.name, size, root }, signer)
+    const checkpoint = { origin: signer.key.name, size, root }
+    const own = signCheckpoint(checkpoint, signer)
+    const text = successor === null ? own : joinNotes(own, signCheckpoint(checkpoint, successor))
     await replaceFile(system, directory, 'checkpoint', Buffer.from(text))
     this.#published = { size, text }
     for (const listener of this.#listeners) {
@@ -248,6 +261,11 @@ function refusedByWitness(refusal: WitnessRefusal, size: number): SallyportError
     'Put back the log that the witness saw, or move this one aside and start a new log under a new origin.',
     { cause: refusal },
   )
+}
+
+/** One note with the signatures of two of the same text. */
+function joinNotes(note: string, other: string): string {
+  return addSignatures(note, other.slice(other.indexOf('\n\n') + 2))
 }
 
 function messageOf(error: unknown): string {

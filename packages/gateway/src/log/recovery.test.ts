@@ -41,7 +41,7 @@ describe('recovery', () => {
       return seed / 2 ** 32
     }
     let torn = 0
-    for (let turn = 0; turn < roundsOf(400, 80); turn += 1) {
+    for (let turn = 0; turn < roundsOf(400, 40); turn += 1) {
       let disk = new FailingDisk()
       const acknowledged: number[] = []
       let started = 0
@@ -79,7 +79,7 @@ describe('recovery', () => {
         disk = cut
       }
     }
-    expect(torn).toBeGreaterThan(roundsOf(10, 2))
+    expect(torn).toBeGreaterThan(roundsOf(10, 1))
   })
 
   it('takes zeros that were written ahead for what they are; a log that was closed, and a segment that is full, have none', async () => {

@@ -15,7 +15,8 @@ import {
   type Tile,
   tileWidth,
   TileTree,
-  type VerifierKey,
+  type LogKey,
+  isSignedByKey,
 } from '@sallyport/core'
 import { type FileSystem, type LogFile, readWhole, writeWhole } from './file-system.ts'
 import { SegmentFile } from './segment-file.ts'
@@ -73,21 +74,23 @@ const putBack =
 export async function readCheckpointFile(
   system: FileSystem,
   path: string,
-  logKey: VerifierKey,
+  keys: readonly LogKey[],
 ): Promise<{ readonly text: string; readonly checkpoint: Checkpoint } | null> {
   const bytes = await readWhole(system, path, checkpointBytesMax)
-  return bytes === null ? null : openSigned(bytes.toString('utf8'), logKey, path)
+  return bytes === null ? null : openSigned(bytes.toString('utf8'), keys, path)
 }
 
 export function openSigned(
   text: string,
-  logKey: VerifierKey,
+  keys: readonly LogKey[],
   from: string,
 ): { readonly text: string; readonly checkpoint: Checkpoint } {
   try {
-    const { checkpoint, verdict } = openCheckpoint(text, [logKey])
-    if (verdict.failed.length === 0 && verdict.verified.length > 0 && checkpoint.origin === logKey.name)
-      return { text, checkpoint }
+    const opened = openCheckpoint(
+      text,
+      keys.map(({ key }) => key),
+    )
+    if (isSignedByKey(opened, keys)) return { text, checkpoint: opened.checkpoint }
   } catch (error) {
     if (!(error instanceof LogFormatError)) throw error
   }

@@ -41,7 +41,7 @@ export function bindControl({
   protection,
   isolationLevel,
 }: Bound): Control {
-  const { config, policy, vault, log } = base
+  const { config, policy, vault, log, reviews } = base
   const { killSwitch, sessions, stoppable, standing } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
   return {
@@ -68,6 +68,9 @@ export function bindControl({
     keeping: keeper,
     vaultTargets: () => readVaultTargets({ clock, vault, kept: () => keeper.targets(), streams: () => protection.statuses() }),
     undo,
+    reviews: () => reviews.open(),
+    closeReview: (request, { person, ...signed }) => reviews.close(request, person, { ...signed }),
+    glassFault: (person) => reviews.fault(person),
     ...bindHandles(base, entrance),
     standing: () => standing.list(),
     endStanding: async (request, by) => {

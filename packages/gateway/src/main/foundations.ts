@@ -1,10 +1,19 @@
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { warmConnectors } from '@sallyport/connectors'
-import { noteSigner, type Log, type PolicyEngine, type Requests, type VerdictPorts } from '@sallyport/core'
+import {
+  noteSigner,
+  type NoteSigner,
+  type Witness,
+  type Log,
+  type PolicyEngine,
+  type Requests,
+  type VerdictPorts,
+} from '@sallyport/core'
 import { quorumOf } from '../approval-settings.ts'
 import { wallClock as clock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
+import { openReviews, type Reviews } from '../access/reviews.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
 import type { Config } from '../config.ts'
 import { keepAccepted, proposalName } from '../configuration-desk.ts'
@@ -21,7 +30,10 @@ import { openRequests } from '../store/requests.ts'
 import { connectorsOf } from '../upstream-settings.ts'
 import type { VaultClient } from '../vault/vault-client.ts'
 import { openPinnedVault } from '../vault/vault-watch.ts'
-import { openWitness } from '../witness/witness-url.ts'
+import { openWitness as openFurtherWitness } from '../witness/witness-url.ts'
+import { diskFileSystem } from '../log/file-system.ts'
+import { readRotations } from '../log/rotations.ts'
+import { settleLogKey } from './key-rotation.ts'
 
 const grantMs = 900_000
 
@@ -36,13 +48,15 @@ export interface Foundations {
   readonly log: FileLog
   readonly policy: PolicyEngine
   readonly requests: Requests
+  /** What one person broke glass for. */
+  readonly reviews: Reviews
 }
 
 /** State, vault, log, recovery, policy, in this order: each stands on the one before. */
 export async function openFoundations(options: GateOptions): Promise<Foundations> {
   const { report } = options
-  const folder = openStateFolder(options.stateDirectory)
-  const database = openDatabase(join(folder.directory, 'store.db'))
+  const opened = openStateFolder(options.stateDirectory)
+  const database = openDatabase(join(opened.directory, 'store.db'))
   const meta = openMeta(database)
   const start = {
     isAccepted: options.acceptConfiguration === true,
@@ -54,14 +68,18 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
   const { config, widened, proposal } = settleConfiguration(options.config, stored, { ...start, enrolled })
   const pinned = { socketPath: options.vaultSocket, tokenFile: options.vaultTokenFile }
   const vault = await openPinnedVault(pinned, meta)
+  const openWitness = async ({ key }: NoteSigner): Promise<Witness> =>
+    vault.witness(key, await readRotations(diskFileSystem, join(opened.directory, 'log')))
+  const folder = await settleLogKey({ folder: opened, openWitness, report })
   const signer = noteSigner(folder.origin, folder.logSeed)
   const directory = join(folder.directory, 'log')
   const { needed, by } = config.witnesses
-  const further = { needed, witnesses: by.map(openWitness) }
-  const log = await openLog({ directory, signer, clock, witness: await vault.witness(signer.key), further, report })
+  const further = { needed, witnesses: by.map(openFurtherWitness) }
+  const log = await openLog({ directory, signer, clock, witness: await openWitness(signer), further, report })
   const policy = makePolicy(config)
   await warmConnectors(connectorsOf(config))
-  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database) }
+  const reviews = openReviews({ clock, log, memory: meta, breakers: config.breakGlass, delayMs: config.coolOffMs })
+  const base: Foundations = { config, folder, database, vault, log, policy, requests: openRequests(database), reviews }
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, meta, openNarrowing(database), report)
   const guards = policy.guards.map(({ id }) => id)
   await log.append({
@@ -73,7 +91,7 @@ export async function openFoundations(options: GateOptions): Promise<Foundations
   return base
 }
 
-export function makeVerdictPorts({ policy, config, database }: Foundations, log: Log, requests: Requests): VerdictPorts {
+export function makeVerdictPorts({ policy, config, database, reviews }: Foundations, log: Log, requests: Requests): VerdictPorts {
   const { people } = openPeople(database)
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
   return {
@@ -85,6 +103,7 @@ export function makeVerdictPorts({ policy, config, database }: Foundations, log:
     mode: () => config.mode,
     isEnrolled,
     quorumOf: quorumOf(config),
+    glass: reviews,
     grantMs,
   }
 }

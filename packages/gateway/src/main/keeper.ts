@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { wallClock as clock } from '../access/clock.ts'
 import { planKeeping } from '../keep-settings.ts'
-import { Keeper } from '../keeping/index.ts'
+import { clearLeftovers, Keeper } from '../keeping/index.ts'
 import type { GateOptions } from '../process.ts'
 import { openProducer } from '../producers/index.ts'
 import { openMeta } from '../store/meta.ts'
@@ -14,6 +14,8 @@ export function openKeeper(
   databases: OpenPostgresUpstreams,
   report: GateOptions['report'],
 ): Keeper {
+  // Nobody waits for it: it may be a whole database.
+  void clearLeftovers().catch(() => undefined)
   const plan = planKeeping(config, (place) => openProducer(place, (name) => databases.source(name)))
   const shelf = join(folder.directory, 'restored')
   const memory = openMeta(database)

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { SallyportError, type Event } from '@sallyport/core'
 import { type Family, Tally } from './tally.ts'
 
@@ -17,6 +17,8 @@ export interface MetricsPorts {
   readonly upstreams: readonly string[]
   readonly sessions: () => number
   readonly kills: () => number
+  /** Whether agents should be sent here, and if not, what is in the way. */
+  readonly ready: () => Promise<{ readonly ready: boolean; readonly problems: readonly string[] }>
   readonly receivers: () => readonly { readonly name: string; readonly behind: number; readonly failures: number }[]
 }
 
@@ -29,7 +31,7 @@ export interface Metrics {
 const connectionsMax = 16
 const requestTimeoutMs = 5_000
 
-/** `GET /metrics` on a listener of its own, on this machine only; null when none is configured. It shows counts, and no text of anybody's. */
+/** `GET /metrics`, `/healthz` (it answers) and `/readyz` (it can work) on a listener of its own, on this machine only; null when none is configured. It shows counts, and no text of anybody's. */
 export async function startMetrics(
   address: { readonly host: string; readonly port: number } | null,
   ports: MetricsPorts,
@@ -40,9 +42,12 @@ export async function startMetrics(
     for (const { event } of events) tally.see(event)
   })
   const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, (request, response) => {
-    const isAsked = request.method === 'GET' && request.url === '/metrics'
-    response.writeHead(isAsked ? 200 : 404, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
-    response.end(isAsked ? render([...tally.families(), ...gauges(ports)]) : 'GET /metrics\n')
+    const path = request.method === 'GET' ? request.url : undefined
+    if (path === '/readyz') return void answerReady(ports, response)
+    const known = path === '/metrics' || path === '/healthz'
+    response.writeHead(known ? 200 : 404, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
+    if (path === '/healthz') response.end('ok\n')
+    else response.end(known ? render([...tally.families(), ...gauges(ports)]) : 'GET /metrics, /healthz or /readyz\n')
   })
   server.maxConnections = connectionsMax
   const port = await listen(server, address)
@@ -56,6 +61,12 @@ export async function startMetrics(
       })
     },
   }
+}
+
+async function answerReady({ ready }: MetricsPorts, response: ServerResponse): Promise<void> {
+  const answer = await ready().catch(() => ({ ready: false, problems: ['unknown'] }))
+  response.writeHead(answer.ready ? 200 : 503, { 'content-type': 'application/json' })
+  response.end(`${JSON.stringify(answer)}\n`)
 }
 
 function listen(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<number> {

@@ -98,6 +98,7 @@ describe('who asks', () => {
     upstreams: ['orders-db'],
     sessions: () => 4,
     kills: () => 1,
+    ready: async () => ({ ready: false, problems: ['vault'] }),
     receivers: () => [{ name: 'siem', behind: 7, failures: 2 }],
   }
 
@@ -126,6 +127,8 @@ describe('who asks', () => {
     ])
       expect(text).toContain(`${line}\n`)
     expect((await ask('/')).status).toBe(404)
+    expect(await ask('/healthz')).toEqual({ status: 200, text: 'ok\n' })
+    expect(await ask('/readyz')).toEqual({ status: 503, text: '{"ready":false,"problems":["vault"]}\n' })
   })
 
   it('gets nothing where nothing was configured, and a gate whose port is taken does not start', async () => {

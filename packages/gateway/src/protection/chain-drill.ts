@@ -111,7 +111,7 @@ async function sumRestored(
   if (now === undefined) throw notProven('the stream is no longer in the vault')
   const reader = await vault.open(base)
   const manifest = baseManifestShape.parse(reader.manifest)
-  const into = mkdtempSync(join(tmpdir(), 'sallyport-chain-drill-'))
+  const into = mkdtempSync(join(tmpdir(), `sallyport-chain-drill-${process.pid}-`))
   try {
     const { server } = await recoverServer({
       source: {

@@ -49,6 +49,7 @@ const approvalSchema: z.ZodType<Approval> = z.object({
   evidence: json,
   reason: z.string(),
   conditions: z.object({ rowsMax: z.number().nullable(), notBeforeMs: z.number().nullable() }).exactOptional(),
+  breakGlass: z.literal(true).exactOptional(),
 })
 
 const requestRow = z.object({

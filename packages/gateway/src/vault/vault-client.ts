@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import {
+  type KeyRotation,
   parseVerifierKey,
   SallyportError,
   snapshotKinds,
@@ -42,7 +43,7 @@ export interface VaultClient extends Vault {
   /** Tries to lose, change or hide copies that came, or came again, after this number. */
   traces(after: number): Promise<z.infer<typeof tracesSchema>>
   /** The vault as a witness of this log. The first log's key is pinned; for another one this throws `log_unavailable`. */
-  witness(logKey: VerifierKey): Promise<Witness>
+  witness(logKey: VerifierKey, rotations?: readonly KeyRotation[]): Promise<Witness>
   close(): void
 }
 
@@ -186,7 +187,7 @@ function makeClient(
       (await known(connection.ask({ method: 'GET', path: `/v1/expiries?after=${afterMs}` }, expiriesSchema))).expiries,
     traces: (after) => known(connection.ask({ method: 'GET', path: `/v1/traces?after=${after}` }, tracesSchema)),
     wal: walAt(connection),
-    witness: (logKey) => witnessAt(connection, witnessKey, logKey),
+    witness: (logKey, rotations = []) => witnessAt(connection, witnessKey, logKey, rotations),
     close: () => connection.close(),
   }
 }

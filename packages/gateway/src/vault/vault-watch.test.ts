@@ -8,7 +8,11 @@ afterEach(async () => {
   for (const watch of watches.splice(0)) await watch.close()
 })
 
-const calm: Pick<VaultHealth, 'clock' | 'refusals' | 'damaged'> = { clock: { nowMs: 0, jump: null }, refusals: 0, damaged: [] }
+const calm: Pick<VaultHealth, 'clock' | 'refusals' | 'damaged'> & Partial<VaultHealth> = {
+  clock: { nowMs: 0, jump: null },
+  refusals: 0,
+  damaged: [],
+}
 
 class Bench {
   readonly events: Event[] = []
@@ -107,6 +111,21 @@ it('rings for each try at the copies, again when it is made again, and also when
   bench.traces = [trace(1)]
   await again.look()
   expect(rung().length).toBe(4)
+})
+
+it('rings once when the room will not last, and again only after there was enough', async () => {
+  const bench = new Bench()
+  const watch = bench.watch()
+  const storage = { bytes: 900, addedBytesPerDay: 40, bytesIn30Days: 0, quotaBytes: 1_000 }
+  bench.health = { ...calm, freeBytes: 1_000_000, storage }
+  await watch.look()
+  await watch.look()
+  expect(bench.events.map(({ data }) => data)).toMatchObject([{ kind: 'vault_filling', daysLeft: 2 }])
+  bench.health = { ...calm, freeBytes: 1_000_000, storage: { ...storage, quotaBytes: null } }
+  await watch.look()
+  bench.health = { ...calm, freeBytes: 60, storage: { ...storage, quotaBytes: null } }
+  await watch.look()
+  expect(bench.events.map(({ data }) => data['daysLeft'])).toEqual([2, 1])
 })
 
 it('forgets nothing while the vault does not answer', async () => {

@@ -37,6 +37,8 @@ const memoryShape = z.object({
   refusals: z.number(),
   damaged: z.number(),
   unready: z.string().nullable().default(null),
+  /** It will be full soon, and that was said. */
+  filling: z.boolean().default(false),
   /** The last try at the copies that is on the log. */
   trace: z.number().default(0),
 })
@@ -94,6 +96,7 @@ async function lookOnce({ vault, log, meta, clock }: WatchPorts): Promise<void> 
         refusals,
         damaged: damaged.length,
         unready: null,
+        filling: daysLeft(health) !== null,
         trace,
       } satisfies Watched),
     )
@@ -115,7 +118,20 @@ function describeTrace({ kind, place, name, what, times, atMs }: VaultTrace): Re
   return { kind: 'vault_tampering', try: kind, place, name, what, times, seenAtMs: atMs }
 }
 
-function findAlarms(before: Watched, { clock, refusals, damaged, unready }: VaultHealth): readonly Record<string, Json>[] {
+/** Fewer days than this until nothing can be sealed any more, at the pace of the last thirty: somebody should know. */
+const daysLeftMin = 3
+
+/** How many whole days of room are left; null while there are enough, or nobody knows. */
+function daysLeft({ storage, wal, freeBytes }: VaultHealth): number | null {
+  if (storage === null) return null
+  const perDay = storage.addedBytesPerDay + (wal?.addedBytesPerDay ?? 0)
+  const quotaLeft = storage.quotaBytes === null ? freeBytes : storage.quotaBytes - storage.bytes - (wal?.storedBytes ?? 0)
+  const days = Math.max(0, Math.min(freeBytes, quotaLeft)) / Math.max(1, perDay)
+  return days < daysLeftMin ? Math.floor(days) : null
+}
+
+function findAlarms(before: Watched, health: VaultHealth): readonly Record<string, Json>[] {
+  const { clock, refusals, damaged, unready } = health
   const alarms: Record<string, Json>[] = []
   if (unready !== null && before.unready === null) alarms.push({ kind: 'vault_unready', what: unready })
   if (unready === null && before.unready !== null)
@@ -124,6 +140,9 @@ function findAlarms(before: Watched, { clock, refusals, damaged, unready }: Vaul
   if (unready !== null) return alarms
   if (clock.jump !== null && clock.jump !== before.jump)
     alarms.push({ kind: 'vault_clock', what: clock.jump, expiry: 'nothing expires until the vault is started anew' })
+  const days = daysLeft(health)
+  if (days !== null && !before.filling)
+    alarms.push({ kind: 'vault_filling', daysLeft: days, what: 'nothing that needs a copy runs once the vault is full' })
   // The vault counts from its start: fewer than before are all new.
   const knocks = refusals >= before.refusals ? refusals - before.refusals : refusals
   if (knocks > 0) alarms.push({ kind: 'vault_refused', times: knocks })
@@ -137,7 +156,7 @@ function describe({ snapshot, sequence, upstream, madeAtMs, retainUntilMs, atMs 
 }
 
 function recall(meta: Memory): Watched {
-  const nothing = { expiredAtMs: 0, jump: null, refusals: 0, damaged: 0, unready: null, trace: 0 }
+  const nothing = { expiredAtMs: 0, jump: null, refusals: 0, damaged: 0, unready: null, filling: false, trace: 0 }
   try {
     return memoryShape.parse(JSON.parse(meta.get(memoryKey) ?? ''))
   } catch {

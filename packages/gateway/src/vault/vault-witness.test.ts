@@ -13,6 +13,7 @@ import {
   openCheckpoint,
   rootAt,
   signCheckpoint,
+  signRotation,
   type Witness,
 } from '@sallyport/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -154,6 +155,38 @@ describe('the vault as a witness', () => {
     await expect(offer(0, 3)).rejects.toMatchObject({ code: 'vault_unavailable' })
     expect((await client.health()).witness.frozen).toContain('older than one')
     expect(existsSync(kept())).toBe(false)
+  })
+
+  it('takes another key by a statement of the one in force alone, and cosigns nothing more of that one', async () => {
+    await offer(0, 20)
+    const next = noteSigner(origin, Buffer.alloc(32, 2))
+    const thief = noteSigner(origin, Buffer.alloc(32, 3))
+    for (const rotation of [signRotation(thief, next, 20), signRotation(signer, next, 19)]) {
+      await expect(client.witness(next.key, [rotation])).rejects.toMatchObject({ code: 'log_unavailable' })
+      await offer(20, 20)
+    }
+    const handedOver = signRotation(signer, next, 20)
+    await client.witness(next.key, [handedOver])
+    // The thief of the old key, who has the gate's way to the vault as well.
+    await expect(offer(20, 21)).rejects.toMatchObject({ name: 'SallyportError' })
+    await expect(client.witness(signer.key)).rejects.toMatchObject({ code: 'log_unavailable' })
+    await expect(client.witness(thief.key, [signRotation(signer, thief, 25)])).rejects.toMatchObject({ code: 'log_unavailable' })
+    await expect(client.witness(signer.key, [signRotation(next, signer, 25)])).rejects.toMatchObject({ code: 'log_unavailable' })
+    for (const restart of [true, false]) {
+      if (restart) {
+        await vault.kill()
+        client.close()
+        vault = await vault.again()
+        client = await openVault(vault)
+      }
+      const again = await client.witness(next.key, [handedOver])
+      expect(openCheckpoint((await again.latest(origin, never)) ?? '', [signer.key]).checkpoint.size).toBe(restart ? 20 : 21)
+      const size = restart ? 21 : 22
+      await again.cosign(
+        { oldSize: size - 1, proof: await tree.proof(size - 1, size), checkpoint: await tree.checkpoint(size, next) },
+        never,
+      )
+    }
   })
 
   it('answers two gates at the same time one after the other', async () => {

@@ -1,5 +1,6 @@
 import {
   formatVerifierKey,
+  type KeyRotation,
   openCheckpoint,
   SallyportError,
   type VerifierKey,
@@ -14,8 +15,14 @@ import type { VaultConnection } from './vault-connection.ts'
 const stateSchema = z.object({ log: z.string().nullable(), checkpoint: z.string().nullable() })
 
 /** The vault as the witness of one log (C2SP tlog-witness over the vault's socket). The log's key is pinned by the first that asks. */
-export async function witnessAt(connection: VaultConnection, witnessKey: VerifierKey, logKey: VerifierKey): Promise<Witness> {
+export async function witnessAt(
+  connection: VaultConnection,
+  witnessKey: VerifierKey,
+  logKey: VerifierKey,
+  rotations: readonly KeyRotation[],
+): Promise<Witness> {
   try {
+    await tellRotations(connection, rotations)
     await connection.ask({ method: 'POST', path: '/v1/witness/log', text: formatVerifierKey(logKey) }, stateSchema)
   } catch (error) {
     throw asRefusedLog(error)
@@ -24,6 +31,16 @@ export async function witnessAt(connection: VaultConnection, witnessKey: Verifie
     key: witnessKey,
     cosign: (request, signal) => cosign(connection, request, signal),
     latest: (origin, signal) => latest(connection, logKey, origin, signal),
+  }
+}
+
+/** What the vault has not heard of yet, from the key that it knows on. */
+async function tellRotations(connection: VaultConnection, rotations: readonly KeyRotation[]): Promise<void> {
+  if (rotations.length === 0) return
+  let { log } = await connection.ask({ method: 'GET', path: '/v1/witness' }, stateSchema)
+  for (const { from, note } of rotations) {
+    if (log !== formatVerifierKey(from)) continue
+    log = (await connection.ask({ method: 'POST', path: '/v1/witness/rotate', text: note }, stateSchema)).log
   }
 }
 

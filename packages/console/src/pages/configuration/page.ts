@@ -1,7 +1,7 @@
 import { fence, showLine } from '../../fence.ts'
 import { countdown, type Frame, renderPage } from '../../frame.ts'
 import { markup, type Markup } from '../../markup.ts'
-import { formatAmount, formatDuration, formatInstant } from '../../words.ts'
+import { formatAmount, formatDuration, formatInstant } from '../../time-words.ts'
 import { findLineChanges } from './line-changes.ts'
 
 /** What the file gives beyond what is in force. */

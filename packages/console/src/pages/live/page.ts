@@ -3,7 +3,7 @@ import { showLine } from '../../fence.ts'
 import { type Frame, renderPage } from '../../frame.ts'
 import type { LiveLine } from '../../live-line.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
-import { formatInstant } from '../../words.ts'
+import { formatInstant } from '../../time-words.ts'
 
 /** A kill in force. */
 export interface KillLine {
@@ -49,7 +49,7 @@ export function renderLive(frame: Frame, view: LiveView): string {
     scripts: ['page.js', 'passkey.js', 'live.js'],
     body: [
       ...view.kills.map(renderKill),
-      markup`<div class="grid">${renderSwitches(view.agents)}<div>
+      markup`<h1>Live</h1><div class="grid">${renderSwitches(view.agents)}<div>
 <section class="card"><h2>Sessions</h2><div class="scroll"><table><thead><tr><th>Agent</th><th>Upstream</th><th>Since</th><th>Switch</th></tr></thead>
 <tbody id="sessions">${view.sessions.map(renderSession)}</tbody></table></div>
 <p class="dim" id="idle"${view.sessions.length > 0 ? markup` hidden` : ''}>No agent is connected.</p><p role="status" aria-live="polite"></p></section>

@@ -2,7 +2,7 @@ import { sha256Hex } from '@sallyport/core'
 import { showLine } from '../../fence.ts'
 import { type Frame, renderPage } from '../../frame.ts'
 import { markup, type Markup } from '../../markup.ts'
-import { formatInstant } from '../../words.ts'
+import { formatInstant } from '../../time-words.ts'
 
 export interface PasskeysView {
   readonly passkeys: readonly {

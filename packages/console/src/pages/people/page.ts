@@ -1,7 +1,7 @@
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { showLine } from '../../fence.ts'
 import { markup, type Markup } from '../../markup.ts'
-import { formatAmount, formatInstant } from '../../words.ts'
+import { formatAmount, formatInstant } from '../../time-words.ts'
 
 export interface PersonLine {
   readonly id: string

@@ -1,7 +1,8 @@
 import { type AskedOperation, canonicalJson, type Json } from '@sallyport/core'
 import { showLine } from '../../fence.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
-import { badgeOf, formatAmount, formatBytes } from '../../words.ts'
+import { formatAmount, formatBytes } from '../../time-words.ts'
+import { badgeOf } from '../../words.ts'
 
 /** One operation, whole: a field that is added and not shown is a type error. */
 export function renderOperation(operation: AskedOperation, index: number, count: number): Markup {

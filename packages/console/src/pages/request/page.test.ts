@@ -16,7 +16,7 @@ const frame: Frame = {
 }
 
 function render(request: AccessRequest): string {
-  const challenges = { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject') }
+  const challenges = { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject'), breakGlass: null }
   return renderRequest(frame, {
     request,
     challenges,
@@ -24,6 +24,7 @@ function render(request: AccessRequest): string {
     guardSentences: new Map(),
     cannotApprove: null,
     standsUntilMs: null,
+    reviews: false,
     version: 'v',
   })
 }
@@ -171,11 +172,11 @@ test('base64 bind values are shown as signed, and as the text they are', () => {
   expect(page).toContain('"not base64!"')
 })
 
-test('the page is small: 15 KB without its scripts, 20 KB with them', () => {
+test('the page is small: 15 KB without its scripts, 21 KB with them', () => {
   const page = Buffer.byteLength(render(makeRequest(nowMs, makeQuestion())))
   const scripts = ['page.js', 'passkey.js'].reduce((sum, name) => sum + Buffer.byteLength(assets.get(name) ?? ''), 0)
   expect(page).toBeLessThanOrEqual(15_000)
-  expect(page + scripts).toBeLessThanOrEqual(20_000)
+  expect(page + scripts).toBeLessThanOrEqual(21_000)
 })
 
 test.each([

@@ -3,24 +3,22 @@ import { fence, showLine } from '../../fence.ts'
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
 import { type ShownState, stateOf, stateWords } from '../../request-state.ts'
-import {
-  badgeOf,
-  copyAge,
-  copySentence,
-  formatAmount,
-  formatCount,
-  formatDuration,
-  formatInstant,
-  limitSentence,
-  scopeSentences,
-} from '../../words.ts'
+import { formatAmount, formatCount, formatDuration, formatInstant } from '../../time-words.ts'
+import { badgeOf, copyAge, copySentence, limitSentence, scopeSentences } from '../../words.ts'
 import { renderBindValues, renderOperation } from './operation.ts'
 
 /** One request as its page shows it. */
 export interface RequestView {
   readonly request: AccessRequest
   /** What a passkey would sign for each verdict, hex: made from the very question that is shown. */
-  readonly challenges: { readonly approve: string; readonly reject: string }
+  readonly challenges: {
+    readonly approve: string
+    readonly reject: string
+    /** Null: this person may not break glass. */
+    readonly breakGlass: string | null
+  }
+  /** One person broke glass for it, and nobody else has looked at it yet. */
+  readonly reviews: boolean
   readonly newestCopyAtMs: number | null
   /** The sentence of each guard, by id; an unknown id is shown alone. */
   readonly guardSentences: ReadonlyMap<string, string>
@@ -46,6 +44,7 @@ export function renderRequest(frame: Frame, view: RequestView): string {
       ...renderQuestion(view, frame.nowMs),
       renderState(request, state, frame.nowMs),
       view.standsUntilMs === null ? '' : renderStanding(request, view.standsUntilMs, frame.nowMs),
+      view.reviews ? renderReview(request) : '',
       state === 'pending' ? renderVerdict(view, frame) : '',
       markup`<p class="dim small">${postureLine(frame.posture)}</p>`,
     ],
@@ -139,8 +138,20 @@ function renderStanding({ id }: AccessRequest, untilMs: number, nowMs: number): 
 <div class="buttons"><button class="stop" data-post="/requests/${id}/end-standing" data-then="/requests/${id}">End it now</button></div><p role="status" aria-live="polite"></p></section>`
 }
 
+function renderReview({ id }: AccessRequest): Markup {
+  return markup`<form class="card" data-passkey="get" data-options="/requests/${id}/review/options" data-finish="/requests/${id}/review">
+<h2>To be looked at</h2><p class="odd"><b aria-hidden="true">⚠</b> One person broke glass for this. Somebody else looks at what was asked, what came of it and why, and says so here.</p>
+<div class="buttons"><button>I looked at it</button></div><p role="status" aria-live="polite"></p></form>`
+}
+
+function renderGlass(challenge: string | null, needed: number): Markup | string {
+  if (challenge === null) return ''
+  return markup`<details><summary>Break glass</summary><p class="odd">You alone, for everybody who should approve${needed > 1 ? ', after the cool-off' : ''}. Copies, limits and guards hold all the same. It rings everywhere, and somebody else has to look at it afterwards.</p>
+<div class="buttons"><button class="stop" name="verdict" value="approve" data-glass data-challenge="${challenge}">⚠ Break glass with passkey</button></div></details>`
+}
+
 function renderApproval(approval: Approval): Markup {
-  const verb = approval.verdict === 'approve' ? '✓ approved' : '✕ rejected'
+  const verb = approval.verdict === 'reject' ? '✕ rejected' : approval.breakGlass === true ? '⚠ broke glass' : '✓ approved'
   return markup`<li><b>${showLine(approval.person)}</b> ${verb}${sayConditions(approval.conditions)}, ${formatInstant(approval.atMs)}${approval.reason === '' ? '' : [': “', showLine(approval.reason), '”']}</li>`
 }
 
@@ -161,6 +172,7 @@ ${renderConditions(request.question)}
 <label for="reason">Reason <span class="dim">(kept on the log)</span></label><textarea id="reason" name="reason" maxlength="1000"></textarea>
 <div class="buttons"><button class="stop" name="verdict" value="approve" data-challenge="${challenges.approve}">✓ Approve with passkey</button>
 <button name="verdict" value="reject" data-challenge="${challenges.reject}">✕ Reject with passkey</button></div>
+${renderGlass(challenges.breakGlass, request.question.approvalsNeeded)}
 <p role="status" aria-live="polite"></p></form>`
 }
 
@@ -170,8 +182,8 @@ function renderConditions({ rowsMax }: Question): Markup {
     rowsMax === null
       ? ''
       : markup`<label for="rows">At most so many rows <span class="dim">(${formatCount(rowsMax)} or fewer)</span></label><input id="rows" type="number" min="1" max="${rowsMax}" step="1" inputmode="numeric" data-condition="rowsMax">`
-  return markup`<details><summary>Approve only under conditions</summary>${rows}
-<label for="after">Not before <span class="dim">(your clock; at most 7 days ahead)</span></label><input id="after" type="datetime-local" data-condition="notBeforeMs"></details>`
+  return markup`<details><summary>Approve under conditions</summary>${rows}
+<label for="after">Not before <span class="dim">(your clock, within 7 days)</span></label><input id="after" type="datetime-local" data-condition="notBeforeMs"></details>`
 }
 
 /** On the list, in few words. */

@@ -3,7 +3,8 @@ import { showLine } from '../../fence.ts'
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { markup, type Markup } from '../../markup.ts'
 import { stateOf, stateWords } from '../../request-state.ts'
-import { badgeOf, formatAmount, formatDuration, formatInstant, scopeSentences, glanceText } from '../../words.ts'
+import { formatAmount, formatDuration, formatInstant } from '../../time-words.ts'
+import { badgeOf, scopeSentences, glanceText } from '../../words.ts'
 import { worstKind } from '@sallyport/core'
 
 /** What waits, then what was decided, newest first. */

@@ -2,7 +2,7 @@ import { cutSentence, leftOutSentence, type SessionStory, stepWords, type StoryS
 import { fence, showLine } from '../../fence.ts'
 import { type Frame, renderPage } from '../../frame.ts'
 import { markup, type Markup } from '../../markup.ts'
-import { formatInstant } from '../../words.ts'
+import { formatInstant } from '../../time-words.ts'
 
 /** Steps on one page; the rest is counted, and is in the JSON and on the command line. */
 const shownMax = 400

@@ -2,7 +2,7 @@ import type { SessionBrief } from '@sallyport/core'
 import { showLine } from '../../fence.ts'
 import { type Frame, renderPage } from '../../frame.ts'
 import { markup, type Markup } from '../../markup.ts'
-import { formatAmount, formatDuration, formatInstant } from '../../words.ts'
+import { formatAmount, formatDuration, formatInstant } from '../../time-words.ts'
 
 export interface SessionsView {
   readonly sessions: readonly SessionBrief[]

@@ -2,7 +2,7 @@ import type { VaultTarget, VaultTargets } from '@sallyport/core'
 import { showLine } from '../../fence.ts'
 import { type Frame, renderPage } from '../../frame.ts'
 import { markup, type Markup } from '../../markup.ts'
-import { formatAmount, formatBytes, formatDuration, formatInstant } from '../../words.ts'
+import { formatAmount, formatBytes, formatDuration, formatInstant } from '../../time-words.ts'
 
 /** What is protected: what would be lost right now, how long having it back took, until when it is kept, and what that costs. */
 export function renderVault(frame: Frame, view: VaultTargets): string {

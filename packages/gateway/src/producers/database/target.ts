@@ -15,7 +15,7 @@ export interface DumpTarget {
 
 /** A folder that only the gate's user can enter, and how to take it away. */
 export function makePrivateFolder(): { readonly folder: string; remove(): void } {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-dump-'))
+  const folder = mkdtempSync(join(tmpdir(), `sallyport-dump-${process.pid}-`))
   chmodSync(folder, 0o700)
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }) }
 }

@@ -73,7 +73,7 @@ async function withRestored<Result>(
   options: CopyOptions,
   work: (entries: readonly Entry[], place: string) => Promise<Result>,
 ): Promise<Result> {
-  const scratch = await mkdtemp(join(tmpdir(), 'sallyport-scratch-'))
+  const scratch = await mkdtemp(join(tmpdir(), `sallyport-scratch-${process.pid}-`))
   const place = join(scratch, 'restored')
   await mkdir(place, { mode: 0o700 })
   let entries: readonly Entry[] = []

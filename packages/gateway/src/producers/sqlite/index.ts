@@ -159,7 +159,7 @@ function readCopy({ manifest, checksums }: SnapshotReader): SqliteCopy {
 }
 
 async function inScratch<Result>(signal: AbortSignal, task: (scratch: string) => Promise<Result>): Promise<Result> {
-  const scratch = await mkdtemp(join(tmpdir(), 'sallyport-scratch-'))
+  const scratch = await mkdtemp(join(tmpdir(), `sallyport-scratch-${process.pid}-`))
   try {
     return await task(scratch)
   } catch (error) {

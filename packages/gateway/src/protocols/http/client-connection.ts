@@ -63,6 +63,10 @@ export class ClientConnection {
     const end = (): void => this.end(`The session was ended: ${String(open.signal.reason)}`)
     if (open.signal.aborted) end()
     else open.signal.addEventListener('abort', end, { once: true })
+    open.attendDrain?.(
+      () => false,
+      () => this.#ahead > 0,
+    )
     return open
   }
 

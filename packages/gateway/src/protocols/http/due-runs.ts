@@ -1,4 +1,4 @@
-import { SallyportError, type Cleared, type Gate, type OpenSession } from '@sallyport/core'
+import { gatePeer, SallyportError, type Cleared, type Gate, type OpenSession } from '@sallyport/core'
 import { makeAsked, isGraphqlTarget } from './asked.ts'
 import { openBody } from './body.ts'
 import type { Deferral, DeferralSettings, Due } from './deferral.ts'
@@ -9,7 +9,7 @@ import { refusedBy } from './refusal.ts'
 import type { GovernedUpstream, HttpUpstreams, WayIn } from './upstreams.ts'
 
 /** What the session of such a run has for a peer. */
-const ownPeer = 'the gate, when its delay was over'
+const ownPeer = gatePeer
 /** How long an answer waits for the agent that asked. */
 const answerMs = 900_000
 const answersMax = 64

@@ -64,7 +64,7 @@ export class AgentSession {
   async start(welcome: () => Buffer): Promise<void> {
     const { backend } = this.#line
     backend.attend({
-      data: (chunk) => this.#line.flow.receive(chunk),
+      data: (chunk) => this.#line.flow.receive(chunk) && this.#line.isClientEmpty,
       drained: () => this.#upstreamDrained(),
       closed: (why) => this.end(why, 'upstream_unavailable'),
     })
@@ -72,7 +72,10 @@ export class AgentSession {
     this.#line.toClient(welcome())
     this.open.signal.addEventListener('abort', () => this.#killed())
     if (this.open.signal.aborted) return this.#killed()
-    this.open.attendDrain?.(() => this.#drain())
+    this.open.attendDrain?.(
+      () => this.#drain(),
+      () => this.#isBusy(),
+    )
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     this.#socket.on('end', () => this.#gone())
     this.#socket.on('close', () => this.#gone())
@@ -178,6 +181,11 @@ export class AgentSession {
     this.#draining = true
     void flow.quiet().then(() => this.end('Stopped by the kill switch, after what was being read.', 'killed'))
     return true
+  }
+
+  #isBusy(): boolean {
+    const { ended, flow, executes } = this.#line
+    return ended === null && (this.#held !== null || this.#runner.state !== 'none' || flow.outstanding > 0 || executes > 0)
   }
 
   #killed(): void {

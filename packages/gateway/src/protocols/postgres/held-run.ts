@@ -5,7 +5,7 @@ import type { Line } from './line.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { refusedBy, skipped, type Refused } from './refusal.ts'
 import type { Ran } from './ran.ts'
-import { heldBytesMax } from './server-flow.ts'
+import { heldBytesMax } from './held-back.ts'
 import type { SessionParts } from './session-parts.ts'
 import { server, sqlStateOfError } from './wire.ts'
 

@@ -74,6 +74,11 @@ export class Line implements Conversable {
     })
   }
 
+  /** What was written to the client has left this process. */
+  get isClientEmpty(): boolean {
+    return this.#client.writableLength === 0
+  }
+
   /** False: the upstream is slow; read no more of the client until it drained. */
   forward(bytes: Buffer): boolean {
     if (this.ended !== null) return true

@@ -1,4 +1,4 @@
-import { canonicalJson, keepCanonical, sha256Hex, type SqlRow } from '@sallyport/core'
+import { canonicalJson, keepCanonical, SallyportError, sha256Hex, type Operation, type SqlRow } from '@sallyport/core'
 import { z } from 'zod'
 import { KeyWriter } from './fold.ts'
 import type { GateChannel } from './gate-channel.ts'
@@ -28,6 +28,37 @@ pg_catalog.current_setting('client_encoding')`
 
 const names = z.array(z.string()).nullable()
 
+/** Parameters of its own that one session may set, and how long the name of one may be. */
+const ownSettingsMax = 64
+const ownNameLengthMax = 128
+const ownNames = z.array(z.string()).catch([])
+
+interface Settings {
+  /** Parameters of the application's own. */
+  readonly own: readonly string[]
+  readonly any: boolean
+}
+
+/** By identity: those of a plain statement come back with each time that it runs. */
+const settingsKnown = new WeakMap<readonly Operation[], Settings>()
+
+/** Which parameters of its own a statement sets, and whether it sets any at all. */
+export function settingsOf(operations: readonly Operation[]): Settings {
+  const known = settingsKnown.get(operations)
+  if (known !== undefined) return known
+  const settings = {
+    own: operations.flatMap(({ context }) => ownNames.parse(context['ownSettings'] ?? [])),
+    any: operations.some(({ context }) => context['changesSession'] === true),
+  }
+  settingsKnown.set(operations, settings)
+  return settings
+}
+
+/** The same with standard_conforming_strings on and off. */
+function literal(text: string): string {
+  return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`
+}
+
 /** Keys begin with one of these: whether the catalog is named in them. */
 const catalogNamed = 'c'
 const catalogUnknown = 'u'
@@ -52,6 +83,8 @@ export class Meaning {
   /** Settings and generation as they are in keys. */
   #state = ''
   #generation = 0
+  /** Parameters of its own that were set by now: what reads them, policies say, means something else with another value. */
+  readonly #own = new Set<string>()
 
   constructor(upstream: string, identity: string, agent: string, session: string, watch: CatalogEpoch) {
     this.#about = canonicalJson([upstream, identity, agent])
@@ -107,22 +140,46 @@ export class Meaning {
     this.#generation += 1
   }
 
+  /** From now on their values are part of what a text means. */
+  follow(own: readonly string[]): void {
+    for (const name of own) this.#own.add(name)
+  }
+
+  /** Not what they are, which may be a secret: which value of it a verdict is about. */
+  #readOwn(values: readonly (string | null)[]): { readonly [name: string]: string } {
+    const told = [...this.#own].map((name, index) => [name, values[index] ?? null] as const)
+    return Object.fromEntries(told.flatMap(([name, value]) => (value === null ? [] : [[name, `sha256:${sha256Hex(value)}`]])))
+  }
+
+  #checkOwn(): void {
+    if (this.#own.size <= ownSettingsMax && [...this.#own].every((name) => name.length <= ownNameLengthMax)) return
+    throw new SallyportError(
+      'too_large',
+      `This session has set more than ${ownSettingsMax} parameters of its own, or one with a name of more than ${ownNameLengthMax} characters.`,
+      'The statement was not run.',
+      'Connect again, and set fewer.',
+    )
+  }
+
   /**
    * Asks the server, unless it was `told` right before; gives the names of statements it holds from Parse. Null when text would be read otherwise here than there: in the middle of
    * a batch no ParameterStatus has told it yet.
    */
   async refresh(channel: GateChannel, told: SqlRow | null): Promise<ReadonlySet<string> | null> {
     const catalog = this.#watch.epoch()
-    const [row] = told === null ? await channel.query(readSettings) : [told]
+    this.#checkOwn()
+    const own = [...this.#own].map((name) => `, pg_catalog.current_setting(${literal(name)}, true)`).join('')
+    const [row] = told === null ? await channel.query(`${readSettings}${own}`) : [told]
     const values = row ?? []
     const settings: { [name: string]: string } = {}
     settingNames.forEach((name, index) => (settings[name] = values[index] ?? ''))
     settings['current_user'] = values[settingNames.length] ?? ''
     settings['session_user'] = values[settingNames.length + 1] ?? ''
+    Object.assign(settings, this.#readOwn(values.slice(settingNames.length + 5)))
     this.settings = keepCanonical(settings)
     const hasTemporary = values[settingNames.length + 2] !== '0'
-    const own = this.#generation === 0 && !hasTemporary ? null : [this.#session, this.#generation]
-    this.#state = canonicalJson([settings, own])
+    const ofSession = this.#generation === 0 && !hasTemporary ? null : [this.#session, this.#generation]
+    this.#state = canonicalJson([settings, ofSession])
     this.#checked = catalog
     this.#catalog = this.#watch.epoch()
     this.#makeKeys()

@@ -1,3 +1,4 @@
+import { HeldBack } from './held-back.ts'
 import { client, copyFailMessage, headerBytes, idle, readErrorFields, readTagRows, server } from './wire.ts'
 import type { Ran, Watch } from './ran.ts'
 import { blockAfter, type Block } from './transaction-block.ts'
@@ -21,8 +22,6 @@ export type Taker = (type: number, message: Buffer) => void
 
 /** Longest message kept whole; longer ones pass in parts, or end the session where they can't. */
 const wholeBytesMax = 16 * 1024 * 1024
-/** Held back while a counted statement runs. */
-export const heldBytesMax = 1024 * 1024
 
 /** Server to client: passes whole chunks, and sees ReadyForQuery, ParameterStatus, errors and completions go by. */
 export class ServerFlow {
@@ -52,8 +51,7 @@ export class ServerFlow {
   #passing = 0
   #tail = new Tail()
   #watch: Watch | null = null
-  #held: Buffer[] | null = null
-  #heldBytes = 0
+  #held = new HeldBack()
   #quiet: (() => void)[] = []
   #injected: Buffer[] = []
   #end: FlowEnd
@@ -62,10 +60,27 @@ export class ServerFlow {
     this.#end = end
   }
 
-  receive(chunk: Buffer): void {
-    if (this.#passing > 0) return this.#passOn(chunk)
-    const bytes = this.#tail.join(chunk)
-    if (bytes !== null) this.#walk(bytes, 0)
+  /** True: nothing of the chunk is kept here. */
+  receive(chunk: Buffer): boolean {
+    const keptBefore = this.#keeps
+    if (this.#passing > 0) this.#passOn(chunk)
+    else {
+      const bytes = this.#tail.join(chunk)
+      if (bytes !== null) this.#walk(bytes, 0)
+    }
+    return !keptBefore && !this.#keeps
+  }
+
+  /** Somebody may have kept a part of what went by, or will: half a message, the gate's own conversation, what is held back. */
+  get #keeps(): boolean {
+    return (
+      this.#tail.length > 0 ||
+      this.taker !== null ||
+      this.#awaited !== null ||
+      this.#held.isOn ||
+      this.#injected.length > 0 ||
+      this.#quiet.length > 0
+    )
   }
 
   /** The rest of a message of which the client has the beginning. */
@@ -93,7 +108,7 @@ export class ServerFlow {
       if (length < 4) return this.#end.broken('the server sent a message of impossible length')
       const next = at + 1 + length
       if (next > end) break
-      if ((type === server.dataRow || type === server.copyData) && this.taker === null && this.#held === null) {
+      if ((type === server.dataRow || type === server.copyData) && this.taker === null && !this.#held.isOn) {
         at = next
         continue
       }
@@ -118,7 +133,7 @@ export class ServerFlow {
       const type = bytes[at] ?? 0
       const mayPass =
         this.taker === null &&
-        this.#held === null &&
+        !this.#held.isOn &&
         (type === server.dataRow || type === server.copyData || type === server.rowDescription)
       if (mayPass) {
         this.#passing = length - (end - at)
@@ -177,15 +192,13 @@ export class ServerFlow {
       default:
         break
     }
-    return this.#hold(bytes, at, next)
+    return this.#held.add(bytes, at, next)
   }
 
   /** The client must know before it can send: what was held back comes out, and no answer was in it that depends on the rows. */
   #beginCopy(begin: () => void): boolean {
     this.copyAwaited = null
-    const held = this.#held ?? []
-    if (this.#held !== null) this.holdBack()
-    for (const message of held) this.#end.toClient(message)
+    for (const message of this.#held.takeOut()) this.#end.toClient(message)
     begin()
     return false
   }
@@ -217,7 +230,7 @@ export class ServerFlow {
       this.#watch = null
       watch.resolve(watch.ran ?? { result: 'failed', sqlState: 'XX000', skipped: true })
     }
-    return this.#held === null ? swallow : this.#hold(bytes, at, next)
+    return this.#held.isOn ? this.#held.add(bytes, at, next) : swallow
   }
 
   #seeReady(status: number, endsBatch: boolean): void {
@@ -335,24 +348,12 @@ export class ServerFlow {
 
   /** From now on the client gets nothing of the server's answers but ParameterStatus and notifications, until `release`. */
   holdBack(): void {
-    this.#held = []
-    this.#heldBytes = 0
-  }
-
-  #hold(bytes: Buffer, at: number, next: number): boolean {
-    if (this.#held === null) return false
-    this.#heldBytes += next - at
-    if (this.#heldBytes <= heldBytesMax) this.#held.push(Buffer.from(bytes.subarray(at, next)))
-    return true
+    this.#held.begin()
   }
 
   /** What was held back, without ReadyForQuery; null when it was more than may be held. */
   release(): readonly Buffer[] | null {
-    const held = this.#held ?? []
-    const over = this.#heldBytes > heldBytesMax
-    this.#held = null
-    this.#heldBytes = 0
-    return over ? null : held.filter((message) => message[0] !== server.ready)
+    return this.#held.release()
   }
 
   /** Resolves when everything sent so far is answered. */

@@ -9,7 +9,7 @@ import type { Held } from './held.ts'
 import { HeldRun } from './held-run.ts'
 import { HeldTransaction, mayRunHeld } from './held-transaction.ts'
 import type { Line } from './line.ts'
-import type { Meaning } from './meaning.ts'
+import { settingsOf, type Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { Preparation } from './preparation.ts'
 import { endsGathering, notSupported, refusalFields, refusedBy, refusedInFailed, skipped, type Refused } from './refusal.ts'
@@ -219,7 +219,9 @@ export class UnitRunner {
   async #runCleared(cleared: Cleared, wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
     if (this.#line.isSkipping || this.#line.isSpoiled) return this.#skip(cleared)
     const isHeld = this.#transaction.kind !== 'none'
-    const changing = canChangeMeaning(wanted.text, cleared.kind) || (this.careful && mayEndTransaction(wanted.text))
+    const set = settingsOf(cleared.operations)
+    const changing = canChangeMeaning(wanted.text, cleared.kind) || set.any || (this.careful && mayEndTransaction(wanted.text))
+    this.#meaning.follow(set.own)
     if (cleared.counted && !isHeld) {
       await conclude(this.#parts, cleared, { result: 'failed', detail: 'not sent: it must be counted and is not held' })
       return {
@@ -349,7 +351,8 @@ export class UnitRunner {
     const line = this.#line
     if (line.ended !== null) return
     line.statements.forgetPortals()
-    const isSetting = /^\s*(set|reset)\b[^;]*;?\s*$/i.test(wanted.text)
+    const isPlain = !canChangeMeaning(wanted.text, cleared.kind) && !mayEndTransaction(wanted.text)
+    const isSetting = isPlain || /^\s*(set|reset)\b[^;]*;?\s*$/i.test(wanted.text)
     if (cleared.kind !== 'read' && !isSetting) this.#meaning.separate()
     if (!isSetting) line.backend.catalog.doubt()
     this.stale = true

@@ -26,7 +26,8 @@ export interface BackendOptions {
 }
 
 export interface BackendListener {
-  data(chunk: Buffer): void
+  /** True: nothing of the chunk is looked at after it returns, and other bytes may take its place. */
+  data(chunk: Buffer): boolean
   drained(): void
   closed(why: string): void
 }

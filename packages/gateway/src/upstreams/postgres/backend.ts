@@ -57,8 +57,9 @@ export class SocketBackend implements Backend {
   }
 
   attend(listener: BackendListener): void {
-    const { socket } = this.#connected
-    socket.on('data', (chunk: Buffer) => listener.data(chunk))
+    const { socket, intake } = this.#connected
+    socket.on('data', (chunk: Buffer) => void listener.data(chunk))
+    intake?.deliver((chunk) => listener.data(chunk))
     socket.on('drain', () => listener.drained())
     socket.once('close', () => {
       if (!this.#destroyed) listener.closed('The upstream closed the connection.')

@@ -15,12 +15,15 @@ import {
   zeroTerminated,
   client,
 } from '../../protocols/postgres/wire.ts'
+import { Intake } from './intake.ts'
 import { answerScram, ScramSecret, startScram } from './scram-client.ts'
 import type { Target } from './target.ts'
 
 /** An authenticated connection, idle, its socket paused and without listeners of ours. */
 export interface Connected {
   readonly socket: Socket
+  /** How it is read; null where TLS reads it. */
+  readonly intake: Intake | null
   readonly parameters: Map<string, string>
   readonly pid: number
   readonly secret: Buffer
@@ -45,12 +48,13 @@ export async function connectTarget(name: string, target: Target, options: Conne
   const stop = (): void => void socket?.destroy(new Error('out of time or not wanted any more'))
   signal.addEventListener('abort', stop)
   try {
-    socket = await openSocket(target)
+    const intake = target.tls === 'disable' ? new Intake() : null
+    socket = await openSocket(target, intake)
     if (signal.aborted) throw new Error('out of time or not wanted any more')
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 30_000)
     if (target.tls !== 'disable') socket = await encrypt(socket, target)
-    return await start(new StartReader(socket), socket, target, options)
+    return { ...(await start(new StartReader(socket), socket, target, options)), intake }
   } catch (error) {
     socket?.destroy()
     throw unavailable(name, error)
@@ -92,10 +96,12 @@ function refusedAtStart(message: Buffer): StartFailed {
   return new StartFailed(`it answered SQLSTATE ${sqlState}`, sqlState)
 }
 
-async function openSocket(target: Target): Promise<Socket> {
-  const socket = target.host.startsWith('/')
-    ? connectTcp(`${target.host}/.s.PGSQL.${target.port}`)
-    : connectTcp({ host: target.host, port: target.port })
+async function openSocket(target: Target, intake: Intake | null): Promise<Socket> {
+  const place = target.host.startsWith('/')
+    ? { path: `${target.host}/.s.PGSQL.${target.port}` }
+    : { host: target.host, port: target.port }
+  const socket = connectTcp(intake === null ? place : { ...place, onread: intake.options })
+  intake?.attach(socket)
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve)
     socket.once('error', reject)
@@ -179,7 +185,12 @@ class StartReader {
   }
 }
 
-async function start(reader: StartReader, socket: Socket, target: Target, options: ConnectOptions): Promise<Connected> {
+async function start(
+  reader: StartReader,
+  socket: Socket,
+  target: Target,
+  options: ConnectOptions,
+): Promise<Omit<Connected, 'intake'>> {
   socket.write(
     startupMessage(
       new Map([['user', target.user], ['database', target.database], ['client_encoding', 'UTF8'], ...options.settings]),
@@ -302,7 +313,7 @@ function saslText(message: Buffer, kind: number): string {
 /** CancelRequest on a connection of its own; whether it helped can't be known. */
 export function cancelAt(target: Target, pid: number, secret: Buffer, timeoutMs: number): void {
   const send = async (): Promise<void> => {
-    let socket = await openSocket(target)
+    let socket = await openSocket(target, null)
     socket.setTimeout(timeoutMs, () => socket.destroy())
     if (target.tls !== 'disable') socket = await encrypt(socket, target)
     socket.end(cancelRequest(pid, secret))

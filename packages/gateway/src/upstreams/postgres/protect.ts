@@ -9,7 +9,7 @@ export class OwnLine implements Conversable {
   #socket: Connected['socket']
   #flow: ServerFlow
   #closed = false
-  #onData = (chunk: Buffer): void => this.#flow.receive(chunk)
+  #onData = (chunk: Buffer): void => void this.#flow.receive(chunk)
   #onClose = (): void => this.close()
 
   constructor({ socket }: Connected) {

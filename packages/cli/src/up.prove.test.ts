@@ -1,0 +1,1 @@
+import './up.test.ts'

@@ -1,0 +1,1 @@
+import './describe.test.ts'

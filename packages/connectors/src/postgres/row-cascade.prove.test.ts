@@ -1,0 +1,1 @@
+import './row-cascade.test.ts'

@@ -1,0 +1,28 @@
+import { useQuery, type UseQueryResult } from '@tanstack/react-query'
+import { useEffect, useSyncExternalStore } from 'react'
+import type * as z from 'zod/mini'
+import { ask } from './api.ts'
+import { currentLive, subscribeLive } from './live.ts'
+
+/** How soon after a change what is shown is asked for again: a busy gate changes all the time. */
+const settleMs = 700
+
+/** What the gate says at an address of the console's own; asked again when the stream says that something changed. */
+export function useAsked<Shape extends z.ZodMiniType>(
+  address: string,
+  shape: Shape,
+  isLive = true,
+): UseQueryResult<z.output<Shape>> {
+  const result = useQuery({
+    queryKey: [address],
+    queryFn: ({ signal }) => ask(`/console/data/${address}`, shape, signal),
+  })
+  const changes = useSyncExternalStore(subscribeLive, () => currentLive().changes)
+  const { refetch } = result
+  useEffect(() => {
+    if (!isLive || changes === 0) return undefined
+    const timer = setTimeout(() => void refetch({ cancelRefetch: false }), settleMs)
+    return () => clearTimeout(timer)
+  }, [changes, isLive, refetch])
+  return result
+}

@@ -1,0 +1,110 @@
+import type { ReactElement } from 'react'
+import { formatAmount, formatCount, formatDuration } from '../../time-words.ts'
+import { type PolicyView, policyShape } from '../../shapes/pages.ts'
+import { useAsked } from '../asking.ts'
+import { Awaiting } from '../awaiting.tsx'
+import { Badge, Card, Empty, Facts, Notice, Page } from '../parts.tsx'
+import { Shown } from '../text.tsx'
+import { Ago } from '../time.tsx'
+
+const needs: Readonly<Record<string, string>> = {
+  snapshot: 'a proven copy',
+  person: 'one person',
+  people: 'two people, or one and a delay',
+  delay: 'a delay',
+}
+
+/** What decides, in words. */
+export default function Policy(): ReactElement {
+  const asked = useAsked('policy', policyShape)
+  return <Awaiting asked={asked}>{(view) => <Rules view={view} />}</Awaiting>
+}
+
+function Rules({ view }: { readonly view: PolicyView }): ReactElement {
+  return (
+    <Page title="Policy" about="Guards forbid, unless what they ask for is there. No permission overrides one.">
+      {view.proposal === null ? null : (
+        <Notice tone="warn">
+          The file gives more than what is in force ({view.proposal.widenings.length} lines,{' '}
+          <Ago atMs={view.proposal.proposedAtMs} />
+          ).{' '}
+          <a className="underline" href="/configuration">
+            People decide about it
+          </a>
+          .
+        </Notice>
+      )}
+      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
+        <Card flush title="Guards" aside={formatAmount(view.guards.length, 'guard')}>
+          {view.guards.length === 0 ? (
+            <Empty title="No guard is in force">This gate lets through whatever is in scope.</Empty>
+          ) : (
+            <ul className="divide-y divide-line">
+              {view.guards.map((guard) => {
+                const asked = view.asked.find(({ id }) => id === guard.id)?.count ?? 0
+                return (
+                  <li key={guard.id} className="px-4 py-2.5">
+                    <p>
+                      <Shown text={guard.why} most={1000} />
+                    </p>
+                    <p className="mt-1 flex flex-wrap items-center gap-x-3 gap-y-1 text-small text-dim">
+                      <Badge sign={guard.needs === null ? '✕' : '◷'} tone={guard.needs === null ? 'danger' : 'calm'}>
+                        {guard.needs === null ? 'nothing satisfies it' : `needs ${needs[guard.needs] ?? guard.needs}`}
+                      </Badge>
+                      <code>
+                        <Shown text={guard.id} />
+                      </code>
+                      <span>
+                        {asked === 0 ? 'asked in none of the kept requests' : `asked in ${formatAmount(asked, 'request')}`}
+                      </span>
+                    </p>
+                  </li>
+                )
+              })}
+            </ul>
+          )}
+        </Card>
+        <div className="grid min-w-0 content-start gap-4">
+          <Card title="In force">
+            <Facts
+              facts={[
+                ['Mode', view.mode === 'team' ? 'team: nobody approves their own agent’s request' : 'solo: four-eyes is off'],
+                ['Rows without a prompt', `${formatCount(view.rowsWithoutPrompt)}, when they can be put back`],
+                ['Cool-off', view.coolOffMs === 0 ? 'none' : formatDuration(view.coolOffMs)],
+                ['A question waits', formatDuration(view.requestMs)],
+                ['Copies are kept', formatDuration(view.retainMs)],
+                [
+                  'Policy',
+                  <code key="hash" className="[overflow-wrap:anywhere]">
+                    {view.hash}
+                  </code>,
+                ],
+              ]}
+            />
+          </Card>
+          <Card title="Change it">
+            <p className="text-dim">
+              Guards of your own go under <code>guards:</code> in sallyport.yaml. Narrowing is in force at the next start;
+              whatever widens waits for people on{' '}
+              <a className="text-accent underline" href="/configuration">
+                the configuration’s page
+              </a>
+              .
+            </p>
+          </Card>
+          {view.acceptedRisks.length === 0 ? null : (
+            <Card title="Risks that were accepted">
+              <ul className="list-disc pl-5">
+                {view.acceptedRisks.map((risk) => (
+                  <li key={risk}>
+                    <Shown text={risk} />
+                  </li>
+                ))}
+              </ul>
+            </Card>
+          )}
+        </div>
+      </div>
+    </Page>
+  )
+}

@@ -1,0 +1,214 @@
+import * as z from 'zod/mini'
+import { impactShape, list, shownLineShape, shownRequestShape } from './now.ts'
+
+const text = z.string()
+const count = z.number()
+const momentMs = z.number()
+
+/** How people answered on one day. */
+export const dayShape = z.object({ startMs: momentMs, approved: count, rejected: count, unanswered: count })
+export type Day = z.infer<typeof dayShape>
+
+export const requestsShape = z.object({
+  nowMs: momentMs,
+  requests: list(shownRequestShape),
+  /** More than are listed. */
+  inAll: count,
+  days: list(dayShape),
+  /** From the question to the first verdict, ms, newest last. */
+  waitsMs: list(z.object({ atMs: momentMs, waitMs: count })),
+  verdicts: count,
+  verdictsUnderThreeSeconds: count,
+})
+export type RequestsView = z.infer<typeof requestsShape>
+
+export const requestDetailShape = z.object({
+  nowMs: momentMs,
+  request: shownRequestShape,
+  text,
+  bindValues: list(text),
+  protocol: text,
+  session: text,
+  operations: list(
+    z.object({
+      action: text,
+      kind: impactShape,
+      reversible: z.boolean(),
+      why: text,
+      resources: list(text),
+      rows: z.nullable(count),
+      bytes: z.nullable(count),
+      tables: list(text),
+      dependants: list(text),
+    }),
+  ),
+  copySentence: text,
+  isCopied: z.boolean(),
+  newestCopyAtMs: z.nullable(momentMs),
+  limitSentence: text,
+  guards: list(z.object({ id: text, why: text })),
+  approvals: list(z.object({ person: text, verdict: z.enum(['approve', 'reject']), atMs: momentMs, reason: text })),
+  /** The same agent asked for the same kind of thing on the same upstream. */
+  similar: list(shownRequestShape),
+})
+export type RequestDetail = z.infer<typeof requestDetailShape>
+
+export const scopeLineShape = z.object({
+  /** As it stands in sallyport.yaml. */
+  line: text,
+  sentence: text,
+  uses: count,
+  lastAtMs: z.nullable(momentMs),
+})
+
+export const agentsShape = z.object({
+  nowMs: momentMs,
+  /** Use is counted from here on. */
+  countedFromMs: z.nullable(momentMs),
+  agents: list(
+    z.object({
+      name: text,
+      owner: text,
+      handleMs: count,
+      sessions: count,
+      scopes: list(scopeLineShape),
+      used: list(z.object({ action: text, kind: impactShape, upstream: z.nullable(text), count, lastAtMs: momentMs })),
+      usedInAll: count,
+      handles: list(
+        z.object({
+          id: text,
+          parent: z.nullable(text),
+          issuedAtMs: momentMs,
+          expiresAtMs: momentMs,
+          narrowedTo: z.nullable(text),
+        }),
+      ),
+    }),
+  ),
+})
+export type AgentsView = z.infer<typeof agentsShape>
+
+export const controlShape = z.object({
+  name: text,
+  state: z.enum(['holds', 'partly', 'missing']),
+  sentence: text,
+})
+
+export const targetShape = z.object({
+  name: text,
+  kind: text,
+  newestAtMs: z.nullable(momentMs),
+  wouldLoseMs: z.nullable(count),
+  restoreTookMs: z.nullable(count),
+  drill: z.nullable(z.object({ passed: z.boolean(), atMs: momentMs, why: text })),
+  copyEveryMs: z.nullable(count),
+  drillEveryMs: z.nullable(count),
+})
+
+export const upstreamsShape = z.object({
+  nowMs: momentMs,
+  upstreams: list(
+    z.object({
+      name: text,
+      protocol: text,
+      connector: text,
+      environment: text,
+      hosts: list(text),
+      sessions: count,
+      controls: list(controlShape),
+      target: z.nullable(targetShape),
+      /** What continuous protection says, name and value. */
+      continuous: list(z.object({ name: text, value: text })),
+    }),
+  ),
+  /** Kept whole, and no upstream. */
+  others: list(targetShape),
+})
+export type UpstreamsView = z.infer<typeof upstreamsShape>
+
+export const vaultShape = z.object({
+  nowMs: momentMs,
+  copies: list(
+    z.object({
+      id: text,
+      kind: text,
+      upstream: text,
+      madeAtMs: momentMs,
+      rows: count,
+      bytes: count,
+      things: list(text),
+      thingsInAll: count,
+      retainUntilMs: momentMs,
+    }),
+  ),
+  copiesInAll: count,
+  bytesInAll: count,
+  targets: list(targetShape),
+  quarantined: list(z.object({ upstream: text, name: text, untilMs: z.nullable(momentMs) })),
+  /** Why a part could not be asked for; empty when all is here. */
+  problems: list(text),
+})
+export type VaultView = z.infer<typeof vaultShape>
+
+export const logPageShape = z.object({
+  nowMs: momentMs,
+  size: count,
+  lines: list(shownLineShape),
+  /** Where to search on, towards older ones; null: the beginning was reached. */
+  nextBefore: z.nullable(count),
+  scanned: count,
+})
+export type LogPage = z.infer<typeof logPageShape>
+
+export const entryShape = z.object({
+  nowMs: momentMs,
+  line: shownLineShape,
+  /** The whole event, as JSON, laid out. */
+  event: text,
+  /** Events of the same operation, oldest first. */
+  story: list(shownLineShape),
+})
+export type EntryView = z.infer<typeof entryShape>
+
+export const provenShape = z.nullable(
+  z.object({ index: count, entry: text, size: count, proof: list(text), checkpoint: text, key: text }),
+)
+
+export const policyShape = z.object({
+  nowMs: momentMs,
+  mode: z.enum(['solo', 'team']),
+  hash: text,
+  guards: list(z.object({ id: text, why: text, needs: z.nullable(text) })),
+  rowsWithoutPrompt: count,
+  coolOffMs: count,
+  retainMs: count,
+  requestMs: count,
+  acceptedRisks: list(text),
+  /** Guards that asked in the questions that are kept, by id. */
+  asked: list(z.object({ id: text, count })),
+  proposal: z.nullable(z.object({ widenings: list(text), proposedAtMs: momentMs })),
+})
+export type PolicyView = z.infer<typeof policyShape>
+
+export const peopleShape = z.object({
+  nowMs: momentMs,
+  mode: z.enum(['solo', 'team']),
+  me: text,
+  people: list(
+    z.object({
+      name: text,
+      passkeys: count,
+      enrolledAtMs: momentMs,
+      admission: text,
+      agents: list(text),
+      approved: count,
+      rejected: count,
+      /** Half of the verdicts took longer; null: none was given. */
+      medianWaitMs: z.nullable(count),
+    }),
+  ),
+  removed: list(z.object({ name: text, by: text, atMs: momentMs })),
+  invitations: count,
+  unknownOwners: list(z.object({ owner: text, agents: list(text) })),
+})
+export type PeopleView = z.infer<typeof peopleShape>

@@ -1,0 +1,76 @@
+import { type Event, impactKinds, type ImpactKind } from '@sallyport/core'
+import { z } from 'zod'
+
+/** What one agent did of one kind, on one upstream. */
+export interface Use {
+  readonly action: string
+  readonly kind: ImpactKind
+  /** Null: its session was opened before the counting began. */
+  readonly upstream: string | null
+  count: number
+  lastAtMs: number
+}
+
+const agentsMax = 1_000
+const usesMax = 500
+const sessionsMax = 5_000
+const openedShape = z.object({ upstream: z.string() })
+const askedShape = z.object({
+  question: z.object({ upstream: z.string(), operations: z.array(z.object({ action: z.string(), kind: z.enum(impactKinds) })) }),
+})
+const doneShape = z.object({ operations: z.array(z.object({ action: z.string(), kind: z.enum(impactKinds) })) })
+
+/** What agents really used, as the log says it: every write by its intent, every kind of read when a session first made it, and what it asked people for. */
+export class Usage {
+  readonly #upstreams = new Map<string, string>()
+  readonly #agents = new Map<string, Map<string, Use>>()
+  #fromMs: number | null = null
+
+  add({ type, atMs, agent, session, data }: Event): void {
+    this.#fromMs ??= atMs
+    if (type === 'session.opened' && session !== undefined) this.#noteSession(session, data)
+    if (type === 'request.opened' && agent !== undefined) this.#noteAsked(agent, atMs, data)
+    if ((type !== 'intent' && type !== 'statement') || agent === undefined) return
+    const done = doneShape.safeParse(data)
+    if (!done.success) return
+    const upstream = this.#upstreams.get(session ?? '') ?? null
+    for (const { action, kind } of done.data.operations) this.#count(agent, { action, kind, upstream, count: 1, lastAtMs: atMs })
+  }
+
+  /** Asking for it is using it: whoever waits for people would lose what they wait for. */
+  #noteAsked(agent: string, atMs: number, data: Event['data']): void {
+    const asked = askedShape.safeParse(data)
+    if (!asked.success) return
+    const { upstream, operations } = asked.data.question
+    for (const { action, kind } of operations) this.#count(agent, { action, kind, upstream, count: 1, lastAtMs: atMs })
+  }
+
+  #noteSession(session: string, data: Event['data']): void {
+    const opened = openedShape.safeParse(data)
+    if (!opened.success) return
+    this.#upstreams.set(session, opened.data.upstream)
+    if (this.#upstreams.size > sessionsMax) this.#upstreams.delete(this.#upstreams.keys().next().value ?? '')
+  }
+
+  #count(agent: string, use: Use): void {
+    const uses = this.#agents.get(agent) ?? new Map<string, Use>()
+    if (!this.#agents.has(agent) && this.#agents.size < agentsMax) this.#agents.set(agent, uses)
+    const key = `${use.kind} ${use.action} ${use.upstream ?? ''}`
+    const known = uses.get(key)
+    if (known === undefined) {
+      if (uses.size < usesMax) uses.set(key, use)
+      return
+    }
+    known.count += 1
+    known.lastAtMs = use.lastAtMs
+  }
+
+  /** Most used first. */
+  of(agent: string): readonly Readonly<Use>[] {
+    return [...(this.#agents.get(agent)?.values() ?? [])].toSorted((left, right) => right.count - left.count)
+  }
+
+  get fromMs(): number | null {
+    return this.#fromMs
+  }
+}

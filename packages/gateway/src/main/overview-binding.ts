@@ -1,0 +1,46 @@
+import { noteSigner } from '@sallyport/core'
+import { join } from 'node:path'
+import type { UpstreamConfig } from '../config.ts'
+import type { Overview, UpstreamOverview } from '../control/index.ts'
+import { openProver } from '../log/prove-entry.ts'
+import type { Entrance } from './entrance.ts'
+import type { Foundations } from './foundations.ts'
+
+/** What the console shows of this gate. */
+export function bindOverview({ config, folder, log, policy }: Foundations, { handles }: Entrance): Overview {
+  const { rowsWithoutPrompt, coolOffMs, retainMs, requestMs, acceptRisk } = config
+  return {
+    agents: () => config.agents,
+    handles: (agent) => handles.candidates(agent),
+    upstreams: () => config.upstreams.map((upstream) => overviewOf(upstream)),
+    policy: () => ({
+      hash: policy.hash,
+      guards: policy.guards,
+      rowsWithoutPrompt,
+      coolOffMs,
+      retainMs,
+      requestMs,
+      acceptRisk,
+    }),
+    record: {
+      size: () => log.size(),
+      read: (from, count) => log.read(from, count),
+      prove: openProver(join(folder.directory, 'log'), log, noteSigner(folder.origin, folder.logSeed).key),
+    },
+  }
+}
+
+function overviewOf(upstream: UpstreamConfig): UpstreamOverview {
+  const { name, protocol, environment, use, protect } = upstream
+  const isHttp = upstream.protocol === 'http'
+  return {
+    name,
+    protocol,
+    connector: isHttp ? upstream.connector : 'postgres',
+    environment,
+    hosts: isHttp ? upstream.hosts : [],
+    protectsApart: use !== protect,
+    quarantineMs: isHttp ? null : (upstream.quarantine ?? null),
+    isContinuous: !isHttp && upstream.continuous !== undefined,
+  }
+}

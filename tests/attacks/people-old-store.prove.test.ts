@@ -1,0 +1,1 @@
+import './people-old-store.test.ts'

@@ -1,0 +1,1 @@
+import './postgres-remembered.test.ts'

@@ -1,0 +1,1 @@
+import './quarantine.test.ts'

@@ -1,0 +1,1 @@
+import './1-no-upstream-credential.test.ts'

@@ -1,0 +1,1 @@
+import './10-offline.test.ts'

@@ -1,0 +1,1 @@
+import './3-unread-is-dangerous.test.ts'

@@ -1,0 +1,1 @@
+import './4-nothing-destroys-for-good.test.ts'

@@ -1,0 +1,1 @@
+import './5-agent-approves-nothing.test.ts'

@@ -1,0 +1,1 @@
+import './6-approval-fits-one-operation.test.ts'
