@@ -219,7 +219,9 @@ test('a rotated handle has a new secret and no more than before; the old one, an
   expect(await deniedAtDoor(agent, rotated.handle)).toBe(true)
   expect(states(await runAs(agent, last.handle, 'SELECT 1'))).toEqual(['00000'])
   await expect(gate.post(`/api/v1/handles/${rotated.id}/rotate`, {}, rotatedShape)).rejects.toThrow('not_in_scope')
-  await expect(gate.post(`/api/v1/handles/${last.id}/rotate`, { overlapMs: 3_600_001 }, rotatedShape)).rejects.toThrow()
+  await expect(gate.post(`/api/v1/handles/${last.id}/rotate`, { overlapMs: 3_600_001 }, rotatedShape)).rejects.toThrow(
+    'answered 4',
+  )
   // One that was narrowed keeps its uses: a new secret is no new life.
   const limited = await narrow(agent, last.handle, { uses: '2' })
   expect(states(await runAs(agent, limited.secret, 'SELECT 1'))).toEqual(['00000'])

@@ -83,6 +83,19 @@ it('a receiver that was down, and a gate that crashed meanwhile, lose nothing; a
   expect(heard().every(({ index, type }) => index >= all.length || all[index]?.type === type)).toBe(true)
 })
 
+it('a receiver that cannot be told is seen by whoever asks, and why; the other goes on', async () => {
+  const shape = z.object({ deliveries: z.array(z.looseObject({ name: z.string(), failures: z.number() })) })
+  const failing = async (name: string): Promise<number> =>
+    (await gate.get('/api/v1/status', shape)).deliveries.find((one) => one.name === name)?.failures ?? -1
+  hook.answer = () => ({ status: 503 })
+  const agent = await gate.connect('coder')
+  await expect.poll(() => failing('audit')).toBeGreaterThan(0)
+  expect(await failing('on-call')).toBe(0)
+  hook.answer = () => ({ status: 200 })
+  await expect.poll(() => failing('audit')).toBe(0)
+  await agent.close()
+})
+
 it('nothing that opens a door is in the log, or in what is told', () => {
   const everything = JSON.stringify([gate.events(), hook.received.map(({ body }) => body), telephone.received])
   expect(everything).not.toContain('hidden')

@@ -87,6 +87,8 @@ const titles: Readonly<Record<EventType, Title>> = {
   'configuration.withdrawn': { sign: '–', what: 'configuration', tone: 'calm' },
   'person.enrolled': { sign: '+', what: 'person enrolled', tone: 'warn' },
   'person.removed': { sign: '–', what: 'person removed', tone: 'warn' },
+  'removal.confirmed': { sign: '–', what: 'removal confirmed', tone: 'warn' },
+  'person.restored': { sign: '+', what: 'removal taken back', tone: 'danger' },
   'person.connected': { sign: '+', what: 'account connected', tone: 'warn' },
   'passkey.added': { sign: '+', what: 'passkey added', tone: 'warn' },
   'passkey.removed': { sign: '–', what: 'passkey removed', tone: 'warn' },

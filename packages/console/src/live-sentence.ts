@@ -113,6 +113,20 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
   ],
   ['person.removed', sayRemoval],
   [
+    'removal.confirmed',
+    writer(
+      z.object({ person: z.string(), by: z.string() }),
+      ({ person, by }) => `${by} confirmed that ${person} is removed: it is for good.`,
+    ),
+  ],
+  [
+    'person.restored',
+    writer(
+      z.object({ person: z.string(), by: z.string() }),
+      ({ person, by }) => `${by} took back the removal of ${person}, who can approve again.`,
+    ),
+  ],
+  [
     'person.connected',
     writer(
       z.object({ person: z.string(), issuer: z.string(), subject: z.string() }),

@@ -10,6 +10,8 @@ export const eventTypes = [
   'configuration.withdrawn',
   'person.enrolled',
   'person.removed',
+  'removal.confirmed',
+  'person.restored',
   'person.connected',
   'passkey.added',
   'passkey.removed',

@@ -97,15 +97,10 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const gate = departure.attend(makeGate(base, entrance, decorated, requestUrl))
   const verdicts = makeVerdictPorts(base, decorated.log, decorated.requests)
   const tools = openTools(base, entrance, { databases: upstreams, apis, connectors: ports.connectors })
-  const control = await bindControl({
-    base,
-    entrance,
-    verdicts,
-    ...tools,
-    keeper,
-    protection,
-    isolationLevel: options.isolationLevel,
-  })
+  // Whoever is told hears of it from when everything is up.
+  let deliveries: NonNullable<Control['deliveries']> = () => []
+  const bound = { base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel }
+  const control: Control = { ...(await bindControl(bound)), deliveries: () => deliveries() }
   const accounts = await bindAccounts(base)
   const people = await startControl(
     {
@@ -133,6 +128,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   await listenForAgents({ base, gate, upstreams, apis, report: options.report, isLeaving }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl, departure)
+  deliveries = watches.deliveries
   const link = await people.firstEnrolmentLink()
   return {
     controlUrl,
@@ -218,7 +214,7 @@ async function startWatches(
   due: readonly { start(): void; close(): Promise<void> }[],
   siteUrl: () => string,
   departure: Departure,
-): Promise<{ close(): Promise<void> }> {
+): Promise<{ readonly deliveries: NonNullable<Control['deliveries']>; close(): Promise<void> }> {
   const { config, folder, vault, log, database, store } = base
   const { clock } = store
   for (const one of due) one.start()
@@ -236,6 +232,7 @@ async function startWatches(
   })
   const lookout = startLookout(base, entrance)
   return {
+    deliveries: () => delivery?.health() ?? [],
     close: async () => {
       lookout.close()
       await Promise.all([...due.map((one) => one.close()), delivery?.close(), metrics?.close(), watch.close()])

@@ -44,6 +44,7 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
     examineNode(),
     isRunning ? await examineGate(stateDirectory) : describeAbsence(stateDirectory),
     ...(isRunning ? await examineOwners(stateDirectory) : []),
+    ...(isRunning ? await examineDeliveries(stateDirectory) : []),
     ...(isRunning ? await examineTargets(stateDirectory) : []),
     ...(isRunning ? await examineContinuous(stateDirectory) : []),
     ...examineVault(stateDirectory, configuration),
@@ -112,6 +113,31 @@ async function examineOwners(stateDirectory: string): Promise<readonly Finding[]
         `Nobody is enrolled as ${owner}, who owns ${agents.join(', ')}: until somebody is, nobody can approve what these agents ask.`,
         'Enrol the owner under that name, or name somebody who is enrolled as the owner in sallyport.yaml.',
       ),
+    )
+  } catch {
+    return []
+  }
+}
+
+const deliveriesShape = z.object({
+  deliveries: z
+    .array(z.object({ name: z.string(), behind: z.number(), failures: z.number(), why: z.string().nullable() }))
+    .default([]),
+})
+
+/** Who is to be told what happens, and is not: a question that nobody hears of is answered with a no. */
+async function examineDeliveries(stateDirectory: string): Promise<readonly Finding[]> {
+  try {
+    const control = await connectControl(stateDirectory)
+    const { deliveries } = await control.get('/api/v1/status', deliveriesShape)
+    return deliveries.map(({ name, behind, failures, why }) =>
+      failures === 0
+        ? good('delivery', `${name} is told what happens.`)
+        : bad(
+            'delivery',
+            `${name} was not told ${failures} ${failures === 1 ? 'time' : 'times'} in a row (${why ?? 'no reason'}); ${behind} events wait for it.`,
+            `Look at what \`deliver: ${name}\` in sallyport.yaml leads to; nothing is lost until then.`,
+          ),
     )
   } catch {
     return []

@@ -30,7 +30,7 @@ export interface Rotated {
 }
 
 /** Both secrets work for so long at most, so that whoever holds the old one can be given the new one. */
-export const overlapMsMax = 3_600_000
+const overlapMsMax = 3_600_000
 
 /**
  * A new secret for the same handle's scope and life: it ends when the old one would have, since whoever rotates gives nobody more than they had. What was

@@ -171,6 +171,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
       people: people.length,
       unknownOwners: unknownOwners(control, people),
       continuous: control.continuous?.() ?? [],
+      deliveries: control.deliveries?.() ?? [],
       logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
     })
   })

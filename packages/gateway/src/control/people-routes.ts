@@ -35,7 +35,9 @@ export function addPeopleRoutes(app: SiteApp, site: Site): void {
                 },
               ],
         ),
-        removed: ever.flatMap(({ name, removed }) => (removed === null ? [] : [{ name, ...removed }])),
+        removed: ever.flatMap(({ name, userHandle, removed }) =>
+          removed === null ? [] : [{ id: userHandle, name, ...removed, isOwn: isSamePerson(removed.by, person.name) }],
+        ),
         needsSecond: needsConfirmation(control, ever),
         alone: ever.length < 2,
       }),

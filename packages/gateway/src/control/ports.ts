@@ -55,7 +55,13 @@ export interface Person {
     readonly confirmedBy: string | null
   } | null
   /** Null: enrolled. Nobody who was removed signs in, is counted or asked; the name stays theirs. */
-  readonly removed: { readonly by: string; readonly atMs: number } | null
+  readonly removed: {
+    readonly by: string
+    readonly atMs: number
+    /** A second person has to stand by it; until then it can be taken back. */
+    readonly waits: boolean
+    readonly confirmedBy: string | null
+  } | null
 }
 
 /** A person about to be enrolled: who let them in is read off the link, in the transaction. */
@@ -85,9 +91,18 @@ export interface People {
   enrol(newcomer: Newcomer, tokenSha256: string, nowMs: number, confirmFrom: number | null): Promise<Enrolled>
   /**
    * In one transaction: the person is removed, links they made or confirmed are withdrawn, and what they approved and has not run is cancelled.
-   * The ids of those requests; null: nobody of this name is enrolled, or nobody else is.
+   * With the ids of those requests; null: nobody of this name is enrolled, or nobody else is. From `confirmFrom` people on, it waits for a second one.
    */
-  remove(name: string, by: string, nowMs: number): Promise<readonly string[] | null>
+  remove(
+    name: string,
+    by: string,
+    nowMs: number,
+    confirmFrom?: number | null,
+  ): Promise<{ readonly cancelled: readonly string[]; readonly waits: boolean } | null>
+  /** `own`: by who removed. `unknown`: no such removal waits, or who confirms is not enrolled. */
+  confirmRemoval(name: string, by: string): Promise<'confirmed' | 'unknown' | 'own'>
+  /** `final`: it cannot be taken back. `not_theirs`: not by this person. */
+  restore(name: string, by: string, nowMs: number): Promise<'restored' | 'final' | 'not_theirs'>
   /** False: nobody of this name is enrolled, they have enough, or somebody has this one. */
   addPasskey(name: string, passkey: Passkey): Promise<boolean>
   /** False: it is not theirs, or the last one. */
@@ -308,6 +323,15 @@ export interface Control {
   /** The `@why` of a guard, or null for an unknown id. */
   guardSentence(id: string): string | null
   posture(): Posture
+  /** Who outside is told what happens, and how that goes. Absent: nobody is. */
+  deliveries?(): readonly {
+    readonly name: string
+    /** Events that it has not been asked about yet. */
+    readonly behind: number
+    /** In a row. */
+    readonly failures: number
+    readonly why: string | null
+  }[]
   /** How continuous protection stands, an upstream each. Absent: nothing is protected so. */
   continuous?(): readonly Readonly<Record<string, Json>>[]
   readonly configuration: ConfigurationControl

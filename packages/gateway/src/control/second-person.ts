@@ -9,6 +9,11 @@ export function confirmFrom(control: Control): number | null {
   return control.posture().mode === 'team' ? 2 : null
 }
 
+/** In team mode, from how many people on a removal is for good only when a second one stood by it: below, who removes and who is removed are all there are. */
+export function confirmRemovalFrom(control: Control): number | null {
+  return control.posture().mode === 'team' ? 3 : null
+}
+
 /** Whether an invitation counts only when somebody else confirmed it, as things stand. The store judges again when it is used. `ever`: those who were removed too. */
 export function needsConfirmation(control: Control, ever: readonly Person[]): boolean {
   const from = confirmFrom(control)

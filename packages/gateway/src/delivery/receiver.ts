@@ -26,6 +26,8 @@ export const questionTypes: readonly EventType[] = [
   'alarm',
   'kill',
   'release',
+  'person.removed',
+  'person.restored',
   'quarantine.kept',
   'delivery.failed',
 ]

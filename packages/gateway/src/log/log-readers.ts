@@ -25,6 +25,7 @@ const killData = z.object({ kind: killKind, name: z.string(), reason: z.string()
 const revokedData = z.object({ handle: z.string() })
 const rotatedData = z.object({ rotated: z.string(), oldEndsAtMs: z.number() })
 const removalData = z.object({ person: z.string(), by: z.string() })
+const restoredData = z.object({ person: z.string() })
 const passkeyData = z.object({ person: z.string(), removed: z.string() })
 
 /** Store and log agree again before anything listens. */
@@ -89,11 +90,17 @@ class Seen {
     if (type === 'handle.revoked') this.#revoked.push(revokedData.parse(data).handle)
     if (type === 'handle.rotated') this.#rotated.push(rotatedData.parse(data))
     if (type === 'person.removed') this.#removed.push(removalData.parse(data))
+    // Somebody who was taken back is not removed again by the next start.
+    if (type === 'person.restored') this.#forgetRemoval(restoredData.parse(data).person)
     if (type === 'passkey.removed') this.#passkeys.push(passkeyData.parse(data))
     if (type !== 'kill' && type !== 'release') return
     const stop = killData.parse(data)
     if (type === 'kill') this.#kills.set(`${stop.kind} ${stop.name}`, { data: stop, atMs })
     else this.#kills.delete(`${stop.kind} ${stop.name}`)
+  }
+
+  #forgetRemoval(person: string): void {
+    for (const [at, one] of this.#removed.entries()) if (one.person === person) this.#removed.splice(at, 1)
   }
 
   #wasCutOff(index: number): boolean {

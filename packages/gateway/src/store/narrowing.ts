@@ -30,7 +30,7 @@ export function openNarrowing(database: DatabaseSync): Narrowing {
     kill,
     revokeHandle: (id, nowMs) => void handles.revoke(id, nowMs),
     endHandle: (id, endsAtMs, nowMs) => void endBy(database, id, endsAtMs, nowMs),
-    removePerson: (name, by, nowMs) => void removePerson(database, name, by, nowMs),
+    removePerson: (name, by, nowMs) => void removePerson(database, name, by, nowMs, null),
     removePasskey: (person, credentialId) => void removePasskey(database, person, credentialId),
     freeze: (reason, nowMs) =>
       transact(database, () => {

@@ -13,6 +13,8 @@ import {
 import { findLink, keepLink, listOpen, type StoredLink } from './link.ts'
 import { advance, keepPerson, listEver, listPeople, type StoredPasskey, type StoredPerson } from './person.ts'
 import { addPasskey, removePasskey, removePerson } from './person-removal.ts'
+import { confirmRemoval, restorePerson } from './person-restoration.ts'
+import type { RemovalConfirmed, Removed, Restored } from './removal.ts'
 
 export interface StoredWebSession {
   readonly idSha256: string
@@ -28,7 +30,9 @@ export interface PeopleStore {
     list(): Promise<readonly StoredPerson[]>
     ever(): Promise<readonly StoredPerson[]>
     isEnrolled(name: string): Promise<boolean>
-    remove(name: string, by: string, nowMs: number): Promise<readonly string[] | null>
+    remove(name: string, by: string, nowMs: number, confirmFrom?: number | null): Promise<Removed | null>
+    confirmRemoval(name: string, by: string): Promise<RemovalConfirmed>
+    restore(name: string, by: string, nowMs: number): Promise<Restored>
     addPasskey(name: string, passkey: StoredPasskey): Promise<boolean>
     removePasskey(name: string, credentialId: string): Promise<boolean>
     enrol(newcomer: Newcomer, tokenSha256: string, nowMs: number, confirmFrom: number | null): Promise<Enrolled>
@@ -55,7 +59,9 @@ export function openPeople(database: DatabaseSync): PeopleStore {
       list: async () => listPeople(database),
       ever: async () => listEver(database),
       isEnrolled: async (name) => listPeople(database).some((one) => isSamePerson(one.name, name)),
-      remove: async (name, by, nowMs) => removePerson(database, name, by, nowMs),
+      remove: async (name, by, nowMs, confirmFrom) => removePerson(database, name, by, nowMs, confirmFrom ?? null),
+      confirmRemoval: async (name, by) => confirmRemoval(database, name, by),
+      restore: async (name, by, nowMs) => restorePerson(database, name, by, nowMs),
       addPasskey: async (name, passkey) => addPasskey(database, name, passkey),
       removePasskey: async (name, credentialId) => removePasskey(database, name, credentialId),
       enrol: async (newcomer, tokenSha256, nowMs, confirmFrom) => enrol(database, newcomer, tokenSha256, nowMs, confirmFrom),
@@ -117,7 +123,8 @@ function enrol(
 
 function advanceCounter(database: DatabaseSync, credentialId: string, from: number, to: number): boolean {
   return transact(database, () => {
-    const changed = advance(listPeople(database), credentialId, from, to)
+    // Whoever was removed may take back the removal of another, with a passkey that is looked at as any is.
+    const changed = advance(listEver(database), credentialId, from, to)
     if (changed !== null) keepPerson(database, changed)
     return changed !== null
   })

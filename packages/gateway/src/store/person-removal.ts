@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { isSamePerson } from '@sallyport/core'
 import { transact } from './database.ts'
+import { judgeRemoval, type Removed } from './removal.ts'
 import { keepLink, listOpen, restsOn } from './link.ts'
 import { keepPerson, listEver, listPeople, withoutPasskey, withPasskey, type StoredPasskey, type StoredPerson } from './person.ts'
 import { readGrant } from './row.ts'
@@ -9,16 +10,21 @@ function findPerson(database: DatabaseSync, wanted: string): StoredPerson | null
   return listPeople(database).find(({ name }) => isSamePerson(name, wanted)) ?? null
 }
 
-/** Never the last one: a gate without people would be whoever's opens the terminal's link next. */
-export function removePerson(database: DatabaseSync, name: string, by: string, nowMs: number): readonly string[] | null {
+/** At once, whoever must stand by it later. Never the last one: a gate without people would be whoever's opens the terminal's link next. */
+export function removePerson(
+  database: DatabaseSync,
+  name: string,
+  by: string,
+  nowMs: number,
+  confirmFrom: number | null,
+): Removed | null {
   return transact(database, () => {
-    const found = findPerson(database, name)
-    if (found === null || listPeople(database).length < 2) return null
-    const kept = JSON.stringify({ ...found, removed: { by, atMs: nowMs } })
-    database.prepare('INSERT INTO removedPeople (name, body) VALUES (?, ?)').run(found.name, kept)
-    database.prepare('DELETE FROM people WHERE name = ?').run(found.name)
+    const kept = judgeRemoval(name, by, listEver(database), nowMs, confirmFrom)
+    if (kept === null) return null
+    database.prepare('INSERT INTO removedPeople (name, body) VALUES (?, ?)').run(kept.name, JSON.stringify(kept))
+    database.prepare('DELETE FROM people WHERE name = ?').run(kept.name)
     for (const link of listOpen(database, nowMs)) if (restsOn(link, name)) keepLink(database, { ...link, withdrawnAtMs: nowMs })
-    return cancelApproved(database, name, by)
+    return { cancelled: cancelApproved(database, name, by), waits: kept.removed.waits }
   })
 }
 

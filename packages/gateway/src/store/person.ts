@@ -20,7 +20,16 @@ const person = z.object({
   enrolledAtMs: z.number(),
   /** Null: enrolled by a version that kept this on the log only. */
   admission: admission.nullable().default(null),
-  removed: z.object({ by: z.string(), atMs: z.number() }).nullable().default(null),
+  /** `waits`: a second person has to stand by it, and until then it can be taken back. */
+  removed: z
+    .object({
+      by: z.string(),
+      atMs: z.number(),
+      waits: z.boolean().default(false),
+      confirmedBy: z.string().nullable().default(null),
+    })
+    .nullable()
+    .default(null),
 })
 export type StoredPerson = z.infer<typeof person>
 export type StoredPasskey = StoredPerson['passkeys'][number]
@@ -57,7 +66,8 @@ export function advance(people: readonly StoredPerson[], credentialId: string, f
 }
 
 export function keepPerson(database: DatabaseSync, changed: StoredPerson): void {
-  database.prepare('UPDATE people SET body = ? WHERE name = ?').run(JSON.stringify(changed), changed.name)
+  const table = changed.removed === null ? 'people' : 'removedPeople'
+  database.prepare(`UPDATE ${table} SET body = ? WHERE name = ?`).run(JSON.stringify(changed), changed.name)
 }
 
 /** Of one person. */

@@ -25,6 +25,18 @@ export interface InvitationLine {
   readonly isOwn: boolean
 }
 
+export interface RemovalLine {
+  readonly id: string
+  readonly name: string
+  readonly by: string
+  readonly atMs: number
+  /** A second person has to stand by it. */
+  readonly waits: boolean
+  readonly confirmedBy: string | null
+  /** By who looks at the page. */
+  readonly isOwn: boolean
+}
+
 export interface PeopleView {
   readonly people: readonly PersonLine[]
   readonly invitations: readonly InvitationLine[]
@@ -32,7 +44,7 @@ export interface PeopleView {
   readonly needsSecond: boolean
   /** Nobody else was ever enrolled. */
   readonly alone: boolean
-  readonly removed: readonly { readonly name: string; readonly by: string; readonly atMs: number }[]
+  readonly removed: readonly RemovalLine[]
 }
 
 export function renderPeople(frame: Frame, view: PeopleView): string {
@@ -43,7 +55,7 @@ export function renderPeople(frame: Frame, view: PeopleView): string {
     scripts: ['page.js', 'passkey.js'],
     body: markup`<h1>People</h1><p class="dim">${postureLine(frame.posture)}</p>
 <section class="card"><ul class="rows">${view.people.map((person) => renderPerson(frame, view, person))}</ul>
-${view.removed.map(({ name, by, atMs }) => markup`<p class="dim small">${showLine(name)} was removed by ${showLine(by)} ${formatInstant(atMs)}</p>`)}</section>
+${view.removed.map(renderRemoved)}</section>
 ${view.invitations.length === 0 ? '' : markup`<h2>Open invitations</h2>${view.invitations.map((line) => renderInvitation(frame, line))}`}
 <form class="card" data-passkey="get" data-options="/people/invitations/options" data-finish="/people/invitations">
 <h2>Invite a person</h2>
@@ -51,6 +63,15 @@ ${renderTerms(frame, view)}
 <div class="buttons"><button type="submit">Make an invitation</button></div>
 <p role="status" aria-live="polite"></p><p><output class="mono"></output></p></form>`,
   })
+}
+
+function renderRemoved({ id, name, by, atMs, waits, confirmedBy, isOwn }: RemovalLine): Markup {
+  const said = markup`<p class="dim small">${showLine(name)} was removed by ${showLine(by)} ${formatInstant(atMs)}${
+    confirmedBy === null ? '' : markup`, confirmed by ${showLine(confirmedBy)}`
+  }${waits ? '; a second person has to confirm it' : ''}${confirmedBy === null ? markup` · <a href="/restore">take it back</a>` : ''}</p>`
+  if (!waits || isOwn) return said
+  const path = `/people/${id}/confirm-removal`
+  return markup`${said}<form data-passkey="get" data-options="${path}/options" data-finish="${path}"><div class="buttons"><button class="slight stop" type="submit">Confirm that ${showLine(name)} is removed</button></div><p role="status" aria-live="polite"></p></form>`
 }
 
 function renderPerson(frame: Frame, view: PeopleView, person: PersonLine): Markup {

@@ -3,6 +3,7 @@ import { admit, isWithdrawable, judgeConfirmation, judgeEnrolment } from '../adm
 import { isOpen, readLink, restsOn, type StoredLink } from '../link.ts'
 import { keepWebSessions, type PeopleStore } from '../people.ts'
 import { advance, readPerson, withoutPasskey, withPasskey, type StoredPerson } from '../person.ts'
+import { judgeRemoval, judgeRemovalConfirmation, judgeRestoration, type Removed } from '../removal.ts'
 import type { Connection, Run } from './connection.ts'
 import { approversOf } from './grants.ts'
 
@@ -21,7 +22,22 @@ export function openPeople(connection: Connection): PeopleStore {
       list: () => listPeople(run),
       ever: () => listEver(run),
       isEnrolled: async (name) => (await findPerson(run, name)) !== null,
-      remove: (name, by, nowMs) => change((within) => removePerson(within, name, by, nowMs)),
+      remove: (name, by, nowMs, confirmFrom) => change((within) => removePerson(within, name, by, nowMs, confirmFrom ?? null)),
+      confirmRemoval: (name, by) =>
+        change(async (within) => {
+          const judged = judgeRemovalConfirmation(name, by, await listEver(within))
+          if (typeof judged === 'string') return judged
+          await keepChanged(within, judged)
+          return 'confirmed'
+        }),
+      restore: (name, by, nowMs) =>
+        change(async (within) => {
+          const judged = judgeRestoration(name, by, await listEver(within), nowMs)
+          if (typeof judged === 'string') return judged
+          await within('DELETE FROM removed_people WHERE name = $1', [judged.name])
+          await within('INSERT INTO people (name, body) VALUES ($1, $2)', [judged.name, JSON.stringify(judged)])
+          return 'restored'
+        }),
       addPasskey: (name, passkey) =>
         change(async (within) =>
           keepChanged(within, withPasskey(await findPerson(within, name), await listEver(within), passkey)),
@@ -40,7 +56,7 @@ export function openPeople(connection: Connection): PeopleStore {
           return judged
         }),
       advanceCounter: (credentialId, from, to) =>
-        change(async (within) => keepChanged(within, advance(await listPeople(within), credentialId, from, to))),
+        change(async (within) => keepChanged(within, advance(await listEver(within), credentialId, from, to))),
     },
     links: {
       create: async (made) => {
@@ -88,7 +104,8 @@ async function findPerson(run: Run, wanted: string): Promise<StoredPerson | null
 }
 
 async function keepChanged(run: Run, changed: StoredPerson | null): Promise<boolean> {
-  if (changed !== null) await run('UPDATE people SET body = $1 WHERE name = $2', [JSON.stringify(changed), changed.name])
+  const table = changed === null || changed.removed === null ? 'people' : 'removed_people'
+  if (changed !== null) await run(`UPDATE ${table} SET body = $1 WHERE name = $2`, [JSON.stringify(changed), changed.name])
   return changed !== null
 }
 
@@ -106,16 +123,19 @@ async function keepLink(run: Run, changed: StoredLink): Promise<void> {
   await run('UPDATE links SET body = $1 WHERE token_sha256 = $2', [JSON.stringify(changed), changed.tokenSha256])
 }
 
-/** Never the last one: gates without people would be whoever's opens a terminal's link next. */
-async function removePerson(run: Run, name: string, by: string, nowMs: number): Promise<readonly string[] | null> {
-  const people = await listPeople(run)
-  const found = people.find((one) => isSamePerson(one.name, name))
-  if (found === undefined || people.length < 2) return null
-  const kept = JSON.stringify({ ...found, removed: { by, atMs: nowMs } })
-  await run('INSERT INTO removed_people (name, body) VALUES ($1, $2)', [found.name, kept])
-  await run('DELETE FROM people WHERE name = $1', [found.name])
+async function removePerson(
+  run: Run,
+  name: string,
+  by: string,
+  nowMs: number,
+  confirmFrom: number | null,
+): Promise<Removed | null> {
+  const kept = judgeRemoval(name, by, await listEver(run), nowMs, confirmFrom)
+  if (kept === null) return null
+  await run('INSERT INTO removed_people (name, body) VALUES ($1, $2)', [kept.name, JSON.stringify(kept)])
+  await run('DELETE FROM people WHERE name = $1', [kept.name])
   for (const link of await listOpen(run, nowMs)) if (restsOn(link, name)) await keepLink(run, { ...link, withdrawnAtMs: nowMs })
-  return cancelApproved(run, name, by)
+  return { cancelled: await cancelApproved(run, name, by), waits: kept.removed.waits }
 }
 
 /** What they approved and has not run, or is not being consumed at this moment. */
