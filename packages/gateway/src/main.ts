@@ -77,7 +77,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
 async function assemble(options: GateOptions, opened: AsyncDisposableStack): Promise<RunningGate> {
   const base = await openBase(options, opened)
-  const { config, folder, database, store, vault, log, requests } = base
+  const { config, database, store, vault, log } = base
   const { clock } = store
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
@@ -101,22 +101,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   let deliveries: NonNullable<Control['deliveries']> = () => []
   const bound = { base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel }
   const control: Control = { ...(await bindControl(bound)), deliveries: () => deliveries() }
-  const accounts = await bindAccounts(base)
-  const people = await startControl(
-    {
-      clock,
-      random,
-      log,
-      feed: feedOf(log),
-      stories: openSessionStories(log),
-      requests,
-      ...store.people,
-      control,
-      ...(accounts && { accounts }),
-      overview: bindOverview(base, entrance),
-    },
-    { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill: options.drill },
-  )
+  const people = await startPeople(base, entrance, control, options.drill)
   opened.defer(() => people.close())
   controlUrl = people.url
   opened.defer(() => [apis, upstreams].forEach((one) => one.close()))
@@ -174,6 +159,32 @@ async function openBase(options: GateOptions, opened: AsyncDisposableStack): Pro
     await log.append({ type: 'gate.stopped', atMs: clock.nowMs(), data: {} }).catch(() => undefined)
   })
   return base
+}
+
+/** The people's pages and API. */
+async function startPeople(
+  base: Foundations,
+  entrance: Entrance,
+  control: Control,
+  drill: GateOptions['drill'],
+): ReturnType<typeof startControl> {
+  const { config, folder, store, log, requests } = base
+  const accounts = await bindAccounts(base)
+  return startControl(
+    {
+      clock: store.clock,
+      random,
+      log,
+      feed: feedOf(log),
+      stories: openSessionStories(log),
+      requests,
+      ...store.people,
+      control,
+      ...(accounts && { accounts }),
+      overview: bindOverview(base, entrance),
+    },
+    { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill },
+  )
 }
 
 /** What every protocol is handed besides its upstreams. */
