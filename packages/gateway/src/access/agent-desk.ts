@@ -34,6 +34,8 @@ export interface DeskPorts {
     /** Null: it does not stand now. */
     live(request: string): StandingGrant | null
     add(grant: StandingGrant): boolean | Promise<boolean>
+    /** Null: nothing stands for that request. */
+    end(request: string): StandingGrant | null | Promise<StandingGrant | null>
   }
   readonly settings: () => GovernSettings
   readonly policyHash: () => string
@@ -127,6 +129,7 @@ function nextOf(state: AgentAnswer['state']): string {
 }
 
 async function requestAccess(ports: DeskPorts, handle: Handle, wanted: WantedAccess): Promise<AccessAnswer> {
+  const killEpoch = epochOf(ports, handle, wanted)
   const upstream = checkWanted(ports, handle, wanted)
   const { requests, standing } = ports
   const { agent } = handle
@@ -135,12 +138,16 @@ async function requestAccess(ports: DeskPorts, handle: Handle, wanted: WantedAcc
   if (found !== null && !(await standing.hasStood(found.id))) {
     const grant = await requests.findGrant(agent, digest)
     if (grant !== null && grant.request === found.id && isUsable(grant, ports))
-      return begin(ports, handle, wanted, upstream, grant)
+      return begin(ports, handle, wanted, { upstream, grant, killEpoch })
     if (isCurrent(found, grant, ports)) return { outcome: 'asked', request: describe(ports, found) }
   }
   const stands = found === null ? null : standing.live(found.id)
   if (stands !== null) return { outcome: 'granted', request: stands.request, expiresAtMs: stands.expiresAtMs }
   return { outcome: 'asked', request: describe(ports, await open(ports, handle, wanted, upstream, digest)) }
+}
+
+function epochOf({ killSwitch }: DeskPorts, { agent, owner }: Handle, { scopes }: WantedAccess): number {
+  return killSwitch.epochOf(agent, owner, '', scopes[0]?.upstream ?? '')
 }
 
 function isUsable({ state, policyHash, notBeforeMs, expiresAtMs }: Grant, ports: DeskPorts): boolean {
@@ -161,8 +168,7 @@ async function begin(
   ports: DeskPorts,
   handle: Handle,
   wanted: WantedAccess,
-  upstream: string,
-  grant: Grant,
+  { upstream, grant, killEpoch }: { readonly upstream: string; readonly grant: Grant; readonly killEpoch: number },
 ): Promise<AccessAnswer> {
   const { requests, random, log, clock, standing } = ports
   const { agent, owner } = handle
@@ -189,6 +195,11 @@ async function begin(
     },
   })
   if (!(await standing.add(made))) throw notGiven('clearance_invalid', 'It was begun before.', 'Ask again.')
+  // A kill ended what stood when it was pulled; what began meanwhile was not among it.
+  if (epochOf(ports, handle, wanted) !== killEpoch) {
+    await standing.end(request)
+    throw notGiven('killed', 'The kill switch was pulled meanwhile.', 'Wait until a person releases it.')
+  }
   await requests.settle(grant.id)
   return { outcome: 'granted', request, expiresAtMs }
 }

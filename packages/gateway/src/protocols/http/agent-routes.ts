@@ -19,13 +19,34 @@ const accessShape = z.strictObject({
   reason: z.string().min(1).max(500),
 })
 
+/** Long polls of one agent at once; past it the answer comes at once. One agent cannot take all connections by waiting. */
+const waitsMax = 8
+
+export class Waits {
+  readonly #waiting = new Map<string, number>()
+
+  /** The work, waiting for so long as there is room to. */
+  async hold<Answer>(agent: string, waitMs: number, work: (waitMs: number) => Promise<Answer>): Promise<Answer> {
+    const waiting = this.#waiting.get(agent) ?? 0
+    if (waitMs === 0 || waiting >= waitsMax) return work(0)
+    this.#waiting.set(agent, waiting + 1)
+    try {
+      return await work(waitMs)
+    } finally {
+      const left = (this.#waiting.get(agent) ?? 1) - 1
+      if (left === 0) this.#waiting.delete(agent)
+      else this.#waiting.set(agent, left)
+    }
+  }
+}
+
 export function isAgentPath(url: string): boolean {
   return url === accessPath || url.startsWith('/requests/')
 }
 
 /** @throws SallyportError; what it says never holds the handle */
 export async function answerAgent(
-  { desk, door }: { readonly desk: AgentDesk | undefined; readonly door: Door },
+  { desk, door, waits }: { readonly desk: AgentDesk | undefined; readonly door: Door; readonly waits: Waits },
   asker: Asker,
   request: IncomingMessage,
   response: ServerResponse,
@@ -44,7 +65,8 @@ export async function answerAgent(
   const gone = new AbortController()
   response.once('close', () => gone.abort())
   const waitMs = Math.min(Number(wait), waitSecondsMax) * 1_000
-  const found = id === '' ? null : await desk.inquire(handle, id, waitMs, gone.signal)
+  const found =
+    id === '' ? null : await waits.hold(handle.agent, waitMs, (heldMs) => desk.inquire(handle, id, heldMs, gone.signal))
   if (found === null)
     return answer(response, 404, {
       code: 'not_in_scope',

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import type { Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { SallyportError, type Gate, type Listener, type Protocol } from '@sallyport/core'
-import { answerAgent, isAgentPath } from './agent-routes.ts'
+import { answerAgent, isAgentPath, Waits } from './agent-routes.ts'
 import { ClientConnection } from './client-connection.ts'
 import { Door } from './door.ts'
 import { DueRuns } from './due-runs.ts'
@@ -62,6 +62,7 @@ class Reception {
   readonly #settings: FullSettings
   readonly #door: Door
   readonly #tunnels: Tunnels
+  readonly #waits = new Waits()
   readonly #clients = new Map<Duplex, ClientConnection>()
   readonly #tunnelOf = new WeakMap<Duplex, Tunnel>()
 
@@ -173,7 +174,7 @@ class Reception {
     client.inTurn(async () => {
       try {
         if (isAgentPath(request.url ?? ''))
-          return await answerAgent({ desk: this.#gate.desk, door: this.#door }, client, request, response)
+          return await answerAgent({ desk: this.#gate.desk, door: this.#door, waits: this.#waits }, client, request, response)
         if (request.url === tokenPath)
           return await exchangeToken({ gate: this.#gate, door: this.#door }, client, request, response)
         const passage = await this.#admit(client, request, response)
