@@ -239,7 +239,12 @@ async function startWatches(
     sessions: () => entrance.sessions.list().length,
     kills: () => entrance.killSwitch.inForce().length,
     receivers: () => delivery?.health() ?? [],
-    ready: openReadiness({ log, database, vault, isLeaving: () => departure.isLeaving, nowMs: () => clock.nowMs() }),
+    ready: openReadiness({
+      ...{ log, database, vault },
+      isLeaving: () => departure.isLeaving,
+      lease: () => entrance.killSwitch.deafness(),
+      nowMs: () => clock.nowMs(),
+    }),
   })
   const lookout = startLookout(base, entrance)
   return {

@@ -173,6 +173,11 @@ export class LocalKillSwitch implements KillSwitch {
     what.endSessions('all', '', reason, false)
   }
 
+  /** Why this gate does nothing now, while nobody stopped it: it cannot hear the switch. Null: it hears. */
+  deafness(): string | null {
+    return this.#frozen
+  }
+
   thaw(): void {
     this.#frozen = null
     this.#bump('all:')
