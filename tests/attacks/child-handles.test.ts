@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { childEnvironment } from '../fakes/child-environment.ts'
 import { arrange, startGate, type AgentConnection, type Ran, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { inDepth } from '../breadth.ts'
 
 /** A handle made of a handle may less, ends with it, and shares what it may use up; whoever holds it cannot make more of it than it is. */
 const command = fileURLToPath(new URL('../../packages/cli/bin/sallyport.js', import.meta.url))
@@ -195,7 +196,11 @@ const listedShape = z.object({
 })
 const rotatedShape = z.object({ id: z.string(), handle: z.string(), expiresAtMs: z.number(), oldEndsAtMs: z.number() })
 
-test('a rotated handle has a new secret and no more than before; the old one, and what was made of it, ends, over a crash too', async () => {
+test.each(
+  inDepth(
+    'a rotated handle has a new secret and no more than before; the old one, and what was made of it, ends, over a crash too',
+  ),
+)('%s', async () => {
   const agent = newcomer()
   const { id, handle } = await gate.post('/api/v1/handles', { agent }, issuedShape)
   const list = async (): Promise<z.infer<typeof listedShape>['handles']> =>
@@ -244,7 +249,7 @@ test('a kill of the agent ends its children, and none can be made', async () => 
   await open.close()
 })
 
-test('depth and number are bounded, and the owner can still issue', async () => {
+test.each(inDepth('depth and number are bounded, and the owner can still issue'))('%s', async () => {
   const agent = newcomer()
   let handle = await gate.issue(agent)
   for (let depth = 0; depth < 4; depth += 1) handle = (await narrow(agent, handle, { actor: `d${depth}` })).secret
@@ -258,7 +263,7 @@ test('depth and number are bounded, and the owner can still issue', async () => 
   expect(await gate.issue(agent)).toMatch(/^sp_/)
 })
 
-test('budgets are the agent’s: 99 rows by one child, and 99 by another ask', async () => {
+test.each(inDepth('budgets are the agent’s: 99 rows by one child, and 99 by another ask'))('%s', async () => {
   const agent = newcomer()
   const parent = await gate.issue(agent)
   const scope = { scope: 'any:orders-db' }
@@ -287,26 +292,29 @@ test('whose it is and who acts is on the log with all that a child does, and its
   expect(JSON.stringify(gate.events())).not.toContain(child.secret.slice(3))
 })
 
-test('sallyport handle narrow: the handle comes on standard input, and never goes to another machine in the clear', async () => {
-  const agent = newcomer()
-  const handle = await gate.issue(agent)
-  const run = (...words: readonly string[]): Promise<{ readonly code: unknown; readonly out: string; readonly said: string }> =>
-    new Promise((resolve) => {
-      const child = execFile(
-        process.execPath,
-        [command, 'handle', 'narrow', '--agent', agent, '--for', 'part', '--may', 'read orders-db', '--json', ...words],
-        { env: childEnvironment() },
-        (error, out, said) => resolve({ code: error?.code ?? 0, out, said }),
-      )
-      child.stdin?.end(`${handle}\n`)
-    })
-  const made = await run('--gate', `http://127.0.0.1:${gate.httpPort}`, '--ttl', '1m')
-  expect(made).toMatchObject({ code: 0, said: '' })
-  const shown = z.object({ handle: z.string(), act: z.array(z.string()) }).parse(JSON.parse(made.out))
-  expect(shown.act).toEqual([agent, 'part'])
-  expect(states(await runAs(agent, shown.handle, 'SELECT 1', 'DROP TABLE other'))).toEqual(['00000', '42501'])
-  expect((await run('--gate', 'http://gate.example')).code).toBe(2)
-  const refused = await run('--gate', `http://127.0.0.1:${gate.httpPort}`, '--may', 'read nothing-here')
-  expect(refused.code).toBe(4)
-  for (const { out, said } of [refused]) expect(out + said).not.toContain(handle.slice(3))
-})
+test.each(inDepth('sallyport handle narrow: the handle comes on standard input, and never goes to another machine in the clear'))(
+  '%s',
+  async () => {
+    const agent = newcomer()
+    const handle = await gate.issue(agent)
+    const run = (...words: readonly string[]): Promise<{ readonly code: unknown; readonly out: string; readonly said: string }> =>
+      new Promise((resolve) => {
+        const child = execFile(
+          process.execPath,
+          [command, 'handle', 'narrow', '--agent', agent, '--for', 'part', '--may', 'read orders-db', '--json', ...words],
+          { env: childEnvironment() },
+          (error, out, said) => resolve({ code: error?.code ?? 0, out, said }),
+        )
+        child.stdin?.end(`${handle}\n`)
+      })
+    const made = await run('--gate', `http://127.0.0.1:${gate.httpPort}`, '--ttl', '1m')
+    expect(made).toMatchObject({ code: 0, said: '' })
+    const shown = z.object({ handle: z.string(), act: z.array(z.string()) }).parse(JSON.parse(made.out))
+    expect(shown.act).toEqual([agent, 'part'])
+    expect(states(await runAs(agent, shown.handle, 'SELECT 1', 'DROP TABLE other'))).toEqual(['00000', '42501'])
+    expect((await run('--gate', 'http://gate.example')).code).toBe(2)
+    const refused = await run('--gate', `http://127.0.0.1:${gate.httpPort}`, '--may', 'read nothing-here')
+    expect(refused.code).toBe(4)
+    for (const { out, said } of [refused]) expect(out + said).not.toContain(handle.slice(3))
+  },
+)

@@ -97,7 +97,7 @@ test('a store from before an earlier run stops everything until a person looks',
   expect(gate.events().filter(({ type, data }) => type === 'alarm' && data['kind'] === 'old_store')).toHaveLength(1)
 })
 
-test('so does a store that was thrown away', async () => {
+test.each(inDepth('so does a store that was thrown away'))('%s', async () => {
   await gate.halt()
   for (const part of parts) rmSync(join(gate.directory, part), { force: true })
   await gate.start()

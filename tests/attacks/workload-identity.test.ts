@@ -10,6 +10,7 @@ import { z } from 'zod'
 import { childEnvironment } from '../fakes/child-environment.ts'
 import { startGate, type TestGate } from '../servers/gate.ts'
 import { startIssuer, type Issuer } from '../servers/issuer.ts'
+import { inDepth } from '../breadth.ts'
 
 /** A CI job gets a handle for its issuer's token and holds no secret of ours; the real gate, over its real listener. */
 const command = fileURLToPath(new URL('../../packages/cli/bin/sallyport.js', import.meta.url))
@@ -143,7 +144,7 @@ test('whoever asks learns that it did not fit, and the log why; another agent ge
     .toContainEqual(expect.stringContaining('its claim repository_id is another'))
 })
 
-test('sallyport handle exchange: from standard input, from a file, and from GitHub’s runner', async () => {
+test.each(inDepth('sallyport handle exchange: from standard input, from a file, and from GitHub’s runner'))('%s', async () => {
   const piped = await run(['--json'], `${await issuer.sign({ ...good, jti: randomUUID() })}\n`)
   expect(piped).toMatchObject({ code: 0, said: '' })
   expect(z.object({ handle: z.string() }).parse(JSON.parse(piped.out)).handle).toMatch(/^sp_/)

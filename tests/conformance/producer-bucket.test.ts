@@ -16,6 +16,7 @@ import { bucket } from '../../packages/gateway/src/producers/bucket/index.ts'
 import { MemorySeal } from '../keeping/memory-seal.ts'
 import { startObjectStore, type ObjectStore } from '../servers/object-store.ts'
 import { describeProducer } from './producer.ts'
+import { casesOf, inDepth } from '../breadth.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sallyport-kept-'))
 const shelf = (): string => join(root, 'shelf')
@@ -57,7 +58,7 @@ const open = (Bucket: string, prefix = ''): ReturnType<typeof bucket.open> =>
     credentialFile: server.credentialFile,
   })
 
-for (const versioned of [true, false]) {
+for (const versioned of casesOf([true, false], 1)) {
   describeProducer(
     versioned ? 'bucket with versions' : 'bucket without versions',
     async () => {
@@ -133,28 +134,34 @@ describe('a copy of a bucket', { timeout: 60_000 }, () => {
     expect([await readText(Bucket, 'then/a'), await readText(Bucket, 'then/b')]).toEqual(['before', 'before'])
   })
 
-  it('is of none in a bucket without versions that changes all the time, and says what would help', async () => {
-    const Bucket = await makeBucket(false)
-    await put(Bucket, 'a', 'before')
-    const seal = new MemorySeal()
-    const write = seal.put.bind(seal)
-    let times = 0
-    seal.put = async (part) => {
-      times += 1
-      await put(Bucket, 'a', `changed ${times}`)
-      return write(part)
-    }
-    await expect(open(Bucket).copy(seal, options)).rejects.toThrow(/changed while it was read.*turn its versioning on/)
-  })
+  it.each(inDepth('is of none in a bucket without versions that changes all the time, and says what would help'))(
+    '%s',
+    async () => {
+      const Bucket = await makeBucket(false)
+      await put(Bucket, 'a', 'before')
+      const seal = new MemorySeal()
+      const write = seal.put.bind(seal)
+      let times = 0
+      seal.put = async (part) => {
+        times += 1
+        await put(Bucket, 'a', `changed ${times}`)
+        return write(part)
+      }
+      await expect(open(Bucket).copy(seal, options)).rejects.toThrow(/changed while it was read.*turn its versioning on/)
+    },
+  )
 
-  it('keeps to its prefix, and says which bucket cannot be reached without anything of the credential', async () => {
-    const Bucket = await makeBucket(true)
-    await put(Bucket, 'in/a', 'a')
-    await put(Bucket, 'out/b', 'b')
-    const content = await open(Bucket, 'in/').copy(new MemorySeal(), options)
-    expect(content.rows).toBe(1)
-    const nowhere = open('nowhere-at-all').identity()
-    await expect(nowhere).rejects.toThrow(/nowhere-at-all.*cannot be used/)
-    await expect(nowhere).rejects.not.toThrow(new RegExp(server.credential.accessKeyId))
-  })
+  it.each(inDepth('keeps to its prefix, and says which bucket cannot be reached without anything of the credential'))(
+    '%s',
+    async () => {
+      const Bucket = await makeBucket(true)
+      await put(Bucket, 'in/a', 'a')
+      await put(Bucket, 'out/b', 'b')
+      const content = await open(Bucket, 'in/').copy(new MemorySeal(), options)
+      expect(content.rows).toBe(1)
+      const nowhere = open('nowhere-at-all').identity()
+      await expect(nowhere).rejects.toThrow(/nowhere-at-all.*cannot be used/)
+      await expect(nowhere).rejects.not.toThrow(new RegExp(server.credential.accessKeyId))
+    },
+  )
 })

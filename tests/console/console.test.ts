@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { type BrowserPerson, startBrowser, type TestBrowser } from '../fakes/browser.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
+import { casesOf, inDepth } from '../breadth.ts'
 
 let postgres: PostgresServer
 let gate: TestGate
@@ -78,13 +79,15 @@ async function findBarriers(options: object): Promise<readonly string[]> {
 async function expectNoBarriers(path: string): Promise<void> {
   await ada.page.emulateMedia({ colorScheme: 'light' })
   const light = await findBarriers({})
+  // In npm test the light scheme alone, on a few pages: contrast in the dark one is looked at by the long proof.
+  if (inDepth('dark').length === 0) return expect([path, ...light]).toEqual([path])
   await ada.page.emulateMedia({ colorScheme: 'dark' })
   const dark = await findBarriers({ runOnly: ['color-contrast'] })
   await ada.page.emulateMedia({ colorScheme: 'light' })
   expect([path, ...light, ...dark]).toEqual([path])
 }
 
-describe('each page opens on a real gate, and axe finds nothing in either colour scheme', () => {
+describe('each page opens on a real gate, and axe finds nothing', () => {
   const words: Readonly<Record<(typeof pages)[number], string>> = {
     now: 'DROP TABLE orders',
     requests: 'The exact statement',
@@ -100,22 +103,30 @@ describe('each page opens on a real gate, and axe finds nothing in either colour
     await expect.poll(async () => (await ada.page.textContent('main'))?.toLowerCase()).toContain(words[page].toLowerCase())
     await expect.poll(() => ada.page.title()).toMatch(new RegExp(`^${page}`, 'i'))
     expect(await ada.page.getAttribute('nav a[aria-current=page]', 'href')).toBe(`/console/${page}`)
-    await expectNoBarriers(page)
+    if (casesOf(pages, 2).includes(page)) await expectNoBarriers(page)
     expect(ada.complaints).toEqual([])
   })
 
-  test.each(['/requests', '/requests/ID', '/live', '/sessions', '/vault', '/people', '/people/me', '/configuration', '/nothing'])(
-    'the page %s, which the gate renders itself',
-    async (path) => {
-      await open(path.replace('ID', request))
-      await expectNoBarriers(path)
-      expect(await ada.page.locator('script[src*=console]').count()).toBe(0)
-    },
-  )
+  const rendered = [
+    '/requests/ID',
+    '/requests',
+    '/live',
+    '/sessions',
+    '/vault',
+    '/people',
+    '/people/me',
+    '/configuration',
+    '/nothing',
+  ]
+  test.each(casesOf(rendered, 2))('the page %s, which the gate renders itself', async (path) => {
+    await open(path.replace('ID', request))
+    await expectNoBarriers(path)
+    expect(await ada.page.locator('script[src*=console]').count()).toBe(0)
+  })
 })
 
 describe('text of an agent', () => {
-  test.each([...pages.map((page) => `/console/${page}`), '/console/requests/ID', '/console/log?text=onerror'])(
+  test.each(casesOf([...pages.map((page) => `/console/${page}`), '/console/log?text=onerror', '/console/requests/ID'], 4))(
     'neither runs nor reorders nor becomes a link on %s',
     async (path) => {
       await open(path.replace('ID', request))
@@ -159,7 +170,7 @@ describe('by keyboard alone', () => {
     await expect.poll(() => new URL(ada.page.url()).pathname).toBe('/console/vault')
   })
 
-  test('what is typed into a field goes to no page', async () => {
+  test.each(inDepth('what is typed into a field goes to no page'))('%s', async () => {
     await open('/console/log')
     await ada.page.focus('input[type=search]')
     await ada.page.keyboard.type('gn')
@@ -167,7 +178,7 @@ describe('by keyboard alone', () => {
     expect(new URL(ada.page.url()).pathname).toBe('/console/log')
   })
 
-  test('the inbox is stepped through, and Enter opens the approval page', async () => {
+  test.each(inDepth('the inbox is stepped through, and Enter opens the approval page'))('%s', async () => {
     await open('/console/requests')
     await ada.page.locator('text=The exact statement').waitFor()
     await press('j')
@@ -214,7 +225,7 @@ describe('by keyboard alone', () => {
     await press('Enter')
     const sure = ada.page.locator('[role=alertdialog] button', { hasText: 'Stop now' })
     await sure.waitFor()
-    await expectNoBarriers('the question before a kill')
+    for (const question of inDepth('the question before a kill')) await expectNoBarriers(question)
     await sure.focus()
     await press('Enter')
     const stopped = ada.page.locator('[aria-label=Stopped]')

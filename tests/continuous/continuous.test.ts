@@ -89,29 +89,32 @@ describe('continuous protection', () => {
     expect(sums).toEqual(Object.fromEntries([...before].map(([label, sum]) => [`postgres: ${label}`, sum])))
   })
 
-  it('lets what no copy covers run with one person and a restore point, which is in the vault before it runs', async () => {
-    await postgres.query('CREATE DATABASE victim OWNER app_use')
-    await postgres.query('CREATE TABLE last_words AS SELECT 42 AS answer', [], 'victim')
-    const agent = await gate.connect('coder')
-    expect((await agent.run('DROP DATABASE victim')).sqlState).not.toBe('00000')
-    const request = await gate.pendingRequest('coder')
-    expect(facts('request.opened').at(-1)).toMatchObject({ question: { copy: 'restore_point', approvalsNeeded: 1 } })
-    await ben.approve(request)
-    expect(await agent.run('DROP DATABASE victim')).toMatchObject({ sqlState: '00000' })
-    await agent.close()
-    const order = gate.events().flatMap(({ type }) => (['restore_point', 'intent'].includes(type) ? [type] : []))
-    expect(order.slice(-2)).toEqual(['restore_point', 'intent'])
-    const { name } = pointShape.parse(facts('restore_point').at(-1))
-    const { output, errors, code } = await restore(
-      `--to-restore-point=${name}`,
-      '--database=victim',
-      '--table=public.last_words',
-      `--file=${join(scratch, 'words.csv')}`,
-    )
-    expect(code, errors).toBe(0)
-    expect(output).toContain('"rows":1')
-    expect(readFileSync(join(scratch, 'words.csv'), 'utf8')).toBe('answer\n42\n')
-  })
+  it.each(inDepth('lets what no copy covers run with one person and a restore point, which is in the vault before it runs'))(
+    '%s',
+    async () => {
+      await postgres.query('CREATE DATABASE victim OWNER app_use')
+      await postgres.query('CREATE TABLE last_words AS SELECT 42 AS answer', [], 'victim')
+      const agent = await gate.connect('coder')
+      expect((await agent.run('DROP DATABASE victim')).sqlState).not.toBe('00000')
+      const request = await gate.pendingRequest('coder')
+      expect(facts('request.opened').at(-1)).toMatchObject({ question: { copy: 'restore_point', approvalsNeeded: 1 } })
+      await ben.approve(request)
+      expect(await agent.run('DROP DATABASE victim')).toMatchObject({ sqlState: '00000' })
+      await agent.close()
+      const order = gate.events().flatMap(({ type }) => (['restore_point', 'intent'].includes(type) ? [type] : []))
+      expect(order.slice(-2)).toEqual(['restore_point', 'intent'])
+      const { name } = pointShape.parse(facts('restore_point').at(-1))
+      const { output, errors, code } = await restore(
+        `--to-restore-point=${name}`,
+        '--database=victim',
+        '--table=public.last_words',
+        `--file=${join(scratch, 'words.csv')}`,
+      )
+      expect(code, errors).toBe(0)
+      expect(output).toContain('"rows":1')
+      expect(readFileSync(join(scratch, 'words.csv'), 'utf8')).toBe('answer\n42\n')
+    },
+  )
 
   it('lets no agent end it', async () => {
     const [{ slot_name: slot = '' } = {}] = await postgres.query('SELECT slot_name FROM pg_replication_slots')
@@ -130,7 +133,7 @@ describe('continuous protection', () => {
     await agent.close()
   })
 
-  it('loses nothing that was confirmed when the gate is killed, and goes on in the same stream', async () => {
+  it.each(inDepth('loses nothing that was confirmed when the gate is killed, and goes on in the same stream'))('%s', async () => {
     const before = facts('protection.began')
     await arrange(postgres, 'CREATE TABLE during (i int)')
     const inserting = (async () => {
@@ -147,7 +150,7 @@ describe('continuous protection', () => {
     expect((await runVault(['verify', join(gate.directory, 'vault')])).document).toMatchObject({ ok: true, damage: [] })
   })
 
-  it('notices a slot that somebody dropped, and makes it anew', async () => {
+  it.each(inDepth('notices a slot that somebody dropped, and makes it anew'))('%s', async () => {
     await vi.waitFor(async () => {
       await postgres.query(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active`)
       await postgres.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots`)

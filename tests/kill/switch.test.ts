@@ -8,6 +8,7 @@ import { relayCountsShape, type RelayCounts } from '../fakes/counting-relay.ts'
 import { Forked } from '../fakes/forked.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { inDepth } from '../breadth.ts'
 
 const countingRelay = fileURLToPath(new URL('../fakes/counting-relay.ts', import.meta.url))
 const stuckGate = fileURLToPath(new URL('../fakes/stuck-gate.ts', import.meta.url))
@@ -37,28 +38,32 @@ afterAll(async () => {
 
 const count = (): Promise<RelayCounts> => relay.ask({ ask: 'counts', afterNs: '0' }, relayCountsShape)
 
-test('with --drain a read that runs may end, and nothing else does: no write, nothing new, nothing sent ahead', async () => {
-  const [reading, writing, idle] = [await gate.connect('reader'), await gate.connect('reader'), await gate.connect('reader')]
-  const read = reading.run("SELECT pg_sleep(5), 'drained' AS what")
-  const ahead = reading.run("SELECT 'ahead'")
-  const write = writing.run("INSERT INTO marks SELECT 'drained' FROM pg_sleep(600)")
-  const running = "SELECT 1 FROM pg_stat_activity WHERE usename = 'app_use' AND state = 'active'"
-  await expect.poll(async () => (await postgres.query(running)).length, { timeout: 20_000 }).toBe(2)
-  // The server may have it a moment before the gate is through with it, and what it still holds is no read that runs.
-  const isDown = (): boolean => gate.events().some(({ data }) => JSON.stringify(data).includes('pg_sleep(5)'))
-  await expect.poll(isDown, { timeout: 20_000 }).toBe(true)
-  const told = await pullSwitch(gate.directory, { kind: 'agent', name: 'reader', reason: 'enough', drain: true })
-  expect(told).toMatchObject({ state: 'acknowledged', sessions: 3, durable: true })
-  const atKill = await count()
-  expect((await write).sqlState).toMatch(/57P01|08006/)
-  expect((await idle.run('SELECT 1')).sqlState).toMatch(/57P01|08006/)
-  expect(await read).toMatchObject({ sqlState: '00000', rows: [{ what: 'drained' }] })
-  expect((await ahead).sqlState).toMatch(/57P01|08006/)
-  await expect.poll(async () => (await count()).open, { timeout: 20_000 }).toBe(0)
-  expect((await count()).bytes).toBe(atKill.bytes)
-  expect(await postgres.query('SELECT what FROM marks')).toEqual([])
-  await expect(gate.connect('reader')).rejects.toThrow(/password|stopped|kill/i)
-}, 120_000)
+test.each(inDepth('with --drain a read that runs may end, and nothing else does: no write, nothing new, nothing sent ahead'))(
+  '%s',
+  async () => {
+    const [reading, writing, idle] = [await gate.connect('reader'), await gate.connect('reader'), await gate.connect('reader')]
+    const read = reading.run("SELECT pg_sleep(5), 'drained' AS what")
+    const ahead = reading.run("SELECT 'ahead'")
+    const write = writing.run("INSERT INTO marks SELECT 'drained' FROM pg_sleep(600)")
+    const running = "SELECT 1 FROM pg_stat_activity WHERE usename = 'app_use' AND state = 'active'"
+    await expect.poll(async () => (await postgres.query(running)).length, { timeout: 20_000 }).toBe(2)
+    // The server may have it a moment before the gate is through with it, and what it still holds is no read that runs.
+    const isDown = (): boolean => gate.events().some(({ data }) => JSON.stringify(data).includes('pg_sleep(5)'))
+    await expect.poll(isDown, { timeout: 20_000 }).toBe(true)
+    const told = await pullSwitch(gate.directory, { kind: 'agent', name: 'reader', reason: 'enough', drain: true })
+    expect(told).toMatchObject({ state: 'acknowledged', sessions: 3, durable: true })
+    const atKill = await count()
+    expect((await write).sqlState).toMatch(/57P01|08006/)
+    expect((await idle.run('SELECT 1')).sqlState).toMatch(/57P01|08006/)
+    expect(await read).toMatchObject({ sqlState: '00000', rows: [{ what: 'drained' }] })
+    expect((await ahead).sqlState).toMatch(/57P01|08006/)
+    await expect.poll(async () => (await count()).open, { timeout: 20_000 }).toBe(0)
+    expect((await count()).bytes).toBe(atKill.bytes)
+    expect(await postgres.query('SELECT what FROM marks')).toEqual([])
+    await expect(gate.connect('reader')).rejects.toThrow(/password|stopped|kill/i)
+  },
+  120_000,
+)
 
 test('a gate that hangs is killed all the same: no byte after the acknowledgement, and a restart does not forget it', async () => {
   const ended = gate.process.ended

@@ -121,24 +121,33 @@ test('whatever has its name meanwhile is left alone', async () => {
   expect(await stateOf(oid)).toEqual(untouched)
 })
 
-test('connections in the way: refused with the reason, and ended where the statement says FORCE', async () => {
-  const other = new pg.Client({ connectionString: postgres.url('shop') })
-  other.on('error', () => undefined)
-  await other.connect()
-  const connection = await gate.connect('coder')
-  const refused = await connection.run('DROP DATABASE shop')
-  await connection.close()
-  expect(refused.sqlState).not.toBe('00000')
-  expect(`${refused.message} ${refused.hint}`).toContain('connections to it are open')
-  expect(await stateOf(await oidOf('shop'))).toEqual(untouched)
-  await other.end()
-  const own = new pg.Client({ host: '127.0.0.1', port: postgres.port, user: 'app_use', password: 'test-role', database: 'shop' })
-  own.on('error', () => undefined)
-  await own.connect()
-  expect((await dropApproved('DROP DATABASE shop WITH (FORCE)')).ran).toMatchObject({ sqlState: '00000' })
-  expect(await inside()).toHaveLength(1)
-  await own.end().catch(() => undefined)
-})
+test.each(inDepth('connections in the way: refused with the reason, and ended where the statement says FORCE'))(
+  '%s',
+  async () => {
+    const other = new pg.Client({ connectionString: postgres.url('shop') })
+    other.on('error', () => undefined)
+    await other.connect()
+    const connection = await gate.connect('coder')
+    const refused = await connection.run('DROP DATABASE shop')
+    await connection.close()
+    expect(refused.sqlState).not.toBe('00000')
+    expect(`${refused.message} ${refused.hint}`).toContain('connections to it are open')
+    expect(await stateOf(await oidOf('shop'))).toEqual(untouched)
+    await other.end()
+    const own = new pg.Client({
+      host: '127.0.0.1',
+      port: postgres.port,
+      user: 'app_use',
+      password: 'test-role',
+      database: 'shop',
+    })
+    own.on('error', () => undefined)
+    await own.connect()
+    expect((await dropApproved('DROP DATABASE shop WITH (FORCE)')).ran).toMatchObject({ sqlState: '00000' })
+    expect(await inside()).toHaveLength(1)
+    await own.end().catch(() => undefined)
+  },
+)
 
 test.each([
   ['renamed, and nothing put in its place', 'moving', false],
@@ -189,7 +198,7 @@ test('where the gate could not put it back it is not moved: the protect credenti
   expect(await stateOf(await oidOf('shop'))).toEqual(untouched)
 })
 
-test('when its time is over it is dropped for good: it alone, and no newer one of its name', async () => {
+test.each(inDepth('when its time is over it is dropped for good: it alone, and no newer one of its name'))('%s', async () => {
   const oid = await oidOf('shop')
   expect((await dropApproved('DROP DATABASE shop', 'brief-db')).ran).toMatchObject({ sqlState: '00000' })
   await postgres.query('CREATE DATABASE shop OWNER app_use')

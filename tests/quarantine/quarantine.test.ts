@@ -138,7 +138,7 @@ describe('DROP TABLE', () => {
     ])
   })
 
-  it('a transaction that is rolled back leaves the table where it was', async () => {
+  it.each(inDepth('a transaction that is rolled back leaves the table where it was'))('%s', async () => {
     const before = await placeOf('orders')
     const connection = await gate.connect('coder', { database: 'kept-db' })
     await connection.run('DROP TABLE orders')
@@ -171,7 +171,7 @@ describe('DROP TABLE', () => {
   })
 })
 
-describe('DROP SCHEMA', () => {
+describe.each(inDepth('DROP SCHEMA'))('%s', () => {
   it('moves all of it, takes it from its owner, and brings all of it back', async () => {
     const before = [await placeOf('items'), await placeOf('lines'), await placeOf('seen')]
     const { ran } = await dropApproved('DROP SCHEMA shop CASCADE')

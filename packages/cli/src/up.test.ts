@@ -107,7 +107,11 @@ describe('a playground from start to end', () => {
     await expect.poll(() => livingOf(state)).toBe(0)
   })
 
-  test('SIGKILL leaves no process behind, and the next start works at once; a gate that ends takes everything down, its last words shown', async () => {
+  test.each(
+    inDepth(
+      'SIGKILL leaves no process behind, and the next start works at once; a gate that ends takes everything down, its last words shown',
+    ),
+  )('%s', async () => {
     const up = startUp(state)
     await waitUntil('the welcome', isReady(up))
     up.child.kill('SIGKILL')
@@ -130,7 +134,7 @@ describe('a playground from start to end', () => {
         ['the gate', `gateway-process.ts --config=${join(state, 'playground.yaml')}`],
         ['the database', clusterNameOf(join(state, 'playground'))],
       ] as const,
-      1,
+      0,
     ),
   )('SIGINT while %s starts stops what was started', async (_, title) => {
     const up = startUp(state, 'slow')

@@ -10,7 +10,7 @@ import { scenarios } from './scenarios.ts'
 import { askForEncryption, startSo, startUps } from './start-up.ts'
 
 /** A few of each table, and what is refused; `npm run prove:faithful` plays all of them, in two environments. */
-const few = new Set(casesOf(scenarios, 36))
+const few = new Set(casesOf(scenarios, 16))
 const share = scenarios.filter((scenario) => few.has(scenario) || refusedByGate.has(scenario.name))
 
 let pair: Pair
@@ -67,7 +67,7 @@ describe('start-up', () => {
 })
 
 describe('psql', () => {
-  test.each(casesOf(psqlScripts, 4))('$name', async ({ script, flags = [] }) => {
+  test.each(casesOf(psqlScripts, 2))('$name', async ({ script, flags = [] }) => {
     const { direct, gated } = await both((place) => runProgram('psql', ['-X', ...flags, '-f', '-'], place, script))
     expect(direct.out + direct.said).not.toBe('')
     expect(gated).toEqual(direct)

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { runCommandLine, type CommandLineEnd } from '../../../../tests/fakes/command-line.ts'
 import { findFreePort, startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
+import { inDepth } from '../../../../tests/breadth.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sallyport-init-test-'))
 const password = 'a-password-nobody-may-see'
@@ -124,7 +125,7 @@ describe('a bad URL says what is wrong, shows nothing of it and writes nothing',
     expect(existsSync(join(folder, 'secrets'))).toBe(false)
   })
 
-  test('a server that says nothing', async () => {
+  test.each(inDepth('a server that says nothing'))('%s', async () => {
     const silent = createServer()
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
     const address = silent.address()

@@ -24,6 +24,7 @@ import {
 } from '@sallyport/core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findProgram } from '../../../../tests/fakes/programs.ts'
+import { casesOf, inDepth } from '../../../../tests/breadth.ts'
 
 const signer = noteSigner('gate.example/log', Buffer.alloc(32, 1))
 const cosigner = noteSigner('vault.example/w', Buffer.alloc(32, 2), signatureTypes.cosignature)
@@ -136,19 +137,32 @@ describe('log verify', () => {
     expect((await run('verify', await makeState(), '--require-witness')).code).toBe(0)
   })
 
-  it.each([
-    [
-      'a changed event',
-      { found: entries.map((entry, place) => (place === 20 ? (entries[21] ?? entry) : entry)) },
-      'root_mismatch',
-    ],
-    ['a removed event', { found: entries.filter((_, place) => place !== 20) }, 'entry_removed'],
-    ['an added event', { found: [...entries.slice(0, 20), ...entries.slice(19)] }, 'entry_added'],
-    ['a reordered event', { found: [...entries.slice(1, 2), ...entries.slice(0, 1), ...entries.slice(2)] }, 'entries_reordered'],
-    ['a truncated tail', { found: entries.slice(0, 290) }, 'truncated'],
-    ['an old image', { found: entries.slice(0, 290), signedEntries: entries.slice(0, 290) }, 'truncated'],
-    ['a rewrite signed with the gate’s key', { found: entries.toReversed(), signedEntries: entries.toReversed() }, 'rewritten'],
-  ])('finds %s', async (_, options, kind) => {
+  it.each(
+    casesOf(
+      [
+        [
+          'a changed event',
+          { found: entries.map((entry, place) => (place === 20 ? (entries[21] ?? entry) : entry)) },
+          'root_mismatch',
+        ],
+        ['a removed event', { found: entries.filter((_, place) => place !== 20) }, 'entry_removed'],
+        ['an added event', { found: [...entries.slice(0, 20), ...entries.slice(19)] }, 'entry_added'],
+        [
+          'a reordered event',
+          { found: [...entries.slice(1, 2), ...entries.slice(0, 1), ...entries.slice(2)] },
+          'entries_reordered',
+        ],
+        ['a truncated tail', { found: entries.slice(0, 290) }, 'truncated'],
+        ['an old image', { found: entries.slice(0, 290), signedEntries: entries.slice(0, 290) }, 'truncated'],
+        [
+          'a rewrite signed with the gate’s key',
+          { found: entries.toReversed(), signedEntries: entries.toReversed() },
+          'rewritten',
+        ],
+      ] as const,
+      2,
+    ),
+  )('finds %s', async (_, options, kind) => {
     const { code, out } = await run('verify', await makeState(options), '--json')
     const report: { ok: boolean; findings: { kind: string }[] } = JSON.parse(out)
     expect(code).toBe(1)
@@ -156,7 +170,7 @@ describe('log verify', () => {
     expect(report.findings.map((finding) => finding.kind)).toContain(kind)
   })
 
-  it('finds a changed byte', async () => {
+  it.each(inDepth('finds a changed byte'))('%s', async () => {
     const state = await makeState()
     const path = join(state, 'log', 'entries', segmentName(0))
     const bytes = await readFile(path)
@@ -167,7 +181,7 @@ describe('log verify', () => {
     expect(out).toMatch(/FINDING: Entry \d+ was changed/)
   })
 
-  it('waits for a running gate to sign an added tail; what nobody signs is a finding', async () => {
+  it.each(inDepth('waits for a running gate to sign an added tail; what nobody signs is a finding'))('%s', async () => {
     const tail = [...entries, ...entries.slice(0, 3)]
     const state = await makeState({ found: tail })
     const working = run('verify', state, '--json')
@@ -181,28 +195,31 @@ describe('log verify', () => {
     expect((await watched).code).toBe(0)
   })
 
-  it('believes no key beside the log before the witness’s, and none of these before the caller’s', async () => {
-    const thief = noteSigner(signer.key.name, Buffer.alloc(32, 5))
-    const state = await makeState({ witnessEntries: null })
-    const { tree } = signed(entries)
-    await writeFile(
-      join(state, 'log', 'checkpoint'),
-      signCheckpoint({ origin: thief.key.name, size: tree.size, root: tree.root() }, thief),
-    )
-    await writeFile(join(state, 'log', 'keys'), `${formatVerifierKey(thief.key)}\n`)
-    const beside = await run('verify', state)
-    expect(beside.code).toBe(0)
-    expect(beside.out).toMatch(/proves nothing against someone who can write there/)
-    expect((await run('verify', state, '--log-key', formatVerifierKey(signer.key))).code).toBe(1)
-    await writeWitness(state, entries)
-    const { code, out } = await run('verify', state)
-    expect(code).toBe(1)
-    expect(out).toMatch(/not signed by the log's key/)
-    const otherWitness = noteSigner(cosigner.key.name, Buffer.alloc(32, 6), signatureTypes.cosignature)
-    expect((await run('verify', await makeState(), '--witness-key', formatVerifierKey(otherWitness.key))).code).toBe(1)
-  })
+  it.each(inDepth('believes no key beside the log before the witness’s, and none of these before the caller’s'))(
+    '%s',
+    async () => {
+      const thief = noteSigner(signer.key.name, Buffer.alloc(32, 5))
+      const state = await makeState({ witnessEntries: null })
+      const { tree } = signed(entries)
+      await writeFile(
+        join(state, 'log', 'checkpoint'),
+        signCheckpoint({ origin: thief.key.name, size: tree.size, root: tree.root() }, thief),
+      )
+      await writeFile(join(state, 'log', 'keys'), `${formatVerifierKey(thief.key)}\n`)
+      const beside = await run('verify', state)
+      expect(beside.code).toBe(0)
+      expect(beside.out).toMatch(/proves nothing against someone who can write there/)
+      expect((await run('verify', state, '--log-key', formatVerifierKey(signer.key))).code).toBe(1)
+      await writeWitness(state, entries)
+      const { code, out } = await run('verify', state)
+      expect(code).toBe(1)
+      expect(out).toMatch(/not signed by the log's key/)
+      const otherWitness = noteSigner(cosigner.key.name, Buffer.alloc(32, 6), signatureTypes.cosignature)
+      expect((await run('verify', await makeState(), '--witness-key', formatVerifierKey(otherWitness.key))).code).toBe(1)
+    },
+  )
 
-  it('exits 2 when there is no such log, witness or key', async () => {
+  it.each(inDepth('exits 2 when there is no such log, witness or key'))('%s', async () => {
     expect((await run('verify', join(root, 'nowhere'))).code).toBe(2)
     expect((await run('verify', await makeState(), '--witness', join(root, 'nowhere'))).code).toBe(2)
     const { code, problem } = await run('verify', await makeState(), '--log-key', 'nonsense')
@@ -255,7 +272,7 @@ describe('log prove', () => {
     expect((await run('prove', '290', state, '--witness', 'none')).code).toBe(0)
   })
 
-  it('refuses for a log that does not add up', async () => {
+  it.each(inDepth('refuses for a log that does not add up'))('%s', async () => {
     const { code, problem } = await run('prove', '5', await makeState({ found: entries.toReversed() }))
     expect(code).toBe(1)
     expect(problem).toMatch(/do not add up/)
@@ -288,7 +305,7 @@ describe('log bundle, and verify with nothing but the file', () => {
     expect(page).not.toMatch(/<script|src=|href=|\u202e/)
   })
 
-  it('finds whatever was changed in it, and a page that says something else', async () => {
+  it.each(inDepth('finds whatever was changed in it, and a page that says something else'))('%s', async () => {
     const page = await readFile(await makeBundle(), 'utf8')
     const changed = join(root, 'changed.html')
     const [, base64 = ''] = /hidden>([^<]+)</.exec(page) ?? []

@@ -13,6 +13,7 @@ import { findProcessesOf } from '../../../../tests/fakes/own-processes.ts'
 import { clusterNameOf } from './leftover.ts'
 import { startPlayground, type Playground } from './playground.ts'
 import { countShopRows, productionSize, stagingSize } from './shop.ts'
+import { inDepth } from '../../../../tests/breadth.ts'
 
 const anchor = new Date('2026-06-30T00:00:00Z')
 const root = mkdtempSync(join(tmpdir(), 'sallyport-playground-test-'))
@@ -183,7 +184,7 @@ describe('secrets', () => {
   })
 })
 
-describe('again', () => {
+describe.each(inDepth('again'))('%s', () => {
   test('a second start finds port, passwords and rows', async () => {
     const before = { port: playground.port, use: credential('production.use'), rows: await checksum('production.use') }
     await query('production.use', 'DELETE FROM audit_log WHERE id <= 5')

@@ -7,7 +7,7 @@ import { asOwner, makeShop, ownerPassword, ProvisionFolder } from '../../../../t
 import { findPostgresBinaries, startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
 import { findBinaries } from '../playground/binaries.ts'
 import { findUnprivilegedUser } from '../playground/os-user.ts'
-import { inDepth } from '../../../../tests/breadth.ts'
+import { casesOf, inDepth } from '../../../../tests/breadth.ts'
 
 /** As on a managed server: nobody is a superuser, the administrator has CREATEROLE and is a member of the owner, or not even that. */
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-binaries-'))
@@ -31,10 +31,15 @@ async function as(url: string, sql: string): Promise<string> {
   }
 }
 
-describe.each([
-  ['the system’s PostgreSQL', findPostgresBinaries],
-  ['PostgreSQL 18', newest],
-])('on %s', (_, binaries) => {
+describe.each(
+  casesOf(
+    [
+      ['the system’s PostgreSQL', findPostgresBinaries],
+      ['PostgreSQL 18', newest],
+    ] as const,
+    1,
+  ),
+)('on %s', (_, binaries) => {
   let server: PostgresServer
   let site: ProvisionFolder
   const urlOf = (role: string): string => `postgres://${role}:${ownerPassword}@127.0.0.1:${server.port}/shop`

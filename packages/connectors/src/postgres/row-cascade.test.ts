@@ -55,8 +55,10 @@ describe('a DELETE and what goes with it', () => {
     expect(await rows('SELECT count(*) FROM t.orders')).toBe('[["199"]]')
   })
 
-  it('follows self-references, circles, two paths to one row, defaults, and keys that are not primary', async () => {
-    await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, up int REFERENCES t.a ON DELETE CASCADE, code text COLLATE "C" UNIQUE NOT NULL, number numeric UNIQUE);
+  it.each(inDepth('follows self-references, circles, two paths to one row, defaults, and keys that are not primary'))(
+    '%s',
+    async () => {
+      await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, up int REFERENCES t.a ON DELETE CASCADE, code text COLLATE "C" UNIQUE NOT NULL, number numeric UNIQUE);
       CREATE TABLE t.b (id int PRIMARY KEY, a int REFERENCES t.a ON DELETE CASCADE, other int REFERENCES t.a ON DELETE CASCADE);
       CREATE TABLE t.c (id int PRIMARY KEY, b int REFERENCES t.b ON DELETE CASCADE, home int DEFAULT 0 REFERENCES t.a ON DELETE SET DEFAULT);
       CREATE TABLE t.d (code text REFERENCES t.a (code) ON DELETE CASCADE, number int REFERENCES t.a (number) ON DELETE SET NULL, id serial PRIMARY KEY);
@@ -64,19 +66,20 @@ describe('a DELETE and what goes with it', () => {
       INSERT INTO t.a SELECT g, nullif(g - 1, -1), 'k' || g, g FROM generate_series(0, 60) g; UPDATE t.a SET up = NULL WHERE id IN (0, 1, 40);
       INSERT INTO t.b SELECT g, g, g + 1 FROM generate_series(1, 59) g; INSERT INTO t.c SELECT g, g, (g + 7) % 60 FROM generate_series(1, 59) g;
       INSERT INTO t.d (code, number) SELECT 'k' || g, g % 30 FROM generate_series(0, 60) g; UPDATE t.a SET c = id - 35 WHERE id > 50`)
-    const all = `SELECT (SELECT json_agg(x ORDER BY id) FROM t.a x), (SELECT json_agg(x ORDER BY id) FROM t.b x), (SELECT json_agg(x ORDER BY id) FROM t.c x), (SELECT json_agg(x ORDER BY id) FROM t.d x)`
-    const before = await rows(all)
-    for (const id of [59, 45, 39, 20, 3]) {
-      const sql = `DELETE FROM t.a WHERE id = ${id}`
-      const sealed = await seal(sql)
-      const counted = await count(trial.access.upstream)
-      await trial.access.session.query(sql)
-      expect((await count(trial.access.upstream)) - counted, sql).toBeLessThanOrEqual(sealed.content.rows)
-      await trial.access.run('SELECT 1')
-      expect(await sealed.undo(), sql).toMatchObject({ verified: true })
-      expect(await rows(all), sql).toBe(before)
-    }
-  })
+      const all = `SELECT (SELECT json_agg(x ORDER BY id) FROM t.a x), (SELECT json_agg(x ORDER BY id) FROM t.b x), (SELECT json_agg(x ORDER BY id) FROM t.c x), (SELECT json_agg(x ORDER BY id) FROM t.d x)`
+      const before = await rows(all)
+      for (const id of [59, 45, 39, 20, 3]) {
+        const sql = `DELETE FROM t.a WHERE id = ${id}`
+        const sealed = await seal(sql)
+        const counted = await count(trial.access.upstream)
+        await trial.access.session.query(sql)
+        expect((await count(trial.access.upstream)) - counted, sql).toBeLessThanOrEqual(sealed.content.rows)
+        await trial.access.run('SELECT 1')
+        expect(await sealed.undo(), sql).toMatchObject({ verified: true })
+        expect(await rows(all), sql).toBe(before)
+      }
+    },
+  )
 
   it.each(inDepth('that goes too far for rows is copied by whole tables, with an upper bound'))('%s', async () => {
     await fresh(`CREATE TABLE t.a (id int PRIMARY KEY, up int REFERENCES t.a ON DELETE CASCADE);

@@ -4,6 +4,7 @@ import { emptyRoot, type Hash, leafHash, nodeHash } from './hash.ts'
 import { consistencyProof, inclusionProof, type NodeReader, rootAt, verifyConsistency, verifyInclusion } from './proof.ts'
 import { edgeTiles, tileNodes } from './tile.ts'
 import { perfectRoot, tileWidth, TileTree, treeRoot } from './tree.ts'
+import { inDepth } from '../../../../tests/breadth.ts'
 
 // The leaves and roots that implementations of RFC 6962 compare with each other.
 const leaves = ['', '00', '10', '2021', '3031', '40414243', '5051525354555657', '606162636465666768696a6b6c6d6e6f'].map((hex) =>
@@ -66,7 +67,7 @@ describe('the Merkle tree', () => {
     }
   })
 
-  it('grows a third level after 65,536 leaves, and is restored from its edge at any size', () => {
+  it.each(inDepth('grows a third level after 65,536 leaves, and is restored from its edge at any size'))('%s', () => {
     const hashes = hashesOf(tileWidth ** 2 + 300)
     for (const size of [1, 255, 256, 257, 65_535, 65_536, 65_537, 65_836]) {
       const tiles = new Map<string, readonly Hash[]>()
@@ -130,7 +131,7 @@ describe('proofs', () => {
     }
   })
 
-  it('are made from tiles just the same, over three levels', async () => {
+  it.each(inDepth('are made from tiles just the same, over three levels'))('%s', async () => {
     const hashes = hashesOf(tileWidth ** 2 + 700)
     const reader = tiledNodes(hashes)
     const root = treeRoot(hashes)

@@ -12,6 +12,7 @@ import { RawClient, startScram } from '../../../../../tests/fakes/postgres-clien
 import { startPostgresGate, type PostgresGate } from '../../../../../tests/fakes/postgres-gate.ts'
 import { bindToEndPoint } from './channel-binding.ts'
 import { gssCode, int32, queryMessage, sslCode, startupMessage } from './wire.ts'
+import { inDepth } from '../../../../../tests/breadth.ts'
 
 const run = promisify(execFile)
 let folder: string
@@ -93,7 +94,7 @@ describe('real clients', () => {
     expect(await psql('select 1', { PGSSLMODE: 'disable' })).toBe('1')
   })
 
-  test('node-postgres, with channel binding and without', async () => {
+  test.each(inDepth('node-postgres, with channel binding and without'))('%s', async () => {
     for (const enableChannelBinding of [true, false]) {
       const client = new pg.Client({
         host: 'localhost',
@@ -110,7 +111,7 @@ describe('real clients', () => {
     }
   })
 
-  test('pgbench over TLS in all three modes', async () => {
+  test.each(inDepth('pgbench over TLS in all three modes'))('%s', async () => {
     const env = { ...gate.environment, PGHOST: 'localhost', PGSSLMODE: 'require' }
     const script = join(folder, 'one.sql')
     writeFileSync(script, 'select 1;\n')

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { RawClient } from '../../../../../tests/fakes/postgres-client.ts'
 import { startPostgresGate, type PostgresGate } from '../../../../../tests/fakes/postgres-gate.ts'
 import { cancelRequest, gssCode, int32, queryMessage, readErrorFields, sslCode, startupMessage } from './wire.ts'
+import { casesOf, inDepth } from '../../../../../tests/breadth.ts'
 
 let gate: PostgresGate
 /** Long enough that a slow machine does not take what is thrown out at once for what was waited for. */
@@ -70,13 +71,18 @@ test('SSLRequest and GSSENCRequest are answered N outside framing; bytes sent ah
   expect(await closedAfter(Buffer.concat([int32(8), int32(sslCode), start()]))).toBeLessThan(startupTimeoutMs)
 })
 
-test.each([
-  [0, [], null, 4],
-  [0, ['_pq_.x'], 0, 4],
-  [2, [], null, 32],
-  [2, ['_pq_.x', '_pq_.y'], 2, 32],
-  [9_999, [], 2, 32],
-] as const)('protocol 3.%i with options %j is agreed on', async (minor, options, told, secretBytes) => {
+test.each(
+  casesOf(
+    [
+      [0, [], null, 4],
+      [0, ['_pq_.x'], 0, 4],
+      [2, [], null, 32],
+      [2, ['_pq_.x', '_pq_.y'], 2, 32],
+      [9_999, [], 2, 32],
+    ] as const,
+    2,
+  ),
+)('protocol 3.%i with options %j is agreed on', async (minor, options, told, secretBytes) => {
   const raw = new RawClient(gate.port)
   const packet = Buffer.from(start(options.map((name) => [name, '1'] as const)))
   packet.writeInt32BE(196_608 + minor, 4)
@@ -174,7 +180,7 @@ test('an application name reaches the server; the key of another session cancels
 })
 
 // The strict figure is measured by tests/hostile/run.ts, on a machine with nothing else to do; here nobody may be starved.
-test('garbage does not starve 50 good clients', async () => {
+test.each(inDepth('garbage does not starve 50 good clients'))('%s', async () => {
   const clients: pg.Client[] = []
   while (clients.length < 50) clients.push(await gate.client())
   const p99 = async (): Promise<number> => {

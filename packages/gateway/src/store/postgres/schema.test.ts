@@ -5,6 +5,7 @@ import { openConnection, type Connection } from './connection.ts'
 import { openRequests } from './requests.ts'
 import { migrate, migrations, type Migration } from './schema.ts'
 import { findEnded, openVerdictWaiters } from './verdict-waiters.ts'
+import { inDepth } from '../../../../../tests/breadth.ts'
 
 let server: PostgresServer
 let count = 0
@@ -35,7 +36,7 @@ async function versionOf(connection: Connection): Promise<number> {
   return Number((await connection.run('SELECT max(version) AS version FROM schema_steps')).rows[0]?.['version'])
 }
 
-it('is made once, however many gates start at the same time', async () => {
+it.each(inDepth('is made once, however many gates start at the same time'))('%s', async () => {
   const { connection, name } = await connect()
   const others = await Promise.all([connect(name), connect(name), connect(name)])
   await Promise.all([connection, ...others.map((other) => other.connection)].map((one) => migrate(one)))

@@ -4,6 +4,7 @@ import { approval, grant, request } from '../../../../../tests/conformance/reque
 import { startPostgres, type PostgresServer } from '../../../../../tests/servers/postgres.ts'
 import type { Ear, Hearer, Store } from '../store.ts'
 import { openSharedStore } from './index.ts'
+import { inDepth } from '../../../../../tests/breadth.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -114,7 +115,7 @@ it('thaws a gate that comes back only once it has stopped what was killed meanwh
   expect(silent.seen).toContain('in force: coder')
 })
 
-it('stays frozen as long as what was pulled here cannot be handed on', async () => {
+it.each(inDepth('stays frozen as long as what was pulled here cannot be handed on'))('%s', async () => {
   await listen('one')
   let tries = 0
   const writeAgain = async (): Promise<void> => {
@@ -168,22 +169,25 @@ it('freezes for good a process whose gate another process has become', async () 
   expect(first.seen).not.toContain('thawed')
 })
 
-it('gives back nothing that another gate consumed, and its own only after the lease of its life before', async () => {
-  const one = await listen('one')
-  const other = await listen('other')
-  await one.store.requests.open(request('r1'))
-  await one.store.requests.addApproval('r1', approval('bob'))
-  await one.store.requests.approve('r1', 5, grant('g1', 'r1'))
-  await one.store.requests.consume('g1', 'intent')
-  expect(await other.store.requests.consumedGrants()).toEqual([])
-  await other.store.requests.giveBack('g1')
-  expect((await other.store.requests.findGrant('coder', 'd'))?.state).toBe('consumed')
-  // The same gate starts anew while its old process may still be at it.
-  const again = await listen('one')
-  one.ear.hear()
-  expect(one.seen.at(-1)).toMatch(/^frozen/)
-  expect(await again.store.requests.consumedGrants()).toHaveLength(1)
-})
+it.each(inDepth('gives back nothing that another gate consumed, and its own only after the lease of its life before'))(
+  '%s',
+  async () => {
+    const one = await listen('one')
+    const other = await listen('other')
+    await one.store.requests.open(request('r1'))
+    await one.store.requests.addApproval('r1', approval('bob'))
+    await one.store.requests.approve('r1', 5, grant('g1', 'r1'))
+    await one.store.requests.consume('g1', 'intent')
+    expect(await other.store.requests.consumedGrants()).toEqual([])
+    await other.store.requests.giveBack('g1')
+    expect((await other.store.requests.findGrant('coder', 'd'))?.state).toBe('consumed')
+    // The same gate starts anew while its old process may still be at it.
+    const again = await listen('one')
+    one.ear.hear()
+    expect(one.seen.at(-1)).toMatch(/^frozen/)
+    expect(await again.store.requests.consumedGrants()).toHaveLength(1)
+  },
+)
 
 it('hears of a verdict that was given at another gate', async () => {
   const one = await listen('one')
@@ -236,14 +240,17 @@ it('lets one of two gates do what only one may, and another once its time ran ou
   expect(await loser.store.claim('keep copy orders', 60_000)).toBe(true)
 })
 
-it('says what happened, what was not done and what next when the store is away, and answers again by itself', async () => {
-  const silent = await listen('silent', overRelay())
-  relay.sever()
-  await expect(silent.store.requests.get('r1')).rejects.toMatchObject({
-    code: 'store_unavailable',
-    message: expect.stringContaining('store that the gates share'),
-    notDone: expect.stringContaining('Nothing'),
-  })
-  relay.mend()
-  await expect.poll(() => silent.store.requests.get('r1').catch(() => 'away'), patience).toBeNull()
-})
+it.each(inDepth('says what happened, what was not done and what next when the store is away, and answers again by itself'))(
+  '%s',
+  async () => {
+    const silent = await listen('silent', overRelay())
+    relay.sever()
+    await expect(silent.store.requests.get('r1')).rejects.toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringContaining('store that the gates share'),
+      notDone: expect.stringContaining('Nothing'),
+    })
+    relay.mend()
+    await expect.poll(() => silent.store.requests.get('r1').catch(() => 'away'), patience).toBeNull()
+  },
+)

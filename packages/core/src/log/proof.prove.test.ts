@@ -1,0 +1,1 @@
+import './proof.test.ts'

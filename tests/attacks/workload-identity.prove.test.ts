@@ -1,0 +1,1 @@
+import './workload-identity.test.ts'

@@ -1,0 +1,1 @@
+import './producer-bucket.test.ts'

@@ -1,0 +1,1 @@
+import './switch.test.ts'
