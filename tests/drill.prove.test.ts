@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 
-/** The command itself, with all its acts; drill.test.ts plays those that need no copy of a whole server. */
+/** The command itself, with all its acts; drill-acts.prove.test.ts plays those that need no copy of a whole server. */
 const run = promisify(execFile)
 const launcher = new URL('../packages/cli/bin/sallyport.js', import.meta.url).pathname
 const kept = join(mkdtempSync(join(tmpdir(), 'sallyport-drill-test-')), 'kept')

@@ -8,11 +8,11 @@ test('what takes long comes first, then what starts processes, then the larger f
     'packages/core/src/large.test.ts': 'x'.repeat(500),
     'packages/vault/src/server.test.ts': 'await startPostgres()',
     'tests/stories/1-first.test.ts': 'x',
-    'tests/drill.test.ts': 'x',
+    'tests/drill.prove.test.ts': 'x',
   }
   const order = orderFiles(Object.keys(texts), (file) => ({ text: texts[file] ?? '', bytes: texts[file]?.length ?? 0 }))
   expect(order).toEqual([
-    'tests/drill.test.ts',
+    'tests/drill.prove.test.ts',
     'tests/stories/1-first.test.ts',
     'packages/vault/src/server.test.ts',
     'packages/core/src/clock.test.ts',

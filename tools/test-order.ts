@@ -5,15 +5,20 @@ import { projectRoot } from './source-tree.ts'
 
 /** Files and folders that take longest, longest first. One that began last would be waited for alone, with the other processor idle. */
 const longest = [
-  'tests/drill.test.ts',
   'tests/drill.prove.test.ts',
   'tests/crash/',
   'tests/stories/5-agent-approves-nothing.test.ts',
+  'tests/stories/6-approval-fits-one-operation.test.ts',
+  'tests/stories/4-nothing-destroys-for-good.test.ts',
+  'tests/stories/7-intent-before-act.test.ts',
   'tests/continuous/',
-  'packages/cli/src/playground/playground.test.ts',
   'packages/cli/src/up.test.ts',
-  'tests/around/',
+  'packages/gateway/src/protocols/postgres/door.test.ts',
+  'packages/gateway/src/store/postgres/switch-line.test.ts',
   'tests/stories/',
+  'packages/cli/src/playground/playground.test.ts',
+  'packages/vault/src/attack.test.ts',
+  'packages/vault/src/verify.test.ts',
   'tests/attacks/',
   'tests/',
 ]

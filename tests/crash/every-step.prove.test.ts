@@ -6,7 +6,7 @@ import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { atServer, crashAtEveryStep, retry, type Crashed, type Retried } from './crashed-gate.ts'
 import { toldOf, type Passage, type Told } from './passage.ts'
 
-// Here around every milestone and at a few steps more; crash.prove.test.ts takes every step there is.
+// Here around every milestone and at a few steps more; as a long proof at every step there is.
 
 /** SQLSTATE of a statement that people are asked about. */
 const pendingState = 'SP001'
