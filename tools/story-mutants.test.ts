@@ -96,3 +96,9 @@ test.each(casesOf(unproven, 4))('story %i proves nothing', async (number, what) 
 test('a patch without a story is named', () => {
   expect(findStrayPatches(root)).toEqual(['tests/stories/mutants/12.patch'])
 })
+
+test('each patch of ours still applies: a mutant that cannot be made proves nothing', () => {
+  const patches = findStories(projectRoot).map(({ patch: file }) => file)
+  expect(patches).toHaveLength(10)
+  for (const file of patches) execFileSync('git', ['apply', '--check', file ?? 'missing'], { cwd: projectRoot })
+})
