@@ -18,7 +18,6 @@ const longest = [
   'tests/stories/',
   'packages/cli/src/playground/playground.test.ts',
   'packages/vault/src/attack.test.ts',
-  'packages/vault/src/verify.test.ts',
   'tests/attacks/',
   'tests/',
 ]
