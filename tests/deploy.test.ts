@@ -239,7 +239,7 @@ describe('what starts it elsewhere', () => {
     const service = z.looseObject({
       command: z.array(z.string()).optional(),
       volumes: z.array(z.string()),
-      readConfigurationonly: z.literal(true),
+      read_only: z.literal(true),
       cap_drop: z.tuple([z.literal('ALL')]),
       user: z.string(),
     })

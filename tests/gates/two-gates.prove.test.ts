@@ -92,9 +92,9 @@ describe('two gates on one store', () => {
     const [row] = await postgres.query("SELECT id FROM sallyport.handles WHERE agent = 'revoked'", [], 'store')
     await here.post(`/api/v1/handles/${String(row?.['id'])}/revoke`, {}, z.object({ revoked: z.literal(true) }))
     await expect(ended).resolves.toBeUndefined()
-    expect(
-      there.events().some(({ type, data }) => type === 'session.closed' && data['reason'] === 'the handle was revoked'),
-    ).toBe(true)
+    const isClosed = (): boolean =>
+      there.events().some(({ type, data }) => type === 'session.closed' && data['reason'] === 'the handle was revoked')
+    await expect.poll(isClosed).toBe(true)
   })
 
   it('stops everything at a gate that is cut off from the store, and goes on by itself', async () => {

@@ -240,7 +240,9 @@ async function startWatches(
     kills: () => entrance.killSwitch.inForce().length,
     receivers: () => delivery?.health() ?? [],
     ready: openReadiness({
-      ...{ log, database, vault },
+      log,
+      database,
+      vault,
       isLeaving: () => departure.isLeaving,
       lease: () => entrance.killSwitch.deafness(),
       nowMs: () => clock.nowMs(),

@@ -7,8 +7,15 @@ import { openAgentDesk, type DeskPorts } from './agent-desk.ts'
 
 const scram = { salt: '', iterations: 1, storedKey: '', serverKey: '' }
 const handle: Handle = {
-  ...{ id: 'h1', agent: 'coder', owner: 'ada', parent: null, issuedAtMs: 0, expiresAtMs: 1e15, revokedAtMs: null },
-  ...{ scram, secretSha256: '' },
+  id: 'h1',
+  agent: 'coder',
+  owner: 'ada',
+  parent: null,
+  issuedAtMs: 0,
+  expiresAtMs: 1e15,
+  revokedAtMs: null,
+  scram,
+  secretSha256: '',
 }
 const wanted = {
   scopes: [{ kinds: impactKinds, action: null, upstream: 'orders-db' }],

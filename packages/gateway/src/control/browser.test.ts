@@ -205,7 +205,7 @@ test('two tabs share one stream, and the second takes over when the first closes
   await second.goto(`${listener.url}/live`)
   await bench.log.append({ type: 'outcome', atMs: bench.clock.nowMs(), data: { result: 'first seen by both' } })
   await expect.poll(() => second.textContent('#feed')).toContain('first seen by both')
-  expect(bench.log.followers).toBe(1)
+  await expect.poll(() => bench.log.followers).toBe(1)
   await ada.page.goto('about:blank')
   await expect.poll(() => second.textContent('#stream')).toBe('Live')
   await bench.log.append({ type: 'outcome', atMs: bench.clock.nowMs(), data: { result: 'seen by the second' } })

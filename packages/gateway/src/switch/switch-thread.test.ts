@@ -102,8 +102,8 @@ test('a gate that does not confirm within its lease is ended, and the next one c
   const stuck = await startHost('stuck', 300)
   const { lines } = await ask(agentKill)
   expect(lines).toEqual([
-    { state: 'pulled', pid: stuck.child.pid, leaseMs: 300 },
-    { state: 'ending', pid: stuck.child.pid, durable: true },
+    { state: 'pulled', pid: stuck.child.pid, leaseMs: 300, everywhere: true },
+    { state: 'ending', pid: stuck.child.pid, durable: true, everywhere: true },
   ])
   expect(await stuck.exited).toEqual([null, 'SIGKILL'])
   expect(stuck.text).not.toContain('stopped')

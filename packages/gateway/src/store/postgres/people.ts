@@ -10,9 +10,12 @@ import { approversOf } from './grants.ts'
 /** Who may come in changes one at a time, over all gates. */
 const lockKey = [0x5a11, 0x0e0e] as const
 
+/** One change at a time, in a transaction. */
+type Change = <Result>(work: (within: Run) => Promise<Result>) => Promise<Result>
+
 export function openPeople(connection: Connection): PeopleStore {
   const { run } = connection
-  const change = <Result>(work: (within: Run) => Promise<Result>): Promise<Result> =>
+  const change: Change = (work) =>
     connection.transact(async (within) => {
       await within('SELECT pg_advisory_xact_lock($1, $2)', lockKey)
       return work(within)
@@ -58,34 +61,37 @@ export function openPeople(connection: Connection): PeopleStore {
       advanceCounter: (credentialId, from, to) =>
         change(async (within) => keepChanged(within, advance(await listEver(within), credentialId, from, to))),
     },
-    links: {
-      create: async (made) => {
-        await run('INSERT INTO links (token_sha256, expires_at_ms, body) VALUES ($1, $2, $3)', [
-          made.tokenSha256,
-          made.expiresAtMs,
-          JSON.stringify(made),
-        ])
-      },
-      find: (tokenSha256) => findLink(run, tokenSha256),
-      open: (nowMs) => listOpen(run, nowMs),
-      confirm: (tokenSha256, person, nowMs) =>
-        change(async (within) => {
-          const found = await findLink(within, tokenSha256)
-          const judged = judgeConfirmation(found, person, await listPeople(within), nowMs)
-          if (judged === 'confirmed' && found !== null)
-            await keepLink(within, { ...found, confirmation: { person, atMs: nowMs } })
-          return judged
-        }),
-      withdraw: (tokenSha256, nowMs) =>
-        change(async (within) => {
-          const found = await findLink(within, tokenSha256)
-          if (!isWithdrawable(found, nowMs)) return false
-          await keepLink(within, { ...found, withdrawnAtMs: nowMs })
-          return true
-        }),
-    },
+    links: openLinks(run, change),
     // A browser stays with the gate that it signed in to.
     webSessions: keepWebSessions(),
+  }
+}
+
+function openLinks(run: Run, change: Change): PeopleStore['links'] {
+  return {
+    create: async (made) => {
+      await run('INSERT INTO links (token_sha256, expires_at_ms, body) VALUES ($1, $2, $3)', [
+        made.tokenSha256,
+        made.expiresAtMs,
+        JSON.stringify(made),
+      ])
+    },
+    find: (tokenSha256) => findLink(run, tokenSha256),
+    open: (nowMs) => listOpen(run, nowMs),
+    confirm: (tokenSha256, person, nowMs) =>
+      change(async (within) => {
+        const found = await findLink(within, tokenSha256)
+        const judged = judgeConfirmation(found, person, await listPeople(within), nowMs)
+        if (judged === 'confirmed' && found !== null) await keepLink(within, { ...found, confirmation: { person, atMs: nowMs } })
+        return judged
+      }),
+    withdraw: (tokenSha256, nowMs) =>
+      change(async (within) => {
+        const found = await findLink(within, tokenSha256)
+        if (!isWithdrawable(found, nowMs)) return false
+        await keepLink(within, { ...found, withdrawnAtMs: nowMs })
+        return true
+      }),
   }
 }
 
