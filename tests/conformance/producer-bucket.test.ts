@@ -58,7 +58,7 @@ const open = (Bucket: string, prefix = ''): ReturnType<typeof bucket.open> =>
     credentialFile: server.credentialFile,
   })
 
-for (const versioned of casesOf([true, false], 1)) {
+for (const versioned of casesOf([true, false], 0)) {
   describeProducer(
     versioned ? 'bucket with versions' : 'bucket without versions',
     async () => {
