@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
-import { casesOf } from '../breadth.ts'
+import { casesOf, inDepth } from '../breadth.ts'
 import { basicOf, readAnswer } from '../fakes/http-gate.ts'
 import { GraphqlStandIn, volume } from '../fakes/graphql-stand-in.ts'
 import type { ReceivedRequest } from '../fakes/http-upstream.ts'
@@ -156,7 +156,7 @@ describe('a deletion in disguise', () => {
     expect(cloud.standIn.bytes).toEqual([])
   })
 
-  it('sent past the gate, at least 40 of them delete the volume', async () => {
+  it.each(inDepth('sent past the gate, at least 40 of them delete the volume'))('%s', async () => {
     const { standIn } = cloud
     const deadly: string[] = []
     // A stand-in reads only whole requests: what is broken on the wire it would not get through with.

@@ -5,7 +5,7 @@ import type { HttpPerson } from '../fakes/http-person.ts'
 import { startGate, type Ran, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 import { eventsOf, patience, textOf, undo } from '../stories/evidence.ts'
-import { inDepth } from '../breadth.ts'
+import { casesOf, inDepth } from '../breadth.ts'
 
 vi.setConfig(patience)
 
@@ -149,11 +149,16 @@ test.each(inDepth('connections in the way: refused with the reason, and ended wh
   },
 )
 
-test.each([
-  ['renamed, and nothing put in its place', 'moving', false],
-  ['an empty one put in its place, and not noted', 'moving', true],
-  ['all moved, and the statement never ran', 'moved', true],
-] as const)('a gate that ended when it was %s: put back at the next look', async (_name, step, hasPlaceholder) => {
+test.each(
+  casesOf(
+    [
+      ['renamed, and nothing put in its place', 'moving', false],
+      ['an empty one put in its place, and not noted', 'moving', true],
+      ['all moved, and the statement never ran', 'moved', true],
+    ] as const,
+    1,
+  ),
+)('a gate that ended when it was %s: put back at the next look', async (_name, step, hasPlaceholder) => {
   const oid = await oidOf('shop')
   await dropApproved('DROP DATABASE shop')
   const id = (await inside())[0]?.id ?? ''
