@@ -123,7 +123,7 @@ function enrol(
 
 function advanceCounter(database: DatabaseSync, credentialId: string, from: number, to: number): boolean {
   return transact(database, () => {
-    // Whoever was removed may take back the removal of another, with a passkey that is looked at as any is.
+    // Whoever was removed may take back the removal of another: their passkey is verified like everybody’s.
     const changed = advance(listEver(database), credentialId, from, to)
     if (changed !== null) keepPerson(database, changed)
     return changed !== null
