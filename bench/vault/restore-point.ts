@@ -1,22 +1,25 @@
 /**
  * How long a destructive statement waits for its restore point: `node bench/vault/restore-point.ts [POINTS]`. A real PostgreSQL that syncs, a real
- * vault, and the gate's own receiver, idle and under a workload. In the same run, interleaved: what a raw put of a small piece into the vault takes,
- * and what the disk takes bare. Goals of DESIGN §11: p50 ≤ 6 ms, p95 ≤ 20 ms.
+ * vault, and the gate's own receiver, idle and under a workload by pgbench, all of it on the same processors. In the same run, interleaved: what a
+ * raw put of a small piece into the vault takes, and what the disk takes bare. Goals of DESIGN §11: p50 ≤ 6 ms, p95 ≤ 20 ms.
  */
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import { showLsn, type KillSwitch } from '@sallyport/core'
 import { startProtections, type Protections } from '../../packages/gateway/src/protection/index.ts'
 import { openPostgresUpstreams } from '../../packages/gateway/src/upstreams/postgres/index.ts'
 import { openVault, type VaultClient } from '../../packages/gateway/src/vault/vault-client.ts'
 import { startVault } from '../../tests/conformance/vault-process.ts'
-import { startPostgres, type PostgresServer } from '../../tests/servers/postgres.ts'
+import { findPostgresBinaries, startPostgres, type PostgresServer } from '../../tests/servers/postgres.ts'
 
 const points = Number(process.argv[2] ?? 200)
 const writers = 4
+const pauseMs = 50
 const clock = {
   nowMs: () => Date.now(),
   sleep: async (ms: number, signal?: AbortSignal): Promise<void> => {
@@ -44,9 +47,11 @@ async function measure(protections: Protections, vault: VaultClient, folder: str
   const samples: Samples = { point: [], put: [], bare: [] }
   const stream = await vault.wal.begin({ upstream: 'raw', upstreamIdentity: '1:1', timeline: 1, segmentBytes: 16 << 20 })
   const file = openSync(join(folder, 'bare'), 'w', 0o600)
-  const bytes = Buffer.alloc(8_192, 7)
+  const bytes = randomBytes(8_192)
   for (let turn = 0; turn < points; turn += 1) {
     const fromLsn = showLsn(0x100_0000n + BigInt(turn * bytes.length))
+    // Nobody destroys without a pause: WAL gathers meanwhile, and each point comes at another moment of the server's.
+    await sleep(Math.random() * 2 * pauseMs)
     await timed(samples.point, () => protections.mark('orders-db', `bench-${turn}-${samples.point.length}`))
     await timed(samples.put, () => vault.wal.append(stream, { fromLsn, bytes, retainMs: 60_000 }))
     await timed(samples.bare, async () => {
@@ -58,24 +63,26 @@ async function measure(protections: Protections, vault: VaultClient, folder: str
   return samples
 }
 
-/** Small transactions without a pause, until told to stop. */
-function work(postgres: PostgresServer): { stop(): Promise<number> } {
-  const stop = new AbortController()
-  const running = Array.from({ length: writers }, async () => {
-    const client = new pg.Client({ connectionString: postgres.url() })
-    await client.connect()
-    let count = 0
-    for (; !stop.signal.aborted; count += 1)
-      await client.query('UPDATE accounts SET balance = balance + 1 WHERE id = 1 + floor(random() * 1000)')
-    await client.end()
-    return count
-  })
+/** Small transactions by pgbench, so many a second or as many as there is room for, until told to stop. */
+function work(postgres: PostgresServer, folder: string, perSecond: number | null): { stop(): Promise<void> } {
+  const script = join(folder, 'work.sql')
+  writeFileSync(script, '\\set id random(1, 1000)\nUPDATE accounts SET balance = balance + 1 WHERE id = :id;\n')
+  const rate = perSecond === null ? [] : [`--rate=${perSecond}`]
+  const words = ['--no-vacuum', `--client=${writers}`, '--time=600', `--file=${script}`, ...rate, postgres.url()]
+  const running = spawn(join(findPostgresBinaries(), 'pgbench'), words, { stdio: 'ignore' })
+  const ended = once(running, 'exit')
   return {
     stop: async () => {
-      stop.abort()
-      return (await Promise.all(running)).reduce((sum, count) => sum + count, 0)
+      running.kill('SIGKILL')
+      await ended
     },
   }
+}
+
+async function countCommits(postgres: PostgresServer): Promise<number> {
+  // A backend tells what it did at most once a second, and when it ends.
+  const [row] = await postgres.query(`SELECT n_tup_upd::int AS n FROM pg_stat_user_tables WHERE relname = 'accounts'`)
+  return Number(row?.['n'])
 }
 
 function tell(title: string, { point, put, bare }: Samples): void {
@@ -117,12 +124,16 @@ try {
   )
   while (protections.state('orders-db') === null) await sleep(50)
   tell('restore point, server idle', await measure(protections, vault, folder))
-  const load = work(postgres)
-  const beganMs = performance.now()
-  const samples = await measure(protections, vault, folder)
-  const seconds = (performance.now() - beganMs) / 1000
-  const transactions = await load.stop()
-  tell(`restore point, ${Math.round(transactions / seconds)} writes/s`, samples)
+  for (const perSecond of [400, null]) {
+    const before = await countCommits(postgres)
+    const beganMs = performance.now()
+    const load = work(postgres, folder, perSecond)
+    const samples = await measure(protections, vault, folder)
+    await load.stop()
+    const seconds = (performance.now() - beganMs) / 1000
+    const writes = ((await countCommits(postgres)) - before) / seconds
+    tell(`restore point, ${Math.round(writes)} writes/s`, samples)
+  }
   await protections.close()
   upstreams.close()
   vault.close()
