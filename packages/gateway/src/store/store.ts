@@ -1,6 +1,7 @@
 import type { Budgets, Clock, Handle, Quarantine, Quarantines, Requests, StandingGrant, StandingGrants } from '@sallyport/core'
 import type { DeferralStore } from './deferrals.ts'
-import type { Kill, KillKind } from './kills.ts'
+import type { MessagePort } from 'node:worker_threads'
+import type { Kill, KillKind, NewKill } from './kills.ts'
 import type { PeopleStore } from './people.ts'
 
 /** What a store on this machine answers at once, and a shared one after a while. */
@@ -84,7 +85,7 @@ export interface Store {
     revokeOf(kind: 'agent' | 'owner' | 'all', name: string, nowMs: number): Awaitable<readonly string[]>
   }
   readonly kills: {
-    add(kill: Omit<Kill, 'id'>): Awaitable<Kill>
+    add(kill: NewKill): Awaitable<Kill>
     release(kind: KillKind, name: string, nowMs: number, upToId: number): Awaitable<number>
     /** A local view: it is asked before each write upstream. */
     inForce(): readonly Kill[]
@@ -92,6 +93,8 @@ export interface Store {
     cancelRequests(kind: KillKind, name: string): Awaitable<number>
     /** Tells other gates at once, before it is written down. Absent: there is no other. */
     callOut?(kind: KillKind, name: string): void
+    /** For another thread of this gate, once: what it hands over is told to other gates and written down while this thread is busy. Absent: there is no other. */
+    gates?(): MessagePort | null
     /** Resolves when every other gate has stopped what was pulled here, or cannot write any more. Absent: there is no other. */
     everywhere?(): Promise<void>
   }

@@ -73,7 +73,7 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     throw error
   }
   const handles = openHandles(connection)
-  const kills = openKills(connection, line, (hint) => ear?.callOut(hint))
+  const kills = openKills(connection, line, { callOut: (hint) => ear?.callOut(hint), gates: () => ear?.pulls ?? null })
   const people = openPeople(connection)
   const claims = openClaims(connection, gate, life)
   return {

@@ -87,6 +87,13 @@ export const migrations: readonly Migration[] = [
       CREATE INDEX used_tokens_until ON used_tokens (until_ms);
     `,
   },
+  {
+    version: 4,
+    worksFrom: 3,
+    sql: `
+      ALTER TABLE kills ADD COLUMN mark text UNIQUE;
+    `,
+  },
 ]
 
 /** Any two numbers, as long as every gate takes the same: whoever holds the lock changes the schema. */
