@@ -46,9 +46,9 @@ export function bindHandles(
 }
 
 /** At other gates too, before anybody is told that it is revoked. */
-async function endEverywhere({ everywhere }: Store['kills']): Promise<void> {
+async function endEverywhere(kills: Store['kills']): Promise<void> {
   try {
-    await everywhere?.()
+    await kills.everywhere?.()
   } catch (error) {
     throw new SallyportError(
       'store_unavailable',

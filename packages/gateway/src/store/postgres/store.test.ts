@@ -8,7 +8,7 @@ import { testStore } from '../../../../../tests/conformance/store.ts'
 import { startPostgres, type PostgresServer } from '../../../../../tests/servers/postgres.ts'
 import { openAgentDesk } from '../../access/agent-desk.ts'
 import { LocalKillSwitch, type Stoppable } from '../../access/kill-switch.ts'
-import { openReviews } from '../../access/reviews.ts'
+import { openReviews, type ReviewPorts } from '../../access/reviews.ts'
 import type { Store } from '../store.ts'
 import { openSharedStore } from './index.ts'
 
@@ -114,7 +114,7 @@ describe('people at two gates', () => {
     await enrolAnother(sites[0], ada, 'bob')
     const tries = await Promise.all([one.accounts.connect(accountOfAda, 'ada'), other.accounts.connect(accountOfAda, 'bob')])
     expect(tries.filter(Boolean)).toHaveLength(1)
-    const person = tries[0] === true ? 'ada' : 'bob'
+    const person = tries[0] ? 'ada' : 'bob'
     expect(await other.accounts.find(accountOfAda.issuer, accountOfAda.subject)).toBe(person)
     expect(await one.accounts.connect({ ...accountOfAda, subject: 'a-2' }, person)).toBe(false)
     expect(await one.accounts.connect({ ...accountOfAda, subject: 'a-3' }, 'nobody')).toBe(false)
@@ -127,8 +127,11 @@ describe('people at two gates', () => {
     const { bench, one, other } = await openPlace()
     const reviews = await Promise.all(
       [one, other].map(async (store) => {
-        const { swap } = await store.view(['reviews'])
-        const memory = { get: (name: string) => store.facts.get(name), swap }
+        const view = await store.view(['reviews'])
+        const memory: ReviewPorts['memory'] = {
+          get: (name) => store.facts.get(name),
+          swap: (name, before, after) => view.swap(name, before, after),
+        }
         return openReviews({ clock: bench.clock, log: bench.log, memory, breakers: ['ada', 'bob'], delayMs: 1 })
       }),
     )
