@@ -4,8 +4,8 @@ import type { AccessRequest, Approval } from './access-request.ts'
 export interface Glass {
   /** Why this person may not break it now, in a sentence; null: they may. */
   fault(person: string): Promise<string | null>
-  /** Durable before it resolves: somebody else has to look at it. */
-  broken(review: Review): Promise<void>
+  /** Durable before it resolves: somebody else has to look at it. Why it does not count after all, in a sentence: they broke other glass at this very moment. */
+  broken(review: Review): Promise<string | null>
   /** One person and a delay (promise 4): how long what more than one should have approved waits, ms. */
   delayMs(): number
 }
@@ -27,6 +27,6 @@ export async function findGlassFault(
 ): Promise<string | null> {
   if (glass === undefined) return 'Nobody may break glass here: sallyport.yaml names nobody.'
   if (verdict === 'reject' || conditions !== undefined) return 'Breaking glass is a yes, and has no conditions.'
-  if (question.protocol === 'sallyport') return 'Scope for agents is nothing that glass is broken for.'
+  if (question.protocol === 'sallyport') return 'Glass is broken for one operation, not for scope and not for a plan.'
   return glass.fault(person)
 }
