@@ -34,7 +34,7 @@ export function threadsOf({ data }: Event): readonly string[] {
   const parsed = aboutShape.safeParse(data)
   if (!parsed.success) return []
   const { request, plan, snapshot } = parsed.data
-  return [request, plan, snapshot].filter((thread) => typeof thread === 'string' && thread !== '')
+  return [request, plan, snapshot].flatMap((thread) => (thread ? [thread] : []))
 }
 
 const openedShape = z.object({ owner: z.string(), protocol: z.string(), upstream: z.string(), peer: z.string() })
