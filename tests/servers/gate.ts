@@ -229,6 +229,7 @@ class RunningTestGate implements TestGate {
       deliver: this.#settings.deliver ?? {},
       alarms: this.#settings.alarms ?? {},
       keep: this.#settings.keep ?? {},
+      ...this.#settings.people,
       ...(this.#settings.storeUrl === undefined ? {} : { store: 'file:secrets/store' }),
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })
