@@ -112,6 +112,10 @@ const verdictsOn = (request: string): readonly string[] =>
     .filter((event) => textOf(event, 'request') === request)
     .map(({ data }) => z.object({ person: z.string(), verdict: z.string() }).parse(data['approval']))
     .map(({ person, verdict }) => `${person} ${verdict}`)
+const refusalsOn = (request: string): readonly string[] =>
+  eventsOf(gate, 'verdict.refused')
+    .filter((event) => textOf(event, 'request') === request)
+    .map((event) => `${textOf(event, 'person')}: ${textOf(event, 'why')}`)
 const approvalsOf = (request: string): number =>
   eventsOf(gate, 'request.approved').filter((event) => textOf(event, 'request') === request).length
 const runsOf = (request: string): number =>
@@ -132,6 +136,7 @@ test('quorum: two of the group, none of them twice, and nobody from outside it',
   expect(await at('bob').page.locator('button[value=approve]').count()).toBe(0)
   await open('eve', request)
   expect(await press('eve')).toMatchObject({ status: 409 })
+  expect(refusalsOn(request)).toEqual([expect.stringContaining('eve: Only people of the group "dba"')])
   await open('carol', request)
   expect(await press('carol')).toMatchObject({ status: 200 })
   expect((await ledger.run('DROP TABLE t0')).sqlState).toBe('00000')
@@ -141,8 +146,9 @@ test('quorum: two of the group, none of them twice, and nobody from outside it',
 test('self-approval: the owner of the agent is refused, on the page and on the log', async () => {
   const request = await ask(coder, 'DROP TABLE t1')
   await open('ada', request)
-  expect((await press('ada')).status).toBeGreaterThanOrEqual(403)
+  expect(await press('ada')).toMatchObject({ status: 409, path: 'verdict' })
   expect([verdictsOn(request), approvalsOf(request)]).toEqual([[], 0])
+  expect(refusalsOn(request)).toEqual(['ada: You own this agent; in team mode somebody else has to approve what it asks.'])
   expect((await coder.run('DROP TABLE t1')).sqlState).toBe(waits)
 })
 
@@ -181,8 +187,8 @@ test('replay: a signature that was used is none, for the same request and for an
     }).then(({ status }) => status)))`)
   expect(statuses).toEqual([409, 409])
   expect([verdictsOn(first), verdictsOn(second)]).toEqual([['bob approve'], []])
-  const refused = eventsOf(gate, 'verdict.refused').map((event) => textOf(event, 'request'))
-  expect(refused).toEqual(expect.arrayContaining([first, second]))
+  for (const id of [first, second])
+    expect(refusalsOn(id)).toEqual([expect.stringContaining('bob: No signature was asked for here')])
   expect((await coder.run('DROP TABLE t4')).sqlState).toBe(waits)
 })
 
