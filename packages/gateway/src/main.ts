@@ -31,6 +31,7 @@ import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { Departure } from './main/departure.ts'
 import { bindOverview } from './main/overview-binding.ts'
+import { openLogArchive } from './main/log-archive.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
@@ -112,7 +113,7 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const isLeaving = (): boolean => departure.isLeaving
   await listenForAgents({ base, gate, upstreams, apis, report: options.report, isLeaving }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl, departure)
+  const watches = await startWatches(base, entrance, [tools.quarantine, keeper, openLogArchive(base)], () => controlUrl, departure)
   deliveries = watches.deliveries
   const link = await people.firstEnrolmentLink()
   return {
