@@ -113,7 +113,13 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const isLeaving = (): boolean => departure.isLeaving
   await listenForAgents({ base, gate, upstreams, apis, report: options.report, isLeaving }, listeners)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  const watches = await startWatches(base, entrance, [tools.quarantine, keeper, openLogArchive(base)], () => controlUrl, departure)
+  const watches = await startWatches(
+    base,
+    entrance,
+    [tools.quarantine, keeper, openLogArchive(base)],
+    () => controlUrl,
+    departure,
+  )
   deliveries = watches.deliveries
   const link = await people.firstEnrolmentLink()
   return {

@@ -77,8 +77,8 @@ export class ArchivedEntries {
   async #fetch(index: number, from: number): Promise<readonly Uint8Array[]> {
     const range = rangeOf(this.#ranges, from)
     if (range === null || this.#vault === null) throw notHad(from, 'no receipt says where it lies')
-    const { read } = await this.#vault.open(range.snapshot)
-    const bytes = await collect(read(tilePath({ level: 'entries', index, width: tileWidth })))
+    const copy = await this.#vault.open(range.snapshot)
+    const bytes = await collect(copy.read(tilePath({ level: 'entries', index, width: tileWidth })))
     const leaves = await this.#tiles.read(0, index, tileWidth)
     try {
       const entries = decodeEntryBundle(bytes, tileWidth)

@@ -8,7 +8,6 @@ import {
   type Hash,
   type Log,
   type NoteSigner,
-  type SallyportError,
   segmentName,
   type TileTree,
   type Witness,
@@ -327,7 +326,7 @@ class DirectoryLog implements FileLog {
     const directory = join(settings.directory, entriesDirectory)
     const gone = this.#commit.forgetBefore(next)
     // Whoever began to read it still has it open.
-    await Promise.allSettled([...this.#reading])
+    await Promise.allSettled(this.#reading)
     for (const segment of gone) {
       await segment.close()
       await system.remove(join(directory, segmentName(segment.firstIndex)))
