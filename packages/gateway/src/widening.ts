@@ -14,6 +14,7 @@ import { z } from 'zod'
 import type { Config } from './config.ts'
 import { acceptedContinuousOf, acceptedContinuousShape, findContinuousWidenings } from './continuous-settings.ts'
 import { acceptedKeepOf, acceptedKeepSchema, findKeepWidenings } from './keep-settings.ts'
+import { acceptedLogOf, acceptedLogShape, findLogWidenings } from './log-settings.ts'
 import { acceptedRedactOf, acceptedRedactShape, findRedactWidenings } from './redact-settings.ts'
 import { acceptedPlaceOf, findPlaceWidenings } from './vault-place.ts'
 
@@ -45,6 +46,7 @@ const acceptedShape = z.strictObject({
     .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
     .default({ places: ['the folder'], recovery: [] }),
   witnesses: witnessesSchema.prefault({}),
+  log: acceptedLogShape.default({ forMs: 0, drops: false }),
   continuous: acceptedContinuousShape.default({}),
   redact: acceptedRedactShape.default({}),
   /** What is kept whole, how often, and what is demanded of it. */
@@ -100,6 +102,7 @@ export function acceptedOf(config: Config): Accepted {
     deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
     vault: acceptedPlaceOf(config.vault),
     witnesses: config.witnesses,
+    log: acceptedLogOf(config.log),
     continuous: acceptedContinuousOf(config),
     redact: acceptedRedactOf(config),
     keep: acceptedKeepOf(config),
@@ -146,7 +149,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   for (const person of after.breakGlass)
     if (!before.breakGlass.includes(person)) found.push(`breakGlass: ${visibleLine(person)} may approve alone, with a delay`)
   found.push(...findApprovalWidenings(before.approvals, after.approvals))
-  found.push(...findWitnessWidenings(before.witnesses, after.witnesses))
+  found.push(...findWitnessWidenings(before.witnesses, after.witnesses), ...findLogWidenings(before.log, after.log))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))
   if (after.oidc !== '' && after.oidc !== before.oidc) found.push('people: who signs in by an account is decided elsewhere')
