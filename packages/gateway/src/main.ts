@@ -357,9 +357,14 @@ async function openApis(config: Config, databases: PostgresUpstreams, killSwitch
   return openHttpUpstreams(settings, killSwitch)
 }
 
-if (import.meta.main) {
-  runProcess(process.argv.slice(2), startGate).catch((error: unknown) => {
+/** The gate's process, by the words of its command line; resolves when it is ready. */
+export async function runGate(words: readonly string[]): Promise<void> {
+  try {
+    await runProcess(words, startGate)
+  } catch (error) {
     process.stderr.write(explainFailure(error))
     process.exit(1)
-  })
+  }
 }
+
+if (import.meta.main) void runGate(process.argv.slice(2))

@@ -21,6 +21,7 @@ import type {
 import type { Posture } from '@sallyport/console'
 import type { AccountSignIn } from './account-ports.ts'
 import type { Overview, Recorded } from './overview.ts'
+import type { PolicyControl } from './policy-ports.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -218,6 +219,8 @@ export interface Proposed {
   /** What it gives beyond what is in force, a line each. */
   readonly widenings: readonly string[]
   readonly proposedAtMs: number
+  /** Who typed it; null: it is what the file says. */
+  readonly by: string | null
   readonly acceptances: readonly { readonly person: string; readonly atMs: number }[]
   /** From when on a start takes it over; null: not enough people accepted it. */
   readonly notBeforeMs: number | null
@@ -359,6 +362,7 @@ export interface Control {
   /** How continuous protection stands, an upstream each. Absent: nothing is protected so. */
   continuous?(): readonly Readonly<Record<string, Json>>[]
   readonly configuration: ConfigurationControl
+  readonly policyDesk: PolicyControl
 }
 
 export interface ControlPorts {
