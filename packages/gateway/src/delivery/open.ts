@@ -4,6 +4,7 @@ import { openMail } from './mail.ts'
 import { openPush } from './push.ts'
 import { DeliveryError, questionTypes, type Receiver } from './receiver.ts'
 import { openSlack } from './slack.ts'
+import { openSpans } from './spans.ts'
 import { openSyslog } from './syslog.ts'
 import { openWebhook } from './webhook.ts'
 
@@ -14,7 +15,7 @@ export type ReceiverSettings = {
   readonly authorities: string | null
 } & (
   | { readonly kind: 'webhook'; readonly url: string; readonly secret: string }
-  | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null }
+  | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null; readonly signal: 'logs' | 'traces' }
   | { readonly kind: 'ntfy'; readonly url: string; readonly token: string | null }
   | { readonly kind: 'slack'; readonly token: string; readonly channel: string; readonly api: string }
   | { readonly kind: 'mail'; readonly url: string; readonly from: string; readonly to: readonly string[] }
@@ -47,6 +48,7 @@ function open(one: ReceiverSettings, { origin, siteUrl, nowMs, memory }: Receive
     case 'webhook':
       return openWebhook({ ...one, wants: wanted(one.events, 'all'), origin, nowMs })
     case 'otlp':
+      if (one.signal === 'traces') return openSpans({ ...one, origin, memory })
       return openCollector({ ...one, wants: wanted(one.events, 'all'), origin })
     case 'syslog':
       return openSyslog({ ...one, wants: wanted(one.events, 'all'), origin })
