@@ -111,7 +111,7 @@ async function applyAgain(
     if (over.has(id)) continue
     const request = await ports.requests.get(id)
     if (request === null || request.state !== 'pending') continue
-    if (!isStillGood(ports, request, approval)) continue
+    if (!(await isStillGood(ports, request, approval))) continue
     const result = await applyVerdict(ports, request, approval)
     if (result.result === 'recorded') applied.push(id)
   }
@@ -119,9 +119,9 @@ async function applyAgain(
 }
 
 /** Time went by, and policy, mode or people may be others now. What the store has of this very verdict already is no second one. */
-function isStillGood(ports: VerdictPorts, request: AccessRequest, approval: Approval): boolean {
+async function isStillGood(ports: VerdictPorts, request: AccessRequest, approval: Approval): Promise<boolean> {
   const others = request.approvals.filter(
     ({ challenge, credentialId }) => challenge !== approval.challenge || credentialId !== approval.credentialId,
   )
-  return findFault(ports, { ...request, approvals: others }, approval) === null
+  return (await findFault(ports, { ...request, approvals: others }, approval)) === null
 }

@@ -4,11 +4,12 @@ import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, type AllowedScope, type Environment } from '@sallyport/core'
-import { checkApprovals } from './approval-settings.ts'
+import { checkApprovals, type GroupsConfig } from './approval-settings.ts'
 import { configSchema } from './config-schema.ts'
 import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
+import { checkRings, type RingConfig } from './ring-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
 import type { VaultPlace } from './vault-place.ts'
 import type { OidcConfig } from './people-settings.ts'
@@ -97,6 +98,9 @@ export interface Config {
   readonly unread: { readonly [name: string]: readonly string[] }
   /** Who outside is told what happens. */
   readonly deliver: { readonly [name: string]: DeliverConfig }
+  /** Who is rung when nobody answers, one after the other. Empty: everybody at once. */
+  readonly escalate: RingConfig['escalate']
+  readonly quietHours: RingConfig['quietHours']
   /** Kinds of alarm that stop the agent they are about. */
   readonly stoppingAlarms: readonly string[]
   readonly rowsWithoutPrompt: number
@@ -118,8 +122,7 @@ export interface Config {
   readonly store: string | null
   /** People who may break glass. */
   readonly breakGlass: readonly string[]
-  /** People by group. */
-  readonly groups: { readonly [group: string]: readonly string[] }
+  readonly groups: GroupsConfig
   /** Upstream → the group whose people alone approve there, and how many of them. */
   readonly approvals: { readonly [upstream: string]: { readonly from: string; readonly count: number } }
 }
@@ -215,6 +218,8 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     })),
     unread: data.unread,
     deliver: data.deliver,
+    escalate: data.escalate,
+    quietHours: data.quietHours,
     stoppingAlarms: Object.entries(data.alarms).flatMap(([kind, what]) => (what === 'kill' ? [kind] : [])),
     rowsWithoutPrompt: data.limits.rowsWithoutPrompt,
     coolOffMs: data.coolOff,
@@ -245,6 +250,7 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkTies(config, place),
     ...checkOwnRoles(config, place),
     ...checkApprovals(config, known, place),
+    ...checkRings(config, place),
   ]
 }
 

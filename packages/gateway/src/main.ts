@@ -17,8 +17,6 @@ import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
 import { withUpstream } from './access/reach.ts'
 import { startMetrics } from './metrics/exposition.ts'
-import { startDelivery } from './delivery/start.ts'
-import { resolveReceivers } from './deliver-settings.ts'
 import { Quarantine } from './access/quarantine.ts'
 import type { StateFolder } from './access/state-folder.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
@@ -29,6 +27,7 @@ import { feedOf } from './log/log-readers.ts'
 import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
+import { startDeliveries } from './main/deliveries.ts'
 import { Departure } from './main/departure.ts'
 import { bindOverview } from './main/overview-binding.ts'
 import { openKeeper } from './main/keeper.ts'
@@ -226,13 +225,11 @@ async function startWatches(
   siteUrl: () => string,
   departure: Departure,
 ): Promise<{ readonly deliveries: NonNullable<Control['deliveries']>; close(): Promise<void> }> {
-  const { config, folder, vault, log, database, store } = base
+  const { config, vault, log, database, store } = base
   const { clock } = store
   for (const one of due) one.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
-  const memory = openMeta(database)
-  const told = { origin: folder.origin, siteUrl }
-  const delivery = await startDelivery({ clock, log, source: log, memory }, await resolveReceivers(config), told)
+  const delivery = await startDeliveries(base, siteUrl)
   const metrics = await startMetrics(config.listen.metrics, {
     log,
     upstreams: config.upstreams.map(({ name }) => name),

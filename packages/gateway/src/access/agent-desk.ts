@@ -224,7 +224,7 @@ async function open(
     id: random.hex(16),
     nonce: random.hex(32),
     session: `handle ${handle.id}`,
-    question: makeQuestion(ports, handle, wanted, upstream, digest),
+    question: await makeQuestion(ports, handle, wanted, upstream, digest),
     state: 'pending',
     approvals: [],
     createdAtMs: nowMs,
@@ -244,9 +244,15 @@ async function open(
 }
 
 /** As for a wider configuration: two people in a team, one and the cool-off alone, and never fewer than the upstream's own group asks for. */
-function makeQuestion(ports: DeskPorts, handle: Handle, wanted: WantedAccess, upstream: string, digest: string): Question {
+async function makeQuestion(
+  ports: DeskPorts,
+  handle: Handle,
+  wanted: WantedAccess,
+  upstream: string,
+  digest: string,
+): Promise<Question> {
   const { mode, coolOffMs, quorumOf } = ports.settings()
-  const quorum = quorumOf?.(upstream) ?? null
+  const quorum = (await quorumOf?.(upstream)) ?? null
   const minutes = Math.round(wanted.durationMs / 60_000)
   return {
     digest,
