@@ -4,8 +4,8 @@ import type { AccessRequest, Approval } from './access-request.ts'
 export interface Glass {
   /** Why this person may not break it now, in a sentence; null: they may. */
   fault(person: string): Promise<string | null>
-  /** Durable before it resolves: somebody else has to look at it. */
-  broken(review: Review): Promise<void>
+  /** Durable before it resolves: somebody else has to look at it. Why it does not count after all, in a sentence: they broke other glass at this very moment. */
+  broken(review: Review): Promise<string | null>
   /** One person and a delay (promise 4): how long what more than one should have approved waits, ms. */
   delayMs(): number
 }

@@ -123,7 +123,8 @@ async function ringGlass({ log, clock }: VerdictPorts, request: AccessRequest, {
 async function breakGlass(ports: VerdictPorts, request: AccessRequest, { person, atMs }: Approval): Promise<VerdictResult> {
   const { subject, approvalsNeeded } = request.question
   const delayMs = approvalsNeeded > 1 ? (ports.glass?.delayMs() ?? 0) : 0
-  await ports.glass?.broken({ request: request.id, person, agent: subject.agent, owner: subject.owner, atMs })
+  const late = await ports.glass?.broken({ request: request.id, person, agent: subject.agent, owner: subject.owner, atMs })
+  if (typeof late === 'string') return { result: 'refused', why: late }
   return finishApproval(ports, request, [person], delayMs)
 }
 

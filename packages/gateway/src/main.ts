@@ -142,6 +142,7 @@ function openSwitch(
     token: folder.switchToken,
     nowMs,
     isShared,
+    gates: store.kills.gates?.() ?? null,
     report,
   })
 }

@@ -12,12 +12,15 @@ export interface Kill {
   readonly atMs: number
 }
 
+/** With a mark the store has it once, whichever thread of this gate was first. */
+type NewKill = Omit<Kill, 'id'> & { readonly mark?: string }
+
 /** A store on this machine answers at once, one that gates share after a while. */
 type Awaitable<Value> = Value | Promise<Value>
 
 /** What the switch needs of the store: kills outlive a restart. */
 export interface KillStorage {
-  add(kill: Omit<Kill, 'id'>): Awaitable<Kill>
+  add(kill: NewKill): Awaitable<Kill>
   /** Releases those of this scope whose id is at most `upToId`. */
   release(kind: KillKind, name: string, nowMs: number, upToId: number): Awaitable<number>
   inForce(): readonly Kill[]
@@ -61,7 +64,7 @@ export class LocalKillSwitch implements KillSwitch {
   readonly #log: Log
   readonly #clock: Clock
   /** Pulled, but not in the store: shown all the same, so that a person can release them. Their ids are negative and grow. */
-  #unwritten: readonly Kill[] = []
+  #unwritten: readonly (NewKill & Pick<Kill, 'id'>)[] = []
   #unwrittenId = Number.MIN_SAFE_INTEGER
   #epoch = 0
   readonly #ears: KillEar[] = []
@@ -193,11 +196,11 @@ export class LocalKillSwitch implements KillSwitch {
   }
 
   /** What has been stopped, on disk. */
-  async writeDown(order: Omit<Kill, 'id'>, halt: Pick<Killed, 'sessions' | 'haltMs'>, what: Stoppable): Promise<Killed> {
-    const { kind, name, reason, by, atMs } = order
+  async writeDown(order: NewKill, halt: Pick<Killed, 'sessions' | 'haltMs'>, what: Stoppable): Promise<Killed> {
+    const { kind, name, reason, by, atMs, mark = '' } = order
     const { sessions, haltMs } = halt
     try {
-      const kill = await this.#write({ kind, name, reason, by, atMs })
+      const kill = await this.#write({ kind, name, reason, by, atMs, mark })
       const everywhere = this.#store.everywhere?.()
       // Its failure is waited for below, and no surprise before that.
       everywhere?.catch(() => undefined)
@@ -229,7 +232,7 @@ export class LocalKillSwitch implements KillSwitch {
         ]
   }
 
-  async #write(kill: Omit<Kill, 'id'>): Promise<Kill> {
+  async #write(kill: NewKill): Promise<Kill> {
     const key = keyOf(kill.kind, kill.name)
     try {
       return await this.#store.add(kill)

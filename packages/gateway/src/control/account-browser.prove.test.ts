@@ -4,6 +4,7 @@ import { makePeopleBench, operatorTokenSha256, type PeopleBench } from '../../..
 import { startOpenIdProvider, type OpenIdProvider } from '../../../../tests/servers/openid-provider.ts'
 import { openProvider } from '../identity/provider.ts'
 import { openAccounts, type Accounts } from '../store/accounts.ts'
+import { keepSignIns } from '../store/sign-ins.ts'
 import type { AccountSignIn } from './account-ports.ts'
 import { type ControlListener, startControl } from './index.ts'
 
@@ -18,6 +19,7 @@ let ada: BrowserPerson
 beforeAll(async () => {
   const made = makePeopleBench()
   accounts = openAccounts(made.database)
+  const signIns = keepSignIns()
   // The provider wants to know where the pages are, and the pages where the provider is.
   const late: { signIn: AccountSignIn | null } = { signIn: null }
   const signIn = (): AccountSignIn => {
@@ -30,6 +32,7 @@ beforeAll(async () => {
       ...made.ports,
       accounts: {
         ...accounts,
+        signIns,
         get issuer() {
           return signIn().issuer
         },
@@ -53,7 +56,7 @@ beforeAll(async () => {
     groups: { claim: 'groups', names: null },
     authorities: provider.authority,
   }
-  late.signIn = { ...openProvider(settings, bench.clock), ...accounts }
+  late.signIn = { ...openProvider(settings, bench.clock), ...accounts, signIns }
   browser = await startBrowser()
   ada = await browser.open({ ignoreCertificates: true })
   const link = await listener.firstEnrolmentLink()

@@ -14,6 +14,9 @@ export interface Account {
   readonly groups: readonly string[]
 }
 
+/** A store of this machine answers at once, one that gates share after a while. */
+type Awaitable<Value> = Value | Promise<Value>
+
 /** The team's identity provider, and which of its accounts are whose. */
 export interface AccountSignIn {
   readonly issuer: string
@@ -22,9 +25,14 @@ export interface AccountSignIn {
   /** @throws SallyportError unless it is the provider's answer to what was begun */
   finish(answered: URL, secrets: SignInSecrets): Promise<Account>
   /** The person that it was connected to. */
-  find(issuer: string, subject: string): string | null
-  isConnected(issuer: string, person: string): boolean
+  find(issuer: string, subject: string): Awaitable<string | null>
+  isConnected(issuer: string, person: string): Awaitable<boolean>
   /** False: it or the person is connected already, or the person is not enrolled. */
-  connect(account: Account, person: string): boolean
-  learnGroups(account: Account, groups: readonly string[], nowMs: number): void
+  connect(account: Account, person: string): Awaitable<boolean>
+  learnGroups(account: Account, groups: readonly string[], nowMs: number): Awaitable<void>
+  /** What a browser began, under the hash of its secret: taken once, at whichever gate. */
+  readonly signIns: {
+    keep(idSha256: string, body: string, untilMs: number, nowMs: number): Awaitable<void>
+    take(idSha256: string, nowMs: number): Awaitable<string | null>
+  }
 }

@@ -2,10 +2,10 @@ import { renderArrived } from '@sallyport/console'
 import { isSamePerson } from '@sallyport/core'
 import type { Context } from 'hono'
 import { getCookie, setCookie } from 'hono/cookie'
-import type { Account, AccountSignIn, SignInSecrets } from './account-ports.ts'
+import { z } from 'zod'
+import type { Account, AccountSignIn } from './account-ports.ts'
 import { tooOften, type Admitted } from './admission.ts'
 import { Refused } from './answer.ts'
-import { createPendingChallenges, type PendingChallenges } from './challenges.ts'
 import type { Connections } from './connections.ts'
 import { limits, rates } from './limits.ts'
 import type { Person } from './ports.ts'
@@ -16,10 +16,11 @@ const flowCookie = 'sallyport_account'
 const place = '/sign-in/account'
 const secretShape = /^[0-9a-f]{64}$/
 
-interface Flow {
-  readonly secrets: SignInSecrets
-  readonly next: string
-}
+const flowShape = z.strictObject({
+  secrets: z.strictObject({ state: z.string(), nonce: z.string(), codeVerifier: z.string() }),
+  next: z.string(),
+})
+type Flow = z.infer<typeof flowShape>
 
 /**
  * Signing in by an account at the team's identity provider. It shows pages, and no more: verdicts, releases, invitations and whatever else gives power
@@ -28,7 +29,6 @@ interface Flow {
 export function addAccountRoutes(app: SiteApp, site: Site, connections: Connections): void {
   const { accounts, clock, random } = site.ports
   if (accounts === undefined) return
-  const flows = createPendingChallenges<Flow>(clock, limits.accountMs)
   const redirectUri = `${site.origin}${place}/callback`
 
   app.get(place, async (context) => {
@@ -38,19 +38,21 @@ export function addAccountRoutes(app: SiteApp, site: Site, connections: Connecti
     const { url, secrets } = await accounts.begin(redirectUri)
     const secret = random.hex(32)
     setFlow(context, secret, limits.accountMs / 1000)
-    flows.issue(hashSecret(secret), 'account', '', { secrets, next: ownPageOf(context.req.query('next') ?? '') })
+    const flow: Flow = { secrets, next: ownPageOf(context.req.query('next') ?? '') }
+    const nowMs = clock.nowMs()
+    await accounts.signIns.keep(hashSecret(secret), JSON.stringify(flow), nowMs + limits.accountMs, nowMs)
     return context.redirect(url, 303)
   })
 
   app.get(`${place}/callback`, async (context) => {
-    const flow = takeFlow(context, flows)
+    const flow = await takeFlow(context, accounts, clock.nowMs())
     if (flow === null) throw notBegun()
     // Only the address that we gave, whatever name the browser used for it.
     const answered = new URL(`${redirectUri}${new URL(context.req.url).search}`)
     const account = await accounts.finish(answered, flow.secrets)
     const person = await findPerson(site, accounts, account)
     if (person.isConnected) {
-      accounts.learnGroups(account, account.groups, clock.nowMs())
+      await accounts.learnGroups(account, account.groups, clock.nowMs())
       await site.visitors.signIn(context, person.person, 'account')
     } else connections.begin(context, account)
     // By a page of ours: a browser keeps our cookies from a journey that began at the provider.
@@ -65,11 +67,12 @@ function setFlow(context: Context<Admitted>, secret: string, maxAge: number): vo
 }
 
 /** What this browser began, forgotten by the asking. */
-function takeFlow(context: Context<Admitted>, flows: PendingChallenges<Flow>): Flow | null {
+async function takeFlow(context: Context<Admitted>, { signIns }: AccountSignIn, nowMs: number): Promise<Flow | null> {
   const secret = getCookie(context, flowCookie)
   setFlow(context, '', 0)
   if (secret === undefined || !secretShape.test(secret)) return null
-  return flows.take(hashSecret(secret), 'account')?.matter ?? null
+  const body = await signIns.take(hashSecret(secret), nowMs)
+  return body === null ? null : flowShape.parse(JSON.parse(body))
 }
 
 async function findPerson(
@@ -79,7 +82,7 @@ async function findPerson(
 ): Promise<{ readonly person: Person; readonly isConnected: boolean }> {
   const { issuer, subject, name } = account
   const enrolled = await site.ports.people.list()
-  const connectedTo = accounts.find(issuer, subject)
+  const connectedTo = await accounts.find(issuer, subject)
   const wanted = connectedTo ?? name
   const person = wanted === null ? undefined : enrolled.find((one) => isSamePerson(one.name, wanted))
   if (person === undefined)
@@ -91,7 +94,7 @@ async function findPerson(
       'Ask somebody who is enrolled to invite you: an account alone enrols nobody.',
     )
   if (connectedTo !== null) return { person, isConnected: true }
-  if (accounts.isConnected(issuer, person.name)) {
+  if (await accounts.isConnected(issuer, person.name)) {
     // Whoever runs the provider can give anybody anybody's name.
     await refuseSignature(site, person, 'Another account has this name at the provider.', { what: 'account', issuer, subject })
     throw new Refused(

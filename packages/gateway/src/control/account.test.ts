@@ -15,6 +15,7 @@ import {
 import { startIssuer, type Issuer } from '../../../../tests/servers/issuer.ts'
 import { openProvider } from '../identity/provider.ts'
 import { openAccounts, type Accounts } from '../store/accounts.ts'
+import { keepSignIns } from '../store/sign-ins.ts'
 
 /** Signing in at a provider shows pages to somebody who connected the account with a passkey, and gives nothing else to anybody. */
 let issuer: Issuer
@@ -55,7 +56,7 @@ beforeEach(async () => {
     },
     made.clock,
   )
-  bench = { ...made, ports: { ...made.ports, accounts: { ...provider, ...accounts } } }
+  bench = { ...made, ports: { ...made.ports, accounts: { ...provider, ...accounts, signIns: keepSignIns() } } }
   const signedIn = await makeSignedIn(bench)
   site = signedIn.site
   ada = signedIn.visit

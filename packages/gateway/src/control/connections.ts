@@ -65,14 +65,14 @@ export async function connect(
 ): Promise<void> {
   const { issuer, subject } = account
   const isTheirs = account.name !== null && isSamePerson(account.name, person.name)
-  if (!isTheirs || accounts === undefined || accounts.find(issuer, subject) !== null || accounts.isConnected(issuer, person.name))
-    throw notConnected()
+  if (!isTheirs || accounts === undefined || (await accounts.find(issuer, subject)) !== null) throw notConnected()
+  if (await accounts.isConnected(issuer, person.name)) throw notConnected()
   const { credentialId: credential, evidence } = signature
   // On the log before it counts.
   const data = { person: person.name, issuer, subject, statement, challenge: digestJson(statement), credential, evidence }
   await log.append({ type: 'person.connected', atMs: clock.nowMs(), data })
-  if (!accounts.connect(account, person.name)) throw notConnected()
-  accounts.learnGroups(account, account.groups, clock.nowMs())
+  if (!(await accounts.connect(account, person.name))) throw notConnected()
+  await accounts.learnGroups(account, account.groups, clock.nowMs())
 }
 
 function notConnected(): Refused {

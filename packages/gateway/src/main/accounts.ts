@@ -2,12 +2,11 @@ import { wallClock as clock } from '../access/clock.ts'
 import type { AccountSignIn } from '../control/account-ports.ts'
 import { openProvider } from '../identity/provider.ts'
 import { resolveOidc } from '../people-settings.ts'
-import { openAccounts } from '../store/accounts.ts'
 import type { Foundations } from './foundations.ts'
 
 /** Null: people sign in by passkey only. @throws SallyportError for a secret that cannot be had */
-export async function bindAccounts({ config, database }: Foundations): Promise<AccountSignIn | null> {
+export async function bindAccounts({ config, store }: Foundations): Promise<AccountSignIn | null> {
   if (config.oidc === null) return null
   const provider = openProvider(await resolveOidc(config.oidc, config.directory), clock)
-  return { ...provider, ...openAccounts(database) }
+  return { ...provider, ...store.accounts, signIns: store.signIns }
 }

@@ -104,10 +104,12 @@ async function settle(options: GateOptions, { opened, database, meta, store }: G
   await warmConnectors(connectorsOf(config))
   const isShared = options.config.store !== null
   const saltKey = Buffer.from(isShared ? await shareKey(store, folder.saltKey) : folder.saltKey)
-  const reviews = openReviews({ clock, log, memory: meta, breakers: config.breakGlass, delayMs: config.coolOffMs })
+  const glass = await store.view(['reviews'])
+  const memory = { get: (name: string) => facts.get(name), swap: glass.swap }
+  const reviews = openReviews({ clock, log, memory, breakers: config.breakGlass, delayMs: config.coolOffMs })
   const base: Foundations = { config, folder, database, store, saltKey, vault, log, policy, requests: store.requests, reviews }
-  const memory = isShared ? ownFacts(facts, folder.origin) : facts
-  await recoverRun(makeVerdictPorts(base, log, base.requests), log, memory, store.narrowing, report)
+  const ownMemory = isShared ? ownFacts(facts, folder.origin) : facts
+  await recoverRun(makeVerdictPorts(base, log, base.requests), log, ownMemory, store.narrowing, report)
   const guards = policy.guards.map(({ id }) => id)
   await log.append({
     type: 'configuration.applied',

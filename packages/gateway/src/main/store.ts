@@ -26,13 +26,6 @@ export async function openStore(
     if (known !== null) throw otherStore('it shared one before, and now sallyport.yaml names none')
     return openEmbeddedStore(database, clock)
   }
-  if (config.oidc !== null || config.breakGlass.length > 0)
-    throw new SallyportError(
-      'not_supported',
-      'Accounts of an identity provider, and what was done by breaking glass, are not kept in a store that gates share.',
-      'The gate did not start.',
-      'Leave `oidc` and `breakGlass` out of sallyport.yaml, or run one gate with a store of its own.',
-    )
   const own = await openPeople(database).people.list()
   if (known === null && own.length > 0) throw otherStore('people are enrolled in its own')
   const url = await resolveReference(config.store, config.directory)

@@ -53,9 +53,17 @@ export function openAccounts(database: DatabaseSync): Accounts {
     groupsOf: (person, nowMs, ageMaxMs) => {
       const found = all().find((one) => isSamePerson(one.person, person))
       if (found === undefined || !isEnrolled(person)) return null
-      const { groups, learntAtMs } = found
-      if (learntAtMs > nowMs || nowMs - learntAtMs >= ageMaxMs) return null
-      return { groups: groupsShape.parse(JSON.parse(groups)), learntAtMs }
+      return readGroups(found, nowMs, ageMaxMs)
     },
   }
+}
+
+/** Null: they were learnt too long ago, or by a clock that was ahead. */
+export function readGroups(
+  { groups, learntAtMs }: Pick<z.infer<typeof row>, 'groups' | 'learntAtMs'>,
+  nowMs: number,
+  ageMaxMs: number,
+): { readonly groups: readonly string[]; readonly learntAtMs: number } | null {
+  if (learntAtMs > nowMs || nowMs - learntAtMs >= ageMaxMs) return null
+  return { groups: groupsShape.parse(JSON.parse(groups)), learntAtMs }
 }

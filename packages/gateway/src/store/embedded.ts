@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '@sallyport/core'
+import { openAccounts } from './accounts.ts'
 import { openBudgets } from './budgets.ts'
 import { openDeferrals } from './deferrals.ts'
 import { openHandles } from './handles.ts'
@@ -9,6 +10,7 @@ import { openNarrowing } from './narrowing.ts'
 import { openPeople } from './people.ts'
 import { openQuarantines } from './quarantines.ts'
 import { openRequests } from './requests.ts'
+import { keepSignIns } from './sign-ins.ts'
 import { openStanding } from './standing.ts'
 import { openUsedTokens } from './used-tokens.ts'
 import type { Store } from './store.ts'
@@ -21,6 +23,8 @@ export function openEmbeddedStore(database: DatabaseSync, clock: Clock): Store {
     budgets: openBudgets(database, clock),
     people: openPeople(database),
     deferrals: openDeferrals(database, clock),
+    accounts: openAccounts(database),
+    signIns: keepSignIns(),
     usedTokens: openUsedTokens(database),
     facts: openMeta(database),
     view: () => openMeta(database),
@@ -29,6 +33,7 @@ export function openEmbeddedStore(database: DatabaseSync, clock: Clock): Store {
     standing: (policyHash) => openStanding(database, clock, policyHash),
     quarantines: openQuarantines(database),
     narrowing: openNarrowing(database),
+    roll: null,
     claim: () => true,
     attend: () => null,
     close: () => undefined,

@@ -14,9 +14,12 @@ export interface Kill {
   readonly atMs: number
 }
 
+/** With a mark it is written once, whoever tries: another thread of this gate may have done it. */
+export type NewKill = Omit<Kill, 'id'> & { readonly mark?: string }
+
 /** Kills outlive a restart: what was stopped stays stopped until a person releases it. */
 export interface KillStore {
-  add(kill: Omit<Kill, 'id'>): Kill
+  add(kill: NewKill): Kill
   /** Returns how many of those up to this id were in force and are released now. */
   release(kind: KillKind, name: string, nowMs: number, upToId: number): number
   inForce(): readonly Kill[]

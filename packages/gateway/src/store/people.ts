@@ -130,9 +130,9 @@ function advanceCounter(database: DatabaseSync, credentialId: string, from: numb
   })
 }
 
-const webSessionsMax = 1_000
+export const webSessionsMax = 1_000
 
-/** In memory on purpose: signed-in browsers end with the gate. */
+/** In memory on purpose: with one gate, signed-in browsers end with it. */
 export function keepWebSessions(): PeopleStore['webSessions'] {
   const sessions = new Map<string, StoredWebSession>()
   return {

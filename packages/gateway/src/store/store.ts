@@ -1,10 +1,30 @@
 import type { Budgets, Clock, Handle, Quarantine, Quarantines, Requests, StandingGrant, StandingGrants } from '@sallyport/core'
 import type { DeferralStore } from './deferrals.ts'
-import type { Kill, KillKind } from './kills.ts'
+import type { MessagePort } from 'node:worker_threads'
+import type { Kill, KillKind, NewKill } from './kills.ts'
 import type { PeopleStore } from './people.ts'
 
 /** What a store on this machine answers at once, and a shared one after a while. */
 export type Awaitable<Value> = Value | Promise<Value>
+
+type Account = { readonly issuer: string; readonly subject: string }
+
+/** What gates tell each other of themselves. */
+export interface Roll {
+  /** Of this gate, for people at the others. Seldom, and no more than `aboutBytesMax`. */
+  tell(about: string): Promise<void>
+  list(): Promise<{ readonly schema: number; readonly leaseMs: number; readonly gates: readonly RollLine[] }>
+}
+
+export interface RollLine {
+  readonly gate: string
+  /** Kills wait for it: it has a lease, or had one until a moment ago. */
+  readonly isLive: boolean
+  /** By the store's own clock. */
+  readonly seenMsAgo: number
+  /** Null: it has told nothing. */
+  readonly about: string | null
+}
 
 /** Small facts that outlive a gate. */
 export interface Facts {
@@ -65,6 +85,23 @@ export interface Store {
   readonly budgets: Budgets
   readonly people: PeopleStore
   readonly deferrals: DeferralStore
+  /** Which account at an identity provider is whose. */
+  readonly accounts: {
+    find(issuer: string, subject: string): Awaitable<string | null>
+    isConnected(issuer: string, person: string): Awaitable<boolean>
+    connect(account: Account, person: string): Awaitable<boolean>
+    learnGroups(account: Account, groups: readonly string[], nowMs: number): Awaitable<void>
+    groupsOf(
+      person: string,
+      nowMs: number,
+      ageMaxMs: number,
+    ): Awaitable<{ readonly groups: readonly string[]; readonly learntAtMs: number } | null>
+  }
+  /** Sign-ins there that were begun: each is ended once, at whichever gate. */
+  readonly signIns: {
+    keep(idSha256: string, body: string, untilMs: number, nowMs: number): Awaitable<void>
+    take(idSha256: string, nowMs: number): Awaitable<string | null>
+  }
   /** Tokens of others that were taken for a handle: each counts once, at whichever gate. */
   readonly usedTokens: {
     use(names: readonly string[], untilMs: number, nowMs: number): Awaitable<'first' | 'used' | 'full'>
@@ -84,7 +121,7 @@ export interface Store {
     revokeOf(kind: 'agent' | 'owner' | 'all', name: string, nowMs: number): Awaitable<readonly string[]>
   }
   readonly kills: {
-    add(kill: Omit<Kill, 'id'>): Awaitable<Kill>
+    add(kill: NewKill): Awaitable<Kill>
     release(kind: KillKind, name: string, nowMs: number, upToId: number): Awaitable<number>
     /** A local view: it is asked before each write upstream. */
     inForce(): readonly Kill[]
@@ -92,7 +129,9 @@ export interface Store {
     cancelRequests(kind: KillKind, name: string): Awaitable<number>
     /** Tells other gates at once, before it is written down. Absent: there is no other. */
     callOut?(kind: KillKind, name: string): void
-    /** Resolves when every other gate has stopped what was pulled here, or cannot write any more. Absent: there is no other. */
+    /** For another thread of this gate, once: what it hands over is told to other gates and written down while this thread is busy. Absent: there is no other. */
+    gates?(): MessagePort | null
+    /** Resolves when every other gate has stopped what was pulled or revoked here, or cannot write any more. Absent: there is no other. */
     everywhere?(): Promise<void>
   }
   /** @param policyHash of the policy in force: what was given under another one stands no longer */
@@ -109,6 +148,8 @@ export interface Store {
     removePasskey(person: string, credentialId: string): Awaitable<void>
     freeze(reason: string, nowMs: number): Awaitable<void>
   }
+  /** All gates that share it; null: this one is alone. */
+  readonly roll: Roll | null
   /** Whether this gate is the one that does this, for so long. */
   claim(name: string, forMs: number): Awaitable<boolean>
   /** From now on what other gates do is heard; null: there are none. */

@@ -18,7 +18,7 @@ export function readRecord(path: string, nowMs: number): readonly KillOrder[] {
     const read = parseLine(line)
     if (read === null) {
       const reason = 'the record of the kill switch has a line that cannot be read; it may have been a kill'
-      unreadable.push({ kind: 'all', name: '', reason, by: 'the gate', drain: false, atMs: nowMs })
+      unreadable.push({ kind: 'all', name: '', reason, by: 'the gate', drain: false, atMs: nowMs, mark: '' })
     } else if ('settled' in read) open.delete(read.settled)
     else open.set(read.number, read.order)
   }

@@ -14,6 +14,8 @@ export const orderShape = z.strictObject({
   /** Reads that run already may end; everything else stops at once. */
   drain: z.boolean(),
   atMs: z.number(),
+  /** Tells this pull from every other, so that the store has it once, whichever thread writes it there. Empty: nobody else does. */
+  mark: z.string().max(64).default(''),
 })
 export type KillOrder = z.infer<typeof orderShape>
 
@@ -56,6 +58,8 @@ export interface SwitchData {
   /** Other gates share the store: once it has a kill, all of them have stopped it. */
   readonly isShared: boolean
   readonly memory: SharedArrayBuffer
+  /** To the thread that hears the other gates; null: there are none, or it is the gate's own thread that tells them. */
+  readonly gates: MessagePort | null
   /** To the gate's thread, which can read from its end in the middle of a turn. */
   readonly port: MessagePort
 }

@@ -13,7 +13,7 @@ export interface Kills<What> {
 export async function pullFromOutside<What>(
   kills: Kills<What>,
   what: What,
-  settings: Pick<SwitchSettings, 'directory' | 'token' | 'nowMs' | 'isShared' | 'report'>,
+  settings: Pick<SwitchSettings, 'directory' | 'token' | 'nowMs' | 'isShared' | 'gates' | 'report'>,
 ): Promise<SwitchThread> {
   const thread = await startSwitch({
     ...settings,

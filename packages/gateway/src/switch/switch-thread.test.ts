@@ -194,7 +194,7 @@ test('a switch that is closed by its gate is no death', async () => {
 
 test('what is settled is not carried out again; what cannot be read is a kill of everything', async () => {
   const record = join(directory, 'kills.record')
-  const order = { kind: 'agent', name: 'coder', reason: 'enough', by: 'operator', drain: false, atMs: 5 }
+  const order = { kind: 'agent', name: 'coder', reason: 'enough', by: 'operator', drain: false, atMs: 5, mark: 'm1' }
   const line = (number: number): string => `${JSON.stringify({ number, order })}\n`
   writeFileSync(record, `${line(1)}${line(2)}{"settled":1}\n`)
   expect(readRecord(record, 0)).toEqual([order])

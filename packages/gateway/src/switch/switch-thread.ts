@@ -39,6 +39,8 @@ export interface SwitchSettings {
   readonly leaseMs?: number
   /** Other gates share the store; `write` resolves when all of them have stopped it too. */
   readonly isShared?: boolean
+  /** To the thread that hears the other gates: what is pulled is told them without a turn of the gate's own thread. */
+  readonly gates?: MessagePort | null
   /** What the thread runs. Only a test names another. */
   readonly program?: URL
 }
@@ -69,6 +71,7 @@ export async function startSwitch(settings: SwitchSettings): Promise<SwitchThrea
     leaseMs: settings.leaseMs ?? leaseMs,
     isShared: settings.isShared ?? false,
     memory: new SharedArrayBuffer(wordCount * Int32Array.BYTES_PER_ELEMENT),
+    gates: settings.gates ?? null,
   })
   await thread.listening
   writeAddress(directory, { socketPath, pid: process.pid })
@@ -104,7 +107,7 @@ class RunningSwitch implements SwitchThread {
     this.listening = listening.promise
     this.#worker = new Worker(settings.program ?? new URL('./switch-worker.ts', import.meta.url), {
       workerData: { ...data, port: port2 } satisfies SwitchData,
-      transferList: [port2],
+      transferList: data.gates === null ? [port2] : [port2, data.gates],
       resourceLimits: { maxOldGenerationSizeMb: heapMb },
       execArgv: [],
       env: compiledCode(),

@@ -2,7 +2,7 @@
  * The kill switch's own thread: it listens, watches the file `kill`, writes kills down and waits until the gate's thread has confirmed them. The
  * gate's thread may be overloaded or stuck meanwhile: when it does not confirm within its lease, this thread ends the whole process.
  */
-import { hash, timingSafeEqual } from 'node:crypto'
+import { hash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { MessagePort, workerData } from 'node:worker_threads'
@@ -29,6 +29,7 @@ const dataShape = z.object({
   leaseMs: z.number(),
   isShared: z.boolean(),
   memory: z.instanceof(SharedArrayBuffer),
+  gates: z.instanceof(MessagePort).nullable(),
   port: z.instanceof(MessagePort),
 }) satisfies z.ZodType<SwitchData>
 
@@ -83,6 +84,7 @@ async function pull(order: KillOrder): Promise<{ readonly pulled: Pulled; readon
   const stopped = stops.wait(number, data.leaseMs)
   const written = writes.wait(number, data.leaseMs + writtenWaitMs)
   tell({ says: 'pull', number, order })
+  data.gates?.postMessage(order)
   // From now on the gate's thread sees it at its next look, whatever it is at.
   Atomics.store(memory, words.pulled, number)
   let durable = true
@@ -114,8 +116,12 @@ data.port.on('message', (message: unknown) => {
   }
 })
 
+function made(): Pick<KillOrder, 'atMs' | 'mark'> {
+  return { atMs: Date.now(), mark: randomUUID() }
+}
+
 async function pullAll(by: string): Promise<void> {
-  const { pulled } = await pull({ kind: 'all', name: '', reason: `by ${by}`, by, drain: false, atMs: Date.now() })
+  const { pulled } = await pull({ ...made(), kind: 'all', name: '', reason: `by ${by}`, by, drain: false })
   if (!pulled.confirmed) endProcess()
 }
 
@@ -146,7 +152,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (request.method !== 'POST' || request.url !== '/v1/kill') return refuse(response, 404, 'not_found')
   const asked = askShape.safeParse(parseJson(await readBody(request)))
   if (!asked.success || (asked.data.kind === 'all') !== (asked.data.name === '')) return refuse(response, 400, 'unreadable')
-  const order: KillOrder = { ...asked.data, by: 'operator', atMs: Date.now() }
+  const order: KillOrder = { ...asked.data, ...made(), by: 'operator' }
   response.writeHead(200, { 'content-type': 'application/x-ndjson' })
   // Whoever asked learns whose end to wait for, should the gate's thread not confirm.
   response.write(`${JSON.stringify({ state: 'pulled', pid: process.pid, leaseMs: data.leaseMs, everywhere: !data.isShared })}\n`)
@@ -197,6 +203,8 @@ function parseJson(text: string): unknown {
 }
 
 runAhead()
+// What the other gates send has to be heard no later than what this one is told.
+data.gates?.on('message', (thread: unknown) => void runAhead(z.string().parse(thread)))
 const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, (request, response) => {
   answer(request, response).catch(() => response.destroy())
 })

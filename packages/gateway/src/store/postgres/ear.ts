@@ -1,11 +1,13 @@
 import { getCompileCacheDir } from 'node:module'
 import { dirname } from 'node:path'
-import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
 import type { Ear } from '../store.ts'
 
 export interface ThreadEar extends Ear {
   /** To every gate, at once: what this one stops now. A hint; the store says what is in force. */
   callOut(hint: string): void
+  /** The switch's thread hands over by it what it was told to kill. */
+  readonly pulls: MessagePort
   close(): Promise<void>
 }
 
@@ -18,12 +20,13 @@ const heapMb = 32
  */
 export function openEar(settings: { readonly url: string; readonly gate: string }, take: (message: string) => void): ThreadEar {
   const { port1, port2 } = new MessageChannel()
+  const pulls = new MessageChannel()
   const memory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
   const told = new Int32Array(memory)
   const folder = getCompileCacheDir()
   const worker = new Worker(new URL('./ear-worker.ts', import.meta.url), {
-    workerData: { ...settings, memory, port: port2 },
-    transferList: [port2],
+    workerData: { ...settings, memory, port: port2, pulls: pulls.port2 },
+    transferList: [port2, pulls.port2],
     resourceLimits: { maxOldGenerationSizeMb: heapMb },
     execArgv: [],
     // All that the thread sees of our environment: where compiled code is kept.
@@ -46,9 +49,11 @@ export function openEar(settings: { readonly url: string; readonly gate: string 
       for (let next = receiveMessageOnPort(port1); next !== undefined; next = receiveMessageOnPort(port1)) pass(next.message)
     },
     callOut: (hint) => port1.postMessage(hint),
+    pulls: pulls.port1,
     close: async () => {
       await worker.terminate()
       port1.close()
+      pulls.port1.close()
     },
   }
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Store } from '../store.ts'
+import { openAccounts } from './accounts.ts'
 import { openBudgets } from './budgets.ts'
 import { openClaims } from './claims.ts'
 import { openConnection } from './connection.ts'
@@ -14,7 +15,9 @@ import { openNarrowing } from './narrowing.ts'
 import { openPeople } from './people.ts'
 import { openQuarantines } from './quarantines.ts'
 import { openRequests } from './requests.ts'
+import { openRoll } from './roll.ts'
 import { migrate } from './schema.ts'
+import { openSignIns } from './sign-ins.ts'
 import { openStanding } from './standing.ts'
 import { SwitchLine } from './switch-line.ts'
 import { openUsedTokens } from './used-tokens.ts'
@@ -73,7 +76,7 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     throw error
   }
   const handles = openHandles(connection)
-  const kills = openKills(connection, line, (hint) => ear?.callOut(hint))
+  const kills = openKills(connection, line, { callOut: (hint) => ear?.callOut(hint), gates: () => ear?.pulls ?? null })
   const people = openPeople(connection)
   const claims = openClaims(connection, gate, life)
   return {
@@ -83,6 +86,9 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     people,
     deferrals: openDeferrals(connection, clock, handles, claims),
     usedTokens: openUsedTokens(connection),
+    accounts: openAccounts(connection, people),
+    signIns: openSignIns(connection),
+    roll: openRoll(connection, { gate, life, leaseMs: lengthMs }),
     facts,
     view: (names) => facts.view(names),
     handles,

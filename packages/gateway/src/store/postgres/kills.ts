@@ -1,18 +1,18 @@
+import type { MessagePort } from 'node:worker_threads'
 import { z } from 'zod'
-import type { Kill, KillKind } from '../kills.ts'
+import type { Kill, KillKind, NewKill } from '../kills.ts'
 import type { Connection } from './connection.ts'
-import { hintOf, killShape, moveEpoch } from './kill-row.ts'
+import { clean, hintOf, moveEpoch, writeKill } from './kill-row.ts'
 import type { SwitchLine } from './switch-line.ts'
-
-const reasonMax = 1_000
 
 const releasedShape = z.object({ ids: z.array(z.string()), epoch: z.number() })
 
 export interface SharedKills {
-  add(kill: Omit<Kill, 'id'>): Promise<Kill>
+  add(kill: NewKill): Promise<Kill>
   release(kind: KillKind, name: string, nowMs: number, upToId: number): Promise<number>
   inForce(): readonly Kill[]
   callOut(kind: KillKind, name: string): void
+  gates(): MessagePort | null
   /** Whether the store ever had it. */
   isKnown(kind: KillKind, name: string, atMs: number): Promise<boolean>
   voidGrants(kind: KillKind, name: string): Promise<number>
@@ -21,19 +21,18 @@ export interface SharedKills {
   everywhere(): Promise<void>
 }
 
+/** The thread that hears and tells. */
+interface KillOutlet {
+  callOut(hint: string): void
+  gates(): MessagePort | null
+}
+
 /** Kills that every gate hears of. What is in force is a local view: it is asked before each write upstream. */
-export function openKills({ run }: Connection, line: SwitchLine, callOut: (hint: string) => void): SharedKills {
+export function openKills({ run }: Connection, line: SwitchLine, ear: KillOutlet): SharedKills {
   let pulledEpoch = 0
   return {
-    add: async ({ kind, name, reason, by, atMs }) => {
-      // One statement: were this gate cut off in its middle, no other would wait for its locks.
-      const { rows } = await run(
-        `WITH moved AS (${moveEpoch}),
-              pulled AS (INSERT INTO kills (kind, name, reason, by, at_ms) SELECT $1, $2, $3, $4, $5 FROM moved RETURNING *)
-         SELECT pulled.id, kind, name, reason, by, at_ms AS "atMs", moved.epoch, pg_notify('sallyport', 'switch ' || moved.epoch || $6) FROM pulled, moved`,
-        [kind, clean(name), clean(reason).slice(0, reasonMax), clean(by), atMs, hintOf(kind, clean(name))],
-      )
-      const { epoch, ...kill } = killShape.extend({ epoch: z.number() }).parse(rows[0])
+    add: async (order) => {
+      const { kill, epoch } = await writeKill(run, order)
       pulledEpoch = epoch
       line.pulled(kill, epoch)
       return kill
@@ -50,7 +49,8 @@ export function openKills({ run }: Connection, line: SwitchLine, callOut: (hint:
       return ids.length
     },
     inForce: () => line.inForce(),
-    callOut: (kind, name) => callOut(hintOf(kind, clean(name)).trim()),
+    callOut: (kind, name) => ear.callOut(hintOf(kind, clean(name)).trim()),
+    gates: () => ear.gates(),
     isKnown: async (kind, name, atMs) => {
       const known = await run(
         'SELECT 1 FROM kills WHERE kind = $1 AND name = $2 AND (at_ms = $3 OR released_at_ms IS NULL) LIMIT 1',
@@ -84,9 +84,4 @@ export function openKills({ run }: Connection, line: SwitchLine, callOut: (hint:
 function named(table: string): string {
   return `($1 = 'all' OR ($1 = 'agent' AND ${table}.agent = $2) OR ($1 = 'session' AND ${table}.session = $2)
     OR ($1 = 'owner' AND ${table}.owner = $2) OR ($1 = 'upstream' AND ${table}.upstream = $2))`
-}
-
-/** PostgreSQL's text has no NUL, and a kill must not fail for what somebody put into its reason. */
-function clean(text: string): string {
-  return text.replaceAll('\0', '')
 }

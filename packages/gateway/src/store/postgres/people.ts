@@ -1,11 +1,12 @@
 import { isSamePerson } from '@sallyport/core'
 import { admit, isWithdrawable, judgeConfirmation, judgeEnrolment } from '../admission.ts'
 import { isOpen, readLink, restsOn, type StoredLink } from '../link.ts'
-import { keepWebSessions, type PeopleStore } from '../people.ts'
+import type { PeopleStore } from '../people.ts'
 import { advance, readPerson, withoutPasskey, withPasskey, type StoredPerson } from '../person.ts'
 import { judgeRemoval, judgeRemovalConfirmation, judgeRestoration, type Removed } from '../removal.ts'
 import type { Connection, Run } from './connection.ts'
 import { approversOf } from './grants.ts'
+import { openWebSessions } from './web-sessions.ts'
 
 /** Who may come in changes one at a time, over all gates. */
 const lockKey = [0x5a11, 0x0e0e] as const
@@ -62,8 +63,7 @@ export function openPeople(connection: Connection): PeopleStore {
         change(async (within) => keepChanged(within, advance(await listEver(within), credentialId, from, to))),
     },
     links: openLinks(run, change),
-    // A browser stays with the gate that it signed in to.
-    webSessions: keepWebSessions(),
+    webSessions: openWebSessions(connection),
   }
 }
 

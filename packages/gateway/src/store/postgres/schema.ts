@@ -87,6 +87,22 @@ export const migrations: readonly Migration[] = [
       CREATE INDEX used_tokens_until ON used_tokens (until_ms);
     `,
   },
+  {
+    version: 4,
+    worksFrom: 3,
+    sql: `
+      ALTER TABLE kills ADD COLUMN mark text UNIQUE;
+      ALTER TABLE gates ADD COLUMN about text, ADD COLUMN told timestamptz;
+      CREATE TABLE web_sessions (
+        id_sha256 text PRIMARY KEY, person text NOT NULL, by text NOT NULL, created_at_ms bigint NOT NULL, last_seen_at_ms bigint NOT NULL
+      );
+      CREATE TABLE accounts (
+        issuer text NOT NULL, subject text NOT NULL, person text NOT NULL, person_key text NOT NULL, groups text NOT NULL,
+        learnt_at_ms bigint NOT NULL, PRIMARY KEY (issuer, subject), UNIQUE (issuer, person_key)
+      );
+      CREATE TABLE sign_ins (id_sha256 text PRIMARY KEY, until_ms bigint NOT NULL, body text NOT NULL);
+    `,
+  },
 ]
 
 /** Any two numbers, as long as every gate takes the same: whoever holds the lock changes the schema. */

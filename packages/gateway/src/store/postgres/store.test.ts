@@ -1,7 +1,10 @@
-import { afterAll, afterEach, beforeAll } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { makePeopleBench, type PeopleBench } from '../../../../../tests/fakes/people.ts'
+import { enrolAnother, makeSignedIn, makeSite, Visit } from '../../../../../tests/fakes/visit.ts'
 import { testRequests } from '../../../../../tests/conformance/requests.ts'
 import { testStore } from '../../../../../tests/conformance/store.ts'
 import { startPostgres, type PostgresServer } from '../../../../../tests/servers/postgres.ts'
+import { openReviews } from '../../access/reviews.ts'
 import type { Store } from '../store.ts'
 import { openSharedStore } from './index.ts'
 
@@ -39,4 +42,105 @@ testRequests('the shared store', async () => {
   const leaseMs = 300
   const { requests } = await open(url, 'gate', leaseMs)
   return { requests, reopen: async () => (await open(url, 'gate', leaseMs)).requests }
+})
+
+describe('people at two gates', () => {
+  interface Place {
+    readonly bench: PeopleBench
+    readonly one: Store
+    readonly other: Store
+    /** The pages of each gate, over the one store. */
+    readonly sites: readonly [ReturnType<typeof makeSite>, ReturnType<typeof makeSite>]
+    readonly ada: Visit
+  }
+
+  const accountOfAda = { issuer: 'https://id.example', subject: 'a-1', name: 'ada', groups: ['dba'] }
+
+  async function openPlace(): Promise<Place> {
+    const url = await makeDatabase()
+    const [one, other] = [await open(url, 'one'), await open(url, 'other')]
+    const bench = makePeopleBench()
+    const pagesOf = (store: Store): PeopleBench => {
+      const provider = {
+        issuer: accountOfAda.issuer,
+        begin: async () => ({ url: 'https://id.example/', secrets: { state: 's', nonce: 'n', codeVerifier: 'v' } }),
+        finish: async () => accountOfAda,
+      }
+      const accounts = { ...provider, ...store.accounts, signIns: store.signIns }
+      return { ...bench, ports: { ...bench.ports, ...store.people, accounts } }
+    }
+    const { site, visit } = await makeSignedIn(pagesOf(one))
+    return { bench, one, other, sites: [site, makeSite(pagesOf(other))], ada: visit }
+  }
+
+  function sameBrowser(site: ReturnType<typeof makeSite>, { cookies }: Visit): Visit {
+    const visit = new Visit(site)
+    for (const [name, value] of cookies) visit.cookies.set(name, value)
+    return visit
+  }
+
+  it('signs a browser in at both, and out at both', async () => {
+    const { sites, ada } = await openPlace()
+    const there = sameBrowser(sites[1], ada)
+    expect((await there.get('/people')).text).toContain('ada')
+    await there.post('/sign-out', {})
+    expect((await ada.get('/people')).status).toBe(303)
+    // What was signed out is not brought back by the cookie that had it.
+    expect((await sameBrowser(sites[1], ada).get('/people')).status).toBe(303)
+  })
+
+  it('ends a sign-in at a provider once, at whichever gate, and no replay of it anywhere', async () => {
+    const { one, sites, ada } = await openPlace()
+    await one.accounts.connect(accountOfAda, 'ada')
+    const begun = new Visit(sites[0])
+    expect((await begun.get('/sign-in/account', { 'sec-fetch-site': 'same-origin' })).status).toBe(303)
+    const replays = sites.map((site) => sameBrowser(site, begun))
+    const stranger = new Visit(sites[1])
+    const answer = '/sign-in/account/callback?code=c&state=s'
+    expect((await stranger.get(answer)).status).toBe(403)
+    const ended = sameBrowser(sites[1], begun)
+    expect((await ended.get(answer)).status).toBe(200)
+    for (const replay of replays) expect((await replay.get(answer)).status).toBe(403)
+    expect((await sameBrowser(sites[0], ended).get('/requests')).status).toBe(200)
+    expect((await ada.get('/people')).status).toBe(200)
+  })
+
+  it('connects an account to one person, however many gates are at it at once', async () => {
+    const { one, other, sites, ada } = await openPlace()
+    await enrolAnother(sites[0], ada, 'bob')
+    const tries = await Promise.all([one.accounts.connect(accountOfAda, 'ada'), other.accounts.connect(accountOfAda, 'bob')])
+    expect(tries.filter(Boolean)).toHaveLength(1)
+    const person = tries[0] === true ? 'ada' : 'bob'
+    expect(await other.accounts.find(accountOfAda.issuer, accountOfAda.subject)).toBe(person)
+    expect(await one.accounts.connect({ ...accountOfAda, subject: 'a-2' }, person)).toBe(false)
+    expect(await one.accounts.connect({ ...accountOfAda, subject: 'a-3' }, 'nobody')).toBe(false)
+    await one.accounts.learnGroups(accountOfAda, ['dba'], 5)
+    expect(await other.accounts.groupsOf(person, 6, 100)).toEqual({ groups: ['dba'], learntAtMs: 5 })
+    expect(await other.accounts.groupsOf(person, 105, 100)).toBeNull()
+  })
+
+  it('lets a person break glass once over both until somebody else has looked, even at the same moment', async () => {
+    const { bench, one, other } = await openPlace()
+    const reviews = await Promise.all(
+      [one, other].map(async (store) => {
+        const { swap } = await store.view(['reviews'])
+        const memory = { get: (name: string) => store.facts.get(name), swap }
+        return openReviews({ clock: bench.clock, log: bench.log, memory, breakers: ['ada', 'bob'], delayMs: 1 })
+      }),
+    )
+    const glass = (request: string, person: string) => ({ request, person, agent: 'coder', owner: 'olga', atMs: 1 })
+    const faults = await Promise.all(reviews.map((one, index) => one.broken(glass(`r${index}`, 'ada'))))
+    expect(faults.filter((fault) => fault === null)).toHaveLength(1)
+    const [here, there] = reviews
+    expect(await here?.fault('Ada')).toMatch(/Nobody has looked/)
+    expect(await there?.fault('ada')).toMatch(/Nobody has looked/)
+    expect(await there?.broken(glass('r2', 'bob'))).toBeNull()
+    const request = faults[0] === null ? 'r0' : 'r1'
+    // Neither by who broke it, nor twice.
+    expect(await there?.close(request, 'Ada', {})).toBe(false)
+    const closed = await Promise.all(reviews.map((one) => one.close(request, 'carol', {})))
+    expect(closed.filter(Boolean)).toHaveLength(1)
+    expect(await here?.fault('ada')).toBeNull()
+    expect((await here?.open())?.map(({ person }) => person)).toEqual(['bob'])
+  })
 })

@@ -142,6 +142,26 @@ it('lets go on what was called out and is in no store', async () => {
   await expect.poll(() => other.seen.at(-1), patience).toBe('in force: ')
 })
 
+it('has a kill in the store, and at every other gate, from another thread than its own, once', async () => {
+  const one = await listen('one')
+  const other = await listen('other')
+  const order = { kind: 'agent', name: 'coder', reason: 'enough', by: 'operator', atMs: 1, mark: 'm1' } as const
+  const pulls = one.store.kills.gates?.()
+  // Lost as long as that thread has no line yet; however often it is handed over, it is one kill.
+  const handOver = (): readonly string[] => {
+    pulls?.postMessage({ ...order, drain: false })
+    return other.seen
+  }
+  await expect.poll(handOver, patience).toContain('ahead: agent coder')
+  await expect.poll(() => other.seen, patience).toContain('in force: coder')
+  const known = await one.store.kills.add(order)
+  await one.store.kills.everywhere?.()
+  const rows = await server.query('SELECT id, name, mark FROM sallyport.kills', [], url.split('/').at(-1))
+  expect(rows).toEqual([{ id: String(known.id), name: 'coder', mark: 'm1' }])
+  expect((await one.store.kills.add({ ...order, mark: 'm2' })).id).not.toBe(known.id)
+  pulls?.close()
+})
+
 it('tells every gate which of its handles was revoked', async () => {
   const one = await listen('one')
   const other = await listen('other')
