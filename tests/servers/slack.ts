@@ -158,8 +158,7 @@ class SlackLine {
     const short = second & 0x7f
     const wide = short === 126 ? 2 : short === 127 ? 8 : 0
     if (this.#buffered.length < 6 + wide) return null
-    const size =
-      wide === 0 ? short : wide === 2 ? this.#buffered.readUInt16BE(2) : Number(this.#buffered.readBigUInt64BE(2))
+    const size = wide === 0 ? short : wide === 2 ? this.#buffered.readUInt16BE(2) : Number(this.#buffered.readBigUInt64BE(2))
     const from = 6 + wide
     if (this.#buffered.length < from + size) return null
     const mask = this.#buffered.subarray(2 + wide, from)

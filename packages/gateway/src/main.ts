@@ -326,7 +326,7 @@ function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: strin
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
-    settings: () => governSettings(config),
+    settings: () => governSettings(config, base.findMembers),
     requestUrl,
   }
 }

@@ -121,7 +121,9 @@ export function checkRings(config: RingConfig, place: FindPlace): readonly Confi
   const hint = `receivers that tell people are: ${findBells(config.deliver).join(', ') || 'none yet'}; a person's own say "of: NAME"`
   const unheard = (wanted: readonly string[], at: readonly PropertyKey[]): readonly ConfigMistake[] =>
     wanted.flatMap((one) =>
-      findReceivers(config, one).length > 0 ? [] : [{ ...place(at), what: `"${one}" is reached by no ntfy, slack or mail`, hint }],
+      findReceivers(config, one).length > 0
+        ? []
+        : [{ ...place(at), what: `"${one}" is reached by no ntfy, slack or mail`, hint }],
     )
   const rung = new Set<string>()
   return [
@@ -133,10 +135,20 @@ export function checkRings(config: RingConfig, place: FindPlace): readonly Confi
       for (const one of ring.flatMap((name) => findReceivers(config, name))) rung.add(foldPerson(one))
       return [
         ...unheard(ring, [...at, 'ring']),
-        ...twice.map((one) => ({ ...place([...at, 'ring']), what: `"${one}" is rung before already`, hint: 'leave it out here' })),
+        ...twice.map((one) => ({
+          ...place([...at, 'ring']),
+          what: `"${one}" is rung before already`,
+          hint: 'leave it out here',
+        })),
         ...(after > before
           ? []
-          : [{ ...place([...at, 'after']), what: 'each ring comes later than the one before', hint: 'say after: with a longer time' }]),
+          : [
+              {
+                ...place([...at, 'after']),
+                what: 'each ring comes later than the one before',
+                hint: 'say after: with a longer time',
+              },
+            ]),
         ...(after < requestMs
           ? []
           : [

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { AccessRequest, Event, EventType } from '@sallyport/core'
 import { MemorySource } from '../../../../tests/fakes/log-source.ts'
 import { makeQuestion, makeRequest } from '../../../../tests/fakes/people.ts'
@@ -36,10 +37,18 @@ beforeEach(() => {
   ports = {
     clock,
     source,
-    log: { append: ({ type, data, agent }) => Promise.resolve(source.add(type, data, { atMs: clock.nowMs(), ...(agent && { agent }) })) },
+    log: {
+      append: ({ type, data, agent }) =>
+        Promise.resolve(source.add(type, data, { atMs: clock.nowMs(), ...(agent && { agent }) })),
+    },
     memory: { get: (name) => memory.get(name) ?? null, set: (name, value) => void memory.set(name, value) },
     requests: {
-      get: async (id) => ({ ...makeRequest(0, makeQuestion()), id, state: states.get(id) ?? 'pending', endedBy: 'the kill switch' }),
+      get: async (id) => ({
+        ...makeRequest(0, makeQuestion()),
+        id,
+        state: states.get(id) ?? 'pending',
+        endedBy: 'the kill switch',
+      }),
       end: async (id, from, to) => {
         const isOpen = from.includes(states.get(id) ?? 'pending')
         if (isOpen) states.set(id, to)
@@ -60,12 +69,22 @@ function start(rings: RingPlan | null = plan): Bell {
 }
 
 function ask(request: string, minutes = 60): number {
-  const data = { request, expiresAtMs: clock.nowMs() + minutes * minuteMs, question: { text: `DROP TABLE ${request}`, upstream: 'u', operations: [] } }
+  const data = {
+    request,
+    expiresAtMs: clock.nowMs() + minutes * minuteMs,
+    question: { text: `DROP TABLE ${request}`, upstream: 'u', operations: [] },
+  }
   return source.add('request.opened', data, { atMs: clock.nowMs(), agent: 'coder' })
 }
 
-const rings = (): readonly Event['data'][] => source.events.flatMap(({ event }) => (event.type === 'request.rung' ? [event.data] : []))
-const rung = (): readonly string[] => rings().map(({ request, receivers }) => `${String(request)}: ${String(receivers)}`)
+const rings = (): readonly Event['data'][] =>
+  source.events.flatMap(({ event }) => (event.type === 'request.rung' ? [event.data] : []))
+const rungShape = z.object({ request: z.string(), receivers: z.array(z.string()) })
+const rung = (): readonly string[] =>
+  rings().map((data) => {
+    const { request, receivers } = rungShape.parse(data)
+    return `${request}: ${receivers.join(',')}`
+  })
 const count = (type: EventType): number => source.events.filter(({ event }) => event.type === type).length
 
 describe('while nobody answers', () => {
@@ -142,7 +161,15 @@ describe('a gate that starts again', () => {
     await before.close()
     clock.advance(6 * minuteMs)
     // A crash after the ring was on the log, before anything else was remembered.
-    source.add('request.rung', { request: 'r2', opened: 1, receivers: ['ops', 'second'], step: 2, steps: 3, why: 'unanswered', waitedMs: 1 })
+    source.add('request.rung', {
+      request: 'r2',
+      opened: 1,
+      receivers: ['ops', 'second'],
+      step: 2,
+      steps: 3,
+      why: 'unanswered',
+      waitedMs: 1,
+    })
     start()
     await expect.poll(rung).toHaveLength(4)
     expect(rung().slice(2)).toEqual(['r2: ops,second', 'r1: ops,second'])
@@ -228,9 +255,15 @@ describe('who is told', () => {
     const context = {
       ...unusedContext,
       source,
-      posted: { get: (name: string) => posted.get(name) ?? null, set: (name: string, value: string) => void posted.set(name, value) },
+      posted: {
+        get: (name: string) => posted.get(name) ?? null,
+        set: (name: string, value: string) => void posted.set(name, value),
+      },
     }
-    const delivery = new Delivery(ports, phones.map((phone) => openRung(phone, context)))
+    const delivery = new Delivery(
+      ports,
+      phones.map((phone) => openRung(phone, context)),
+    )
     open.push(delivery)
     delivery.start()
     start(rings)
@@ -242,7 +275,9 @@ describe('who is told', () => {
     ask('orders')
     await expect.poll(() => phone?.heard).toEqual([expect.stringContaining('DROP TABLE orders')])
     clock.advance(5 * minuteMs)
-    await expect.poll(() => ops?.heard).toEqual([expect.stringMatching(/an agent waits.*DROP TABLE orders.*Nobody answered for 5 min\./)])
+    await expect
+      .poll(() => ops?.heard)
+      .toEqual([expect.stringMatching(/an agent waits.*DROP TABLE orders.*Nobody answered for 5 min\./)])
     source.add('request.approved', { request: 'orders', approvers: ['ada'], notBeforeMs: 0 })
     await expect.poll(() => [phone?.heard.length, ops?.heard.length]).toEqual([2, 2])
     source.add('kill', { kind: 'all', name: '' })

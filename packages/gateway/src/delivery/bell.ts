@@ -1,6 +1,14 @@
 import type { Clock, Log, Requests } from '@sallyport/core'
 import type { LogSource } from './delivery.ts'
-import { findDue, foldQuestion, type Due, type OpenQuestion, type OpenQuestions, type Ring, type RingPlan } from './open-question.ts'
+import {
+  findDue,
+  foldQuestion,
+  type Due,
+  type OpenQuestion,
+  type OpenQuestions,
+  type Ring,
+  type RingPlan,
+} from './open-question.ts'
 
 export interface BellPorts {
   readonly clock: Clock

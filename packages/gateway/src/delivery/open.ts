@@ -17,7 +17,13 @@ export type ReceiverSettings = {
   | { readonly kind: 'webhook'; readonly url: string; readonly secret: string }
   | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null }
   | { readonly kind: 'ntfy'; readonly url: string; readonly token: string | null }
-  | { readonly kind: 'slack'; readonly token: string; readonly appToken: string | null; readonly channel: string; readonly api: string }
+  | {
+      readonly kind: 'slack'
+      readonly token: string
+      readonly appToken: string | null
+      readonly channel: string
+      readonly api: string
+    }
   | { readonly kind: 'mail'; readonly url: string; readonly from: string; readonly to: readonly string[] }
   | { readonly kind: 'syslog'; readonly url: string }
 )

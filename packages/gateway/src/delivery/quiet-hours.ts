@@ -30,7 +30,11 @@ export function quietUntilMs({ from, until, zone, days }: QuietHours, nowMs: num
 const formats = new Map<string, Intl.DateTimeFormat>()
 
 function readWallClock(zone: string, nowMs: number): { readonly day: number; readonly minute: number } {
-  const parts = new Map(formatOf(zone).formatToParts(nowMs).map(({ type, value }) => [type, value]))
+  const parts = new Map(
+    formatOf(zone)
+      .formatToParts(nowMs)
+      .map(({ type, value }) => [type, value]),
+  )
   const numberOf = (type: Intl.DateTimeFormatPartTypes): number => Number(parts.get(type) ?? 0)
   return { day: weekdays.indexOf(parts.get('weekday') ?? ''), minute: numberOf('hour') * 60 + numberOf('minute') }
 }

@@ -26,7 +26,9 @@ export async function answerCommand(payload: unknown, { channelOf, waiting, site
   const open = await waiting()
   if (open.length === 0) return toAsker(writeSlack('Sallyport: nothing waits for people.', []))
   const shown = open.slice(0, listed).map((request) => ({
-    words: visibleLine(`${request.question.subject.agent} on ${request.question.upstream}: ${summarizeQuestion(request.question)}`),
+    words: visibleLine(
+      `${request.question.subject.agent} on ${request.question.upstream}: ${summarizeQuestion(request.question)}`,
+    ),
     url: `${siteUrl()}/requests/${request.id}`,
   }))
   const more = open.length > listed ? [{ words: `and ${open.length - listed} more`, url: `${siteUrl()}/requests` }] : []

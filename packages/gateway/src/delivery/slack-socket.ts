@@ -17,7 +17,7 @@ const frameShape = z.object({
   type: z.string().max(64),
   envelope_id: z.string().min(1).max(128).optional(),
   accepts_response_payload: z.boolean().optional(),
-  payload: z.unknown(),
+  payload: z.unknown().optional(),
 })
 type Frame = z.infer<typeof frameShape>
 
@@ -76,7 +76,8 @@ export class SlackSocket implements Attachment {
       const waitMs = await this.#stay().catch((error: unknown) => this.#failed(error))
       failures = clock.nowMs() - beganMs >= steadyMs ? 0 : failures + 1
       const retryMs = failures === 0 ? 0 : Math.min(retryMsMax, retryMsMin * 2 ** Math.min(failures - 1, 10))
-      if (!signal.aborted) await clock.sleep(Math.max(waitMs, retryMs), signal)
+      const pauseMs = Math.max(waitMs, retryMs)
+      if (pauseMs > 0 && !signal.aborted) await clock.sleep(pauseMs, signal)
     }
     this.#line?.close()
   }
@@ -131,7 +132,8 @@ export class SlackSocket implements Attachment {
       gone.abort()
       ended.resolve('closed')
       hello.reject(new DeliveryError('it was closed before it began'))
-      void dispatcher.destroy()
+      socket.close()
+      void dispatcher.destroy().catch(() => undefined)
     }
     socket.addEventListener('close', end)
     socket.addEventListener('error', end)

@@ -23,7 +23,7 @@ beforeEach(async () => {
   await slack.listen()
 })
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((receiver) => receiver.attachment?.close()))
+  for (const receiver of open.splice(0)) await receiver.attachment?.close()
   await slack.close()
 })
 
@@ -62,7 +62,11 @@ describe('a message', () => {
     await receiver.deliver([opened('DROP TABLE orders')], signal)
     await receiver.deliver([approved], signal)
     const [first, second] = slack.calls
-    expect(first).toMatchObject({ method: 'chat.postMessage', token: 'xoxb-secret', fields: { channel: '#ops', unfurl_links: false } })
+    expect(first).toMatchObject({
+      method: 'chat.postMessage',
+      token: 'xoxb-secret',
+      fields: { channel: '#ops', unfurl_links: false },
+    })
     expect(second).toMatchObject({ method: 'chat.update', fields: { channel: 'C1', ts: '1.1' } })
     expect(JSON.stringify(second?.fields['blocks'])).toContain('ada')
     expect(JSON.stringify(slack.calls)).not.toMatch(/"(actions|button|action_id|accessory)"/)
@@ -134,7 +138,10 @@ describe('a message', () => {
   it('that is refused says so in Slack’s own word, and no other, nor the token', async () => {
     const receiver = openTestSlack()
     slack.answers.set('chat.postMessage', { body: { ok: false, error: 'invalid_auth' } })
-    await expect(receiver.deliver([opened('x')], signal)).rejects.toMatchObject({ message: 'it refused: invalid_auth', final: false })
+    await expect(receiver.deliver([opened('x')], signal)).rejects.toMatchObject({
+      message: 'it refused: invalid_auth',
+      final: false,
+    })
     slack.answers.set('chat.postMessage', { body: { ok: false, error: 'msg_too_long' } })
     await expect(receiver.deliver([opened('x')], signal)).rejects.toMatchObject({ final: true })
     slack.answers.set('chat.postMessage', { body: { ok: false, error: 'Bearer xoxb-secret' } })
@@ -173,7 +180,12 @@ describe('Socket Mode', () => {
     waiting = [makeRequest(clock.nowMs(), makeQuestion())]
     await start()
     const actions = [{ action_id: 'approve', value: waiting[0]?.id }]
-    slack.say({ type: 'interactive', envelope_id: 'i1', accepts_response_payload: true, payload: { type: 'block_actions', actions } })
+    slack.say({
+      type: 'interactive',
+      envelope_id: 'i1',
+      accepts_response_payload: true,
+      payload: { type: 'block_actions', actions },
+    })
     slack.say({ type: 'interactive', envelope_id: 'i2', payload: { type: 'view_submission' } })
     await expect.poll(() => slack.acknowledged).toEqual([{ envelope_id: 'i1' }, { envelope_id: 'i2' }])
     expect(slack.calls.map(({ method }) => method)).toEqual(['apps.connections.open'])
@@ -196,7 +208,7 @@ describe('Socket Mode', () => {
 
   it('is replaced when Slack asks, and the old connection answers until the new one said hello', async () => {
     await start()
-    clock.advance(3_600_000)
+    clock.advance(30_000)
     slack.greeting = []
     slack.say({ type: 'disconnect', reason: 'refresh_requested', debug_info: { host: 'h' } })
     await expect.poll(() => slack.opened).toBe(2)

@@ -71,7 +71,11 @@ async function say(settings: SlackSettings, message: Message, signal: AbortSigna
 }
 
 /** False: that message can be changed no longer. */
-async function change(settings: SlackSettings, fields: { readonly [key: string]: unknown }, signal: AbortSignal): Promise<boolean> {
+async function change(
+  settings: SlackSettings,
+  fields: { readonly [key: string]: unknown },
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
     await callSlack(settings, { method: 'chat.update', token: settings.token, fields }, signal)
     return true
