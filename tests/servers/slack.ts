@@ -67,7 +67,7 @@ export class SlackServer {
   }
 
   async close(): Promise<void> {
-    for (const line of [...this.lines]) line.drop()
+    for (const line of this.lines) line.drop()
     this.#server.closeAllConnections()
     await new Promise((resolve) => this.#server.close(resolve))
   }

@@ -4,6 +4,7 @@ import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, type AllowedScope, type Environment } from '@sallyport/core'
+import type { AttestationConfig } from './attestation-settings.ts'
 import { checkApprovals, type GroupsConfig } from './approval-settings.ts'
 import { configSchema } from './config-schema.ts'
 import type { ContinuousConfig } from './continuous-settings.ts'
@@ -82,6 +83,8 @@ export interface Config {
   readonly mode: 'solo' | 'team'
   /** Where people sign in besides their passkeys. */
   readonly oidc: OidcConfig | null
+  /** Which models of passkeys are let in. Null: all. */
+  readonly attestation: AttestationConfig | null
   readonly listen: {
     readonly postgres: { readonly host: string; readonly port: number }
     /** Null: neither is an HTTP upstream configured nor an address given, so nothing listens for agents' HTTP. */
@@ -203,6 +206,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     directory: dirname(resolve(path)),
     mode: data.mode,
     oidc: data.people.oidc ?? null,
+    attestation: data.people.attestation ?? null,
     listen: { ...data.listen, http: wantsHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
     upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
       ...upstream,

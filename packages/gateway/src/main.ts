@@ -19,6 +19,7 @@ import { withUpstream } from './access/reach.ts'
 import { startMetrics } from './metrics/exposition.ts'
 import { Quarantine } from './access/quarantine.ts'
 import type { StateFolder } from './access/state-folder.ts'
+import { resolveAttestation } from './attestation-settings.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
 import type { Config } from './config.ts'
 import { startControl, type Control } from './control/index.ts'
@@ -170,6 +171,7 @@ async function startPeople(
 ): ReturnType<typeof startControl> {
   const { config, folder, store, log, requests } = base
   const accounts = await bindAccounts(base)
+  const attestation = resolveAttestation(config.attestation, config.directory)
   return startControl(
     {
       clock: store.clock,
@@ -181,6 +183,7 @@ async function startPeople(
       ...store.people,
       control,
       ...(accounts && { accounts }),
+      ...(attestation && { attestation }),
       overview: bindOverview(base, entrance),
     },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill },

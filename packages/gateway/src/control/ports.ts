@@ -349,6 +349,8 @@ export interface ControlPorts {
   readonly webSessions: WebSessions
   /** Absent: people sign in by passkey only. */
   readonly accounts?: AccountSignIn
+  /** Which models of passkeys may be enrolled. Absent: all. */
+  readonly attestation?: AttestationRule
   readonly control: Control
   readonly overview: Overview
 }

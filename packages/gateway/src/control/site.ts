@@ -23,6 +23,11 @@ export interface Site {
 
 export type SiteApp = Hono<Admitted>
 
+/** Which models of passkeys are let in here; null: all. A drill's are virtual, and nobody else's get in there. */
+export function ruleOf({ ports, drill }: Site): AttestationRule | null {
+  return drill ? null : (ports.attestation ?? null)
+}
+
 /** Where a sign-in may lead: our own pages, by name. Anything else would be an open redirect. */
 const ownPage =
   /^\/(?:requests(?:\/[A-Za-z0-9_-]{1,128})?|live|people(?:\/me)?|configuration|console\/[a-z]{1,16}(?:\/[A-Za-z0-9_-]{1,128})?)$/

@@ -83,7 +83,7 @@ export class Bell {
     const isLook = nowMs - this.#lookedMs >= lookEveryMs
     if (isLook) this.#lookedMs = nowMs
     let wakeAtMs = this.#open.size === 0 ? Number.POSITIVE_INFINITY : this.#lookedMs + lookEveryMs
-    for (const question of [...this.#open.values()]) {
+    for (const question of this.#open.values()) {
       const { rings, held, wakeAtMs: next } = findDue(this.#plan, question, nowMs)
       const isOver = question.expiresAtMs <= nowMs
       if (isOver || rings.length > 0 || held !== null || isLook) {

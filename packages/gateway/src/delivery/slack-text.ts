@@ -13,7 +13,7 @@ const pieceCharacters = 550
 const piecesMax = 40
 
 /** Slack reads three characters as its own (docs.slack.dev, escaping text); a backtick would end the block that keeps the rest from being read. */
-export function escapeSlack(text: string): string {
+function escapeSlack(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('`', 'ˋ')
 }
 
@@ -33,7 +33,7 @@ export interface SlackLine {
 }
 
 function blocksOf({ words, url }: SlackLine): readonly Json[] {
-  const characters = [...words]
+  const characters = Array.from(words)
   const pieces = Array.from({ length: Math.min(piecesMax, Math.ceil(characters.length / pieceCharacters)) }, (_, at) =>
     characters.slice(at * pieceCharacters, (at + 1) * pieceCharacters).join(''),
   )
