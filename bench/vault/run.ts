@@ -1,167 +1,76 @@
-import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { parseArgs } from 'node:util'
-import type { Snapshot } from '@sallyport/core'
-import { openProducer } from '../../packages/gateway/src/producers/index.ts'
-import { openVault, type VaultClient } from '../../packages/gateway/src/vault/vault-client.ts'
-import { startVault } from '../../tests/conformance/vault-process.ts'
-import { beginOwnTransaction } from '../../tests/keeping/own-transaction.ts'
-import { findPostgresBinaries, startPostgres, type PostgresServer } from '../../tests/servers/postgres.ts'
-import { findRestic, folderBytes, runProgram, timed } from './measure.ts'
+import { format } from 'prettier'
+import { findPostgresBinaries } from '../../tests/servers/postgres.ts'
+import { findRestic } from './measure.ts'
+import { benchRestorePoints } from './restore-point.ts'
+import { benchSurgicalCopies } from './surgical-copy.ts'
+import { benchWholeCopies } from './whole-copy.ts'
 
 /**
- * `npm run bench:vault -- --scale 10`: how long it takes to seal and to get back a dumped database, beside PostgreSQL's own programs alone and
- * beside restic on the very same files; and what a second copy costs in bytes when one row in a hundred changed. Ratios of one run: needs
- * Debian's restic and some minutes alone on the machine. Writes RESULTS.md beside this file.
+ * `npm run bench:vault [-- --scale 5 --points 200 --rounds 9]`: the vault's figures of DESIGN §11 and issue 5 in one run, each beside what it is to
+ * be compared with, on a machine that should have nothing else to do for three minutes. Needs Debian's restic. Writes RESULTS.md beside this file;
+ * with `--only points|copies|whole` it measures that part and writes nothing.
  */
-const { values } = parseArgs({ options: { scale: { type: 'string', default: '10' } } })
-const scale = Number(values.scale)
-if (!Number.isInteger(scale) || scale < 1 || scale > 1000) throw new RangeError('--scale takes a whole number from 1 to 1000')
+const { values } = parseArgs({
+  options: {
+    scale: { type: 'string', default: '5' },
+    points: { type: 'string', default: '200' },
+    rounds: { type: 'string', default: '9' },
+    only: { type: 'string' },
+  },
+})
 
-const rowsAtScaleOne = 100_000
-const root = mkdtempSync(join(tmpdir(), 'sallyport-bench-vault-'))
-const binaries = findPostgresBinaries()
-const jobs = String(Math.max(1, Math.min(4, cpus().length)))
-
-function accessOf(server: PostgresServer, database: string): Readonly<Record<string, string>> {
-  const { user, password } = server.superuser
-  return { PGHOST: server.host, PGPORT: String(server.port), PGUSER: user, PGPASSWORD: password, PGDATABASE: database }
+function whole(name: 'scale' | 'points' | 'rounds'): number {
+  const number = Number(values[name])
+  if (!Number.isInteger(number) || number < 1 || number > 1000)
+    throw new RangeError(`--${name} takes a whole number from 1 to 1000`)
+  return number
 }
 
-async function dump(server: PostgresServer, to: string): Promise<void> {
-  const words = ['--format=directory', '--compress=0', `--jobs=${jobs}`, `--file=${to}`]
-  await runProgram(join(binaries, 'pg_dump'), words, accessOf(server, 'shop'))
+const parts = {
+  points: { title: 'Restore points', measure: () => benchRestorePoints(whole('points')) },
+  copies: { title: 'Copies of what a statement would lose', measure: () => benchSurgicalCopies(whole('rounds')) },
+  whole: { title: 'Whole copies', measure: () => benchWholeCopies(whole('scale')) },
+} as const
+
+function describeMachine(): string {
+  const first = (program: string, word: string): string => execFileSync(program, [word]).toString().split('\n')[0]?.trim() ?? ''
+  const [cpu] = cpus()
+  const memory = `${(totalmem() / 2 ** 30).toFixed(0)} GiB of memory`
+  const programs = [first(join(findPostgresBinaries(), 'postgres'), '--version'), first(findRestic(), 'version')]
+  return [
+    `${cpus().length} processors (${(cpu?.model ?? 'unknown').trim()})`,
+    memory,
+    `Linux ${release()}`,
+    `Node ${process.version}`,
+    ...programs,
+  ].join('; ')
 }
 
-async function sealFolder(vault: VaultClient, folder: string): Promise<Snapshot> {
-  const about = { upstream: 'bench', upstreamIdentity: 'bench', digest: 'bench', retainMs: 3_600_000 }
-  return vault.seal(about, async (seal) => {
-    let bytes = 0
-    for (const name of readdirSync(folder).toSorted()) {
-      const put = await seal.put({ name, bytes: createReadStream(join(folder, name), { highWaterMark: 1 << 18 }) })
-      bytes += put.bytes
-    }
-    return { kind: 'database', rows: 0, bytes, checksums: {}, manifest: readdirSync(folder).toSorted() }
-  })
+const names = Object.keys(parts)
+if (values.only !== undefined && !names.includes(values.only)) throw new RangeError(`--only takes one of ${names.join(', ')}`)
+const beganMs = performance.now()
+const [loadBefore = 0] = loadavg()
+const sections: string[] = []
+for (const [name, { title, measure }] of Object.entries(parts)) {
+  if (values.only !== undefined && values.only !== name) continue
+  sections.push(`## ${title}`, '', ...(await measure()), '')
 }
-
-async function fetchFolder(vault: VaultClient, { id }: Snapshot, names: readonly string[], to: string): Promise<void> {
-  const opened = await vault.open(id)
-  mkdirSync(to)
-  for (const name of names) await pipeline(opened.read(name), createWriteStream(join(to, name)))
-}
-
-async function measure(server: PostgresServer): Promise<readonly string[]> {
-  const restic = findRestic()
-  const running = await startVault()
-  const vault = await openVault({ socketPath: running.socketPath, tokenFile: running.tokenFile })
-  const repository = join(root, 'restic')
-  const password = join(root, 'password')
-  writeFileSync(password, 'bench\n', { mode: 0o600 })
-  const resticEnvironment = { RESTIC_REPOSITORY: repository, RESTIC_PASSWORD_FILE: password, HOME: root, GOMAXPROCS: jobs }
-  try {
-    await runProgram(restic, ['init', '--quiet'], resticEnvironment)
-    const [first, second] = [join(root, 'first'), join(root, 'second')]
-    const names = (): readonly string[] => readdirSync(first).toSorted()
-    const dumping = await timed(() => dump(server, first))
-    const bytes = folderBytes(first)
-    await server.query('CREATE DATABASE restored')
-    const restoreWords = ['--format=directory', `--jobs=${jobs}`, '--dbname=restored', first]
-    const restoring = await timed(() => runProgram(join(binaries, 'pg_restore'), restoreWords, accessOf(server, 'restored')))
-    const backup = (folder: string): Promise<void> =>
-      runProgram(restic, ['backup', '--quiet', '--no-cache', '--force', folder], resticEnvironment)
-    const resticSeal = await timed(() => backup(first))
-    const resticBytes = folderBytes(repository)
-    const sealed: Snapshot[] = []
-    const seal = await timed(async () => sealed.push(await sealFolder(vault, first)))
-    const vaultBytes = folderBytes(join(running.folder, 'chunks'))
-    const [snapshot] = sealed
-    if (snapshot === undefined) throw new Error('nothing was sealed')
-    const fetch = await timed(() => fetchFolder(vault, snapshot, names(), join(root, 'from-vault')))
-    const resticFetch = await timed(() =>
-      runProgram(
-        restic,
-        ['restore', 'latest', '--quiet', '--no-cache', '--target', join(root, 'from-restic')],
-        resticEnvironment,
-      ),
-    )
-    await server.query('UPDATE orders SET customer = customer + 1 WHERE id % 100 = 7', [], 'shop')
-    await dump(server, second)
-    await backup(second)
-    const resticMore = folderBytes(repository) - resticBytes
-    await sealFolder(vault, second)
-    const vaultMore = folderBytes(join(running.folder, 'chunks')) - vaultBytes
-    const whole = await timed(() => copyWhole(server, vault))
-    const mib = bytes / (1 << 20)
-    const per = (seconds: number): string => `${(mib / seconds).toFixed(0)} MiB/s`
-    const share = (more: number, all: number): string => `${((100 * more) / all).toFixed(2)} %`
-    return [
-      `The database: ${(scale * rowsAtScaleOne).toLocaleString('en')} rows, ${mib.toFixed(0)} MiB as a dump (not compressed).`,
-      '',
-      '| step | time | throughput | ratio |',
-      '| --- | --- | --- | --- |',
-      `| pg_dump -Fd -j ${jobs} alone | ${dumping.toFixed(1)} s | ${per(dumping)} | 1.00 |`,
-      `| seal those files into the vault, read back and compared | ${seal.toFixed(1)} s | ${per(seal)} | ${(seal / resticSeal).toFixed(2)} × restic |`,
-      `| restic backup of those files | ${resticSeal.toFixed(1)} s | ${per(resticSeal)} | 1.00 |`,
-      `| get the files back from the vault | ${fetch.toFixed(1)} s | ${per(fetch)} | ${(fetch / resticFetch).toFixed(2)} × restic |`,
-      `| restic restore | ${resticFetch.toFixed(1)} s | ${per(resticFetch)} | 1.00 |`,
-      `| pg_restore -j ${jobs} alone | ${restoring.toFixed(1)} s | ${per(restoring)} | 1.00 |`,
-      `| \`vault copy\`: dumped, summed up, sealed, restored, compared | ${whole.toFixed(1)} s | ${per(whole)} | ${(whole / (dumping + restoring)).toFixed(2)} × pg_dump and pg_restore |`,
-      '',
-      '| bytes | vault | restic |',
-      '| --- | --- | --- |',
-      `| first copy | ${(vaultBytes / (1 << 20)).toFixed(1)} MiB | ${(resticBytes / (1 << 20)).toFixed(1)} MiB |`,
-      `| second, one row in a hundred changed | ${share(vaultMore, vaultBytes)} of the first | ${share(resticMore, resticBytes)} of the first |`,
-    ]
-  } finally {
-    vault.close()
-    await running.remove()
-  }
-}
-
-async function copyWhole(server: PostgresServer, vault: VaultClient): Promise<void> {
-  const producer = openProducer({ kind: 'database', upstream: 'shop' }, () => ({
-    target: {
-      host: server.host,
-      port: server.port,
-      ...server.superuser,
-      database: 'shop',
-      tls: 'disable',
-      rootCertificate: null,
-    },
-    begin: () => beginOwnTransaction(server.url('shop')),
-  }))
-  const options = { report: () => undefined, signal: new AbortController().signal }
-  const about = { upstream: 'shop', upstreamIdentity: 'bench', digest: 'bench', retainMs: 3_600_000 }
-  await vault.seal(about, (seal) => producer.copy(seal, options))
-}
-
-const server = await startPostgres()
-try {
-  await server.query('CREATE DATABASE shop')
-  // Text that hardly compresses, as much of real data is: pgbench's own tables shrink to a hundredth.
-  await server.query(
-    `CREATE TABLE orders AS SELECT g AS id, g % 1009 AS customer, md5(g::text) || md5((g * 7)::text) AS note, now() AS at
-     FROM generate_series(1, ${scale * rowsAtScaleOne}) g`,
-    [],
-    'shop',
-  )
-  await server.query('ALTER TABLE orders ADD PRIMARY KEY (id)', [], 'shop')
-  const lines = await measure(server)
-  const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, Node ${process.versions.node}`
-  const text = [
+const minutes = ((performance.now() - beganMs) / 60_000).toFixed(1)
+const text = await format(
+  [
     '# The vault, measured',
     '',
-    `Command: \`npm run bench:vault -- --scale ${scale}\`. Machine: ${machine}; database server, vault and programs share it, data on its disk.`,
+    `Command: \`npm run bench:vault -- --scale ${values.scale} --points ${values.points} --rounds ${values.rounds}\`, in ${minutes} minutes; load average ${loadBefore.toFixed(1)} before it.`,
+    `Machine: ${describeMachine()}. Database server, vault, programs and load share its processors, and all of their data its disk.`,
     '',
-    ...lines,
-    '',
-  ].join('\n')
-  writeFileSync(new URL('RESULTS.md', import.meta.url), text)
-  process.stdout.write(text)
-} finally {
-  await server.stop()
-  rmSync(root, { recursive: true, force: true })
-}
+    ...sections,
+  ].join('\n'),
+  { parser: 'markdown', printWidth: 150 },
+)
+if (values.only === undefined) writeFileSync(new URL('RESULTS.md', import.meta.url), text)
+process.stdout.write(text)

@@ -135,6 +135,37 @@ test('scope for an agent that has none: every guard holds for it too', async () 
   expect((await askAccess('nobody', handle)).status).toBe(401)
 })
 
+test('a plan is approved once, runs in its order, and covers nothing else', async () => {
+  await arrange(postgres, 'CREATE TABLE p1 (id int); CREATE TABLE p2 (id int); CREATE TABLE p3 (id int)')
+  const handle = await gate.issue('coder')
+  const [first, second, third] = ['DROP TABLE p1', 'DROP TABLE p2', 'DROP TABLE p3'] as const
+  const ids: string[] = []
+  for (const sql of [first, second]) {
+    await run('coder', handle, sql)
+    ids.push(await gate.pendingRequest('coder'))
+  }
+  const declare = (requests: readonly string[], agent = 'coder', by = handle): Promise<Response> =>
+    ask('/plans', agent, by, { method: 'POST', body: JSON.stringify({ requests, reason: 'old tables' }) })
+  // Nobody else's requests, none twice, none that is not there, and a plan is no step.
+  expect((await declare(ids, 'reader', await gate.issue('reader'))).status).toBe(403)
+  expect((await declare([ids[0] ?? '', ids[0] ?? ''])).status).toBe(400)
+  expect((await declare([ids[0] ?? '', '0'.repeat(32)])).status).toBe(403)
+  const plan = answerShape.parse(await (await declare(ids)).json())
+  expect(answerShape.parse(await (await declare(ids)).json()).id).toBe(plan.id)
+  expect((await declare([ids[0] ?? '', plan.id])).status).toBe(400)
+  expect(plan).toMatchObject({ state: 'pending' })
+  // The owner counts for it as little as for its steps.
+  expect((await ada.give(plan.id, 'approve')).status).toBe(409)
+  await bob.approve(plan.id)
+  expect((await run('coder', handle, second)).sqlState).not.toBe('00000')
+  expect((await run('coder', handle, third)).sqlState).toBe('SP001')
+  expect((await run('coder', handle, first)).sqlState).toBe('00000')
+  expect((await run('coder', handle, second)).sqlState).toBe('00000')
+  expect((await run('coder', handle, third)).sqlState).toBe('SP001')
+  const left = await postgres.query("SELECT string_agg(relname, ' ') AS names FROM pg_class WHERE relname ~ '^p[123]$'")
+  expect(left).toEqual([{ names: 'p3' }])
+})
+
 test.each([
   ['no reason', { ...more, reason: ' ' }, 400],
   ['too long a time', { ...more, minutes: 1441 }, 400],

@@ -35,6 +35,7 @@ export function testRequests(name: string, open: () => Promise<{ requests: Reque
       await requests.open(request('r1'))
       expect(await requests.approve('r1', 5, grant('g1', 'r1'))).toBe(true)
       expect(await requests.approve('r1', 5, grant('g2', 'r1'))).toBe(false)
+      expect(await requests.findGrant('coder', 'd')).toEqual(grant('g1', 'r1'))
       const tries = await Promise.all(Array.from({ length: 20 }, (_, index) => requests.consume('g1', `intent-${index}`)))
       expect(tries.filter(Boolean)).toHaveLength(1)
       const again = await reopen()
@@ -58,6 +59,7 @@ export function testRequests(name: string, open: () => Promise<{ requests: Reque
       await requests.consume('g1', 'second')
       await requests.settle('g1')
       expect(await requests.consumedGrants()).toEqual([])
+      expect(await requests.findGrant('coder', 'd')).toMatchObject({ state: 'consumed', settled: true })
       expect(await requests.consume('g1', 'third')).toBe(false)
     })
 
@@ -153,5 +155,7 @@ export function grant(id: string, requestId: string): Grant {
     expiresAtMs: 10,
     state: 'open',
     intent: null,
+    plan: null,
+    settled: false,
   }
 }

@@ -14,6 +14,9 @@ import {
   type VerdictPorts,
 } from '@sallyport/core'
 import { parseConfig, type Config } from '../../packages/gateway/src/config.ts'
+import { openPolicyDesk } from '../../packages/gateway/src/policy-desk.ts'
+import { makePolicy } from '../../packages/gateway/src/policy-settings.ts'
+import { tryPolicy } from '../../packages/gateway/src/policy-trial.ts'
 import { openConfigurationDesk } from '../../packages/gateway/src/configuration-desk.ts'
 import { type ControlListener, startControl } from '../../packages/gateway/src/control/index.ts'
 import type { Control, ControlPorts, Feed, Kill, Signed } from '../../packages/gateway/src/control/ports.ts'
@@ -93,11 +96,31 @@ function configOf(text: string): Config {
 }
 
 function openDesk(
-  { database, ...ports }: { clock: Clock; log: Log; database: ReturnType<typeof openDatabase> },
+  { database, ...ports }: { clock: Clock; log: FollowedLog; database: ReturnType<typeof openDatabase> },
   readFile: () => string,
-): Control['configuration'] {
+): Pick<Control, 'configuration' | 'policyDesk'> {
   const read = (): ReturnType<typeof parseConfig> => parseConfig(readFile(), '/etc/sallyport.yaml')
-  return openConfigurationDesk({ ...ports, memory: openMeta(database), read }, configOf(configurationOfTests))
+  const inForce = configOf(configurationOfTests)
+  const configuration = openConfigurationDesk({ ...ports, memory: openMeta(database), read }, inForce)
+  const policyDesk = openPolicyDesk({
+    configuration,
+    inForce,
+    policy: makePolicy(inForce),
+    record: recordOf(ports.log),
+    sessions: () => [],
+    standing: async () => ({ restorePoints: [], undrilled: [] }),
+    // Without a thread: what a trial says is the same.
+    run: async (input) => tryPolicy(input),
+  })
+  return { configuration, policyDesk }
+}
+
+function recordOf(log: FollowedLog): ControlPorts['overview']['record'] {
+  return {
+    size: () => log.events.length,
+    read: async (from, count) => (await log.recent(from - 1, log.events.length)).slice(0, count),
+    prove: () => Promise.resolve(null),
+  }
 }
 
 function storiesOf({ events }: FollowedLog): ReturnType<typeof openSessionStories> {
@@ -228,7 +251,7 @@ export function makePeopleBench(): PeopleBench {
     ...scriptedControl(clock, random),
     guardSentence: (id) => (id === 'destroy-needs-person' ? 'What destroys in production is approved by a person.' : null),
     posture: () => ({ mode: state.mode, isolationLevel: 2, warnings: state.warnings }),
-    configuration: openDesk({ clock, log, database }, () => state.file),
+    ...openDesk({ clock, log, database }, () => state.file),
   }
   const ports = {
     clock,
@@ -271,11 +294,7 @@ function overviewOf(log: FollowedLog, state: PeopleBench['state']): ControlPorts
     handles: () => Promise.resolve([]),
     upstreams: () => [],
     policy: () => ({ hash, guards, rowsWithoutPrompt: 1000, coolOffMs: 0, retainMs: 1, requestMs: 1, acceptRisk: [] }),
-    record: {
-      size: () => log.events.length,
-      read: async (from, count) => (await log.recent(from - 1, log.events.length)).slice(0, count),
-      prove: () => Promise.resolve(null),
-    },
+    record: recordOf(log),
   }
 }
 

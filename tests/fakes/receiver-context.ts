@@ -9,5 +9,6 @@ export const unusedContext: ReceiverContext = {
   waiting: () => Promise.resolve([]),
   posted: { get: () => null, set: () => undefined },
   source: { read: () => Promise.resolve([]) },
+  memory: { get: () => null, set: () => undefined },
   bells: null,
 }

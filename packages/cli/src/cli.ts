@@ -42,6 +42,12 @@ export const commandTable: readonly Entry[] = [
     load: () => import('./commands/access.ts'),
   },
   {
+    name: 'plan',
+    group: give,
+    summary: 'ask people about several requests at once',
+    load: () => import('./commands/plan.ts'),
+  },
+  {
     name: 'propose',
     group: start,
     summary: 'put what sallyport.yaml gives beyond what is in force to the people',

@@ -79,7 +79,9 @@ export function scopeSentences(question: Question): { readonly headline: string;
   if (measured.rowsUncounted > 0 && measured.rows > 0) {
     further.push(`rows of ${formatAmount(measured.rowsUncounted, 'operation')} could not be counted`)
   }
-  return { headline: headlineOf(measured), further }
+  const { steps } = question
+  const headline = headlineOf(measured)
+  return { headline: steps === undefined ? headline : `plan of ${formatAmount(steps.length, 'step')}: ${headline}`, further }
 }
 
 function headlineOf(measured: Measured): string {

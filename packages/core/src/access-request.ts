@@ -24,6 +24,22 @@ export interface AskedOperation {
   readonly dependants: readonly string[]
 }
 
+/** One step of a plan, as a person sees and signs it: a request of its own, whole. */
+export interface PlanStep {
+  /** The request that asks for this alone. */
+  readonly request: string
+  /** What a passkey would sign for a yes to that request, hex: all of its question, its nonce and its expiry. */
+  readonly challenge: string
+  readonly protocol: string
+  /** The agent's own text. Fenced when shown: it is hostile. */
+  readonly text: string
+  readonly bindValues: readonly Json[]
+  /** So many of the question's operations, in their order, are this step's. */
+  readonly operationsCount: number
+  readonly rowsMax: number | null
+  readonly copy: Question['copy']
+}
+
 /** What people are asked. Everything in here is signed by the verdict's challenge, so everything in here is shown. */
 export interface Question {
   readonly digest: string
@@ -48,6 +64,8 @@ export interface Question {
   /** Ids of the guards that asked, sorted. */
   readonly guards: readonly string[]
   readonly policyHash: string
+  /** Of a plan: what it lets run, each once, in this order. The text is then the agent's reason. */
+  readonly steps?: readonly PlanStep[]
 }
 
 /** "Yes, but": what an approval asks beyond the question's own bounds. The strictest of all that count holds. */
@@ -143,5 +161,6 @@ export function questionJson(question: Question): Json {
     delayMs: question.delayMs,
     guards: question.guards,
     policyHash: question.policyHash,
+    ...(question.steps === undefined ? {} : { steps: question.steps.map((step) => ({ ...step })) }),
   }
 }

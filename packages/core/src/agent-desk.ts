@@ -29,6 +29,12 @@ export interface WantedAccess {
   readonly reason: string
 }
 
+/** Requests that wait for people already, in the order in which they are to run, to be approved as one. */
+export interface DeclaredPlan {
+  readonly requests: readonly string[]
+  readonly reason: string
+}
+
 export type AccessAnswer =
   | { readonly outcome: 'asked'; readonly request: AgentAnswer }
   | { readonly outcome: 'granted'; readonly request: string; readonly expiresAtMs: number }
@@ -39,4 +45,6 @@ export interface AgentDesk {
   inquire(handle: Handle, request: string, waitMs: number, signal: AbortSignal): Promise<AgentAnswer | null>
   /** Opens a question to people, or finds it; once they approved it, asking again in the same words begins it. @throws SallyportError */
   requestAccess(handle: Handle, wanted: WantedAccess): Promise<AccessAnswer>
+  /** One question for all of them; once it is approved, each runs once, in its turn. @throws SallyportError */
+  declarePlan(handle: Handle, plan: DeclaredPlan): Promise<AgentAnswer>
 }

@@ -27,6 +27,6 @@ export async function findGlassFault(
 ): Promise<string | null> {
   if (glass === undefined) return 'Nobody may break glass here: sallyport.yaml names nobody.'
   if (verdict === 'reject' || conditions !== undefined) return 'Breaking glass is a yes, and has no conditions.'
-  if (question.protocol === 'sallyport') return 'Scope for agents is nothing that glass is broken for.'
+  if (question.protocol === 'sallyport') return 'Glass is broken for one operation, not for scope and not for a plan.'
   return glass.fault(person)
 }

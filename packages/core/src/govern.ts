@@ -16,14 +16,13 @@ import { digestRequest, withoutCopy, type Operation, type ResolvedOperation } fr
 import { noteEvent, textForLog, type Passage } from './passage.ts'
 import { boundRowsChanged, countBefore, mayBeHeld, protect, settleHeld, type HeldStatement } from './protect.ts'
 import { isPureRead, operationsJson, summarize } from './question.ts'
+import { noteOutcome, type Taken } from './outcome.ts'
 import { killedError, noConnector, refuseEnded, refuseForError, refusePending } from './refusal.ts'
 import type { Session } from './session.ts'
 import type { Snapshot } from './snapshot.ts'
 import { nothingStands } from './standing.ts'
 
-interface InFlight extends HeldStatement {
-  readonly snapshot: Snapshot | null
-}
+interface InFlight extends HeldStatement, Taken {}
 
 /** For what is only considered: nobody waits, and no people are told. */
 const unattended: Attendance = { waitMs: 0, signal: new AbortController().signal, pending: () => undefined }
@@ -250,7 +249,7 @@ class Pipeline implements Govern {
     passage: Passage,
     operations: readonly ResolvedOperation[],
     digest: string,
-    what: { grant: Grant | null; snapshot: Snapshot | null; rowsMax: number | null; rowsBefore: number | null },
+    what: Taken & { readonly rowsMax: number | null; readonly rowsBefore: number | null },
   ): Promise<Cleared> {
     const { asked } = passage
     const { requests, random } = this.#ports
@@ -277,7 +276,7 @@ class Pipeline implements Govern {
       snapshot: what.snapshot?.id ?? null,
       text: textForLog(passage, operations),
     })
-    await this.#checkKillAfter(passage, intent, what.snapshot)
+    await this.#checkKillAfter(passage, intent, what)
     const clearance = makeClearance({
       digest,
       bytesSha256: asked.payload.bytesSha256,
@@ -285,8 +284,8 @@ class Pipeline implements Govern {
       rowsMax: what.rowsMax,
       killEpoch: passage.killEpoch,
     })
-    const { rowsBefore, rowsMax, snapshot } = what
-    this.#inFlight.set(clearance, { passage, operations, rowsBefore, rowsMax, snapshot })
+    const { rowsBefore, snapshot } = what
+    this.#inFlight.set(clearance, { passage, operations, ...what })
     return {
       outcome: 'cleared',
       kind: worstKind(operations.map(({ impact }) => impact.kind)),
@@ -362,24 +361,16 @@ class Pipeline implements Govern {
     const flight = this.#inFlight.get(clearance)
     if (flight === undefined) return
     this.#inFlight.delete(clearance)
-    const detail = outcome.detail === undefined ? {} : { detail: outcome.detail.slice(0, 500) }
-    const rows = outcome.result === 'succeeded' && outcome.rows !== undefined ? { rows: outcome.rows } : {}
-    await noteEvent(this.#ports, flight.passage, 'outcome', {
-      ...detail,
-      intent: clearance.intent,
-      result: outcome.result,
-      ...rows,
-      snapshot: flight.snapshot?.id ?? null,
-    })
+    await noteOutcome(this.#ports, flight.passage, clearance.intent, outcome, flight)
   }
 
   /** A kill that came while the intent became durable: nothing was sent, and the log says so. */
-  async #checkKillAfter(passage: Passage, intent: string, snapshot: Snapshot | null): Promise<void> {
+  async #checkKillAfter(passage: Passage, intent: string, what: Taken): Promise<void> {
     try {
       this.#checkKill(passage)
     } catch (error) {
       const detail = 'stopped by the kill switch before anything was sent'
-      await noteEvent(this.#ports, passage, 'outcome', { intent, result: 'failed', snapshot: snapshot?.id ?? null, detail })
+      await noteOutcome(this.#ports, passage, intent, { result: 'failed', detail }, what)
       throw error
     }
   }

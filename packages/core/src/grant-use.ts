@@ -1,7 +1,9 @@
+import { SallyportError } from './error.ts'
 import type { Grant } from './grant.ts'
 import type { GovernPorts } from './govern-ports.ts'
 import type { ResolvedOperation } from './operation.ts'
 import { noteEvent, type Passage } from './passage.ts'
+import { findTurn } from './plan.ts'
 import { targetsOf } from './question.ts'
 
 /** The open grant for exactly this, or null. One that no longer fits what it was given for is void, for good and on the log. */
@@ -19,7 +21,22 @@ export async function findUsableGrant(
     await voidGrant(ports, passage, grant, misfit)
     return null
   }
-  return grant.notBeforeMs > nowMs ? null : grant
+  if (grant.notBeforeMs > nowMs) return null
+  const turn = await findTurn(ports, grant)
+  switch (turn.turn) {
+    case 'now':
+      return grant
+    case 'later':
+      throw new SallyportError(
+        'clearance_invalid',
+        turn.why,
+        'Nothing was run.',
+        'Run the steps one after the other, in their order.',
+      )
+    case 'never':
+      await voidGrant(ports, passage, grant, turn.why)
+      return null
+  }
 }
 
 function findMisfit(passage: Passage, operations: readonly ResolvedOperation[], grant: Grant, nowMs: number): string | null {

@@ -16,6 +16,10 @@ export interface Grant {
   readonly notBeforeMs: number
   readonly expiresAtMs: number
   readonly state: 'open' | 'consumed' | 'void'
+  /** The plan it is a step of: it may be used once the steps before it succeeded. Null: it stands alone. */
+  readonly plan: string | null
+  /** What came of it is known: it is neither running nor to be given back. */
+  readonly settled: boolean
   /** The intent that consumed it; lets a restart give back a grant whose intent never reached the log. */
   readonly intent: string | null
 }

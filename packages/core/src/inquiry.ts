@@ -7,7 +7,7 @@ import { noteEvent, type Passage } from './passage.ts'
 import { makeQuestion, targetsOf } from './question.ts'
 
 /** One event of the log holds a question whole, so that a verdict can be checked offline; and nobody approves a book. */
-const questionBytesMax = 48 * 1024
+export const questionBytesMax = 48 * 1024
 
 /** Finds the question that already asks exactly this, or opens one: durable on the log, then in the store, then people are told. */
 export async function findOrOpen(

@@ -71,6 +71,13 @@ export function worstCopy(operations: readonly ResolvedOperation[]): CopyPlan['k
   )
 }
 
+const requirementOrder: readonly Question['copy'][] = ['none', 'rows', 'tables', 'moved', 'restore_point', 'impossible']
+
+/** Of several questions asked as one. */
+export function worstRequirement(copies: readonly Question['copy'][]): Question['copy'] {
+  return copies.reduce((worst, copy) => (requirementOrder.indexOf(copy) > requirementOrder.indexOf(worst) ? copy : worst), 'none')
+}
+
 /** What a grant's targets are compared by: a drop-in replacement of a table has another oid, a changed one another schema hash. */
 export function targetsOf(
   operations: readonly {

@@ -2,7 +2,8 @@ import { z } from 'zod'
 import type { AccessRequest, Approval } from './access-request.ts'
 import type { Json } from './canonical.ts'
 import type { Event, EventType } from './event.ts'
-import { applyVerdict, findFault, type VerdictPorts } from './verdict.ts'
+import { endPlanAfter } from './plan.ts'
+import { applyVerdict, approveSteps, findFault, type VerdictPorts } from './verdict.ts'
 
 /** What a start found of the run before it, and did about it. */
 export interface Recovery {
@@ -72,8 +73,16 @@ export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>)
         snapshot: event.data['snapshot'] ?? null,
       },
     })
+    await endPlanOf(ports, intentData.parse(event.data).request ?? null)
   }
   return { unknown, givenBack, applied: await applyAgain(ports, verdicts, over) }
+}
+
+/** Nobody knows what came of this step: those after it do not run. */
+async function endPlanOf(ports: VerdictPorts, request: string | null): Promise<void> {
+  const question = request === null ? undefined : (await ports.requests.get(request))?.question
+  const grant = question === undefined ? null : await ports.requests.findGrant(question.subject.agent, question.digest)
+  if (grant?.request === request && grant !== null) await endPlanAfter(ports, grant, 'what came of a step before it is not known')
 }
 
 /** A store from an older disk image must not bring used approvals back: the log says they were used. */
@@ -111,11 +120,20 @@ async function applyAgain(
     if (over.has(id)) continue
     const request = await ports.requests.get(id)
     if (request === null || request.state !== 'pending') continue
-    if (!(await isStillGood(ports, request, approval))) continue
+    if (request.question.steps?.some((step) => over.has(step.request)) || !(await isStillGood(ports, request, approval))) continue
     const result = await applyVerdict(ports, request, approval)
     if (result.result === 'recorded') applied.push(id)
   }
+  for (const id of new Set(verdicts.map(({ request }) => request))) await finishPlan(ports, id, over)
   return applied
+}
+
+/** A plan that was approved when the gate stopped, and not all of its steps. */
+async function finishPlan(ports: VerdictPorts, id: string, over: ReadonlySet<string>): Promise<void> {
+  const plan = await ports.requests.get(id)
+  if (plan?.question.steps === undefined || plan.state !== 'approved') return
+  const grant = await ports.requests.findGrant(plan.question.subject.agent, plan.question.digest)
+  if (grant?.request === id && grant.state === 'open') await approveSteps(ports, plan, grant, (request) => over.has(request))
 }
 
 /** Time went by, and policy, mode or people may be others now. What the store has of this very verdict already is no second one. */

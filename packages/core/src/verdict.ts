@@ -6,6 +6,7 @@ import { countApprovers, isMember, isSamePerson, type Quorum } from './approver.
 import type { Json } from './canonical.ts'
 import type { Grant } from './grant.ts'
 import type { Clock, Log, Randomness, Requests } from './ports.ts'
+import { findPlanFault } from './plan.ts'
 import { targetsOf } from './question.ts'
 
 export interface VerdictPorts {
@@ -40,7 +41,7 @@ export type VerdictResult =
  */
 export async function giveVerdict(ports: VerdictPorts, requestId: string, approval: Approval): Promise<VerdictResult> {
   const request = await ports.requests.get(requestId)
-  const fault = (await findFault(ports, request, approval)) ?? (await glassFault(ports, request, approval))
+  const fault = (await findFault(ports, request, approval)) ?? (await findLateFault(ports, request, approval))
   if (fault !== null || request === null) {
     const why = fault ?? 'There is no such request.'
     await ports.log.append({
@@ -74,11 +75,12 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
       session: request.session,
       data: { request: request.id, by: approval.person },
     })
+    await endSteps(ports, request, 'rejected', approval.person)
     return { result: 'recorded', state: 'rejected', approvalsMissing: 0, notBeforeMs: null }
   }
   if (!(await ports.isEnrolled(approval.person))) return { result: 'refused', why: 'This person is no longer enrolled.' }
-  const cannotBreak = await glassFault(ports, request, approval)
-  if (cannotBreak !== null) return { result: 'refused', why: cannotBreak }
+  const fault = await findLateFault(ports, request, approval)
+  if (fault !== null) return { result: 'refused', why: fault }
   const stored = request.approvals.some(
     ({ challenge, credentialId }) => challenge === approval.challenge && credentialId === approval.credentialId,
   )
@@ -107,8 +109,11 @@ async function namesThatCount(
   return names.filter((_name, index) => enrolled[index])
 }
 
-async function glassFault({ glass }: VerdictPorts, request: AccessRequest | null, approval: Approval): Promise<string | null> {
-  return request === null || approval.breakGlass !== true ? null : findGlassFault(glass, request, approval)
+/** What has to be looked up: who may break glass now, and whether a plan's steps still are what it shows. */
+async function findLateFault(ports: VerdictPorts, request: AccessRequest | null, approval: Approval): Promise<string | null> {
+  if (request === null) return null
+  const fault = approval.verdict === 'reject' ? null : await findPlanFault(ports, request)
+  return fault ?? (approval.breakGlass === true ? findGlassFault(ports.glass, request, approval) : null)
 }
 
 /** On the log and to everybody who is told, before it counts. */
@@ -136,38 +141,72 @@ async function finishApproval(
 ): Promise<VerdictResult> {
   const bounds = boundsOf(request, approvers, ports.clock.nowMs())
   const notBeforeMs = Math.max(bounds.notBeforeMs, ports.clock.nowMs() + delayMs)
+  if (!(await approve(ports, request, { approvers, notBeforeMs, rowsMax: bounds.rowsMax, plan: null })))
+    return { result: 'refused', why: 'The request has ended.' }
+  await approveSteps(ports, request, { approvers, notBeforeMs })
+  return { result: 'recorded', state: 'approved', approvalsMissing: 0, notBeforeMs }
+}
+
+type Approved = Pick<Grant, 'approvers' | 'notBeforeMs' | 'rowsMax' | 'plan'>
+
+/** In the store, and then on the log. False: it is not pending any more. */
+async function approve(
+  { clock, random, requests, log, grantMs }: VerdictPorts,
+  request: AccessRequest,
+  approved: Approved,
+): Promise<boolean> {
+  const { subject, digest, upstream, policyHash, operations } = request.question
+  const expiresAtMs = approved.notBeforeMs + grantMs
   const grant: Grant = {
-    id: ports.random.hex(16),
+    id: random.hex(16),
     request: request.id,
-    agent: request.question.subject.agent,
-    digest: request.question.digest,
-    upstream: request.question.upstream,
-    policyHash: request.question.policyHash,
-    targets: targetsOf(request.question.operations),
-    rowsMax: bounds.rowsMax,
-    approvers,
-    notBeforeMs,
-    expiresAtMs: notBeforeMs + ports.grantMs,
+    agent: subject.agent,
+    digest,
+    upstream,
+    policyHash,
+    targets: targetsOf(operations),
+    ...approved,
+    expiresAtMs,
     state: 'open',
+    settled: false,
     intent: null,
   }
-  if (!(await ports.requests.approve(request.id, notBeforeMs, grant))) return { result: 'refused', why: 'The request has ended.' }
-  await ports.log.append({
-    type: 'request.approved',
-    atMs: ports.clock.nowMs(),
-    session: request.session,
-    agent: grant.agent,
-    data: {
-      request: request.id,
-      grant: grant.id,
-      digest: grant.digest,
-      approvers,
-      notBeforeMs,
-      expiresAtMs: grant.expiresAtMs,
-      rowsMax: grant.rowsMax,
-    },
-  })
-  return { result: 'recorded', state: 'approved', approvalsMissing: 0, notBeforeMs }
+  const { approvers, notBeforeMs, rowsMax, plan } = approved
+  if (!(await requests.approve(request.id, notBeforeMs, grant))) return false
+  const said = { request: request.id, grant: grant.id, digest, approvers, notBeforeMs, expiresAtMs, rowsMax }
+  const data = plan === null ? said : { ...said, plan }
+  await log.append({ type: 'request.approved', atMs: clock.nowMs(), session: request.session, agent: grant.agent, data })
+  return true
+}
+
+/**
+ * The steps of a plan that is approved, each with a one-use grant of its own.
+ * @param isOver what ended or ran already, by the log: it gets none
+ */
+export async function approveSteps(
+  ports: VerdictPorts,
+  { id, question }: AccessRequest,
+  { approvers, notBeforeMs }: Pick<Grant, 'approvers' | 'notBeforeMs'>,
+  isOver: (request: string) => boolean = () => false,
+): Promise<void> {
+  for (const { request } of question.steps ?? []) {
+    const member = isOver(request) ? null : await ports.requests.get(request)
+    if (member?.state !== 'pending') continue
+    await approve(ports, member, { approvers, notBeforeMs, rowsMax: member.question.rowsMax, plan: id })
+  }
+}
+
+/** A no to a plan is a no to each of its steps. */
+async function endSteps(
+  { requests, log, clock }: Pick<VerdictPorts, 'clock' | 'log' | 'requests'>,
+  { question }: AccessRequest,
+  state: 'rejected' | 'cancelled',
+  by: string,
+): Promise<void> {
+  for (const { request } of question.steps ?? []) {
+    if (!(await requests.end(request, ['pending', 'approved'], state, by))) continue
+    await log.append({ type: `request.${state}`, atMs: clock.nowMs(), data: { request, by } })
+  }
 }
 
 /** Why this verdict on this request does not count now; null when it does. Asked when it is given, and again when a restart finds it on the log. */
@@ -210,6 +249,7 @@ export async function cancelRequest(
     session: request.session,
     data: { request: requestId, by },
   })
+  await endSteps(ports, request, 'cancelled', by)
   return true
 }
 

@@ -88,17 +88,23 @@ export function checkApprovals(
   return [...unsaid, ...quorums]
 }
 
-/** Whose approvals count on an upstream now; null: everybody's. */
-export function quorumOf(
-  { groups, approvals }: ApprovalConfig,
-  findMembers: FindMembers,
-): (upstream: string) => Promise<Quorum | null> {
-  return async (upstream) => {
+/** Whose approvals count on an upstream as far as sallyport.yaml itself says it; null: everybody's. */
+export function namedQuorumOf({ groups, approvals }: ApprovalConfig): (upstream: string) => Quorum | null {
+  return (upstream) => {
     const found = entryOf(approvals, upstream)
     if (found === null) return null
-    const { people = [], oidc = null } = entryOf(groups, found.from) ?? {}
-    const members = oidc === null ? people : [...people, ...(await findMembers(oidc))]
-    return { group: found.from, members, count: found.count }
+    return { group: found.from, members: entryOf(groups, found.from)?.people ?? [], count: found.count }
+  }
+}
+
+/** Whose approvals count on an upstream now, the provider's groups with the people who are named; null: everybody's. */
+export function quorumOf(config: ApprovalConfig, findMembers: FindMembers): (upstream: string) => Promise<Quorum | null> {
+  const findNamed = namedQuorumOf(config)
+  return async (upstream) => {
+    const named = findNamed(upstream)
+    const there = named === null ? null : (entryOf(config.groups, named.group)?.oidc ?? null)
+    if (named === null || there === null) return named
+    return { ...named, members: [...named.members, ...(await findMembers(there))] }
   }
 }
 

@@ -32,17 +32,13 @@ export function findAttestationWidenings(before: Accepted | undefined, after: Ac
   ]
 }
 
-/** As the people's pages ask for it. */
-export interface AttestationRule {
-  readonly models: ReadonlySet<string>
-  /** PEM, one certificate each. */
-  readonly authorities: readonly string[]
-}
-
 const certificate = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g
 
-/** @throws SallyportError for a file that cannot be read, or has no certificate in it */
-export function resolveAttestation(config: AttestationConfig | null, directory: string): AttestationRule | null {
+/** The models, and PEM of their makers' certificates, one each. @throws SallyportError for a file that cannot be read, or has no certificate in it */
+export function resolveAttestation(
+  config: AttestationConfig | null,
+  directory: string,
+): { readonly models: ReadonlySet<string>; readonly authorities: readonly string[] } | null {
   if (config === null) return null
   const authorities = readAuthorities(resolve(directory, config.authorities))
   if (authorities.length === 0)

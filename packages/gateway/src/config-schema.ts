@@ -4,6 +4,7 @@ import { approvalsSchema, breakGlassSchema, groupsSchema } from './approval-sett
 import { address, duration, name, ownAddress, reference, tls } from './config-value.ts'
 import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
+import { expectSchema } from './expect-settings.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
 import { peopleSchema } from './people-settings.ts'
 import { escalateSchema, quietHoursSchema } from './ring-settings.ts'
@@ -119,6 +120,7 @@ export const configSchema = z.strictObject({
     })
     .default({}),
   guards: z.string().default(''),
+  expect: expectSchema,
   vault: vaultPlaceSchema.prefault({}),
   witnesses: witnessesSchema.prefault({}),
   keep: keepSectionSchema,

@@ -3,9 +3,10 @@ import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
-import { isOwnHost, type AllowedScope, type Environment } from '@sallyport/core'
+import { isOwnHost, type AllowedScope, type Environment, type Expectation } from '@sallyport/core'
 import type { AttestationConfig } from './attestation-settings.ts'
 import { checkApprovals, type GroupsConfig } from './approval-settings.ts'
+import { checkExpectations } from './expect-settings.ts'
 import { configSchema } from './config-schema.ts'
 import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
@@ -116,6 +117,8 @@ export interface Config {
   /** How long a question waits for people; no answer is a no. */
   readonly requestMs: number
   readonly guards: string
+  /** What has to hold before anything wider is proposed. */
+  readonly expect: readonly Expectation[]
   readonly vault: VaultPlace
   readonly witnesses: WitnessesConfig
   /** Things that no agent reaches through the gate, and that are kept all the same. */
@@ -232,6 +235,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     drainMs: data.drain,
     requestMs: data.expiry,
     guards: data.guards,
+    expect: data.expect,
     vault: data.vault,
     witnesses: data.witnesses,
     keep: data.keep,
@@ -255,6 +259,7 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkOwnRoles(config, place),
     ...checkApprovals(config, known, place),
     ...checkRings(config, place),
+    ...checkExpectations(config, known, place),
   ]
 }
 

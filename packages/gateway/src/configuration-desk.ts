@@ -1,5 +1,5 @@
 import { isSamePerson, SallyportError, type Clock, type Json, type Log } from '@sallyport/core'
-import type { Config, ConfigResult } from './config.ts'
+import { parseConfig, type Config, type ConfigResult } from './config.ts'
 import { propose, readProposal, type Proposal } from './proposal.ts'
 import { acceptedOf, digestAccepted, findWidenings } from './widening.ts'
 
@@ -16,6 +16,8 @@ export interface ConfigurationPorts {
   readonly memory: Memory
   /** The configuration file as it is now. */
   readonly read: () => ConfigResult
+  /** What the file does not keep to of what it itself expects, a line each. Absent: nobody looks. */
+  readonly unmet?: (config: Config) => Promise<readonly string[]>
 }
 
 /** A person's passkey over the acceptance. */
@@ -39,6 +41,8 @@ export interface ConfigurationDesk {
   readonly coolOffMs: number
   proposal(): Proposal | null
   reread(): Promise<Reread>
+  /** A text that somebody typed instead of writing it into the file, and that was tried before. */
+  proposeText(text: string, by: string): Promise<Reread>
   accept(digest: string, signed: SignedAcceptance, needed: number): Promise<Acceptance | null>
   forget(person: string): Promise<void>
   withdraw(digest: string, by: string): Promise<boolean>
@@ -64,21 +68,24 @@ export function openConfigurationDesk(ports: ConfigurationPorts, inForce: Config
     const proposal = current()
     return proposal?.digest === digest ? proposal : null
   }
+  const take = async (read: ConfigResult, by: string | null): Promise<Reread> => {
+    if (!read.ok)
+      return { outcome: 'mistakes', lines: read.mistakes.map(({ line, what, hint }) => `line ${line}: ${what}; ${hint}`) }
+    const after = acceptedOf(read.config)
+    const widenings = findWidenings(accepted, after)
+    if (widenings.length === 0) return { outcome: digestAccepted(after) === digestAccepted(accepted) ? 'same' : 'narrower' }
+    const unmet = by === null ? ((await ports.unmet?.(read.config)) ?? []) : []
+    if (unmet.length > 0) return { outcome: 'mistakes', lines: unmet }
+    if (find(digestAccepted(after)) === null) await keepProposal(ports, propose(read.config, accepted, ports.clock.nowMs(), by))
+    return { outcome: 'proposed', widenings }
+  }
   return {
     path: inForce.path,
     textInForce: inForce.text,
     coolOffMs: inForce.mode === 'solo' ? inForce.coolOffMs : 0,
     proposal: current,
-    reread: async () => {
-      const read = ports.read()
-      if (!read.ok)
-        return { outcome: 'mistakes', lines: read.mistakes.map(({ line, what, hint }) => `line ${line}: ${what}; ${hint}`) }
-      const after = acceptedOf(read.config)
-      const widenings = findWidenings(accepted, after)
-      if (widenings.length === 0) return { outcome: digestAccepted(after) === digestAccepted(accepted) ? 'same' : 'narrower' }
-      if (find(digestAccepted(after)) === null) await keepProposal(ports, propose(read.config, accepted, ports.clock.nowMs()))
-      return { outcome: 'proposed', widenings }
-    },
+    reread: () => take(ports.read(), null),
+    proposeText: (text, by) => take(parseConfig(text, inForce.path), by),
     accept: (digest, signed, needed) => {
       const before = memory.get(proposalName)
       return accept(ports, { proposal: find(digest), before }, signed, needed, inForce)
@@ -106,11 +113,11 @@ export function openConfigurationDesk(ports: ConfigurationPorts, inForce: Config
 
 /** On the log first: what nobody can read about is nothing people could have accepted. */
 async function keepProposal({ clock, log, memory }: Omit<ConfigurationPorts, 'read'>, proposal: Proposal): Promise<void> {
-  const { digest, before, textSha256, widenings } = proposal
+  const { digest, before, textSha256, widenings, by } = proposal
   await log.append({
     type: 'configuration.proposed',
     atMs: clock.nowMs(),
-    data: { digest, before, textSha256, widenings },
+    data: { digest, before, textSha256, widenings, ...(by === null ? {} : { by }) },
   })
   await memory.set(proposalName, JSON.stringify(proposal))
 }
@@ -125,10 +132,15 @@ export async function keepAccepted(
   if (proposal === null) {
     await memory.set('configuration', JSON.stringify(acceptedOf(config)))
     await memory.set('configuration text', config.text)
-    await memory.set(proposalName, '')
+    if (!isTypedFor(readProposal(memory.get(proposalName)), config)) await memory.set(proposalName, '')
     return
   }
   if (memory.get(proposalName) !== JSON.stringify(proposal)) await keepProposal(ports, proposal)
+}
+
+/** What somebody typed is in no file: the file's silence does not take it back. */
+function isTypedFor(waiting: Proposal | null, config: Config): boolean {
+  return waiting !== null && waiting.by !== null && waiting.before === digestAccepted(acceptedOf(config))
 }
 
 async function accept(

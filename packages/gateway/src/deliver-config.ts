@@ -20,7 +20,13 @@ const mailbox = z.string().regex(/^[^\s<>@"]+@[^\s<>@"]+$/, 'an address is writt
 export const deliverSchema = z.union(
   [
     z.strictObject({ webhook: reference, secret: reference, ...any }),
-    z.strictObject({ otlp: reference, header: reference.exactOptional(), ...any }),
+    z.strictObject({
+      otlp: reference,
+      header: reference.exactOptional(),
+      /** What the collector gets: records of all that happened, or a span an operation. */
+      signal: z.enum(['logs', 'traces'], { error: 'signal is logs or traces' }).exactOptional(),
+      ...any,
+    }),
     z.strictObject({ syslog: reference, ...any }),
     z.strictObject({ ntfy: reference, token: reference.exactOptional(), ...any }),
     z.strictObject({

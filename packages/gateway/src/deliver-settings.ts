@@ -14,7 +14,7 @@ interface AnyReceiver {
 export type ReceiverSecrets = AnyReceiver &
   (
     | { readonly kind: 'webhook'; readonly url: string; readonly secret: string }
-    | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null }
+    | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null; readonly signal: 'logs' | 'traces' }
     | { readonly kind: 'ntfy'; readonly url: string; readonly token: string | null }
     | {
         readonly kind: 'slack'
@@ -39,7 +39,8 @@ async function resolveReceiver(name: string, one: DeliverConfig, directory: stri
   const readMaybe = async (reference: string | undefined): Promise<string | null> =>
     reference === undefined ? null : read(reference)
   if ('webhook' in one) return { ...any, kind: 'webhook', url: await read(one.webhook), secret: await read(one.secret) }
-  if ('otlp' in one) return { ...any, kind: 'otlp', url: await read(one.otlp), header: await readMaybe(one.header) }
+  if ('otlp' in one)
+    return { ...any, kind: 'otlp', url: await read(one.otlp), header: await readMaybe(one.header), signal: one.signal ?? 'logs' }
   if ('syslog' in one) return { ...any, kind: 'syslog', url: await read(one.syslog) }
   if ('ntfy' in one) return { ...any, kind: 'ntfy', url: await read(one.ntfy), token: await readMaybe(one.token) }
   if ('slack' in one) {

@@ -24,6 +24,8 @@ const proposalShape = z.strictObject({
   text: z.string(),
   widenings: z.array(z.string()),
   proposedAtMs: z.number(),
+  /** Who typed it; null: it is what the file says. */
+  by: z.string().nullable().default(null),
   acceptances: z.array(z.strictObject({ person: z.string(), credentialId: z.string(), atMs: z.number() })),
   /** From when on a start takes it over. Null: not enough people accepted it yet. */
   notBeforeMs: z.number().nullable(),
@@ -78,7 +80,7 @@ export function settleConfiguration(file: Config, stored: StoredConfiguration, s
   return { config: previous, widened: [], proposal: isSame ? known : propose(file, before, start.nowMs) }
 }
 
-export function propose(file: Config, before: Accepted, nowMs: number): Proposal {
+export function propose(file: Config, before: Accepted, nowMs: number, by: string | null = null): Proposal {
   const after = acceptedOf(file)
   return {
     v: 1,
@@ -88,6 +90,7 @@ export function propose(file: Config, before: Accepted, nowMs: number): Proposal
     text: file.text,
     widenings: findWidenings(before, after).slice(0, widenedLinesMax),
     proposedAtMs: nowMs,
+    by,
     acceptances: [],
     notBeforeMs: null,
   }

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { forEachWide } from './disk.ts'
 import { toFailure, VaultFailure } from './failure.ts'
 import type { Finding } from './trace-book.ts'
@@ -16,6 +17,13 @@ export interface Staged {
   readonly path: string
   /** False: its bytes may still be on their way to the disk. */
   readonly durable: boolean
+}
+
+/** A small document, and where the store may stage it: nothing lies there. */
+export interface SmallDocument {
+  readonly name: string
+  readonly bytes: Uint8Array
+  readonly stagingPath: string
 }
 
 export interface Held {
@@ -39,6 +47,11 @@ export interface CopyStore {
   prepare(): Promise<void>
   /** Puts each file as a new version under its name. Durable, and locked until then, when it resolves; the lock counts once `get` or `head` told it. */
   put(staged: readonly Staged[], retainUntilMs: number): Promise<void>
+  /**
+   * As `put` of one small document, by the shortest way that this store has, and what of it then lies there: somebody waits for it. Null when the name
+   * is taken, and nothing was put. Absent: there is no shorter way.
+   */
+  putSmall?(document: SmallDocument, retainUntilMs: number): Promise<Held | null>
   /** Whether `fasten` does anything here. */
   readonly fastens: boolean
   /** Makes what lies under these names unremovable as far as this store can besides its lock, once nothing else has to be done with it. */
@@ -136,6 +149,21 @@ export async function putMissing(store: CopyStore, staged: readonly Staged[], re
     if ((await store.versions(one.name)).length === 0) missing.push(one)
   })
   if (missing.length > 0) await store.put(missing, retainUntilMs)
+}
+
+/** Puts a small document into each store by the shortest way that it has, and reads it back. The stores that do not hold it whole by that. */
+export async function putSmallWhole(
+  stores: readonly CopyStore[],
+  document: SmallDocument,
+  retainUntilMs: number,
+): Promise<readonly CopyStore[]> {
+  const rest: CopyStore[] = []
+  for (const store of stores) {
+    rmSync(document.stagingPath, { force: true })
+    const held = await store.putSmall?.(document, retainUntilMs)
+    if (!held || held.retainUntilMs < retainUntilMs || !held.bytes.equals(document.bytes)) rest.push(store)
+  }
+  return rest
 }
 
 /** What cannot be read as bytes at all is damage of that version, not of the store. */

@@ -1,10 +1,11 @@
 import { lstat, mkdir, open, readdir, stat, unlink, utimes } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { wholeSeconds, type CopyStore, type Held, type Staged, type Version } from './copy-store.ts'
+import { wholeSeconds, type CopyStore, type Held, type SmallDocument, type Staged, type Version } from './copy-store.ts'
 import type { Fastener } from './fastener.ts'
 import { forEachWide, linkOnce, syncFile, syncFolder } from './disk.ts'
 import { systemCode, VaultFailure } from './failure.ts'
+import { moveSmallFile, readSmallFile, writeSmallFile } from './small-file.ts'
 import { isThingName } from './thing-name.ts'
 import type { Finding } from './trace-book.ts'
 
@@ -65,7 +66,7 @@ export class FolderStore implements CopyStore {
   }
 
   async put(staged: readonly Staged[], retainUntilMs: number): Promise<void> {
-    if (!this.#prepared) throw new VaultFailure('storage_failed', 'The folder was opened for reading.')
+    this.#needPrepared()
     const until = wholeSeconds(retainUntilMs) / 1000
     await forEachWide(staged, widthMax, async (one) => {
       await utimes(one.path, until, until)
@@ -74,6 +75,14 @@ export class FolderStore implements CopyStore {
     await forEachWide(staged, widthMax, (one) => this.#link(one, wholeSeconds(retainUntilMs)))
     const folders = new Set(staged.map(({ name }) => dirname(join(this.#folder, name))))
     await forEachWide(folders, widthMax, syncFolder)
+  }
+
+  async putSmall({ name, bytes, stagingPath }: SmallDocument, retainUntilMs: number): Promise<Held | null> {
+    this.#needPrepared()
+    const path = join(this.#folder, name)
+    await writeSmallFile(stagingPath, bytes, wholeSeconds(retainUntilMs) / 1000)
+    this.#expect(name, wholeSeconds(retainUntilMs))
+    return (await moveSmallFile(stagingPath, path)) ? readSmallFile(path, bytes.length) : null
   }
 
   async versions(name: string): Promise<readonly Version[]> {
@@ -178,13 +187,20 @@ export class FolderStore implements CopyStore {
     this.#known?.delete(version)
   }
 
+  #needPrepared(): void {
+    if (!this.#prepared) throw new VaultFailure('storage_failed', 'The folder was opened for reading.')
+  }
+
+  /** Known before it is there: a look may come between. */
+  #expect(entry: string, untilMs: number): void {
+    if (this.#known !== null && !this.#known.has(entry)) this.#known.set(entry, untilMs)
+  }
+
   async #link({ name, path }: Staged, untilMs: number): Promise<void> {
     const copies = name.startsWith('chunks/') ? copiesMax : 1
     for (let copy = 0; copy < copies; copy++) {
       const entry = copy === 0 ? name : `${name}.${copy}`
-      // Known before it is there: a look may come between.
-      const isNew = this.#known !== null && !this.#known.has(entry)
-      if (isNew) this.#known?.set(entry, untilMs)
+      this.#expect(entry, untilMs)
       if (await linkOnce(path, join(this.#folder, entry))) return
     }
     throw new VaultFailure('read_back_failed', `${name} is there already, in ${copies} files that have rotted or are not ours.`)

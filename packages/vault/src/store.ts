@@ -15,6 +15,7 @@ import {
   getUnlessDamaged,
   keepWhole,
   putMissing,
+  putSmallWhole,
   readWholeVersion,
   type CopyStore,
   type Version,
@@ -223,9 +224,13 @@ export class Store {
   /** Puts a small signed document in its place. Durable when it resolves. */
   async keepRecord(name: string, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
     const staging = name.replaceAll('/', '-')
-    await rm(this.#staging(staging), { force: true })
-    await this.#keepDocument(staging, name, bytes, retainUntilMs)
-    await rm(this.#staging(staging), { force: true })
+    const stagingPath = this.#staging(staging)
+    const rest = await putSmallWhole(this.stores, { name, bytes, stagingPath }, retainUntilMs)
+    if (rest.length > 0) {
+      await rm(stagingPath, { force: true })
+      await this.#keepDocument(staging, name, bytes, retainUntilMs, rest)
+      await rm(stagingPath, { force: true })
+    }
     await this.fasten([name])
   }
 
@@ -340,11 +345,17 @@ export class Store {
     }
   }
 
-  async #keepDocument(staging: string, name: string, bytes: Uint8Array, retainUntilMs: number): Promise<void> {
+  async #keepDocument(
+    staging: string,
+    name: string,
+    bytes: Uint8Array,
+    retainUntilMs: number,
+    stores: readonly CopyStore[] = this.stores,
+  ): Promise<void> {
     const path = join(this.#staging(), staging)
     await writeOnce(path, bytes)
     const hash = addressOf(bytes)
-    for (const store of this.stores) {
+    for (const store of stores) {
       await keepWhole(store, { name, path, durable: true }, retainUntilMs, manifestBytesMax, (found) => addressOf(found) === hash)
     }
   }

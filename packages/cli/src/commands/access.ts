@@ -1,10 +1,10 @@
 import { visibleLine } from '@sallyport/core'
 import { Command } from 'commander'
 import { z } from 'zod'
+import { answerShape, readCredentials, sayAnswer } from '../agent-answer.ts'
 import { answerTimeoutMs, askAgentGate, findAgentGate, refusedByGate } from '../agent-gate.ts'
 import { connectControl } from '../control-client.ts'
 import { parseDuration } from '../duration.ts'
-import { readStandardInput } from '../reference.ts'
 import { stateOption } from '../state-directory.ts'
 
 const agentOptions = { agent: z.string(), gate: z.string().optional(), state: z.string(), json: z.boolean().default(false) }
@@ -12,16 +12,6 @@ const askShape = z.object({ ...agentOptions, may: z.array(z.string()).min(1), fo
 const lookShape = z.object({ ...agentOptions, wait: z.number().default(0) })
 const operatorShape = z.object({ state: z.string(), json: z.boolean().default(false) })
 
-const answerShape = z.object({
-  id: z.string(),
-  state: z.string(),
-  summary: z.string(),
-  approvalsGiven: z.number(),
-  approvalsNeeded: z.number(),
-  reasons: z.array(z.string()),
-  url: z.string(),
-  next: z.string(),
-})
 const accessShape = z.discriminatedUnion('outcome', [
   z.object({ outcome: z.literal('asked'), request: answerShape }),
   z.object({ outcome: z.literal('granted'), request: z.string(), expiresAtMs: z.number() }),
@@ -111,24 +101,6 @@ async function look(id: string, options: z.infer<typeof lookShape>): Promise<voi
   const said = answerShape.parse(await answer.json())
   if (options.json) print(said)
   else process.stdout.write(sayAnswer(said))
-}
-
-function sayAnswer({
-  id,
-  state,
-  summary,
-  approvalsGiven,
-  approvalsNeeded,
-  reasons,
-  url,
-  next,
-}: z.infer<typeof answerShape>): string {
-  const said = reasons.map((reason) => `  “${visibleLine(reason)}”\n`).join('')
-  return `Request ${id} is ${state.replaceAll('_', ' ')} (${approvalsGiven} of ${approvalsNeeded}): ${visibleLine(summary)}\n${said}${next}\nPeople decide at ${url}\n`
-}
-
-async function readCredentials(agent: string): Promise<string> {
-  return `Basic ${Buffer.from(`${agent}:${await readStandardInput('handle')}`, 'utf8').toString('base64')}`
 }
 
 async function list(options: z.infer<typeof operatorShape>): Promise<void> {

@@ -174,22 +174,6 @@ export const provenShape = z.nullable(
   z.object({ index: count, entry: text, size: count, proof: list(text), checkpoint: text, key: text }),
 )
 
-export const policyShape = z.object({
-  nowMs: momentMs,
-  mode: z.enum(['solo', 'team']),
-  hash: text,
-  guards: list(z.object({ id: text, why: text, needs: z.nullable(text) })),
-  rowsWithoutPrompt: count,
-  coolOffMs: count,
-  retainMs: count,
-  requestMs: count,
-  acceptedRisks: list(text),
-  /** Guards that asked in the questions that are kept, by id. */
-  asked: list(z.object({ id: text, count })),
-  proposal: z.nullable(z.object({ widenings: list(text), proposedAtMs: momentMs })),
-})
-export type PolicyView = z.infer<typeof policyShape>
-
 export const peopleShape = z.object({
   nowMs: momentMs,
   mode: z.enum(['solo', 'team']),

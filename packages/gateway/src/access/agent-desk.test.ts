@@ -74,7 +74,7 @@ async function approve({ requests, clock }: DeskPorts, id: string): Promise<void
   const { digest, upstream, policyHash } = request.question
   const bounds = { targets: [], rowsMax: null, notBeforeMs: clock.nowMs(), expiresAtMs: clock.nowMs() + 900_000 }
   const grant = { id: `grant-${id}`, request: id, agent, digest, upstream, policyHash, approvers: ['bob', 'eve'], ...bounds }
-  await requests.approve(id, clock.nowMs(), { ...grant, state: 'open', intent: null })
+  await requests.approve(id, clock.nowMs(), { ...grant, state: 'open', intent: null, plan: null, settled: false })
 }
 
 async function ask(desk: ReturnType<typeof openAgentDesk>): Promise<string> {

@@ -1,7 +1,5 @@
 import {
   digestJson,
-  questionJson,
-  SallyportError,
   scopeText,
   visibleLine,
   type AccessAnswer,
@@ -10,7 +8,6 @@ import {
   type AgentDesk,
   type Clock,
   type Environment,
-  type ErrorCode,
   type GovernSettings,
   type Grant,
   type Handle,
@@ -22,6 +19,9 @@ import {
   type StandingGrant,
   type WantedAccess,
 } from '@sallyport/core'
+import { describe } from './agent-answer.ts'
+import { notGiven, openQuestion } from './opening.ts'
+import { declarePlan } from './plan-desk.ts'
 
 export interface DeskPorts {
   readonly clock: Clock
@@ -61,6 +61,7 @@ export function openAgentDesk(ports: DeskPorts): AgentDesk {
   return {
     inquire: (handle, request, waitMs, signal) => inquire(ports, handle, request, waitMs, signal),
     requestAccess: async (handle, wanted) => requestAccess(ports, handle, { ...wanted, reason: readReason(wanted.reason) }),
+    declarePlan: (handle, plan) => declarePlan(ports, handle, plan),
   }
 }
 
@@ -79,56 +80,6 @@ async function inquire(
   return describe(ports, (await ports.requests.waitForVerdict(id, leftMs, signal)) ?? found)
 }
 
-function describe({ clock, requestUrl }: DeskPorts, request: AccessRequest): AgentAnswer {
-  const { question } = request
-  const state = stateOf(request, clock.nowMs())
-  return {
-    id: request.id,
-    state,
-    summary: question.operations
-      .slice(0, 5)
-      .map(({ action, resources }) =>
-        `${action} ${resources
-          .slice(0, 5)
-          .map(({ name }) => name)
-          .join(', ')}`.trim(),
-      )
-      .join('; '),
-    upstream: question.upstream,
-    createdAtMs: request.createdAtMs,
-    expiresAtMs: request.expiresAtMs,
-    approvalsGiven: request.approvals.filter(({ verdict }) => verdict === 'approve').length,
-    approvalsNeeded: question.approvalsNeeded,
-    notBeforeMs: request.notBeforeMs,
-    reasons: request.approvals.flatMap(({ verdict, reason }) => (verdict === 'reject' && reason !== '' ? [reason] : [])),
-    url: requestUrl(request.id),
-    next: nextOf(state),
-  }
-}
-
-function stateOf(request: AccessRequest, nowMs: number): AgentAnswer['state'] {
-  if (request.state === 'pending' && request.expiresAtMs <= nowMs) return 'expired'
-  if (request.state === 'approved' && (request.notBeforeMs ?? 0) > nowMs) return 'waiting_for_its_time'
-  return request.state
-}
-
-function nextOf(state: AgentAnswer['state']): string {
-  switch (state) {
-    case 'pending':
-      return 'Wait: people have not decided. Ask here again with ?wait=SECONDS, or send exactly the same once it is approved.'
-    case 'approved':
-      return 'Send exactly the same again now; it runs once.'
-    case 'waiting_for_its_time':
-      return 'It is approved. Send exactly the same again after notBefore; anybody can cancel it until then.'
-    case 'rejected':
-      return 'It was refused. Do not ask the same again; read the reasons, and do something else.'
-    case 'expired':
-      return 'Nobody answered in time, which is a no for now. Send it again if it still matters.'
-    case 'cancelled':
-      return 'It was cancelled and will not run. Ask your owner before you try again.'
-  }
-}
-
 async function requestAccess(ports: DeskPorts, handle: Handle, wanted: WantedAccess): Promise<AccessAnswer> {
   const killEpoch = epochOf(ports, handle, wanted)
   const upstream = checkWanted(ports, handle, wanted)
@@ -144,7 +95,10 @@ async function requestAccess(ports: DeskPorts, handle: Handle, wanted: WantedAcc
   }
   const stands = found === null ? null : standing.live(found.id)
   if (stands !== null) return { outcome: 'granted', request: stands.request, expiresAtMs: stands.expiresAtMs }
-  return { outcome: 'asked', request: describe(ports, await open(ports, handle, wanted, upstream, digest)) }
+  return {
+    outcome: 'asked',
+    request: describe(ports, await openQuestion(ports, handle, await makeQuestion(ports, handle, wanted, upstream, digest))),
+  }
 }
 
 function epochOf({ killSwitch }: DeskPorts, { agent, owner }: Handle, { scopes }: WantedAccess): number {
@@ -203,45 +157,6 @@ async function begin(
   }
   await requests.settle(grant.id)
   return { outcome: 'granted', request, expiresAtMs }
-}
-
-async function open(
-  ports: DeskPorts,
-  handle: Handle,
-  wanted: WantedAccess,
-  upstream: string,
-  digest: string,
-): Promise<AccessRequest> {
-  const { requests, clock, random, log } = ports
-  const settings = ports.settings()
-  const nowMs = clock.nowMs()
-  if ((await requests.countPending(handle.agent, nowMs)) >= settings.pendingMax)
-    throw notGiven(
-      'limit_exceeded',
-      `This agent has ${settings.pendingMax} requests waiting for people already.`,
-      'Wait until some are decided or have expired.',
-    )
-  const request: AccessRequest = {
-    id: random.hex(16),
-    nonce: random.hex(32),
-    session: `handle ${handle.id}`,
-    question: await makeQuestion(ports, handle, wanted, upstream, digest),
-    state: 'pending',
-    approvals: [],
-    createdAtMs: nowMs,
-    expiresAtMs: nowMs + settings.requestMs,
-    notBeforeMs: null,
-    endedBy: null,
-  }
-  const { id, nonce, question, expiresAtMs } = request
-  await log.append({
-    type: 'request.opened',
-    atMs: nowMs,
-    agent: handle.agent,
-    data: { request: id, nonce, question: questionJson(question), expiresAtMs },
-  })
-  await requests.open(request)
-  return request
 }
 
 /** As for a wider configuration: two people in a team, one and the cool-off alone, and never fewer than the upstream's own group asks for. */
@@ -329,8 +244,4 @@ function checkWanted(ports: DeskPorts, handle: Handle, { scopes, durationMs, rea
       'Say what it is for.',
     )
   return first.upstream
-}
-
-function notGiven(code: ErrorCode, what: string, next: string): SallyportError {
-  return new SallyportError(code, what, 'Nothing was given, and nothing was asked of people.', next)
 }

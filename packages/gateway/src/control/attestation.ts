@@ -36,6 +36,17 @@ export async function checkModel({ models }: AttestationRule, { fmt, aaguid, att
   )
 }
 
+/** It did not verify: perhaps its maker is none of those who are trusted here. */
+export function unproven(): Refused {
+  return new Refused(
+    403,
+    'authentication_failed',
+    'The passkey does not fit this page, did not verify you, or its maker’s statement is by nobody who is trusted here.',
+    'It was not taken.',
+    'Use a security key of a model that your team’s sallyport.yaml lists under people.attestation.',
+  )
+}
+
 async function hasCertificates(attestationObject: Uint8Array): Promise<boolean> {
   const { decodeAttestationObject } = await import('@simplewebauthn/server/helpers')
   const certificates: unknown = decodeAttestationObject(new Uint8Array(attestationObject)).get('attStmt').get('x5c')

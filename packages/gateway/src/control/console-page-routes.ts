@@ -3,7 +3,8 @@ import { requirePerson } from './admission.ts'
 import { Refused } from './answer.ts'
 import { viewAgents } from './console-agents.ts'
 import { logQueryShape, searchLog, viewEntry } from './console-log.ts'
-import { viewPeople, viewPolicy } from './console-people.ts'
+import { viewPeople } from './console-people.ts'
+import { addPolicyRoutes } from './console-policy.ts'
 import { viewRequest, viewRequests } from './console-requests.ts'
 import { viewUpstreams, viewVault } from './console-upstreams.ts'
 import { findRequest, notFound, readId, type Site, type SiteApp } from './site.ts'
@@ -20,7 +21,7 @@ export function addConsolePageRoutes(app: SiteApp, site: Site, begin: () => Prom
   app.get('/console/data/agents', async (context) => context.json(await viewAgents(site, await begin())))
   app.get('/console/data/upstreams', async (context) => context.json(await viewUpstreams(site)))
   app.get('/console/data/vault', async (context) => context.json(await viewVault(site)))
-  app.get('/console/data/policy', async (context) => context.json(await viewPolicy(site)))
+  addPolicyRoutes(app, site)
   app.get('/console/data/people', async (context) =>
     context.json(await viewPeople(site, requirePerson(context.get('visitor')).person)),
   )

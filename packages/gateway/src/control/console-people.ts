@@ -1,4 +1,4 @@
-import type { PeopleView, PolicyView } from '@sallyport/console'
+import type { PeopleView } from '@sallyport/console'
 import { isSamePerson } from '@sallyport/core'
 import type { Person } from './ports.ts'
 import { unknownOwners } from './second-person.ts'
@@ -48,25 +48,4 @@ function sayAdmission(admission: Person['admission']): string {
   return admission.confirmedBy === null
     ? `invited by ${admission.invitedBy} alone`
     : `invited by ${admission.invitedBy}, confirmed by ${admission.confirmedBy}`
-}
-
-/** What decides, in words, and how often it asked. */
-export async function viewPolicy({ ports }: Site): Promise<PolicyView> {
-  const { control, overview, clock, requests } = ports
-  const { hash, guards, rowsWithoutPrompt, coolOffMs, retainMs, requestMs, acceptRisk } = overview.policy()
-  const asked = (await requests.list()).flatMap(({ question }) => question.guards)
-  const proposal = control.configuration.proposal()
-  return {
-    nowMs: clock.nowMs(),
-    mode: control.posture().mode,
-    hash,
-    guards: guards.map(({ id, why, obligation }) => ({ id, why, needs: obligation })),
-    rowsWithoutPrompt,
-    coolOffMs,
-    retainMs,
-    requestMs,
-    acceptedRisks: acceptRisk,
-    asked: [...new Set(asked)].map((id) => ({ id, count: asked.filter((one) => one === id).length })),
-    proposal: proposal === null ? null : { widenings: proposal.widenings, proposedAtMs: proposal.proposedAtMs },
-  }
 }

@@ -6,6 +6,7 @@ import type { ControlPorts, ControlSettings } from './ports.ts'
 import { postureNow } from './site.ts'
 
 export type * from './overview.ts'
+export type * from './policy-ports.ts'
 export type * from './ports.ts'
 
 /** The people's listener, up. */

@@ -31,6 +31,8 @@ export const limits = {
   requestsInbox: 1_000,
   sessionsListed: 200,
   linesInMessage: 40,
+  /** A configuration that is edited in a browser, characters; a longer one is edited in its file. */
+  textCharacters: 30_000,
 } as const
 
 /** Attempts a minute, each with its own bucket. */
@@ -47,4 +49,6 @@ export const rates = {
   signed: 60,
   /** Kills, cancels and other posts of one browser session. */
   posts: 240,
+  /** Trials of a configuration: each takes a processor for about a second. */
+  trials: 20,
 } as const

@@ -5,7 +5,7 @@ import type {
 } from '@simplewebauthn/server'
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
-import { checkModel, trustMakers, type AttestationRule } from './attestation.ts'
+import { checkModel, trustMakers, unproven, type AttestationRule } from './attestation.ts'
 import type { Passkey, People, Person } from './ports.ts'
 
 /** Passkeys belong to this name; a page must be opened under it. */
@@ -113,6 +113,7 @@ export async function verifyRegistration(
     supportedAlgorithmIDs: algorithms,
     requireUserVerification: true,
   }).catch(() => null)
+  if (rule !== null && !verified?.verified) throw unproven()
   if (!verified?.verified) return null
   const { credential, credentialDeviceType, aaguid } = verified.registrationInfo
   if (rule !== null) await checkModel(rule, verified.registrationInfo)

@@ -20,7 +20,9 @@ import type {
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
 import type { AccountSignIn } from './account-ports.ts'
+import type { AttestationRule } from './attestation.ts'
 import type { Overview, Recorded } from './overview.ts'
+import type { PolicyControl } from './policy-ports.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -218,6 +220,8 @@ export interface Proposed {
   /** What it gives beyond what is in force, a line each. */
   readonly widenings: readonly string[]
   readonly proposedAtMs: number
+  /** Who typed it; null: it is what the file says. */
+  readonly by: string | null
   readonly acceptances: readonly { readonly person: string; readonly atMs: number }[]
   /** From when on a start takes it over; null: not enough people accepted it. */
   readonly notBeforeMs: number | null
@@ -268,6 +272,27 @@ export interface HandleLine {
   readonly openSessions: number
 }
 
+/** One of the gates that share a store, as it told of itself a second ago. */
+export interface GateLine {
+  readonly gate: string
+  /** The one that is asked. */
+  readonly isOwn: boolean
+  /** It has a lease: kills wait for its word. */
+  readonly isLive: boolean
+  readonly seenMsAgo: number
+  /** Its machine's clock against the store's; null, as below: it did not say. */
+  readonly skewMs: number | null
+  readonly isolationLevel: number | null
+  readonly warnings: readonly string[]
+  readonly sessions: number
+}
+
+/** The gates that share a store, for people: nothing is decided by what they tell each other here. */
+export interface GateRoll {
+  list(): Promise<{ readonly schema: number; readonly leaseMs: number; readonly gates: readonly GateLine[] }>
+  sessionsElsewhere(): Promise<readonly (Session & { readonly gate: string })[]>
+}
+
 /** Everything the people's listener asks of the rest of the gate. */
 export interface Control {
   /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
@@ -277,7 +302,10 @@ export interface Control {
   /** False when there is no such kill. On the log before it resolves. */
   release(killId: string, signed: Signed): Promise<boolean>
   kills(): Promise<readonly Kill[]>
+  /** Of this gate. */
   sessions(): Promise<readonly Session[]>
+  /** The other gates; absent: this one is alone. */
+  readonly gates?: GateRoll
   /** Names of the agents that the configuration knows. */
   agents(): readonly string[]
   /** Whose agent each is, as the configuration says. */
@@ -335,6 +363,7 @@ export interface Control {
   /** How continuous protection stands, an upstream each. Absent: nothing is protected so. */
   continuous?(): readonly Readonly<Record<string, Json>>[]
   readonly configuration: ConfigurationControl
+  readonly policyDesk: PolicyControl
 }
 
 export interface ControlPorts {

@@ -74,6 +74,7 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
         guardSentences,
         cannotApprove: await cautionFor(site, person, request),
         version: versionOf(site, [request]),
+        plan: await findPlanOf(site, request.id),
         standsUntilMs: control.standing().find((grant) => grant.request === request.id)?.expiresAtMs ?? null,
       }),
     )
@@ -92,6 +93,12 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
     return context.json({ message: 'Ended.' })
   })
   addVerdictRoutes(app, site)
+}
+
+/** The plan that a request is a step of, if it is one that still counts. */
+async function findPlanOf(site: Site, id: string): Promise<string | null> {
+  const plans = (await listed(site)).filter(({ state }) => state === 'pending' || state === 'approved')
+  return plans.find(({ question }) => question.steps?.some(({ request }) => request === id))?.id ?? null
 }
 
 /** A verdict needs a signature over its own challenge, asked for by this session, for this request and this verdict, once. */

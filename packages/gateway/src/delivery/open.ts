@@ -5,6 +5,7 @@ import { openPush } from './push.ts'
 import { DeliveryError, questionTypes, type Receiver } from './receiver.ts'
 import { openRung, type RungPorts } from './rung.ts'
 import { openSlack } from './slack.ts'
+import { openSpans } from './spans.ts'
 import { openSyslog } from './syslog.ts'
 import { openWebhook } from './webhook.ts'
 
@@ -15,7 +16,7 @@ export type ReceiverSettings = {
   readonly authorities: string | null
 } & (
   | { readonly kind: 'webhook'; readonly url: string; readonly secret: string }
-  | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null }
+  | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null; readonly signal: 'logs' | 'traces' }
   | { readonly kind: 'ntfy'; readonly url: string; readonly token: string | null }
   | {
       readonly kind: 'slack'
@@ -34,6 +35,8 @@ export interface ReceiverContext extends RungPorts {
   /** Where people look and answer, known once their pages are up. */
   readonly siteUrl: () => string
   readonly clock: Clock
+  /** Of this gate alone. */
+  readonly memory: { get(name: string): string | null; set(name: string, value: string): void }
   /** What waits for people now. */
   readonly waiting: () => Promise<readonly AccessRequest[]>
   /** The receivers that hear of a question when they are rung; null: all of them at once. */
@@ -53,11 +56,12 @@ export function openReceivers(settings: readonly ReceiverSettings[], context: Re
   })
 }
 
-function open(one: ReceiverSettings, { origin, siteUrl, clock, waiting, posted }: ReceiverContext): Receiver {
+function open(one: ReceiverSettings, { origin, siteUrl, clock, memory, waiting, posted }: ReceiverContext): Receiver {
   switch (one.kind) {
     case 'webhook':
       return openWebhook({ ...one, wants: wanted(one.events, 'all'), origin, nowMs: () => clock.nowMs() })
     case 'otlp':
+      if (one.signal === 'traces') return openSpans({ ...one, origin, memory })
       return openCollector({ ...one, wants: wanted(one.events, 'all'), origin })
     case 'syslog':
       return openSyslog({ ...one, wants: wanted(one.events, 'all'), origin })

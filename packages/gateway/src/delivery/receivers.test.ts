@@ -4,11 +4,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { eventTypes, type Event, type EventType } from '@sallyport/core'
 import { HttpInbox } from '../../../../tests/fakes/http-inbox.ts'
+import { logsShape, tracesShape } from '../../../../tests/servers/otlp-shapes.ts'
 import { openCollector } from './collector.ts'
 import { openMail } from './mail.ts'
 import { openReceivers } from './open.ts'
 import { openPush } from './push.ts'
-import type { LoggedEvent } from './receiver.ts'
+import type { LoggedEvent, Receiver } from './receiver.ts'
+import { openSpans } from './spans.ts'
 import { openWebhook } from './webhook.ts'
 import { unusedContext } from '../../../../tests/fakes/receiver-context.ts'
 
@@ -117,7 +119,7 @@ describe('a collector', () => {
     const { path, headers, body } = inbox.newest
     expect(path).toBe('/base/v1/logs')
     expect(headers['x-api-key']).toBe('k1')
-    expect(JSON.parse(body)).toMatchObject({
+    expect(logsShape.parse(JSON.parse(body))).toMatchObject({
       resourceLogs: [
         {
           resource: { attributes: [{ key: 'service.name', value: { stringValue: 'sallyport' } }, {}] },
@@ -141,6 +143,85 @@ describe('a collector', () => {
         },
       ],
     })
+  })
+})
+
+describe('a collector of traces', () => {
+  const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const operations = [{ action: 'postgres.update', kind: 'write' }]
+  const secret = 'hunter2-in-a-statement'
+  const step = (index: number, type: EventType, data: Event['data']): LoggedEvent => ({
+    index,
+    event: { type, atMs: 1_800_000_000_000 + index, session: 's1', agent: 'coder', data },
+  })
+  const intent = (index: number, data: Event['data'] = {}): LoggedEvent =>
+    step(index, 'intent', { intent: `i${index}`, digest: 'd'.repeat(64), operations, text: secret, ...data })
+  const outcome = (index: number, of: number, result = 'succeeded'): LoggedEvent =>
+    step(index, 'outcome', { intent: `i${of}`, result, rows: 3, detail: secret })
+  const kept = new Map<string, string>()
+  const memory = {
+    get: (name: string) => kept.get(name) ?? null,
+    set: (name: string, value: string) => void kept.set(name, value),
+  }
+  const open = (): Receiver =>
+    openSpans({ name: 't', url: at('/'), header: null, authorities: null, origin: 'gate.test', memory })
+  const spans = (): readonly z.infer<typeof tracesShape>['resourceSpans'][number]['scopeSpans'][number]['spans'][number][] => {
+    expect(inbox.newest.path).toBe('/v1/traces')
+    expect(inbox.newest.body).not.toContain(secret)
+    return tracesShape
+      .parse(JSON.parse(inbox.newest.body))
+      .resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((one) => one.spans))
+  }
+
+  it('gets a span an operation, under the span of the agent, and nothing of what was said', async () => {
+    await open().deliver([intent(1, { trace }), outcome(2, 1), intent(3), outcome(4, 3, 'failed')], signal)
+    const [first, second] = spans()
+    expect(first).toMatchObject({
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      parentSpanId: 'b7ad6b7169203331',
+      name: 'postgres.update',
+      startTimeUnixNano: '1800000000001000000',
+      endTimeUnixNano: '1800000000002000000',
+      status: { code: 1 },
+    })
+    expect(second).toMatchObject({ status: { code: 2, message: 'failed' } })
+    expect(second?.parentSpanId).toBeUndefined()
+    expect(second?.traceId).not.toBe(first?.traceId)
+  })
+
+  it('knows over a restart when it began, and tells the same span again when it has to', async () => {
+    await open().deliver([intent(10)], signal)
+    const again = open()
+    await again.deliver([outcome(12, 10)], signal)
+    const [told] = spans()
+    expect(told).toMatchObject({ startTimeUnixNano: '1800000000010000000', endTimeUnixNano: '1800000000012000000' })
+    await open().deliver([outcome(12, 10)], signal)
+    expect(spans()).toEqual([told])
+    await again.deliver([outcome(12, 10)], signal)
+    expect(spans()).toEqual([told])
+  })
+
+  it('gets a moment of what was let through as a read, or refused; a comment of the statement names the trace', async () => {
+    const text = `SELECT 1 /*traceparent='${trace}'*/`
+    const denied = step(21, 'decision', { outcome: 'deny', operations, text: secret, trace: 'hostile\r\nx: y' })
+    await open().deliver(
+      [step(20, 'statement', { operations, text }), denied, step(22, 'decision', { outcome: 'permit' })],
+      signal,
+    )
+    const [read, refused, ...more] = spans()
+    expect(read).toMatchObject({ traceId: '0af7651916cd43dd8448eb211c80319c', parentSpanId: 'b7ad6b7169203331' })
+    expect(refused).toMatchObject({ status: { code: 2, message: 'refused' } })
+    expect(refused?.parentSpanId).toBeUndefined()
+    expect(more).toEqual([])
+  })
+
+  it('takes whatever is on a log for a span of some shape', async () => {
+    const odd = [intent(30, { operations: 7, digest: 7, trace: 7 }), step(31, 'outcome', { intent: 'never begun', result: 9 })]
+    await open().deliver([...odd, outcome(32, 30)], signal)
+    expect(spans().map(({ name }) => name)).toEqual(['operation', 'operation'])
+    kept.set('spans:t', 'no JSON')
+    await open().deliver([outcome(33, 30)], signal)
+    expect(spans()).toHaveLength(1)
   })
 })
 

@@ -8,7 +8,7 @@ export interface Deliveries {
   close(): Promise<void>
 }
 
-export interface DeliveriesAbout extends Omit<ReceiverContext, 'clock' | 'source' | 'bells'> {
+export interface DeliveriesAbout extends Omit<ReceiverContext, 'clock' | 'memory' | 'source' | 'bells'> {
   readonly requests: BellPorts['requests']
   /** Null: everybody is told at once. */
   readonly rings: RingPlan | null
@@ -26,9 +26,9 @@ export async function startDelivery(
     import('./open.ts'),
     import('./bell.ts'),
   ])
-  const { clock, source } = ports
+  const { clock, memory, source } = ports
   const bells = rings === null ? null : new Set(rings.steps.flatMap((step) => step.receivers))
-  const delivery: Delivery = new Delivery(ports, openReceivers(receivers, { ...about, clock, source, bells }))
+  const delivery: Delivery = new Delivery(ports, openReceivers(receivers, { ...about, clock, memory, source, bells }))
   const bell = new Bell({ ...ports, requests }, rings)
   delivery.start()
   bell.start()

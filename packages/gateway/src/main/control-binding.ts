@@ -4,9 +4,12 @@ import { findNewest } from '../access/copies.ts'
 import { showKill } from '../access/kill-switch.ts'
 import { judgePosture } from '../access/posture.ts'
 import type { Quarantine } from '../access/quarantine.ts'
-import { readConfig } from '../config.ts'
+import { readConfig, type Config, type ConfigResult } from '../config.ts'
 import { openConfigurationDesk, proposalName } from '../configuration-desk.ts'
 import type { Control } from '../control/index.ts'
+import { openPolicyDesk } from '../policy-desk.ts'
+import { runTrial } from '../policy-trial-thread.ts'
+import { unmetOf } from '../policy-trial.ts'
 import type { Keeper } from '../keeping/index.ts'
 import type { GateOptions } from '../process.ts'
 import type { Protections } from '../protection/index.ts'
@@ -44,6 +47,14 @@ export async function bindControl({
   const memory = await store.view([proposalName])
   const { killSwitch, sessions, stoppable, standing } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
+  const standings = (): ReturnType<typeof readStandings> => readStandings({ config, keeper, protection })
+  const unmet = async ({ text, expect }: Config): Promise<readonly string[]> => {
+    if (expect.length === 0) return []
+    const input = { path: config.path, textInForce: config.text, text, asks: [], ...(await standings()) }
+    return unmetOf(await runTrial(input))
+  }
+  const read = (): ConfigResult => readConfig(config.path)
+  const configuration = openConfigurationDesk({ ...base, clock: store.clock, memory, read, unmet }, config)
   return {
     verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
     cancel: (requestId, by) => cancelRequest(verdicts, requestId, by),
@@ -85,6 +96,32 @@ export async function bindControl({
     guardSentence: (id) => guards.get(id) ?? (id === wideningGuard ? wideningSentence : null),
     posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
     continuous: () => protection.statuses().map((status) => ({ ...status })),
-    configuration: openConfigurationDesk({ ...base, clock: store.clock, memory, read: () => readConfig(config.path) }, config),
+    configuration,
+    policyDesk: openPolicyDesk({
+      configuration,
+      policy,
+      inForce: config,
+      record: log,
+      sessions: () => sessions.list(),
+      standing: standings,
+      run: runTrial,
+    }),
+  }
+}
+
+/** What decides besides the configuration: which upstreams can be had again, and which lack a drill that is demanded. */
+async function readStandings({
+  config,
+  keeper,
+  protection,
+}: Pick<Bound, 'keeper' | 'protection'> & { readonly config: Config }): Promise<{
+  readonly restorePoints: readonly string[]
+  readonly undrilled: readonly string[]
+}> {
+  const names = config.upstreams.map(({ name }) => name)
+  const drilled = await Promise.all(names.map((name) => keeper.isDrilled(name)))
+  return {
+    restorePoints: names.filter((name) => typeof protection.state(name)?.provenAtMs === 'number'),
+    undrilled: names.filter((_name, index) => drilled[index] !== true),
   }
 }

@@ -108,6 +108,21 @@ describe('a receiver of WAL', () => {
     await running
   })
 
+  it('makes one piece, not two, of what somebody waits for and is still on its way', async () => {
+    const bench = makeBench()
+    const running = bench.receiver.run().catch(() => 'ended')
+    bench.send(Buffer.alloc(100))
+    await vi.waitFor(() => expect(bench.receiver.received).toBe(begin + 100n), patience)
+    const waiting = bench.receiver.waitFor(begin + 150n, 60_000)
+    // Time enough for a piece that should not be.
+    for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate)
+    bench.send(Buffer.alloc(60))
+    await waiting
+    expect(bench.pieces.map(({ length }) => length)).toEqual([160])
+    bench.receiver.close()
+    await running
+  })
+
   it('leaves nobody waiting when the server breaks off', async () => {
     const bench = makeBench()
     const running = bench.receiver.run().catch(() => 'ended')

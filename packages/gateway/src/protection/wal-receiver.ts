@@ -124,7 +124,7 @@ export class WalReceiver {
       const { bytes } = this.#buffer
       const { promise } = this.#changed
       const leftMs = this.#oldestMs + pieceEveryMs - clock.nowMs()
-      if (bytes >= walPieceBytesMax || (bytes > 0 && (this.#waiters.size > 0 || leftMs <= 0))) return
+      if (bytes >= walPieceBytesMax || (bytes > 0 && (this.#isAwaited() || leftMs <= 0))) return
       if (bytes === 0) {
         await promise
         continue
@@ -133,6 +133,12 @@ export class WalReceiver {
       await Promise.race([promise, clock.sleep(Math.max(1, leftMs), AbortSignal.any([wake.signal, signal]))])
       wake.abort()
     }
+  }
+
+  /** Somebody waits for what is here. What he waits for may still be on its way: a piece without it would only make the next one wait. */
+  #isAwaited(): boolean {
+    const { end } = this.#buffer
+    return [...this.#waiters].some(({ lsn }) => lsn <= end)
   }
 
   /** Tries until the vault took it: nothing behind it may be confirmed. */

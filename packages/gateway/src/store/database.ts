@@ -63,6 +63,9 @@ const migrations: readonly string[] = [
     PRIMARY KEY (issuer, subject), UNIQUE (issuer, personKey)
   ) STRICT;
   `,
+  `
+  ALTER TABLE grants ADD COLUMN plan TEXT;
+  `,
 ]
 
 /**

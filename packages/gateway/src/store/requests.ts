@@ -164,7 +164,7 @@ function approveRequest(database: DatabaseSync, id: string, notBeforeMs: number,
     if (changed !== 1) return false
     database
       .prepare(
-        'INSERT INTO grants (id, request, agent, digest, upstream, policyHash, targets, rowsMax, approvers, notBeforeMs, expiresAtMs, state, intent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+        'INSERT INTO grants (id, request, agent, digest, upstream, policyHash, targets, rowsMax, approvers, notBeforeMs, expiresAtMs, state, intent, plan) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       )
       .run(
         grant.id,
@@ -180,6 +180,7 @@ function approveRequest(database: DatabaseSync, id: string, notBeforeMs: number,
         grant.expiresAtMs,
         grant.state,
         grant.intent,
+        grant.plan,
       )
     return true
   })

@@ -22,6 +22,8 @@ const asked = z.object({
   dependants: z.array(z.string()),
 })
 
+const copy = z.enum(['none', 'rows', 'tables', 'moved', 'impossible', 'restore_point'])
+
 const questionSchema: z.ZodType<Question> = z.object({
   digest: z.string(),
   subject: z.object({ agent: z.string(), owner: z.string() }),
@@ -32,12 +34,26 @@ const questionSchema: z.ZodType<Question> = z.object({
   bindValues: z.array(json),
   operations: z.array(asked),
   rowsMax: z.number().nullable(),
-  copy: z.enum(['none', 'rows', 'tables', 'moved', 'impossible', 'restore_point']),
+  copy,
   approvalsNeeded: z.number(),
   approversFrom: z.string().exactOptional(),
   delayMs: z.number(),
   guards: z.array(z.string()),
   policyHash: z.string(),
+  steps: z
+    .array(
+      z.object({
+        request: z.string(),
+        challenge: z.string(),
+        protocol: z.string(),
+        text: z.string(),
+        bindValues: z.array(json),
+        operationsCount: z.number(),
+        rowsMax: z.number().nullable(),
+        copy,
+      }),
+    )
+    .exactOptional(),
 })
 
 const approvalSchema: z.ZodType<Approval> = z.object({
@@ -86,6 +102,8 @@ const grantRow = z.object({
   expiresAtMs: z.number(),
   state: z.enum(['open', 'consumed', 'void']),
   intent: z.string().nullable(),
+  plan: z.string().nullable().default(null),
+  settled: z.union([z.boolean(), z.int().transform((flag) => flag !== 0)]),
 })
 
 const strings = z.array(z.string())

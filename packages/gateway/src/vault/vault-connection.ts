@@ -22,6 +22,8 @@ export interface Ask {
   readonly path: string
   readonly body?: Json
   readonly text?: string
+  /** A small body that is whole already: it leaves in one piece. */
+  readonly bytes?: Uint8Array
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
 }
@@ -46,7 +48,7 @@ export class VaultConnection {
 
   async askText(what: Ask): Promise<string> {
     const timeoutMs = what.timeoutMs ?? this.#settings.answerMs
-    const body = what.body === undefined ? (what.text ?? null) : JSON.stringify(what.body)
+    const body = what.body === undefined ? (what.bytes ?? what.text ?? null) : JSON.stringify(what.body)
     const request = this.#open(what.method, what.path, body === null ? null : Buffer.byteLength(body))
     const timer = setTimeout(() => request.destroy(new Error('timeout')), timeoutMs)
     const abort = (): void => void request.destroy(new Error('aborted'))

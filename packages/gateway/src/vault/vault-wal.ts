@@ -4,6 +4,9 @@ import { z } from 'zod'
 import type { VaultConnection } from './vault-connection.ts'
 import { notDone, toSallyportError } from './vault-refusal.ts'
 
+/** A piece is at most 1 MiB; a bucket may be slow to take it. */
+const pieceTimeoutMs = 60_000
+
 const begunShape = z.object({ stream: walStreamId })
 const takenShape = z.object({ stream: walStreamShape, sha256: z.string() })
 const listedShape = z.object({ streams: z.array(walStreamShape) })
@@ -29,7 +32,7 @@ async function append(
   { fromLsn, bytes, retainMs }: Parameters<WalVault['append']>[1],
 ): Promise<WalStream> {
   const path = `/v1/streams/${walStreamId.parse(stream)}/piece?from=${encodeURIComponent(fromLsn)}&retain=${retainMs}`
-  const taken = await connection.send(path, once(bytes), takenShape)
+  const taken = await connection.ask({ method: 'PUT', path, bytes, timeoutMs: pieceTimeoutMs }, takenShape)
   if (taken.sha256 !== createHash('sha256').update(bytes).digest('hex'))
     throw new SallyportError(
       'copy_failed',
@@ -46,10 +49,6 @@ async function* read(connection: VaultConnection, stream: string, fromLsn: strin
   } catch (error) {
     throw toSallyportError(error)
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes
 }
 
 async function known<Result>(job: () => Promise<Result>): Promise<Result> {

@@ -1,11 +1,14 @@
-import type { ReactElement } from 'react'
+import { lazy, type ReactElement, Suspense } from 'react'
 import { formatAmount, formatCount, formatDuration } from '../../time-words.ts'
-import { type PolicyView, policyShape } from '../../shapes/pages.ts'
+import { type PolicyView, policyShape } from '../../shapes/policy.ts'
 import { useAsked } from '../asking.ts'
 import { Awaiting } from '../awaiting.tsx'
 import { Badge, Card, Empty, Facts, Notice, Page } from '../parts.tsx'
 import { Shown } from '../text.tsx'
 import { Ago } from '../time.tsx'
+import { Expectations } from '../trial.tsx'
+
+const PolicyEditor = lazy(() => import('../policy-editor.tsx'))
 
 const needs: Readonly<Record<string, string>> = {
   snapshot: 'a proven copy',
@@ -25,8 +28,8 @@ function Rules({ view }: { readonly view: PolicyView }): ReactElement {
     <Page title="Policy" about="Guards forbid, unless what they ask for is there. No permission overrides one.">
       {view.proposal === null ? null : (
         <Notice tone="warn">
-          The file gives more than what is in force ({view.proposal.widenings.length} lines,{' '}
-          <Ago atMs={view.proposal.proposedAtMs} />
+          {view.proposal.by === null ? 'The file gives' : `${view.proposal.by} proposed`} more than what is in force (
+          {formatAmount(view.proposal.widenings.length, 'line')}, <Ago atMs={view.proposal.proposedAtMs} />
           ).{' '}
           <a className="underline" href="/configuration">
             People decide about it
@@ -66,6 +69,10 @@ function Rules({ view }: { readonly view: PolicyView }): ReactElement {
         </Card>
         <InForce view={view} />
       </div>
+      <h2 className="mt-8 mb-3 text-lead font-semibold">Change it</h2>
+      <Suspense fallback={<p className="text-dim">Asking the gate…</p>}>
+        <PolicyEditor path={view.path} />
+      </Suspense>
     </Page>
   )
 }
@@ -90,16 +97,16 @@ function InForce({ view }: { readonly view: PolicyView }): ReactElement {
           ]}
         />
       </Card>
-      <Card title="Change it">
-        <p className="text-dim">
-          Guards of your own go under <code>guards:</code> in sallyport.yaml. Narrowing is in force at the next start; whatever
-          widens waits for people on{' '}
-          <a className="text-accent underline" href="/configuration">
-            the configuration’s page
-          </a>
-          .
-        </p>
-      </Card>
+      {view.expectations.length === 0 ? (
+        <Card title="Expected">
+          <p className="text-dim">
+            Nothing is. A line under <code>expect:</code>, such as <code>coder asks destroy on orders-db</code>, is a test that
+            every change has to pass before it can be proposed.
+          </p>
+        </Card>
+      ) : (
+        <Expectations expectations={view.expectations} title="Expected" />
+      )}
       {view.acceptedRisks.length === 0 ? null : (
         <Card title="Risks that were accepted">
           <ul className="list-disc pl-5">

@@ -10,6 +10,8 @@ export interface ProposalView {
   readonly text: string
   readonly widenings: readonly string[]
   readonly proposedAtMs: number
+  /** Who typed it in the console; null: it is what the file says. */
+  readonly by: string | null
   readonly acceptances: readonly { readonly person: string; readonly atMs: number }[]
   /** Null: not enough people accepted it. */
   readonly notBeforeMs: number | null
@@ -48,15 +50,15 @@ function renderQuiet(): Markup {
 function renderProposal(frame: Frame, view: ConfigurationView, proposal: ProposalView): Markup {
   const withdraw = markup`<button type="button" data-post="/configuration/${proposal.digest}/withdraw" data-then="/configuration">Withdraw</button>`
   return markup`<form class="card" data-passkey="get" data-options="/configuration/${proposal.digest}/options" data-finish="/configuration/${proposal.digest}/accept">
-<div class="state"><h2>The file gives more than what is in force</h2><span class="badge ${proposal.notBeforeMs === null ? 'warn' : 'good'}">${stateOf(view, proposal)}</span></div>
-<p class="small dim">Read ${formatInstant(proposal.proposedAtMs)}. Whoever can write that file wrote this; an agent may have.</p>
+<div class="state"><h2>${proposal.by === null ? 'The file gives' : 'What was typed gives'} more than what is in force</h2><span class="badge ${proposal.notBeforeMs === null ? 'warn' : 'good'}">${stateOf(view, proposal)}</span></div>
+<p class="small dim">${proposal.by === null ? markup`Read ${formatInstant(proposal.proposedAtMs)}. Whoever can write that file wrote this; an agent may have.` : markup`Proposed by <b>${showLine(proposal.by)}</b> in the console, ${formatInstant(proposal.proposedAtMs)}. The file does not say it yet.`}</p>
 <ul class="plain">${proposal.widenings.map((line) => markup`<li>${showLine(line)}</li>`)}</ul>
 ${proposal.acceptances.map(({ person, atMs }) => markup`<p class="small">Accepted by <b>${showLine(person)}</b> ${formatInstant(atMs)}</p>`)}
 <p>${explain(frame, view, proposal)}</p>
 <div class="buttons">${canAccept(view, proposal) ? markup`<button class="main" type="submit">Accept with passkey</button>` : ''}${withdraw}</div>
 <p role="status" aria-live="polite"></p></form>
 <section>${renderChanges(view.textInForce, proposal.text)}</section>
-<section>${fence('The file, whole', proposal.text)}</section>`
+<section>${fence(proposal.by === null ? 'The file, whole' : 'What was typed, whole', proposal.text)}</section>`
 }
 
 function canAccept({ hasAccepted }: ConfigurationView, { notBeforeMs }: ProposalView): boolean {
@@ -67,11 +69,15 @@ function stateOf({ needed }: ConfigurationView, { notBeforeMs, acceptances }: Pr
   return notBeforeMs === null ? `accepted by ${acceptances.length} of ${needed}` : 'accepted'
 }
 
-function explain(frame: Frame, view: ConfigurationView, { notBeforeMs }: ProposalView): Markup {
-  if (notBeforeMs !== null)
+function explain(frame: Frame, view: ConfigurationView, proposal: ProposalView): Markup {
+  const { notBeforeMs } = proposal
+  if (notBeforeMs !== null) {
+    // The gate writes no configuration: whoever has the file puts in what people accepted, and nothing else is taken over.
+    const first = proposal.by === null ? '' : markup`Put the text below into ${showLine(view.path)}. It `
     return notBeforeMs > frame.nowMs
-      ? markup`Takes hold when the gate is started after ${countdown(notBeforeMs, frame.nowMs)}. Until then anybody here can withdraw it.`
-      : markup`Takes hold when the gate is started again.`
+      ? markup`${first || 'It '}takes hold when the gate is started after ${countdown(notBeforeMs, frame.nowMs)}. Until then anybody here can withdraw it.`
+      : markup`${first || 'It '}takes hold when the gate is started again.`
+  }
   if (view.needed > 1)
     return view.hasAccepted
       ? markup`Somebody else has to accept it too.`

@@ -1,4 +1,4 @@
-import { challengeOf, type AccessRequest, type Json, type Question } from '@sallyport/core'
+import { challengeOf, type AccessRequest, type Json, type PlanStep, type Question } from '@sallyport/core'
 import { describe, expect, test } from 'vitest'
 import { makeQuestion, makeRequest } from '../../../../../tests/fakes/people.ts'
 import type { Frame } from '../../frame.ts'
@@ -24,6 +24,7 @@ function render(request: AccessRequest): string {
     guardSentences: new Map(),
     cannotApprove: null,
     standsUntilMs: null,
+    plan: null,
     reviews: false,
     version: 'v',
   })
@@ -115,6 +116,66 @@ describe('what is shown is what is signed', () => {
 
   test('every text and number of a question, each in full', () => {
     for (const leaf of leaves({ ...request.question })) expect(shown.replaceAll(',', '')).toContain(leaf.replaceAll(',', ''))
+  })
+})
+
+describe('of a plan, too, what is shown is what is signed', () => {
+  const evil = '</pre><h2>Step 3 of 3</h2>\u202E'
+  const step: PlanStep = {
+    request: 'a'.repeat(32),
+    challenge: 'b'.repeat(64),
+    protocol: 'postgres',
+    text: evil,
+    bindValues: ['one'],
+    operationsCount: 1,
+    rowsMax: 7,
+    copy: 'rows',
+  }
+  const example = makeQuestion()
+  const [operation] = example.operations
+  const question: Question = {
+    ...example,
+    operations: operation === undefined ? [] : [operation, { ...operation, why: 'the second' }],
+    rowsMax: null,
+    text: 'move to the new schema',
+    steps: [step, { ...step, request: 'c'.repeat(32), challenge: 'd'.repeat(64) }],
+  }
+  const changes: { readonly [Key in keyof PlanStep]: PlanStep[Key] } = {
+    request: 'e'.repeat(32),
+    challenge: 'f'.repeat(64),
+    protocol: 'http',
+    text: 'DROP TABLE other',
+    bindValues: [],
+    operationsCount: 2,
+    rowsMax: 8,
+    copy: 'impossible',
+  }
+
+  test.each(Object.entries(changes))('%s of a step', (name, value) => {
+    const request = makeRequest(nowMs, question)
+    const changed = {
+      ...request,
+      question: { ...question, steps: [{ ...step, [name]: value }, ...(question.steps ?? []).slice(1)] },
+    }
+    expect(challengeOf(changed, 'approve')).not.toBe(challengeOf(request, 'approve'))
+    expect(readable(render(changed))).not.toBe(readable(render(request)))
+  })
+
+  test('every step in a fence of its own, with its own operation, in its order', () => {
+    const page = render(makeRequest(nowMs, question))
+    for (const leaf of leaves({ ...question, steps: question.steps?.map((one) => ({ ...one, text: '' })) }))
+      expect(readable(page).replaceAll(',', '')).toContain(leaf.replaceAll(',', ''))
+    expect(page).not.toContain(evil)
+    expect(page.match(/<h2>Step \d of \d/g)).toEqual(['<h2>Step 1 of 2', '<h2>Step 2 of 2'])
+    expect(page.indexOf('the second')).toBeGreaterThan(page.indexOf('<h2>Step 2'))
+    expect(page).not.toContain('data-incomplete')
+  })
+
+  test('operations that belong to no step, or steps without theirs, are said to be so', () => {
+    for (const operationsCount of [0, 3]) {
+      const odd = { ...question, steps: [{ ...step, operationsCount }] }
+      expect(render(makeRequest(nowMs, odd))).toContain('data-incomplete')
+    }
   })
 })
 

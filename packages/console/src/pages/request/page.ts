@@ -6,6 +6,7 @@ import { type ShownState, stateOf, stateWords } from '../../request-state.ts'
 import { formatAmount, formatCount, formatDuration, formatInstant } from '../../time-words.ts'
 import { badgeOf, copyAge, copySentence, limitSentence, scopeSentences } from '../../words.ts'
 import { renderBindValues, renderOperation } from './operation.ts'
+import { renderSteps } from './steps.ts'
 
 /** One request as its page shows it. */
 export interface RequestView {
@@ -27,6 +28,8 @@ export interface RequestView {
   readonly version: string
   /** Scope that it gave for a time, and until when it stands. Null: none, or no longer. */
   readonly standsUntilMs: number | null
+  /** The plan that it is a step of. Null: it stands alone. */
+  readonly plan: string | null
 }
 
 /** The verdict page. What is shown is what is signed: every field of the question is on it. */
@@ -42,7 +45,8 @@ export function renderRequest(frame: Frame, view: RequestView): string {
     body: [
       renderHero(view, frame.nowMs),
       ...renderQuestion(view, frame.nowMs),
-      renderState(request, state, frame.nowMs),
+      renderState(view, state, frame.nowMs),
+      view.plan === null ? '' : renderPlanOf(view.plan),
       view.standsUntilMs === null ? '' : renderStanding(request, view.standsUntilMs, frame.nowMs),
       view.reviews ? renderReview(request) : '',
       state === 'pending' ? renderVerdict(view, frame) : '',
@@ -81,6 +85,7 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
     delayMs,
     guards,
     policyHash,
+    steps,
     ...unseen
   } = request.question
   const everythingIsShown: Readonly<Record<string, never>> = unseen
@@ -92,11 +97,13 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
 <dt>Where</dt><dd>${showLine(upstream)}, <b>${environment}</b>, by ${showLine(protocol)}</dd>
 <dt>Session</dt><dd><code>${showLine(request.session)}</code></dd>
 <dt>Asked</dt><dd>${formatDuration(nowMs - request.createdAtMs)} ago, ${formatInstant(request.createdAtMs)}</dd></dl></section>`,
-    markup`<section class="card">${fence('What the agent sent', text)}${renderBindValues(bindValues)}</section>`,
-    markup`<section class="card"><h2>What it will do</h2>${operations.map((operation, index) => renderOperation(operation, index, operations.length))}</section>`,
+    markup`<section class="card">${fence(steps === undefined ? 'What the agent sent' : 'What it is for, in the agent’s words', text)}${renderBindValues(bindValues)}</section>`,
+    steps === undefined
+      ? markup`<section class="card"><h2>What it will do</h2>${operations.map((operation, index) => renderOperation(operation, index, operations.length))}</section>`
+      : renderSteps(steps, operations),
     markup`<section class="card"><h2>What protects you</h2><dl>
 <dt>Copy</dt><dd>${isCopied({ copy }) ? copySentence({ copy, protocol }) : markup`<b>✕ ${copySentence({ copy, protocol })}</b>`} <span class="dim">(${copy})</span></dd>
-<dt>Limit</dt><dd>${limitSentence({ rowsMax, protocol })}</dd>
+<dt>Limit</dt><dd>${steps === undefined ? limitSentence({ rowsMax, protocol }) : 'Each step has its own, above.'}</dd>
 <dt>People</dt><dd>${approvalSentence(approvalsNeeded, approversFrom)}</dd>
 <dt>Cool-off</dt><dd>${delayMs === 0 ? 'None: it may run as soon as it is approved.' : `${formatDuration(delayMs)} (${formatCount(delayMs)} ms) after approval; anyone can cancel until then.`}</dd>
 <dt>Asked by</dt><dd>${guards.map((guard) => markup`<div>${guardSentences.get(guard) ?? ''} <code class="dim">${showLine(guard)}</code></div>`)}</dd></dl></section>`,
@@ -117,7 +124,7 @@ function approvalSentence(needed: number, group: string | undefined): Markup {
   return markup`${needed === 1 ? '1 approval is needed.' : `${formatCount(needed)} approvals by different people are needed.`}${whose}`
 }
 
-function renderState(request: AccessRequest, state: ShownState, nowMs: number): Markup {
+function renderState({ request, plan }: RequestView, state: ShownState, nowMs: number): Markup {
   const words = stateWords(state)
   const until =
     state === 'pending'
@@ -128,9 +135,18 @@ function renderState(request: AccessRequest, state: ShownState, nowMs: number): 
   const cancel = state === 'cooling' || state === 'approved'
   return markup`<section class="card" id="state"><div class="state"><span class="badge ${words.tone}"><span aria-hidden="true">${words.sign}</span> ${words.word}</span>${until}</div>
 <p class="small" id="sentence">${words.sentence}${request.endedBy === null ? '' : [' By ', showLine(request.endedBy), '.']}</p>
-<p class="small dim">${formatCount(request.approvals.filter(({ verdict }) => verdict === 'approve').length)} of ${formatAmount(request.question.approvalsNeeded, 'approval')} so far.</p>
+<p class="small dim">${state !== 'pending' && plan !== null ? 'Decided about with its plan.' : sayApprovals(request)}</p>
 ${request.approvals.length === 0 ? '' : markup`<ul class="facts small">${request.approvals.map(renderApproval)}</ul>`}
 ${cancel ? markup`<div class="buttons"><button class="stop" data-post="/requests/${request.id}/cancel" data-then="/requests/${request.id}">Cancel it</button></div><p role="status" aria-live="polite"></p>` : ''}</section>`
+}
+
+function sayApprovals({ approvals, question }: AccessRequest): string {
+  const given = approvals.filter(({ verdict }) => verdict === 'approve').length
+  return `${formatCount(given)} of ${formatAmount(question.approvalsNeeded, 'approval')} so far.`
+}
+
+function renderPlanOf(plan: string): Markup {
+  return markup`<p class="card">It is a step of <a href="/requests/${plan}">a plan</a>, which can be decided about as a whole.</p>`
 }
 
 function renderStanding({ id }: AccessRequest, untilMs: number, nowMs: number): Markup {

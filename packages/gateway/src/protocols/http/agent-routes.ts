@@ -1,5 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { parseScope, SallyportError, type AgentDesk, type AllowedScope, type Handle } from '@sallyport/core'
+import {
+  parseScope,
+  SallyportError,
+  stepsMax,
+  type AgentDesk,
+  type AllowedScope,
+  type DeclaredPlan,
+  type Handle,
+} from '@sallyport/core'
 import { z } from 'zod'
 import { readBody } from './body.ts'
 import type { Door } from './door.ts'
@@ -9,6 +17,7 @@ import type { Asker } from './token-exchange.ts'
 /** Where an agent asks, with its own handle, how its requests stand, and for more scope for a time. */
 const requestPath = /^\/requests\/([0-9a-f]{32})(?:\?wait=(\d{1,3}))?$/
 const accessPath = '/access'
+const plansPath = '/plans'
 
 const waitSecondsMax = 60
 const bodyBytesMax = 8 * 1024
@@ -16,6 +25,14 @@ const bodyBytesMax = 8 * 1024
 const accessShape = z.strictObject({
   may: z.array(z.string().max(200)).min(1).max(8),
   minutes: z.int().min(1).max(1440),
+  reason: z.string().min(1).max(500),
+})
+
+const planShape = z.strictObject({
+  requests: z
+    .array(z.string().regex(/^[0-9a-f]{32}$/))
+    .min(2)
+    .max(stepsMax),
   reason: z.string().min(1).max(500),
 })
 
@@ -41,7 +58,7 @@ export class Waits {
 }
 
 export function isAgentPath(url: string): boolean {
-  return url === accessPath || url.startsWith('/requests/')
+  return url === accessPath || url === plansPath || url.startsWith('/requests/')
 }
 
 /** @throws SallyportError; what it says never holds the handle */
@@ -59,6 +76,7 @@ export async function answerAgent(
     return
   }
   if (request.url === accessPath) return answer(response, 200, await desk.requestAccess(handle, await readWanted(request)))
+  if (request.url === plansPath) return answer(response, 200, await desk.declarePlan(handle, await readPlan(request)))
   if (request.method !== 'GET')
     throw refuse('not_supported', 'A request is looked at by GET; people decide about it elsewhere.', 'Send GET.')
   const [, id = '', wait = '0'] = requestPath.exec(request.url ?? '') ?? []
@@ -84,21 +102,29 @@ async function admit(door: Door, { peer, address }: Asker, { headers }: Incoming
   return admission.kind === 'admitted' ? admission.handle : null
 }
 
+const accessExample = 'Send {"may":["write orders-db"],"minutes":30,"reason":"…"}.'
+const planExample = 'Send {"requests":["ID of the first step","ID of the second"],"reason":"…"}.'
+
 async function readWanted(
   request: IncomingMessage,
 ): Promise<{ scopes: readonly AllowedScope[]; durationMs: number; reason: string }> {
-  if (request.method !== 'POST') throw refuse('not_supported', 'More scope is asked for by POST.', 'Send POST.')
-  if (!/^application\/json\s*(;\s*charset=utf-8\s*)?$/i.test(request.headers['content-type'] ?? ''))
-    throw refuse('not_supported', 'It comes as application/json.', 'Send {"may":["write orders-db"],"minutes":30,"reason":"…"}.')
-  const shape = accessShape.safeParse(parse(await readBody(request, null, bodyBytesMax)))
-  if (!shape.success)
-    throw refuse(
-      'protocol_violation',
-      'This is not what asking for scope looks like.',
-      'Send {"may":["write orders-db"],"minutes":30,"reason":"…"}.',
-    )
+  const shape = accessShape.safeParse(await readJson(request, accessExample))
+  if (!shape.success) throw refuse('protocol_violation', 'This is not what asking for scope looks like.', accessExample)
   const { may, minutes, reason } = shape.data
   return { scopes: may.map(readScope), durationMs: minutes * 60_000, reason }
+}
+
+async function readPlan(request: IncomingMessage): Promise<DeclaredPlan> {
+  const shape = planShape.safeParse(await readJson(request, planExample))
+  if (!shape.success) throw refuse('protocol_violation', 'This is not what a plan looks like.', planExample)
+  return shape.data
+}
+
+async function readJson(request: IncomingMessage, example: string): Promise<unknown> {
+  if (request.method !== 'POST') throw refuse('not_supported', 'This is asked for by POST.', 'Send POST.')
+  if (!/^application\/json\s*(;\s*charset=utf-8\s*)?$/i.test(request.headers['content-type'] ?? ''))
+    throw refuse('not_supported', 'It comes as application/json.', example)
+  return parse(await readBody(request, null, bodyBytesMax))
 }
 
 function parse(bytes: Buffer): unknown {

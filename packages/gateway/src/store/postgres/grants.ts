@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { readGrant } from '../row.ts'
 import type { Connection, Row } from './connection.ts'
 
-const grantColumns = 'body, state, intent'
-const grantShape = z.object({ body: z.string(), state: z.string(), intent: z.string().nullable() })
+const grantColumns = 'body, state, intent, settled'
+const grantShape = z.object({ body: z.string(), state: z.string(), intent: z.string().nullable(), settled: z.boolean() })
 
 /** Consumed for this intent, as far as anybody knows: the answer was lost on its way. */
 interface Doubtful {
@@ -84,8 +84,8 @@ export function approversOf(body: unknown): readonly string[] {
 
 /** The rest of a grant never changes; how it stands is in columns of its own. */
 function grantOf(row: Row): Grant {
-  const { body, state, intent } = grantShape.parse(row)
+  const { body, state, intent, settled } = grantShape.parse(row)
   const rest = grantBody.parse(JSON.parse(body))
   const { targets, approvers } = rest
-  return readGrant({ ...rest, targets: JSON.stringify(targets), approvers: JSON.stringify(approvers), state, intent })
+  return readGrant({ ...rest, targets: JSON.stringify(targets), approvers: JSON.stringify(approvers), state, intent, settled })
 }

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// The gate as it is started: what must be said to Node before the first module of it is read. Everything else is in src/.
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+
+/**
+ * What a start loads lives on, and V8 takes that for a sign that the young generation is too small: it would grow to 32 MiB, of which a gate at
+ * rest never uses one. From when the gate is ready it may grow again, as its work needs.
+ */
+const youngGeneration = { keep: '--semi-space-growth-factor=1', grow: '--semi-space-growth-factor=2' }
+
+setFlagsFromString(youngGeneration.keep)
+// Beside the dependencies, as bin/sallyport.js of the CLI does: who can write there can change them anyway. Where we cannot, nothing is kept.
+enableCompileCache(fileURLToPath(new URL(join('..', '..', '..', 'node_modules', '.cache', 'sallyport-compiled'), import.meta.url)))
+const { runGate } = await import('../src/main.ts')
+await runGate(process.argv.slice(2))
+setFlagsFromString(youngGeneration.grow)
