@@ -239,6 +239,8 @@ describe('a kill at one gate while scope for a time begins at another', () => {
       ...times,
       state: 'open',
       intent: null,
+      plan: null,
+      settled: false,
     })
   }
 
