@@ -34,6 +34,7 @@ export interface TestGateSettings {
   readonly http?: boolean
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly escalate?: readonly Readonly<Record<string, unknown>>[]
   readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
   /** Connection string of a store that gates share. Default: the gate's own. */
   readonly storeUrl?: string

@@ -227,6 +227,7 @@ class RunningTestGate implements TestGate {
       drain: this.#settings.drain ?? '5s',
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
+      escalate: this.#settings.escalate ?? [],
       alarms: this.#settings.alarms ?? {},
       keep: this.#settings.keep ?? {},
       ...this.#settings.people,
