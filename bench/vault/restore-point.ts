@@ -82,7 +82,8 @@ async function countWrites(postgres: PostgresServer): Promise<number> {
 }
 
 function tell(title: string, { point, put, bare }: Samples): string {
-  const both = (samples: readonly number[]): string => `${quantile(samples, 0.5).toFixed(1)} / ${quantile(samples, 0.95).toFixed(1)}`
+  const both = (samples: readonly number[]): string =>
+    `${quantile(samples, 0.5).toFixed(1)} / ${quantile(samples, 0.95).toFixed(1)}`
   const ratio = (samples: readonly number[]): string => (quantile(point, 0.5) / quantile(samples, 0.5)).toFixed(1)
   return `| ${[title, both(point), both(put), both(bare), ratio(put), ratio(bare)].join(' | ')} |`
 }

@@ -11,6 +11,7 @@ import {
   type Listener,
   type WalSource,
 } from '@sallyport/core'
+import { wallClock } from './access/clock.ts'
 import { openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { openLookout } from './access/lookout.ts'
@@ -30,6 +31,7 @@ import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
 import { Departure } from './main/departure.ts'
+import { openRollCall } from './main/roll-call.ts'
 import { bindOverview } from './main/overview-binding.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openReadiness } from './main/readiness.ts'
@@ -77,7 +79,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
 async function assemble(options: GateOptions, opened: AsyncDisposableStack): Promise<RunningGate> {
   const base = await openBase(options, opened)
-  const { config, database, store, vault, log } = base
+  const { config, database, store, vault, log, folder } = base
   const { clock } = store
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
@@ -100,7 +102,15 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   // Whoever is told hears of it from when everything is up.
   let deliveries: NonNullable<Control['deliveries']> = () => []
   const bound = { base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel }
-  const control: Control = { ...(await bindControl(bound)), deliveries: () => deliveries() }
+  const roll = openRollCall({
+    store,
+    gate: folder.origin,
+    sessions: () => sessions.list(),
+    posture: () => control.posture(),
+    wallMs: () => wallClock.nowMs(),
+  })
+  const told = roll.asked === null ? {} : { gates: roll.asked }
+  const control: Control = { ...(await bindControl(bound)), ...told, deliveries: () => deliveries() }
   const people = await startPeople(base, entrance, control, options.drill)
   opened.defer(() => people.close())
   controlUrl = people.url
@@ -111,8 +121,10 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   opened.defer(() => closeAll(listeners))
   const isLeaving = (): boolean => departure.isLeaving
   await listenForAgents({ base, gate, upstreams, apis, report: options.report, isLeaving }, listeners)
+  const others = await roll.sentence()
+  if (others !== null) options.report(others)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  const watches = await startWatches(base, entrance, [tools.quarantine, keeper], () => controlUrl, departure)
+  const watches = await startWatches(base, entrance, [tools.quarantine, keeper, roll], () => controlUrl, departure)
   deliveries = watches.deliveries
   const link = await people.firstEnrolmentLink()
   return {

@@ -1,5 +1,5 @@
 import type { Frame, Posture } from '@sallyport/console'
-import { drillAaguid, visibleLine, type AccessRequest } from '@sallyport/core'
+import { drillAaguid, visibleLine, type AccessRequest, type Session } from '@sallyport/core'
 import type { Context, Hono } from 'hono'
 import type { Admitted } from './admission.ts'
 import { requirePerson, tooOften } from './admission.ts'
@@ -90,6 +90,11 @@ export function requireSigner(site: Site, context: Context<Admitted>): Extract<V
   const visitor = requirePerson(context.get('visitor'))
   if (!site.rate.take(`signed ${visitor.browser}`, rates.signed)) throw tooOften()
   return visitor
+}
+
+/** Those of this gate, and those that the others told of a second ago. */
+export async function sessionsOfAll({ ports: { control } }: Site): Promise<readonly (Session & { readonly gate?: string })[]> {
+  return [...(await control.sessions()), ...((await control.gates?.sessionsElsewhere()) ?? [])]
 }
 
 export interface Signature {

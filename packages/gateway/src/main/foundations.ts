@@ -13,7 +13,7 @@ import {
 import { quorumOf } from '../approval-settings.ts'
 import { wallClock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
-import { openReviews, type Reviews } from '../access/reviews.ts'
+import { openReviews, type ReviewPorts, type Reviews } from '../access/reviews.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
 import type { Config } from '../config.ts'
 import { keepAccepted, proposalName } from '../configuration-desk.ts'
@@ -105,8 +105,11 @@ async function settle(options: GateOptions, { opened, database, meta, store }: G
   const isShared = options.config.store !== null
   const saltKey = Buffer.from(isShared ? await shareKey(store, folder.saltKey) : folder.saltKey)
   const glass = await store.view(['reviews'])
-  const memory = { get: (name: string) => facts.get(name), swap: glass.swap }
-  const reviews = openReviews({ clock, log, memory, breakers: config.breakGlass, delayMs: config.coolOffMs })
+  const broken: ReviewPorts['memory'] = {
+    get: (name) => facts.get(name),
+    swap: (name, before, after) => glass.swap(name, before, after),
+  }
+  const reviews = openReviews({ clock, log, memory: broken, breakers: config.breakGlass, delayMs: config.coolOffMs })
   const base: Foundations = { config, folder, database, store, saltKey, vault, log, policy, requests: store.requests, reviews }
   const ownMemory = isShared ? ownFacts(facts, folder.origin) : facts
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, ownMemory, store.narrowing, report)

@@ -1,5 +1,6 @@
 import { noteSigner } from '@sallyport/core'
 import { join } from 'node:path'
+import { quorumOf } from '../approval-settings.ts'
 import type { UpstreamConfig } from '../config.ts'
 import type { Overview, UpstreamOverview } from '../control/index.ts'
 import { openProver } from '../log/prove-entry.ts'
@@ -13,6 +14,7 @@ export function bindOverview({ config, folder, log, policy }: Foundations, { han
     agents: () => config.agents,
     handles: (agent) => handles.candidates(agent),
     upstreams: () => config.upstreams.map((upstream) => overviewOf(upstream)),
+    quorumOf: quorumOf(config),
     policy: () => ({
       hash: policy.hash,
       guards: policy.guards,

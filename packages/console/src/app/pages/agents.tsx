@@ -1,9 +1,11 @@
-import { type ReactElement, useState } from 'react'
+import { useNavigate } from '@tanstack/react-router'
+import type { ReactElement } from 'react'
 import { formatAmount, formatDuration } from '../../time-words.ts'
 import { type AgentsView, agentsShape } from '../../shapes/pages.ts'
 import { useAsked } from '../asking.ts'
 import { Awaiting } from '../awaiting.tsx'
 import { KillButton } from '../kill.tsx'
+import { offerChange } from '../offered-change.ts'
 import { Button, Card, Empty, Facts, ImpactBadge, Page } from '../parts.tsx'
 import { Shown } from '../text.tsx'
 import { Ago, Until } from '../time.tsx'
@@ -103,7 +105,7 @@ function ScopeList({ agent }: { readonly agent: Agent }): ReactElement {
           ))}
         </ul>
       )}
-      {unused.length === 0 ? null : <Proposal agent={agent} unused={unused.map(({ line }) => line)} />}
+      {unused.length === 0 ? null : <Unused agent={agent} unused={unused.map(({ line }) => line)} />}
     </div>
   )
 }
@@ -166,43 +168,32 @@ function HandleList({ agent }: { readonly agent: Agent }): ReactElement {
   )
 }
 
-/** Text to put into sallyport.yaml. Narrowing needs nobody's passkey: it is in force at the next start. */
-function Proposal({ agent, unused }: { readonly agent: Agent; readonly unused: readonly string[] }): ReactElement {
-  const [copied, setCopied] = useState(false)
+/** What is not used is offered for removal: as a text that is rehearsed first. */
+function Unused({ agent, unused }: { readonly agent: Agent; readonly unused: readonly string[] }): ReactElement {
+  const navigate = useNavigate()
   const kept = agent.scopes.map(({ line }) => line).filter((line) => !unused.includes(line))
-  const text = `agents:\n  ${agent.name}:\n    owner: ${agent.owner}\n    may: [${kept.join(', ')}]\n`
+  const offer = (): void => {
+    offerChange({ kind: 'remove_scope', agent: agent.name, lines: unused })
+    void navigate({ to: '/policy' })
+  }
   return (
     <details className="mt-3 rounded-md border border-line bg-soft px-3 py-2">
       <summary className="cursor-pointer rounded font-medium">
         Take away {formatAmount(unused.length, 'line')} that {unused.length === 1 ? 'was' : 'were'} not used
       </summary>
-      <Facts
-        facts={[
-          ['Not used', unused.join(', ')],
-          ['Left', kept.length === 0 ? 'nothing' : kept.join(', ')],
-        ]}
-      />
-      <pre
-        tabIndex={0}
-        aria-label="Proposed text for sallyport.yaml"
-        role="region"
-        className="my-2 overflow-x-auto rounded border border-line bg-card p-2 text-small"
-      >
-        {text}
-      </pre>
-      <div className="flex items-center gap-2 text-small text-dim">
-        <Button
-          small
-          onClick={() =>
-            void navigator.clipboard.writeText(text).then(
-              () => setCopied(true),
-              () => setCopied(false),
-            )
-          }
-        >
-          Copy
+      <div className="mt-2">
+        <Facts
+          facts={[
+            ['Not used', unused.join(', ')],
+            ['Left', kept.length === 0 ? 'nothing' : kept.join(', ')],
+          ]}
+        />
+      </div>
+      <div className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 text-small text-dim">
+        <Button small onClick={offer}>
+          See what that changes
         </Button>
-        {copied ? 'Copied.' : 'Put it into sallyport.yaml and restart: narrowing waits for nobody.'}
+        For a run that needs less still: <code>sallyport handle narrow</code>.
       </div>
     </details>
   )
