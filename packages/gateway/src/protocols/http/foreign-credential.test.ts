@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { governedHost, realSecret, startHttpGate, type HttpGate } from '../../../../../tests/fakes/http-gate.ts'
 import { findInForwarded } from './foreign-credential.ts'
 import { findKnownShape, isSecretName, looksRandom } from './token-shape.ts'
-import { roundsOf } from '../../../../../../tests/breadth.ts'
+import { roundsOf } from '../../../../../tests/breadth.ts'
 
 let gate: HttpGate
 
