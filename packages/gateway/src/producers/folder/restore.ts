@@ -3,7 +3,17 @@ import { constants } from 'node:fs'
 import { chmod, link, lutimes, mkdir, open, symlink } from 'node:fs/promises'
 import type { SnapshotReader } from '@sallyport/core'
 import type { CopyOptions, FolderCopy } from './copy.ts'
-import { below, checkedPath, entriesMax, entrySchema, FileReading, listFolder, type Entry, type FileEntry } from './entry.ts'
+import {
+  below,
+  checkedPath,
+  entriesMax,
+  entrySchema,
+  FileReading,
+  listFolder,
+  type Entry,
+  type FileEntry,
+  type LinkEntry,
+} from './entry.ts'
 
 /** Bytes of the list of entries, at most. */
 const entriesBytesMax = 2 ** 31
@@ -37,6 +47,17 @@ function filesByPart(entries: readonly Entry[], parts: number): readonly (readon
   return byPart
 }
 
+/** What may come of a copy in a place that is not a scratch folder of ours. */
+export interface RestoreLimits {
+  /** Bits of permission that are given to files and folders. */
+  readonly modeMask: number
+  /** False: a link is passed over. */
+  readonly takesLink: (entry: LinkEntry) => boolean
+  /** Of all files together, holes included. */
+  readonly bytesMax: number
+}
+const asItWas: RestoreLimits = { modeMask: 0o7777, takesLink: () => true, bytesMax: Infinity }
+
 /**
  * Restores entries below `root`, a new folder of ours. A file never goes through a link: its folder must be one of the entries. Modes and times
  * come last, so that nothing of it keeps us out.
@@ -46,8 +67,10 @@ export async function restoreFolder(
   reader: Pick<SnapshotReader, 'read'>,
   root: string,
   { report, signal }: CopyOptions,
+  limits: RestoreLimits = asItWas,
 ): Promise<readonly Entry[]> {
-  const entries = await readEntries(copy, reader)
+  const entries = (await readEntries(copy, reader)).filter((entry) => entry.what !== 'link' || limits.takesLink(entry))
+  checkFiles(entries, limits)
   const folders = new Set<string>([''])
   for (const entry of entries) {
     checkParent(entry, folders)
@@ -70,8 +93,22 @@ export async function restoreFolder(
     if (entry.what === 'link') await symlink(Buffer.from(entry.target, 'base64'), path)
     if (entry.what === 'file' && entry.same !== null) await link(below(root, checkedPath(entry.same)), path)
   }
-  await finish(root, entries)
-  return entries
+  await finish(root, entries, limits)
+  return entries.map((entry) => (entry.what === 'link' ? entry : { ...entry, mode: entry.mode & limits.modeMask }))
+}
+
+/** Another name of a file is one of a file that stands before it: of a link, it would lead permissions to where the link does. */
+function checkFiles(entries: readonly Entry[], { bytesMax }: RestoreLimits): void {
+  const plain = new Set<string>()
+  let bytes = 0
+  for (const entry of entries) {
+    if (entry.what !== 'file') continue
+    if (entry.same !== null && !plain.has(entry.same)) throw new Error('a file is said to be another name of what is no file')
+    if (entry.same !== null) continue
+    plain.add(entry.path)
+    bytes += entry.bytes
+    if (bytes > bytesMax) throw new Error(`its files come to more than the ${bytesMax} bytes that there is room for`)
+  }
 }
 
 function checkParent(entry: Entry, folders: ReadonlySet<string>): void {
@@ -127,11 +164,11 @@ async function writeFile(root: string, entry: FileEntry, source: PartReading): P
 }
 
 /** What is deepest comes first: a change in a folder moves its own time. */
-async function finish(root: string, entries: readonly Entry[]): Promise<void> {
+async function finish(root: string, entries: readonly Entry[], { modeMask }: RestoreLimits): Promise<void> {
   for (const entry of entries.toReversed()) {
     const path = below(root, checkedPath(entry.path))
     const seconds = Number(entry.mtimeNs) / 1e9
-    if (entry.what !== 'link') await chmod(path, entry.mode)
+    if (entry.what !== 'link') await chmod(path, entry.mode & modeMask)
     await lutimes(path, seconds, seconds)
   }
 }
