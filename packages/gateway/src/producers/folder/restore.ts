@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, link, lutimes, mkdir, open, symlink } from 'node:fs/promises'
 import type { SnapshotReader } from '@sallyport/core'
+import { readEntryList } from '../entry-list.ts'
+import { PartReading } from '../part-reading.ts'
 import type { CopyOptions, FolderCopy } from './copy.ts'
 import {
   below,
@@ -14,26 +15,6 @@ import {
   type FileEntry,
   type LinkEntry,
 } from './entry.ts'
-
-/** Bytes of the list of entries, at most. */
-const entriesBytesMax = 2 ** 31
-
-/** The list of entries as it was sealed. @throws Error when it is another one */
-async function readEntries(copy: FolderCopy, reader: Pick<SnapshotReader, 'read'>): Promise<readonly Entry[]> {
-  const sum = createHash('sha256')
-  const pieces: Uint8Array[] = []
-  let bytes = 0
-  for await (const piece of reader.read(copy.entriesPart)) {
-    bytes += piece.length
-    if (bytes > entriesBytesMax) throw new Error('its list of entries is larger than any that is written')
-    sum.update(piece)
-    pieces.push(piece)
-  }
-  if (sum.digest('hex') !== copy.entriesSha256) throw new Error('its list of entries is not the one that was sealed')
-  const lines = Buffer.concat(pieces).toString('utf8').split('\n').slice(0, -1)
-  if (lines.length !== copy.entries || lines.length > entriesMax) throw new Error('its list of entries has another length')
-  return lines.map((line) => entrySchema.parse(JSON.parse(line)))
-}
 
 /** Which file's data come next in a part. Other names of a file have none of their own. */
 function filesByPart(entries: readonly Entry[], parts: number): readonly (readonly FileEntry[])[] {
@@ -69,7 +50,9 @@ export async function restoreFolder(
   { report, signal }: CopyOptions,
   limits: RestoreLimits = asItWas,
 ): Promise<readonly Entry[]> {
-  const entries = (await readEntries(copy, reader)).filter((entry) => entry.what !== 'link' || limits.takesLink(entry))
+  if (copy.entries > entriesMax) throw new Error('its list of entries is longer than any that is written')
+  const all = await readEntryList(copy, copy.entries, entrySchema, reader)
+  const entries = all.filter((entry) => entry.what !== 'link' || limits.takesLink(entry))
   checkFiles(entries, limits)
   const folders = new Set<string>([''])
   for (const entry of entries) {
@@ -81,11 +64,15 @@ export async function restoreFolder(
   let done = 0
   for (const [index, files] of filesByPart(entries, copy.dataParts.length).entries()) {
     const source = new PartReading(reader.read(copy.dataParts[index] ?? ''))
-    for (const file of files) {
-      signal.throwIfAborted()
-      done += 1
-      if (done % 100 === 0) report({ step: 'restoring', done, total: copy.files })
-      await writeFile(root, file, source)
+    try {
+      for (const file of files) {
+        signal.throwIfAborted()
+        done += 1
+        if (done % 100 === 0) report({ step: 'restoring', done, total: copy.files })
+        await writeFile(root, file, source)
+      }
+    } finally {
+      await source.close()
     }
   }
   for (const entry of entries) {
@@ -115,33 +102,6 @@ function checkParent(entry: Entry, folders: ReadonlySet<string>): void {
   const path = checkedPath(entry.path).toString('latin1')
   const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ''
   if (!folders.has(parent)) throw new Error(`${JSON.stringify(path)} lies in no folder of the copy`)
-}
-
-/** One part, read in order. */
-class PartReading {
-  readonly #pieces: AsyncIterator<Uint8Array>
-  #rest: Uint8Array = Buffer.alloc(0)
-  at = 0
-
-  constructor(bytes: AsyncIterable<Uint8Array>) {
-    this.#pieces = bytes[Symbol.asyncIterator]()
-  }
-
-  async *take(count: number): AsyncIterable<Uint8Array> {
-    let left = count
-    while (left > 0) {
-      if (this.#rest.length === 0) {
-        const next = await this.#pieces.next()
-        if (next.done === true) throw new Error('a part of the copy ends too early')
-        this.#rest = next.value
-      }
-      const piece = this.#rest.subarray(0, left)
-      this.#rest = this.#rest.subarray(piece.length)
-      left -= piece.length
-      this.at += piece.length
-      yield piece
-    }
-  }
 }
 
 async function writeFile(root: string, entry: FileEntry, source: PartReading): Promise<void> {
