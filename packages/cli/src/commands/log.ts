@@ -18,6 +18,7 @@ import { addExports } from '../log-export.ts'
 import { entriesOf, readEntry } from '../log-entries.ts'
 import { addSessions } from '../log-session.ts'
 import { addRotateKey } from '../log-rotate-key.ts'
+import { addWitness } from '../log-witness.ts'
 import { proveEntries } from '../log-proof.ts'
 import { lineOf, matches, searchShape, type Search } from '../log-search.ts'
 import { findLog, findLogKeys, findWitness, findWitnessKeys, openLogFiles, readText } from '../log-files.ts'
@@ -65,6 +66,7 @@ export function makeCommand(): Command {
   addSearch(command)
   addSessions(command, parseCount)
   addRotateKey(command)
+  addWitness(command)
   command
     .command('prove')
     .description(
