@@ -7,7 +7,10 @@ import { CommandFailure, exitCodes } from './failure.ts'
 import { findLog, findLogKeys, findWitness, readText } from './log-files.ts'
 
 const optionsShape = z.object({ config: z.string(), json: z.boolean().default(false) })
-const witnessesShape = z.object({ by: z.array(z.object({ url: z.string() })).default([]) }).default({ by: [] })
+/** The gate checks what it says; here only where to ask. */
+const configurationShape = z.object({
+  witnesses: z.object({ by: z.array(z.object({ url: z.string() })).default([]) }).default({ by: [] }),
+})
 const askMsMax = 10_000
 
 type Stand = 'knows' | 'other_key' | 'unknown_log' | 'other_history' | 'unreachable'
@@ -65,8 +68,9 @@ async function findPresentKey(directory: string): Promise<string> {
 }
 
 function readUrls(path: string): readonly string[] {
-  const read = witnessesShape.safeParse(openConfigurationFile(path).document.toJS()?.witnesses)
-  return read.success ? read.data.by.map(({ url }) => url) : []
+  const said: unknown = openConfigurationFile(path).document.toJS()
+  const read = configurationShape.safeParse(said)
+  return read.success ? read.data.witnesses.by.map(({ url }) => url) : []
 }
 
 /** The log's own checkpoint, as the gate sends it (C2SP tlog-witness), as if the witness had it already: it grows nothing there, and says what it takes. */
