@@ -9,6 +9,8 @@ const any = {
       error: 'events is all, questions, or a list of kinds of event',
     })
     .exactOptional(),
+  /** The person whose telephone or mailbox it is: rings may name them. */
+  of: z.string().min(1).max(100).exactOptional(),
   /** PEM file of authorities besides those that the machine trusts. */
   authorities: z.string().exactOptional(),
 }
@@ -29,6 +31,8 @@ export const deliverSchema = z.union(
     z.strictObject({ ntfy: reference, token: reference.exactOptional(), ...any }),
     z.strictObject({
       slack: reference,
+      /** An app-level token: what people ask in Slack is answered, over a connection that the gate opens. */
+      app: reference.exactOptional(),
       channel: z.string().regex(/^[#@]?[A-Za-z0-9._-]{1,80}$/, 'a channel is written like "#ops", or is its id'),
       api: z.url().default('https://slack.com/api'),
       ...any,

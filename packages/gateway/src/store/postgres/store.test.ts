@@ -168,8 +168,9 @@ describe('people at two gates', () => {
     expect(await one.accounts.connect({ ...accountOfAda, subject: 'a-2' }, person)).toBe(false)
     expect(await one.accounts.connect({ ...accountOfAda, subject: 'a-3' }, 'nobody')).toBe(false)
     await one.accounts.learnGroups(accountOfAda, ['dba'], 5)
-    expect(await other.accounts.groupsOf(person, 6, 100)).toEqual({ groups: ['dba'], learntAtMs: 5 })
-    expect(await other.accounts.groupsOf(person, 105, 100)).toBeNull()
+    expect(await other.accounts.membersOf(accountOfAda.issuer, 'dba', 6, 100)).toEqual([person])
+    expect(await other.accounts.membersOf(accountOfAda.issuer, 'dba', 105, 100)).toEqual([])
+    expect(await other.accounts.membersOf('https://other.example', 'dba', 6, 100)).toEqual([])
   })
 
   it('lets a person break glass once over both until somebody else has looked, even at the same moment', async () => {
