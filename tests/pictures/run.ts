@@ -52,7 +52,7 @@ async function takeConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
   const wider = text
     .replace('"read production"', '"any production"')
     .replace('"limits":{}', '"limits":{"rowsWithoutPrompt":50000}')
-  await ada.page.fill('#policy-text', `${wider}`)
+  await ada.page.fill('#policy-text', wider)
   await ada.page.locator('button', { hasText: 'Try it' }).click()
   await ada.page.locator('[data-trial]').waitFor()
   await take(ada, 'console-policy-tried')
