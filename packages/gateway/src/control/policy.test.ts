@@ -135,9 +135,11 @@ describe('attacks on these routes', () => {
   })
 
   test('nobody keeps a processor busy with trials', async () => {
-    const answers = []
-    for (let count = 0; count <= rates.trials; count += 1)
+    // The bucket fills up again while this runs: it is asked until it says no, however slow this machine is.
+    const answers: number[] = []
+    while (answers.at(-1) !== 429 && answers.length < 10 * rates.trials)
       answers.push((await ada.post('/console/policy/try', { text: 'version: 2' })).status)
     expect(answers.at(-1)).toBe(429)
+    expect(answers.length).toBeGreaterThan(rates.trials)
   })
 })
