@@ -116,7 +116,7 @@ export async function viewRequest({ ports }: Site, request: AccessRequest): Prom
   const nowMs = ports.clock.nowMs()
   const { question } = request
   const copy = await ports.control.newestCopy(question).catch(() => null)
-  const quorum = ports.overview.quorumOf(question.upstream)
+  const quorum = await ports.overview.quorumOf(question.upstream)
   const ownerCounts = ports.control.posture().mode === 'solo'
   const isCounted = (person: string): boolean =>
     (quorum === null || isMember(quorum, person)) && (ownerCounts || !isSamePerson(person, question.subject.owner))
