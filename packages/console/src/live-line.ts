@@ -107,6 +107,8 @@ const titles: Readonly<Record<EventType, Title>> = {
   'request.rejected': { sign: '✕', what: 'rejected', tone: 'warn' },
   'request.cancelled': { sign: '–', what: 'cancelled', tone: 'calm' },
   'request.expired': { sign: '–', what: 'expired', tone: 'calm' },
+  'request.rung': { sign: '◷', what: 'rung', tone: 'calm' },
+  'request.held': { sign: '◷', what: 'held back', tone: 'warn' },
   verdict: { sign: '✓', what: 'verdict', tone: 'calm' },
   'verdict.refused': { sign: '✕', what: 'verdict refused', tone: 'danger' },
   'grant.made': { sign: '+', what: 'grant made', tone: 'calm' },
@@ -133,6 +135,8 @@ const titles: Readonly<Record<EventType, Title>> = {
   release: { sign: '▶', what: 'release', tone: 'warn' },
   alarm: { sign: '⚠', what: 'ALARM', tone: 'danger' },
   'log.key_rotated': { sign: '✎', what: 'key of the log replaced', tone: 'warn' },
+  'log.archived': { sign: '▤', what: 'old entries sealed into the vault', tone: 'calm' },
+  'log.dropped': { sign: '▤', what: 'old entries dropped here; the vault has them', tone: 'warn' },
   'checkpoint.witnessed': { sign: '▣', what: 'witnessed', tone: 'calm' },
   drill: { sign: '◇', what: 'drill', tone: 'calm' },
 }

@@ -30,6 +30,8 @@ export const eventTypes = [
   'request.rejected',
   'request.cancelled',
   'request.expired',
+  'request.rung',
+  'request.held',
   'verdict',
   'verdict.refused',
   'glass.reviewed',
@@ -57,6 +59,8 @@ export const eventTypes = [
   'alarm',
   'checkpoint.witnessed',
   'log.key_rotated',
+  'log.archived',
+  'log.dropped',
   'drill',
 ] as const
 export type EventType = (typeof eventTypes)[number]

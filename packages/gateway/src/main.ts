@@ -18,10 +18,9 @@ import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
 import { withUpstream } from './access/reach.ts'
 import { startMetrics } from './metrics/exposition.ts'
-import { startDelivery } from './delivery/start.ts'
-import { resolveReceivers } from './deliver-settings.ts'
 import { Quarantine } from './access/quarantine.ts'
 import type { StateFolder } from './access/state-folder.ts'
+import { resolveAttestation } from './attestation-settings.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
 import type { Config } from './config.ts'
 import { startControl, type Control } from './control/index.ts'
@@ -30,9 +29,11 @@ import { feedOf } from './log/log-readers.ts'
 import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
+import { startDeliveries } from './main/deliveries.ts'
 import { Departure } from './main/departure.ts'
 import { openRollCall } from './main/roll-call.ts'
 import { bindOverview } from './main/overview-binding.ts'
+import { openLogArchive } from './main/log-archive.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
@@ -124,7 +125,13 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const others = await roll.sentence()
   if (others !== null) options.report(others)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  const watches = await startWatches(base, entrance, [tools.quarantine, keeper, roll], () => controlUrl, departure)
+  const watches = await startWatches(
+    base,
+    entrance,
+    [tools.quarantine, keeper, roll, openLogArchive(base)],
+    () => controlUrl,
+    departure,
+  )
   deliveries = watches.deliveries
   const link = await people.firstEnrolmentLink()
   return {
@@ -183,6 +190,7 @@ async function startPeople(
 ): ReturnType<typeof startControl> {
   const { config, folder, store, log, requests } = base
   const accounts = await bindAccounts(base)
+  const attestation = resolveAttestation(config.attestation, config.directory)
   return startControl(
     {
       clock: store.clock,
@@ -194,6 +202,7 @@ async function startPeople(
       ...store.people,
       control,
       ...(accounts && { accounts }),
+      ...(attestation && { attestation }),
       overview: bindOverview(base, entrance),
     },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill },
@@ -239,13 +248,11 @@ async function startWatches(
   siteUrl: () => string,
   departure: Departure,
 ): Promise<{ readonly deliveries: NonNullable<Control['deliveries']>; close(): Promise<void> }> {
-  const { config, folder, vault, log, database, store } = base
+  const { config, vault, log, database, store } = base
   const { clock } = store
   for (const one of due) one.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
-  const memory = openMeta(database)
-  const told = { origin: folder.origin, siteUrl }
-  const delivery = await startDelivery({ clock, log, source: log, memory }, await resolveReceivers(config), told)
+  const delivery = await startDeliveries(base, siteUrl)
   const metrics = await startMetrics(config.listen.metrics, {
     log,
     upstreams: config.upstreams.map(({ name }) => name),
@@ -341,7 +348,7 @@ function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: strin
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
-    settings: () => governSettings(config),
+    settings: () => governSettings(config, base.findMembers),
     requestUrl,
   }
 }

@@ -46,7 +46,7 @@ export interface Overview {
   handles(agent: string): Promise<readonly Handle[]>
   upstreams(): readonly UpstreamOverview[]
   /** Whose approvals count on an upstream; null: everybody's. */
-  quorumOf(upstream: string): Quorum | null
+  quorumOf(upstream: string): Quorum | null | Promise<Quorum | null>
   policy(): {
     readonly hash: string
     readonly guards: readonly Guard[]

@@ -20,6 +20,7 @@ import type {
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
 import type { AccountSignIn } from './account-ports.ts'
+import type { AttestationRule } from './attestation.ts'
 import type { Overview, Recorded } from './overview.ts'
 import type { PolicyControl } from './policy-ports.ts'
 
@@ -377,6 +378,8 @@ export interface ControlPorts {
   readonly webSessions: WebSessions
   /** Absent: people sign in by passkey only. */
   readonly accounts?: AccountSignIn
+  /** Which models of passkeys may be enrolled. Absent: all. */
+  readonly attestation?: AttestationRule
   readonly control: Control
   readonly overview: Overview
 }

@@ -4,6 +4,7 @@ import type { Context, Hono } from 'hono'
 import type { Admitted } from './admission.ts'
 import { requirePerson, tooOften } from './admission.ts'
 import { Refused } from './answer.ts'
+import type { AttestationRule } from './attestation.ts'
 import { rates } from './limits.ts'
 import { type Assertion, verifyAssertion } from './passkeys.ts'
 import type { ControlPorts, Person } from './ports.ts'
@@ -22,6 +23,11 @@ export interface Site {
 }
 
 export type SiteApp = Hono<Admitted>
+
+/** Which models of passkeys are let in here; null: all. A drill's are virtual, and nobody else's get in there. */
+export function ruleOf({ ports, drill }: Site): AttestationRule | null {
+  return drill ? null : (ports.attestation ?? null)
+}
 
 /** Where a sign-in may lead: our own pages, by name. Anything else would be an open redirect. */
 const ownPage =
