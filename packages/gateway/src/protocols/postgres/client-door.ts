@@ -160,9 +160,12 @@ export class ClientDoor {
     if (first === null) return this.#fail(agent, 'no SCRAM-SHA-256 exchange was begun')
     const challenge = makeChallenge(first, this.#gate.handles.scramParameters(agent))
     this.#socket.write(authentication(11, Buffer.from(challenge.message)))
+    // Looked up while the client computes its proof. One that ends meanwhile opens no session: there it is looked at once more.
+    const candidates = this.#gate.handles.candidates(agent)
+    candidates.catch(() => undefined)
     const final = await this.#passwordMessage()
     if (final === null) return this.#fail(agent, 'the SCRAM exchange was broken off')
-    const proven = checkProof(first, challenge, final, await this.#gate.handles.candidates(agent))
+    const proven = checkProof(first, challenge, final, await candidates)
     if (proven === null) return this.#fail(agent, 'the proof fits no handle in force')
     this.#failures.forget(this.#key(agent))
     this.#socket.write(Buffer.concat([authentication(12, Buffer.from(proven.message)), authentication(0)]))
