@@ -29,6 +29,7 @@ test('a file that touches what its process shares gets a process of its own', ()
     'await vi.waitFor(() => expect(x()).toBe(1))',
     'vi.setConfig(patience)',
     'await startPostgres()',
+    "process.kill(child.pid, 'SIGKILL'); await gate.process.ended",
   ])
     expect(isSelfContained(line), line).toBe(true)
   for (const line of [
@@ -41,7 +42,6 @@ test('a file that touches what its process shares gets a process of its own', ()
     "vi.mock('./x.ts')",
     'globalThis.fetch = none',
     'new Worker(file)',
-    "import { findProcessesOf } from '../../../../tests/fakes/own-processes.ts'",
   ])
     expect(isSelfContained(line), line).toBe(false)
 })

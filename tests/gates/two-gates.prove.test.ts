@@ -126,10 +126,8 @@ describe('two gates on one store', () => {
         .map(({ gate }) => gate === undefined)
     await expect.poll(gatesOfSessions, { timeout: 20_000 }).toEqual([true, false])
     const { gates } = await there.get('/api/v1/status', statusShape)
-    expect(gates.gates.map(({ isLive, isOwn }) => [isLive, isOwn]).toSorted()).toEqual([
-      [true, false],
-      [true, true],
-    ])
+    expect(gates.gates.filter(({ isLive }) => isLive)).toHaveLength(2)
+    expect(gates.gates.filter(({ isOwn }) => isOwn)).toHaveLength(1)
     await Promise.all([one.close(), other.close()])
   })
 

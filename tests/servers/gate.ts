@@ -230,6 +230,7 @@ class RunningTestGate implements TestGate {
       escalate: this.#settings.escalate ?? [],
       alarms: this.#settings.alarms ?? {},
       keep: this.#settings.keep ?? {},
+      ...this.#settings.people,
       ...(this.#settings.storeUrl === undefined ? {} : { store: 'file:secrets/store' }),
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })

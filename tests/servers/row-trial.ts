@@ -5,7 +5,8 @@ import { describe as describeSql } from '../../packages/connectors/src/postgres/
 import { resolve } from '../../packages/connectors/src/postgres/resolve.ts'
 import { restore } from '../../packages/connectors/src/postgres/restore.ts'
 import { snapshot } from '../../packages/connectors/src/postgres/snapshot.ts'
-import { MemorySeal, type RealAccess } from '../fakes/sql-access.ts'
+import { MemorySeal } from '../fakes/memory-seal.ts'
+import type { RealAccess } from '../fakes/sql-access.ts'
 import { useTrialDatabase, type TrialDatabase } from './trial-database.ts'
 
 export interface Sealed {

@@ -12,7 +12,7 @@ import { resolve } from '../../packages/connectors/src/railway/resolve.ts'
 import { restore } from '../../packages/connectors/src/railway/restore.ts'
 import { snapshot } from '../../packages/connectors/src/railway/snapshot.ts'
 import { openPostgresUpstreams } from '../../packages/gateway/src/upstreams/postgres/index.ts'
-import { MemorySeal } from '../fakes/sql-access.ts'
+import { MemorySeal } from '../fakes/memory-seal.ts'
 
 /** The incident's end, without the gate between: the stand-in really deletes, and the copy really brings back. */
 

@@ -1,13 +1,19 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
+  type ArchivedRange,
+  isReceiptName,
   type KeyRotation,
+  LogFormatError,
   type LogSource,
   parseRotations,
   rotationsBytesMax,
   parseSegmentName,
   parseTilePath,
   parseVerifierKeys,
+  readReceipt,
+  receiptBytesMax,
+  receiptsDirectory,
   signatureTypes,
   type VerifierKey,
 } from '@sallyport/core'
@@ -64,18 +70,45 @@ async function segmentNames(directory: string): Promise<readonly string[]> {
   }
 }
 
+/** Where `log recall` puts what it had back from the vault. */
+export const recalledDirectory = 'recalled'
+
+/**
+ * What receipts beside the log say lies in a vault. One that cannot be read, is of another log, or of another vault than the one beside the log, counts
+ * for nothing: then a part of the log is missing.
+ */
+async function findArchived(directory: string, checkpoint: string | null): Promise<readonly ArchivedRange[]> {
+  const [origin] = checkpoint?.split('\n') ?? []
+  const identity = await readText(join(directory, '..', 'vault', 'identity')).catch(() => null)
+  const vault = vaultShape.safeParse(parseFirstLine(identity ?? '')).data?.publicKey ?? null
+  const folder = join(directory, receiptsDirectory)
+  const names = (await readdir(folder).catch(() => [])).filter(isReceiptName).sort()
+  const ranges: ArchivedRange[] = []
+  for (const name of names) {
+    try {
+      const range = readReceipt((await readIfThere(join(folder, name), receiptBytesMax)) ?? Buffer.alloc(0))
+      if (range.origin === origin && (vault === null || range.vault === vault)) ranges.push(range)
+    } catch (error) {
+      if (!(error instanceof LogFormatError)) throw error
+    }
+  }
+  return ranges
+}
+
 /** The log as it lies in a directory, read piece by piece. */
 export async function openLogFiles(directory: string): Promise<LogSource> {
   // The checkpoint first: whatever is appended while we read is news behind it, never a hole before it.
   const checkpoint = await readText(join(directory, 'checkpoint'))
   return {
     checkpoint,
+    archived: await findArchived(directory, checkpoint),
     async *segments() {
       for (const name of await segmentNames(directory)) yield { name, bytes: await readFile(join(directory, 'entries', name)) }
     },
     async tile(path) {
       parseTilePath(path)
-      return readIfThere(join(directory, path), tileBytesMax)
+      const here = await readIfThere(join(directory, path), tileBytesMax)
+      return here ?? (await readIfThere(join(directory, recalledDirectory, path), tileBytesMax))
     },
   }
 }
@@ -140,6 +173,7 @@ async function findRotations(directory: string, witness: FoundWitness | null): P
 }
 
 const identityShape = z.object({ witnessKey: z.string() })
+const vaultShape = z.object({ publicKey: z.string() })
 
 /** Keys of the witness: the caller's, else what the vault that holds the checkpoint says of itself, else those beside the log. */
 export async function findWitnessKeys(

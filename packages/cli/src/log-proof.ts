@@ -2,6 +2,7 @@ import {
   encodeBase64,
   inclusionProof,
   leafHash,
+  leafHashesBefore,
   type LogSource,
   openCheckpoint,
   type Tile,
@@ -10,7 +11,7 @@ import {
   verifyInclusion,
 } from '@sallyport/core'
 import { CommandFailure, exitCodes } from './failure.ts'
-import { entriesOf } from './log-entries.ts'
+import { entriesOf, findFirstHere, notHere } from './log-entries.ts'
 
 /** One entry of a log and the way from it to the root of a tree of `size`. */
 export interface ProvenEntry {
@@ -20,7 +21,7 @@ export interface ProvenEntry {
   readonly proof: readonly string[]
 }
 
-/** Proves these entries against a checkpoint, from nothing but the entries as they lie there. @throws CommandFailure when they do not add up to it */
+/** Proves these entries against a checkpoint, from nothing but the entries as they lie there, and the hashes of those that were archived. @throws CommandFailure when they do not add up to it */
 export async function proveEntries(
   source: LogSource,
   checkpoint: string,
@@ -41,11 +42,15 @@ export async function proveEntries(
   const entries = new Map<number, Uint8Array>()
   const tiles = new Map<string, Tile>()
   const tree = new TileTree((tile) => tiles.set(`${tile.level}/${tile.index}`, tile))
-  for await (const { index, entry } of entriesOf(source)) {
+  const begin = await findFirstHere(source)
+  for await (const leaf of leafHashesBefore(source, Math.min(begin, size))) tree.append(leaf)
+  for await (const { index, entry } of entriesOf(source, () => undefined)) {
     if (index >= size) break
     if (wanted.has(index)) entries.set(index, entry)
-    tree.append(leafHash(entry))
+    if (index >= begin) tree.append(leafHash(entry))
   }
+  const archived = indexes.find((index) => index < begin && !entries.has(index))
+  if (archived !== undefined) throw notHere(source, archived)
   for (const tile of tree.partialTiles()) tiles.set(`${tile.level}/${tile.index}`, tile)
   const nodes = tileNodes(
     size,

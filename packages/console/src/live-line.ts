@@ -135,6 +135,8 @@ const titles: Readonly<Record<EventType, Title>> = {
   release: { sign: '▶', what: 'release', tone: 'warn' },
   alarm: { sign: '⚠', what: 'ALARM', tone: 'danger' },
   'log.key_rotated': { sign: '✎', what: 'key of the log replaced', tone: 'warn' },
+  'log.archived': { sign: '▤', what: 'old entries sealed into the vault', tone: 'calm' },
+  'log.dropped': { sign: '▤', what: 'old entries dropped here; the vault has them', tone: 'warn' },
   'checkpoint.witnessed': { sign: '▣', what: 'witnessed', tone: 'calm' },
   drill: { sign: '◇', what: 'drill', tone: 'calm' },
 }

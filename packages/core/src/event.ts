@@ -59,6 +59,8 @@ export const eventTypes = [
   'alarm',
   'checkpoint.witnessed',
   'log.key_rotated',
+  'log.archived',
+  'log.dropped',
   'drill',
 ] as const
 export type EventType = (typeof eventTypes)[number]

@@ -1,8 +1,8 @@
 import type { Question } from './access-request.ts'
 import { severity } from './impact.ts'
 
-/** `rows` and `tables` are copied for one statement; the others are a whole thing, by its producer (producer.ts). */
-export const snapshotKinds = ['rows', 'tables', 'database', 'folder', 'sqlite', 'bucket', 'base'] as const
+/** `rows` and `tables` are copied for one statement; `log` is a beginning of the log; the others are a whole thing, by its producer (producer.ts). */
+export const snapshotKinds = ['rows', 'tables', 'database', 'folder', 'sqlite', 'bucket', 'base', 'log'] as const
 export type SnapshotKind = (typeof snapshotKinds)[number]
 
 /** A sealed copy in the vault, read back and compared (DESIGN §2). */

@@ -6,6 +6,7 @@ import { continuousSchema } from './continuous-settings.ts'
 import { deliverSchema } from './deliver-config.ts'
 import { expectSchema } from './expect-settings.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
+import { logSchema } from './log-settings.ts'
 import { peopleSchema } from './people-settings.ts'
 import { escalateSchema, quietHoursSchema } from './ring-settings.ts'
 import { redactSchema } from './redact-settings.ts'
@@ -123,6 +124,7 @@ export const configSchema = z.strictObject({
   expect: expectSchema,
   vault: vaultPlaceSchema.prefault({}),
   witnesses: witnessesSchema.prefault({}),
+  log: logSchema.prefault({}),
   keep: keepSectionSchema,
   accept_risk: z.array(z.string()).default([]),
   store: reference.nullable().default(null),

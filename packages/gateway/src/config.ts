@@ -11,6 +11,7 @@ import { configSchema } from './config-schema.ts'
 import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
+import type { LogConfig } from './log-settings.ts'
 import { checkRings, type RingConfig } from './ring-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
 import type { VaultPlace } from './vault-place.ts'
@@ -121,6 +122,8 @@ export interface Config {
   readonly expect: readonly Expectation[]
   readonly vault: VaultPlace
   readonly witnesses: WitnessesConfig
+  /** What becomes of old entries of the log. */
+  readonly log: LogConfig
   /** Things that no agent reaches through the gate, and that are kept all the same. */
   readonly keep: { readonly [name: string]: KeptThingConfig }
   readonly acceptRisk: readonly string[]
@@ -238,6 +241,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     expect: data.expect,
     vault: data.vault,
     witnesses: data.witnesses,
+    log: data.log,
     keep: data.keep,
     acceptRisk: data.accept_risk,
     store: data.store,

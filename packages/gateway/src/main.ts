@@ -33,6 +33,7 @@ import { startDeliveries } from './main/deliveries.ts'
 import { Departure } from './main/departure.ts'
 import { openRollCall } from './main/roll-call.ts'
 import { bindOverview } from './main/overview-binding.ts'
+import { openLogArchive } from './main/log-archive.ts'
 import { openKeeper } from './main/keeper.ts'
 import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
@@ -124,7 +125,13 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   const others = await roll.sentence()
   if (others !== null) options.report(others)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
-  const watches = await startWatches(base, entrance, [tools.quarantine, keeper, roll], () => controlUrl, departure)
+  const watches = await startWatches(
+    base,
+    entrance,
+    [tools.quarantine, keeper, roll, openLogArchive(base)],
+    () => controlUrl,
+    departure,
+  )
   deliveries = watches.deliveries
   const link = await people.firstEnrolmentLink()
   return {

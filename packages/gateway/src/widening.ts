@@ -15,6 +15,7 @@ import { z } from 'zod'
 import type { Config } from './config.ts'
 import { acceptedContinuousOf, acceptedContinuousShape, findContinuousWidenings } from './continuous-settings.ts'
 import { acceptedKeepOf, acceptedKeepSchema, findKeepWidenings } from './keep-settings.ts'
+import { acceptedLogOf, acceptedLogShape, findLogWidenings } from './log-settings.ts'
 import { acceptedRedactOf, acceptedRedactShape, findRedactWidenings } from './redact-settings.ts'
 import { acceptedPlaceOf, findPlaceWidenings } from './vault-place.ts'
 
@@ -48,6 +49,7 @@ const acceptedShape = z.strictObject({
     .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
     .default({ places: ['the folder'], recovery: [] }),
   witnesses: witnessesSchema.prefault({}),
+  log: acceptedLogShape.default({ forMs: 0, drops: false }),
   continuous: acceptedContinuousShape.default({}),
   redact: acceptedRedactShape.default({}),
   /** What is kept whole, how often, and what is demanded of it. */
@@ -104,6 +106,7 @@ export function acceptedOf(config: Config): Accepted {
     ...(config.attestation !== null && { attestation: config.attestation }),
     vault: acceptedPlaceOf(config.vault),
     witnesses: config.witnesses,
+    log: acceptedLogOf(config.log),
     continuous: acceptedContinuousOf(config),
     redact: acceptedRedactOf(config),
     keep: acceptedKeepOf(config),
@@ -151,7 +154,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
     if (!before.breakGlass.includes(person)) found.push(`breakGlass: ${visibleLine(person)} may approve alone, with a delay`)
   found.push(...findApprovalWidenings(before.approvals, after.approvals))
   found.push(...findAttestationWidenings(before.attestation, after.attestation))
-  found.push(...findWitnessWidenings(before.witnesses, after.witnesses))
+  found.push(...findWitnessWidenings(before.witnesses, after.witnesses), ...findLogWidenings(before.log, after.log))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))
   if (after.oidc !== '' && after.oidc !== before.oidc) found.push('people: who signs in by an account is decided elsewhere')

@@ -114,6 +114,11 @@ export class Catalogue {
     return manifestName(this.#find(id).name)
   }
 
+  /** The signed manifest itself: by it anyone can show, with no vault at hand, what was sealed. @throws VaultFailure `not_found`, `damaged` */
+  async receipt(id: string): Promise<Buffer> {
+    return await this.#store.readManifest(this.#find(id).name)
+  }
+
   /** Reads a manifest from disk anew and proves it. @throws VaultFailure `not_found`, `damaged` */
   async open(id: string): Promise<{ readonly manifest: Manifest; readonly snapshot: Snapshot }> {
     const { name, snapshot } = this.#find(id)

@@ -120,6 +120,7 @@ async function answerSnapshots(parts: VaultParts, call: Call, id: string | undef
     if (!part) throw new VaultFailure('not_found', 'This snapshot has no part of this name.')
     return { kind: 'bytes', bytes: parts.store.readPart(part) }
   }
+  if (rest === 'receipt' && call.method === 'GET') return { kind: 'bytes', bytes: once(await parts.catalogue.receipt(id)) }
   if (rest === 'retention' && call.method === 'POST') {
     const { retainUntilMs } = await readJson(call.request, extendSchema, smallBodyBytesMax, bodyTimeoutMs)
     return document(snapshotJson(await parts.catalogue.extend(id, retainUntilMs, parts.clock)))
@@ -160,6 +161,10 @@ function traces(parts: VaultParts, call: Call): Answer {
   if (!after.success) throw new VaultFailure('bad_request', '`after` is not a number.')
   const changed = parts.traces.after(after.data, pageMax)
   return document({ last: parts.traces.last, traces: changed.map((trace) => ({ ...trace })) })
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer, void, undefined> {
+  yield bytes
 }
 
 function nameOf(call: Call): string {

@@ -15,7 +15,8 @@ import { Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { CommandFailure, exitCodes } from '../failure.ts'
 import { addExports } from '../log-export.ts'
-import { entriesOf, readEntry } from '../log-entries.ts'
+import { entriesOf, notHere, readEntry } from '../log-entries.ts'
+import { addRecall } from '../log-recall.ts'
 import { addSessions } from '../log-session.ts'
 import { addRotateKey } from '../log-rotate-key.ts'
 import { proveEntries } from '../log-proof.ts'
@@ -65,6 +66,7 @@ export function makeCommand(): Command {
   addSearch(command)
   addSessions(command, parseCount)
   addRotateKey(command)
+  addRecall(command)
   command
     .command('prove')
     .description(
@@ -230,7 +232,10 @@ function byWeight(left: Information, right: Information): number {
 async function show(given: string, { from, count, json }: z.infer<typeof showShape>): Promise<void> {
   const source = await openLogFiles(await findLog(given))
   let shown = 0
-  for await (const { index, entry } of entriesOf(source)) {
+  const refuse = (first: number, next: number): void => {
+    if (from < next && from + count > first) throw notHere(source, Math.max(first, from))
+  }
+  for await (const { index, entry } of entriesOf(source, refuse)) {
     if (index < from) continue
     if (shown >= count) break
     shown += 1

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findConnector, makeDescribers } from '@sallyport/connectors'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
+import { openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
 import { startPlayground, type Playground } from './playground.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sallyport-protection-test-'))

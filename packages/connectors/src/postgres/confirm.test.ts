@@ -1,6 +1,6 @@
 import type { ResolvedOperation } from '@sallyport/core'
 import { expect, test } from 'vitest'
-import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
 import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { confirm } from './confirm.ts'
 import { describe as describeSql } from './describe.ts'

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { SealPart } from '@sallyport/core'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
+import { openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
 import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
 import { closeParsers, describe as describeSql } from './describe.ts'
 import { resolve } from './resolve.ts'

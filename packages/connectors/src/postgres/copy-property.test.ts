@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { roundsOf } from '../../../../tests/breadth.ts'
-import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
 import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { quoteIdentifier, quoteLiteral } from './catalog-name.ts'
 import { inProtect } from './catalog-query.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { MemorySeal, openAccess } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
+import { openAccess } from '../../../../tests/fakes/sql-access.ts'
 import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { describe as describeSql } from './describe.ts'
 import { resolve } from './resolve.ts'

@@ -1,6 +1,6 @@
 import type { Operation, ResolvedOperation, Restored, SnapshotContent } from '@sallyport/core'
 import { describe, expect, it } from 'vitest'
-import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
 import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { count } from './count.ts'
 import { describe as describeSql } from './describe.ts'

@@ -1,6 +1,7 @@
 import type { Json, Operation, ResolvedOperation, Restored } from '@sallyport/core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { MemorySeal, openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
+import { openAccess, type RealAccess } from '../../../../tests/fakes/sql-access.ts'
 import { startPostgres, type PostgresServer } from '../../../../tests/servers/postgres.ts'
 import { resolve } from './resolve.ts'
 import { restore } from './restore.ts'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { MemorySeal, openAccess } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
+import { openAccess } from '../../../../tests/fakes/sql-access.ts'
 import { useRowTrial } from '../../../../tests/servers/row-trial.ts'
 import { count } from './count.ts'
 import { restore } from './restore.ts'

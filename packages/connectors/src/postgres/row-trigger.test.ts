@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { MemorySeal } from '../../../../tests/fakes/sql-access.ts'
+import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
 import { useRowTrial } from '../../../../tests/servers/row-trial.ts'
 import { snapshot } from './snapshot.ts'
 

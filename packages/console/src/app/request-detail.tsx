@@ -29,7 +29,7 @@ function Question({ detail }: { readonly detail: RequestDetail }): ReactElement 
   return (
     <div className="grid gap-4">
       <Asked detail={detail} />
-      <Card title="The exact statement">
+      <Card title={detail.steps.length === 0 ? 'The exact statement' : 'What the plan is for, in the agent’s words'}>
         <Statement text={detail.text} protocol={detail.protocol} />
         {detail.bindValues.length === 0 ? null : (
           <ol className="mt-3 grid gap-1 text-small" aria-label="Bound values">
@@ -74,6 +74,7 @@ function Question({ detail }: { readonly detail: RequestDetail }): ReactElement 
           />
         </Card>
       </div>
+      {detail.steps.length === 0 ? null : <Steps steps={detail.steps} />}
       <Operations detail={detail} />
       <Past detail={detail} />
     </div>
@@ -182,6 +183,39 @@ function Guards({ guards }: { readonly guards: RequestDetail['guards'] }): React
         </li>
       ))}
     </ul>
+  )
+}
+
+/** A plan, step by step: what is beyond it asks anew. */
+function Steps({ steps }: Pick<RequestDetail, 'steps'>): ReactElement {
+  return (
+    <Card title="The plan" aside={formatAmount(steps.length, 'step')}>
+      <p className="mb-3 text-small text-dim">
+        Each step runs once, in this order, and only after the one before it succeeded. Anything else is asked about by itself.
+      </p>
+      <ol className="grid gap-5" data-steps={steps.length}>
+        {steps.map((step, index) => (
+          <li key={step.request}>
+            <p className="mb-1.5 flex flex-wrap items-center gap-2">
+              <span className="font-medium">Step {index + 1}</span>
+              {step.state === null ? null : <StateBadge state={step.state} />}
+              <span className="text-small text-dim">{formatAmount(step.operationsCount, 'operation')}</span>
+              <Link
+                to="/requests/$id"
+                params={{ id: step.request }}
+                className="ml-auto rounded text-small underline decoration-line underline-offset-2"
+              >
+                by itself
+              </Link>
+            </p>
+            <Statement text={step.text} protocol={step.protocol} />
+            <p className="mt-1.5 text-small text-dim">
+              {step.copySentence} {step.limitSentence}
+            </p>
+          </li>
+        ))}
+      </ol>
+    </Card>
   )
 }
 

@@ -80,6 +80,9 @@ const approvalShape = z.object({
   counts: z.boolean(),
 })
 
+/** Null: there is no such request any more. */
+const stateShape = z.nullable(shownRequestShape.shape.state)
+
 export const requestDetailShape = z.object({
   nowMs: momentMs,
   request: inboxRequestShape,
@@ -102,6 +105,18 @@ export const requestDetailShape = z.object({
   ),
   /** Beyond those that are listed. */
   operationsInAll: count,
+  /** Of a plan: what it lets run, each once, in this order. */
+  steps: list(
+    z.object({
+      request: text,
+      protocol: text,
+      text,
+      operationsCount: count,
+      copySentence: text,
+      limitSentence: text,
+      state: stateShape,
+    }),
+  ),
   copySentence: text,
   isCopied: z.boolean(),
   newestCopyAtMs: z.nullable(momentMs),

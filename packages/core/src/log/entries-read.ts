@@ -1,20 +1,12 @@
 import type { Event } from '../event.ts'
+import { type ArchivedRange, coveredUntil, rangeOf } from './archived-range.ts'
 import { decodeEntry } from './entry.ts'
 import type { Finding, Information } from './finding.ts'
 import { type Hash, leafHash, LogFormatError, sameBytes } from './hash.ts'
 import { decodeSegment, type Group, parseSegmentName, type Segment } from './segment.ts'
-import { encodeEntryBundle, encodeTile, tilePath } from './tile.ts'
+import { firstHere, leafHashesBefore, type LogSource } from './log-source.ts'
+import { decodeEntryBundle, encodeEntryBundle, encodeTile, tilePath } from './tile.ts'
 import { type Tile, tileWidth, TileTree } from './tree.ts'
-
-/** A log as it lies somewhere. */
-export interface LogSource {
-  /** The segment files by name, in order of their names, whole; may be asked for more than once. */
-  segments(): AsyncIterable<{ readonly name: string; readonly bytes: Uint8Array }>
-  /** The text of the log's own checkpoint file; null when there is none. */
-  readonly checkpoint: string | null
-  /** A stored tile by its path, or null. */
-  tile(path: string): Promise<Uint8Array | null>
-}
 
 export interface EntriesRead {
   readonly size: number
@@ -31,6 +23,7 @@ const listedMax = 1000
 export async function readEntries(source: LogSource, sizes: ReadonlySet<number>): Promise<EntriesRead> {
   const reading = new Reading(source, sizes)
   reading.noteSize()
+  await reading.passOverArchived()
   for await (const { name, bytes } of source.segments()) await reading.readSegment(name, bytes)
   return reading.finish()
 }
@@ -45,6 +38,8 @@ class Reading {
   readonly #tree: TileTree
   readonly #intents = new Map<string, number>()
   #bundle: Uint8Array[] = []
+  /** Entries before this one lie in the vault, and not here. */
+  #archivedUntil = 0
   /** Of the segment read last: whether it ended well matters only when another one follows. */
   #torn: { readonly segment: string; readonly position: number; readonly bytes: number } | null = null
 
@@ -52,6 +47,32 @@ class Reading {
     this.#source = source
     this.#sizes = sizes
     this.#tree = new TileTree((tile) => this.#filled.push(tile))
+  }
+
+  /** What was archived and dropped counts by the hashes in its tiles, as far as receipts cover it. What of it lies here again is compared with them. */
+  async passOverArchived(): Promise<void> {
+    const { archived = [] } = this.#source
+    const first = archived.length === 0 ? 0 : await firstHere(this.#source)
+    if (first === 0 || coveredUntil(archived) < first) return
+    for await (const leaf of leafHashesBefore(this.#source, first)) {
+      const index = this.#tree.size
+      this.#tree.append(leaf)
+      this.noteSize()
+      if (index % tileWidth === 0) await this.#compareRecalled(index / tileWidth)
+    }
+    this.#filled.length = 0
+    this.#archivedUntil = this.#tree.size
+    if (this.#tree.size < first) this.#find({ kind: 'archive_unproven', index: this.#tree.size, count: first - this.#tree.size })
+    for (const range of archivedBefore(archived, first)) this.#information.push(range)
+  }
+
+  /** A bundle of archived entries that lies here, or was put back. */
+  async #compareRecalled(index: number): Promise<void> {
+    const [path, leaves] = (['entries', 0] as const).map((level) => tilePath({ level, index, width: tileWidth }))
+    const bundle = path === undefined ? null : await this.#source.tile(path)
+    if (path === undefined || leaves === undefined || bundle === null) return
+    const hashes = await this.#source.tile(leaves)
+    if (hashes === null || !sameBytes(hashes, encodeTile(hashesOf(bundle)))) this.#find({ kind: 'tile_altered', path })
   }
 
   async readSegment(name: string, bytes: Uint8Array): Promise<void> {
@@ -136,7 +157,9 @@ class Reading {
     for (const { level, index, hashes } of this.#filled.splice(0)) {
       await this.#compareFile(tilePath({ level, index, width: tileWidth }), encodeTile(hashes))
       if (level > 0) continue
-      await this.#compareFile(tilePath({ level: 'entries', index, width: tileWidth }), encodeEntryBundle(this.#bundle))
+      // Of one that begins among what was archived, only the end was read; it was compared with its hashes before.
+      if (index * tileWidth >= this.#archivedUntil)
+        await this.#compareFile(tilePath({ level: 'entries', index, width: tileWidth }), encodeEntryBundle(this.#bundle))
       this.#bundle = []
     }
   }
@@ -144,7 +167,7 @@ class Reading {
   async #comparePartialTiles(): Promise<void> {
     for (const { level, index, hashes } of this.#tree.partialTiles()) {
       await this.#compareFile(tilePath({ level, index, width: hashes.length }), encodeTile(hashes))
-      if (level === 0)
+      if (level === 0 && index * tileWidth >= this.#archivedUntil)
         await this.#compareFile(tilePath({ level: 'entries', index, width: hashes.length }), encodeEntryBundle(this.#bundle))
     }
   }
@@ -172,4 +195,25 @@ class Reading {
       information: this.#information,
     }
   }
+}
+
+function hashesOf(bundle: Uint8Array): readonly Hash[] {
+  try {
+    return decodeEntryBundle(bundle, tileWidth).map(leafHash)
+  } catch (error) {
+    if (error instanceof LogFormatError) return []
+    throw error
+  }
+}
+
+function archivedBefore(ranges: readonly ArchivedRange[], end: number): readonly Information[] {
+  const found: Information[] = []
+  for (let index = 0; index < end;) {
+    const range = rangeOf(ranges, index)
+    if (range === null) break
+    const next = Math.min(end, range.next)
+    found.push({ ...range, kind: 'archived', first: index, next })
+    index = next
+  }
+  return found
 }

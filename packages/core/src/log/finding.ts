@@ -1,3 +1,5 @@
+import type { ArchivedRange } from './archived-range.ts'
+
 /** Why a log cannot be believed. Closed: whoever shows findings must have words for each. */
 export type Finding =
   /** Bytes that no write of ours leaves behind, with the record of what was there gone or changed. */
@@ -22,6 +24,8 @@ export type Finding =
   | { readonly kind: 'witness_invalid'; readonly detail: string }
   /** A stored tile that does not hold the hashes of the entries; proofs made from it will not verify. */
   | { readonly kind: 'tile_altered'; readonly path: string }
+  /** They were archived and dropped, and the tiles that hold their hashes are gone: nothing says any more what they were. */
+  | { readonly kind: 'archive_unproven'; readonly index: number; readonly count: number }
 
 /** What is worth knowing and no reason for doubt. */
 export type Information =
@@ -37,6 +41,8 @@ export type Information =
   | { readonly kind: 'intent_without_outcome'; readonly index: number; readonly intent: string }
   /** The log's signature was checked with a key that lies beside the log itself, so it proves nothing against whoever can write there. */
   | { readonly kind: 'key_from_the_log_itself' }
+  /** Entries that lie in a vault and not here: their hashes add up to what was signed, their content was not looked at. */
+  | ({ readonly kind: 'archived' } & ArchivedRange)
 
 /** A finding in a sentence. */
 export function explainFinding(finding: Finding): string {
@@ -71,6 +77,8 @@ export function explainFinding(finding: Finding): string {
       return `The witness's checkpoint cannot be believed: ${finding.detail}.`
     case 'tile_altered':
       return `The stored tile ${finding.path} does not fit the entries.`
+    case 'archive_unproven':
+      return `${entries(finding.count)} from entry ${finding.index} on were archived and dropped, and the tiles with their hashes are not here: put the directory tile back.`
   }
 }
 
@@ -87,6 +95,8 @@ export function explainInformation(information: Information): string {
       return `Segment ${information.segment} ends in ${information.bytes} bytes of a write that was never finished nor acknowledged.`
     case 'intent_without_outcome':
       return `Intent ${information.intent} (entry ${information.index}) has no outcome: what came of it is unknown.`
+    case 'archived':
+      return `Entries ${information.first} to ${information.next - 1} are not here: the vault ${information.vault.slice(0, 16)}… sealed them as snapshot ${information.snapshot.slice(0, 16)}… and keeps them until ${new Date(information.retainUntilMs).toISOString()} or longer. Their hashes are part of what was checked, their content is not: \`sallyport log recall\` reads it back.`
     case 'key_from_the_log_itself':
       return "The log's signature was checked with a key found beside the log: that proves nothing against someone who can write there. Give the key with --log-key, or compare with a witness."
   }

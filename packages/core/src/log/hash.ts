@@ -10,7 +10,7 @@ export const entryBytesMax = 65_535
 
 /** What every decoder of this folder throws for bytes that are not what they should be; nothing else. */
 export class LogFormatError extends Error {
-  readonly part: 'note' | 'key' | 'checkpoint' | 'tile' | 'bundle' | 'path' | 'segment' | 'entry'
+  readonly part: 'note' | 'key' | 'checkpoint' | 'tile' | 'bundle' | 'path' | 'segment' | 'entry' | 'receipt'
   constructor(part: LogFormatError['part'], message: string) {
     super(`${part}: ${message}`)
     this.name = 'LogFormatError'

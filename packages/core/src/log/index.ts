@@ -1,4 +1,16 @@
 export {
+  archiveDigest,
+  archiveUpstream,
+  type ArchivedRange,
+  coveredUntil,
+  isReceiptName,
+  rangeOf,
+  readReceipt,
+  receiptBytesMax,
+  receiptName,
+  receiptsDirectory,
+} from './archived-range.ts'
+export {
   type Checkpoint,
   formatCheckpoint,
   isCosigned,
@@ -21,7 +33,7 @@ export {
   rotationsBytesMax,
   signRotation,
 } from './key-rotation.ts'
-export type { LogSource } from './entries-read.ts'
+export { firstHere, leafHashesBefore, type LogSource } from './log-source.ts'
 export { decodeEntry, encodeEntry } from './entry.ts'
 export { explainFinding, explainInformation, type Finding, type Information } from './finding.ts'
 export {

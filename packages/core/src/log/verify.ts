@@ -4,7 +4,8 @@ import type { Finding, Information } from './finding.ts'
 import { encodeBase64, type Hash, leafHash, LogFormatError, sameBytes } from './hash.ts'
 import { followRotations, isSignedByKey, type KeyRotation } from './key-rotation.ts'
 import type { VerifierKey } from './note-key.ts'
-import { readEntries, type EntriesRead, type LogSource } from './entries-read.ts'
+import { readEntries, type EntriesRead } from './entries-read.ts'
+import { firstHere, leafHashesBefore, type LogSource } from './log-source.ts'
 import { decodeSegment } from './segment.ts'
 import { decodeTile, tilePath } from './tile.ts'
 import { treeRoot, tileWidth } from './tree.ts'
@@ -170,7 +171,9 @@ async function explainTampering(source: LogSource, log: Checkpoint, size: number
     signed.push(...hashes)
   }
   if (!sameBytes(treeRoot(signed), log.root)) return []
+  // What was archived and dropped is taken as signed: only what is here can differ.
   const found: Hash[] = []
+  for await (const leaf of leafHashesBefore(source, await firstHere(source))) found.push(leaf)
   for await (const { bytes } of source.segments()) {
     try {
       for (const group of decodeSegment(bytes, true).groups) found.push(...group.entries.map(leafHash))

@@ -7,6 +7,7 @@ import {
   type RequestDetail,
   type RequestsView,
   shownRequestOf,
+  stateOf,
 } from '@sallyport/console'
 import {
   type AccessRequest,
@@ -133,6 +134,7 @@ export async function viewRequest({ ports }: Site, request: AccessRequest): Prom
       dependants: dependants.slice(0, listMax),
     })),
     operationsInAll: question.operations.length,
+    steps: await viewSteps(ports, question, nowMs),
     copySentence: copySentence(question),
     isCopied: question.copy !== 'impossible' && question.copy !== 'moved',
     newestCopyAtMs: copy?.madeAtMs ?? null,
@@ -149,6 +151,28 @@ export async function viewRequest({ ports }: Site, request: AccessRequest): Prom
       .slice(0, similarMax)
       .map((other) => shownRequestOf(other, nowMs)),
   }
+}
+
+/** Each is a request of its own, which knows how far it is. */
+async function viewSteps(
+  { requests }: Site['ports'],
+  { steps = [] }: AccessRequest['question'],
+  nowMs: number,
+): Promise<RequestDetail['steps']> {
+  return Promise.all(
+    steps.slice(0, listMax).map(async ({ request, protocol, text, operationsCount, copy, rowsMax }) => {
+      const own = await requests.get(request)
+      return {
+        request,
+        protocol,
+        text: glanceWhole(text),
+        operationsCount,
+        copySentence: copySentence({ copy, protocol }),
+        limitSentence: limitSentence({ rowsMax, protocol }),
+        state: own === null ? null : stateOf(own, nowMs),
+      }
+    }),
+  )
 }
 
 function viewApproval(

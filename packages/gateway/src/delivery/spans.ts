@@ -4,7 +4,7 @@ import { openExport, resourceOf, text, type Attribute, type CollectorSettings } 
 import type { LoggedEvent, Receiver } from './receiver.ts'
 
 /** What spans are made of; nothing else is asked for. */
-export const spanTypes: ReadonlySet<EventType> = new Set(['intent', 'outcome', 'statement', 'decision'])
+const spanTypes: ReadonlySet<EventType> = new Set(['intent', 'outcome', 'statement', 'decision'])
 /** Operations that were begun and have not ended; of more, the oldest are sent as ended when they began. */
 const begunMax = 1_000
 const actionsMax = 5

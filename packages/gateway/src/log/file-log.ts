@@ -1,23 +1,27 @@
 import { join } from 'node:path'
 import {
+  type ArchivedRange,
   type Clock,
+  coveredUntil,
   decodeEntry,
   type Event,
   type Hash,
   type Log,
   type NoteSigner,
-  type SallyportError,
+  segmentName,
   type TileTree,
   type Witness,
 } from '@sallyport/core'
+import { ArchivedEntries, type ArchiveVault, readReceipts } from './archived-entries.ts'
 import { type Claims, readClaims, writeKeys } from './claims.ts'
 import { Cosigners } from './cosigners.ts'
 import { diskFileSystem, type FileSystem } from './file-system.ts'
 import { GroupCommit } from './group-commit.ts'
 import { lockLog } from './lock.ts'
+import type { LogHealth } from './log-health.ts'
 import { type FilledTile, Publisher, type TreeState } from './publisher.ts'
 import type { EncodedEvent } from './read-counts.ts'
-import { entriesDirectory, recover, type Recovered, type TornTail } from './recovery.ts'
+import { entriesDirectory, recover, type Recovered } from './recovery.ts'
 import { makeSalts } from './salt.ts'
 import { TileFiles } from './tile-files.ts'
 
@@ -29,6 +33,8 @@ export interface LogSettings {
   readonly witness: Witness | null
   /** Witnesses beside it, and how many cosignatures of all are wanted. */
   readonly further?: { readonly witnesses: readonly Witness[]; readonly needed: number }
+  /** Where what was archived lies. Without it such entries cannot be read. */
+  readonly archive?: ArchiveVault | null
   readonly system?: FileSystem
   readonly monotonicMs?: () => number
   /** Default: random. */
@@ -54,22 +60,6 @@ export interface LoggedEvent {
   readonly event: Event
 }
 
-export interface LogHealth {
-  /** `behind`: a counted read is not durable for longer than promised, and reads are turned away. `failed`: for good. */
-  readonly state: 'ok' | 'behind' | 'failed'
-  readonly failure: SallyportError | null
-  readonly size: number
-  readonly oldestReadAgeMs: number
-  readonly checkpointSize: number | null
-  readonly witnessedSize: number | null
-  /** What keeps tiles, checkpoint or witness from following; null when nothing does. */
-  readonly problem: string | null
-  /** What a crash had left half-written and was cut off at the start. */
-  readonly torn: TornTail | null
-  /** Whether all entries were read at the start, not only those since the last checkpoint. */
-  readonly scannedAll: boolean
-}
-
 /**
  * The log in a directory. How promise 7 is met: an awaited `append` resolves only after fdatasync. A counted read is written within
  * `readsFlushAfterMs` and durable one fdatasync later; as soon as the oldest one that is not durable is older than
@@ -82,6 +72,16 @@ export interface FileLog extends Log {
   size(): number
   /** Durable events from this index on, at most `count`. */
   read(from: number, count: number): Promise<readonly LoggedEvent[]>
+  /** The same as bytes; those that lie in the vault and not here are fetched. */
+  entries(from: number, count: number): Promise<readonly Uint8Array[]>
+  /** What lies here in segments, oldest first. The last one grows. */
+  segments(): readonly { readonly first: number; readonly next: number }[]
+  /** What receipts say lies in the vault. */
+  archived(): readonly ArchivedRange[]
+  /** One whose receipt is durable beside the log. */
+  addArchived(range: ArchivedRange): void
+  /** Removes the segments before this entry, for good. Only for what was archived and read back. */
+  dropBefore(next: number): Promise<void>
   /** Hears of events once they are durable, in order; ends with the function returned. A listener that throws is reported, not obeyed. */
   subscribe(listener: (events: readonly LoggedEvent[]) => void): () => void
   /** The newest signed checkpoint. */
@@ -124,8 +124,11 @@ export async function openLog(settings: LogSettings): Promise<FileLog> {
     const { claims, own, witnessed } = await readClaims(claimSettings, system)
     const filled: FilledTile[] = []
     let isOpen = false
+    const expected = { origin: settings.signer.key.name, vault: settings.archive?.publicKey ?? '' }
+    const ranges = settings.archive ? await readReceipts(system, directory, expected, claimSettings.report) : []
     const recovered = await recover({
       system,
+      archivedUntil: coveredUntil(ranges),
       directory,
       tiles,
       claims,
@@ -134,7 +137,17 @@ export async function openLog(settings: LogSettings): Promise<FileLog> {
     })
     isOpen = true
     await writeKeys(claimSettings, system)
-    const log = new DirectoryLog({ settings, system, tiles, recovered, filled, own, witnessed, unlock })
+    const log = new DirectoryLog({
+      settings,
+      system,
+      tiles,
+      recovered,
+      filled,
+      own,
+      witnessed,
+      unlock,
+      old: new ArchivedEntries(tiles, settings.archive ?? null, ranges),
+    })
     await log.publish()
     const { failure } = log.health()
     if (failure === null) return log
@@ -155,6 +168,7 @@ interface Parts {
   readonly own: Claims['own']
   readonly witnessed: Claims['witnessed']
   readonly unlock: () => Promise<void>
+  readonly old: ArchivedEntries
 }
 
 class DirectoryLog implements FileLog {
@@ -167,6 +181,7 @@ class DirectoryLog implements FileLog {
   readonly #readsDurableWithinMs: number
   readonly #parts: Parts
   readonly #filled: FilledTile[]
+  readonly #reading = new Set<Promise<unknown>>()
   #closing: Promise<void> | null = null
 
   constructor(parts: Parts) {
@@ -265,18 +280,58 @@ class DirectoryLog implements FileLog {
   }
 
   async read(from: number, count: number): Promise<readonly LoggedEvent[]> {
-    const wanted = Math.min(count, readCountMax)
-    const events: LoggedEvent[] = []
-    let next = Math.max(0, from)
-    for (const segment of this.#commit.segments) {
-      if (segment.nextIndex <= next || events.length >= wanted) continue
-      const entries = await segment.read(next, wanted - events.length)
-      for (const entry of entries) {
-        events.push({ index: next, event: decodeEntry(entry) })
-        next += 1
-      }
+    const first = Math.max(0, from)
+    const entries = await this.entries(first, Math.min(count, readCountMax))
+    return entries.map((entry, place) => ({ index: first + place, event: decodeEntry(entry) }))
+  }
+
+  async entries(from: number, count: number): Promise<readonly Uint8Array[]> {
+    const reading = this.#readEntries(from, count)
+    this.#reading.add(reading)
+    try {
+      return await reading
+    } finally {
+      this.#reading.delete(reading)
     }
-    return events
+  }
+
+  async #readEntries(from: number, count: number): Promise<readonly Uint8Array[]> {
+    const entries: Uint8Array[] = []
+    const next = (): number => from + entries.length
+    const segments = [...this.#commit.segments]
+    const { firstIndex = 0 } = segments[0] ?? {}
+    while (next() < firstIndex && entries.length < count)
+      entries.push(...(await this.#parts.old.read(next(), Math.min(count - entries.length, firstIndex - next()))))
+    for (const segment of segments) {
+      if (segment.nextIndex <= next() || entries.length >= count) continue
+      entries.push(...(await segment.read(next(), count - entries.length)))
+    }
+    return entries
+  }
+
+  segments(): readonly { readonly first: number; readonly next: number }[] {
+    return this.#commit.segments.map(({ firstIndex, nextIndex }) => ({ first: firstIndex, next: nextIndex }))
+  }
+
+  archived(): readonly ArchivedRange[] {
+    return this.#parts.old.ranges
+  }
+
+  addArchived(range: ArchivedRange): void {
+    this.#parts.old.add(range)
+  }
+
+  async dropBefore(next: number): Promise<void> {
+    const { system, settings } = this.#parts
+    const directory = join(settings.directory, entriesDirectory)
+    const gone = this.#commit.forgetBefore(next)
+    // Whoever began to read it still has it open.
+    await Promise.allSettled(this.#reading)
+    for (const segment of gone) {
+      await segment.close()
+      await system.remove(join(directory, segmentName(segment.firstIndex)))
+    }
+    await system.syncDirectory(directory)
   }
 
   subscribe(listener: (events: readonly LoggedEvent[]) => void): () => void {

@@ -71,6 +71,12 @@ export class GroupCommit {
     return this.#segments.at(-1)?.nextIndex ?? 0
   }
 
+  /** Takes the segments before this entry out, oldest first, never the one that grows. Whoever asks removes them. */
+  forgetBefore(next: number): readonly SegmentFile[] {
+    const count = this.#segments.slice(0, -1).filter(({ nextIndex }) => nextIndex <= next).length
+    return this.#segments.splice(0, count)
+  }
+
   get segments(): readonly SegmentFile[] {
     return this.#segments
   }

@@ -61,6 +61,8 @@ export interface RecoverySettings {
   /** Below this many bytes of entries everything is read and checked at each start. */
   readonly scanBytesMax: number
   readonly full: (tile: Tile, entries: readonly Uint8Array[]) => void
+  /** Entries before this one may be missing: signed receipts say that the vault has them. Default: none. */
+  readonly archivedUntil?: number
 }
 
 export function refuseToOpen(what: string, next: string): SallyportError {
@@ -114,6 +116,7 @@ export async function recover(settings: RecoverySettings): Promise<Recovered> {
   const start = await startOf(settings, names)
   const scan = new Scan(settings, start)
   try {
+    await scan.beginBundle()
     for (const [place, name] of names.entries()) {
       const next = names[place + 1]
       const nextIndex = next === undefined ? null : parseSegmentName(next)
@@ -132,6 +135,8 @@ interface Start {
   readonly tree: TileTree
   readonly bundle: Uint8Array[]
   readonly skipBefore: number
+  /** Where the first segment begins that is here: 0, or where what was archived and dropped ends. */
+  readonly firstIndex: number
 }
 
 /** Where the scan begins: at the last signed checkpoint when the log is too large to be read whole and its tiles add up to the signed root. */
@@ -140,15 +145,25 @@ async function startOf(settings: RecoverySettings, names: readonly string[]): Pr
   const fill = (tile: Tile): void => {
     settings.full(tile, tile.level === 0 ? bundle.splice(0) : [])
   }
-  const fromNothing = { tree: new TileTree(fill), bundle, skipBefore: 0 }
+  const firstIndex = firstIndexOf(settings, names)
   const [own] = settings.claims
-  if (own === undefined || own.checkpoint.size === 0) return fromNothing
+  const fromNothing = async (): Promise<Start> =>
+    firstIndex === 0
+      ? { tree: new TileTree(fill), bundle, skipBefore: 0, firstIndex }
+      : { tree: await settings.tiles.restoreFromLeaves(firstIndex, fill), bundle, skipBefore: firstIndex, firstIndex }
+  if (own === undefined || own.checkpoint.size === 0) return await fromNothing()
   let bytes = 0
   for (const name of names) bytes += await sizeOf(settings.system, join(settings.directory, entriesDirectory, name))
-  if (bytes <= settings.scanBytesMax) return fromNothing
+  if (bytes <= settings.scanBytesMax) return await fromNothing()
   const tree = await settings.tiles.restore(own.checkpoint.size, fill)
-  if (tree === null || Buffer.compare(tree.root(), own.checkpoint.root) !== 0) return fromNothing
-  return { tree, bundle, skipBefore: own.checkpoint.size }
+  if (tree === null || Buffer.compare(tree.root(), own.checkpoint.root) !== 0) return await fromNothing()
+  return { tree, bundle, skipBefore: own.checkpoint.size, firstIndex }
+}
+
+/** What is missing at the beginning is believed to be archived as far as receipts go; the signed root says whether its hashes are the right ones. */
+function firstIndexOf({ archivedUntil = 0 }: RecoverySettings, [first]: readonly string[]): number {
+  const index = first === undefined ? 0 : (parseSegmentName(first) ?? 0)
+  return index <= archivedUntil ? index : 0
 }
 
 async function sizeOf(system: FileSystem, path: string): Promise<number> {
@@ -167,12 +182,13 @@ class Scan {
   readonly #segments: SegmentFile[] = []
   readonly #roots = new Map<number, Hash>()
   readonly #sizes: ReadonlySet<number>
-  #nextIndex = 0
+  #nextIndex: number
   #torn: TornTail | null = null
 
   constructor(settings: RecoverySettings, start: Start) {
     this.#settings = settings
     this.#start = start
+    this.#nextIndex = start.firstIndex
     this.#sizes = new Set(settings.claims.map(({ checkpoint }) => checkpoint.size))
     this.#noteRoot()
   }
@@ -184,6 +200,13 @@ class Scan {
   /** Entries before this one are vouched for by tiles and signature. */
   get firstNeeded(): number {
     return this.#start.skipBefore - (this.#start.skipBefore % tileWidth)
+  }
+
+  /** Of the bundle that begins among what was archived, the part that is not in any segment here. */
+  async beginBundle(): Promise<void> {
+    const { firstIndex, bundle } = this.#start
+    if (firstIndex <= this.firstNeeded) return
+    bundle.push(...(await this.#settings.tiles.readBundleStart(firstIndex)))
   }
 
   /** Opens a segment that need not be read. */

@@ -1,10 +1,14 @@
 import { dirname, join } from 'node:path'
 import {
+  decodeEntryBundle,
   decodeTile,
   edgeTiles,
   encodeEntryBundle,
   encodeTile,
   type Hash,
+  leafHash,
+  LogFormatError,
+  SallyportError,
   type NodeReader,
   type Tile,
   type TileName,
@@ -109,6 +113,35 @@ export class TileFiles {
     })
   }
 
+  /** The tree of so many leaves, each read from the tiles of level 0. Of what was full before nobody is told. @throws SallyportError where one is missing */
+  async restoreFromLeaves(size: number, full: (tile: Tile) => void): Promise<TileTree> {
+    let isTold = false
+    const tree = new TileTree((tile) => (isTold ? full(tile) : undefined))
+    for (let index = 0; index * tileWidth < size; index += 1) {
+      const hashes = await this.read(0, index, tileWidth).catch(() => null)
+      if (hashes === null) throw withoutTile(tilePath({ level: 0, index, width: tileWidth }))
+      for (const hash of hashes.slice(0, size - index * tileWidth)) tree.append(hash)
+    }
+    isTold = true
+    return tree
+  }
+
+  /** Entries of a bundle that lie before this one, which begins in the middle of it. @throws SallyportError when they are not those of the tile */
+  async readBundleStart(end: number): Promise<readonly Uint8Array[]> {
+    const index = Math.floor(end / tileWidth)
+    const path = tilePath({ level: 'entries', index, width: tileWidth })
+    const bytes = await readWhole(this.#system, join(this.#directory, path), bundleBytesMax)
+    const leaves = await this.read(0, index, tileWidth).catch(() => [])
+    try {
+      const entries = decodeEntryBundle(bytes ?? Buffer.alloc(0), tileWidth)
+      if (entries.every((entry, place) => Buffer.compare(leafHash(entry), leaves[place] ?? Buffer.alloc(0)) === 0))
+        return entries.slice(0, end % tileWidth)
+    } catch (error) {
+      if (!(error instanceof LogFormatError)) throw error
+    }
+    throw withoutTile(path)
+  }
+
   /** The tree of `size` leaves from its tiles on disk; null when they are not all there. */
   async restore(size: number, full: (tile: Tile) => void): Promise<TileTree | null> {
     try {
@@ -119,4 +152,13 @@ export class TileFiles {
       return null
     }
   }
+}
+
+function withoutTile(path: string): SallyportError {
+  return new SallyportError(
+    'log_unavailable',
+    `The beginning of the log was archived, and ${path}, which says what it was, is gone or changed.`,
+    'The log was not opened and nothing was changed.',
+    'Put the directory tile back from a copy that is whole.',
+  )
 }

@@ -102,7 +102,7 @@ async function settle(options: GateOptions, { opened, database, meta, store }: G
   const directory = join(folder.directory, 'log')
   const { needed, by } = config.witnesses
   const further = { needed, witnesses: by.map(openFurtherWitness) }
-  const log = await openLog({ directory, signer, clock, witness: await openWitness(signer), further, report })
+  const log = await openLog({ directory, signer, clock, witness: await openWitness(signer), further, archive: vault, report })
   const policy = makePolicy(config)
   await warmConnectors(connectorsOf(config))
   const isShared = options.config.store !== null

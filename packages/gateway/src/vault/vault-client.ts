@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import {
   type KeyRotation,
   parseVerifierKey,
+  receiptBytesMax,
   SallyportError,
   snapshotKinds,
   type Seal,
@@ -36,6 +37,8 @@ export interface VaultClient extends Vault {
   readonly publicKey: string
   /** Only ever longer. */
   extend(id: string, retainUntilMs: number): Promise<Snapshot>
+  /** The vault's signed manifest of a snapshot, as it lies there: shows to others, with no vault at hand, what was sealed. */
+  receipt(id: string): Promise<Uint8Array>
   readonly wal: WalVault
   health(): Promise<VaultHealth>
   /** What the vault let go after this time of its clock, because its retention had ended; oldest first. */
@@ -186,6 +189,7 @@ function makeClient(
     expiries: async (afterMs) =>
       (await known(connection.ask({ method: 'GET', path: `/v1/expiries?after=${afterMs}` }, expiriesSchema))).expiries,
     traces: (after) => known(connection.ask({ method: 'GET', path: `/v1/traces?after=${after}` }, tracesSchema)),
+    receipt: (id) => known(receive(connection, `/v1/snapshots/${checkId(id)}/receipt`)),
     wal: walAt(connection),
     witness: (logKey, rotations = []) => witnessAt(connection, witnessKey, logKey, rotations),
     close: () => connection.close(),
@@ -304,6 +308,17 @@ async function* readCompared(
   const { sha256, bytes } = received.sum()
   if (sha256 !== expected.sha256 || bytes !== expected.bytes)
     throw copyFailed('A part read back from the vault is not the one that was put there.')
+}
+
+async function receive(connection: VaultConnection, path: string): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of connection.receive(path)) {
+    bytes += piece.length
+    if (bytes > receiptBytesMax) throw copyFailed('The vault gave more than a receipt can be.')
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
 }
 
 function sumUp(source: AsyncIterable<Uint8Array>): { readonly bytes: AsyncIterable<Uint8Array>; sum(): Sum } {

@@ -69,7 +69,7 @@ function AgentCard({ agent }: { readonly agent: Agent }): ReactElement {
           Kill
         </KillButton>
       </header>
-      <div className="grid gap-4 px-4 py-3">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-4 px-4 py-3">
         <ScopeList agent={agent} />
         <UsedList agent={agent} />
         <HandleList agent={agent} />
@@ -119,12 +119,17 @@ function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
       ) : (
         <ul className="max-h-48 overflow-y-auto" tabIndex={0} aria-label={`Used by ${agent.name}`}>
           {agent.used.map((use) => (
-            <li key={`${use.kind} ${use.action} ${use.upstream ?? ''}`} className="flex items-center gap-2 py-0.5 text-small">
+            <li
+              key={`${use.kind} ${use.action} ${use.upstream ?? ''}`}
+              className="flex flex-wrap items-center gap-x-2 py-0.5 text-small"
+            >
               <ImpactBadge kind={use.kind} />
               <code className="min-w-0 truncate">
                 <Shown text={use.action} most={100} />
               </code>
-              <span className="truncate text-dim">{use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}</span>
+              <span className="min-w-0 truncate text-dim">
+                {use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}
+              </span>
               <span className="ml-auto whitespace-nowrap text-dim tabular-nums">
                 {use.count.toLocaleString('en-US')} × · <Ago atMs={use.lastAtMs} />
               </span>

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { impactKinds, type Handle, type Log, type WantedAccess } from '@sallyport/core'
+import { impactKinds, type Handle, type Log, type Session, type WantedAccess } from '@sallyport/core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { makePeopleBench, type PeopleBench } from '../../../../../tests/fakes/people.ts'
 import { enrolAnother, makeSignedIn, makeSite, Visit } from '../../../../../tests/fakes/visit.ts'
@@ -9,12 +9,15 @@ import { startPostgres, type PostgresServer } from '../../../../../tests/servers
 import { openAgentDesk } from '../../access/agent-desk.ts'
 import { LocalKillSwitch, type Stoppable } from '../../access/kill-switch.ts'
 import { openReviews, type ReviewPorts } from '../../access/reviews.ts'
+import { openRollCall, type RollCall } from '../../main/roll-call.ts'
 import type { Store } from '../store.ts'
 import { openSharedStore } from './index.ts'
 
 let server: PostgresServer
 let count = 0
 const opened: Store[] = []
+/** A lease that no pause of a loaded machine ends. */
+const patientMs = 60_000
 beforeAll(async () => {
   server = await startPostgres()
 })
@@ -107,6 +110,44 @@ describe('people at two gates', () => {
     for (const replay of replays) expect((await replay.get(answer)).status).toBe(403)
     expect((await sameBrowser(sites[0], ended).get('/requests')).status).toBe(200)
     expect((await ada.get('/people')).status).toBe(200)
+  })
+
+  it('shows at the one what runs at the other, and no more of it once that has gone', async () => {
+    const url = await makeDatabase()
+    const [one, other] = [await open(url, 'one', patientMs), await open(url, 'other', patientMs)]
+    const session = (id: string): Session => ({
+      id,
+      subject: { agent: 'coder', owner: 'ada' },
+      handleId: 'h1',
+      protocol: 'postgres',
+      upstream: 'orders-db',
+      openedAtMs: 1,
+      peer: '127.0.0.1',
+    })
+    const callOf = (store: Store, gate: string, aheadMs: number): RollCall =>
+      openRollCall({
+        store: { clock: { nowMs: () => 5_000, sleep: async () => undefined }, roll: store.roll },
+        gate,
+        sessions: () => [session(`of ${gate}`)],
+        posture: () => ({ isolationLevel: 2, warnings: [`from ${gate}`] }),
+        wallMs: () => 5_000 + aheadMs,
+      })
+    const [here, there] = [callOf(one, 'one', 0), callOf(other, 'other', 60_000)]
+    for (const call of [here, there]) {
+      call.start()
+      // Told once it is started, whatever its timer does.
+      await call.close()
+    }
+    expect(await here.asked?.sessionsElsewhere()).toEqual([{ ...session('of other'), gate: 'other' }])
+    expect(await here.sentence()).toMatch(/^This gate is one; .* with 1 other: other\.$/)
+    expect((await here.asked?.list())?.gates).toMatchObject([
+      { gate: 'one', isOwn: true, isLive: true, skewMs: 0, warnings: ['from one'], sessions: 1 },
+      { gate: 'other', isOwn: false, isLive: true, skewMs: 60_000, warnings: ['from other'], sessions: 1 },
+    ])
+    await other.close()
+    opened.splice(opened.indexOf(other), 1)
+    expect(await here.asked?.sessionsElsewhere()).toEqual([])
+    expect((await here.asked?.list())?.gates[1]).toMatchObject({ gate: 'other', isLive: false, sessions: 0 })
   })
 
   it('connects an account to one person, however many gates are at it at once', async () => {
@@ -246,7 +287,7 @@ describe('a kill at one gate while scope for a time begins at another', () => {
 
   it('leaves nothing standing at either, also after a person released it', async () => {
     const url = await makeDatabase()
-    const [one, other] = [await open(url, 'one'), await open(url, 'other')]
+    const [one, other] = [await open(url, 'one', patientMs), await open(url, 'other', patientMs)]
     const quiet: Log = { append: async () => 0, appendRead: () => undefined }
     const there = switchOf(other, quiet)
     let pull = true
