@@ -37,6 +37,11 @@ export class FakeClock implements Clock {
     this.#nowMs += ms
     for (const sleeper of this.#sleepers) if (sleeper.atMs <= this.#nowMs) sleeper.wake()
   }
+  /** How long until the first of those who sleep wakes; null: nobody sleeps. */
+  get soonestMs(): number | null {
+    const left = [...this.#sleepers].map(({ atMs }) => atMs - this.#nowMs)
+    return left.length === 0 ? null : Math.min(...left)
+  }
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const sleeper = {
