@@ -13,6 +13,8 @@ export default defineConfig({
     // Two files more than there are processors: a third of the time of most is waiting, for a server, a time limit or a cool-off.
     maxWorkers: Math.min(availableParallelism() + 2, 8),
     sequence: { sequencer: LongestFirst },
+    // Node itself reads the sources, as it does in production: compiled once, by its own cache. No test replaces a module by another.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     // A focused test would hide all others.
     allowOnly: false,
     // Real servers on a busy machine: what is waited for may take long, and is never slept for.
@@ -22,10 +24,9 @@ export default defineConfig({
     testTimeout: selection === 'long' ? 1_200_000 : 180_000,
     hookTimeout: selection === 'long' ? 1_200_000 : 240_000,
     projects: [
-      // A process for each file: a crash, a leak or a changed global stays where it happened.
-      // Node itself reads the sources, as it does in production: compiled once, by its own cache.
-      { extends: true, test: { name: 'alone', include: [...alone], experimental: { viteModuleRunner: false } } },
-      // Here vitest reads them, which gives each file modules of its own.
+      // A process for each file: what it changes of its process, or counts in it, is its own.
+      { extends: true, test: { name: 'alone', include: [...alone] } },
+      // One after another in a few processes, each of which loads what is tested once.
       { extends: true, test: { name: 'together', include: [...together], isolate: false } },
     ],
   },

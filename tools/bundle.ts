@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { rolldown, type Plugin } from 'rolldown'
@@ -16,6 +16,8 @@ export async function bundlePrograms(root: string): Promise<string> {
   const folder = join(root, 'node_modules', '.cache', 'sallyport-programs')
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
+  // Or each start would read every file a second time to see whether it is a module.
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}\n')
   const workers = ['packages/gateway/src/switch/switch-worker.ts', 'packages/connectors/src/postgres/parser-worker.ts']
   const entries = [...bundledPrograms, ...workers.map((source) => ({ name: nameOfWorker(source), source }))]
   const bundle = await rolldown({

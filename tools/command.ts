@@ -21,7 +21,7 @@ export function uncollected(): NodeJS.ProcessEnv {
   return { GOGC: 'off', GOMEMLIMIT: '2GiB', ...process.env }
 }
 
-const timeoutMsDefault = 120_000
+const timeoutMsDefault = 600_000
 /** Enough for any report; a program that says more is cut, not kept whole in memory. */
 const outputBytesMax = 64 * 1024 * 1024
 

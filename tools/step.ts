@@ -20,8 +20,12 @@ export interface Tally {
   readonly failed: readonly string[]
 }
 
-/** Runs steps, as many at a time as there are processors, and prints each as it ends. A step that throws has failed. */
-export async function runSteps(steps: readonly Step[], print: (line: string) => void): Promise<Tally> {
+/** Runs steps, as many at a time as there are processors or as is said, and prints each as it ends. A step that throws has failed. */
+export async function runSteps(
+  steps: readonly Step[],
+  print: (line: string) => void,
+  atOnceMax = availableParallelism(),
+): Promise<Tally> {
   const waiting = [...steps]
   const failed: string[] = []
   const work = async (): Promise<void> => {
@@ -29,7 +33,7 @@ export async function runSteps(steps: readonly Step[], print: (line: string) => 
       if (!(await runStep(step, print))) failed.push(step.name)
     }
   }
-  await Promise.all(Array.from({ length: Math.max(1, Math.min(availableParallelism(), steps.length)) }, work))
+  await Promise.all(Array.from({ length: Math.max(1, Math.min(atOnceMax, steps.length)) }, work))
   return { passed: steps.length - failed.length, failed }
 }
 

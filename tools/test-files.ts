@@ -26,8 +26,7 @@ export function findTestFiles(root: string, selection: TestSelection): TestFiles
   )
   const files = found.filter((file) => file.endsWith(longEnding) === (selection === 'long')).toSorted()
   // What a long proof does stands in the test that it imports.
-  const together =
-    selection === 'long' ? [] : files.filter((file) => isSelfContained(file, readFileSync(join(root, file), 'utf8')))
+  const together = selection === 'long' ? [] : files.filter((file) => isSelfContained(readFileSync(join(root, file), 'utf8')))
   return { alone: files.filter((file) => !together.includes(file)), together }
 }
 

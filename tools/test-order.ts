@@ -22,30 +22,25 @@ const longest = [
   'tests/',
 ]
 
-/** Starts a server, a browser or another process, by a name of tests/servers and tests/fakes. */
-const startsSomething =
-  /\bstart[A-Z]|\b(runCommandLine|spawn(Sync)?|execFile(Sync)?|fork|Forked)\b|\/(servers|conformance)\/|own-processes/
-
 /** What a test may read of its process without any other noticing. */
-const harmless = 'env|pid|platform|arch|versions?|execPath|getuid|cwd|hrtime|nextTick|ts'
+const harmless = 'env|pid|platform|arch|versions?|execPath|argv|getuid|cwd|hrtime|nextTick|kill|ts'
 
-/** Changes, measures or counts what all files of one process share: the environment, clocks, globals, memory, the process's children. */
+/** Changes or measures what all files of one process share: the environment, clocks, globals, memory. A `gate.process` is another one. */
 const touchesProcess = new RegExp(
   [
-    `\\bprocess\\.(?!(${harmless})\\b)`,
+    `(?<![.\\w])process\\.(?!(${harmless})\\b)`,
     String.raw`\bprocess\.env(\.\w+|\[[^\]]*\])?\s*=(?!=)|\bdelete process\.env`,
-    String.raw`\bvi\.(?!(waitFor|waitUntil|fn)\b)`,
-    String.raw`\bglobalThis\b|\bWorker\b|\bv8\b|own-processes`,
+    String.raw`\bvi\.(?!(waitFor|waitUntil|fn|setConfig)\b)`,
+    String.raw`\bglobalThis\b|\bWorker\b|\bv8\b`,
   ].join('|'),
 )
 
 /**
- * Whether a test file keeps to itself, so that others may run after it in the same process: half of what a small file takes is its process. Those
- * under tests/ are large, and play with whole gates; a crash of one stays where it happened.
+ * Whether a test file keeps to itself, so that others may run after it in the same process: half of what most take is to load what they test. What it
+ * sets with `vi.setConfig`, vitest forgets after each file; a crash ends the process, and the files after it get another.
  */
-export function isSelfContained(file: string, text: string): boolean {
-  if (longest.some((prefix) => file.startsWith(prefix))) return false
-  return !startsSomething.test(text) && !touchesProcess.test(text)
+export function isSelfContained(text: string): boolean {
+  return !touchesProcess.test(text)
 }
 
 /**
@@ -59,7 +54,7 @@ export function orderFiles(
   const ranked = files.map((file) => {
     const place = longest.findIndex((prefix) => file.startsWith(prefix))
     const { text, bytes } = describe(file)
-    const rank = place === -1 ? longest.length + (isSelfContained(file, text) ? 1 : 0) : place
+    const rank = place === -1 ? longest.length + (isSelfContained(text) ? 1 : 0) : place
     return { file, rank, bytes }
   })
   return ranked.toSorted((left, right) => left.rank - right.rank || right.bytes - left.bytes).map(({ file }) => file)

@@ -1,10 +1,9 @@
-import axe from 'axe-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { z } from 'zod'
 import { type BrowserPerson, startBrowser, type TestBrowser } from '../fakes/browser.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts'
 import { casesOf, inDepth } from '../breadth.ts'
+import { findBarriers } from './barriers.ts'
 
 let postgres: PostgresServer
 let gate: TestGate
@@ -58,31 +57,14 @@ async function open(path: string): Promise<void> {
   await ada.page.locator('main').waitFor()
 }
 
-const axeShape = z.object({
-  violations: z.array(
-    z.object({ id: z.string(), help: z.string(), nodes: z.array(z.object({ html: z.string(), failureSummary: z.string() })) }),
-  ),
-})
-
-/** What axe finds, a line each. */
-async function findBarriers(options: object): Promise<readonly string[]> {
-  await ada.page.evaluate(axe.source)
-  const found = axeShape.parse(
-    await ada.page.evaluate(`axe.run(document, ${JSON.stringify({ ...options, resultTypes: ['violations'] })})`),
-  )
-  return found.violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary.slice(0, 200)}`),
-  )
-}
-
 /** In both colour schemes. All but contrast is the same in both. */
 async function expectNoBarriers(path: string): Promise<void> {
   await ada.page.emulateMedia({ colorScheme: 'light' })
-  const light = await findBarriers({})
+  const light = await findBarriers(ada)
   // In npm test the light scheme alone, on a few pages: contrast in the dark one is looked at by the long proof.
   if (inDepth('dark').length === 0) return expect([path, ...light]).toEqual([path])
   await ada.page.emulateMedia({ colorScheme: 'dark' })
-  const dark = await findBarriers({ runOnly: ['color-contrast'] })
+  const dark = await findBarriers(ada, { runOnly: ['color-contrast'] })
   await ada.page.emulateMedia({ colorScheme: 'light' })
   expect([path, ...light, ...dark]).toEqual([path])
 }
@@ -123,6 +105,20 @@ describe('each page opens on a real gate, and axe finds nothing', () => {
     await expectNoBarriers(path)
     expect(await ada.page.locator('script[src*=console]').count()).toBe(0)
   })
+})
+
+test('another policy is tried beside the one in force, and nothing is changed by it', async () => {
+  await open('/console/policy')
+  const box = ada.page.locator('#policy-text')
+  await box.waitFor()
+  await box.fill((await box.inputValue()).replace('"read orders-db"', '"write orders-db"'))
+  await ada.page.focus('#policy-text')
+  await ada.page.locator('button', { hasText: 'Try it' }).press('Enter')
+  await ada.page.locator('[data-trial=wider]').waitFor()
+  expect(await ada.page.textContent('[data-trial=wider]')).toContain('agents: reporter may do more: write orders-db')
+  expect(Number(await ada.page.getAttribute('[data-rehearsed]', 'data-rehearsed'))).toBeGreaterThan(0)
+  expect(gate.events().filter(({ type }) => type === 'configuration.proposed')).toEqual([])
+  expect(ada.complaints).toEqual([])
 })
 
 describe('text of an agent', () => {

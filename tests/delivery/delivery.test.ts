@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { HttpInbox } from '../fakes/http-inbox.ts'
 import { arrange, startGate, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { SlackServer } from '../servers/slack.ts'
 import { patience } from '../stories/evidence.ts'
 
 vi.setConfig(patience)
@@ -16,6 +17,7 @@ let postgres: PostgresServer
 let gate: TestGate
 const hook = new HttpInbox()
 const telephone = new HttpInbox()
+const slack = new SlackServer()
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sp-delivery-'))
@@ -23,6 +25,7 @@ beforeAll(async () => {
     writeFileSync(join(folder, name), text, { mode: 0o600 })
     return `file:${join(folder, name)}`
   }
+  await slack.listen()
   postgres = await startPostgres()
   gate = await startGate({
     postgres,
@@ -33,7 +36,14 @@ beforeAll(async () => {
         secret: secretFile('key', 'a secret'),
       },
       'on-call': { ntfy: secretFile('topic', `http://127.0.0.1:${await telephone.listen()}/topic`) },
+      ops: {
+        slack: secretFile('bot', 'xoxb-hidden'),
+        app: secretFile('app', 'xapp-hidden'),
+        channel: '#ops',
+        api: slack.api,
+      },
     },
+    escalate: [{ ring: ['on-call'] }, { ring: ['ops'], after: '300ms' }],
   })
   await arrange(postgres, 'CREATE TABLE orders (id int); INSERT INTO orders VALUES (1)')
 })
@@ -43,6 +53,7 @@ afterAll(async () => {
   await postgres?.stop()
   await hook.close()
   await telephone.close()
+  await slack.close()
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -64,6 +75,20 @@ it('what waits for people reaches their telephone with a link, before anybody lo
     message: expect.stringContaining('DROP TABLE orders'),
   })
   await agent.close()
+})
+
+it('whom nobody answers is rung next, in Slack, by a message that is changed when it was refused elsewhere', async () => {
+  const request = await gate.pendingRequest('coder')
+  await expect.poll(() => slack.callsOf('chat.postMessage').length).toBe(1)
+  expect(JSON.stringify(slack.callsOf('chat.postMessage')[0]?.fields)).toContain('Nobody answered for')
+  await expect.poll(() => slack.opened).toBe(1)
+  const person = await gate.person('owner')
+  await person.give(request, 'reject')
+  await expect.poll(() => slack.callsOf('chat.update').length).toBe(1)
+  expect(slack.callsOf('chat.update')[0]?.fields).toMatchObject({ channel: 'C1', ts: '1.1', text: 'Sallyport: rejected' })
+  await expect.poll(() => telephone.received.length).toBe(2)
+  const rings = gate.events().filter(({ type }) => type === 'request.rung')
+  expect(rings.map(({ data }) => data['receivers'])).toEqual([['on-call'], ['ops']])
 })
 
 it('a receiver that was down, and a gate that crashed meanwhile, lose nothing; and nothing waits for either', async () => {
@@ -97,7 +122,12 @@ it('a receiver that cannot be told is seen by whoever asks, and why; the other g
 })
 
 it('nothing that opens a door is in the log, or in what is told', () => {
-  const everything = JSON.stringify([gate.events(), hook.received.map(({ body }) => body), telephone.received])
+  const everything = JSON.stringify([
+    gate.events(),
+    hook.received.map(({ body }) => body),
+    telephone.received,
+    slack.calls.map(({ fields }) => fields),
+  ])
   expect(everything).not.toContain('hidden')
   expect(everything).not.toContain('a secret')
 })

@@ -9,6 +9,15 @@ export interface Misdeeds {
   readonly counter?: number
   readonly crossOrigin?: boolean
   readonly type?: string
+  /** Who says which model it is. Absent: nobody. */
+  readonly statement?: Statement
+}
+
+/** What an authenticator says of its own make, signed by a key of its maker's; by its own where there is no certificate. */
+export interface Statement {
+  readonly aaguid: string
+  readonly certificates: readonly Buffer[]
+  readonly key: KeyObject | null
 }
 
 /** An authenticator in software: it signs whatever it is told to, as a hostile one would. ES256, format "none". */
@@ -28,20 +37,23 @@ export class SoftwarePasskey {
 
   register(challenge: string, misdeeds: Misdeeds = {}): object {
     const id = Buffer.from(this.credentialId, 'base64url')
-    const attested = Buffer.concat([Buffer.alloc(16), lengthOf(id), id, this.#publicKey])
+    const { statement } = misdeeds
+    const model = Buffer.from((statement?.aaguid ?? '0'.repeat(32)).replaceAll('-', ''), 'hex')
+    const attested = Buffer.concat([model, lengthOf(id), id, this.#publicKey])
     const authenticatorData = Buffer.concat([this.#header(misdeeds, 0x40), attested])
+    const clientData = this.#clientData(misdeeds.type ?? 'webauthn.create', challenge, misdeeds)
     // {"fmt": "none", "attStmt": {}, "authData": bytes}
     const attestationObject = Buffer.concat([
       Buffer.from([0xa3]),
       cborText('fmt'),
-      cborText('none'),
+      cborText(statement === undefined ? 'none' : 'packed'),
       cborText('attStmt'),
-      Buffer.from([0xa0]),
+      statement === undefined ? Buffer.from([0xa0]) : this.#state(statement, authenticatorData, clientData),
       cborText('authData'),
       cborBytes(authenticatorData),
     ])
     const response = {
-      clientDataJSON: this.#clientData(misdeeds.type ?? 'webauthn.create', challenge, misdeeds).toString('base64url'),
+      clientDataJSON: clientData.toString('base64url'),
       attestationObject: attestationObject.toString('base64url'),
       transports: ['internal'],
     }
@@ -63,6 +75,21 @@ export class SoftwarePasskey {
       signature: signature.toString('base64url'),
     }
     return { id: this.credentialId, rawId: this.credentialId, type: 'public-key', response }
+  }
+
+  /** {"alg": -7, "sig": bytes, "x5c": [bytes, …]} (WebAuthn §8.2, packed) */
+  #state({ certificates, key }: Statement, authenticatorData: Buffer, clientData: Buffer): Buffer {
+    const signed = Buffer.concat([authenticatorData, createHash('sha256').update(clientData).digest()])
+    const signature = sign('sha256', signed, key ?? this.#privateKey)
+    const chain = [cborText('x5c'), Buffer.from([0x80 + certificates.length]), ...certificates.map(cborBytes)]
+    return Buffer.concat([
+      Buffer.from([certificates.length === 0 ? 0xa2 : 0xa3]),
+      cborText('alg'),
+      Buffer.from([0x26]),
+      cborText('sig'),
+      cborBytes(signature),
+      ...(certificates.length === 0 ? [] : chain),
+    ])
   }
 
   #header(misdeeds: Misdeeds, flags: number): Buffer {

@@ -293,6 +293,7 @@ function overviewOf(log: FollowedLog, state: PeopleBench['state']): ControlPorts
       })),
     handles: () => Promise.resolve([]),
     upstreams: () => [],
+    quorumOf: () => state.quorum,
     policy: () => ({ hash, guards, rowsWithoutPrompt: 1000, coolOffMs: 0, retainMs: 1, requestMs: 1, acceptRisk: [] }),
     record: recordOf(log),
   }

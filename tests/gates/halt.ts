@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { pullSwitch } from '../../packages/cli/src/switch-client.ts'
 import { relayCountsShape, type RelayCounts } from '../fakes/counting-relay.ts'
 import { Forked } from '../fakes/forked.ts'
+import { quantile } from '../kill/killed-runaway.ts'
 import { kinds, runaway, runawaySaysShape, type RunawayAsk } from '../kill/runaway.ts'
 import { openThreeGates, type ThirdGate } from './three-gates.ts'
 
@@ -19,6 +20,37 @@ export interface Halt {
 }
 
 const waitMaxMs = 30_000
+/** What the goal is over three gates, for the slowest of a hundred (DESIGN §11). */
+const lastByteGoalMs = 250
+
+/** What a number of kills showed, for a document and in a sentence. */
+export function judgeHalts(halts: readonly Halt[]): {
+  readonly figures: object
+  readonly sentence: string
+  /** Nothing came late, nobody was let in, every gate confirmed, and it was quick enough. */
+  readonly isWell: boolean
+} {
+  const spread = (all: readonly number[]): object => ({
+    p50: Number(quantile(all, 0.5).toFixed(1)),
+    p99: Number(quantile(all, 0.99).toFixed(1)),
+    max: Number(Math.max(...all).toFixed(1)),
+  })
+  const lastByteMs = halts.map((halt) => halt.lastByteMs)
+  const faults = halts.filter(
+    ({ bytesAfterAnswer, admitted, everywhere }) => bytesAfterAnswer !== 0 || admitted !== 0 || !everywhere,
+  )
+  const p99 = quantile(lastByteMs, 0.99)
+  return {
+    figures: {
+      kills: halts.length,
+      lastByteMs: spread(lastByteMs),
+      answeredMs: spread(halts.map((halt) => halt.answeredMs)),
+      faults,
+    },
+    sentence: `figure: ${halts.length} kills over three gates, ${faults.length} failed; last byte after ${p99.toFixed(1)} ms (p99; goal ${lastByteGoalMs})\n`,
+    isWell: faults.length === 0 && p99 <= lastByteGoalMs,
+  }
+}
 
 /** @param runs how many kills, each of another agent and by another gate than the one before */
 export async function measureHalts(runs: number): Promise<readonly Halt[]> {
@@ -45,7 +77,7 @@ async function haltOnce(gates: readonly ThirdGate[], agents: readonly Forked[], 
       return agents[index]?.ask(ask, runawaySaysShape)
     }),
   )
-  const bytesBefore = (await countAll(gates, 0n)).reduce((sum, { bytes }) => sum + bytes, 0)
+  const bytesBefore = await untilAllFlow(gates)
   const sentNs = process.hrtime.bigint()
   const said = await pullSwitch(by.gate.directory, { kind: 'agent', name, reason: 'a runaway', drain: false })
   const answeredNs = process.hrtime.bigint()
@@ -64,6 +96,17 @@ async function haltOnce(gates: readonly ThirdGate[], agents: readonly Forked[], 
 
 function countAll(gates: readonly ThirdGate[], afterNs: bigint): Promise<readonly RelayCounts[]> {
   return Promise.all(gates.map(({ counter }) => counter.ask({ ask: 'counts', afterNs: String(afterNs) }, relayCountsShape)))
+}
+
+/** The agent is at it at every gate while we look: bytes are still coming. */
+async function untilAllFlow(gates: readonly ThirdGate[]): Promise<number> {
+  const first = await countAll(gates, 0n)
+  const deadline = Date.now() + waitMaxMs
+  for (;;) {
+    const now = await countAll(gates, 0n)
+    if (now.every(({ bytes }, index) => bytes > (first[index]?.bytes ?? 0))) return now.reduce((sum, { bytes }) => sum + bytes, 0)
+    if (Date.now() > deadline) throw new Error('an agent sends nothing')
+  }
 }
 
 async function untilClosed(gates: readonly ThirdGate[], afterNs: bigint): Promise<readonly RelayCounts[]> {

@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { pullSwitch } from '../../packages/cli/src/switch-client.ts'
@@ -16,17 +19,31 @@ let there: TestGate
 let bob: HttpPerson
 
 const agents = Object.fromEntries(
-  ['coder', 'victim', 'revoked', 'cut'].map((name) => [name, { owner: 'ada', may: ['any orders-db'] }]),
+  ['coder', 'victim', 'revoked', 'cut', 'hung', 'seen'].map((name) => [name, { owner: 'ada', may: ['any orders-db'] }]),
 )
+
+const stuckGate = fileURLToPath(new URL('../fakes/stuck-gate.ts', import.meta.url))
+const sessionsShape = z.object({
+  sessions: z.array(z.object({ subject: z.object({ agent: z.string() }), gate: z.string().optional() })),
+})
+const statusShape = z.object({
+  gates: z.object({ gates: z.array(z.object({ isLive: z.boolean(), isOwn: z.boolean() })) }),
+})
+
+function settings(): Parameters<typeof startGate>[0] {
+  return { postgres, agents, wait: '0ms', limits: { rowsWithoutPrompt: 0 } }
+}
+
+function storeAt(port: number): string {
+  return postgres.url('store').replace(`:${postgres.port}/`, `:${port}/`)
+}
 
 beforeAll(async () => {
   postgres = await startPostgres()
   await postgres.query('CREATE DATABASE store')
   relay = await startSeveringRelay(postgres.port)
-  const settings = { postgres, agents, wait: '0ms', limits: { rowsWithoutPrompt: 0 } }
-  const storeAt = (port: number): string => postgres.url('store').replace(`:${postgres.port}/`, `:${port}/`)
-  here = await startGate({ ...settings, storeUrl: storeAt(postgres.port) })
-  there = await startGate({ ...settings, storeUrl: storeAt(relay.port) })
+  here = await startGate({ ...settings(), storeUrl: storeAt(postgres.port) })
+  there = await startGate({ ...settings(), storeUrl: storeAt(relay.port) })
   await arrange(postgres, 'CREATE TABLE notes (id int PRIMARY KEY); INSERT INTO notes SELECT generate_series(1, 20)')
   await here.person('ada')
   bob = await here.person('bob')
@@ -90,11 +107,47 @@ describe('two gates on one store', () => {
     const [, other] = await connectBoth('revoked')
     const ended = new Promise((resolve) => other.client.once('end', resolve))
     const [row] = await postgres.query("SELECT id FROM sallyport.handles WHERE agent = 'revoked'", [], 'store')
+    const listed = await here.get('/api/v1/sessions', sessionsShape)
+    expect(listed.sessions.filter(({ subject }) => subject.agent === 'revoked').map(({ gate }) => gate)).toContain(undefined)
     await here.post(`/api/v1/handles/${String(row?.['id'])}/revoke`, {}, z.object({ revoked: z.literal(true) }))
+    // Before the answer, not after it: what is sent now goes nowhere.
+    expect((await other.run('SELECT 1')).sqlState).not.toBe('00000')
     await expect(ended).resolves.toBeUndefined()
     const isClosed = (): boolean =>
       there.events().some(({ type, data }) => type === 'session.closed' && data['reason'] === 'the handle was revoked')
     await expect.poll(isClosed).toBe(true)
+  })
+
+  it('tells people at the one what runs at the other, and which gates live', async () => {
+    const [one, other] = await connectBoth('seen')
+    const gatesOfSessions = async (): Promise<readonly boolean[]> =>
+      (await here.get('/api/v1/sessions', sessionsShape)).sessions
+        .filter(({ subject }) => subject.agent === 'seen')
+        .map(({ gate }) => gate === undefined)
+    await expect.poll(gatesOfSessions, { timeout: 20_000 }).toEqual([true, false])
+    const { gates } = await there.get('/api/v1/status', statusShape)
+    expect(gates.gates.filter(({ isLive }) => isLive)).toHaveLength(2)
+    expect(gates.gates.filter(({ isOwn }) => isOwn)).toHaveLength(1)
+    await Promise.all([one.close(), other.close()])
+  })
+
+  it('ends at the others what is killed at a gate whose own thread hangs, before that process has ended', async () => {
+    const hanging = await startGate({ ...settings(), gatewayProgram: stuckGate, storeUrl: storeAt(postgres.port) })
+    try {
+      const [, other, handle] = await connectBoth('hung')
+      const ended = new Promise((resolve) => other.client.once('end', resolve))
+      const hangs = await hanging.connect('hung', { handle })
+      void hangs.run('INSERT INTO notes VALUES (99) /* hang the gate */')
+      await expect.poll(() => existsSync(join(hanging.directory, 'hangs')), { timeout: 20_000 }).toBe(true)
+      const told = pullSwitch(hanging.directory, { kind: 'agent', name: 'hung', reason: 'it hangs', drain: false })
+      await ended
+      const kills = await postgres.query("SELECT name FROM sallyport.kills WHERE name = 'hung'", [], 'store')
+      expect(kills).toHaveLength(1)
+      expect(await told).toMatchObject({ state: 'process ended', durable: true })
+      await expect(there.connect('hung', { handle })).rejects.toThrow(/authentication failed|kill switch/i)
+    } finally {
+      await hanging.crash()
+    }
   })
 
   it('stops everything at a gate that is cut off from the store, and goes on by itself', async () => {

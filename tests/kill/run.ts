@@ -1,47 +1,21 @@
 import { parseArgs } from 'node:util'
-import { openKillStage, quantile, type KillRun } from './killed-runaway.ts'
+import { judgeHalts, measureHalts } from '../gates/halt.ts'
+import { killAtOneGate } from './one-gate.ts'
 
-/** `node tests/kill/run.ts --runs 100`: kills a runaway agent so often, prints one JSON document, exit 0 only when no byte came late. */
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '100' } } })
+/**
+ * `node tests/kill/run.ts --gates 3 --runs 30`: kills a runaway agent so often, each time another one, at one gate or over three; from sending the kill
+ * to the last byte that relays of their own processes saw. One JSON document; exit 0 only when no byte came late.
+ */
+const { values } = parseArgs({ options: { runs: { type: 'string', default: '100' }, gates: { type: 'string', default: '1' } } })
 const wanted = Number(values.runs)
 if (!Number.isInteger(wanted) || wanted < 1 || wanted > 1000) throw new RangeError('--runs takes a whole number from 1 to 1000')
-const runs: KillRun[] = []
-{
-  await using stage = await openKillStage(wanted)
-  for (let number = 0; number < wanted; number += 1) runs.push(await stage.run(number))
+if (values.gates !== '1' && values.gates !== '3') throw new RangeError('--gates takes 1 or 3')
+
+async function killOverThree(): Promise<boolean> {
+  const { figures, sentence, isWell } = judgeHalts(await measureHalts(wanted))
+  process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`)
+  process.stderr.write(sentence)
+  return isWell
 }
-const spread = (of: (run: KillRun) => number): object => {
-  const all = runs.map(of)
-  const rounded = (share: number): number => Number(quantile(all, share).toFixed(2))
-  return { p50: rounded(0.5), p99: rounded(0.99), max: Number(Math.max(...all).toFixed(2)) }
-}
-const failed = runs.filter(
-  ({ bytesAfterResponse, admitted, bystanderWorks }) => bytesAfterResponse !== 0 || admitted !== 0 || bystanderWorks === false,
-)
-const scopes = Object.groupBy(runs, ({ scope }) => scope)
-process.stdout.write(
-  `${JSON.stringify(
-    {
-      runs: runs.length,
-      byScope: Object.fromEntries(Object.entries(scopes).map(([scope, some]) => [scope, some.length])),
-      bytesBeforeKill: runs.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0),
-      bytesAfterResponse: runs.reduce((sum, { bytesAfterResponse }) => sum + bytesAfterResponse, 0),
-      lastByteMs: spread(({ lastByteMs }) => lastByteMs),
-      haltMs: spread(({ haltMs }) => haltMs),
-      responseMs: spread(({ responseMs }) => responseMs),
-      serverIdleMs: spread(({ serverIdleMs }) => serverIdleMs),
-      failed,
-    },
-    null,
-    2,
-  )}\n`,
-)
-const late = runs.reduce((sum, { bytesAfterResponse }) => sum + bytesAfterResponse, 0)
-const lastByteMs = quantile(
-  runs.map((run) => run.lastByteMs),
-  0.99,
-)
-process.stderr.write(
-  `figure: ${runs.length} kills, ${late} bytes after the answer, ${failed.length} failed; last byte after ${lastByteMs.toFixed(1)} ms (p99)\n`,
-)
-process.exitCode = failed.length === 0 ? 0 : 1
+
+process.exitCode = (values.gates === '1' ? await killAtOneGate(wanted) : await killOverThree()) ? 0 : 1

@@ -97,13 +97,18 @@ async function openConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
   await ada.page.locator('[data-stream=live]').first().waitFor()
 }
 
-/** The last events are on their way for some flushes; what differs for longer is lost. */
-async function waitForEqual(gate: TestGate, ada: BrowserPerson): Promise<{ readonly page: string; readonly log: string }> {
-  for (let tries = 0; ; tries += 1) {
-    const counts = { page: await readCounts(ada), log: countLog(gate) }
-    if (counts.page === counts.log || tries === 40) return counts
-    await clock.sleep(500)
-  }
+/** How long the last events may be on their way; what is not there by then is lost. */
+const settleMs = 60_000
+
+/** Waits until the page has counted everything that was sent: it learns of an operation from the log alone, so the log has it too by then. */
+async function waitForAll(
+  gate: TestGate,
+  ada: BrowserPerson,
+  sent: number,
+): Promise<{ readonly page: string; readonly log: string }> {
+  const counted = `[...document.querySelectorAll('[data-count]')].reduce((sum, { textContent }) => sum + Number(textContent.replaceAll(',', '')), 0)`
+  await ada.page.waitForFunction(`${counted} >= ${sent}`, undefined, { timeout: settleMs }).catch(() => undefined)
+  return { page: await readCounts(ada), log: countLog(gate) }
 }
 
 async function measure(gate: TestGate, ada: BrowserPerson): Promise<boolean> {
@@ -124,15 +129,15 @@ async function measure(gate: TestGate, ada: BrowserPerson): Promise<boolean> {
   const busy = ((await readMetric(devtools, 'TaskDuration')) - busyBefore) / seconds
   const rate = (load.sent() - sentBefore) / seconds
   await load.end()
+  await Promise.all(agents.map((agent) => agent.close()))
   const grown = (await heapBytes(devtools)) - heapBefore
-  const counts = await waitForEqual(gate, ada)
+  const counts = await waitForAll(gate, ada, load.sent())
   const held = busy < busyMax && grown < growthBytesMax && counts.page === counts.log && ada.complaints.length === 0
   console.log(`counts by ${countedKinds.join(' ')}: page ${counts.page}, log ${counts.log}`)
   for (const complaint of ada.complaints) console.log(`the page complained: ${complaint}`)
   console.log(
     `figure: console at ${rate.toFixed(0)} operations a second for ${(seconds / 60).toFixed(1)} min: main thread ${(busy * 100).toFixed(1)} % busy, memory ${(grown / 1024 / 1024).toFixed(2)} MB more, counts ${counts.page === counts.log ? 'equal to' : 'NOT those of'} the log`,
   )
-  await Promise.all(agents.map((agent) => agent.close()))
   return held
 }
 

@@ -46,6 +46,16 @@ async function takeConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
     await ada.page.locator('main', { hasNotText: 'Asking the gate' }).waitFor()
     await take(ada, `console-${name}`)
   }
+  await ada.page.goto(`${gate.controlUrl}/console/policy`)
+  await ada.page.locator('#policy-text').waitFor()
+  const text = await ada.page.inputValue('#policy-text')
+  const wider = text
+    .replace('"read production"', '"any production"')
+    .replace('"limits":{}', '"limits":{"rowsWithoutPrompt":50000}')
+  await ada.page.fill('#policy-text', `${wider}`)
+  await ada.page.locator('button', { hasText: 'Try it' }).click()
+  await ada.page.locator('[data-trial]').waitFor()
+  await take(ada, 'console-policy-tried')
   await ada.page.goto(`${gate.controlUrl}/console/log?group=requests`)
   await ada.page.locator('a[href*="/console/log/"]').first().click()
   await ada.page.locator('button', { hasText: 'Check it in this browser' }).click()
@@ -117,6 +127,8 @@ async function makeStory(gate: TestGate): Promise<{ readonly volumeRequest: stri
   await call(gate, handle, { query: '{ me { id } }' }, { authorization: 'Bearer 5c1f2b7e-0c1d-4a57-8f8e-3f1b2a9c7d10' })
   const query = `mutation { volumeDelete(volumeId: "${volume}") }`
   const volumeRequest = pendingShape.parse(JSON.parse(await call(gate, handle, { query }))).errors[0].extensions.requestId
+  // The same question again and again, and one of another table.
+  for (const customer of [1, 2, 3, 4]) await coder.run(`DELETE FROM orders WHERE customer > ${customer * 100} -- tidy up`)
   await coder.run('DROP TABLE orders CASCADE')
   return { volumeRequest, handle }
 }

@@ -34,9 +34,12 @@ export interface TestGateSettings {
   readonly http?: boolean
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly escalate?: readonly Readonly<Record<string, unknown>>[]
   readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
   /** Connection string of a store that gates share. Default: the gate's own. */
   readonly storeUrl?: string
+  /** Whose approvals count, as in sallyport.yaml: `groups`, `approvals`, `breakGlass`. */
+  readonly people?: Readonly<Record<string, unknown>>
   /** Things kept whole that are no upstreams. */
   readonly keep?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** As in sallyport.yaml. Defaults 0s and 20s. */

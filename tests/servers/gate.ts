@@ -227,8 +227,10 @@ class RunningTestGate implements TestGate {
       drain: this.#settings.drain ?? '5s',
       retention: '1d',
       deliver: this.#settings.deliver ?? {},
+      escalate: this.#settings.escalate ?? [],
       alarms: this.#settings.alarms ?? {},
       keep: this.#settings.keep ?? {},
+      ...this.#settings.people,
       ...(this.#settings.storeUrl === undefined ? {} : { store: 'file:secrets/store' }),
     }
     writeFileSync(this.configuration, JSON.stringify(written, null, 2), { mode: 0o600 })

@@ -2,9 +2,9 @@ import { spawn, execFileSync, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chownSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { findMemoryFolder } from './memory-folder.ts'
 import { openTemplateFolder } from './template-folder.ts'
 
 /** A real PostgreSQL of Debian's, on loopback, made for one test file and thrown away after it. */
@@ -116,7 +116,7 @@ export async function startPostgres(
   binaries = findPostgresBinaries(),
 ): Promise<RestartablePostgres> {
   const user = unprivileged()
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-pg-'))
+  const folder = mkdtempSync(join(openTemplateFolder() ?? findMemoryFolder(), 'sallyport-pg-'))
   if (user) chownSync(folder, user.uid, user.gid)
   const data = join(folder, 'data')
   const number = takeNumber()

@@ -1,5 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -196,5 +206,15 @@ describe('what keeps it from starting', () => {
     const up = startUp(join(root, 'none'), '', [join(root, 'none.yaml')])
     expect(await up.end()).toBe(2)
     expect(readdirSync(root)).not.toContain('none')
+  })
+
+  test('a state that had a configuration, which is gone: it does not become a playground', async () => {
+    const state = join(root, 'configured')
+    mkdirSync(state)
+    writeFileSync(join(state, 'configured'), '/somewhere/sallyport.yaml\n')
+    const up = startUp(state)
+    expect(await up.end()).toBe(2)
+    expect(up.errors()).toContain('/somewhere/sallyport.yaml')
+    expect(readdirSync(state)).not.toContain('playground')
   })
 })

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { existsSync, realpathSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectControl } from './control-client.ts'
 import { watchContinuous } from './continuous-words.ts'
@@ -10,7 +10,7 @@ import { startGate, type Programs, type RunningGate } from './gate-processes.ts'
 import { credentialFiles } from './configuration-file.ts'
 import { judgeIsolation, readIsolationFacts, readIsolationFactsOf, stateSecrets, type Isolation } from './isolation.ts'
 import { takeStartLock } from './start-lock.ts'
-import { makePrivateFolder, readRun } from './state-directory.ts'
+import { makePrivateFolder, readRun, writePrivateFile } from './state-directory.ts'
 import { describeWelcome, type Welcome } from './welcome.ts'
 
 export interface UpSettings {
@@ -48,6 +48,7 @@ export async function runUp(settings: UpSettings): Promise<ExitCode> {
   let gate: RunningGate | null = null
   const stopSignals = listenForSignals(interruption, () => gate?.kill())
   try {
+    keepToConfiguration(stateDirectory, configuration)
     const startedAtMs = settings.nowMs()
     const { programs, nowMs } = settings
     const examine = (): Isolation => examineIsolation(settings.agentUser, stateDirectory, configuration)
@@ -105,6 +106,20 @@ function findConfiguration(given: string | null): string | null {
   }
   const path = given ?? 'sallyport.yaml'
   return existsSync(path) ? resolve(path) : null
+}
+
+/** A state that served somebody's own upstreams is never a playground's by accident: a sallyport.yaml that is gone is no answer to what may run. */
+function keepToConfiguration(stateDirectory: string, configuration: string | null): void {
+  const mark = join(stateDirectory, 'configured')
+  if (configuration !== null) return writePrivateFile(mark, `${configuration}\n`)
+  if (!existsSync(mark)) return
+  throw new CommandFailure(
+    exitCodes.usage,
+    'no_configuration',
+    `The state in ${stateDirectory} is that of ${readFileSync(mark, 'utf8').trim()}, and there is no sallyport.yaml here.`,
+    'Nothing was started.',
+    'Put the file back, name it with --config, or give a playground another --state.',
+  )
 }
 
 function alreadyRunning(stateDirectory: string): CommandFailure {

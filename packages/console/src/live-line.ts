@@ -107,6 +107,8 @@ const titles: Readonly<Record<EventType, Title>> = {
   'request.rejected': { sign: '✕', what: 'rejected', tone: 'warn' },
   'request.cancelled': { sign: '–', what: 'cancelled', tone: 'calm' },
   'request.expired': { sign: '–', what: 'expired', tone: 'calm' },
+  'request.rung': { sign: '◷', what: 'rung', tone: 'calm' },
+  'request.held': { sign: '◷', what: 'held back', tone: 'warn' },
   verdict: { sign: '✓', what: 'verdict', tone: 'calm' },
   'verdict.refused': { sign: '✕', what: 'verdict refused', tone: 'danger' },
   'grant.made': { sign: '+', what: 'grant made', tone: 'calm' },

@@ -1,6 +1,6 @@
 import type { Event, Json } from '@sallyport/core'
 import { z } from 'zod'
-import { formatAmount, formatBytes, formatInstant } from './time-words.ts'
+import { formatAmount, formatBytes, formatDuration, formatInstant } from './time-words.ts'
 import { glanceText } from './words.ts'
 
 /** Agents' own text in a sentence, characters. */
@@ -29,6 +29,15 @@ function writer<Shape>(shape: z.ZodType<Shape>, write: (facts: Shape, agent: str
 
 const by = z.object({ request: z.string(), by: z.string() })
 const refusedDoor = z.object({ protocol: z.string(), peer: z.string(), why: z.string(), claimed: z.string().default('') })
+
+const rung = z.object({ receivers: names, step: z.number(), steps: z.number(), why: z.string(), waitedMs: z.number() })
+
+function sayRung({ receivers, step, steps, why, waitedMs }: z.infer<typeof rung>): string {
+  const place = `${receivers.join(', ')} rung (${step} of ${steps})`
+  if (why === 'asked') return `${place}.`
+  const waited = formatDuration(waitedMs)
+  return why === 'unanswered' ? `${place}: nobody answered for ${waited}.` : `${place}: quiet hours are over, after ${waited}.`
+}
 
 const sayForeign = writer(
   z.object({
@@ -242,6 +251,14 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
   ['request.rejected', writer(by, (facts) => `${facts.by} rejected it. It will not run.`)],
   ['request.cancelled', writer(by, (facts) => `${facts.by} cancelled it. It will not run.`)],
   ['request.expired', () => 'Nobody answered in time, which is a no.'],
+  ['request.rung', writer(rung, sayRung)],
+  [
+    'request.held',
+    writer(
+      z.object({ receivers: names, untilMs: z.number() }),
+      ({ receivers, untilMs }) => `${receivers.join(', ')} not rung before ${formatInstant(untilMs)}: quiet hours.`,
+    ),
+  ],
   [
     'verdict',
     writer(

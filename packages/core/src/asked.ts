@@ -17,6 +17,8 @@ export interface Asked {
   readonly payload: Payload
   /** What a person is shown of it, whole. */
   readonly text: string
+  /** The trace that the agent says it belongs to, `traceparent` of W3C Trace Context. Kept on the log, and no part of the digest. */
+  readonly trace?: string
   /** Bind values as people and the log get them, where some must not be shown. Absent: those of the payload. */
   readonly shownBindValues?: readonly Json[]
   /**

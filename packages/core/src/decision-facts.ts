@@ -28,7 +28,7 @@ export async function gatherFacts(
     drilled: await ports.restorePoints.isDrilled(upstream.name),
     coolOffMs,
     glassBroken: grant !== null && (await wasGlassBroken(ports, grant)),
-    quorum: quorumOf?.(upstream.name) ?? null,
+    quorum: (await quorumOf?.(upstream.name)) ?? null,
     granted: passage.standing.scopes,
     within: session.narrowing?.scopes ?? null,
   }

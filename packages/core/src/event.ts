@@ -30,6 +30,8 @@ export const eventTypes = [
   'request.rejected',
   'request.cancelled',
   'request.expired',
+  'request.rung',
+  'request.held',
   'verdict',
   'verdict.refused',
   'glass.reviewed',

@@ -10,7 +10,7 @@ export interface GovernSettings {
   readonly mode: 'solo' | 'team'
   readonly coolOffMs: number
   /** Whose approvals count on an upstream, where not everybody's do. Absent: everybody's, everywhere. */
-  readonly quorumOf?: (upstream: string) => Quorum | null
+  readonly quorumOf?: (upstream: string) => Quorum | null | Promise<Quorum | null>
   readonly rowsWithoutPrompt: number
   readonly windowMs: number
   readonly retainMs: number

@@ -33,11 +33,12 @@ export async function noteEvent(
   type: EventType,
   data: { readonly [key: string]: Json },
 ): Promise<void> {
-  const { session } = passage.asked
+  const { session, trace } = passage.asked
   const { agent, owner } = session.subject
   // Whose it is and who acts, of whatever is done by a handle that was narrowed (`sub` and `act` of RFC 8693).
   const act = session.narrowing?.act
-  const said = act === undefined ? data : { ...data, act, sub: owner }
+  const whose = act === undefined ? data : { ...data, act, sub: owner }
+  const said = trace === undefined ? whose : { ...whose, trace }
   await ports.log.append({ type, atMs: ports.clock.nowMs(), session: session.id, agent, data: said })
 }
 

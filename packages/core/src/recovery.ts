@@ -120,7 +120,7 @@ async function applyAgain(
     if (over.has(id)) continue
     const request = await ports.requests.get(id)
     if (request === null || request.state !== 'pending') continue
-    if (request.question.steps?.some((step) => over.has(step.request)) || !isStillGood(ports, request, approval)) continue
+    if (request.question.steps?.some((step) => over.has(step.request)) || !(await isStillGood(ports, request, approval))) continue
     const result = await applyVerdict(ports, request, approval)
     if (result.result === 'recorded') applied.push(id)
   }
@@ -137,9 +137,9 @@ async function finishPlan(ports: VerdictPorts, id: string, over: ReadonlySet<str
 }
 
 /** Time went by, and policy, mode or people may be others now. What the store has of this very verdict already is no second one. */
-function isStillGood(ports: VerdictPorts, request: AccessRequest, approval: Approval): boolean {
+async function isStillGood(ports: VerdictPorts, request: AccessRequest, approval: Approval): Promise<boolean> {
   const others = request.approvals.filter(
     ({ challenge, credentialId }) => challenge !== approval.challenge || credentialId !== approval.credentialId,
   )
-  return findFault(ports, { ...request, approvals: others }, approval) === null
+  return (await findFault(ports, { ...request, approvals: others }, approval)) === null
 }

@@ -95,6 +95,8 @@ describe('nothing is suggested', () => {
     ['after one that was cancelled', ask(9, rows, { state: 'cancelled' })],
     ['after one yes, but', ask(9, rows, limited)],
     ['after somebody broke glass', ask(9, rows, broken)],
+    ['after one that only a plan let run', ask(9, rows, { approvals: [] })],
+    ['for a plan', ask(9, { ...rows, steps: [] })],
     ['for a destroy that only a table’s copy undoes', ask(9, { ...rows, copy: 'tables' })],
     ['for a destroy without a copy', ask(9, { ...rows, copy: 'impossible' })],
     ['for a destroy behind a restore point', ask(9, { ...rows, copy: 'restore_point' })],

@@ -102,10 +102,11 @@ function describe(key: string, group: readonly AccessRequest[], nowMs: number, r
   }
 }
 
-/** Somebody said yes without any "but", and nobody alone for everybody. */
+/** Somebody said yes to this very thing, without any "but", and nobody alone for everybody: a step that a plan let run was never looked at alone. */
 function isApproved({ state, approvals }: AccessRequest): boolean {
   return (
     state === 'approved' &&
+    approvals.length > 0 &&
     approvals.every(({ verdict, conditions, breakGlass }) => verdict === 'approve' && conditions === undefined && !breakGlass)
   )
 }
@@ -120,6 +121,7 @@ function reliefOf(group: readonly AccessRequest[], nowMs: number, rowsInForce: n
   if (!decided.every(isApproved)) return none('Not all of them got a plain yes: no answer, a no and a condition are all no.')
   const [{ question } = { question: null }] = decided
   if (question === null) return none('None was decided.')
+  if (question.steps !== undefined) return none('A plan is read as a whole, each time.')
   return question.protocol === 'sallyport' ? reliefByScope(question) : reliefByRows(decided, rowsInForce)
 }
 

@@ -19,7 +19,7 @@ export interface VerdictPorts {
   /** Whether somebody is enrolled under this name now: what a person who was removed signed counts no longer. */
   readonly isEnrolled: (person: string) => Promise<boolean>
   /** Whose verdicts count for an upstream, where not everybody's do. */
-  readonly quorumOf: (upstream: string) => Quorum | null
+  readonly quorumOf: (upstream: string) => Quorum | null | Promise<Quorum | null>
   /** Absent: nobody may break glass. */
   readonly glass?: Glass
   /** How long an approved request may wait to be run, counted from its notBefore. */
@@ -41,7 +41,7 @@ export type VerdictResult =
  */
 export async function giveVerdict(ports: VerdictPorts, requestId: string, approval: Approval): Promise<VerdictResult> {
   const request = await ports.requests.get(requestId)
-  const fault = findFault(ports, request, approval) ?? (await findLateFault(ports, request, approval))
+  const fault = (await findFault(ports, request, approval)) ?? (await findLateFault(ports, request, approval))
   if (fault !== null || request === null) {
     const why = fault ?? 'There is no such request.'
     await ports.log.append({
@@ -101,7 +101,7 @@ async function namesThatCount(
   { isEnrolled, quorumOf }: VerdictPorts,
   { approvals, question }: AccessRequest,
 ): Promise<readonly string[]> {
-  const quorum = quorumOf(question.upstream)
+  const quorum = await quorumOf(question.upstream)
   const names = approvals
     .filter(({ verdict, person }) => verdict === 'approve' && (quorum === null || isMember(quorum, person)))
     .map(({ person }) => person)
@@ -210,11 +210,11 @@ async function endSteps(
 }
 
 /** Why this verdict on this request does not count now; null when it does. Asked when it is given, and again when a restart finds it on the log. */
-export function findFault(
+export async function findFault(
   ports: Pick<VerdictPorts, 'clock' | 'policyHash' | 'mode' | 'quorumOf'>,
   request: AccessRequest | null,
   approval: Approval,
-): string | null {
+): Promise<string | null> {
   if (request === null) return 'There is no such request.'
   if (request.state !== 'pending' && !(approval.verdict === 'reject' && request.state === 'approved'))
     return `The request is ${request.state}.`
@@ -227,7 +227,7 @@ export function findFault(
   if (isSamePerson(approval.person, question.subject.agent)) return 'An agent approves nothing.'
   if (ports.mode() === 'team' && isSamePerson(approval.person, question.subject.owner))
     return 'You own this agent; in team mode somebody else has to approve what it asks.'
-  const quorum = ports.quorumOf(question.upstream)
+  const quorum = await ports.quorumOf(question.upstream)
   if (quorum !== null && approval.breakGlass !== true && !isMember(quorum, approval.person))
     return `Only people of the group "${quorum.group}" approve what is asked of ${question.upstream}.`
   if (request.approvals.some(({ person }) => isSamePerson(person, approval.person))) return 'You have given your verdict already.'

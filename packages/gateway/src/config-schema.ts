@@ -8,6 +8,7 @@ import { expectSchema } from './expect-settings.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
 import { logSchema } from './log-settings.ts'
 import { peopleSchema } from './people-settings.ts'
+import { escalateSchema, quietHoursSchema } from './ring-settings.ts'
 import { redactSchema } from './redact-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
@@ -112,6 +113,8 @@ export const configSchema = z.strictObject({
   drain: duration.prefault('5s').refine((ms) => ms <= 300_000, 'what runs may take at most 5m to end'),
   expiry: duration.prefault('1h'),
   deliver: z.record(name, deliverSchema).default({}),
+  escalate: escalateSchema,
+  quietHours: quietHoursSchema,
   alarms: z
     .partialRecord(z.enum(['foreign_credential', 'canary', ...watchedKinds]), z.enum(['tell', 'kill']), {
       error: 'alarms says tell or kill of foreign_credential, canary, probing and burst',

@@ -4,13 +4,15 @@ import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { connectors } from '@sallyport/connectors'
 import { isOwnHost, type AllowedScope, type Environment, type Expectation } from '@sallyport/core'
-import { checkApprovals } from './approval-settings.ts'
+import type { AttestationConfig } from './attestation-settings.ts'
+import { checkApprovals, type GroupsConfig } from './approval-settings.ts'
 import { checkExpectations } from './expect-settings.ts'
 import { configSchema } from './config-schema.ts'
 import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
 import type { LogConfig } from './log-settings.ts'
+import { checkRings, type RingConfig } from './ring-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
 import type { VaultPlace } from './vault-place.ts'
 import type { OidcConfig } from './people-settings.ts'
@@ -83,6 +85,8 @@ export interface Config {
   readonly mode: 'solo' | 'team'
   /** Where people sign in besides their passkeys. */
   readonly oidc: OidcConfig | null
+  /** Which models of passkeys are let in. Null: all. */
+  readonly attestation: AttestationConfig | null
   readonly listen: {
     readonly postgres: { readonly host: string; readonly port: number }
     /** Null: neither is an HTTP upstream configured nor an address given, so nothing listens for agents' HTTP. */
@@ -99,6 +103,9 @@ export interface Config {
   readonly unread: { readonly [name: string]: readonly string[] }
   /** Who outside is told what happens. */
   readonly deliver: { readonly [name: string]: DeliverConfig }
+  /** Who is rung when nobody answers, one after the other. Empty: everybody at once. */
+  readonly escalate: RingConfig['escalate']
+  readonly quietHours: RingConfig['quietHours']
   /** Kinds of alarm that stop the agent they are about. */
   readonly stoppingAlarms: readonly string[]
   readonly rowsWithoutPrompt: number
@@ -124,8 +131,7 @@ export interface Config {
   readonly store: string | null
   /** People who may break glass. */
   readonly breakGlass: readonly string[]
-  /** People by group. */
-  readonly groups: { readonly [group: string]: readonly string[] }
+  readonly groups: GroupsConfig
   /** Upstream → the group whose people alone approve there, and how many of them. */
   readonly approvals: { readonly [upstream: string]: { readonly from: string; readonly count: number } }
 }
@@ -206,6 +212,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     directory: dirname(resolve(path)),
     mode: data.mode,
     oidc: data.people.oidc ?? null,
+    attestation: data.people.attestation ?? null,
     listen: { ...data.listen, http: wantsHttp ? (data.listen.http ?? { host: '127.0.0.1', port: 6443 }) : null },
     upstreams: Object.entries(data.upstreams).map(([name, upstream]) => ({
       ...upstream,
@@ -221,6 +228,8 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     })),
     unread: data.unread,
     deliver: data.deliver,
+    escalate: data.escalate,
+    quietHours: data.quietHours,
     stoppingAlarms: Object.entries(data.alarms).flatMap(([kind, what]) => (what === 'kill' ? [kind] : [])),
     rowsWithoutPrompt: data.limits.rowsWithoutPrompt,
     coolOffMs: data.coolOff,
@@ -253,6 +262,7 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkTies(config, place),
     ...checkOwnRoles(config, place),
     ...checkApprovals(config, known, place),
+    ...checkRings(config, place),
     ...checkExpectations(config, known, place),
   ]
 }

@@ -9,6 +9,8 @@ const any = {
       error: 'events is all, questions, or a list of kinds of event',
     })
     .exactOptional(),
+  /** The person whose telephone or mailbox it is: rings may name them. */
+  of: z.string().min(1).max(100).exactOptional(),
   /** PEM file of authorities besides those that the machine trusts. */
   authorities: z.string().exactOptional(),
 }
@@ -18,11 +20,19 @@ const mailbox = z.string().regex(/^[^\s<>@"]+@[^\s<>@"]+$/, 'an address is writt
 export const deliverSchema = z.union(
   [
     z.strictObject({ webhook: reference, secret: reference, ...any }),
-    z.strictObject({ otlp: reference, header: reference.exactOptional(), ...any }),
+    z.strictObject({
+      otlp: reference,
+      header: reference.exactOptional(),
+      /** What the collector gets: records of all that happened, or a span an operation. */
+      signal: z.enum(['logs', 'traces'], { error: 'signal is logs or traces' }).exactOptional(),
+      ...any,
+    }),
     z.strictObject({ syslog: reference, ...any }),
     z.strictObject({ ntfy: reference, token: reference.exactOptional(), ...any }),
     z.strictObject({
       slack: reference,
+      /** An app-level token: what people ask in Slack is answered, over a connection that the gate opens. */
+      app: reference.exactOptional(),
       channel: z.string().regex(/^[#@]?[A-Za-z0-9._-]{1,80}$/, 'a channel is written like "#ops", or is its id'),
       api: z.url().default('https://slack.com/api'),
       ...any,

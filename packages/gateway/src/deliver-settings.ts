@@ -14,9 +14,15 @@ interface AnyReceiver {
 export type ReceiverSecrets = AnyReceiver &
   (
     | { readonly kind: 'webhook'; readonly url: string; readonly secret: string }
-    | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null }
+    | { readonly kind: 'otlp'; readonly url: string; readonly header: string | null; readonly signal: 'logs' | 'traces' }
     | { readonly kind: 'ntfy'; readonly url: string; readonly token: string | null }
-    | { readonly kind: 'slack'; readonly token: string; readonly channel: string; readonly api: string }
+    | {
+        readonly kind: 'slack'
+        readonly token: string
+        readonly appToken: string | null
+        readonly channel: string
+        readonly api: string
+      }
     | { readonly kind: 'mail'; readonly url: string; readonly from: string; readonly to: readonly string[] }
     | { readonly kind: 'syslog'; readonly url: string }
   )
@@ -33,9 +39,13 @@ async function resolveReceiver(name: string, one: DeliverConfig, directory: stri
   const readMaybe = async (reference: string | undefined): Promise<string | null> =>
     reference === undefined ? null : read(reference)
   if ('webhook' in one) return { ...any, kind: 'webhook', url: await read(one.webhook), secret: await read(one.secret) }
-  if ('otlp' in one) return { ...any, kind: 'otlp', url: await read(one.otlp), header: await readMaybe(one.header) }
+  if ('otlp' in one)
+    return { ...any, kind: 'otlp', url: await read(one.otlp), header: await readMaybe(one.header), signal: one.signal ?? 'logs' }
   if ('syslog' in one) return { ...any, kind: 'syslog', url: await read(one.syslog) }
   if ('ntfy' in one) return { ...any, kind: 'ntfy', url: await read(one.ntfy), token: await readMaybe(one.token) }
-  if ('slack' in one) return { ...any, kind: 'slack', token: await read(one.slack), channel: one.channel, api: one.api }
+  if ('slack' in one) {
+    const { channel, api } = one
+    return { ...any, kind: 'slack', token: await read(one.slack), appToken: await readMaybe(one.app), channel, api }
+  }
   return { ...any, kind: 'mail', url: await read(one.mail), from: one.from, to: one.to }
 }

@@ -11,16 +11,16 @@ import {
   type Listener,
   type WalSource,
 } from '@sallyport/core'
+import { wallClock } from './access/clock.ts'
 import { openCopies } from './access/copies.ts'
 import { openCanaries } from './access/canaries.ts'
 import { openLookout } from './access/lookout.ts'
 import { notesOn } from './access/notes.ts'
 import { withUpstream } from './access/reach.ts'
 import { startMetrics } from './metrics/exposition.ts'
-import { startDelivery } from './delivery/start.ts'
-import { resolveReceivers } from './deliver-settings.ts'
 import { Quarantine } from './access/quarantine.ts'
 import type { StateFolder } from './access/state-folder.ts'
+import { resolveAttestation } from './attestation-settings.ts'
 import { openUndo, type UndoPorts } from './access/undo.ts'
 import type { Config } from './config.ts'
 import { startControl, type Control } from './control/index.ts'
@@ -29,7 +29,9 @@ import { feedOf } from './log/log-readers.ts'
 import { openSessionStories } from './log/session-stories.ts'
 import { addressOf, closeAll } from './listeners.ts'
 import { bindControl } from './main/control-binding.ts'
+import { startDeliveries } from './main/deliveries.ts'
 import { Departure } from './main/departure.ts'
+import { openRollCall } from './main/roll-call.ts'
 import { bindOverview } from './main/overview-binding.ts'
 import { openLogArchive } from './main/log-archive.ts'
 import { openKeeper } from './main/keeper.ts'
@@ -78,7 +80,7 @@ export async function startGate(options: GateOptions): Promise<RunningGate> {
 
 async function assemble(options: GateOptions, opened: AsyncDisposableStack): Promise<RunningGate> {
   const base = await openBase(options, opened)
-  const { config, database, store, vault, log } = base
+  const { config, database, store, vault, log, folder } = base
   const { clock } = store
   const entrance = openEntrance(base)
   const { sessions, killSwitch } = entrance
@@ -101,7 +103,15 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   // Whoever is told hears of it from when everything is up.
   let deliveries: NonNullable<Control['deliveries']> = () => []
   const bound = { base, entrance, verdicts, ...tools, keeper, protection, isolationLevel: options.isolationLevel }
-  const control: Control = { ...(await bindControl(bound)), deliveries: () => deliveries() }
+  const roll = openRollCall({
+    store,
+    gate: folder.origin,
+    sessions: () => sessions.list(),
+    posture: () => control.posture(),
+    wallMs: () => wallClock.nowMs(),
+  })
+  const told = roll.asked === null ? {} : { gates: roll.asked }
+  const control: Control = { ...(await bindControl(bound)), ...told, deliveries: () => deliveries() }
   const people = await startPeople(base, entrance, control, options.drill)
   opened.defer(() => people.close())
   controlUrl = people.url
@@ -112,11 +122,13 @@ async function assemble(options: GateOptions, opened: AsyncDisposableStack): Pro
   opened.defer(() => closeAll(listeners))
   const isLeaving = (): boolean => departure.isLeaving
   await listenForAgents({ base, gate, upstreams, apis, report: options.report, isLeaving }, listeners)
+  const others = await roll.sentence()
+  if (others !== null) options.report(others)
   for (const warning of await people.warnings()) options.report(`warning: ${warning}`)
   const watches = await startWatches(
     base,
     entrance,
-    [tools.quarantine, keeper, openLogArchive(base)],
+    [tools.quarantine, keeper, roll, openLogArchive(base)],
     () => controlUrl,
     departure,
   )
@@ -178,6 +190,7 @@ async function startPeople(
 ): ReturnType<typeof startControl> {
   const { config, folder, store, log, requests } = base
   const accounts = await bindAccounts(base)
+  const attestation = resolveAttestation(config.attestation, config.directory)
   return startControl(
     {
       clock: store.clock,
@@ -189,6 +202,7 @@ async function startPeople(
       ...store.people,
       control,
       ...(accounts && { accounts }),
+      ...(attestation && { attestation }),
       overview: bindOverview(base, entrance),
     },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill },
@@ -234,13 +248,11 @@ async function startWatches(
   siteUrl: () => string,
   departure: Departure,
 ): Promise<{ readonly deliveries: NonNullable<Control['deliveries']>; close(): Promise<void> }> {
-  const { config, folder, vault, log, database, store } = base
+  const { config, vault, log, database, store } = base
   const { clock } = store
   for (const one of due) one.start()
   const watch = watchVault({ vault, log, meta: openMeta(database), clock })
-  const memory = openMeta(database)
-  const told = { origin: folder.origin, siteUrl }
-  const delivery = await startDelivery({ clock, log, source: log, memory }, await resolveReceivers(config), told)
+  const delivery = await startDeliveries(base, siteUrl)
   const metrics = await startMetrics(config.listen.metrics, {
     log,
     upstreams: config.upstreams.map(({ name }) => name),
@@ -336,7 +348,7 @@ function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: strin
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),
     describers: makeDescribers(),
     policy: () => policy,
-    settings: () => governSettings(config),
+    settings: () => governSettings(config, base.findMembers),
     requestUrl,
   }
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { attestationSchema } from './attestation-settings.ts'
 import { duration, reference } from './config-value.ts'
 import { resolveReference } from './reference.ts'
 
@@ -33,7 +34,13 @@ export type OidcConfig = z.infer<typeof oidc>
 /** Names alone, as it was written before there was anything to say of them; or where people sign in. */
 export const peopleSchema = z.preprocess(
   (given) => (Array.isArray(given) ? { names: given } : given),
-  z.strictObject({ names: z.array(z.string()).default([]), oidc: oidc.exactOptional() }).prefault({}),
+  z
+    .strictObject({
+      names: z.array(z.string()).default([]),
+      oidc: oidc.exactOptional(),
+      attestation: attestationSchema.exactOptional(),
+    })
+    .prefault({}),
 )
 
 /** A provider with its secret, in memory only. */

@@ -1,6 +1,6 @@
 import { isReadOnly, type GovernSettings, type PolicyEngine, type StandingGrants } from '@sallyport/core'
 import { createPolicyEngine } from '@sallyport/core/policy'
-import { quorumOf } from './approval-settings.ts'
+import { quorumOf, type FindMembers } from './approval-settings.ts'
 import type { Config } from './config.ts'
 import { acceptedOf, hashDecisive } from './widening.ts'
 
@@ -31,7 +31,8 @@ export function scopeOf(
 const windowMs = 3_600_000
 const pendingMax = 20
 
-export function governSettings(config: Config): GovernSettings {
+export function governSettings(config: Config, findMembers: FindMembers): GovernSettings {
   const { mode, coolOffMs, rowsWithoutPrompt, retainMs, requestMs } = config
-  return { mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax, quorumOf: quorumOf(config) }
+  const bounds = { mode, coolOffMs, rowsWithoutPrompt, windowMs, retainMs, requestMs, pendingMax }
+  return { ...bounds, quorumOf: quorumOf(config, findMembers) }
 }

@@ -1,3 +1,4 @@
+import { namedQuorumOf } from './approval-settings.ts'
 import type { TrialView } from '@sallyport/console'
 import { type LoggedAsk, rehearse, type Rules, type Treatment, tryExpectation } from '@sallyport/core'
 import { parseConfig, type Config } from './config.ts'
@@ -54,7 +55,7 @@ export function rulesOf(
   { restorePoints, undrilled }: Pick<TrialInput, 'restorePoints' | 'undrilled'>,
   policy = makePolicy(config),
 ): Rules {
-  const { mode, coolOffMs, rowsWithoutPrompt, windowMs, quorumOf } = governSettings(config)
+  const { mode, coolOffMs, rowsWithoutPrompt, windowMs } = governSettings(config, () => [])
   return {
     policy,
     mode,
@@ -63,7 +64,8 @@ export function rulesOf(
     windowMs,
     ownerOf: (agent) => config.agents.find(({ name }) => name === agent)?.owner ?? null,
     environmentOf: (upstream) => config.upstreams.find(({ name }) => name === upstream)?.environment ?? null,
-    quorumOf: quorumOf ?? (() => null),
+    // Who the provider says is in a group is not asked here: a trial may find that it would ask once more than it does.
+    quorumOf: namedQuorumOf(config),
     hasRestorePoint: (upstream) => restorePoints.includes(upstream),
     isDrilled: (upstream) => !undrilled.includes(upstream),
   }

@@ -1,3 +1,4 @@
+import { acceptedAttestationShape, findAttestationWidenings } from './attestation-settings.ts'
 import { acceptedApprovalsOf, acceptedApprovalsShape, findApprovalWidenings } from './approval-settings.ts'
 import { findWitnessWidenings, witnessesSchema } from './witness-settings.ts'
 import {
@@ -41,6 +42,8 @@ const acceptedShape = z.strictObject({
   unread: z.record(z.string(), z.array(z.string())).default({}),
   /** Who is told what happens, by name, as canonical JSON. */
   deliver: z.record(z.string(), z.string()).default({}),
+  /** Absent: passkeys of every model are let in. */
+  attestation: acceptedAttestationShape.exactOptional(),
   /** Absent in what was accepted before there was such a setting: the folder alone. */
   vault: z
     .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
@@ -100,6 +103,7 @@ export function acceptedOf(config: Config): Accepted {
     upstreams: Object.fromEntries(upstreams),
     unread: config.unread,
     deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
+    ...(config.attestation !== null && { attestation: config.attestation }),
     vault: acceptedPlaceOf(config.vault),
     witnesses: config.witnesses,
     log: acceptedLogOf(config.log),
@@ -149,6 +153,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   for (const person of after.breakGlass)
     if (!before.breakGlass.includes(person)) found.push(`breakGlass: ${visibleLine(person)} may approve alone, with a delay`)
   found.push(...findApprovalWidenings(before.approvals, after.approvals))
+  found.push(...findAttestationWidenings(before.attestation, after.attestation))
   found.push(...findWitnessWidenings(before.witnesses, after.witnesses), ...findLogWidenings(before.log, after.log))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))

@@ -6,6 +6,7 @@ import { connectControl } from '../control-client.ts'
 import { examineContinuous } from '../continuous-examination.ts'
 import { examineConfiguration, examineModes } from '../examination.ts'
 import { bad, good, note, type Finding } from '../finding.ts'
+import { examineGates } from '../gates-examination.ts'
 import { exitCodes, toFailure } from '../failure.ts'
 import { describeStorage, describeTarget, readTargets } from '../keeping.ts'
 import { judgeIsolation, levelWorth, readIsolationFacts, stateSecrets, type Isolation } from '../isolation.ts'
@@ -45,6 +46,7 @@ async function examine(options: z.infer<typeof optionsShape>): Promise<void> {
     isRunning ? await examineGate(stateDirectory) : describeAbsence(stateDirectory),
     ...(isRunning ? await examineOwners(stateDirectory) : []),
     ...(isRunning ? await examineDeliveries(stateDirectory) : []),
+    ...(isRunning ? await examineGates(() => connectControl(stateDirectory)) : []),
     ...(isRunning ? await examineTargets(stateDirectory) : []),
     ...(isRunning ? await examineContinuous(stateDirectory) : []),
     ...examineVault(stateDirectory, configuration),

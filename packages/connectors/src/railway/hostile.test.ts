@@ -4,6 +4,7 @@ import { describe as suite, expect, test } from 'vitest'
 import type { Describers, Json, Operation } from '@sallyport/core'
 import { describe } from './describe.ts'
 import { AmbiguousJson, parseJson } from './json-text.ts'
+import { roundsOf } from '../../../../tests/breadth.ts'
 
 const ask: Describers = {
   describe: () =>
@@ -104,7 +105,7 @@ suite('hostile requests', () => {
         expect((await send(decoded)).every(({ impact }) => impact.kind === 'unknown')).toBe(true)
         expect((await send({ query: typeof given === 'string' ? given : '{', variables: decoded })).length).toBeGreaterThan(0)
       }),
-      { numRuns: 500 },
+      { numRuns: roundsOf(500, 150) },
     )
   })
 
@@ -117,7 +118,7 @@ suite('hostile requests', () => {
           { impact: { kind: 'destroy', reversible: false }, resources: [{ type: 'volume', name: 'the-volume' }] },
         ])
       }),
-      { numRuns: 1_000 },
+      { numRuns: roundsOf(1_000, 300) },
     )
   })
 
@@ -135,7 +136,7 @@ suite('hostile requests', () => {
           else if (/\bvolumeDelete\(/.test(query) && !query.includes('#')) expect(isMild(operations), query).toBe(false)
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: roundsOf(2_000, 600) },
     )
   })
 
@@ -180,7 +181,7 @@ suite('hostile requests', () => {
         }
         expect(JSON.stringify(read)).toBe(JSON.stringify(JSON.parse(text)))
       }),
-      { numRuns: 2_000 },
+      { numRuns: roundsOf(2_000, 600) },
     )
   })
 })

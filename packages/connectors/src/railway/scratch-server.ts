@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import pg from 'pg'
+import type { Client } from 'pg'
 import type { Ask } from './base-backup-tables.ts'
 import type { FileOwner } from './base-backup-tar.ts'
 import { findServerPrograms, reachServerProgram } from './scratch-server-binaries.ts'
@@ -95,7 +95,7 @@ export async function startScratchServer({ place, superuser, database, remove, r
   )
   child.stdin.on('error', () => undefined)
   const stop = (): Promise<void> => stopChild(child)
-  let client: pg.Client | null = null
+  let client: Client | null = null
   try {
     await waitUntilReady(child, recovery?.said ?? null)
     client = await connect(join(folder, 'socket'), superuser, database, major)
@@ -195,7 +195,9 @@ function isReady(state: string): boolean {
   return state === 'ready'
 }
 
-function connect(socket: string, superuser: string, database: string, major: number): Promise<pg.Client> {
+async function connect(socket: string, superuser: string, database: string, major: number): Promise<Client> {
+  // Loaded only where it is used: a gate's start is to be quick.
+  const { default: pg } = await import('pg')
   // What a client asks for at its start stands above what the copied database sets for its roles and databases.
   const first = ['session_preload_libraries=', 'local_preload_libraries=', 'row_security=off', 'search_path=pg_catalog']
   const options = [...first, ...(major >= 17 ? ['event_triggers=off'] : [])].map((setting) => `-c ${setting}`).join(' ')
@@ -211,11 +213,12 @@ function connect(socket: string, superuser: string, database: string, major: num
     query_timeout: queryTimeoutMs,
   })
   client.on('error', () => undefined)
-  return client.connect().then(() => client)
+  await client.connect()
+  return client
 }
 
 async function askAsText(
-  client: pg.Client,
+  client: Client,
   sql: string,
   values: readonly (string | null)[],
 ): Promise<readonly (readonly (string | null)[])[]> {

@@ -6,13 +6,13 @@ import { signOf } from './parts.tsx'
 import { colourOf, Plot } from './plot.tsx'
 
 const colours: Readonly<Record<CountedAs, string>> = {
-  read: 'line',
+  read: 'edge',
   write: 'accent',
-  disrupt: 'edge',
-  escalate: 'warn',
+  disrupt: 'warn',
+  escalate: 'violet',
   destroy: 'bad',
-  unknown: 'dim',
-  refused: 'good',
+  unknown: 'ink',
+  refused: 'teal',
 }
 const height = 176
 

@@ -1,14 +1,16 @@
 import type { ShownChange } from '../shapes/policy.ts'
 
-/** A change that another page offered, until the policy's page takes it up: once. */
+/** A change that another page offered: the policy's page begins with it, and forgets it when it is left. */
 let offered: ShownChange | null = null
 
 export function offerChange(change: ShownChange): void {
   offered = change
 }
 
-export function takeChange(): ShownChange | null {
-  const taken = offered
+export function offeredChange(): ShownChange | null {
+  return offered
+}
+
+export function forgetChange(): void {
   offered = null
-  return taken
 }

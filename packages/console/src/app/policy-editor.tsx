@@ -1,28 +1,42 @@
-import { useQueryClient } from '@tanstack/react-query'
+import { useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query'
 import { type ReactElement, useEffect, useState } from 'react'
 import { formatAmount } from '../time-words.ts'
-import {
-  draftShape,
-  policyTextShape,
-  proposingShape,
-  type ShownChange,
-  shownTrialShape,
-  type TrialView,
-} from '../shapes/policy.ts'
+import { draftShape, policyTextShape, proposingShape, shownTrialShape, type TrialView } from '../shapes/policy.ts'
 import { explain, post } from './api.ts'
 import { useAsked } from './asking.ts'
 import { Awaiting } from './awaiting.tsx'
-import { takeChange } from './offered-change.ts'
+import { forgetChange, offeredChange } from './offered-change.ts'
 import { Button, Card } from './parts.tsx'
 import { Shown } from './text.tsx'
 import { Trial } from './trial.tsx'
 
 /** The text, tried as often as one likes. What comes of it is a proposal, and never more. */
 export default function PolicyEditor({ path }: { readonly path: string }): ReactElement {
-  const asked = useAsked('policy/text', policyTextShape, false)
+  const texts = useAsked('policy/text', policyTextShape, false)
+  const draft = useOffered()
   return (
-    <Awaiting asked={asked}>{({ inForce, proposed }) => <Editor inForce={inForce} proposed={proposed} path={path} />}</Awaiting>
+    <Awaiting asked={texts}>
+      {({ inForce, proposed }) =>
+        draft === null ? (
+          <Editor begin={inForce} {...{ inForce, proposed, path }} />
+        ) : (
+          <Awaiting asked={draft}>{({ text }) => <Editor begin={text} {...{ inForce, proposed, path }} />}</Awaiting>
+        )
+      }
+    </Awaiting>
   )
+}
+
+/** The text with what another page offered in it; null: none did. */
+function useOffered(): UseQueryResult<{ readonly text: string }> | null {
+  const change = offeredChange()
+  const draft = useQuery({
+    queryKey: ['draft', JSON.stringify(change)],
+    queryFn: () => post('/console/policy/draft', change, draftShape),
+    enabled: change !== null,
+  })
+  useEffect(() => forgetChange, [])
+  return change === null ? null : draft
 }
 
 interface Tried {
@@ -31,40 +45,30 @@ interface Tried {
   readonly unread: number
 }
 
-function Editor({
-  inForce,
-  proposed,
-  path,
-}: {
+interface EditorProps {
+  readonly begin: string
   readonly inForce: string
   readonly proposed: string | null
   readonly path: string
-}): ReactElement {
-  const [text, setText] = useState(inForce)
+}
+
+function Editor({ begin, inForce, proposed, path }: EditorProps): ReactElement {
+  const [text, setText] = useState(begin)
   const [tried, setTried] = useState<Tried | null>(null)
   const { busy, failed, work } = useWork()
-  const attempt = (next: string): void =>
-    work(async () => {
-      setText(next)
-      setTried({ text: next, ...(await post('/console/policy/try', { text: next }, shownTrialShape)) })
-    })
-  const change = (one: ShownChange): void =>
-    work(async () => {
-      const { text: next } = await post('/console/policy/draft', one, draftShape)
-      setText(next)
-      setTried({ text: next, ...(await post('/console/policy/try', { text: next }, shownTrialShape)) })
-    })
-  // What another page offered is put in and tried at once.
-  useEffect(() => {
-    const offered = takeChange()
-    if (offered !== null) change(offered)
-    // oxlint says nothing of hooks here: it is taken once, when the page opens.
-  }, [])
+  const attempt = async (next: string): Promise<void> => {
+    setText(next)
+    setTried({ text: next, ...(await post('/console/policy/try', { text: next }, shownTrialShape)) })
+  }
+  const expect = async (line: string): Promise<void> =>
+    attempt((await post('/console/policy/draft', { kind: 'expect', line }, draftShape)).text)
   return (
     <div className="grid gap-4 xl:grid-cols-2">
       <Card
         title="The text"
-        aside={<Whole inForce={inForce} proposed={proposed} onChoose={attempt} onReset={() => setText(inForce)} />}
+        aside={
+          <Whole {...{ inForce, proposed }} onChoose={(next) => work(() => attempt(next))} onReset={() => setText(inForce)} />
+        }
       >
         <label className="mb-1.5 block text-small text-dim" htmlFor="policy-text">
           sallyport.yaml as it would be. Lines under <code>expect:</code> are tests: nothing is proposed that they do not hold
@@ -77,12 +81,12 @@ function Editor({
           onChange={(event) => setText(event.target.value)}
           className="h-[28rem] w-full resize-y rounded-md border border-edge bg-soft p-3 font-mono text-small leading-5 whitespace-pre"
         />
-        <Expect onAdd={(line) => change({ kind: 'expect', line })} disabled={busy || text !== inForce} />
+        <Expect onAdd={(line) => work(() => expect(line))} disabled={busy || text !== inForce} />
         <div className="mt-3 flex flex-wrap items-center gap-2">
-          <Button look="strong" disabled={busy} onClick={() => attempt(text)}>
+          <Button look="strong" disabled={busy} onClick={() => work(() => attempt(text))}>
             {busy ? 'Trying…' : 'Try it'}
           </Button>
-          <Propose tried={tried} text={text} busy={busy} work={work} path={path} />
+          <Propose {...{ tried, text, busy, work, path }} />
         </div>
         {failed === null ? null : (
           <p role="alert" className="mt-2 font-medium text-bad">
@@ -90,23 +94,25 @@ function Editor({
           </p>
         )}
       </Card>
-      <div className="min-w-0" aria-live="polite">
-        {tried === null ? (
-          <Card title="What it would do">
-            <p className="text-dim">
-              “Try it” shows what the text gives beyond what is in force, whether it keeps to what is expected, and what the log’s
-              requests would have got. Nothing is changed by trying.
-            </p>
-          </Card>
-        ) : (
-          <div className={tried.text === text ? '' : 'opacity-60'}>
-            {tried.text === text ? null : (
-              <p className="mb-2 text-small text-warn">⚠ The text was changed since. Try it again.</p>
-            )}
-            <Trial trial={tried.trial} unread={tried.unread} />
-          </div>
-        )}
-      </div>
+      <Outcome tried={tried} text={text} />
+    </div>
+  )
+}
+
+function Outcome({ tried, text }: { readonly tried: Tried | null; readonly text: string }): ReactElement {
+  if (tried === null)
+    return (
+      <Card title="What it would do">
+        <p className="text-dim">
+          “Try it” shows what the text gives beyond what is in force, whether it keeps to what is expected, and what the log’s
+          requests would have got. Nothing is changed by trying.
+        </p>
+      </Card>
+    )
+  return (
+    <div className="min-w-0" aria-live="polite">
+      {tried.text === text ? null : <p className="mb-2 text-small text-warn">⚠ The text was changed since. Try it again.</p>}
+      <Trial trial={tried.trial} unread={tried.unread} />
     </div>
   )
 }

@@ -39,7 +39,16 @@ function Pieces({ text }: { readonly text: string }): ReactElement {
 }
 
 /** The agent's own words in a box of their own: never cut, its length said, so that nothing hides below the fold. */
-export function Fence({ label, text }: { readonly label: string; readonly text: string }): ReactElement {
+export function Fence({
+  label,
+  text,
+  pieces = [{ look: '', text }],
+}: {
+  readonly label: string
+  readonly text: string
+  /** The same text in pieces, each with how it looks. Absent: one. */
+  readonly pieces?: readonly { readonly look: string; readonly text: string }[]
+}): ReactElement {
   const lines = text.split('\n').length
   const length = `${text.length.toLocaleString('en-US')} characters, ${lines.toLocaleString('en-US')} ${lines === 1 ? 'line' : 'lines'}`
   return (
@@ -60,7 +69,15 @@ export function Fence({ label, text }: { readonly label: string; readonly text: 
         aria-label={`${label}, ${length}`}
         className="max-h-80 overflow-auto rounded-md border border-line bg-soft p-3 text-small leading-5 whitespace-pre-wrap [overflow-wrap:anywhere]"
       >
-        <Pieces text={text} />
+        {pieces.map((piece, index) =>
+          piece.look === '' ? (
+            <Pieces key={index} text={piece.text} />
+          ) : (
+            <span key={index} className={piece.look}>
+              <Pieces text={piece.text} />
+            </span>
+          ),
+        )}
       </pre>
     </figure>
   )

@@ -1,57 +1,9 @@
 import * as z from 'zod/mini'
-import { impactShape, list, shownLineShape, shownRequestShape } from './now.ts'
+import { impactShape, list, shownLineShape } from './now.ts'
 
 const text = z.string()
 const count = z.number()
 const momentMs = z.number()
-
-/** How people answered on one day. */
-export const dayShape = z.object({ startMs: momentMs, approved: count, rejected: count, unanswered: count })
-export type Day = z.infer<typeof dayShape>
-
-export const requestsShape = z.object({
-  nowMs: momentMs,
-  requests: list(shownRequestShape),
-  /** More than are listed. */
-  inAll: count,
-  days: list(dayShape),
-  /** From the question to the first verdict, ms, newest last. */
-  waitsMs: list(z.object({ atMs: momentMs, waitMs: count })),
-  verdicts: count,
-  verdictsUnderThreeSeconds: count,
-})
-export type RequestsView = z.infer<typeof requestsShape>
-
-export const requestDetailShape = z.object({
-  nowMs: momentMs,
-  request: shownRequestShape,
-  text,
-  bindValues: list(text),
-  protocol: text,
-  session: text,
-  operations: list(
-    z.object({
-      action: text,
-      kind: impactShape,
-      reversible: z.boolean(),
-      why: text,
-      resources: list(text),
-      rows: z.nullable(count),
-      bytes: z.nullable(count),
-      tables: list(text),
-      dependants: list(text),
-    }),
-  ),
-  copySentence: text,
-  isCopied: z.boolean(),
-  newestCopyAtMs: z.nullable(momentMs),
-  limitSentence: text,
-  guards: list(z.object({ id: text, why: text })),
-  approvals: list(z.object({ person: text, verdict: z.enum(['approve', 'reject']), atMs: momentMs, reason: text })),
-  /** The same agent asked for the same kind of thing on the same upstream. */
-  similar: list(shownRequestShape),
-})
-export type RequestDetail = z.infer<typeof requestDetailShape>
 
 export const scopeLineShape = z.object({
   /** As it stands in sallyport.yaml. */
@@ -125,30 +77,6 @@ export const upstreamsShape = z.object({
   others: list(targetShape),
 })
 export type UpstreamsView = z.infer<typeof upstreamsShape>
-
-export const vaultShape = z.object({
-  nowMs: momentMs,
-  copies: list(
-    z.object({
-      id: text,
-      kind: text,
-      upstream: text,
-      madeAtMs: momentMs,
-      rows: count,
-      bytes: count,
-      things: list(text),
-      thingsInAll: count,
-      retainUntilMs: momentMs,
-    }),
-  ),
-  copiesInAll: count,
-  bytesInAll: count,
-  targets: list(targetShape),
-  quarantined: list(z.object({ upstream: text, name: text, untilMs: z.nullable(momentMs) })),
-  /** Why a part could not be asked for; empty when all is here. */
-  problems: list(text),
-})
-export type VaultView = z.infer<typeof vaultShape>
 
 export const logPageShape = z.object({
   nowMs: momentMs,

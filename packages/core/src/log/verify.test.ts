@@ -12,6 +12,7 @@ import { encodeGroup, encodeSegmentHeader, segmentName } from './segment.ts'
 import { encodeEntryBundle, encodeTile, tilePath } from './tile.ts'
 import { TileTree } from './tree.ts'
 import { type LogReport, verifyLog } from './verify.ts'
+import { roundsOf } from '../../../../tests/breadth.ts'
 
 const signer = noteSigner('gate.example/log', Buffer.alloc(32, 1))
 const cosigner = noteSigner('vault.example/witness', Buffer.alloc(32, 2), signatureTypes.cosignature)
@@ -162,7 +163,7 @@ describe('tampering without the key', () => {
         bytes[at] = (bytes[at] ?? 0) ^ change
         expect((await check({ ...good, segments }, null)).findings.length).toBeGreaterThan(0)
       }),
-      { numRuns: 150 },
+      { numRuns: roundsOf(150, 40) },
     )
   })
 

@@ -40,6 +40,7 @@ const opened = z.object({
     copy: copyKinds.or(z.literal('restore_point')),
     guards: z.array(z.string()),
     operations: z.array(operation),
+    steps: z.array(z.unknown()).optional(),
   }),
 })
 const sessionOpened = z.object({ upstream: z.string() })
@@ -89,9 +90,9 @@ function happenedOf({ type, data }: Event): LoggedAsk['happened'] | null {
 function readOpened(index: number, { agent, atMs, data }: Event): LoggedAsk | UnreadAsk | null {
   const said = opened.safeParse(data)
   if (!said.success || agent === undefined) return { index, why: 'cut' }
-  const { protocol, upstream, copy, guards, operations } = said.data.question
-  // Scope for a time is asked of people whatever the rules are.
-  if (protocol === 'sallyport') return null
+  const { protocol, upstream, copy, guards, operations, steps } = said.data.question
+  // Scope for a time is asked of people whatever the rules are; each step of a plan was asked for by itself before.
+  if (protocol === 'sallyport' || steps !== undefined) return null
   const isFinal = guards.includes(irreversibleGuard)
   const loses = ({ kind }: Logged): boolean => kind === 'destroy' || kind === 'unknown'
   const rebuilt = operations.map((one) => rebuild(one, loses(one) ? copy : 'none', isFinal))

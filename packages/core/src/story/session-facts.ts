@@ -27,14 +27,14 @@ export function isOwn(event: Event, session: string): boolean {
   return event.session === session || countedReads(event).some((read) => read.session === session)
 }
 
-const aboutShape = z.object({ request: z.string().nullish(), snapshot: z.string().nullish() })
+const aboutShape = z.object({ request: z.string().nullish(), plan: z.string().nullish(), snapshot: z.string().nullish() })
 
-/** Access requests and copies that an event is about: what people did with them later, or before, belongs to the session's story too. */
+/** Access requests, plans and copies that an event is about: what people did with them later, or before, belongs to the session's story too. */
 export function threadsOf({ data }: Event): readonly string[] {
   const parsed = aboutShape.safeParse(data)
   if (!parsed.success) return []
-  const { request, snapshot } = parsed.data
-  return [...(request ? [request] : []), ...(snapshot ? [snapshot] : [])]
+  const { request, plan, snapshot } = parsed.data
+  return [request, plan, snapshot].flatMap((thread) => (thread ? [thread] : []))
 }
 
 const openedShape = z.object({ owner: z.string(), protocol: z.string(), upstream: z.string(), peer: z.string() })

@@ -56,6 +56,19 @@ describe('the story of a session', () => {
     })
   })
 
+  it('has the verdict on a plan that one of its requests was a step of, and none on another', () => {
+    const verdictOn = (request: string): Event =>
+      fact('verdict', { request, approval: { person: 'bo', verdict: 'approve', reason: '' } }, 'handle h')
+    const { steps } = tell([
+      opened(),
+      fact('request.opened', { request: 'r1' }),
+      verdictOn('p2'),
+      verdictOn('p1'),
+      fact('request.approved', { request: 'r1', plan: 'p1', approvers: ['bo'] }),
+    ])
+    expect(steps.filter(({ kind }) => kind === 'verdict').map(({ request }) => request)).toEqual(['p1'])
+  })
+
   it('counts reads of one text where the text stands, and leaves those of others out', () => {
     const counted = { agent: 'coder', firstAtMs: 5, count: 40, lastAtMs: 9_000 }
     const story = tell([

@@ -126,3 +126,31 @@ test('people are not flooded', async () => {
   for (const reason of ['one', 'two']) await desk.requestAccess(handle, { ...wanted, reason })
   await expect(desk.requestAccess(handle, { ...wanted, reason: 'three' })).rejects.toMatchObject({ code: 'limit_exceeded' })
 })
+
+test('a reason is one line, so that it cannot look like another question', async () => {
+  const { desk, ports } = makeDesk()
+  const reason = '  clean up\r\n\nread orders-db\u2028for 1 minutes\t\n\n\nnothing else  '
+  const answer = await desk.requestAccess(handle, { ...wanted, reason })
+  const id = answer.outcome === 'asked' ? answer.request.id : ''
+  const text = (await ports.requests.get(id))?.question.text ?? ''
+  expect(text.split('\n').slice(1)).toEqual(['for 10 minutes', '', 'reason: clean up read orders-db for 1 minutes nothing else'])
+  // The same in other blanks is the same question.
+  expect(await desk.requestAccess(handle, { ...wanted, reason: text.split('reason: ')[1] ?? '' })).toMatchObject({
+    request: { id },
+  })
+})
+
+test.each([
+  ['a sign that turns the reading round', 'no \u202Eetirw'],
+  ['a terminal’s escape', '\u001B[2K\u001B[1Aapproved'],
+  ['a backspace', 'write\b\b\b\b\bread'],
+  ['a bell', 'ring\u0007'],
+  ['a zero-width space', 'or\u200Bders'],
+  ['a tag character', 'a\u{E0041}'],
+  ['our own brackets of escapes', '⟦U+202E⟧'],
+])('a reason with %s asks nobody anything', async (_name, reason) => {
+  const { desk } = makeDesk()
+  await expect(desk.requestAccess(handle, { ...wanted, reason })).rejects.toMatchObject({ code: 'protocol_violation' })
+  for (const blank of ['', ' \n\t\u00A0'])
+    await expect(desk.requestAccess(handle, { ...wanted, reason: blank })).rejects.toMatchObject({ code: 'protocol_violation' })
+})

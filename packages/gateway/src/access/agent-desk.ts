@@ -1,6 +1,7 @@
 import {
   digestJson,
   scopeText,
+  visibleLine,
   type AccessAnswer,
   type AccessRequest,
   type AgentAnswer,
@@ -59,7 +60,7 @@ export const wideningSentence = 'Whoever gets more than the configuration says g
 export function openAgentDesk(ports: DeskPorts): AgentDesk {
   return {
     inquire: (handle, request, waitMs, signal) => inquire(ports, handle, request, waitMs, signal),
-    requestAccess: (handle, wanted) => requestAccess(ports, handle, wanted),
+    requestAccess: async (handle, wanted) => requestAccess(ports, handle, { ...wanted, reason: readReason(wanted.reason) }),
     declarePlan: (handle, plan) => declarePlan(ports, handle, plan),
   }
 }
@@ -96,7 +97,7 @@ async function requestAccess(ports: DeskPorts, handle: Handle, wanted: WantedAcc
   if (stands !== null) return { outcome: 'granted', request: stands.request, expiresAtMs: stands.expiresAtMs }
   return {
     outcome: 'asked',
-    request: describe(ports, await openQuestion(ports, handle, makeQuestion(ports, handle, wanted, upstream, digest))),
+    request: describe(ports, await openQuestion(ports, handle, await makeQuestion(ports, handle, wanted, upstream, digest))),
   }
 }
 
@@ -159,9 +160,15 @@ async function begin(
 }
 
 /** As for a wider configuration: two people in a team, one and the cool-off alone, and never fewer than the upstream's own group asks for. */
-function makeQuestion(ports: DeskPorts, handle: Handle, wanted: WantedAccess, upstream: string, digest: string): Question {
+async function makeQuestion(
+  ports: DeskPorts,
+  handle: Handle,
+  wanted: WantedAccess,
+  upstream: string,
+  digest: string,
+): Promise<Question> {
   const { mode, coolOffMs, quorumOf } = ports.settings()
-  const quorum = quorumOf?.(upstream) ?? null
+  const quorum = (await quorumOf?.(upstream)) ?? null
   const minutes = Math.round(wanted.durationMs / 60_000)
   return {
     digest,
@@ -169,7 +176,7 @@ function makeQuestion(ports: DeskPorts, handle: Handle, wanted: WantedAccess, up
     protocol: 'sallyport',
     upstream,
     environment: ports.environmentOf(upstream) ?? 'production',
-    text: `${wanted.scopes.map(scopeText).join('\n')}\nfor ${minutes} minutes\n\n${wanted.reason.toWellFormed()}`,
+    text: `${wanted.scopes.map(scopeText).join('\n')}\nfor ${minutes} minutes\n\nreason: ${wanted.reason}`,
     bindValues: [],
     operations: wanted.scopes.map((scope) => ({
       action: 'sallyport.widen_scope',
@@ -190,6 +197,20 @@ function makeQuestion(ports: DeskPorts, handle: Handle, wanted: WantedAccess, up
     guards: [wideningGuard],
     policyHash: ports.policyHash(),
   }
+}
+
+/**
+ * One line of text that shows itself: with line breaks an agent could write what looks as if it asked for less, and with controls, what is not there.
+ * @throws SallyportError
+ */
+function readReason(reason: string): string {
+  const line = reason.toWellFormed().replaceAll(/\s+/g, ' ').trim()
+  if (visibleLine(line) === line) return line
+  throw notGiven(
+    'protocol_violation',
+    'The reason has characters that would not show as what they are: controls, or signs that turn the reading round.',
+    'Say it in plain words, on one line.',
+  )
 }
 
 function digestWanted({ agent, owner }: Handle, { scopes, durationMs, reason }: WantedAccess): string {
@@ -216,7 +237,7 @@ function checkWanted(ports: DeskPorts, handle: Handle, { scopes, durationMs, rea
     throw notGiven('not_in_scope', 'There is no upstream of that name.', 'Ask for one that there is.')
   if (!Number.isSafeInteger(durationMs) || durationMs < durationMsMin || durationMs > durationMsMax)
     throw notGiven('protocol_violation', 'It is given for 1 minute to 24 hours.', 'Ask for a time within that.')
-  if (reason.trim() === '' || reason.length > reasonMax)
+  if (reason === '' || reason.length > reasonMax)
     throw notGiven(
       'protocol_violation',
       `A reason of at most ${reasonMax} characters is needed: people read it.`,

@@ -93,7 +93,7 @@ test('a person signs in at the provider, connects the account with a passkey onc
   await ada.page.click('button[type=submit]')
   await ada.page.waitForURL('**/people')
   expect(accounts.find(provider.url, 'ada')).toBe('ada')
-  expect(accounts.groupsOf('ada', bench.clock.nowMs(), 3_600_000)?.groups).toEqual(['dba'])
+  expect(accounts.membersOf(provider.url, 'dba', bench.clock.nowMs(), 3_600_000)).toEqual(['ada'])
 
   await ada.page.click('button[data-post="/sign-out"]')
   await ada.page.waitForURL('**/sign-in')

@@ -21,7 +21,7 @@ import { killScopeShape, readIndex } from './live-routes.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { addSessionApiRoutes } from './session-routes.ts'
 import { unknownOwners } from './second-person.ts'
-import { findRequest, postureNow, readId, type Site, type SiteApp } from './site.ts'
+import { findRequest, postureNow, readId, sessionsOfAll, type Site, type SiteApp } from './site.ts'
 import { followFeed, streamText } from './stream.ts'
 import { hashSecret, isEqualSecret } from './visitor.ts'
 
@@ -142,7 +142,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
     await readBody(context, emptyShape)
     return context.json({ cancelled: await control.cancel(readId(context), operator) })
   })
-  app.get('/api/v1/sessions', async (context) => context.json({ sessions: await control.sessions() }))
+  app.get('/api/v1/sessions', async (context) => context.json({ sessions: await sessionsOfAll(site) }))
   app.get('/api/v1/kills', async (context) => context.json({ kills: await control.kills() }))
   app.post('/api/v1/kill', async (context) => {
     const { reason: why, ...scope } = await readBody(context, killShape)
@@ -172,6 +172,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
       unknownOwners: unknownOwners(control, people),
       continuous: control.continuous?.() ?? [],
       deliveries: control.deliveries?.() ?? [],
+      gates: (await control.gates?.list()) ?? null,
       logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
     })
   })

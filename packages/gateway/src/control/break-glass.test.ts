@@ -94,7 +94,7 @@ test.each([
 test('no scope for agents comes of it', async () => {
   await enrolAnother(site, ada, 'olga')
   const request = await bench.ask({ approvalsNeeded: 2, subject, protocol: 'sallyport' })
-  expect((await breakGlass(ada, request.id)).text).toContain('Scope for agents')
+  expect((await breakGlass(ada, request.id)).text).toContain('not for scope')
   expect(await stateOf(request.id)).toBe('pending')
 })
 

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { challengeOf } from '@sallyport/core'
+import { challengeOf, makePlanQuestion } from '@sallyport/core'
 import { type BrowserPerson, startBrowser, type TestBrowser } from '../../../../tests/fakes/browser.ts'
 import { makePeopleBench, operatorTokenSha256, type PeopleBench } from '../../../../tests/fakes/people.ts'
 import { type ControlListener, startControl } from './index.ts'
@@ -118,6 +118,30 @@ test('approve under conditions: page and gate make the same challenge of them', 
     conditions,
     challenge: challengeOf(request, 'approve', conditions),
   })
+})
+
+test('a plan is approved as a whole: one signature, a grant for each step, and no other', async () => {
+  const members = [
+    await bench.ask({ text: 'DROP TABLE orders_old -- first' }),
+    await bench.ask({ text: 'DELETE FROM orders -- second' }),
+  ]
+  const outside = await bench.ask({ text: 'DROP TABLE customers -- outside' })
+  const plan = await bench.ask(makePlanQuestion(members, 'orders go to the new schema'))
+  await ada.page.goto(`${listener.url}/requests/${plan.id}`)
+  expect(await ada.page.textContent('h1')).toContain('plan of 2 steps')
+  await picture(ada, 'request-plan')
+  await ada.page.click('button[value=approve]')
+  await expect.poll(() => ada.page.textContent('#state')).toContain('approved')
+  const states = [...members, outside].map(async ({ id }) => (await bench.ports.requests.get(id))?.state)
+  expect(await Promise.all(states)).toEqual(['approved', 'approved', 'pending'])
+  const grants = bench.log.ofType('request.approved').slice(-3)
+  expect(grants.map(({ data }) => [data['request'], data['plan'] ?? null])).toEqual([
+    [plan.id, null],
+    ...members.map(({ id }) => [id, plan.id]),
+  ])
+  await ada.page.goto(`${listener.url}/requests/${members[0]?.id ?? ''}`)
+  expect(await ada.page.textContent('main')).toContain('a step of a plan')
+  await picture(ada, 'request-step')
 })
 
 test('reject on the page', async () => {

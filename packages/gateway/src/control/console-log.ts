@@ -109,7 +109,7 @@ export async function viewEntry({ ports }: Site, index: number): Promise<EntryVi
   }
 }
 
-const linking = ['digest', 'intent', 'request', 'grant', 'statement'] as const
+const linking = ['digest', 'intent', 'request', 'plan', 'grant', 'statement'] as const
 
 /** The ids by which events of one operation name each other. */
 function linksOf({ data }: Event): readonly string[] {

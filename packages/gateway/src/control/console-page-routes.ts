@@ -4,9 +4,11 @@ import { Refused } from './answer.ts'
 import { viewAgents } from './console-agents.ts'
 import { logQueryShape, searchLog, viewEntry } from './console-log.ts'
 import { viewPeople } from './console-people.ts'
+import { addKeepingPageRoutes } from './console-keeping.ts'
 import { addPolicyRoutes } from './console-policy.ts'
 import { viewRequest, viewRequests } from './console-requests.ts'
-import { viewUpstreams, viewVault } from './console-upstreams.ts'
+import { viewUpstreams } from './console-upstreams.ts'
+import { viewVault } from './console-vault.ts'
 import { findRequest, notFound, readId, type Site, type SiteApp } from './site.ts'
 import type { Tally } from './tally.ts'
 
@@ -22,6 +24,7 @@ export function addConsolePageRoutes(app: SiteApp, site: Site, begin: () => Prom
   app.get('/console/data/upstreams', async (context) => context.json(await viewUpstreams(site)))
   app.get('/console/data/vault', async (context) => context.json(await viewVault(site)))
   addPolicyRoutes(app, site)
+  addKeepingPageRoutes(app, site)
   app.get('/console/data/people', async (context) =>
     context.json(await viewPeople(site, requirePerson(context.get('visitor')).person)),
   )

@@ -1,4 +1,4 @@
-import type { UpstreamsView, VaultView } from '@sallyport/console'
+import type { UpstreamsView } from '@sallyport/console'
 import type { RecoveryTarget } from '@sallyport/core'
 import type { UpstreamOverview } from './overview.ts'
 import type { Site } from './site.ts'
@@ -6,9 +6,6 @@ import type { Site } from './site.ts'
 type ShownUpstream = UpstreamsView['upstreams'][number]
 type ShownControl = ShownUpstream['controls'][number]
 type ShownTarget = NonNullable<ShownUpstream['target']>
-
-const copiesListed = 500
-const thingsListed = 12
 
 /** How each upstream stands: the five controls, what would be lost right now, and how long bringing it back took. */
 export async function viewUpstreams({ ports }: Site): Promise<UpstreamsView> {
@@ -123,54 +120,4 @@ function shownTargetOf(target: RecoveryTarget): ShownTarget {
     copyEveryMs,
     drillEveryMs,
   }
-}
-
-/** What lies in the vault, newest first. What cannot be asked for is named, and the rest shown. */
-export async function viewVault({ ports }: Site): Promise<VaultView> {
-  const { control, clock } = ports
-  const problems: string[] = []
-  const orEmpty = async <One>(what: string, asked: Promise<readonly One[]>): Promise<readonly One[]> => {
-    try {
-      return await asked
-    } catch {
-      problems.push(`${what} could not be asked for.`)
-      return []
-    }
-  }
-  const [copies, targets, moved] = await Promise.all([
-    orEmpty('The copies', control.snapshots()),
-    orEmpty('What is kept whole', control.keeping.targets()),
-    orEmpty('What was moved out of reach', control.quarantined()),
-  ])
-  return {
-    nowMs: clock.nowMs(),
-    copies: copies
-      .toSorted((left, right) => right.madeAtMs - left.madeAtMs)
-      .slice(0, copiesListed)
-      .map(({ id, kind, upstream, madeAtMs, rows, bytes, checksums, retainUntilMs }) => {
-        const things = Object.keys(checksums)
-        return {
-          id,
-          kind,
-          upstream,
-          madeAtMs,
-          rows,
-          bytes,
-          things: things.slice(0, thingsListed),
-          thingsInAll: things.length,
-          retainUntilMs,
-        }
-      }),
-    copiesInAll: copies.length,
-    bytesInAll: copies.reduce((sum, { bytes }) => sum + bytes, 0),
-    targets: targets.map(shownTargetOf),
-    quarantined: moved.slice(0, copiesListed).map(viewMoved),
-    problems,
-  }
-}
-
-type Moved = Awaited<ReturnType<Site['ports']['control']['quarantined']>>[number]
-
-function viewMoved({ upstream, things, untilMs }: Moved): VaultView['quarantined'][number] {
-  return { upstream, name: things.join(', '), untilMs }
 }

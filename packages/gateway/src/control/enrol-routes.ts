@@ -7,7 +7,7 @@ import { createPendingChallenges } from './challenges.ts'
 import { registrationOptions, registrationShape, verifyRegistration } from './passkeys.ts'
 import type { Enrolled, Newcomer, Person } from './ports.ts'
 import { confirmFrom, isUnconfirmed } from './second-person.ts'
-import { makeFrame, type Site, type SiteApp } from './site.ts'
+import { makeFrame, ruleOf, type Site, type SiteApp } from './site.ts'
 import { hashSecret } from './visitor.ts'
 
 const nameShape = z
@@ -46,7 +46,7 @@ export function addEnrolRoutes(app: SiteApp, site: Site): void {
     const challenge = site.ports.random.hex(32)
     const newcomer = { name, userHandle: Buffer.from(site.ports.random.hex(32), 'hex').toString('base64url'), tokenSha256 }
     challenges.issue(context.get('visitor').browser, 'enrol', challenge, newcomer)
-    return context.json({ publicKey: await registrationOptions(newcomer, challenge, people) })
+    return context.json({ publicKey: await registrationOptions(newcomer, challenge, people, ruleOf(site)) })
   })
 
   app.post('/enrol', async (context) => {
@@ -62,7 +62,7 @@ export function addEnrolRoutes(app: SiteApp, site: Site): void {
       )
     }
     const nowMs = site.ports.clock.nowMs()
-    const passkey = await verifyRegistration(response, asked.challenge, site.origin, nowMs)
+    const passkey = await verifyRegistration(response, asked.challenge, site.origin, nowMs, ruleOf(site))
     if (passkey === null) {
       throw new Refused(
         403,

@@ -8,7 +8,18 @@ import { createPendingChallenges } from './challenges.ts'
 import { limits } from './limits.ts'
 import { assertionOptions, assertionShape } from './passkeys.ts'
 import type { Kill, KillScope } from './ports.ts'
-import { makeFrame, notFound, readId, requireSigner, signedIn, type Site, type SiteApp, toSignIn, verifySigner } from './site.ts'
+import {
+  makeFrame,
+  notFound,
+  readId,
+  requireSigner,
+  sessionsOfAll,
+  signedIn,
+  type Site,
+  type SiteApp,
+  toSignIn,
+  verifySigner,
+} from './site.ts'
 import { type Batch, followFeed, streamText } from './stream.ts'
 
 export const killScopeShape = z.union([
@@ -20,7 +31,7 @@ export function addLiveRoutes(app: SiteApp, site: Site): void {
   const { control, feed } = site.ports
   app.get('/live', async (context) => {
     if (signedIn(context) === null) return toSignIn(context)
-    const [records, sessions, kills] = await Promise.all([feed.recent(null, limits.recent), control.sessions(), control.kills()])
+    const [records, sessions, kills] = await Promise.all([feed.recent(null, limits.recent), sessionsOfAll(site), control.kills()])
     return context.html(
       renderLive(await makeFrame(site, context), {
         lines: records.map(({ index, event }) => liveLineOf(index, event)),
@@ -88,7 +99,7 @@ async function writeBatch(site: Site, batch: Batch): Promise<string> {
   const id = last === undefined ? '' : `id: ${last.index}\n`
   const text = `event: lines\n${id}data: ${JSON.stringify({ lines, skipped: batch.skipped })}\n\n`
   if (!batch.records.some(({ event }) => changesSessions.has(event.type))) return text
-  const sessions = (await site.ports.control.sessions()).map(sessionLineOf)
+  const sessions = (await sessionsOfAll(site)).map(sessionLineOf)
   return `${text}event: sessions\ndata: ${JSON.stringify(sessions)}\n\n`
 }
 

@@ -1,4 +1,4 @@
-import type { AllowedScope, Environment, Event, Guard, Handle } from '@sallyport/core'
+import type { AllowedScope, Environment, Event, Guard, Handle, Quorum } from '@sallyport/core'
 
 /** A fact with its place on the log. */
 export interface Recorded {
@@ -45,6 +45,8 @@ export interface Overview {
   /** In force, newest first, bounded. */
   handles(agent: string): Promise<readonly Handle[]>
   upstreams(): readonly UpstreamOverview[]
+  /** Whose approvals count on an upstream; null: everybody's. */
+  quorumOf(upstream: string): Quorum | null | Promise<Quorum | null>
   policy(): {
     readonly hash: string
     readonly guards: readonly Guard[]

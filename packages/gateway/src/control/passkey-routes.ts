@@ -9,7 +9,7 @@ import { createPendingChallenges } from './challenges.ts'
 import { registrationOptions, registrationShape, verifyRegistration } from './passkeys.ts'
 import type { Person, Signed } from './ports.ts'
 import { addSignedAct } from './signed-act.ts'
-import { makeFrame, notFound, readId, signedIn, type Site, type SiteApp, toSignIn } from './site.ts'
+import { makeFrame, notFound, readId, ruleOf, signedIn, type Site, type SiteApp, toSignIn } from './site.ts'
 
 const nameShape = z
   .string()
@@ -94,14 +94,14 @@ function addCreateRoutes(app: SiteApp, site: Site, takeTicket: (browser: string)
     if (signed === null) throw notUnlocked()
     const challenge = random.hex(32)
     challenges.issue(browser, 'passkey', challenge, { name, signed })
-    return context.json({ publicKey: await registrationOptions(person, challenge, await people.ever()) })
+    return context.json({ publicKey: await registrationOptions(person, challenge, await people.ever(), ruleOf(site)) })
   })
   app.post('/people/me/passkeys', async (context) => {
     const { browser, person } = requirePerson(context.get('visitor'))
     const { name, response } = await readBody(context, finishShape)
     const asked = challenges.take(browser, 'passkey')
     if (asked === null || asked.matter.name !== name) throw notUnlocked()
-    const made = await verifyRegistration(response, asked.challenge, site.origin, clock.nowMs())
+    const made = await verifyRegistration(response, asked.challenge, site.origin, clock.nowMs(), ruleOf(site))
     if (made === null || (made.aaguid === drillAaguid) !== site.drill)
       throw new Refused(
         403,

@@ -5,6 +5,7 @@ import type {
 } from '@simplewebauthn/server'
 import type { Json } from '@sallyport/core'
 import { z } from 'zod'
+import { checkModel, trustMakers, unproven, type AttestationRule } from './attestation.ts'
 import type { Passkey, People, Person } from './ports.ts'
 
 /** Passkeys belong to this name; a page must be opened under it. */
@@ -69,6 +70,7 @@ export async function registrationOptions(
   person: { readonly name: string; readonly userHandle: string },
   challengeHex: string,
   people: readonly Person[],
+  rule: AttestationRule | null = null,
 ): Promise<PublicKeyCredentialCreationOptionsJSON> {
   const { generateRegistrationOptions } = await webauthn()
   return generateRegistrationOptions({
@@ -79,7 +81,7 @@ export async function registrationOptions(
     userID: new Uint8Array(Buffer.from(person.userHandle, 'base64url')),
     challenge: new Uint8Array(Buffer.from(challengeHex, 'hex')),
     timeout: promptMs,
-    attestationType: 'none',
+    attestationType: rule === null ? 'none' : 'direct',
     excludeCredentials: people.flatMap(({ passkeys }) =>
       passkeys.map(({ credentialId, transports }) => ({ id: credentialId, transports: [...transports] })),
     ),
@@ -88,16 +90,21 @@ export async function registrationOptions(
   })
 }
 
-/** The new passkey, or null when it does not answer this challenge from this origin with the person verified. */
+/**
+ * The new passkey, or null when it does not answer this challenge from this origin with the person verified, or what vouches for it is wrong.
+ * @throws Refused for a model that is not let in
+ */
 export async function verifyRegistration(
   registration: Registration,
   challengeHex: string,
   origin: string,
   nowMs: number,
+  rule: AttestationRule | null = null,
 ): Promise<Passkey | null> {
   const { id, rawId, type, response } = registration
   const asked: RegistrationResponseJSON = { id, rawId, type, response: { ...response }, clientExtensionResults: {} }
   const { verifyRegistrationResponse } = await webauthn()
+  if (rule !== null) await trustMakers(rule)
   const verified = await verifyRegistrationResponse({
     response: asked,
     expectedChallenge: toBase64url(challengeHex),
@@ -106,8 +113,10 @@ export async function verifyRegistration(
     supportedAlgorithmIDs: algorithms,
     requireUserVerification: true,
   }).catch(() => null)
+  if (rule !== null && !verified?.verified) throw unproven()
   if (!verified?.verified) return null
   const { credential, credentialDeviceType, aaguid } = verified.registrationInfo
+  if (rule !== null) await checkModel(rule, verified.registrationInfo)
   return {
     credentialId: credential.id,
     publicKey: Buffer.from(credential.publicKey).toString('base64url'),

@@ -88,8 +88,15 @@ describe('attacks on these routes', () => {
     ['/console/policy/try', { text: wider }],
     ['/console/policy/propose', { text: wider }],
     ['/console/policy/draft', { kind: 'rows', rows: 9 }],
+    ['/console/keeping', { what: 'drill', name: 'orders-db' }],
   ] as const
-  const gets = ['/console/data/policy', '/console/data/policy/text']
+  const gets = [
+    '/console/data/policy',
+    '/console/data/policy/text',
+    '/console/data/keeping/a1',
+    '/console/data/requests',
+    '/console/data/vault',
+  ]
 
   test.each(posts)(
     '%s: not from another page, not by a stranger, not by an account alone, not under another host’s name',

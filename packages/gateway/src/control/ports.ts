@@ -20,6 +20,7 @@ import type {
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
 import type { AccountSignIn } from './account-ports.ts'
+import type { AttestationRule } from './attestation.ts'
 import type { Overview, Recorded } from './overview.ts'
 import type { PolicyControl } from './policy-ports.ts'
 
@@ -271,6 +272,27 @@ export interface HandleLine {
   readonly openSessions: number
 }
 
+/** One of the gates that share a store, as it told of itself a second ago. */
+export interface GateLine {
+  readonly gate: string
+  /** The one that is asked. */
+  readonly isOwn: boolean
+  /** It has a lease: kills wait for its word. */
+  readonly isLive: boolean
+  readonly seenMsAgo: number
+  /** Its machine's clock against the store's; null, as below: it did not say. */
+  readonly skewMs: number | null
+  readonly isolationLevel: number | null
+  readonly warnings: readonly string[]
+  readonly sessions: number
+}
+
+/** The gates that share a store, for people: nothing is decided by what they tell each other here. */
+export interface GateRoll {
+  list(): Promise<{ readonly schema: number; readonly leaseMs: number; readonly gates: readonly GateLine[] }>
+  sessionsElsewhere(): Promise<readonly (Session & { readonly gate: string })[]>
+}
+
 /** Everything the people's listener asks of the rest of the gate. */
 export interface Control {
   /** The signature was verified over exactly `challengeOf(request, verdict)`; the rest is decided there, and put on the log. */
@@ -280,7 +302,10 @@ export interface Control {
   /** False when there is no such kill. On the log before it resolves. */
   release(killId: string, signed: Signed): Promise<boolean>
   kills(): Promise<readonly Kill[]>
+  /** Of this gate. */
   sessions(): Promise<readonly Session[]>
+  /** The other gates; absent: this one is alone. */
+  readonly gates?: GateRoll
   /** Names of the agents that the configuration knows. */
   agents(): readonly string[]
   /** Whose agent each is, as the configuration says. */
@@ -353,6 +378,8 @@ export interface ControlPorts {
   readonly webSessions: WebSessions
   /** Absent: people sign in by passkey only. */
   readonly accounts?: AccountSignIn
+  /** Which models of passkeys may be enrolled. Absent: all. */
+  readonly attestation?: AttestationRule
   readonly control: Control
   readonly overview: Overview
 }

@@ -13,14 +13,16 @@ const agentShape = /^[A-Za-z0-9._-]{1,128}$/
  * Texts, names and `said` in them are hostile: agents wrote them.
  */
 export function addSessionRoutes(app: SiteApp, site: Site): void {
-  const { stories } = site.ports
+  const { stories, control } = site.ports
   app.get('/sessions', async (context) => {
     const person = signedIn(context)
     if (person === null) return refuseStranger(context)
     const agent = readAgent(context)
     const { sessions, sinceIndex } = await stories.list(agent)
-    if (wantsJson(context)) return context.json({ sessions: sessions.slice(0, listedMax), sinceIndex })
-    return context.html(renderSessions(await makeFrame(site, context), { sessions, sinceIndex, agent }))
+    const others = (await control.gates?.sessionsElsewhere()) ?? []
+    const elsewhere = others.filter(({ subject }) => agent === null || subject.agent === agent).slice(0, listedMax)
+    if (wantsJson(context)) return context.json({ sessions: sessions.slice(0, listedMax), sinceIndex, elsewhere })
+    return context.html(renderSessions(await makeFrame(site, context), { sessions, sinceIndex, agent, elsewhere }))
   })
   app.get('/sessions/:id', async (context) => {
     if (signedIn(context) === null) return refuseStranger(context)

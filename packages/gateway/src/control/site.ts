@@ -1,9 +1,10 @@
 import type { Frame, Posture } from '@sallyport/console'
-import { drillAaguid, visibleLine, type AccessRequest } from '@sallyport/core'
+import { drillAaguid, visibleLine, type AccessRequest, type Session } from '@sallyport/core'
 import type { Context, Hono } from 'hono'
 import type { Admitted } from './admission.ts'
 import { requirePerson, tooOften } from './admission.ts'
 import { Refused } from './answer.ts'
+import type { AttestationRule } from './attestation.ts'
 import { rates } from './limits.ts'
 import { type Assertion, verifyAssertion } from './passkeys.ts'
 import type { ControlPorts, Person } from './ports.ts'
@@ -22,6 +23,11 @@ export interface Site {
 }
 
 export type SiteApp = Hono<Admitted>
+
+/** Which models of passkeys are let in here; null: all. A drill's are virtual, and nobody else's get in there. */
+export function ruleOf({ ports, drill }: Site): AttestationRule | null {
+  return drill ? null : (ports.attestation ?? null)
+}
 
 /** Where a sign-in may lead: our own pages, by name. Anything else would be an open redirect. */
 const ownPage =
@@ -90,6 +96,11 @@ export function requireSigner(site: Site, context: Context<Admitted>): Extract<V
   const visitor = requirePerson(context.get('visitor'))
   if (!site.rate.take(`signed ${visitor.browser}`, rates.signed)) throw tooOften()
   return visitor
+}
+
+/** Those of this gate, and those that the others told of a second ago. */
+export async function sessionsOfAll({ ports: { control } }: Site): Promise<readonly (Session & { readonly gate?: string })[]> {
+  return [...(await control.sessions()), ...((await control.gates?.sessionsElsewhere()) ?? [])]
 }
 
 export interface Signature {

@@ -1,11 +1,11 @@
-import { canonicalJson, eventJson, type EventType } from '@sallyport/core'
+import { canonicalJson, eventJson, readTraceParent, type Event, type EventType } from '@sallyport/core'
 import { checkTaken, post, readUrl } from './post.ts'
 import type { LoggedEvent, Receiver } from './receiver.ts'
 
 export interface CollectorSettings {
   readonly name: string
   readonly wants: ReadonlySet<EventType>
-  /** Of the collector; `/v1/logs` is added. */
+  /** Of the collector; `/v1/logs` or `/v1/traces` is added. */
   readonly url: string
   /** `name: value`, as a collector that wants a credential asks for one. */
   readonly header: string | null
@@ -13,30 +13,44 @@ export interface CollectorSettings {
   readonly origin: string
 }
 
-interface Attribute {
+export interface Attribute {
   readonly key: string
   readonly value: { readonly stringValue: string } | { readonly intValue: string }
 }
 
-const text = (key: string, value: string): Attribute => ({ key, value: { stringValue: value } })
+export const text = (key: string, value: string): Attribute => ({ key, value: { stringValue: value } })
 
-/** OpenTelemetry logs by OTLP over HTTP, in its JSON form (opentelemetry.io/docs/specs/otlp): one record an event. */
-export function openCollector({ name, wants, url, header, authorities, origin }: CollectorSettings): Receiver {
+/** Sends one signal by OTLP over HTTP, in its JSON form (opentelemetry.io/docs/specs/otlp). */
+export function openExport(
+  { name, url, header, authorities }: Pick<CollectorSettings, 'name' | 'url' | 'header' | 'authorities'>,
+  signalName: 'logs' | 'traces',
+): (content: object, signal: AbortSignal) => Promise<void> {
   const base = readUrl(url, `collector ${name}`)
-  const target = new URL(`${base.pathname.replace(/\/+$/, '')}/v1/logs${base.search}`, base)
+  const target = new URL(`${base.pathname.replace(/\/+$/, '')}/v1/${signalName}${base.search}`, base)
   const [, field, value] = /^([A-Za-z0-9-]+):\s*(.+)$/.exec(header ?? '') ?? []
-  const resource = { attributes: [text('service.name', 'sallyport'), text('service.instance.id', origin)] }
+  const credential = field === undefined || value === undefined ? {} : { [field]: value }
+  const headers = { ...credential, 'content-type': 'application/json' }
+  return async (content, signal) =>
+    checkTaken(await post({ url: target, headers, body: JSON.stringify(content), authorities }, signal))
+}
+
+/** Who says it: this gate. */
+export function resourceOf(origin: string): { readonly attributes: readonly Attribute[] } {
+  return { attributes: [text('service.name', 'sallyport'), text('service.instance.id', origin)] }
+}
+
+/** OpenTelemetry logs: one record an event. */
+export function openCollector(settings: CollectorSettings): Receiver {
+  const { name, wants, origin } = settings
+  const send = openExport(settings, 'logs')
+  const resource = resourceOf(origin)
   return {
     name,
     wants,
     batchMax: 200,
-    deliver: async (batch, signal) => {
+    deliver: (batch, signal) => {
       const scopeLogs = [{ scope: { name: 'sallyport.log' }, logRecords: batch.map(recordOf) }]
-      const body = JSON.stringify({ resourceLogs: [{ resource, scopeLogs }] })
-      const credential = field === undefined || value === undefined ? {} : { [field]: value }
-      checkTaken(
-        await post({ url: target, headers: { ...credential, 'content-type': 'application/json' }, body, authorities }, signal),
-      )
+      return send({ resourceLogs: [{ resource, scopeLogs }] }, signal)
     },
   }
 }
@@ -50,12 +64,20 @@ function recordOf({ index, event }: LoggedEvent): object {
     severityText: name,
     eventName: `sallyport.${event.type}`,
     body: { stringValue: canonicalJson(eventJson(event)) },
+    ...traceOf(event),
     attributes: [
       { key: 'sallyport.log.index', value: { intValue: String(index) } },
       ...(event.session === undefined ? [] : [text('session.id', event.session)]),
       ...(event.agent === undefined ? [] : [text('sallyport.agent', event.agent)]),
     ],
   }
+}
+
+/** So that a collector shows it with the agent's own spans. */
+function traceOf({ data }: Event): object {
+  const { trace } = data
+  const parent = typeof trace === 'string' ? readTraceParent(trace) : null
+  return parent === null ? {} : { traceId: parent.traceId, spanId: parent.spanId }
 }
 
 /** Severity numbers as the specification's: 9 INFO, 13 WARN, 17 ERROR. */

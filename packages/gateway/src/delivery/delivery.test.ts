@@ -1,28 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { Event, EventType } from '@sallyport/core'
+import type { EventType } from '@sallyport/core'
+import { MemorySource } from '../../../../tests/fakes/log-source.ts'
 import { FakeClock } from '../../../../tests/fakes/ports.ts'
 import { Delivery, type DeliveryPorts } from './delivery.ts'
 import { DeliveryError, type LoggedEvent, type Receiver } from './receiver.ts'
-
-class MemorySource {
-  readonly events: LoggedEvent[] = []
-  readonly #listeners = new Set<() => void>()
-  size(): number {
-    return this.events.length
-  }
-  read(from: number, count: number): Promise<readonly LoggedEvent[]> {
-    return Promise.resolve(this.events.slice(from, from + count))
-  }
-  subscribe(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
-  }
-  add(type: EventType, data: Event['data'] = {}): number {
-    this.events.push({ index: this.events.length, event: { type, atMs: 0, data } })
-    for (const listener of this.#listeners) listener()
-    return this.events.length - 1
-  }
-}
 
 /** One that takes what it gets, or not, as told. */
 class Told implements Receiver {

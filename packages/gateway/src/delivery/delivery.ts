@@ -2,7 +2,7 @@ import type { Clock, Log } from '@sallyport/core'
 import { DeliveryError, type LoggedEvent, type Receiver } from './receiver.ts'
 
 /** The log as it grows: what is in it is durable. */
-interface Source {
+export interface LogSource {
   size(): number
   read(from: number, count: number): Promise<readonly LoggedEvent[]>
   subscribe(listener: () => void): () => void
@@ -11,7 +11,7 @@ interface Source {
 export interface DeliveryPorts {
   readonly clock: Clock
   readonly log: Pick<Log, 'append'>
-  readonly source: Source
+  readonly source: LogSource
   /** How far each receiver was told, so that nothing is lost over a restart. */
   readonly memory: { get(name: string): string | null; set(name: string, value: string): void }
 }
@@ -91,18 +91,21 @@ class Line {
   }
 
   start(): void {
+    this.#receiver.attachment?.start()
     this.#running = this.#run()
   }
 
   health(): DeliveryHealth {
     const behind = Math.max(0, this.#ports.source.size() - this.#place)
-    return { name: this.#receiver.name, behind, failures: this.#failures, why: this.#why }
+    const fault = this.#receiver.attachment?.fault() ?? null
+    const detached = fault === null ? 0 : 1
+    return { name: this.#receiver.name, behind, failures: Math.max(this.#failures, detached), why: this.#why ?? fault }
   }
 
   async close(): Promise<void> {
     this.#stopped.abort()
     this.#poked.resolve()
-    await this.#running
+    await Promise.all([this.#running, this.#receiver.attachment?.close()])
   }
 
   async #run(): Promise<void> {
@@ -153,7 +156,9 @@ class Line {
     this.#failures += 1
     this.#why = error instanceof DeliveryError ? error.message : 'it did not answer in time, or failed'
     if (this.#failures === failuresTold) await this.#tell('delivery.failed', { why: this.#why, lost: [] })
-    await clock.sleep(Math.min(retryMsMax, retryMsMin * 2 ** Math.min(this.#failures - 1, 10)), this.#stopped.signal)
+    const askedMs = error instanceof DeliveryError ? error.waitMs : 0
+    const retryMs = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(this.#failures - 1, 10))
+    await clock.sleep(Math.max(askedMs, retryMs), this.#stopped.signal)
   }
 
   async #tell(

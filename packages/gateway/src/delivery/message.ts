@@ -16,13 +16,13 @@ export interface Message {
 const aboutRequest = z.object({ request: z.string().regex(/^[0-9a-f]{8,64}$/) })
 
 /** Agents' own words are in it: made visible, cut, and never anything but text. */
-export function messageOf({ index, event }: LoggedEvent, siteUrl: string): Message {
+export function messageOf({ index, event, rung = '' }: LoggedEvent, siteUrl: string): Message {
   const line = liveLineOf(index, event)
   const about = aboutRequest.safeParse(event.data)
   const request = event.type.startsWith('request.') && about.success ? about.data.request : null
   return {
     title: `Sallyport: ${titleOf(event.type, line.what)}`,
-    text: line.detail,
+    text: rung === '' ? line.detail : `${line.detail} ${rung}`,
     url: request === null ? `${siteUrl}/live` : `${siteUrl}/requests/${request}`,
     urgent: event.type === 'request.opened' || line.tone === 'danger',
     request,

@@ -5,6 +5,8 @@ import { DeliveryError } from './receiver.ts'
 
 /** Of an answer; more is not read. */
 const answerBytesMax = 256 * 1024
+/** Longer is not believed: whoever answers could silence us for a day. */
+const waitMsMax = 600_000
 
 export interface Post {
   readonly url: URL
@@ -17,6 +19,8 @@ export interface Post {
 export interface Posted {
   readonly status: number
   readonly body: string
+  /** How long it asked not to be tried again (RFC 9110 §10.2.3, as seconds), at most ten minutes; 0: it did not. */
+  readonly waitMs: number
 }
 
 /** Reads a URL that may hold a secret: an error never quotes it. @throws DeliveryError */
@@ -49,16 +53,23 @@ export function post({ url, headers, body, authorities }: Post, signal: AbortSig
       else response.destroy()
     })
     response.once('error', fail)
-    response.once('close', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }))
+    response.once('close', () => {
+      const waitMs = readWait(response.headers['retry-after'])
+      resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8'), waitMs })
+    })
   })
   request.end(body)
   return promise
 }
 
 /** @throws DeliveryError unless it said that it took it; `final` where the same again would be refused again */
-export function checkTaken({ status }: Posted): void {
+export function checkTaken({ status, waitMs }: Posted): void {
   if (status >= 200 && status < 300) return
   // What is too large, or not understood, stays so. A wrong credential or address is mended by people, and then it is told.
   const final = status === 400 || status === 413 || status === 422
-  throw new DeliveryError(`it answered ${status}`, final)
+  throw new DeliveryError(`it answered ${status}`, final, waitMs)
+}
+
+function readWait(header: string | undefined): number {
+  return header !== undefined && /^\d{1,9}$/.test(header) ? Math.min(waitMsMax, Number(header) * 1000) : 0
 }

@@ -4,13 +4,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { eventTypes, type Event, type EventType } from '@sallyport/core'
 import { HttpInbox } from '../../../../tests/fakes/http-inbox.ts'
+import { logsShape, tracesShape } from '../../../../tests/servers/otlp-shapes.ts'
 import { openCollector } from './collector.ts'
 import { openMail } from './mail.ts'
 import { openReceivers } from './open.ts'
 import { openPush } from './push.ts'
 import type { LoggedEvent, Receiver } from './receiver.ts'
-import { openSlack, type SlackSettings } from './slack.ts'
+import { openSpans } from './spans.ts'
 import { openWebhook } from './webhook.ts'
+import { unusedContext } from '../../../../tests/fakes/receiver-context.ts'
 
 const wants: ReadonlySet<EventType> = new Set(eventTypes)
 const signal = new AbortController().signal
@@ -97,10 +99,9 @@ describe('a webhook', () => {
 
 describe('addresses', () => {
   it.each(['http://hooks.example.com/x', 'ftp://127.0.0.1/x', 'hooks.example.com', ''])('%j is refused at the start', (url) => {
-    const context = { origin: 'gate.test', siteUrl, nowMs: () => 0, memory: { get: () => null, set: () => undefined } }
     const settings = [{ kind: 'webhook', name: 'w', events: null, authorities: null, url, secret: 'x' }] as const
-    expect(() => openReceivers(settings, context)).toThrow('deliver: the address of webhook w')
-    if (url !== '') expect(() => openReceivers(settings, context)).not.toThrow(url)
+    expect(() => openReceivers(settings, unusedContext)).toThrow('deliver: the address of webhook w')
+    if (url !== '') expect(() => openReceivers(settings, unusedContext)).not.toThrow(url)
   })
 })
 
@@ -118,7 +119,7 @@ describe('a collector', () => {
     const { path, headers, body } = inbox.newest
     expect(path).toBe('/base/v1/logs')
     expect(headers['x-api-key']).toBe('k1')
-    expect(JSON.parse(body)).toMatchObject({
+    expect(logsShape.parse(JSON.parse(body))).toMatchObject({
       resourceLogs: [
         {
           resource: { attributes: [{ key: 'service.name', value: { stringValue: 'sallyport' } }, {}] },
@@ -145,6 +146,85 @@ describe('a collector', () => {
   })
 })
 
+describe('a collector of traces', () => {
+  const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const operations = [{ action: 'postgres.update', kind: 'write' }]
+  const secret = 'hunter2-in-a-statement'
+  const step = (index: number, type: EventType, data: Event['data']): LoggedEvent => ({
+    index,
+    event: { type, atMs: 1_800_000_000_000 + index, session: 's1', agent: 'coder', data },
+  })
+  const intent = (index: number, data: Event['data'] = {}): LoggedEvent =>
+    step(index, 'intent', { intent: `i${index}`, digest: 'd'.repeat(64), operations, text: secret, ...data })
+  const outcome = (index: number, of: number, result = 'succeeded'): LoggedEvent =>
+    step(index, 'outcome', { intent: `i${of}`, result, rows: 3, detail: secret })
+  const kept = new Map<string, string>()
+  const memory = {
+    get: (name: string) => kept.get(name) ?? null,
+    set: (name: string, value: string) => void kept.set(name, value),
+  }
+  const open = (): Receiver =>
+    openSpans({ name: 't', url: at('/'), header: null, authorities: null, origin: 'gate.test', memory })
+  const spans = (): readonly z.infer<typeof tracesShape>['resourceSpans'][number]['scopeSpans'][number]['spans'][number][] => {
+    expect(inbox.newest.path).toBe('/v1/traces')
+    expect(inbox.newest.body).not.toContain(secret)
+    return tracesShape
+      .parse(JSON.parse(inbox.newest.body))
+      .resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((one) => one.spans))
+  }
+
+  it('gets a span an operation, under the span of the agent, and nothing of what was said', async () => {
+    await open().deliver([intent(1, { trace }), outcome(2, 1), intent(3), outcome(4, 3, 'failed')], signal)
+    const [first, second] = spans()
+    expect(first).toMatchObject({
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      parentSpanId: 'b7ad6b7169203331',
+      name: 'postgres.update',
+      startTimeUnixNano: '1800000000001000000',
+      endTimeUnixNano: '1800000000002000000',
+      status: { code: 1 },
+    })
+    expect(second).toMatchObject({ status: { code: 2, message: 'failed' } })
+    expect(second?.parentSpanId).toBeUndefined()
+    expect(second?.traceId).not.toBe(first?.traceId)
+  })
+
+  it('knows over a restart when it began, and tells the same span again when it has to', async () => {
+    await open().deliver([intent(10)], signal)
+    const again = open()
+    await again.deliver([outcome(12, 10)], signal)
+    const [told] = spans()
+    expect(told).toMatchObject({ startTimeUnixNano: '1800000000010000000', endTimeUnixNano: '1800000000012000000' })
+    await open().deliver([outcome(12, 10)], signal)
+    expect(spans()).toEqual([told])
+    await again.deliver([outcome(12, 10)], signal)
+    expect(spans()).toEqual([told])
+  })
+
+  it('gets a moment of what was let through as a read, or refused; a comment of the statement names the trace', async () => {
+    const text = `SELECT 1 /*traceparent='${trace}'*/`
+    const denied = step(21, 'decision', { outcome: 'deny', operations, text: secret, trace: 'hostile\r\nx: y' })
+    await open().deliver(
+      [step(20, 'statement', { operations, text }), denied, step(22, 'decision', { outcome: 'permit' })],
+      signal,
+    )
+    const [read, refused, ...more] = spans()
+    expect(read).toMatchObject({ traceId: '0af7651916cd43dd8448eb211c80319c', parentSpanId: 'b7ad6b7169203331' })
+    expect(refused).toMatchObject({ status: { code: 2, message: 'refused' } })
+    expect(refused?.parentSpanId).toBeUndefined()
+    expect(more).toEqual([])
+  })
+
+  it('takes whatever is on a log for a span of some shape', async () => {
+    const odd = [intent(30, { operations: 7, digest: 7, trace: 7 }), step(31, 'outcome', { intent: 'never begun', result: 9 })]
+    await open().deliver([...odd, outcome(32, 30)], signal)
+    expect(spans().map(({ name }) => name)).toEqual(['operation', 'operation'])
+    kept.set('spans:t', 'no JSON')
+    await open().deliver([outcome(33, 30)], signal)
+    expect(spans()).toHaveLength(1)
+  })
+})
+
 describe('a telephone', () => {
   it('gets the question and a link, in JSON: no text of an agent is a header or a button', async () => {
     const receiver = openPush({ name: 'p', wants, url: at('/secret-topic'), token: 'tk', authorities: null, siteUrl })
@@ -163,44 +243,6 @@ describe('a telephone', () => {
     ])
     expect(body).toContain('postgres.drop_table')
     expect(body).not.toContain('\u202E')
-  })
-})
-
-function openTestSlack(memory: SlackSettings['memory']): Receiver {
-  const api = at('/api')
-  return openSlack({ name: 's', wants, token: 'xoxb-1', channel: '#ops', api, authorities: null, siteUrl, memory })
-}
-
-describe('Slack', () => {
-  it('gets a message with a link and no button, and the same message is changed when people decided', async () => {
-    inbox.answer = () => ({ status: 200, body: JSON.stringify({ ok: true, ts: '1.2', channel: 'C1' }) })
-    const kept = new Map<string, string>()
-    const memory = {
-      get: (name: string) => kept.get(name) ?? null,
-      set: (name: string, value: string) => void kept.set(name, value),
-    }
-    const receiver = openTestSlack(memory)
-    await receiver.deliver([opened], signal)
-    await receiver.deliver([logged(9, 'request.approved', { request, approvers: ['ada'], notBeforeMs: 0 })], signal)
-    expect(inbox.received.map(({ path }) => path)).toEqual(['/api/chat.postMessage', '/api/chat.update'])
-    const [first, second] = inbox.received.map(({ body }): unknown => JSON.parse(body))
-    expect(first).toMatchObject({ channel: '#ops', unfurl_links: false })
-    expect(second).toMatchObject({ channel: 'C1', ts: '1.2', text: expect.stringContaining('ada') })
-    const { text } = z.object({ text: z.string() }).parse(first)
-    expect(text).toContain(`<http://localhost:6480/requests/${request}|Look at it>`)
-    expect(text.match(/<[^>]*>/g)).toHaveLength(1)
-    expect(text).toContain('&lt;!channel&gt;')
-  })
-
-  it('that refuses says so in its own word, and no other', async () => {
-    const memory = { get: () => null, set: () => undefined }
-    const receiver = openTestSlack(memory)
-    inbox.answer = () => ({ status: 200, body: JSON.stringify({ ok: false, error: 'invalid_auth' }) })
-    await expect(receiver.deliver([opened], signal)).rejects.toMatchObject({ message: 'it refused: invalid_auth', final: false })
-    inbox.answer = () => ({ status: 200, body: JSON.stringify({ ok: false, error: 'msg_too_long' }) })
-    await expect(receiver.deliver([opened], signal)).rejects.toMatchObject({ final: true })
-    inbox.answer = () => ({ status: 200, body: 'not json' })
-    await expect(receiver.deliver([opened], signal)).rejects.toMatchObject({ message: 'its answer could not be read' })
   })
 })
 

@@ -1,39 +1,49 @@
-import type { EventType } from '@sallyport/core'
+import type { AccessRequest, Clock, EventType } from '@sallyport/core'
 import { z } from 'zod'
 import { messageOf, type Message } from './message.ts'
-import { checkTaken, post, readUrl } from './post.ts'
-import { DeliveryError, type Receiver } from './receiver.ts'
+import { readUrl } from './post.ts'
+import type { Receiver } from './receiver.ts'
+import { answerCommand } from './slack-answer.ts'
+import { callSlack, SlackRefusal, type SlackPlace } from './slack-api.ts'
+import { SlackSocket } from './slack-socket.ts'
+import { writeSlack } from './slack-text.ts'
 
-export interface SlackSettings {
+export interface SlackSettings extends SlackPlace {
   readonly name: string
   readonly wants: ReadonlySet<EventType>
   /** Of a bot with `chat:write`. */
   readonly token: string
+  /** App-level, with `connections:write`: for Socket Mode. Null: nothing is heard from Slack. */
+  readonly appToken: string | null
   readonly channel: string
-  readonly api: string
-  readonly authorities: string | null
   readonly siteUrl: () => string
-  /** Which message spoke of which request, so that it can be changed when people decided. */
-  readonly memory: { get(name: string): string | null; set(name: string, value: string): void }
+  readonly clock: Clock
+  /** What waits for people, for whoever asks in the channel. */
+  readonly waiting: () => Promise<readonly AccessRequest[]>
+  /** Which message spoke of which request, wherever it was sent, so that it can be changed when people decided. */
+  readonly posted: {
+    get(name: string): string | null | Promise<string | null>
+    set(name: string, value: string): void | Promise<void>
+  }
 }
 
-const answerShape = z.object({
-  ok: z.boolean(),
-  error: z.string().optional(),
-  ts: z.string().optional(),
-  channel: z.string().optional(),
-})
 const postedShape = z.object({ channel: z.string(), ts: z.string() })
-/** Errors after which the same again would be refused again (docs.slack.dev, chat.postMessage). */
-const finalErrors = new Set(['msg_too_long', 'no_text', 'message_not_found', 'cant_update_message', 'edit_window_closed'])
+/** Why a message can be changed no longer: it is gone, or too old. What happened is told by another one then. */
+const unchangeable = new Set(['message_not_found', 'cant_update_message', 'edit_window_closed', 'channel_not_found'])
 
 /**
- * Messages by Slack's Web API: nothing listens here, so there is no port to open. A message about a request is changed when it was decided, wherever
- * that happened. There is a link in it and no button: a verdict is given on the page, with a passkey.
+ * Messages by Slack's Web API, and what people ask there by Socket Mode: nothing listens here, so there is no port to open. A message about a request is
+ * changed when it was decided, wherever that happened. There is a link in it and no button: a verdict is given on the page, with a passkey.
  */
 export function openSlack(settings: SlackSettings): Receiver {
-  const { name, wants, siteUrl } = settings
-  readUrl(settings.api, `Slack ${name}`)
+  const { name, wants, siteUrl, appToken, clock, api, authorities } = settings
+  readUrl(api, `Slack ${name}`)
+  const answer = (payload: unknown): ReturnType<typeof answerCommand> =>
+    answerCommand(payload, {
+      channelOf: async () => (await settings.posted.get(channelKey(name))) ?? settings.channel,
+      waiting: settings.waiting,
+      siteUrl,
+    })
   return {
     name,
     wants,
@@ -41,56 +51,42 @@ export function openSlack(settings: SlackSettings): Receiver {
     deliver: async (batch, signal) => {
       for (const logged of batch) await say(settings, messageOf(logged, siteUrl()), signal)
     },
+    ...(appToken !== null && { attachment: new SlackSocket({ api, authorities, appToken, clock, answer }) }),
   }
 }
 
+const channelKey = (name: string): string => `slack-channel:${name}`
+
 async function say(settings: SlackSettings, message: Message, signal: AbortSignal): Promise<void> {
-  const { name, channel, memory } = settings
-  const text = render(message)
-  const key = `slack:${name}:${message.request ?? ''}`
-  const known = message.request === null ? null : readPosted(memory.get(key))
-  if (known !== null) return void (await call(settings, 'chat.update', { ...known, text }, signal))
-  const answer = await call(settings, 'chat.postMessage', { channel, text, unfurl_links: false, unfurl_media: false }, signal)
-  if (message.request === null || answer.ts === undefined || answer.channel === undefined) return
-  memory.set(key, JSON.stringify({ channel: answer.channel, ts: answer.ts }))
+  const { name, channel, posted, token } = settings
+  const { title, text: words, url, request } = message
+  const fields = { ...writeSlack(title, [{ words, url }]), unfurl_links: false, unfurl_media: false }
+  const key = `slack:${name}:${request ?? ''}`
+  const known = request === null ? null : readPosted(await posted.get(key))
+  if (known !== null && (await change(settings, { ...known, ...fields }, signal))) return
+  const answer = await callSlack(settings, { method: 'chat.postMessage', token, fields: { channel, ...fields } }, signal)
+  if (answer.channel !== undefined) await posted.set(channelKey(name), answer.channel)
+  if (request === null || answer.ts === undefined || answer.channel === undefined) return
+  await posted.set(key, JSON.stringify({ channel: answer.channel, ts: answer.ts }))
+}
+
+/** False: that message can be changed no longer. */
+async function change(
+  settings: SlackSettings,
+  fields: { readonly [key: string]: unknown },
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await callSlack(settings, { method: 'chat.update', token: settings.token, fields }, signal)
+    return true
+  } catch (error) {
+    if (error instanceof SlackRefusal && unchangeable.has(error.word)) return false
+    throw error
+  }
 }
 
 function readPosted(text: string | null): z.infer<typeof postedShape> | null {
   if (text === null) return null
   const parsed = postedShape.safeParse(JSON.parse(text))
   return parsed.success ? parsed.data : null
-}
-
-/** Slack reads three characters as its own; everything else stays text. */
-const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
-
-function render({ title, text, url }: Message): string {
-  return `*${escape(title)}*\n${escape(text)}${url === null ? '' : `\n<${url}|Look at it>`}`
-}
-
-async function call(
-  { api, token, authorities }: SlackSettings,
-  method: 'chat.postMessage' | 'chat.update',
-  fields: { readonly [key: string]: string | boolean },
-  signal: AbortSignal,
-): Promise<z.infer<typeof answerShape>> {
-  const url = new URL(`${api.replace(/\/+$/, '')}/${method}`)
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json; charset=utf-8' }
-  const posted = await post({ url, headers, body: JSON.stringify(fields), authorities }, signal)
-  checkTaken(posted)
-  const answer = readAnswer(posted.body)
-  if (answer === null) throw new DeliveryError('its answer could not be read')
-  const error = answer.error ?? 'unknown'
-  if (!answer.ok)
-    throw new DeliveryError(`it refused: ${/^[a-z_]{1,64}$/.test(error) ? error : 'unknown'}`, finalErrors.has(error))
-  return answer
-}
-
-function readAnswer(text: string): z.infer<typeof answerShape> | null {
-  try {
-    const parsed = answerShape.safeParse(JSON.parse(text))
-    return parsed.success ? parsed.data : null
-  } catch {
-    return null
-  }
 }

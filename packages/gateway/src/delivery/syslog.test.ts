@@ -7,6 +7,7 @@ import { eventTypes, type Event, type EventType } from '@sallyport/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { openAuthority } from '../../../../tests/fakes/authority.ts'
+import { unusedContext } from '../../../../tests/fakes/receiver-context.ts'
 import { openReceivers } from './open.ts'
 import type { LoggedEvent } from './receiver.ts'
 import { formatMessage, openSyslog } from './syslog.ts'
@@ -133,10 +134,9 @@ describe('a receiver', () => {
   })
 
   it('in the clear is only on this machine, and an address is one', () => {
-    const context = { origin, siteUrl: () => '', nowMs: () => 0, memory: { get: () => null, set: () => undefined } }
     const any = { name: 's', kind: 'syslog', events: null, authorities: null } as const
     for (const url of ['tcp://siem.example.com:601', 'udp://127.0.0.1:514', 'tls://', 'nonsense'])
-      expect(() => openReceivers([{ ...any, url }], context), url).toThrow(/syslog s/)
-    expect(openReceivers([{ ...any, url: 'tls://siem.example.com' }], context)[0]?.batchMax).toBe(200)
+      expect(() => openReceivers([{ ...any, url }], unusedContext), url).toThrow(/syslog s/)
+    expect(openReceivers([{ ...any, url: 'tls://siem.example.com' }], unusedContext)[0]?.batchMax).toBe(200)
   })
 })

@@ -50,7 +50,7 @@ export function openWorkloads(ports: WorkloadPorts): Workloads {
     exchange: async (agent, token, ttlMs) => {
       try {
         const known = ports.workloads.get(agent)
-        const { issuer, keyId } = readClaimed(token)
+        const { issuer, keyId } = await readClaimed(token)
         const candidates = known?.of.filter((one) => one.issuer === issuer) ?? []
         if (known === undefined || candidates.length === 0) throw new TokenRefused('no workload of this agent has its issuer')
         const proven = await prove(ports, issuers, candidates, { token, keyId })

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { decodeProtectedHeader, decodeJwt, importJWK, jwtVerify, type JWTPayload } from 'jose'
+import type { JWTPayload } from 'jose'
 import type { PublicKey } from './issuer-keys.ts'
 
 /** Whose tokens are taken, and with which claims: all of them, compared exactly. */
@@ -33,13 +33,17 @@ const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 /** What starts a run of GitHub's that only those start who may write to the branch. In others, a stranger's words or code may run. */
 const ownEvents = ['push', 'schedule', 'workflow_dispatch', 'release']
 
+/** Loaded by the first token that comes: most gates have no workload. */
+const loadJose = (): Promise<typeof import('jose')> => import('jose')
+
 /** Why a token was not taken: for the log. It never holds anything of the token but names of claims. */
 export class TokenRefused extends Error {}
 
 /** What it says of itself, before anything of it is proven: by which issuer's keys it has to be. @throws TokenRefused */
-export function readClaimed(token: string): { readonly issuer: string; readonly keyId: string | undefined } {
+export async function readClaimed(token: string): Promise<{ readonly issuer: string; readonly keyId: string | undefined }> {
   if (token.length > tokenBytesMax || !/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token))
     throw new TokenRefused(`it is no signed JWT of at most ${tokenBytesMax} bytes`)
+  const { decodeJwt, decodeProtectedHeader } = await loadJose()
   try {
     const { alg = '', kid } = decodeProtectedHeader(token)
     if (!algorithms.includes(alg)) throw new TokenRefused('its algorithm is not one of those that are taken')
@@ -73,6 +77,7 @@ export async function proveToken(token: string, key: PublicKey, workload: Worklo
 }
 
 async function verify(token: string, key: PublicKey, { issuer, audience }: Workload, nowMs: number): Promise<JWTPayload> {
+  const { decodeProtectedHeader, importJWK, jwtVerify } = await loadJose()
   const { alg = '' } = decodeProtectedHeader(token)
   if (key.alg !== undefined && key.alg !== alg) throw new TokenRefused('its key is for another algorithm')
   try {

@@ -47,14 +47,7 @@ export async function bindControl({
   const memory = await store.view([proposalName])
   const { killSwitch, sessions, stoppable, standing } = entrance
   const guards = new Map(policy.guards.map(({ id, why }) => [id, why]))
-  const standings = (): ReturnType<typeof readStandings> => readStandings({ config, keeper, protection })
-  const unmet = async ({ text, expect }: Config): Promise<readonly string[]> => {
-    if (expect.length === 0) return []
-    const input = { path: config.path, textInForce: config.text, text, asks: [], ...(await standings()) }
-    return unmetOf(await runTrial(input))
-  }
-  const read = (): ConfigResult => readConfig(config.path)
-  const configuration = openConfigurationDesk({ ...base, clock: store.clock, memory, read, unmet }, config)
+  const desks = bindDesks({ base, keeper, protection, sessions, memory })
   return {
     verdict: (requestId, approval) => giveVerdict(verdicts, requestId, approval),
     cancel: (requestId, by) => cancelRequest(verdicts, requestId, by),
@@ -96,29 +89,41 @@ export async function bindControl({
     guardSentence: (id) => guards.get(id) ?? (id === wideningGuard ? wideningSentence : null),
     posture: () => judgePosture(config.mode, isolationLevel, protection.warnings()),
     continuous: () => protection.statuses().map((status) => ({ ...status })),
-    configuration,
-    policyDesk: openPolicyDesk({
-      configuration,
-      policy,
-      inForce: config,
-      record: log,
-      sessions: () => sessions.list(),
-      standing: standings,
-      run: runTrial,
-    }),
+    ...desks,
   }
 }
 
+type Deciding = Pick<Bound, 'base' | 'keeper' | 'protection'>
+
+/** The configuration, and what may be tried of another one. */
+function bindDesks({
+  base,
+  sessions,
+  memory,
+  ...rest
+}: Deciding & Pick<Entrance, 'sessions'> & { readonly memory: Awaited<ReturnType<Foundations['store']['view']>> }): Pick<
+  Control,
+  'configuration' | 'policyDesk'
+> {
+  const { config, policy, log, store } = base
+  const standing = (): ReturnType<typeof readStandings> => readStandings({ base, ...rest })
+  const unmet = async ({ text, expect }: Config): Promise<readonly string[]> => {
+    if (expect.length === 0) return []
+    return unmetOf(await runTrial({ path: config.path, textInForce: config.text, text, asks: [], ...(await standing()) }))
+  }
+  const read = (): ConfigResult => readConfig(config.path)
+  const configuration = openConfigurationDesk({ log, clock: store.clock, memory, read, unmet }, config)
+  const list = (): ReturnType<typeof sessions.list> => sessions.list()
+  const ports = { configuration, policy, inForce: config, record: log, sessions: list, standing, run: runTrial }
+  return { configuration, policyDesk: openPolicyDesk(ports) }
+}
+
 /** What decides besides the configuration: which upstreams can be had again, and which lack a drill that is demanded. */
-async function readStandings({
-  config,
-  keeper,
-  protection,
-}: Pick<Bound, 'keeper' | 'protection'> & { readonly config: Config }): Promise<{
+async function readStandings({ base, keeper, protection }: Deciding): Promise<{
   readonly restorePoints: readonly string[]
   readonly undrilled: readonly string[]
 }> {
-  const names = config.upstreams.map(({ name }) => name)
+  const names = base.config.upstreams.map(({ name }) => name)
   const drilled = await Promise.all(names.map((name) => keeper.isDrilled(name)))
   return {
     restorePoints: names.filter((name) => typeof protection.state(name)?.provenAtMs === 'number'),

@@ -6,7 +6,7 @@ import { random, type Foundations } from './foundations.ts'
 
 /** What agents may ask of the gate itself. */
 export function openDesk(
-  { config, log, requests, policy, store }: Foundations,
+  { config, log, requests, policy, store, findMembers }: Foundations,
   { killSwitch, standing }: Entrance,
   requestUrl: (id: string) => string,
 ): AgentDesk {
@@ -17,7 +17,7 @@ export function openDesk(
     requests,
     killSwitch,
     standing,
-    settings: () => governSettings(config),
+    settings: () => governSettings(config, findMembers),
     policyHash: () => policy.hash,
     environmentOf: (name) => config.upstreams.find((upstream) => upstream.name === name)?.environment ?? null,
     isAgent: (name) => config.agents.some((agent) => agent.name === name),

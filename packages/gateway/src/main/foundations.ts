@@ -10,10 +10,10 @@ import {
   type Requests,
   type VerdictPorts,
 } from '@sallyport/core'
-import { quorumOf } from '../approval-settings.ts'
+import { quorumOf, type FindMembers } from '../approval-settings.ts'
 import { wallClock } from '../access/clock.ts'
 import { makeRandomness } from '../access/randomness.ts'
-import { openReviews, type Reviews } from '../access/reviews.ts'
+import { openReviews, type ReviewPorts, type Reviews } from '../access/reviews.ts'
 import { openStateFolder, type StateFolder } from '../access/state-folder.ts'
 import type { Config } from '../config.ts'
 import { keepAccepted, proposalName } from '../configuration-desk.ts'
@@ -32,6 +32,7 @@ import { openWitness as openFurtherWitness } from '../witness/witness-url.ts'
 import { diskFileSystem } from '../log/file-system.ts'
 import { readRotations } from '../log/rotations.ts'
 import { settleLogKey } from './key-rotation.ts'
+import { membersAt } from './members.ts'
 import { openStore } from './store.ts'
 
 const grantMs = 900_000
@@ -53,6 +54,8 @@ export interface Foundations {
   readonly requests: Requests
   /** What one person broke glass for. */
   readonly reviews: Reviews
+  /** Who is in which group at the team's provider. */
+  readonly findMembers: FindMembers
 }
 
 /** State, vault, log, recovery, policy, in this order: each stands on the one before. */
@@ -105,9 +108,14 @@ async function settle(options: GateOptions, { opened, database, meta, store }: G
   const isShared = options.config.store !== null
   const saltKey = Buffer.from(isShared ? await shareKey(store, folder.saltKey) : folder.saltKey)
   const glass = await store.view(['reviews'])
-  const memory = { get: (name: string) => facts.get(name), swap: glass.swap }
-  const reviews = openReviews({ clock, log, memory, breakers: config.breakGlass, delayMs: config.coolOffMs })
-  const base: Foundations = { config, folder, database, store, saltKey, vault, log, policy, requests: store.requests, reviews }
+  const broken: ReviewPorts['memory'] = {
+    get: (name) => facts.get(name),
+    swap: (name, before, after) => glass.swap(name, before, after),
+  }
+  const reviews = openReviews({ clock, log, memory: broken, breakers: config.breakGlass, delayMs: config.coolOffMs })
+  const findMembers = membersAt(config, store)
+  const kept = { database, store, requests: store.requests, vault, log }
+  const base: Foundations = { config, folder, ...kept, saltKey, policy, reviews, findMembers }
   const ownMemory = isShared ? ownFacts(facts, folder.origin) : facts
   await recoverRun(makeVerdictPorts(base, log, base.requests), log, ownMemory, store.narrowing, report)
   const guards = policy.guards.map(({ id }) => id)
@@ -120,7 +128,11 @@ async function settle(options: GateOptions, { opened, database, meta, store }: G
   return base
 }
 
-export function makeVerdictPorts({ policy, config, store, reviews }: Foundations, log: Log, requests: Requests): VerdictPorts {
+export function makeVerdictPorts(
+  { policy, config, store, reviews, findMembers }: Foundations,
+  log: Log,
+  requests: Requests,
+): VerdictPorts {
   const { people } = store.people
   const { clock } = store
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
@@ -132,7 +144,7 @@ export function makeVerdictPorts({ policy, config, store, reviews }: Foundations
     policyHash: () => policy.hash,
     mode: () => config.mode,
     isEnrolled,
-    quorumOf: quorumOf(config),
+    quorumOf: quorumOf(config, findMembers),
     glass: reviews,
     grantMs,
   }

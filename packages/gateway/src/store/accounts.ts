@@ -13,12 +13,11 @@ export interface Accounts {
   /** False: somebody has this account, or the person has another one there, or is not enrolled. Nothing is changed then. */
   connect(account: { readonly issuer: string; readonly subject: string }, person: string): boolean
   learnGroups(account: { readonly issuer: string; readonly subject: string }, groups: readonly string[], nowMs: number): void
-  /** The groups of an enrolled person, learnt within `ageMaxMs`; null: nothing that young is known. A clock that was set back makes nothing young. */
-  groupsOf(
-    person: string,
-    nowMs: number,
-    ageMaxMs: number,
-  ): { readonly groups: readonly string[]; readonly learntAtMs: number } | null
+  /**
+   * Enrolled people of whom this issuer, and no other, said within `ageMaxMs` that they are in exactly this group. A clock that was set back makes nothing
+   * young.
+   */
+  membersOf(issuer: string, group: string, nowMs: number, ageMaxMs: number): readonly string[]
 }
 
 const row = z.object({ issuer: z.string(), subject: z.string(), person: z.string(), groups: z.string(), learntAtMs: z.number() })
@@ -50,20 +49,21 @@ export function openAccounts(database: DatabaseSync): Accounts {
         .prepare('UPDATE accounts SET groups = ?, learntAtMs = ? WHERE issuer = ? AND subject = ?')
         .run(JSON.stringify(groups), nowMs, issuer, subject)
     },
-    groupsOf: (person, nowMs, ageMaxMs) => {
-      const found = all().find((one) => isSamePerson(one.person, person))
-      if (found === undefined || !isEnrolled(person)) return null
-      return readGroups(found, nowMs, ageMaxMs)
-    },
+    membersOf: (issuer, group, nowMs, ageMaxMs) =>
+      all()
+        .filter((one) => one.issuer === issuer && isSaidToBeIn(one, group, nowMs, ageMaxMs))
+        .map(({ person }) => person)
+        .filter(isEnrolled),
   }
 }
 
-/** Null: they were learnt too long ago, or by a clock that was ahead. */
-export function readGroups(
+/** Not when it was said too long ago, or by a clock that was ahead. */
+export function isSaidToBeIn(
   { groups, learntAtMs }: Pick<z.infer<typeof row>, 'groups' | 'learntAtMs'>,
+  group: string,
   nowMs: number,
   ageMaxMs: number,
-): { readonly groups: readonly string[]; readonly learntAtMs: number } | null {
-  if (learntAtMs > nowMs || nowMs - learntAtMs >= ageMaxMs) return null
-  return { groups: groupsShape.parse(JSON.parse(groups)), learntAtMs }
+): boolean {
+  if (learntAtMs > nowMs || nowMs - learntAtMs >= ageMaxMs) return false
+  return groupsShape.parse(JSON.parse(groups)).includes(group)
 }

@@ -133,7 +133,7 @@ function advanceCounter(database: DatabaseSync, credentialId: string, from: numb
 export const webSessionsMax = 1_000
 
 /** In memory on purpose: with one gate, signed-in browsers end with it. */
-export function keepWebSessions(): PeopleStore['webSessions'] {
+function keepWebSessions(): PeopleStore['webSessions'] {
   const sessions = new Map<string, StoredWebSession>()
   return {
     create: async (session) => {

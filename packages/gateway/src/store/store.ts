@@ -91,11 +91,7 @@ export interface Store {
     isConnected(issuer: string, person: string): Awaitable<boolean>
     connect(account: Account, person: string): Awaitable<boolean>
     learnGroups(account: Account, groups: readonly string[], nowMs: number): Awaitable<void>
-    groupsOf(
-      person: string,
-      nowMs: number,
-      ageMaxMs: number,
-    ): Awaitable<{ readonly groups: readonly string[]; readonly learntAtMs: number } | null>
+    membersOf(issuer: string, group: string, nowMs: number, ageMaxMs: number): Awaitable<readonly string[]>
   }
   /** Sign-ins there that were begun: each is ended once, at whichever gate. */
   readonly signIns: {

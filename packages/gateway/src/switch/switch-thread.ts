@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
 import { SallyportError, sha256Hex } from '@sallyport/core'
 import { readRecord } from './open-kills.ts'
-import { toGateShape, wordCount, words, type KillOrder, type SwitchData, type ToSwitch } from './order.ts'
+import { wordCount, words, type SwitchData, type ToSwitch } from './heard.ts'
+import { toGateShape, type KillOrder } from './order.ts'
 import { removeAddress, writeAddress } from './switch-address.ts'
 
 /** How long the gate's thread has to confirm a kill before its process is ended: longer than any honest pause of it. */

@@ -5,11 +5,11 @@
 import { hash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { MessagePort, workerData } from 'node:worker_threads'
-import { z } from 'zod'
+import { workerData } from 'node:worker_threads'
+import { readAsked, readSwitchData, readToSwitch, words } from './heard.ts'
 import { KillRecord } from './kill-record.ts'
 import { runAhead } from './thread-priority.ts'
-import { orderShape, toSwitchShape, words, type KillOrder, type SwitchData, type ToGate } from './order.ts'
+import type { KillOrder, ToGate } from './order.ts'
 
 /** How often this thread says that it lives, and looks for the file. */
 const tickMs = 25
@@ -20,18 +20,6 @@ const connectionsMax = 64
 const writtenWaitMs = 1_000
 /** So that whoever asked reads why the connection ends. */
 const lastWordsMs = 50
-
-const dataShape = z.object({
-  recordPath: z.string(),
-  socketPath: z.string(),
-  filePath: z.string(),
-  tokenSha256: z.string(),
-  leaseMs: z.number(),
-  isShared: z.boolean(),
-  memory: z.instanceof(SharedArrayBuffer),
-  gates: z.instanceof(MessagePort).nullable(),
-  port: z.instanceof(MessagePort),
-}) satisfies z.ZodType<SwitchData>
 
 /** How a pull ended: `confirmed` by the gate's thread, or its lease ran out. */
 interface Pulled {
@@ -65,7 +53,7 @@ class Waiting<Value> {
   }
 }
 
-const data = dataShape.parse(workerData)
+const data = readSwitchData(workerData)
 const memory = new Int32Array(data.memory)
 const record = new KillRecord(data.recordPath)
 const stops = new Waiting<number>()
@@ -104,7 +92,7 @@ function endProcess(): void {
 }
 
 data.port.on('message', (message: unknown) => {
-  const said = toSwitchShape.parse(message)
+  const said = readToSwitch(message)
   switch (said.says) {
     case 'stopped':
       return stops.answer(said.number, said.sessions)
@@ -145,14 +133,12 @@ setInterval(() => {
   void lookForFile()
 }, tickMs)
 
-const askShape = orderShape.pick({ kind: true, name: true, drain: true, reason: true })
-
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (!isAuthorised(request)) return refuse(response, 401, 'not_authorised')
   if (request.method !== 'POST' || request.url !== '/v1/kill') return refuse(response, 404, 'not_found')
-  const asked = askShape.safeParse(parseJson(await readBody(request)))
-  if (!asked.success || (asked.data.kind === 'all') !== (asked.data.name === '')) return refuse(response, 400, 'unreadable')
-  const order: KillOrder = { ...asked.data, ...made(), by: 'operator' }
+  const asked = readAsked(parseJson(await readBody(request)))
+  if (asked === null) return refuse(response, 400, 'unreadable')
+  const order: KillOrder = { ...asked, ...made(), by: 'operator' }
   response.writeHead(200, { 'content-type': 'application/x-ndjson' })
   // Whoever asked learns whose end to wait for, should the gate's thread not confirm.
   response.write(`${JSON.stringify({ state: 'pulled', pid: process.pid, leaseMs: data.leaseMs, everywhere: !data.isShared })}\n`)
@@ -185,8 +171,8 @@ function refuse(response: ServerResponse, status: number, code: string): void {
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of request) {
-    const piece = z.instanceof(Buffer).parse(chunk)
+  for await (const piece of request) {
+    if (!Buffer.isBuffer(piece)) return ''
     bytes += piece.length
     if (bytes > bodyBytesMax) return ''
     chunks.push(piece)
@@ -204,7 +190,9 @@ function parseJson(text: string): unknown {
 
 runAhead()
 // What the other gates send has to be heard no later than what this one is told.
-data.gates?.on('message', (thread: unknown) => void runAhead(z.string().parse(thread)))
+data.gates?.on('message', (thread: unknown) => {
+  if (typeof thread === 'string') runAhead(thread)
+})
 const server = createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs }, (request, response) => {
   answer(request, response).catch(() => response.destroy())
 })

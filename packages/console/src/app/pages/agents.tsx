@@ -1,9 +1,11 @@
-import { type ReactElement, useState } from 'react'
+import { useNavigate } from '@tanstack/react-router'
+import type { ReactElement } from 'react'
 import { formatAmount, formatDuration } from '../../time-words.ts'
 import { type AgentsView, agentsShape } from '../../shapes/pages.ts'
 import { useAsked } from '../asking.ts'
 import { Awaiting } from '../awaiting.tsx'
 import { KillButton } from '../kill.tsx'
+import { offerChange } from '../offered-change.ts'
 import { Button, Card, Empty, Facts, ImpactBadge, Page } from '../parts.tsx'
 import { Shown } from '../text.tsx'
 import { Ago, Until } from '../time.tsx'
@@ -67,7 +69,7 @@ function AgentCard({ agent }: { readonly agent: Agent }): ReactElement {
           Kill
         </KillButton>
       </header>
-      <div className="grid gap-4 px-4 py-3">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-4 px-4 py-3">
         <ScopeList agent={agent} />
         <UsedList agent={agent} />
         <HandleList agent={agent} />
@@ -103,7 +105,7 @@ function ScopeList({ agent }: { readonly agent: Agent }): ReactElement {
           ))}
         </ul>
       )}
-      {unused.length === 0 ? null : <Proposal agent={agent} unused={unused.map(({ line }) => line)} />}
+      {unused.length === 0 ? null : <Unused agent={agent} unused={unused.map(({ line }) => line)} />}
     </div>
   )
 }
@@ -117,12 +119,17 @@ function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
       ) : (
         <ul className="max-h-48 overflow-y-auto" tabIndex={0} aria-label={`Used by ${agent.name}`}>
           {agent.used.map((use) => (
-            <li key={`${use.kind} ${use.action} ${use.upstream ?? ''}`} className="flex items-center gap-2 py-0.5 text-small">
+            <li
+              key={`${use.kind} ${use.action} ${use.upstream ?? ''}`}
+              className="flex flex-wrap items-center gap-x-2 py-0.5 text-small"
+            >
               <ImpactBadge kind={use.kind} />
               <code className="min-w-0 truncate">
                 <Shown text={use.action} most={100} />
               </code>
-              <span className="truncate text-dim">{use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}</span>
+              <span className="min-w-0 truncate text-dim">
+                {use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}
+              </span>
               <span className="ml-auto whitespace-nowrap text-dim tabular-nums">
                 {use.count.toLocaleString('en-US')} × · <Ago atMs={use.lastAtMs} />
               </span>
@@ -166,43 +173,32 @@ function HandleList({ agent }: { readonly agent: Agent }): ReactElement {
   )
 }
 
-/** Text to put into sallyport.yaml. Narrowing needs nobody's passkey: it is in force at the next start. */
-function Proposal({ agent, unused }: { readonly agent: Agent; readonly unused: readonly string[] }): ReactElement {
-  const [copied, setCopied] = useState(false)
+/** What is not used is offered for removal: as a text that is rehearsed first. */
+function Unused({ agent, unused }: { readonly agent: Agent; readonly unused: readonly string[] }): ReactElement {
+  const navigate = useNavigate()
   const kept = agent.scopes.map(({ line }) => line).filter((line) => !unused.includes(line))
-  const text = `agents:\n  ${agent.name}:\n    owner: ${agent.owner}\n    may: [${kept.join(', ')}]\n`
+  const offer = (): void => {
+    offerChange({ kind: 'remove_scope', agent: agent.name, lines: unused })
+    void navigate({ to: '/policy' })
+  }
   return (
     <details className="mt-3 rounded-md border border-line bg-soft px-3 py-2">
       <summary className="cursor-pointer rounded font-medium">
         Take away {formatAmount(unused.length, 'line')} that {unused.length === 1 ? 'was' : 'were'} not used
       </summary>
-      <Facts
-        facts={[
-          ['Not used', unused.join(', ')],
-          ['Left', kept.length === 0 ? 'nothing' : kept.join(', ')],
-        ]}
-      />
-      <pre
-        tabIndex={0}
-        aria-label="Proposed text for sallyport.yaml"
-        role="region"
-        className="my-2 overflow-x-auto rounded border border-line bg-card p-2 text-small"
-      >
-        {text}
-      </pre>
-      <div className="flex items-center gap-2 text-small text-dim">
-        <Button
-          small
-          onClick={() =>
-            void navigator.clipboard.writeText(text).then(
-              () => setCopied(true),
-              () => setCopied(false),
-            )
-          }
-        >
-          Copy
+      <div className="mt-2">
+        <Facts
+          facts={[
+            ['Not used', unused.join(', ')],
+            ['Left', kept.length === 0 ? 'nothing' : kept.join(', ')],
+          ]}
+        />
+      </div>
+      <div className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 text-small text-dim">
+        <Button small onClick={offer}>
+          See what that changes
         </Button>
-        {copied ? 'Copied.' : 'Put it into sallyport.yaml and restart: narrowing waits for nobody.'}
+        For a run that needs less still: <code>sallyport handle narrow</code>.
       </div>
     </details>
   )

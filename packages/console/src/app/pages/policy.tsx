@@ -3,7 +3,7 @@ import { formatAmount, formatCount, formatDuration } from '../../time-words.ts'
 import { type PolicyView, policyShape } from '../../shapes/policy.ts'
 import { useAsked } from '../asking.ts'
 import { Awaiting } from '../awaiting.tsx'
-import { Badge, Card, Empty, Facts, Notice, Page } from '../parts.tsx'
+import { Badge, Button, Card, Empty, Facts, Notice, Page } from '../parts.tsx'
 import { Shown } from '../text.tsx'
 import { Ago } from '../time.tsx'
 import { Expectations } from '../trial.tsx'
@@ -25,7 +25,11 @@ export default function Policy(): ReactElement {
 
 function Rules({ view }: { readonly view: PolicyView }): ReactElement {
   return (
-    <Page title="Policy" about="Guards forbid, unless what they ask for is there. No permission overrides one.">
+    <Page
+      title="Policy"
+      about="Guards forbid, unless what they ask for is there. No permission overrides one."
+      actions={<Button onClick={() => document.querySelector<HTMLElement>('#policy-text')?.focus()}>Change it</Button>}
+    >
       {view.proposal === null ? null : (
         <Notice tone="warn">
           {view.proposal.by === null ? 'The file gives' : `${view.proposal.by} proposed`} more than what is in force (
@@ -57,9 +61,7 @@ function Rules({ view }: { readonly view: PolicyView }): ReactElement {
                       <code>
                         <Shown text={guard.id} />
                       </code>
-                      <span>
-                        {asked === 0 ? 'asked in none of the kept requests' : `asked in ${formatAmount(asked, 'request')}`}
-                      </span>
+                      {asked === 0 ? null : <span>asked in {formatAmount(asked, 'request')}</span>}
                     </p>
                   </li>
                 )

@@ -1,13 +1,13 @@
 import type { ReactElement } from 'react'
 import { formatAmount, formatBytes } from '../../time-words.ts'
-import { type VaultView, vaultShape } from '../../shapes/pages.ts'
+import { type VaultView, vaultShape } from '../../shapes/vault.ts'
 import { useAsked } from '../asking.ts'
 import { Awaiting } from '../awaiting.tsx'
 import { Badge, Card, Empty, Notice, Page } from '../parts.tsx'
 import { Rows } from '../rows.tsx'
 import { Shown } from '../text.tsx'
 import { Ago, Until } from '../time.tsx'
-import { TargetFacts } from './upstreams.tsx'
+import { KeptThing, Room } from '../kept.tsx'
 
 /** The copies: whose, how old, how large, and until when nobody can delete them. */
 export default function Vault(): ReactElement {
@@ -53,9 +53,7 @@ function Copies({ view }: { readonly view: VaultView }): ReactElement {
         </Card>
         <div className="grid min-w-0 content-start gap-4">
           {view.targets.map((target) => (
-            <Card key={target.name} title={target.name} aside={`kept whole, a ${target.kind}`}>
-              <TargetFacts target={target} />
-            </Card>
+            <KeptThing key={target.name} target={target} />
           ))}
           {view.targets.length === 0 ? (
             <Card title="Kept whole">
@@ -64,6 +62,7 @@ function Copies({ view }: { readonly view: VaultView }): ReactElement {
               </p>
             </Card>
           ) : null}
+          <Room view={view} />
           <Moved view={view} />
         </div>
       </div>

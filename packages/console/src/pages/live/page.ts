@@ -23,12 +23,14 @@ export interface SessionLine {
   readonly since: string
 }
 
-export function sessionLineOf(session: Session): SessionLine {
+/** One that runs at another gate has that one's name. */
+export function sessionLineOf(session: Session & { readonly gate?: string }): SessionLine {
+  const at = session.gate === undefined ? '' : `, at gate ${session.gate}`
   return {
     id: session.id,
     agent: visibleLine(session.subject.agent),
     owner: visibleLine(session.subject.owner),
-    upstream: visibleLine(`${session.upstream} (${session.protocol}, from ${session.peer})`),
+    upstream: visibleLine(`${session.upstream} (${session.protocol}, from ${session.peer}${at})`),
     since: new Date(session.openedAtMs).toISOString().slice(11, 19),
   }
 }

@@ -45,7 +45,7 @@ export function renderRequest(frame: Frame, view: RequestView): string {
     body: [
       renderHero(view, frame.nowMs),
       ...renderQuestion(view, frame.nowMs),
-      renderState(request, state, frame.nowMs),
+      renderState(view, state, frame.nowMs),
       view.plan === null ? '' : renderPlanOf(view.plan),
       view.standsUntilMs === null ? '' : renderStanding(request, view.standsUntilMs, frame.nowMs),
       view.reviews ? renderReview(request) : '',
@@ -124,7 +124,7 @@ function approvalSentence(needed: number, group: string | undefined): Markup {
   return markup`${needed === 1 ? '1 approval is needed.' : `${formatCount(needed)} approvals by different people are needed.`}${whose}`
 }
 
-function renderState(request: AccessRequest, state: ShownState, nowMs: number): Markup {
+function renderState({ request, plan }: RequestView, state: ShownState, nowMs: number): Markup {
   const words = stateWords(state)
   const until =
     state === 'pending'
@@ -135,9 +135,14 @@ function renderState(request: AccessRequest, state: ShownState, nowMs: number): 
   const cancel = state === 'cooling' || state === 'approved'
   return markup`<section class="card" id="state"><div class="state"><span class="badge ${words.tone}"><span aria-hidden="true">${words.sign}</span> ${words.word}</span>${until}</div>
 <p class="small" id="sentence">${words.sentence}${request.endedBy === null ? '' : [' By ', showLine(request.endedBy), '.']}</p>
-<p class="small dim">${formatCount(request.approvals.filter(({ verdict }) => verdict === 'approve').length)} of ${formatAmount(request.question.approvalsNeeded, 'approval')} so far.</p>
+<p class="small dim">${state !== 'pending' && plan !== null ? 'Decided about with its plan.' : sayApprovals(request)}</p>
 ${request.approvals.length === 0 ? '' : markup`<ul class="facts small">${request.approvals.map(renderApproval)}</ul>`}
 ${cancel ? markup`<div class="buttons"><button class="stop" data-post="/requests/${request.id}/cancel" data-then="/requests/${request.id}">Cancel it</button></div><p role="status" aria-live="polite"></p>` : ''}</section>`
+}
+
+function sayApprovals({ approvals, question }: AccessRequest): string {
+  const given = approvals.filter(({ verdict }) => verdict === 'approve').length
+  return `${formatCount(given)} of ${formatAmount(question.approvalsNeeded, 'approval')} so far.`
 }
 
 function renderPlanOf(plan: string): Markup {

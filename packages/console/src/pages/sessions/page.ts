@@ -1,7 +1,7 @@
-import type { SessionBrief } from '@sallyport/core'
+import type { Session, SessionBrief } from '@sallyport/core'
 import { showLine } from '../../fence.ts'
 import { type Frame, renderPage } from '../../frame.ts'
-import { markup, type Markup } from '../../markup.ts'
+import { markup, type Markup, type Piece } from '../../markup.ts'
 import { formatAmount, formatDuration, formatInstant } from '../../time-words.ts'
 
 export interface SessionsView {
@@ -9,13 +9,15 @@ export interface SessionsView {
   /** Entries before this one were not looked through. */
   readonly sinceIndex: number
   readonly agent: string | null
+  /** What runs at the other gates that share the store: its story is on their logs. */
+  readonly elsewhere?: readonly (Session & { readonly gate: string })[]
 }
 
 /** Sessions on one page. */
 const listed = 200
 
 /** Every run of every agent that the log still tells quickly of, newest first. */
-export function renderSessions(frame: Frame, { sessions, sinceIndex, agent }: SessionsView): string {
+export function renderSessions(frame: Frame, { sessions, sinceIndex, agent, elsewhere = [] }: SessionsView): string {
   const shown = sessions.slice(0, listed)
   const rest = sessions.length - shown.length
   return renderPage(frame, {
@@ -32,8 +34,19 @@ export function renderSessions(frame: Frame, { sessions, sinceIndex, agent }: Se
       sinceIndex > 0
         ? markup`<p class="dim small">Entries of the log before ${sinceIndex} were not looked through: <code>sallyport log sessions</code> reads them all.</p>`
         : ''
-    }</section><p role="status" aria-live="polite"></p>`,
+    }</section>${renderElsewhere(elsewhere, frame.nowMs)}<p role="status" aria-live="polite"></p>`,
   })
+}
+
+function renderElsewhere(sessions: readonly (Session & { readonly gate: string })[], nowMs: number): Piece {
+  if (sessions.length === 0) return ''
+  const rows = sessions
+    .slice(0, listed)
+    .map(
+      ({ subject, upstream, protocol, openedAtMs, gate }) =>
+        markup`<li><b>${showLine(subject.agent)} on ${showLine(upstream)}</b><div class="dim small">for ${showLine(subject.owner)} by ${protocol} · ${formatDuration(nowMs - openedAtMs)} ago · at gate <code class="mono">${showLine(gate)}</code></div></li>`,
+    )
+  return markup`<section class="card"><h2>At other gates now</h2><p class="dim small">Their stories are on the logs of those gates. The kill switch here stops them too.</p><ul class="rows">${rows}</ul></section>`
 }
 
 function renderRow(brief: SessionBrief, nowMs: number): Markup {

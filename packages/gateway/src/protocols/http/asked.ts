@@ -32,6 +32,7 @@ export function makeAsked(parts: AskedParts): Asked {
       settings: { origin: `${origin.scheme}://${writeAuthority(origin)}` },
     },
     text: describeForPeople(origin, message, opened),
+    ...(message.trace === undefined ? {} : { trace: message.trace }),
     key: keyOf(governed, sha256),
   }
 }

@@ -71,7 +71,8 @@ function searcherOf({ handle, governed, origin, settings }: Passage): Searcher {
 function makeMessage(head: RequestHead, body: Buffer): Message {
   const { method, target, forwarded } = head
   const hasLength = body.length > 0 || !['GET', 'HEAD', 'OPTIONS', 'DELETE'].includes(method)
-  return { method, target, headers: hasLength ? [...forwarded, ['content-length', String(body.length)]] : forwarded, body }
+  const headers: Message['headers'] = hasLength ? [...forwarded, ['content-length', String(body.length)]] : forwarded
+  return { method, target, headers, body, ...(head.trace === null ? {} : { trace: head.trace }) }
 }
 
 async function forward(passage: Passage, head: RequestHead, message: Message, response: ServerResponse): Promise<void> {

@@ -87,6 +87,20 @@ test('what is decided is what arrives: the digest is over the bytes that the ups
   expect(without).toContain('X-Extra: 1\r\n')
 })
 
+test('a trace is passed on and noted, and is no part of what is decided; what is no trace goes nowhere', async () => {
+  const [trace, spanId] = ['00-0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331']
+  const goods = [`${trace}-${spanId}-01`, `${trace}-00f067aa0ba902b7-00`]
+  const bad = [`${trace}-${spanId}-01-${realSecret}`, `00-${'0'.repeat(32)}-${spanId}-01`, 'x'.repeat(8_000)]
+  for (const said of [...goods, ...bad])
+    await gate.inside(
+      `POST /v1/things HTTP/1.1\r\nHost: ${governedHost}\r\nTraceparent: ${said}\r\ntracestate: a=${realSecret}\r\nContent-Length: 0\r\n\r\n`,
+    )
+  const passedOn = gate.standIn.received.map(({ headers }) => headers.filter(([name]) => name.toLowerCase().startsWith('trace')))
+  expect(passedOn).toEqual([...goods.map((said) => [['traceparent', said]]), [], [], []])
+  expect(gate.fake.asked.map(({ trace: noted }) => noted)).toEqual([...goods, undefined, undefined, undefined])
+  expect(new Set(gate.fake.asked.map(({ payload }) => payload.bytesSha256)).size).toBe(1)
+})
+
 test('a clearance for other bytes sends nothing', async () => {
   gate.fake.decide = () => ({ kind: 'write', forgedSha256: '0'.repeat(64) })
   const { status } = await gate.inside(`GET /v1/x HTTP/1.1\r\nHost: ${governedHost}\r\n\r\n`)

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { readTraceParent } from '@sallyport/core'
 import { isSameOrigin, readAuthority, writeAuthority, type Origin } from './origin.ts'
 import { disagreement } from './disagreement.ts'
 import { refuse } from './refusal.ts'
@@ -11,6 +12,8 @@ export interface RequestHead {
   readonly forwarded: readonly (readonly [string, string])[]
   /** Headers in which clients authenticate; looked at and dropped. */
   readonly credentials: readonly (readonly [string, string])[]
+  /** `traceparent` as it came; null: none, or none that is one. */
+  readonly trace: string | null
   readonly contentType: string
   /** Codings of the body, outermost last. */
   readonly contentCodings: readonly string[]
@@ -22,7 +25,8 @@ const headersMax = 100
 const targetBytesMax = 16_384
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
-/** Of this connection only (RFC 9110 §7.6.1), or set anew by the gate. `accept-encoding` too: an answer that can't be read can't be searched for the credential. */
+/** Of this connection only (RFC 9110 §7.6.1), or set anew by the gate. `traceparent` goes
+ * its own way, since it is another one each time: in the digest, no retry would ever be the operation that was approved. `accept-encoding` too: an answer that can't be read can't be searched for the credential. */
 const dropped = new Set([
   'host',
   'connection',
@@ -35,6 +39,8 @@ const dropped = new Set([
   'accept-encoding',
   'max-forwards',
   'via',
+  'traceparent',
+  'tracestate',
 ])
 const credentialHeaders = new Set(['authorization', 'proxy-authorization', 'cookie', 'cookie2'])
 /** Headers that may come more than once: lists that any reader joins in the same way. */
@@ -77,10 +83,15 @@ export function readHead(request: IncomingMessage, origin: Origin, target: strin
       ['accept-encoding', 'identity'],
     ],
     credentials: headers.filter(([name]) => credentialHeaders.has(name.toLowerCase())),
+    trace: readTrace(found.get('traceparent') ?? ''),
     contentType: found.get('content-type') ?? '',
     contentCodings: readCodings(found.get('content-encoding')),
     bodyBytes: readLength(found),
   }
+}
+
+function readTrace(text: string): string | null {
+  return readTraceParent(text) === null ? null : text
 }
 
 function readHeaders(raw: readonly string[]): readonly (readonly [string, string])[] {

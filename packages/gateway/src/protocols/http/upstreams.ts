@@ -44,6 +44,8 @@ export interface Message {
   /** In order, `host` first, `content-length` last where there is a body. */
   readonly headers: readonly (readonly [string, string])[]
   readonly body: Buffer
+  /** `traceparent`, passed on beside the headers: it is no part of what was decided. Absent: none came. */
+  readonly trace?: string
 }
 
 export interface Call {

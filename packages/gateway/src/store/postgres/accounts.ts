@@ -1,6 +1,6 @@
 import { foldPerson, isSamePerson } from '@sallyport/core'
 import { z } from 'zod'
-import { readGroups } from '../accounts.ts'
+import { isSaidToBeIn } from '../accounts.ts'
 import type { PeopleStore } from '../people.ts'
 import type { Connection } from './connection.ts'
 
@@ -11,14 +11,10 @@ export interface SharedAccounts {
   isConnected(issuer: string, person: string): Promise<boolean>
   connect(account: Account, person: string): Promise<boolean>
   learnGroups(account: Account, groups: readonly string[], nowMs: number): Promise<void>
-  groupsOf(
-    person: string,
-    nowMs: number,
-    ageMaxMs: number,
-  ): Promise<{ readonly groups: readonly string[]; readonly learntAtMs: number } | null>
+  membersOf(issuer: string, group: string, nowMs: number, ageMaxMs: number): Promise<readonly string[]>
 }
 
-const learntShape = z.object({ groups: z.string(), learntAtMs: z.number() })
+const learntShape = z.object({ person: z.string(), groups: z.string(), learntAtMs: z.number() })
 
 /** Which account at the team's provider is whose: connected at one gate, known at all. */
 export function openAccounts({ run }: Connection, { people }: PeopleStore): SharedAccounts {
@@ -51,13 +47,15 @@ export function openAccounts({ run }: Connection, { people }: PeopleStore): Shar
         nowMs,
       ])
     },
-    groupsOf: async (person, nowMs, ageMaxMs) => {
+    membersOf: async (issuer, group, nowMs, ageMaxMs) => {
       const { rows } = await run(
-        'SELECT groups, learnt_at_ms AS "learntAtMs" FROM accounts WHERE person_key = $1 ORDER BY issuer, subject LIMIT 1',
-        [foldPerson(person)],
+        'SELECT person, groups, learnt_at_ms AS "learntAtMs" FROM accounts WHERE issuer = $1 AND learnt_at_ms > $2',
+        [issuer, nowMs - ageMaxMs],
       )
-      if (rows[0] === undefined || !(await isEnrolled(person))) return null
-      return readGroups(learntShape.parse(rows[0]), nowMs, ageMaxMs)
+      const said = rows.map((one) => learntShape.parse(one)).filter((one) => isSaidToBeIn(one, group, nowMs, ageMaxMs))
+      if (said.length === 0) return []
+      const enrolled = await people.list()
+      return said.map(({ person }) => person).filter((person) => enrolled.some(({ name }) => isSamePerson(name, person)))
     },
   }
 }

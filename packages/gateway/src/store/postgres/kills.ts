@@ -5,6 +5,7 @@ import type { Connection } from './connection.ts'
 import { clean, hintOf, moveEpoch, writeKill } from './kill-row.ts'
 import type { SwitchLine } from './switch-line.ts'
 
+const epochShape = z.object({ epoch: z.number() })
 const releasedShape = z.object({ ids: z.array(z.string()), epoch: z.number() })
 
 export interface SharedKills {
@@ -17,7 +18,7 @@ export interface SharedKills {
   isKnown(kind: KillKind, name: string, atMs: number): Promise<boolean>
   voidGrants(kind: KillKind, name: string): Promise<number>
   cancelRequests(kind: KillKind, name: string): Promise<number>
-  /** Resolves when every other gate has stopped it too, or can no longer write anything: its lease is over. */
+  /** Resolves when every other gate has stopped what was pulled or revoked here too, or can no longer write anything: its lease is over. */
   everywhere(): Promise<void>
 }
 
@@ -29,11 +30,9 @@ interface KillOutlet {
 
 /** Kills that every gate hears of. What is in force is a local view: it is asked before each write upstream. */
 export function openKills({ run }: Connection, line: SwitchLine, ear: KillOutlet): SharedKills {
-  let pulledEpoch = 0
   return {
     add: async (order) => {
       const { kill, epoch } = await writeKill(run, order)
-      pulledEpoch = epoch
       line.pulled(kill, epoch)
       return kill
     },
@@ -77,7 +76,11 @@ export function openKills({ run }: Connection, line: SwitchLine, ear: KillOutlet
       )
       return count
     },
-    everywhere: () => line.everywhere(pulledEpoch),
+    everywhere: async () => {
+      // What was pulled or revoked here before moved it: whoever has heard this one has heard that.
+      const { rows } = await run('SELECT epoch FROM switch')
+      await line.everywhere(epochShape.parse(rows[0]).epoch)
+    },
   }
 }
 

@@ -1,4 +1,5 @@
 import {
+  readTraceParent,
   SallyportError,
   spendClearance,
   type Clearance,
@@ -84,7 +85,7 @@ export class GovernedHost implements GovernedUpstream {
       throw error
     }
     const { credentialLine, answerTimeoutMs } = this.#about
-    const head = `${renderHead(message)}${credentialLine}\r\n\r\n`
+    const head = `${renderHead(message)}${renderTrace(message)}${credentialLine}\r\n\r\n`
     return connection.exchange({ method: message.method, head, body: message.body, signal, answerTimeoutMs }, listener)
   }
 
@@ -95,6 +96,11 @@ export class GovernedHost implements GovernedUpstream {
   #checkKill({ id, subject, upstream }: Session): void {
     if (this.#killSwitch.stopped(subject.agent, subject.owner, id, upstream) !== null) throw stopped()
   }
+}
+
+/** Looked at once more, since no digest covers it. */
+function renderTrace({ trace = '' }: Message): string {
+  return readTraceParent(trace) === null ? '' : `traceparent: ${trace}\r\n`
 }
 
 /** A line break or a second length in here would make two requests of one. The protocol has looked; this is the last place to. */

@@ -1,0 +1,1 @@
+import './foreign-credential.test.ts'

@@ -1,0 +1,164 @@
+import { foldPerson, isSamePerson } from '@sallyport/core'
+import { z } from 'zod'
+import type { ConfigMistake, FindPlace } from './config-mistake.ts'
+import { duration } from './config-value.ts'
+import type { DeliverConfig } from './deliver-config.ts'
+
+/** Who is rung when, as sallyport.yaml says it: one after the other while nobody answers, and not at night. */
+
+const names = z.preprocess(
+  (given) => (typeof given === 'string' ? [given] : given),
+  z.array(z.string().min(1).max(100), { error: 'names of receivers, people or groups' }).min(1).max(50),
+)
+
+export const escalateSchema = z
+  .array(z.strictObject({ ring: names, after: duration.prefault('0s') }), {
+    error: 'escalate is a list such as [{ ring: on-call }, { ring: everybody, after: 10m }]',
+  })
+  .max(20)
+  .default([])
+
+const timeOfDay = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is written like "22:00", in quotes')
+  .transform((text) => {
+    const [hours, minutes] = text.split(':').map(Number)
+    return (hours ?? 0) * 60 + (minutes ?? 0)
+  })
+const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
+
+export const quietHoursSchema = z
+  .array(
+    z
+      .strictObject({
+        from: timeOfDay,
+        until: timeOfDay,
+        zone: z.string().max(64).refine(isZone, 'a time zone is written like Europe/Zurich, or UTC'),
+        days: z
+          .array(z.enum(weekdays, { error: 'days are mon, tue, wed, thu, fri, sat and sun' }))
+          .min(1)
+          .default([...weekdays]),
+        for: names.exactOptional(),
+      })
+      .refine(({ from, until }) => from !== until, 'quiet hours that begin and end at the same time would never end'),
+    { error: 'quietHours is a list such as [{ from: "22:00", until: "07:00", zone: Europe/Zurich }]' },
+  )
+  .max(50)
+  .default([])
+
+function isZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
+}
+
+export interface RingConfig {
+  readonly deliver: { readonly [name: string]: DeliverConfig }
+  readonly groups: { readonly [group: string]: { readonly people: readonly string[] } }
+  readonly escalate: z.infer<typeof escalateSchema>
+  readonly quietHours: z.infer<typeof quietHoursSchema>
+  readonly requestMs: number
+}
+
+/** Who is rung, and when, by the names of receivers. */
+export interface RingPlan {
+  readonly steps: readonly { readonly afterMs: number; readonly receivers: readonly string[] }[]
+  readonly quiet: readonly QuietHours[]
+}
+
+export interface QuietHours {
+  /** Minutes of the day, in the zone. */
+  readonly from: number
+  readonly until: number
+  readonly zone: string
+  /** Days on which they begin; 0 is Monday. */
+  readonly days: readonly number[]
+  readonly receivers: readonly string[]
+}
+
+/** Those that tell people. Machines hear everything at once, and wake nobody. */
+function findBells(deliver: RingConfig['deliver']): readonly string[] {
+  return Object.entries(deliver).flatMap(([bell, one]) => ('ntfy' in one || 'slack' in one || 'mail' in one ? [bell] : []))
+}
+
+/** The receivers that a name stands for: one of that name, or those of the people of that group, or of that person. */
+function findReceivers({ deliver, groups }: RingConfig, wanted: string): readonly string[] {
+  if (Object.hasOwn(deliver, wanted)) return findBells(deliver).filter((bell) => bell === wanted)
+  const people = Object.hasOwn(groups, wanted) ? (groups[wanted]?.people ?? []) : [wanted]
+  return findBells(deliver).filter((bell) => {
+    const owner = deliver[bell]?.of
+    return owner !== undefined && people.some((person) => isSamePerson(person, owner))
+  })
+}
+
+/** Null: nothing is said of it, so everybody is told at once. */
+export function ringPlanOf(config: RingConfig): RingPlan | null {
+  const { deliver, escalate, quietHours } = config
+  if (escalate.length === 0 && quietHours.length === 0) return null
+  const bells = findBells(deliver)
+  const find = (wanted: readonly string[]): readonly string[] => [...new Set(wanted.flatMap((one) => findReceivers(config, one)))]
+  const rings = escalate.map(({ ring, after }) => ({ afterMs: after, receivers: find(ring) }))
+  const named = new Set(rings.flatMap(({ receivers }) => receivers))
+  const others = bells.filter((bell) => !named.has(bell))
+  return {
+    // Who stands in no ring is told at once, as ever.
+    steps: [...(others.length === 0 ? [] : [{ afterMs: 0, receivers: others }]), ...rings],
+    quiet: quietHours.map((hours) => ({
+      from: hours.from,
+      until: hours.until,
+      zone: hours.zone,
+      days: hours.days.map((day) => weekdays.indexOf(day)),
+      receivers: hours.for === undefined ? bells : find(hours.for),
+    })),
+  }
+}
+
+/** A ring that reaches nobody would be found out on the night when it is needed. */
+export function checkRings(config: RingConfig, place: FindPlace): readonly ConfigMistake[] {
+  const { escalate, quietHours, requestMs } = config
+  const hint = `receivers that tell people are: ${findBells(config.deliver).join(', ') || 'none yet'}; a person's own say "of: NAME"`
+  const unheard = (wanted: readonly string[], at: readonly PropertyKey[]): readonly ConfigMistake[] =>
+    wanted.flatMap((one) =>
+      findReceivers(config, one).length > 0
+        ? []
+        : [{ ...place(at), what: `"${one}" is reached by no ntfy, slack or mail`, hint }],
+    )
+  const rung = new Set<string>()
+  return [
+    ...quietHours.flatMap((hours, index) => unheard(hours.for ?? [], ['quietHours', index, 'for'])),
+    ...escalate.flatMap(({ ring, after }, index) => {
+      const at = ['escalate', index]
+      const before = escalate[index - 1]?.after ?? -1
+      const twice = [...new Set(ring.flatMap((one) => findReceivers(config, one)))].filter((one) => rung.has(foldPerson(one)))
+      for (const one of ring.flatMap((name) => findReceivers(config, name))) rung.add(foldPerson(one))
+      return [
+        ...unheard(ring, [...at, 'ring']),
+        ...twice.map((one) => ({
+          ...place([...at, 'ring']),
+          what: `"${one}" is rung before already`,
+          hint: 'leave it out here',
+        })),
+        ...(after > before
+          ? []
+          : [
+              {
+                ...place([...at, 'after']),
+                what: 'each ring comes later than the one before',
+                hint: 'say after: with a longer time',
+              },
+            ]),
+        ...(after < requestMs
+          ? []
+          : [
+              {
+                ...place([...at, 'after']),
+                what: 'this ring comes after the question has expired',
+                hint: 'ring sooner, or let questions wait for longer with expiry:',
+              },
+            ]),
+      ]
+    }),
+  ]
+}
