@@ -1,3 +1,4 @@
+import { visibleLine } from '@sallyport/core'
 import { z } from 'zod'
 import type { ControlClient } from './control-client.ts'
 import { bad, good, note, type Finding } from './finding.ts'
@@ -5,13 +6,15 @@ import { bad, good, note, type Finding } from './finding.ts'
 /** A clock that is further off than this is worth a word, ms. */
 const skewSaidMs = 2_000
 
+/** What another gate told of itself is text of another machine's. */
+const line = z.string().transform(visibleLine)
 const gateShape = z.object({
-  gate: z.string(),
+  gate: line,
   isOwn: z.boolean(),
   isLive: z.boolean(),
   seenMsAgo: z.number(),
   skewMs: z.number().nullable(),
-  warnings: z.array(z.string()),
+  warnings: z.array(line),
   sessions: z.number(),
 })
 const rollShape = z.object({

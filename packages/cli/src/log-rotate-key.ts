@@ -47,7 +47,7 @@ function describe(from: string, to: string): string {
   from then   ${to}
 
 Restart the gate. Wherever you pinned the first line (--log-key, a witness by URL), put the second in its place: whoever
-pins the old one alone cannot tell a thief of the old key from you.
+pins the old one alone cannot tell a thief of the old key from you. \`sallyport log witness\` says which witness does not take it yet.
 `
 }
 

@@ -19,6 +19,7 @@ import { entriesOf, notHere, readEntry } from '../log-entries.ts'
 import { addRecall } from '../log-recall.ts'
 import { addSessions } from '../log-session.ts'
 import { addRotateKey } from '../log-rotate-key.ts'
+import { addWitness } from '../log-witness.ts'
 import { proveEntries } from '../log-proof.ts'
 import { lineOf, matches, searchShape, type Search } from '../log-search.ts'
 import { findLog, findLogKeys, findWitness, findWitnessKeys, openLogFiles, readText } from '../log-files.ts'
@@ -66,6 +67,7 @@ export function makeCommand(): Command {
   addSearch(command)
   addSessions(command, parseCount)
   addRotateKey(command)
+  addWitness(command)
   addRecall(command)
   command
     .command('prove')

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { Json } from '@sallyport/core'
 import { makePeopleBench, operatorToken, type PeopleBench } from '../../../../tests/fakes/people.ts'
-import { makeSignedIn, type makeSite, port, type Visit } from '../../../../tests/fakes/visit.ts'
+import { makeSignedIn, makeSite, port, Visit } from '../../../../tests/fakes/visit.ts'
 
 let bench: PeopleBench
 let site: ReturnType<typeof makeSite>
@@ -96,4 +96,21 @@ test('nobody who is not signed in learns what is on the log', async () => {
     expect(json.status).toBe(401)
     expect(await json.text()).not.toContain('orders')
   }
+})
+
+test('what runs at other gates is listed by their names, as the text that it is, and is no story of this gate', async () => {
+  const session = { id: 'session-9', handleId: 'h', protocol: 'postgres', upstream: 'orders-db', openedAtMs: 1, peer: '::1' }
+  const elsewhere = [{ ...session, subject: { agent: 'far', owner: 'ada' }, gate: 'gate-<b>\u202e2' }]
+  const roll = { schema: 4, leaseMs: 4_000, gates: [] }
+  const gates = { list: async () => roll, sessionsElsewhere: async () => elsewhere }
+  const shared = { ...bench, ports: { ...bench.ports, control: { ...bench.ports.control, gates } } }
+  const far = new Visit(makeSite(shared))
+  for (const [name, value] of ada.cookies) far.cookies.set(name, value)
+  const page = await far.get('/sessions')
+  expect(page.text).toContain('At other gates now')
+  expect(page.text).not.toContain('gate-<b>')
+  expect(page.text).not.toContain('\u202e')
+  expect((await far.get('/sessions?agent=coder')).text).not.toContain('At other gates now')
+  expect((await far.get('/live')).text).toContain('at gate')
+  expect((await far.get('/sessions/session-9')).status).toBe(404)
 })

@@ -1,4 +1,4 @@
-import type { Session } from '@sallyport/core'
+import { visibleLine, type Session } from '@sallyport/core'
 import { z } from 'zod'
 import type { GateLine, GateRoll } from '../control/index.ts'
 import type { Roll, Store } from '../store/store.ts'
@@ -79,7 +79,7 @@ export function openRollCall(ports: RollCallPorts): RollCall {
 }
 
 function describeOthers({ gates, schema }: Awaited<ReturnType<Roll['list']>>, own: string): string {
-  const others = gates.filter(({ gate, isLive }) => isLive && gate !== own).map(({ gate }) => gate)
+  const others = gates.filter(({ gate, isLive }) => isLive && gate !== own).map(({ gate }) => visibleLine(gate))
   const who =
     others.length === 0
       ? 'no other gate that lives now'

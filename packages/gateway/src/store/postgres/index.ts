@@ -95,7 +95,7 @@ export async function openSharedStore(settings: SharedStoreSettings): Promise<St
     kills,
     standing: (policyHash) => openStanding(connection, line, clock, policyHash),
     quarantines: openQuarantines(connection),
-    narrowing: openNarrowing(kills, handles, people),
+    narrowing: openNarrowing(connection, kills, handles, people),
     claim: (name, forMs) => claims.take(name, forMs),
     attend: (hearer) => {
       line.attend(hearer)

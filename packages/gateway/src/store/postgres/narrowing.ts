@@ -1,7 +1,9 @@
+import type { Connection } from './connection.ts'
 import type { SharedHandles } from './handles.ts'
 import type { SharedKills } from './kills.ts'
 import type { PeopleStore } from '../people.ts'
 import type { KillKind } from '../kills.ts'
+import { endWebSessions } from './web-sessions.ts'
 
 /** What a start makes of facts on this gate's log that the store does not have. It only ever takes away. */
 export interface SharedNarrowing {
@@ -13,7 +15,12 @@ export interface SharedNarrowing {
   freeze(reason: string, nowMs: number): Promise<void>
 }
 
-export function openNarrowing(kills: SharedKills, handles: SharedHandles, { people }: PeopleStore): SharedNarrowing {
+export function openNarrowing(
+  connection: Connection,
+  kills: SharedKills,
+  handles: SharedHandles,
+  { people }: PeopleStore,
+): SharedNarrowing {
   const kill: SharedNarrowing['kill'] = async (kind, name, reason, by, atMs) => {
     // One that was released at another gate is on that gate's log, and known here all the same.
     if (await kills.isKnown(kind, name, atMs)) return
@@ -31,6 +38,7 @@ export function openNarrowing(kills: SharedKills, handles: SharedHandles, { peop
       await kills.cancelRequests('all', '')
       await kills.voidGrants('all', '')
       await handles.revokeOf('all', '', nowMs)
+      await endWebSessions(connection)
     },
   }
 }

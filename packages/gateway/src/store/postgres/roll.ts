@@ -4,6 +4,8 @@ import type { Connection } from './connection.ts'
 
 /** More than this is not told: every gate reads all of it. */
 const aboutBytesMax = 256 * 1024
+/** Listed; one that has been gone for a day is not missed any more. */
+const gatesMax = 100
 const rowShape = z.object({ gate: z.string(), lost: z.boolean(), seenMsAgo: z.number(), about: z.string().nullable() })
 
 export function openRoll(
@@ -18,7 +20,8 @@ export function openRoll(
     list: async () => {
       const { rows } = await run(
         `SELECT id AS gate, lost, greatest(0, extract(epoch FROM clock_timestamp() - seen) * 1000)::float8 AS "seenMsAgo", about
-         FROM gates ORDER BY id`,
+         FROM gates WHERE NOT lost OR seen > clock_timestamp() - interval '1 day' ORDER BY id LIMIT $1`,
+        [gatesMax],
       )
       const schema = await run('SELECT max(version) AS version FROM schema_steps')
       return {

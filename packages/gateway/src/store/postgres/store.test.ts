@@ -96,6 +96,14 @@ describe('people at two gates', () => {
     expect((await sameBrowser(sites[1], ada).get('/people')).status).toBe(303)
   })
 
+  it('signs everybody out of both when the store is not to be believed any more', async () => {
+    const { one, sites, ada } = await openPlace()
+    const there = sameBrowser(sites[1], ada)
+    expect((await there.get('/people')).status).toBe(200)
+    await one.narrowing.freeze('an older image', 1)
+    for (const visit of [ada, there]) expect((await visit.get('/people')).status).toBe(303)
+  })
+
   it('ends a sign-in at a provider once, at whichever gate, and no replay of it anywhere', async () => {
     const { one, sites, ada } = await openPlace()
     await one.accounts.connect(accountOfAda, 'ada')

@@ -13,6 +13,12 @@ const rowShape = z.object({
   lastSeenAtMs: z.number(),
 })
 
+/** Everybody signs in again: what the store says of who is signed in is not believed any more. */
+export async function endWebSessions({ run }: Connection): Promise<void> {
+  await run('DELETE FROM web_sessions')
+  await run('DELETE FROM sign_ins')
+}
+
 /** Browsers that people signed in with, at whichever gate: signed in, and signed out, at all of them. */
 export function openWebSessions({ run }: Connection): PeopleStore['webSessions'] {
   return {
