@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   DeleteBucketCommand,
@@ -16,18 +16,20 @@ import {
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { askRaw, beginSeal, listIds, sealParts } from '../conformance/vault-raw.ts'
+import type { HttpPerson } from '../fakes/http-person.ts'
 import { startGate, type TestGate } from '../servers/gate.ts'
 import { startObjectStore, type ObjectStore } from '../servers/object-store.ts'
 
 /**
  * Every way to lose a copy that there is a door for: with the gate's credential, the operator's token, a person's browser, and the credential of
- * the bucket's owner. Of each: the copy is still whole, and the try is on the gate's log. What needs no door is tried elsewhere: the memory of
+ * the bucket's owner; and in the vault's own folder. Of each: the copy is still whole, and the try is on the gate's log. What needs no door is tried elsewhere: the memory of
  * the gate (vault-gate-memory), clocks and expiry (packages/vault/src/expiry.test.ts), replays and forgeries (vault-bucket).
  */
 const Bucket = 'watched'
 const rows = randomBytes(150_000).toString('hex')
 let server: ObjectStore
 let gate: TestGate
+let ada: HttpPerson
 let sealed = ''
 let things: readonly { readonly Key: string; readonly VersionId: string }[] = []
 const vault = {
@@ -43,6 +45,7 @@ beforeAll(async () => {
   const stores = [`--bucket=${place}`, `--bucket-credential=${server.credentialFile}`, '--folder-too']
   const limits = ['--watch-every-ms=300', '--seal-bytes-max=1000000']
   gate = await startGate({ postgres: null, agents: {}, vaultFlags: [...stores, ...limits] })
+  ada = await gate.person('ada')
   sealed = await sealParts(vault, { rows })
   const { Versions = [] } = await server.client.send(new ListObjectVersionsCommand({ Bucket }))
   things = Versions.flatMap(({ Key, VersionId }) => (Key && VersionId ? [{ Key, VersionId }] : []))
@@ -79,6 +82,11 @@ const put = async (Key: string, bytes: Uint8Array): Promise<unknown> =>
 const operator = async (method: string, path: string): Promise<void> => {
   const authorization = `Bearer ${readFileSync(join(gate.directory, 'operator.token'), 'utf8')}`
   const { status } = await fetch(new URL(path, gate.controlUrl), { method, headers: { authorization } })
+  expect([404, 405]).toContain(status)
+}
+
+const byPerson = async (path: string): Promise<void> => {
+  const { status } = await ada.post(path, { all: true })
   expect([404, 405]).toContain(status)
 }
 
@@ -132,6 +140,31 @@ const atTheConsole: readonly Try[] = [
   act: () => operator(method, path),
   told: { kind: 'control_refused', method, path, by: 'operator' },
 }))
+const inAPersonsBrowser: readonly Try[] = ['/copies/expire', '/console/vault/purge', '/console/copies/1/delete'].map((path) => ({
+  name: `POST ${path} in the browser of a person who signed in`,
+  act: () => byPerson(path),
+  told: { kind: 'control_refused', method: 'POST', path, by: 'ada' },
+}))
+/** A file of a kind of thing in the vault's folder, which lies in the bucket too. */
+const fileOf = (kind: string): string => {
+  const names = readdirSync(join(gate.directory, 'vault', kind), { recursive: true, withFileTypes: true })
+  const found = names.find((entry) => entry.isFile())
+  if (found === undefined) throw new Error(`no file of ${kind}`)
+  return join(found.parentPath, found.name)
+}
+/** By whoever is the vault's OS user, on a file system without the immutable attribute. */
+const inTheFolder: readonly Try[] = [
+  {
+    name: 'remove the file of a chunk',
+    act: async () => rmSync(fileOf('chunks')),
+    told: { try: 'gone', place: expect.stringContaining('folder'), name: expect.stringMatching(/^chunks\//) },
+  },
+  {
+    name: 'set back the time until which a manifest is kept',
+    act: async () => utimesSync(fileOf('manifests'), 1_000_000_000, 1_000_000_000),
+    told: { try: 'lock_shortened', place: expect.stringContaining('folder'), name: expect.stringMatching(/^manifests\//) },
+  },
+]
 const atTheBucket: readonly Try[] = [
   {
     name: 'hide a chunk behind a delete marker',
@@ -194,7 +227,7 @@ async function expectWhole(): Promise<void> {
 }
 
 const alarms = (): readonly unknown[] => gate.events().flatMap(({ type, data }) => (type === 'alarm' ? [data] : []))
-const tries = [...withTheGatesCredential, ...bySayingLess, ...atTheConsole, ...atTheBucket]
+const tries = [...withTheGatesCredential, ...bySayingLess, ...atTheConsole, ...inAPersonsBrowser, ...inTheFolder, ...atTheBucket]
 
 it('loses nothing to any of them', { timeout: 120_000 }, async () => {
   for (const one of tries) {

@@ -20,20 +20,26 @@ const statusShape = z.object({
     )
     .default([]),
 })
-type Status = z.infer<typeof statusShape>['continuous'][number]
+export type ContinuousState = z.infer<typeof statusShape>['continuous'][number]
+/** The gate holds about so much of WAL that the vault has not taken, and no more; the server keeps the rest. */
+const behindBytesMax = 8 << 20
 
 /** How continuous protection stands, an upstream each, as the running gate says it. */
 export async function examineContinuous(stateDirectory: string): Promise<readonly Finding[]> {
+  return (await readContinuous(stateDirectory)).map(judgeContinuous)
+}
+
+/** Empty where no gate answers. */
+export async function readContinuous(stateDirectory: string): Promise<readonly ContinuousState[]> {
   try {
     const control = await connectControl(stateDirectory)
-    const { continuous } = await control.get('/api/v1/status', statusShape)
-    return continuous.map(judge)
+    return (await control.get('/api/v1/status', statusShape)).continuous
   } catch {
     return []
   }
 }
 
-function judge(status: Status): Finding {
+export function judgeContinuous(status: ContinuousState): Finding {
   const { state, why, base, provenAtMs, durableLsn, durableAtMs, behindBytes } = status
   const upstream = visibleLine(status.upstream)
   const reason = visibleLine(why ?? '')
@@ -54,6 +60,12 @@ function judge(status: Status): Finding {
     case 'starting':
       return note('continuous', `Continuous protection of ${upstream} begins.`, null)
     case 'streaming': {
+      if ((behindBytes ?? 0) >= behindBytesMax)
+        return bad(
+          'continuous',
+          `The vault is ${(behindBytes ?? 0).toLocaleString('en')} bytes behind ${upstream}: it takes WAL more slowly than the server writes it.`,
+          'The server keeps the rest for its slot: look at the vault’s disk, and at max_slot_wal_keep_size.',
+        )
       const at = durableAtMs === null ? '' : ` at ${new Date(durableAtMs).toISOString()}`
       const what = `WAL of ${upstream} is in the vault up to ${durableLsn ?? 'nothing yet'}${at}, ${(behindBytes ?? 0).toLocaleString('en')} bytes behind.`
       if (base === null) return note('continuous', `${what} There is no base copy yet.`, null)

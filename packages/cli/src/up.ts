@@ -3,6 +3,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { connectControl } from './control-client.ts'
+import { watchContinuous } from './continuous-words.ts'
 import { issuedShape, paths } from './control-api.ts'
 import { CommandFailure, exitCodes, type ExitCode } from './failure.ts'
 import { startGate, type Programs, type RunningGate } from './gate-processes.ts'
@@ -43,6 +44,7 @@ export async function runUp(settings: UpSettings): Promise<ExitCode> {
   const lock = takeStartLock(stateDirectory)
   if (lock === null) throw alreadyRunning(stateDirectory)
   const interruption = new AbortController()
+  const stopWatching = new AbortController()
   let gate: RunningGate | null = null
   const stopSignals = listenForSignals(interruption, () => gate?.kill())
   try {
@@ -60,7 +62,10 @@ export async function runUp(settings: UpSettings): Promise<ExitCode> {
       signal: interruption.signal,
     })
     settings.write(await describeReady(settings, gate, stateDirectory, startedAtMs))
+    const watching = watchContinuous(stateDirectory, (line) => void process.stderr.write(line), stopWatching.signal)
     const ended = await Promise.race([gate.ended, whenAborted(interruption.signal)])
+    stopWatching.abort()
+    await watching
     await gate.stop()
     if (ended === null) return exitCodes.ok
     throw endedFailure(ended.child.name, ended.child.lastLines(), stateDirectory)

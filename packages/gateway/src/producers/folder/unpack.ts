@@ -70,8 +70,8 @@ function staysInside(entry: LinkEntry): boolean {
   // A `..` behind a name could be behind another link, which leads elsewhere than its name says.
   const inner = target.replace(/^(?:\.\.?\/)*(?:\.\.?$)?/, '')
   if (inner.split('/').includes('..')) return false
-  const end = posix.join('/root', posix.dirname(path), target)
-  return end === '/root' || end.startsWith('/root/')
+  const end = posix.join('/top', posix.dirname(path), target)
+  return end === '/top' || end.startsWith('/top/')
 }
 
 async function readBounded(path: string): Promise<Buffer> {
