@@ -140,7 +140,8 @@ test('the first time it takes the person’s passkey, which is on the log; then 
   expect(again.said.text).toContain('href="/people"')
   expect(await isSignedIn(again.visit)).toBe(true)
   const nowMs = bench.clock.nowMs()
-  const membersOf = (group: string, atMs: number, at = issuer.url): readonly string[] => accounts.membersOf(at, group, atMs, 60_000)
+  const membersOf = (group: string, atMs: number, at = issuer.url): readonly string[] =>
+    accounts.membersOf(at, group, atMs, 60_000)
   expect(membersOf('dba', nowMs)).toEqual(['ada'])
   // Too old; said by a clock that was ahead; by another provider; of a group that is only called alike.
   expect(membersOf('dba', nowMs + 60_000)).toEqual([])

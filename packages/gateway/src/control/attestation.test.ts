@@ -46,10 +46,18 @@ test('the browser is asked for the maker’s statement, and only where somebody 
 const refused: readonly (readonly [string, () => Statement | undefined | Promise<Statement>, string])[] = [
   ['that says nothing of its make', () => undefined, 'Nothing proves which model'],
   ['of a model that is not listed', () => maker.state(unlisted), `Passkeys of this model (${unlisted}) are not let in`],
-  ['that is a program and vouches for itself', () => ({ aaguid: listed, certificates: [], key: null }), 'Nothing proves which model'],
+  [
+    'that is a program and vouches for itself',
+    () => ({ aaguid: listed, certificates: [], key: null }),
+    'Nothing proves which model',
+  ],
   ['of somebody who is no trusted maker', () => stranger.state(listed), 'by nobody who is trusted here'],
   ['whose certificate is of another model', () => maker.state(unlisted, listed), 'by nobody who is trusted here'],
-  ['that shows a listed one’s certificate without its key', async () => ({ ...(await maker.state(listed)), key: null }), 'by nobody who is trusted'],
+  [
+    'that shows a listed one’s certificate without its key',
+    async () => ({ ...(await maker.state(listed)), key: null }),
+    'by nobody who is trusted',
+  ],
 ]
 
 test.each(refused)('a passkey %s is refused, and nobody is enrolled', async (_name, make, why) => {

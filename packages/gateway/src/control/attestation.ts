@@ -16,8 +16,7 @@ type Vouched = NonNullable<VerifiedRegistrationResponse['registrationInfo']>
 /** Only the makers named count, for every format: the library would take a statement by whom it knows no root at its word. */
 export async function trustMakers({ authorities }: AttestationRule): Promise<void> {
   const { SettingsService } = await import('@simplewebauthn/server')
-  for (const identifier of vouchedFormats)
-    SettingsService.setRootCertificates({ identifier, certificates: [...authorities] })
+  for (const identifier of vouchedFormats) SettingsService.setRootCertificates({ identifier, certificates: [...authorities] })
 }
 
 /** @throws Refused unless a maker's certificate vouches that the passkey is of a model on the list. Called with what was verified under `trustMakers`. */

@@ -7,9 +7,25 @@ test('an order is read when it is whole, and nothing besides', () => {
   expect(readAsked(order)).toEqual(order)
   expect(readAsked({ ...order, kind: 'all', name: '' })).toEqual({ ...order, kind: 'all', name: '' })
   const without = Object.keys(order).map((name) => Object.fromEntries(Object.entries(order).filter(([key]) => key !== name)))
-  const wrong = [null, 'all', [], [order], {}, { ...order, more: 1 }, { ...order, kind: 'everything' }, { ...order, kind: ['agent'] }]
-  const bounds = [{ ...order, name: 'a'.repeat(257) }, { ...order, reason: 'a'.repeat(1001) }, { ...order, drain: 0 }]
-  const everything = [{ ...order, kind: 'all' }, { ...order, name: '' }]
+  const wrong = [
+    null,
+    'all',
+    [],
+    [order],
+    {},
+    { ...order, more: 1 },
+    { ...order, kind: 'everything' },
+    { ...order, kind: ['agent'] },
+  ]
+  const bounds = [
+    { ...order, name: 'a'.repeat(257) },
+    { ...order, reason: 'a'.repeat(1001) },
+    { ...order, drain: 0 },
+  ]
+  const everything = [
+    { ...order, kind: 'all' },
+    { ...order, name: '' },
+  ]
   const disguised = [JSON.parse(`{"__proto__":${JSON.stringify(order)}}`), { ...order, name: { toString: () => 'coder' } }]
   for (const asked of [...without, ...wrong, ...bounds, ...everything, ...disguised])
     expect(readAsked(asked), JSON.stringify(asked)).toBeNull()
