@@ -61,7 +61,7 @@ async function askFlags(program: string): Promise<ReadonlySet<string>> {
 }
 
 async function checkWords(words: readonly string[]): Promise<void> {
-  const program = words.find((word) => word.endsWith('main.ts')) ?? ''
+  const program = words.find((word) => /main\.ts$|gateway\.js$/.test(word)) ?? ''
   const path = join(root, program.replace('/opt/sallyport/', ''))
   expect(existsSync(path), program).toBe(true)
   const known = await knownFlags(path)

@@ -1,8 +1,10 @@
+import { frugalMemory } from '../../packages/cli/src/compiled-code.ts'
+import { shippedPrograms } from '../../packages/cli/src/up.ts'
 import { startGate } from '../../tests/servers/gate.ts'
 import type { PostgresServer } from '../../tests/servers/postgres.ts'
 import { memoryMib } from './path.ts'
 
-/** A gate that nobody uses: from the start of its process until it says that it is ready, and what it holds resident a while later. */
+/** A gate that nobody uses, started as `sallyport up` starts it, once compiled code is kept: from the start of its process until it says that it is ready, and what it holds resident a while later. */
 export interface Idle {
   readonly readyMs: number
   readonly residentMib: number
@@ -12,7 +14,7 @@ export interface Idle {
 const restMs = 5_000
 
 export async function measureIdle(postgres: PostgresServer, times: number): Promise<readonly Idle[]> {
-  const gate = await startGate({ postgres })
+  const gate = await startGate({ postgres, gatewayProgram: shippedPrograms.gateway, environment: frugalMemory })
   const measured: Idle[] = []
   try {
     for (let time = 0; time < times; time += 1) {

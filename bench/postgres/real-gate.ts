@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util'
 import pg from 'pg'
+import { frugalMemory } from '../../packages/cli/src/compiled-code.ts'
+import { shippedPrograms } from '../../packages/cli/src/up.ts'
 import { startGate } from '../../tests/servers/gate.ts'
 import type { PostgresServer } from '../../tests/servers/postgres.ts'
 
@@ -32,7 +34,8 @@ const gate = await startGate({
   postgres,
   agents: { bench: { owner: 'ada', may: ['any bench'] } },
   upstreams: { bench: { database, environment: 'production' } },
-  ...(nodeOptions === undefined ? {} : { environment: { NODE_OPTIONS: nodeOptions } }),
+  gatewayProgram: shippedPrograms.gateway,
+  environment: { ...frugalMemory, ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }) },
 })
 await query('ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO app_use')
 await query('GRANT ALL ON ALL TABLES IN SCHEMA public TO app_use')

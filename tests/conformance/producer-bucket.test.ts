@@ -13,7 +13,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bucket } from '../../packages/gateway/src/producers/bucket/index.ts'
-import { MemorySeal } from '../keeping/memory-seal.ts'
+import { MemorySeal } from '../fakes/memory-seal.ts'
 import { startObjectStore, type ObjectStore } from '../servers/object-store.ts'
 import { describeProducer } from './producer.ts'
 import { casesOf, inDepth } from '../breadth.ts'

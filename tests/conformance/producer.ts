@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import type { DrillCheck, Json, Producer, SnapshotContent } from '@sallyport/core'
-import { MemorySeal } from '../keeping/memory-seal.ts'
+import { MemorySeal } from '../fakes/memory-seal.ts'
 
 /** A thing to keep, and how to do things to it around its producer. */
 export interface KeptTrial {

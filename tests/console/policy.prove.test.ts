@@ -156,7 +156,7 @@ describe('the vault', () => {
   test('a restore is drilled from its page, and its progress is told to the end', async () => {
     await open('/console/vault')
     await ada.page.locator('button', { hasText: 'Copy now' }).click()
-    await ada.page.locator('[data-job=done]').waitFor()
+    await ada.page.locator('[data-job=done]').waitFor({ timeout: 120_000 })
     await ada.page.locator('button', { hasText: 'Drill a restore' }).click()
     await ada.page.locator('[data-job=done]', { hasText: /drill/i }).waitFor({ timeout: 120_000 })
     await expect.poll(() => ada.page.textContent('main')).toMatch(/✓ passed|✕ failed/)

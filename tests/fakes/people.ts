@@ -153,6 +153,8 @@ export interface PeopleBench {
     warnings: string[]
     owners: { agent: string; owner: string }[]
     quorum: Quorum | null
+    /** Asked each time, where it is not `quorum` that says it. */
+    findQuorum?: (upstream: string) => Promise<Quorum | null>
     /** Who may break glass. */
     breakers: string[]
   }
@@ -170,7 +172,7 @@ function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleB
     policyHash: () => state.policyHash,
     mode: () => state.mode,
     isEnrolled: async (name) => (await people.list()).some((one) => one.name === name),
-    quorumOf: () => state.quorum,
+    quorumOf: (upstream) => state.findQuorum?.(upstream) ?? state.quorum,
     glass,
     grantMs: 3_600_000,
   }
@@ -293,7 +295,7 @@ function overviewOf(log: FollowedLog, state: PeopleBench['state']): ControlPorts
       })),
     handles: () => Promise.resolve([]),
     upstreams: () => [],
-    quorumOf: () => state.quorum,
+    quorumOf: (upstream) => state.findQuorum?.(upstream) ?? state.quorum,
     policy: () => ({ hash, guards, rowsWithoutPrompt: 1000, coolOffMs: 0, retainMs: 1, requestMs: 1, acceptRisk: [] }),
     record: recordOf(log),
   }

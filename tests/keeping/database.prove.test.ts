@@ -7,7 +7,7 @@ import { openProducer } from '../../packages/gateway/src/producers/index.ts'
 import type { Producer } from '@sallyport/core'
 import { describeProducer } from '../conformance/producer.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
-import { MemorySeal } from './memory-seal.ts'
+import { MemorySeal } from '../fakes/memory-seal.ts'
 import { beginOwnTransaction } from './own-transaction.ts'
 import { richDatabase } from './rich-database.ts'
 

@@ -106,8 +106,15 @@ async function waitForAll(
   ada: BrowserPerson,
   sent: number,
 ): Promise<{ readonly page: string; readonly log: string }> {
-  const counted = `[...document.querySelectorAll('[data-count]')].reduce((sum, { textContent }) => sum + Number(textContent.replaceAll(',', '')), 0)`
-  await ada.page.waitForFunction(`${counted} >= ${sent}`, undefined, { timeout: settleMs }).catch(() => undefined)
+  await ada.page.evaluate(`new Promise((resolve) => {
+    const sum = () => [...document.querySelectorAll('[data-count]')].reduce((all, { textContent }) => all + Number(textContent.replaceAll(',', '')), 0)
+    const observer = new MutationObserver(() => look())
+    const end = () => (observer.disconnect(), resolve())
+    const look = () => (sum() >= ${sent} ? end() : undefined)
+    observer.observe(document.body, { subtree: true, childList: true, characterData: true })
+    setTimeout(end, ${settleMs})
+    look()
+  })`)
   return { page: await readCounts(ada), log: countLog(gate) }
 }
 

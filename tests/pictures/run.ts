@@ -52,7 +52,7 @@ async function takeConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
   const wider = text
     .replace('"read production"', '"any production"')
     .replace('"limits":{}', '"limits":{"rowsWithoutPrompt":50000}')
-  await ada.page.fill('#policy-text', `${wider}`)
+  await ada.page.fill('#policy-text', wider)
   await ada.page.locator('button', { hasText: 'Try it' }).click()
   await ada.page.locator('[data-trial]').waitFor()
   await take(ada, 'console-policy-tried')
@@ -70,6 +70,23 @@ async function takeConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
   await ada.page.keyboard.press('Control+k')
   await ada.page.locator('[role=combobox]').waitFor()
   await take(ada, 'console-palette')
+}
+
+const listShape = z.object({ requests: z.array(z.object({ id: z.string(), summary: z.string() })) })
+
+/** The same question, answered yes each time; then the inbox as it is, and one of them, whose time counts down. */
+async function takeDecided(gate: TestGate, ada: BrowserPerson): Promise<void> {
+  const { requests } = await gate.get('/api/v1/requests', listShape)
+  for (const { id } of requests.filter(({ summary }) => summary.includes('1,500 rows'))) {
+    await ada.page.goto(`${gate.controlUrl}/requests/${id}`)
+    await ada.page.click('button[value=approve]')
+    await ada.page.locator('#state', { hasText: /approved|may run/ }).waitFor()
+  }
+  await ada.page.goto(`${gate.controlUrl}/console/requests`)
+  await ada.page.locator('button', { hasText: 'more like it' }).click()
+  await ada.page.locator('[aria-label=Requests] a').nth(3).click()
+  await ada.page.locator('button', { hasText: 'Cancel it' }).waitFor()
+  await take(ada, 'console-requests-decided')
 }
 
 async function makeGate(postgres: PostgresServer): Promise<CloudGate<HttpStandIn>> {
@@ -128,7 +145,8 @@ async function makeStory(gate: TestGate): Promise<{ readonly volumeRequest: stri
   const query = `mutation { volumeDelete(volumeId: "${volume}") }`
   const volumeRequest = pendingShape.parse(JSON.parse(await call(gate, handle, { query }))).errors[0].extensions.requestId
   // The same question again and again, and one of another table.
-  for (const customer of [1, 2, 3, 4]) await coder.run(`DELETE FROM orders WHERE customer > ${customer * 100} -- tidy up`)
+  for (const from of [1, 2, 3, 4, 5])
+    await coder.run(`DELETE FROM orders WHERE id > ${from * 5000} AND id <= ${from * 5000 + 1500} -- tidy up`)
   await coder.run('DROP TABLE orders CASCADE')
   return { volumeRequest, handle }
 }
@@ -192,6 +210,7 @@ try {
     await ada.page.waitForURL('**/requests')
     const { volumeRequest } = await makeStory(gate)
     await takeConsole(gate, ada)
+    await takeDecided(gate, ada)
     await walk(gate, ada, volumeRequest)
     if (ada.complaints.length > 0) throw new Error(ada.complaints.join('\n'))
   } finally {

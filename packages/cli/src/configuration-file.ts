@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { isMap, parseDocument, type Document } from 'yaml'
+import { isMap, parseDocument, visit, type Document } from 'yaml'
 import { CommandFailure, exitCodes } from './failure.ts'
 import { writePrivateFile } from './state-directory.ts'
 
@@ -110,14 +110,16 @@ export function readReferences(file: ConfigurationFile): readonly NamedReference
   })
 }
 
-/** The files of `file:` references, the store's among them: what an agent would look for first. None when the configuration cannot be read. */
+/** The files of all `file:` references, wherever they stand: what an agent would look for first. None when the configuration cannot be read. */
 export function credentialFiles(configuration: string): readonly string[] {
   try {
-    const file = openConfigurationFile(configuration)
-    const store: unknown = file.document.getIn(['store'])
-    return [...readReferences(file).map(({ reference }) => reference), ...(typeof store === 'string' ? [store] : [])]
-      .filter((reference) => reference.startsWith('file:'))
-      .map((reference) => resolve(dirname(configuration), reference.slice('file:'.length)))
+    const found: string[] = []
+    visit(openConfigurationFile(configuration).document, {
+      Scalar: (_, { value }) => {
+        if (typeof value === 'string' && value.startsWith('file:')) found.push(value.slice('file:'.length))
+      },
+    })
+    return found.map((path) => resolve(dirname(configuration), path))
   } catch {
     return []
   }

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { compiledCode } from './compiled-code.ts'
+import { compiledCode, frugalMemory } from './compiled-code.ts'
 import { CommandFailure, exitCodes } from './failure.ts'
 import type { Isolation, IsolationLevel } from './isolation.ts'
 import { startPlayground, type Playground } from './playground/playground.ts'
@@ -230,7 +230,7 @@ function startGateway(
       '--exit-with-parent',
     ],
     // `env:` references are read from it.
-    env: { ...process.env, ...compiledCode() },
+    env: { ...frugalMemory, ...process.env, ...compiledCode() },
     logFile: join(stateDirectory, 'logs', 'gateway.log'),
     readyTimeoutMs: gatewayReadyMs,
     stopTimeoutMs: gatewayStopMs,

@@ -28,7 +28,7 @@ export interface UpSettings {
 
 /** The gate and the vault of this checkout. */
 export const shippedPrograms: Programs = {
-  gateway: fileURLToPath(new URL('../../gateway/src/main.ts', import.meta.url)),
+  gateway: fileURLToPath(new URL('../../gateway/bin/gateway.js', import.meta.url)),
   vault: fileURLToPath(new URL('../../vault/src/main.ts', import.meta.url)),
 }
 

@@ -7,6 +7,7 @@ import { CommandFailure, exitCodes } from './failure.ts'
 import { ProgressLine } from './progress-line.ts'
 
 const vaultProgram = fileURLToPath(new URL('../../vault/src/main.ts', import.meta.url))
+const unpackProgram = fileURLToPath(new URL('../../gateway/src/producers/folder/unpack-program.ts', import.meta.url))
 /** A listing of a vault that has been at it for years. */
 const documentBytesMax = 1 << 30
 const progressShape = z.object({ progress: z.object({ done: z.number(), total: z.number() }) })
@@ -14,7 +15,16 @@ const errorShape = z.object({ error: z.string(), message: z.string() })
 
 /** Runs the vault's own program on a folder: only it knows the format. Damage (1) still comes with a document. */
 export async function askVaultProgram(words: readonly string[]): Promise<{ readonly text: string; readonly code: number }> {
-  const child = spawn(process.execPath, [vaultProgram, ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
+  return await askProgram(vaultProgram, words)
+}
+
+/** Runs the program that makes a folder again out of a restored copy of it. */
+export async function askUnpackProgram(words: readonly string[]): Promise<string> {
+  return (await askProgram(unpackProgram, words)).text
+}
+
+async function askProgram(program: string, words: readonly string[]): Promise<{ readonly text: string; readonly code: number }> {
+  const child = spawn(process.execPath, [program, ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
   const out: Buffer[] = []
   let bytes = 0
   let said = ''

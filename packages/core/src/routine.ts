@@ -1,5 +1,5 @@
 import type { AccessRequest, AskedOperation, Question } from './access-request.ts'
-import { digestJson } from './canonical.ts'
+import { sha256Hex } from './canonical.ts'
 import { severity, worstKind, type ImpactKind } from './impact.ts'
 import type { Environment } from './operation.ts'
 import { parseScope } from './policy/scope.ts'
@@ -50,7 +50,9 @@ export function findRoutines(requests: readonly AccessRequest[], nowMs: number, 
   for (const request of requests) {
     if (request.createdAtMs < nowMs - withinMs) continue
     const key = keyOf(request.question)
-    groups.set(key, [...(groups.get(key) ?? []), request])
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [request])
+    else group.push(request)
   }
   return [...groups]
     .map(([key, group]) => describe(key, group, nowMs, rowsInForce))
@@ -59,7 +61,7 @@ export function findRoutines(requests: readonly AccessRequest[], nowMs: number, 
 
 /** Agent, place, what is done and to what: the texts may differ in their values, the things may not. */
 function keyOf({ subject, protocol, upstream, environment, operations, copy }: Question): string {
-  return digestJson({
+  return JSON.stringify({
     agent: subject.agent,
     owner: subject.owner,
     protocol,
@@ -82,7 +84,7 @@ function describe(key: string, group: readonly AccessRequest[], nowMs: number, r
   if (first === undefined || last === undefined) throw new Error('a group of requests has none in it')
   const { subject, upstream, environment, operations } = last.question
   return {
-    key,
+    key: sha256Hex(key),
     agent: subject.agent,
     owner: subject.owner,
     upstream,

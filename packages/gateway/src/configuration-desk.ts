@@ -1,4 +1,4 @@
-import { isSamePerson, SallyportError, type Clock, type Json, type Log } from '@sallyport/core'
+import { isSamePerson, SallyportError, sha256Hex, type Clock, type Json, type Log } from '@sallyport/core'
 import { parseConfig, type Config, type ConfigResult } from './config.ts'
 import { propose, readProposal, type Proposal } from './proposal.ts'
 import { acceptedOf, digestAccepted, findWidenings } from './widening.ts'
@@ -76,7 +76,10 @@ export function openConfigurationDesk(ports: ConfigurationPorts, inForce: Config
     if (widenings.length === 0) return { outcome: digestAccepted(after) === digestAccepted(accepted) ? 'same' : 'narrower' }
     const unmet = by === null ? ((await ports.unmet?.(read.config)) ?? []) : []
     if (unmet.length > 0) return { outcome: 'mistakes', lines: unmet }
-    if (find(digestAccepted(after)) === null) await keepProposal(ports, propose(read.config, accepted, ports.clock.nowMs(), by))
+    const known = find(digestAccepted(after))
+    // The same power in other words, or with other expectations: the newer words, unless somebody has put their name to the others.
+    const isStale = known !== null && known.textSha256 !== sha256Hex(read.config.text) && known.acceptances.length === 0
+    if (known === null || isStale) await keepProposal(ports, propose(read.config, accepted, ports.clock.nowMs(), by))
     return { outcome: 'proposed', widenings }
   }
   return {

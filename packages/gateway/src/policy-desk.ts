@@ -8,7 +8,7 @@ import {
   tryExpectation,
   type PolicyEngine,
 } from '@sallyport/core'
-import type { Config } from './config.ts'
+import { parseConfig, type Config } from './config.ts'
 import { type Change, changeText } from './configuration-change.ts'
 import type { ConfigurationDesk } from './configuration-desk.ts'
 import { rulesOf, type TrialInput, unmetOf } from './policy-trial.ts'
@@ -48,6 +48,8 @@ export interface PolicyDesk {
   trial(text: string): Promise<ShownTrial>
   /** The text in force with one change in it, comments kept. @throws SallyportError when it does not fit */
   draft(change: Change): string
+  /** What a text does not keep to of what it itself expects, a line each: a gate that starts with another file proposes it untried. */
+  unmet(text: string): Promise<readonly string[]>
   /** Tried once more, here: nothing is proposed that does not keep to what is expected. */
   propose(text: string, by: string): Promise<Proposing>
 }
@@ -60,6 +62,7 @@ const batch = 500
 
 export function openPolicyDesk(ports: PolicyDeskPorts): PolicyDesk {
   let busy = false
+  let looked: { readonly text: string; readonly lines: readonly string[] } | null = null
   const { inForce } = ports
   const run = async (text: string, asks: readonly LoggedAsk[]): Promise<TrialView> =>
     ports.run({ path: inForce.path, textInForce: inForce.text, text, asks, ...(await ports.standing()) })
@@ -84,6 +87,13 @@ export function openPolicyDesk(ports: PolicyDeskPorts): PolicyDesk {
         const { asks, unread } = await readAsks(ports)
         return { trial: await run(text, asks), unread }
       }),
+    unmet: async (text) => {
+      const read = parseConfig(text, inForce.path)
+      if (read.ok && read.config.expect.length === 0) return []
+      // Asked before the passkey and after it: the same text keeps to the same.
+      if (looked?.text !== text) looked = { text, lines: unmetOf(await run(text, [])) }
+      return looked.lines
+    },
     draft: (change) => changeText(inForce.text, change),
     propose: (text, by) =>
       alone(async () => {

@@ -13,6 +13,7 @@ deliver:
   phone-of-grace: { ntfy: "env:G", of: grace }
   ops: { slack: "env:T", channel: "#ops" }
   everybody: { mail: "env:M", from: a@example.com, to: [all@example.com] }
+  alarms-only: { ntfy: "env:A", events: [alarm, kill] }
 ${more}`
 
 function read(more: string): Config {
@@ -53,6 +54,7 @@ test('quiet hours are everybody’s, or those of whom they name', () => {
 
 test.each([
   ['nobody of that name', 'escalate: [{ ring: eve }]', '"eve" is reached by no ntfy, slack or mail', '{ ring: eve }'],
+  ['one that hears no questions', 'escalate: [{ ring: alarms-only }]', '"alarms-only" is reached by no', 'ring: alarms-only'],
   ['a machine', 'escalate: [{ ring: audit }]', '"audit" is reached by no', 'ring: audit'],
   [
     'a ring that is not later',

@@ -78,9 +78,12 @@ export interface QuietHours {
   readonly receivers: readonly string[]
 }
 
-/** Those that tell people. Machines hear everything at once, and wake nobody. */
+/** Those that tell people of questions. Machines hear everything at once, and wake nobody. */
 function findBells(deliver: RingConfig['deliver']): readonly string[] {
-  return Object.entries(deliver).flatMap(([bell, one]) => ('ntfy' in one || 'slack' in one || 'mail' in one ? [bell] : []))
+  return Object.entries(deliver).flatMap(([bell, one]) => {
+    const tellsPeople = 'ntfy' in one || 'slack' in one || 'mail' in one
+    return tellsPeople && (!Array.isArray(one.events) || one.events.includes('request.opened')) ? [bell] : []
+  })
 }
 
 /** The receivers that a name stands for: one of that name, or those of the people of that group, or of that person. */
@@ -123,7 +126,7 @@ export function checkRings(config: RingConfig, place: FindPlace): readonly Confi
     wanted.flatMap((one) =>
       findReceivers(config, one).length > 0
         ? []
-        : [{ ...place(at), what: `"${one}" is reached by no ntfy, slack or mail`, hint }],
+        : [{ ...place(at), what: `"${one}" is reached by no ntfy, slack or mail that tells of questions`, hint }],
     )
   const rung = new Set<string>()
   return [

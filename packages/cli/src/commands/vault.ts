@@ -11,6 +11,7 @@ import { describeStorage, describeTarget, readTargets, showBytes, type Targets }
 import { isMoment, momentShape, restoreMoment } from '../vault-moment.ts'
 import { addKeeping } from '../vault-keeping.ts'
 import { askVaultProgram } from '../vault-program.ts'
+import { addUnpack } from '../vault-unpack.ts'
 
 const optionsShape = z.object({
   state: z.string().default('.sallyport'),
@@ -130,6 +131,7 @@ export function makeCommand(): Command {
     })
   addKeeping(vault)
   addRecovery(vault)
+  addUnpack(vault)
   return vault
 }
 

@@ -8,7 +8,7 @@ import { startChild, type Child } from '../process-child.ts'
 
 /** The processes of a drill: as `up` starts them, but for the relays between gate and servers. */
 
-const gatewayProgram = fileURLToPath(new URL('../../../gateway/src/main.ts', import.meta.url))
+const gatewayProgram = fileURLToPath(new URL('../../../gateway/bin/gateway.js', import.meta.url))
 const vaultProgram = fileURLToPath(new URL('../../../vault/src/main.ts', import.meta.url))
 const relayProgram = fileURLToPath(new URL('./relay.ts', import.meta.url))
 const relayReady = z.object({ port: z.number(), countPort: z.number() })

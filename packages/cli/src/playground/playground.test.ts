@@ -100,7 +100,7 @@ describe('the configuration', () => {
       },
       agents: { coder: { may: ['any staging', 'any production', 'any cloud'] } },
     })
-    const gateway = fileURLToPath(new URL('../../../gateway/src/main.ts', import.meta.url))
+    const gateway = fileURLToPath(new URL('../../../gateway/bin/gateway.js', import.meta.url))
     expect(execFileSync(process.execPath, [gateway, '--check', '--config', playground.configuration]).toString()).toBe('')
   })
 

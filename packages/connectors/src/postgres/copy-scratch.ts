@@ -2,15 +2,18 @@ import { createHash } from 'node:crypto'
 import type { SqlChannel } from '@sallyport/core'
 import { quoteColumns, quoteIdentifier } from './catalog-name.ts'
 import type { TableShape } from './catalog-shape.ts'
-import { checksumRows, type Checksum } from './checksum.ts'
+import { checksumRows, equalChecksums, type Checksum } from './checksum.ts'
 
 /** A temporary table on the protect connection, filled with rows out of the vault; it dies with its transaction. */
-interface Scratch {
+interface Loaded {
   /** Its name in SQL. */
   readonly name: string
-  readonly checksum: Checksum
+  readonly rows: number
   /** SHA-256 of the bytes that came out of the vault. */
   readonly bytesSha256: string
+}
+interface Scratch extends Loaded {
+  readonly checksum: Checksum
 }
 
 /** COPY takes no empty list of columns; a table without columns needs none. */
@@ -19,16 +22,16 @@ export function columnList(columns: readonly string[]): string {
 }
 
 /**
- * Makes the scratch table, fills it from `chunks`, and computes its checksum. It has the table's own types and nothing else: no
+ * Makes the scratch table and fills it from `chunks`. It has the table's own types and nothing else: no
  * constraint, default or trigger stands between the bytes and the rows.
  */
-export async function fillScratch(
+export async function loadScratch(
   protect: SqlChannel,
   label: string,
   shape: TableShape,
   columns: readonly string[],
   chunks: AsyncIterable<Uint8Array>,
-): Promise<Scratch> {
+): Promise<Loaded> {
   const name = `pg_temp.${quoteIdentifier(label)}`
   const typed = columns.map((column) => {
     const known = shape.columns.find((one) => one.name === column)
@@ -37,10 +40,36 @@ export async function fillScratch(
   })
   await protect.query(`CREATE TEMP TABLE ${quoteIdentifier(label)} (${typed.join(', ')}) ON COMMIT DROP`)
   const hash = createHash('sha256')
-  const copied = await protect.copyIn(`COPY ${name}${columnList(columns)} FROM STDIN (FORMAT binary)`, hashing(chunks, hash))
-  const checksum = await checksumRows(protect, `${name} r`, columns)
-  if (checksum.rows !== copied) throw new Error(`${copied} rows were copied to the scratch table, which holds ${checksum.rows}`)
-  return { name, checksum, bytesSha256: hash.digest('hex') }
+  const rows = await protect.copyIn(`COPY ${name}${columnList(columns)} FROM STDIN (FORMAT binary)`, hashing(chunks, hash))
+  return { name, rows, bytesSha256: hash.digest('hex') }
+}
+
+/** As `loadScratch`, with the checksum of what it holds. */
+export async function fillScratch(...given: Parameters<typeof loadScratch>): Promise<Scratch> {
+  const loaded = await loadScratch(...given)
+  const [protect, , , columns] = given
+  const checksum = await checksumRows(protect, `${loaded.name} r`, columns)
+  if (checksum.rows !== loaded.rows)
+    throw new Error(`${loaded.rows} rows were copied to the scratch table, which holds ${checksum.rows}`)
+  return { ...loaded, checksum }
+}
+
+/**
+ * Whether the scratch table holds the rows that were copied. What it gives back by COPY, byte for byte what the original gave, is the same rows, and
+ * costs a fifth of a checksum. A server that gave them back in another order would have to show them by checksum.
+ */
+export async function holdsSame(
+  protect: SqlChannel,
+  { name, rows, bytesSha256 }: Loaded,
+  columns: readonly string[],
+  original: Checksum,
+): Promise<boolean> {
+  if (rows !== original.rows) return false
+  const hash = createHash('sha256')
+  const select = `COPY (SELECT ${quoteColumns(columns, 'r')} FROM ${name} r) TO STDOUT (FORMAT binary)`
+  for await (const chunk of protect.copyOut(select)) hash.update(chunk)
+  if (hash.digest('hex') === bytesSha256) return true
+  return equalChecksums(original, await checksumRows(protect, `${name} r`, columns))
 }
 
 /** Bytes a chunk is grown to before it is hashed and passed on: a server sends one message a row. */

@@ -47,6 +47,7 @@ function optionsOf(colours: string): Omit<UPlot.Options, 'width' | 'height'> {
     axes: [
       {
         ...axis,
+        size: 26,
         grid: { show: false },
         values: [
           [86_400, '{D} {MMM}', null, null, null, null, null, null, 1],

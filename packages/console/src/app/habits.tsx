@@ -10,6 +10,8 @@ export function Habits({ view }: { readonly view: RequestsView }): ReactElement 
   const { verdicts, verdictsUnderThreeSeconds: quick, waitsMs, days } = view
   const waits = waitsMs.map(({ waitMs }) => waitMs).toSorted((left, right) => left - right)
   const median = waits[Math.floor(waits.length / 2)]
+  const medians = days.map(({ startMs }) => medianWait(waitsMs, startMs))
+  const unit = unitOf(Math.max(0, ...medians))
   const share = verdicts === 0 ? null : Math.round((quick / verdicts) * 100)
   const sum = (of: 'approved' | 'rejected' | 'unanswered'): number => days.reduce((all, day) => all + day[of], 0)
   if (verdicts === 0 && sum('unanswered') === 0)
@@ -39,13 +41,13 @@ export function Habits({ view }: { readonly view: RequestsView }): ReactElement 
         <Figure name="Decided under 3 s" value={share === null ? '–' : `${share} %`} />
         <Figure name="Verdicts in all" value={String(verdicts)} />
       </dl>
-      <h3 className="mt-4 text-small font-medium">Half waited less than, minutes a day</h3>
-      <Suspense fallback={<div className="h-[90px]" />}>
+      <h3 className="mt-4 text-small font-medium">Half waited less than, {unit.name} a day</h3>
+      <Suspense fallback={<div className="h-[110px]" />}>
         <BarPlot
           times={days.map(({ startMs }) => startMs)}
-          series={[{ colour: 'accent', values: days.map(({ startMs }) => medianMinutes(waitsMs, startMs)) }]}
+          series={[{ colour: 'accent', values: medians.map((wait) => wait / unit.ms) }]}
           words={`Waits a day: half of all verdicts came within ${median === undefined ? 'no time known' : formatDuration(median)}`}
-          height={90}
+          height={110}
         />
       </Suspense>
       {share !== null && share >= 50 && verdicts >= 5 ? (
@@ -61,12 +63,18 @@ export function Habits({ view }: { readonly view: RequestsView }): ReactElement 
 const dayMs = 86_400_000
 
 /** Of the verdicts of one day; 0 where there was none. */
-function medianMinutes(waits: RequestsView['waitsMs'], startMs: number): number {
+function medianWait(waits: RequestsView['waitsMs'], startMs: number): number {
   const own = waits
     .filter(({ atMs }) => atMs >= startMs && atMs < startMs + dayMs)
     .map(({ waitMs }) => waitMs)
     .toSorted((left, right) => left - right)
-  return (own[Math.floor(own.length / 2)] ?? 0) / 60_000
+  return own[Math.floor(own.length / 2)] ?? 0
+}
+
+/** In which the longest of them is read at a glance. */
+function unitOf(longestMs: number): { readonly name: string; readonly ms: number } {
+  if (longestMs < 600_000) return { name: 'seconds', ms: 1000 }
+  return longestMs < 36_000_000 ? { name: 'minutes', ms: 60_000 } : { name: 'hours', ms: 3_600_000 }
 }
 
 function Figure({ name, value }: { readonly name: string; readonly value: string }): ReactElement {

@@ -67,7 +67,7 @@ function options(): Omit<UPlot.Options, 'width' | 'height'> {
       y: { range: (_plot, _low, high) => [0, Math.max(4, high * 1.1)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, values: [[60, '{HH}:{mm}', null, null, null, null, null, null, 1]] },
+      { ...axis, size: 26, grid: { show: false }, values: [[60, '{HH}:{mm}', null, null, null, null, null, null, 1]] },
       { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000] },
     ],
     series: [

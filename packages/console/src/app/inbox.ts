@@ -14,7 +14,9 @@ export function groupRequests(requests: readonly InboxRequest[], unfolded: Reado
   const groups = new Map<string, InboxRequest[]>()
   for (const request of requests) {
     const group = `${request.like} ${request.state}`
-    groups.set(group, [...(groups.get(group) ?? []), request])
+    const known = groups.get(group)
+    if (known === undefined) groups.set(group, [request])
+    else known.push(request)
   }
   return [...groups].flatMap(([group, [first, ...rest]]) => {
     if (first === undefined) return []

@@ -280,7 +280,7 @@ function Past({ detail }: { readonly detail: RequestDetail }): ReactElement {
         {detail.similar.length === 0 ? (
           <p className="text-dim">This agent never asked for this on this upstream.</p>
         ) : (
-          <ul className="grid gap-1.5">
+          <ul className="grid grid-cols-[minmax(0,1fr)] gap-1.5">
             {detail.similar.map((other) => (
               <li key={other.id} className="flex items-center gap-2">
                 <StateBadge state={other.state} />
@@ -291,7 +291,7 @@ function Past({ detail }: { readonly detail: RequestDetail }): ReactElement {
                 >
                   <Shown text={other.headline} />
                 </Link>
-                <span className="ml-auto text-small text-dim">
+                <span className="ml-auto shrink-0 text-small text-dim">
                   <Ago atMs={other.createdAtMs} />
                 </span>
               </li>

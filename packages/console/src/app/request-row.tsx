@@ -1,5 +1,6 @@
 import type { ReactElement } from 'react'
 import type { ShownRequest } from '../shapes/now.ts'
+import { formatAmount } from '../time-words.ts'
 import { Badge, ImpactBadge, type Tone } from './parts.tsx'
 import { Shown } from './text.tsx'
 import { Ago, Until } from './time.tsx'
@@ -41,8 +42,8 @@ export function RequestRow({ request }: { readonly request: ShownRequest }): Rea
       </p>
       <p className="text-small text-dim">
         <Shown text={request.agent} most={60} /> for <Shown text={request.owner} most={60} /> ·{' '}
-        <Shown text={request.upstream} most={60} />, {request.environment} · {request.approvals} of {request.approvalsNeeded}{' '}
-        approvals
+        <Shown text={request.upstream} most={60} />, {request.environment} · {request.approvals} of{' '}
+        {formatAmount(request.approvalsNeeded, 'approval')}
       </p>
     </li>
   )

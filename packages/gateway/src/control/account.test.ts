@@ -12,6 +12,9 @@ import {
   type Said,
   Visit,
 } from '../../../../tests/fakes/visit.ts'
+import { quorumOf } from '../approval-settings.ts'
+import { parseConfig } from '../config.ts'
+import { membersAt } from '../main/members.ts'
 import { startIssuer, type Issuer } from '../../../../tests/servers/issuer.ts'
 import { openProvider } from '../identity/provider.ts'
 import { openAccounts, type Accounts } from '../store/accounts.ts'
@@ -301,4 +304,51 @@ test('a provider that is down keeps nobody from their passkey, and is not hammer
   bench.clock.shiftMs += 11_000
   issuer.instead.clear()
   expect((await begin()).url.href).toContain(issuer.url)
+})
+
+test('people of the provider’s group approve while it says so, and for no longer', async () => {
+  const config = parseConfig(
+    `version: 1
+upstreams: { orders-db: { protocol: postgres, use: "env:U" } }
+agents: {}
+people:
+  oidc: { issuer: "${issuer.url}", clientId: sallyport, clientSecret: "env:S", groups: { claim: groups, for: 12h } }
+groups: { dba: { oidc: dba }, everybody: [bob] }
+approvals: { orders-db: { from: dba } }
+`,
+    'sallyport.yaml',
+  )
+  if (!config.ok) throw new Error(config.mistakes.map(({ what }) => what).join('; '))
+  bench.state.findQuorum = quorumOf(config.config, membersAt(config.config, { accounts, clock: bench.clock }))
+  const bob = await enrolAnother(site, ada, 'bob')
+  const bobs = { sub: 'b-1', name: 'bob' }
+  const says = async (groups: readonly string[]): Promise<Visit> => (await arrive({ ...bobs, groups })).visit
+  const approve = async (who: Visit): Promise<number> =>
+    (await who.verdict(await bench.ask({ approversFrom: 'dba' }), 'approve')).status
+  const members = async (): Promise<unknown> => (await bench.state.findQuorum?.('orders-db'))?.members
+
+  // The claim alone is nobody's: an account counts after a passkey connected it, and from its next sign-in on.
+  expect((await arrive({ sub: 'x-1', name: 'ada', groups: ['acme-dba'] })).said.status).toBe(200)
+  expect(await members()).toEqual([])
+  expect(await approve(bob)).toBe(409)
+  expect((await connectWith(await says(['acme-dba']), bob)).status).toBe(200)
+  await says(['acme-dba'])
+  expect(await members()).toEqual(['bob'])
+  expect(await approve(bob)).toBe(200)
+
+  // Who is removed there is none of them from the next sign-in on, and a group that is only called like ours never was ours.
+  const waiting = await bench.ask({ approversFrom: 'dba' })
+  await says(['dba', 'ACME-DBA', 'acme-dba ', 'everybody'])
+  expect((await bob.verdict(waiting, 'approve')).status).toBe(409)
+  // Another provider's word, about the very same person, is not asked for.
+  accounts.connect({ issuer: other.url, subject: 'b-9' }, 'bob')
+  accounts.learnGroups({ issuer: other.url, subject: 'b-9' }, ['dba'], bench.clock.nowMs())
+  expect((await bob.verdict(waiting, 'approve')).status).toBe(409)
+
+  // What was said too long ago counts no more, without anybody's doing.
+  await says(['acme-dba'])
+  expect(await approve(bob)).toBe(200)
+  bench.clock.shiftMs += 12 * 3_600_000
+  await bob.signIn()
+  expect(await approve(bob)).toBe(409)
 })

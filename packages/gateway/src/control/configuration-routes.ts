@@ -1,5 +1,5 @@
 import { renderConfiguration } from '@sallyport/console'
-import { isSamePerson } from '@sallyport/core'
+import { isSamePerson, visibleLine } from '@sallyport/core'
 import { z } from 'zod'
 import { requirePerson } from './admission.ts'
 import { Refused } from './answer.ts'
@@ -52,7 +52,16 @@ function addAcceptRoutes(app: SiteApp, site: Site): void {
     purpose: 'configuration',
     notDone,
     about: async (context) => {
-      const { digest, textSha256, widenings } = findProposal(site, readId(context), notDone)
+      const { digest, textSha256, widenings, text } = findProposal(site, readId(context), notDone)
+      const unmet = await site.ports.control.policyDesk.unmet(text)
+      if (unmet.length > 0)
+        throw new Refused(
+          409,
+          'refused_by_guard',
+          unmet.slice(0, 5).map(visibleLine).join(' '),
+          notDone,
+          'Mend the text, or what it expects.',
+        )
       return { digest, textSha256, widenings }
     },
     act: async (context, _person, signed) => {

@@ -15,6 +15,8 @@ export interface PolicyControl {
   trial(text: string): Promise<{ readonly trial: TrialView; readonly unread: number }>
   /** The text in force with one change in it. @throws SallyportError when it does not fit */
   draft(change: ShownChange): string
+  /** What a text does not keep to of what it itself expects, a line each. @throws SallyportError */
+  unmet(text: string): Promise<readonly string[]>
   /** @throws SallyportError */
   propose(text: string, by: string): Promise<Proposing>
 }

@@ -110,6 +110,22 @@ describe('while nobody answers', () => {
     await expect.poll(rung).toHaveLength(4)
   })
 
+  it('also where the question reaches the store after the log', async () => {
+    const { get } = ports.requests
+    let isStored = false
+    ports = { ...ports, requests: { ...ports.requests, get: (id) => (isStored ? get(id) : Promise.resolve(null)) } }
+    start()
+    ask('r1')
+    await expect.poll(() => memory.get('bell')).toBe('0')
+    isStored = true
+    await expect
+      .poll(() => {
+        clock.advance(50)
+        return rung()
+      })
+      .toEqual(['r1: phone'])
+  })
+
   it.each(['request.approved', 'request.rejected', 'request.cancelled'] as const)('and not after %s', async (type) => {
     start()
     ask('r1')

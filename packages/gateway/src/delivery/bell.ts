@@ -27,6 +27,9 @@ const lookEveryMs = 60_000
 const placesUnsaved = 1_000
 const retryMs = 1_000
 const idleMs = 3_600_000
+/** How soon a question is looked for again that is on the log and not in the store yet, and for how long. */
+const openingMs = 50
+const openedWithinMs = 60_000
 
 /**
  * Rings one after the other while nobody answers, holds back what can wait until the morning, and says when a question ran out. What it did is on the
@@ -87,8 +90,10 @@ export class Bell {
       const { rings, held, wakeAtMs: next } = findDue(this.#plan, question, nowMs)
       const isOver = question.expiresAtMs <= nowMs
       if (isOver || rings.length > 0 || held !== null || isLook) {
-        if (!(await this.#isWaiting(question, isOver))) continue
-        await this.#tell(question, rings, held)
+        const standing = await this.#look(question, isOver)
+        if (standing === 'over') continue
+        if (standing === 'waiting') await this.#tell(question, rings, held)
+        else wakeAtMs = Math.min(wakeAtMs, nowMs + openingMs)
       }
       wakeAtMs = Math.min(wakeAtMs, question.expiresAtMs, next ?? Number.POSITIVE_INFINITY)
     }
@@ -112,17 +117,19 @@ export class Bell {
   }
 
   /** Whether people may still answer. What ended without a word on this log is said there: whoever was rung hears of it. */
-  async #isWaiting({ request, agent }: OpenQuestion, isOver: boolean): Promise<boolean> {
+  async #look({ request, agent, openedAtMs }: OpenQuestion, isOver: boolean): Promise<'waiting' | 'not_yet' | 'over'> {
     const { requests, log, clock } = this.#ports
     if (isOver) await requests.end(request, ['pending'], 'expired', 'time')
     const current = await requests.get(request)
-    if (current?.state === 'pending') return true
+    if (current?.state === 'pending') return 'waiting'
+    // On the log first, then in the store: it is there in a moment, or the gate stopped in between.
+    if (current === null && clock.nowMs() - openedAtMs < openedWithinMs) return 'not_yet'
     const about = { atMs: clock.nowMs(), ...(agent !== null && { agent }) }
     if (current?.state === 'expired') await log.append({ type: 'request.expired', ...about, data: { request } })
     if (current?.state === 'cancelled')
       await log.append({ type: 'request.cancelled', ...about, data: { request, by: current.endedBy ?? 'the gate' } })
     this.#open.delete(request)
-    return false
+    return 'over'
   }
 
   async #tell({ request, agent, index, openedAtMs }: OpenQuestion, rings: readonly Ring[], held: Due['held']): Promise<void> {

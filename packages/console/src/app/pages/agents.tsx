@@ -117,7 +117,7 @@ function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
       {agent.used.length === 0 ? (
         <p className="text-dim">Nothing since the counting began.</p>
       ) : (
-        <ul className="max-h-48 overflow-y-auto" tabIndex={0} aria-label={`Used by ${agent.name}`}>
+        <ul className="max-h-72 overflow-y-auto" tabIndex={0} aria-label={`Used by ${agent.name}`}>
           {agent.used.map((use) => (
             <li
               key={`${use.kind} ${use.action} ${use.upstream ?? ''}`}

@@ -46,8 +46,7 @@ function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
       title="Requests"
       about={
         <>
-          {open.length === 0 ? 'Nothing waits for people.' : `${formatAmount(open.length, 'request')} for people to decide.`}{' '}
-          <Key>j</Key> <Key>k</Key> to move, <Key>Enter</Key> to open the page where the verdict is given.
+          {sayOpen(open)} <Key>j</Key> <Key>k</Key> to move, <Key>Enter</Key> to open the page where the verdict is given.
         </>
       }
       actions={
@@ -87,6 +86,15 @@ function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
   )
 }
 
+function sayOpen(open: readonly InboxRequest[]): string {
+  const pending = open.filter(({ state }) => state === 'pending').length
+  const cooling = open.length - pending
+  const people = pending === 0 ? 'Nothing waits for people' : `${formatAmount(pending, 'request')} for people to decide`
+  return cooling === 0
+    ? `${people}.`
+    : `${people}, and ${formatCount(cooling)} approved that ${cooling === 1 ? 'waits for its time' : 'wait for their time'}.`
+}
+
 /** `j` and `k` step through the list, Enter opens the approval page. */
 function useStepping(rows: readonly Grouped[], chosen: string | undefined): void {
   const navigate = useNavigate()
@@ -116,7 +124,7 @@ function InboxRow({
   readonly onUnfold: (group: string) => void
 }): ReactElement {
   return (
-    <div className={`relative hover:bg-soft ${chosen ? 'bg-accent-soft' : ''}`}>
+    <div className={chosen ? 'bg-accent-soft' : 'hover:bg-soft'}>
       <Link
         to="/requests/$id"
         params={{ id: request.id }}

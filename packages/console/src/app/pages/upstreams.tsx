@@ -136,7 +136,7 @@ function Head({ upstream }: { readonly upstream: Upstream }): ReactElement {
 }
 
 /** RPO and RTO, in the words of those whose data it is. */
-export function TargetFacts({ target }: { readonly target: Target }): ReactElement {
+function TargetFacts({ target }: { readonly target: Target }): ReactElement {
   const { wouldLoseMs, restoreTookMs, drill, newestAtMs, copyEveryMs, drillEveryMs } = target
   return (
     <Facts

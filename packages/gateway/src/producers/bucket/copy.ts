@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import type { Progress, Seal } from '@sallyport/core'
+import { partBytes, sealPacking } from '../entry-list.ts'
 import type { BucketCopy, Entry } from './entry.ts'
 import { isSame, listBucket, type Listed, type Listing } from './listing.ts'
 import { readBody, type OpenBucket } from './place.ts'
@@ -12,10 +13,6 @@ export interface CopyOptions {
 
 /** A bucket without versions in which something changes all the time is read anew so often. */
 const triesMax = 3
-/** Objects share a part until it is so large: a copy has a bounded number of parts, and a bucket any number of objects. */
-const partBytes = 1 << 30
-const pieceBytes = 1 << 18
-
 /** Each try has parts of its own, since a part is written once. */
 export async function copyBucket(open: OpenBucket, seal: Seal, options: CopyOptions): Promise<BucketCopy> {
   for (let attempt = 1; attempt <= triesMax; attempt += 1) {
@@ -38,25 +35,15 @@ async function copyListed(
   options: CopyOptions,
 ): Promise<BucketCopy | null> {
   const packing = new Packing(open, objects, options)
-  const dataParts: string[] = []
-  while (packing.hasMore()) {
-    const name = `${prefix}/data/${dataParts.length}`
-    await seal.put({ name, bytes: packing.pack(dataParts.length) })
-    dataParts.push(name)
-  }
-  if (!packing.whole) return null
-  const text = Buffer.from(packing.entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
-  const entriesPart = `${prefix}/entries`
-  await seal.put({ name: entriesPart, bytes: inPieces(text) })
+  const sealed = await sealPacking(packing, seal, prefix)
+  if (sealed === null) return null
   return {
     v: 1,
     format: 'sallyport bucket',
     momentMs,
-    entriesPart,
-    entriesSha256: createHash('sha256').update(text).digest('hex'),
+    ...sealed,
     objects: packing.entries.length,
     bytes: packing.entries.reduce((sum, { bytes }) => sum + bytes, 0),
-    dataParts,
   }
 }
 
@@ -148,8 +135,4 @@ class Packing {
 function isExpected(got: GetObjectCommandOutput, { etag }: Listed, md5: string): boolean {
   const isPlain = /^[0-9a-f]{32}$/.test(etag) && (got.ServerSideEncryption ?? 'AES256') === 'AES256'
   return !isPlain || got.SSECustomerAlgorithm !== undefined || etag === md5
-}
-
-async function* inPieces(bytes: Buffer): AsyncIterable<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes)
 }

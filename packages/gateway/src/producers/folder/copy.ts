@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Progress, Seal } from '@sallyport/core'
 import { z } from 'zod'
+import { partBytes, sealPacking } from '../entry-list.ts'
 import { below, FileReading, listFolder, sameFound, type Entry, type FileEntry, type Found } from './entry.ts'
 
 /** What a copy of a folder says of itself; the entries are a part of their own, one JSON a line. */
@@ -26,8 +26,6 @@ export interface CopyOptions {
 
 /** A folder in which something changes all the time is read anew so often. */
 const triesMax = 3
-/** Files share a part until it is so large: a copy has a bounded number of parts, and a folder any number of files. */
-const partBytes = 1 << 30
 /** File systems tell times no finer than the kernel's tick. */
 const tickMs = 20
 
@@ -64,26 +62,16 @@ async function copyFound(
   options: CopyOptions,
 ): Promise<Omit<FolderCopy, 'passed'> | null> {
   const packing = new Packing(root, found, options)
-  const dataParts: string[] = []
-  while (packing.hasMore()) {
-    const name = `${prefix}/data/${dataParts.length}`
-    await seal.put({ name, bytes: packing.pack(dataParts.length) })
-    dataParts.push(name)
-  }
-  if (!packing.whole) return null
-  const text = Buffer.from(packing.entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
-  const entriesPart = `${prefix}/entries`
-  await seal.put({ name: entriesPart, bytes: inPieces(text) })
+  const sealed = await sealPacking(packing, seal, prefix)
+  if (sealed === null) return null
   const files = packing.entries.filter((entry): entry is FileEntry => entry.what === 'file')
   return {
     v: 1,
     format: 'sallyport folder',
-    entriesPart,
-    entriesSha256: createHash('sha256').update(text).digest('hex'),
+    ...sealed,
     entries: packing.entries.length,
     files: files.length,
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
-    dataParts,
   }
 }
 
@@ -136,10 +124,6 @@ class Packing {
       this.#seen.set(one.file, entry)
     }
   }
-}
-
-async function* inPieces(bytes: Buffer): AsyncIterable<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += 1 << 18) yield bytes.subarray(at, at + (1 << 18))
 }
 
 function commonOf({ path, uid, gid, mtimeNs }: Found): Pick<Entry, 'path' | 'uid' | 'gid' | 'mtimeNs'> {

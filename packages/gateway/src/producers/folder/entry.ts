@@ -30,6 +30,7 @@ export const entrySchema = z.discriminatedUnion('what', [
 ])
 export type Entry = z.infer<typeof entrySchema>
 export type FileEntry = Extract<Entry, { what: 'file' }>
+export type LinkEntry = Extract<Entry, { what: 'link' }>
 
 /** Things in one folder, at most; deeper or more is refused, never copied in part. */
 export const entriesMax = 2_000_000

@@ -1,29 +1,20 @@
-import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, link, lutimes, mkdir, open, symlink } from 'node:fs/promises'
 import type { SnapshotReader } from '@sallyport/core'
+import { readEntryList } from '../entry-list.ts'
+import { PartReading } from '../part-reading.ts'
 import type { CopyOptions, FolderCopy } from './copy.ts'
-import { below, checkedPath, entriesMax, entrySchema, FileReading, listFolder, type Entry, type FileEntry } from './entry.ts'
-
-/** Bytes of the list of entries, at most. */
-const entriesBytesMax = 2 ** 31
-
-/** The list of entries as it was sealed. @throws Error when it is another one */
-async function readEntries(copy: FolderCopy, reader: Pick<SnapshotReader, 'read'>): Promise<readonly Entry[]> {
-  const sum = createHash('sha256')
-  const pieces: Uint8Array[] = []
-  let bytes = 0
-  for await (const piece of reader.read(copy.entriesPart)) {
-    bytes += piece.length
-    if (bytes > entriesBytesMax) throw new Error('its list of entries is larger than any that is written')
-    sum.update(piece)
-    pieces.push(piece)
-  }
-  if (sum.digest('hex') !== copy.entriesSha256) throw new Error('its list of entries is not the one that was sealed')
-  const lines = Buffer.concat(pieces).toString('utf8').split('\n').slice(0, -1)
-  if (lines.length !== copy.entries || lines.length > entriesMax) throw new Error('its list of entries has another length')
-  return lines.map((line) => entrySchema.parse(JSON.parse(line)))
-}
+import {
+  below,
+  checkedPath,
+  entriesMax,
+  entrySchema,
+  FileReading,
+  listFolder,
+  type Entry,
+  type FileEntry,
+  type LinkEntry,
+} from './entry.ts'
 
 /** Which file's data come next in a part. Other names of a file have none of their own. */
 function filesByPart(entries: readonly Entry[], parts: number): readonly (readonly FileEntry[])[] {
@@ -37,6 +28,17 @@ function filesByPart(entries: readonly Entry[], parts: number): readonly (readon
   return byPart
 }
 
+/** What may come of a copy in a place that is not a scratch folder of ours. */
+export interface RestoreLimits {
+  /** Bits of permission that are given to files and folders. */
+  readonly modeMask: number
+  /** False: a link is passed over. */
+  readonly takesLink: (entry: LinkEntry) => boolean
+  /** Of all files together, holes included. */
+  readonly bytesMax: number
+}
+const asItWas: RestoreLimits = { modeMask: 0o7777, takesLink: () => true, bytesMax: Infinity }
+
 /**
  * Restores entries below `root`, a new folder of ours. A file never goes through a link: its folder must be one of the entries. Modes and times
  * come last, so that nothing of it keeps us out.
@@ -46,8 +48,12 @@ export async function restoreFolder(
   reader: Pick<SnapshotReader, 'read'>,
   root: string,
   { report, signal }: CopyOptions,
+  limits: RestoreLimits = asItWas,
 ): Promise<readonly Entry[]> {
-  const entries = await readEntries(copy, reader)
+  if (copy.entries > entriesMax) throw new Error('its list of entries is longer than any that is written')
+  const all = await readEntryList(copy, copy.entries, entrySchema, reader)
+  const entries = all.filter((entry) => entry.what !== 'link' || limits.takesLink(entry))
+  checkFiles(entries, limits)
   const folders = new Set<string>([''])
   for (const entry of entries) {
     checkParent(entry, folders)
@@ -58,11 +64,15 @@ export async function restoreFolder(
   let done = 0
   for (const [index, files] of filesByPart(entries, copy.dataParts.length).entries()) {
     const source = new PartReading(reader.read(copy.dataParts[index] ?? ''))
-    for (const file of files) {
-      signal.throwIfAborted()
-      done += 1
-      if (done % 100 === 0) report({ step: 'restoring', done, total: copy.files })
-      await writeFile(root, file, source)
+    try {
+      for (const file of files) {
+        signal.throwIfAborted()
+        done += 1
+        if (done % 100 === 0) report({ step: 'restoring', done, total: copy.files })
+        await writeFile(root, file, source)
+      }
+    } finally {
+      await source.close()
     }
   }
   for (const entry of entries) {
@@ -70,41 +80,28 @@ export async function restoreFolder(
     if (entry.what === 'link') await symlink(Buffer.from(entry.target, 'base64'), path)
     if (entry.what === 'file' && entry.same !== null) await link(below(root, checkedPath(entry.same)), path)
   }
-  await finish(root, entries)
-  return entries
+  await finish(root, entries, limits)
+  return entries.map((entry) => (entry.what === 'link' ? entry : { ...entry, mode: entry.mode & limits.modeMask }))
+}
+
+/** Another name of a file is one of a file that stands before it: of a link, it would lead permissions to where the link does. */
+function checkFiles(entries: readonly Entry[], { bytesMax }: RestoreLimits): void {
+  const plain = new Set<string>()
+  let bytes = 0
+  for (const entry of entries) {
+    if (entry.what !== 'file') continue
+    if (entry.same !== null && !plain.has(entry.same)) throw new Error('a file is said to be another name of what is no file')
+    if (entry.same !== null) continue
+    plain.add(entry.path)
+    bytes += entry.bytes
+    if (bytes > bytesMax) throw new Error(`its files come to more than the ${bytesMax} bytes that there is room for`)
+  }
 }
 
 function checkParent(entry: Entry, folders: ReadonlySet<string>): void {
   const path = checkedPath(entry.path).toString('latin1')
   const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ''
   if (!folders.has(parent)) throw new Error(`${JSON.stringify(path)} lies in no folder of the copy`)
-}
-
-/** One part, read in order. */
-class PartReading {
-  readonly #pieces: AsyncIterator<Uint8Array>
-  #rest: Uint8Array = Buffer.alloc(0)
-  at = 0
-
-  constructor(bytes: AsyncIterable<Uint8Array>) {
-    this.#pieces = bytes[Symbol.asyncIterator]()
-  }
-
-  async *take(count: number): AsyncIterable<Uint8Array> {
-    let left = count
-    while (left > 0) {
-      if (this.#rest.length === 0) {
-        const next = await this.#pieces.next()
-        if (next.done === true) throw new Error('a part of the copy ends too early')
-        this.#rest = next.value
-      }
-      const piece = this.#rest.subarray(0, left)
-      this.#rest = this.#rest.subarray(piece.length)
-      left -= piece.length
-      this.at += piece.length
-      yield piece
-    }
-  }
 }
 
 async function writeFile(root: string, entry: FileEntry, source: PartReading): Promise<void> {
@@ -127,11 +124,11 @@ async function writeFile(root: string, entry: FileEntry, source: PartReading): P
 }
 
 /** What is deepest comes first: a change in a folder moves its own time. */
-async function finish(root: string, entries: readonly Entry[]): Promise<void> {
+async function finish(root: string, entries: readonly Entry[], { modeMask }: RestoreLimits): Promise<void> {
   for (const entry of entries.toReversed()) {
     const path = below(root, checkedPath(entry.path))
     const seconds = Number(entry.mtimeNs) / 1e9
-    if (entry.what !== 'link') await chmod(path, entry.mode)
+    if (entry.what !== 'link') await chmod(path, entry.mode & modeMask)
     await lutimes(path, seconds, seconds)
   }
 }

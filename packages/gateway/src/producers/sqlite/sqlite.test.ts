@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Worker } from 'node:worker_threads'
 import { afterAll, describe, expect, it } from 'vitest'
-import { MemorySeal } from '../../../../../tests/keeping/memory-seal.ts'
+import { MemorySeal } from '../../../../../tests/fakes/memory-seal.ts'
 import { sqlite } from './index.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'sallyport-sqlite-'))
