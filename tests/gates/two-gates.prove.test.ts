@@ -30,8 +30,12 @@ const statusShape = z.object({
   gates: z.object({ gates: z.array(z.object({ isLive: z.boolean(), isOwn: z.boolean() })) }),
 })
 
+/** Never asked anything here: that a gate of a shared store takes it is enough, and store.test.ts tries what it does. */
+const oidc = { issuer: 'https://id.example.com', clientId: 'sallyport', clientSecret: 'env:OIDC_SECRET' }
+
 function settings(): Parameters<typeof startGate>[0] {
-  return { postgres, agents, wait: '0ms', limits: { rowsWithoutPrompt: 0 } }
+  const people = { breakGlass: ['bob'], people: { oidc } }
+  return { postgres, agents, people, wait: '0ms', limits: { rowsWithoutPrompt: 0 }, environment: { OIDC_SECRET: 'of-the-tests' } }
 }
 
 function storeAt(port: number): string {
