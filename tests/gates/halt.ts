@@ -47,7 +47,7 @@ export function judgeHalts(halts: readonly Halt[]): {
       answeredMs: spread(halts.map((halt) => halt.answeredMs)),
       faults,
     },
-    sentence: `figure: ${halts.length} kills over three gates, ${faults.length} failed; last byte after ${p99.toFixed(1)} ms (p99; goal ${lastByteGoalMs})\n`,
+    sentence: `${halts.length} kills over three gates, ${faults.length} failed; last byte after ${p99.toFixed(1)} ms (p99; goal ${lastByteGoalMs})\n`,
     isWell: faults.length === 0 && p99 <= lastByteGoalMs,
   }
 }

@@ -44,5 +44,5 @@ if (chaos !== null)
   process.stderr.write(
     `figure: three gates, ${values.agents} agents, ${seconds} s of trouble: ${chaos.rows} operations ran, ${wrong} wrongly; ${chaos.killsAcknowledgedEverywhere} of ${chaos.kills} kills acknowledged everywhere; ${chaos.grantsUsed} one-use grants used\n`,
   )
-if (halting !== null) process.stderr.write(halting.sentence)
+if (halting !== null) process.stderr.write(`figure: ${halting.sentence}`)
 process.exitCode = wrong === 0 && halting?.isWell !== false ? 0 : 1

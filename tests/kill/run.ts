@@ -14,7 +14,7 @@ if (values.gates !== '1' && values.gates !== '3') throw new RangeError('--gates 
 async function killOverThree(): Promise<boolean> {
   const { figures, sentence, isWell } = judgeHalts(await measureHalts(wanted))
   process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`)
-  process.stderr.write(sentence)
+  process.stderr.write(`figure: ${sentence}`)
   return isWell
 }
 
