@@ -325,4 +325,31 @@ describe('what starts it elsewhere', () => {
     for (const name of ['container/Dockerfile', 'kubernetes/gate.yaml']) expect(read(name)).toContain('http://127.0.0.1:6490')
     expect(basename(deploy('kubernetes/sallyport.yaml'))).toBe('sallyport.yaml')
   })
+
+  it('helm: with its own values the chart is what lies in kubernetes/, and says nothing but values, quoted', () => {
+    const names = manifests.filter((name) => name !== 'kustomization.yaml' && name !== 'namespace.yaml')
+    expect(readdirSync(deploy('helm/templates')).toSorted()).toEqual([...names, 'configuration.yaml'].toSorted())
+    const values: unknown = parse(read('helm/values.yaml'))
+    for (const name of names)
+      expect(parse(renderChart(read(`helm/templates/${name}`), values)), name).toEqual(parse(read(`kubernetes/${name}`)))
+    expect(parse(renderChart(read('helm/templates/configuration.yaml'), values))).toMatchObject({
+      kind: 'ConfigMap',
+      metadata: { name: 'sallyport-configuration' },
+      data: { 'sallyport.yaml': read('kubernetes/sallyport.yaml') },
+    })
+    expect(parse(read('helm/Chart.yaml'))).toMatchObject({ apiVersion: 'v2', name: 'sallyport', version: expect.any(String) })
+    expect(() => renderChart('{{ include "x" . }}', values)).toThrow('no value')
+    expect(() => renderChart('{{ .Values.imago | quote }}', values)).toThrow('imago')
+  })
 })
+
+/** No helm is at hand, so the chart keeps to what needs none to be understood: a value in its place, quoted as Go and JSON both quote it. */
+function renderChart(template: string, values: unknown): string {
+  const rendered = template.replaceAll(/\{\{ \.Values\.([a-z.]+) \| quote \}\}/gi, (_action, path: string) => {
+    const value = path.split('.').reduce<unknown>((inside, key) => z.record(z.string(), z.unknown()).parse(inside)[key], values)
+    if (typeof value !== 'string' || /[^\n -~]/.test(value)) throw new Error(`${path} is no plain text`)
+    return JSON.stringify(value)
+  })
+  if (rendered.includes('{{')) throw new Error('an action that is no value')
+  return rendered
+}

@@ -106,10 +106,12 @@ function examineScope(agent: string, text: string, upstreams: readonly string[])
   ]
 }
 
-function examineRisk(file: ConfigurationFile, isolation: Isolation): readonly Finding[] {
+/** Production below level 2 is somebody's decision, written down (DESIGN §6): a finding that is bad keeps `up` from starting. */
+export function examineRisk(file: ConfigurationFile, isolation: Isolation): readonly Finding[] {
   const accepted: unknown = file.document.get('accept_risk')
   const words: unknown = isSeq(accepted) ? accepted.toJSON() : []
-  const isAccepted = Array.isArray(words) && words.includes('level-0')
+  // Who accepts the worst accepts what is better.
+  const isAccepted = Array.isArray(words) && words.some((word) => word === 'level-0' || word === `level-${isolation.level}`)
   const production = namesUnder(file, 'upstreams').filter(
     (name) => (file.document.getIn(['upstreams', name, 'environment']) ?? 'production') === 'production',
   )
@@ -120,7 +122,7 @@ function examineRisk(file: ConfigurationFile, isolation: Isolation): readonly Fi
     bad(
       'risk',
       `${what}, and nobody has accepted that.`,
-      `${isolation.mend[0] ?? 'Raise the level'}, or write accept_risk: [level-0]`,
+      `${isolation.mend[0] ?? 'Raise the level'}, or write accept_risk: [level-${isolation.level}]`,
     ),
   ]
 }

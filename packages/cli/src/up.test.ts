@@ -208,6 +208,24 @@ describe('what keeps it from starting', () => {
     expect(readdirSync(root)).not.toContain('none')
   })
 
+  test('production below level 2 that nobody has accepted: it says what to write, and lets no agent in', async () => {
+    const file = join(root, 'production.yaml')
+    const upstreams = 'upstreams:\n  orders-db: { protocol: postgres, use: env:X, protect: env:Y }\n'
+    writeFileSync(file, `version: 1\n${upstreams}`)
+    const state = join(root, 'unaccepted')
+    const up = startUp(state, '', [file])
+    expect(await up.end()).toBe(2)
+    expect(up.errors()).toContain('Production (orders-db) stands behind a gate at isolation level 0')
+    expect(up.errors()).toContain('accept_risk: [level-0]')
+    await expect.poll(() => livingOf(state)).toBe(0)
+    writeFileSync(file, `version: 1\n${upstreams}accept_risk: [level-0]\n`)
+    const accepted = startUp(state, '', [file])
+    await waitUntil('the welcome', isReady(accepted))
+    expect(accepted.errors()).toBe('')
+    accepted.child.kill('SIGINT')
+    expect(await accepted.end()).toBe(0)
+  })
+
   test('a state that had a configuration, which is gone: it does not become a playground', async () => {
     const state = join(root, 'configured')
     mkdirSync(state)

@@ -7,7 +7,8 @@ import { watchContinuous } from './continuous-words.ts'
 import { issuedShape, paths } from './control-api.ts'
 import { CommandFailure, exitCodes, type ExitCode } from './failure.ts'
 import { startGate, type Programs, type RunningGate } from './gate-processes.ts'
-import { credentialFiles } from './configuration-file.ts'
+import { credentialFiles, openConfigurationFile } from './configuration-file.ts'
+import { examineRisk } from './examination.ts'
 import { judgeIsolation, readIsolationFacts, readIsolationFactsOf, stateSecrets, type Isolation } from './isolation.ts'
 import { takeStartLock } from './start-lock.ts'
 import { makePrivateFolder, readRun, writePrivateFile } from './state-directory.ts'
@@ -51,7 +52,11 @@ export async function runUp(settings: UpSettings): Promise<ExitCode> {
     keepToConfiguration(stateDirectory, configuration)
     const startedAtMs = settings.nowMs()
     const { programs, nowMs } = settings
-    const examine = (): Isolation => examineIsolation(settings.agentUser, stateDirectory, configuration)
+    const examine = (): Isolation => {
+      const isolation = examineIsolation(settings.agentUser, stateDirectory, configuration)
+      if (configuration !== null) requireAcceptedRisk(configuration, isolation)
+      return isolation
+    }
     gate = await startGate({
       stateDirectory,
       configuration,
@@ -172,6 +177,19 @@ function examineIsolation(agentUser: string | null, stateDirectory: string, conf
   const secretFiles = [...stateSecrets(stateDirectory), ...(configuration === null ? [] : credentialFiles(configuration))]
   const question = { stateDirectory, gatewayPid: process.pid, secretFiles }
   return judgeIsolation(agentUser === null ? readIsolationFacts(question) : readIsolationFactsOf(agentUser, question))
+}
+
+/** A playground's risk is its own. @throws CommandFailure */
+function requireAcceptedRisk(configuration: string, isolation: Isolation): void {
+  const unaccepted = examineRisk(openConfigurationFile(configuration), isolation).find(({ verdict }) => verdict === 'bad')
+  if (unaccepted === undefined) return
+  throw new CommandFailure(
+    exitCodes.usage,
+    'risk_not_accepted',
+    unaccepted.what,
+    'No agent was let in.',
+    `${unaccepted.mend ?? 'Raise the level'}.`,
+  )
 }
 
 async function describeReady(
