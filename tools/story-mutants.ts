@@ -45,6 +45,9 @@ export function findStrayPatches(root: string): readonly string[] {
   return patches.filter((patch) => !stories.has(patch))
 }
 
+/** One failure is what is asked for; without its defence, what comes after it may take as long as it can. */
+const untilFirstFailure = ['--bail=1', '--retry=0'] as const
+
 /** Takes the defence away in a copy of the tree and requires that the story notices. */
 export async function tryMutant(root: string, story: Story): Promise<MutantResult> {
   const result = (killed: boolean, what: string): MutantResult => ({ number: story.number, killed, what })
@@ -62,7 +65,7 @@ export async function tryMutant(root: string, story: Story): Promise<MutantResul
     await runCommand('git', ['init', '--quiet'], { cwd: copy.root })
     const applied = await runCommand('git', ['apply', '-'], { cwd: copy.root, stdin: patch })
     if (applied.code !== 0) return result(false, `${story.patch} does not apply: ${applied.stderr.trim()}`)
-    const after = await runVitest(copy.root, [story.test], false)
+    const after = await runVitest(copy.root, [story.test, ...untilFirstFailure], false)
     return judge(story, after.report, after.output, result)
   } finally {
     copy.remove()
