@@ -88,7 +88,19 @@ export function edgeTiles(size: number): readonly { readonly level: number; read
 /** Reads the first `width` hashes of a tile, from a partial or the full one. */
 export type TileReader = (level: number, index: number, width: number) => Promise<readonly Hash[]>
 
-/** Nodes of the tree of `size` leaves, computed from its tiles. */
+/** Of a tile that its reader keeps, what lies above its hashes is computed once: a proof needs most of it, and the next one the same of the upper tiles and of the edge. */
+const above = new WeakMap<readonly Hash[], Map<number, Hash>>()
+
+function nodeOf(hashes: readonly Hash[], offset: number, span: number): Hash {
+  const known = above.get(hashes) ?? new Map<number, Hash>()
+  above.set(hashes, known)
+  const place = span * tileWidth + offset
+  const node = known.get(place) ?? perfectRoot(hashes.slice(offset, offset + span))
+  known.set(place, node)
+  return node
+}
+
+/** Nodes of the tree of `size` leaves, computed from its tiles. Hashes that are handed in again are taken to be what they were; more may have come behind them. */
 export function tileNodes(size: number, readTile: TileReader): NodeReader {
   return {
     async node(level, index) {
@@ -101,7 +113,7 @@ export function tileNodes(size: number, readTile: TileReader): NodeReader {
       const offset = first % tileWidth
       if (offset + span > width) throw new RangeError(`no node ${index} of level ${level} in a tree of ${size}`)
       const hashes = await readTile(tileLevel, tileIndex, width)
-      return perfectRoot(hashes.slice(offset, offset + span))
+      return nodeOf(hashes, offset, span)
     },
   }
 }

@@ -55,8 +55,10 @@ export const diskFileSystem: FileSystem = {
     return ifThere(readdir(path), [])
   },
   async open(path, how) {
-    const descriptor = await ifThere(openDescriptor(path, flags[how] | fs.constants.O_NOFOLLOW), null)
-    return descriptor === null ? null : diskFile(descriptor)
+    const flag = flags[how] | fs.constants.O_NOFOLLOW
+    const opening = how === 'read' ? inPlace(() => fs.openSync(path, flag)) : openDescriptor(path, flag)
+    const descriptor = await ifThere(opening, null)
+    return descriptor === null ? null : diskFile(descriptor, how === 'read')
   },
   rename,
   async remove(path) {
@@ -98,7 +100,15 @@ function openDescriptor(path: string, flag: number): Promise<number> {
   return settle((done) => fs.open(path, flag, fileMode, done))
 }
 
-function diskFile(descriptor: number): LogFile {
+/** Of a file that is only read: a tile has 8 KiB. */
+const readInPlaceMax = 16 * 1024
+
+async function inPlace<Value>(work: () => Value): Promise<Value> {
+  return work()
+}
+
+/** @param isRead what is only read is opened, read in small pieces and closed in place: four turns of the thread pool cost more than all of it */
+function diskFile(descriptor: number, isRead: boolean): LogFile {
   const write = (bytes: Uint8Array, position: number): Promise<number> =>
     settle((done) => fs.write(descriptor, bytes, 0, bytes.length, position, done))
   const datasync = (): Promise<void> => settleEmpty((done) => fs.fdatasync(descriptor, done))
@@ -115,11 +125,14 @@ function diskFile(descriptor: number): LogFile {
       for (let at = 0; at < zeros.length;) at += await write(zeros.subarray(at), from + at)
       if (durable === 0) await datasync()
     },
-    read: (bytes, position) => settle((done) => fs.read(descriptor, bytes, 0, bytes.length, position, done)),
+    read: (bytes, position) =>
+      isRead && bytes.length <= readInPlaceMax
+        ? inPlace(() => fs.readSync(descriptor, bytes, 0, bytes.length, position))
+        : settle((done) => fs.read(descriptor, bytes, 0, bytes.length, position, done)),
     datasync,
     truncate: (size) => settleEmpty((done) => fs.ftruncate(descriptor, size, done)),
-    size: async () => (await settle<fs.Stats>((done) => fs.fstat(descriptor, done))).size,
-    close: () => settleEmpty((done) => fs.close(descriptor, done)),
+    size: () => inPlace(() => fs.fstatSync(descriptor).size),
+    close: () => (isRead ? inPlace(() => fs.closeSync(descriptor)) : settleEmpty((done) => fs.close(descriptor, done))),
   }
 }
 

@@ -90,7 +90,7 @@ export class TileFiles {
   /** The first `width` hashes of a tile, from the full tile or the partial one. @throws when neither is there */
   async read(level: number, index: number, width: number): Promise<readonly Hash[]> {
     const kept = this.#kept.get(`${level}/${index}`)
-    if (kept) return kept.slice(0, width)
+    if (kept) return width === kept.length ? kept : kept.slice(0, width)
     for (const stored of width === tileWidth ? [tileWidth] : [width, tileWidth]) {
       const bytes = await readWhole(
         this.#system,
@@ -100,7 +100,7 @@ export class TileFiles {
       if (bytes?.length !== stored * 32) continue
       const hashes = decodeTile(bytes, stored)
       if (stored === tileWidth) this.#keep(`${level}/${index}`, hashes)
-      return hashes.slice(0, width)
+      return width === hashes.length ? hashes : hashes.slice(0, width)
     }
     throw new Error(`tile ${tilePath({ level, index, width })} is not there`)
   }
@@ -109,7 +109,8 @@ export class TileFiles {
   nodes(size: number, edge: readonly Tile[]): NodeReader {
     return tileNodes(size, async (level, index, width) => {
       const held = edge.find((tile) => tile.level === level && tile.index === index)
-      return held && held.hashes.length >= width ? held.hashes.slice(0, width) : this.read(level, index, width)
+      if (held === undefined || held.hashes.length < width) return this.read(level, index, width)
+      return held.hashes.length === width ? held.hashes : held.hashes.slice(0, width)
     })
   }
 
