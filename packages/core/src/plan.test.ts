@@ -244,6 +244,15 @@ describe('after a stop of the gate', () => {
     expect(await run('lines')).toContain('approval_required')
   })
 
+  test('while the steps after one that failed were ended, none of them runs', async () => {
+    await approve(await declare('orders', 'lines'))
+    const { requests } = bench.ports
+    govern = createGovern({ ...bench.ports, requests: { ...requests, voidGrant: () => Promise.reject(new Error('power cut')) } })
+    expect(await run('orders', 'failed')).toBe('failed')
+    await restart()
+    expect(await run('lines')).toContain('approval_required')
+  })
+
   test('on an old image of the store, a plan of which a step ran is not approved again', async () => {
     const plan = await declare('orders', 'lines')
     const members = await Promise.all((plan.question.steps ?? []).map(({ request }) => bench.ports.requests.get(request)))

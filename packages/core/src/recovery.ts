@@ -41,6 +41,9 @@ const ends: readonly EventType[] = ['request.rejected', 'request.cancelled', 're
  */
 export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>): Promise<Recovery> {
   const open = new Map<string, Event>()
+  /** Requests whose run did not succeed, as far as the log says. */
+  const unsuccessful = new Set<string>()
+  const asked = new Map<string, string>()
   const intents = new Set<string>()
   const grants = new Map<string, string>()
   const over = new Set<string>()
@@ -49,15 +52,23 @@ export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>)
     if (event.type === 'intent') {
       const { intent, grant, request } = intentData.parse(event.data)
       if (request) over.add(request)
+      if (request) asked.set(intent, request)
       intents.add(intent)
       if (grant) grants.set(grant, intent)
       open.set(intent, event)
     }
-    if (event.type === 'outcome') open.delete(intentData.parse(event.data).intent)
+    if (event.type === 'outcome') {
+      const { intent } = intentData.parse(event.data)
+      open.delete(intent)
+      if (event.data['result'] !== 'succeeded') unsuccessful.add(asked.get(intent) ?? '')
+    }
     if (ends.includes(event.type)) over.add(endData.parse(event.data).request)
     if (event.type === 'verdict') verdicts.push(verdictData.parse(event.data))
   }
   await useUp(ports, grants)
+  // Before anything is settled: a step that is settled lets the next one run.
+  for (const intent of open.keys()) unsuccessful.add(asked.get(intent) ?? '')
+  for (const request of unsuccessful) await endPlanOf(ports, request)
   const givenBack = await giveBack(ports, intents)
   const unknown = [...open.keys()]
   for (const [intent, event] of open) {
@@ -73,16 +84,16 @@ export async function recover(ports: VerdictPorts, events: AsyncIterable<Event>)
         snapshot: event.data['snapshot'] ?? null,
       },
     })
-    await endPlanOf(ports, intentData.parse(event.data).request ?? null)
   }
   return { unknown, givenBack, applied: await applyAgain(ports, verdicts, over) }
 }
 
-/** Nobody knows what came of this step: those after it do not run. */
-async function endPlanOf(ports: VerdictPorts, request: string | null): Promise<void> {
-  const question = request === null ? undefined : (await ports.requests.get(request))?.question
+/** This step failed, or nobody knows what came of it: those after it do not run. */
+async function endPlanOf(ports: VerdictPorts, request: string): Promise<void> {
+  const question = (await ports.requests.get(request))?.question
   const grant = question === undefined ? null : await ports.requests.findGrant(question.subject.agent, question.digest)
-  if (grant?.request === request && grant !== null) await endPlanAfter(ports, grant, 'what came of a step before it is not known')
+  if (grant?.request === request && grant !== null)
+    await endPlanAfter(ports, grant, 'a step before it did not succeed, or nobody knows')
 }
 
 /** A store from an older disk image must not bring used approvals back: the log says they were used. */
