@@ -188,13 +188,13 @@ describe('govern', () => {
       bench.settings.mode = 'solo'
       bench.settings.coolOffMs = 5_000
       const standing: { scopes: readonly Scope[] } = { scopes: [] }
-      bench.ports = { ...bench.ports, standing: { of: () => ({ scopes: standing.scopes, endsMs: null }) } }
+      const ports = { ...bench.ports, standing: { of: () => ({ scopes: standing.scopes, endsMs: null }) } }
       if (lose === losses[1]) {
         bench.may = ['read orders-db']
         standing.scopes = [{ kinds: [...impactKinds], action: null, upstream: 'orders-db' }]
       }
       const attendance = attend(20_000)
-      const answer = createGovern(bench.ports).ask(makeAsked(bench), attendance)
+      const answer = createGovern(ports).ask(makeAsked(bench), attendance)
       await expect.poll(() => attendance.notices.length).toBe(1)
       const [request] = bench.opened
       if (request === undefined) throw new Error('no request')
