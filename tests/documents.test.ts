@@ -1,12 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { z } from 'zod'
 import { commandTable } from '../packages/cli/src/cli.ts'
 import { parseConfig } from '../packages/gateway/src/config.ts'
 import { listFiles, projectRoot } from '../tools/source-tree.ts'
+
+type Command = ReturnType<Awaited<ReturnType<(typeof commandTable)[number]['load']>>['makeCommand']>
 
 interface Page {
   readonly path: string

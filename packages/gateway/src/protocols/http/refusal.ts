@@ -38,8 +38,8 @@ function statusOf(code: ErrorCode): number {
       return 403
     case 'copy_failed':
     case 'target_changed':
-    // Used by another session first, or not its turn in a plan: asked again, it is decided anew.
     case 'clearance_invalid':
+      // A clearance: used by another session first, or not its turn in a plan. Asked again, it is decided anew.
       return 409
     case 'unreadable':
       return 422

@@ -40,8 +40,8 @@ export function sqlStateOf(code: ErrorCode): string {
       return 'SP002'
     case 'copy_failed':
     case 'target_changed':
-    // Used by another session first, or not its turn in a plan: asked again, it is decided anew.
     case 'clearance_invalid':
+      // A clearance: used by another session first, or not its turn in a plan. Asked again, it is decided anew.
       return '55000'
     case 'limit_exceeded':
       return '53400'
