@@ -13,19 +13,21 @@ import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
  * `node tests/pictures/run.ts --out FOLDER`: every page that people see, of a real gate with something going on, at phone and laptop size,
  * light and dark. To look at; nothing is compared.
  */
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'pictures' } } })
+const { values } = parseArgs({ options: { out: { type: 'string', default: 'pictures' }, only: { type: 'string', default: '' } } })
+const only = new RegExp(values.only)
 const out = resolve(values.out)
 mkdirSync(out, { recursive: true })
 
 const volume = '0f7c3a52-6c1e-4d0b-9f0e-5d7c2a9b1e44'
 const sizes = [
   ['phone', 390, 844],
-  ['laptop', 1280, 800],
-  ['wide', 1920, 1080],
+  ['laptop', 1440, 900],
+  ['wide', 2560, 1440],
 ] as const
 const consolePages = ['now', 'requests', 'agents', 'upstreams', 'vault', 'log', 'policy', 'people'] as const
 
 async function take({ page }: BrowserPerson, name: string): Promise<void> {
+  if (!only.test(name)) return
   for (const [size, width, height] of sizes) {
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.setViewportSize({ width, height })

@@ -33,7 +33,7 @@ export class Usage {
     if ((type !== 'intent' && type !== 'statement') || agent === undefined) return
     const done = doneShape.safeParse(data)
     if (!done.success) return
-    const upstream = this.#upstreams.get(session ?? '') ?? null
+    const upstream = this.upstreamOf(session)
     for (const { action, kind } of done.data.operations) this.#count(agent, { action, kind, upstream, count: 1, lastAtMs: atMs })
   }
 
@@ -63,6 +63,11 @@ export class Usage {
     }
     known.count += 1
     known.lastAtMs = use.lastAtMs
+  }
+
+  /** Null: its session was opened before the counting began. */
+  upstreamOf(session: string | undefined): string | null {
+    return this.#upstreams.get(session ?? '') ?? null
   }
 
   /** Most used first. */

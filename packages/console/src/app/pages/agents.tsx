@@ -38,7 +38,7 @@ export default function Agents(): ReactElement {
               </Empty>
             </Card>
           ) : (
-            <div className="grid items-start gap-4 xl:grid-cols-2">
+            <div className="grid items-start gap-4 xl:grid-cols-2 3xl:grid-cols-3">
               {view.agents.map((agent) => (
                 <AgentCard key={agent.name} agent={agent} />
               ))}
@@ -156,7 +156,7 @@ function HandleList({ agent }: { readonly agent: Agent }): ReactElement {
         <ul className="grid gap-1 text-small">
           {agent.handles.map((handle) => (
             <li key={handle.id} className="flex flex-wrap justify-between gap-x-3">
-              <code>{handle.id.slice(0, 16)}</code>
+              <code title={handle.id}>{handle.id.slice(0, 16)}</code>
               {handle.narrowedTo === null ? null : (
                 <span className="text-dim">
                   narrowed to <Shown text={handle.narrowedTo} />
