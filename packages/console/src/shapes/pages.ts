@@ -24,7 +24,9 @@ export const agentsShape = z.object({
       handleMs: count,
       sessions: count,
       scopes: list(scopeLineShape),
-      used: list(z.object({ action: text, kind: impactShape, upstream: z.nullable(text), count, lastAtMs: momentMs })),
+      used: list(
+        z.object({ action: text, kind: impactShape, upstream: z.nullable(text), ran: count, asked: count, lastAtMs: momentMs }),
+      ),
       usedInAll: count,
       handles: list(
         z.object({
