@@ -140,7 +140,8 @@ export interface Config {
 const sizeMax = 1024 * 1024
 
 export type ConfigResult =
-  { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] }
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] }
 
 /** Reads and checks a configuration file. All its mistakes at once, each with its line; with any, nothing starts. */
 export function readConfig(path: string): ConfigResult {

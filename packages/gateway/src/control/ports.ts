@@ -168,7 +168,8 @@ export interface WebSessions {
 }
 
 export type KillScope =
-  { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string } | { readonly kind: 'all'; readonly id: '*' }
+  | { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string }
+  | { readonly kind: 'all'; readonly id: '*' }
 
 export interface Kill {
   readonly id: string
