@@ -10,6 +10,7 @@ import { logSchema } from './log-settings.ts'
 import { peopleSchema } from './people-settings.ts'
 import { escalateSchema, quietHoursSchema } from './ring-settings.ts'
 import { redactSchema } from './redact-settings.ts'
+import { totpSchema } from './totp-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
 import { workloadsSchema } from './workload-settings.ts'
@@ -70,6 +71,7 @@ export const configSchema = z.strictObject({
   groups: groupsSchema,
   approvals: approvalsSchema,
   breakGlass: breakGlassSchema,
+  totp: totpSchema.nullable().default(null),
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),

@@ -13,6 +13,7 @@ import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
 import type { LogConfig } from './log-settings.ts'
 import { checkRings, type RingConfig } from './ring-settings.ts'
+import { checkTotp, type TotpConfig } from './totp-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
 import type { VaultPlace } from './vault-place.ts'
 import type { OidcConfig } from './people-settings.ts'
@@ -131,6 +132,8 @@ export interface Config {
   readonly store: string | null
   /** People who may break glass. */
   readonly breakGlass: readonly string[]
+  /** What one-time codes approve. Null: nothing. */
+  readonly totp: TotpConfig | null
   readonly groups: GroupsConfig
   /** Upstream → the group whose people alone approve there, and how many of them. */
   readonly approvals: { readonly [upstream: string]: { readonly from: string; readonly count: number } }
@@ -246,6 +249,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     acceptRisk: data.accept_risk,
     store: data.store,
     breakGlass: data.breakGlass,
+    totp: data.totp,
     groups: data.groups,
     approvals: data.approvals,
   }
@@ -263,6 +267,7 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkOwnRoles(config, place),
     ...checkApprovals(config, known, place),
     ...checkRings(config, place),
+    ...checkTotp(config, place),
     ...checkExpectations(config, known, place),
   ]
 }

@@ -27,7 +27,15 @@ type Brief = z.infer<typeof briefShape>
 const listShape = z.object({ requests: z.array(briefShape) })
 const wholeShape = briefShape.extend({
   question: z.looseObject({ text: z.string(), digest: z.string() }),
-  approvals: z.array(z.object({ person: z.string(), verdict: z.string(), atMs: z.number(), reason: z.string() })),
+  approvals: z.array(
+    z.object({
+      person: z.string(),
+      verdict: z.string(),
+      atMs: z.number(),
+      reason: z.string(),
+      method: z.literal('totp').exactOptional(),
+    }),
+  ),
 })
 type Whole = z.infer<typeof wholeShape>
 
@@ -102,8 +110,8 @@ async function show(id: string, options: z.infer<typeof optionsShape>): Promise<
 
 export function describeWhole(whole: Whole, nowMs: number): string {
   const verdicts = whole.approvals.map(
-    ({ person, verdict, atMs, reason }) =>
-      `  ${visibleLine(person)}: ${verdict}, ${new Date(atMs).toISOString()}${reason === '' ? '' : `, ${visibleLine(reason)}`}`,
+    ({ person, verdict, atMs, reason, method }) =>
+      `  ${visibleLine(person)}: ${verdict}${method === 'totp' ? ' by a one-time code (signs nothing)' : ''}, ${new Date(atMs).toISOString()}${reason === '' ? '' : `, ${visibleLine(reason)}`}`,
   )
   const text = visibleText(whole.question.text)
     .split('\n')
