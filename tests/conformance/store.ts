@@ -161,7 +161,7 @@ export function testStore(name: string, open: () => Promise<StorePair>): void {
       expect(tries.filter((taken) => taken)).toHaveLength(5)
       expect((await there.list())[0]?.codeApp?.isLocked).toBe(true)
       const used = await Promise.all([here.useCode('ada', 'app', 12), there.useCode('ada', 'app', 12)])
-      expect(used.toSorted()).toEqual([false, true])
+      expect(used.filter((taken) => taken)).toHaveLength(1)
       expect(await here.useCode('ada', 'app', 11)).toBe(false)
       expect(await there.removeCodeApp('ada', 'another')).toBe(false)
       expect(await there.removeCodeApp('ada', 'app')).toBe(true)

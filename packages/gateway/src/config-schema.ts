@@ -7,6 +7,7 @@ import { deliverSchema } from './deliver-config.ts'
 import { expectSchema } from './expect-settings.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
 import { logSchema } from './log-settings.ts'
+import { onCallSchema } from './on-call-settings.ts'
 import { peopleSchema } from './people-settings.ts'
 import { escalateSchema, quietHoursSchema } from './ring-settings.ts'
 import { redactSchema } from './redact-settings.ts'
@@ -115,6 +116,7 @@ export const configSchema = z.strictObject({
   drain: duration.prefault('5s').refine((ms) => ms <= 300_000, 'what runs may take at most 5m to end'),
   expiry: duration.prefault('1h'),
   deliver: z.record(name, deliverSchema).default({}),
+  onCall: onCallSchema,
   escalate: escalateSchema,
   quietHours: quietHoursSchema,
   alarms: z

@@ -12,6 +12,7 @@ import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
 import type { LogConfig } from './log-settings.ts'
+import type { OnCallConfig } from './on-call-settings.ts'
 import { checkRings, type RingConfig } from './ring-settings.ts'
 import { checkTotp, type TotpConfig } from './totp-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
@@ -104,6 +105,8 @@ export interface Config {
   readonly unread: { readonly [name: string]: readonly string[] }
   /** Who outside is told what happens. */
   readonly deliver: { readonly [name: string]: DeliverConfig }
+  /** Who is on call when, by the names of rotations. */
+  readonly onCall: OnCallConfig
   /** Who is rung when nobody answers, one after the other. Empty: everybody at once. */
   readonly escalate: RingConfig['escalate']
   readonly quietHours: RingConfig['quietHours']
@@ -231,6 +234,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     })),
     unread: data.unread,
     deliver: data.deliver,
+    onCall: data.onCall,
     escalate: data.escalate,
     quietHours: data.quietHours,
     stoppingAlarms: Object.entries(data.alarms).flatMap(([kind, what]) => (what === 'kill' ? [kind] : [])),

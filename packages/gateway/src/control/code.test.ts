@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { codeChallengeOf, type AccessRequest, type CodeRule } from '@sallyport/core'
-import { codeAt, codeStepOf } from '../../../core/src/one-time-code.ts'
+import { codeAt, codeChallengeOf, codeStepOf, type AccessRequest, type CodeRule } from '@sallyport/core'
 import { operatorToken, makePeopleBench, makeQuestion, type PeopleBench } from '../../../../tests/fakes/people.ts'
 import { challengeIn, enrolAnother, makeSignedIn, makeSite, Visit, type Said } from '../../../../tests/fakes/visit.ts'
 import { openCodeSeal } from '../access/code-seal.ts'
@@ -20,9 +19,10 @@ beforeEach(async () => {
 })
 
 function fromBase32(text: string): Buffer {
-  const bits = [...text.replaceAll(' ', '')].map((letter) =>
-    'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0'),
-  )
+  const bits = text
+    .replaceAll(' ', '')
+    .split('')
+    .map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0'))
   return Buffer.from((bits.join('').match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)))
 }
 
@@ -166,7 +166,7 @@ describe('the ways around', () => {
     await second.get('/requests')
     const code = codeNow(secret)
     const said = await Promise.all([approve(ada, one, code), approve(second, other, code)])
-    expect(said.map(({ status }) => status).toSorted()).toEqual([200, 403])
+    expect(new Set(said.map(({ status }) => status))).toEqual(new Set([200, 403]))
   })
 
   test('for a request whose page showed something else', async () => {
