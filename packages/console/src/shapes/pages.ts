@@ -123,6 +123,10 @@ export const peopleShape = z.object({
   ),
   removed: list(z.object({ name: text, by: text, atMs: momentMs })),
   invitations: count,
+  /** Who is rung first, by rotation. */
+  onCall: list(
+    z.object({ name: text, zone: text, person: z.nullable(text), untilMs: z.nullable(momentMs), next: z.nullable(text) }),
+  ),
   unknownOwners: list(z.object({ owner: text, agents: list(text) })),
 })
 export type PeopleView = z.infer<typeof peopleShape>
