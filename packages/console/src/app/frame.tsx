@@ -1,14 +1,13 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
 import { lazy, type ReactElement, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
-import { type SignsView, signsShape } from '../shapes/now.ts'
-import { useAsked } from './asking.ts'
+import type { SignsView } from '../shapes/now.ts'
 import { fetchConfirm, KillButton } from './kill.tsx'
 import { currentLive, subscribeLive } from './live.ts'
 import { Key } from './parts.tsx'
 import { places, type Place } from './places.ts'
 import { Said } from './said.tsx'
 import { signOut } from './sign-out.ts'
-import { Shown } from './text.tsx'
+import { useSigns } from './signs.ts'
 import { nextTheme, useTheme } from './theme.ts'
 import { isForPage } from './typing.ts'
 
@@ -20,7 +19,7 @@ export function Frame(): ReactElement {
   const [open, setOpen] = useState(false)
   useKeys(() => setOpen(true))
   useEffect(fetchConfirm, [])
-  const { data: signs } = useAsked('signs', signsShape)
+  const signs = useSigns()
   const waiting = signs?.waiting ?? 0
   const path = useRouterState({ select: ({ location }) => location.pathname })
   useEffect(() => {
@@ -54,7 +53,7 @@ export function Frame(): ReactElement {
   )
 }
 
-function Side({ signs, onPalette }: { readonly signs: SignsView | undefined; readonly onPalette: () => void }): ReactElement {
+function Side({ signs, onPalette }: { readonly signs: SignsView | null; readonly onPalette: () => void }): ReactElement {
   return (
     <header className="sticky top-0 z-20 border-b border-line bg-side lg:static lg:border-r lg:border-b-0">
       <div className="lg:sticky lg:top-0 lg:flex lg:h-screen lg:flex-col lg:overflow-y-auto">
@@ -130,7 +129,7 @@ function Stopped({ sentences }: { readonly sentences: readonly string[] }): Reac
       className="mx-4 mt-2 block rounded-md bg-bad-soft px-2.5 py-1.5 text-small font-medium text-bad [overflow-wrap:anywhere]"
     >
       <span aria-hidden="true">■ </span>
-      <Shown text={first} most={80} />
+      <bdi>{first}</bdi>
       {sentences.length === 1 ? '' : `, and ${sentences.length - 1} more`}
     </Link>
   )

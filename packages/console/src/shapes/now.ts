@@ -84,7 +84,7 @@ export const actedShape = z.object({
 })
 export type Acted = z.infer<typeof actedShape>
 
-/** What every page says beside its own matter: how many wait, and what is stopped. */
+/** What every page says beside its own matter: how many wait, and what is stopped, as text that is ready to be shown. */
 export const signsShape = z.object({ waiting: z.number(), stopped: list(z.string()), isProposed: z.boolean() })
 export type SignsView = z.infer<typeof signsShape>
 

@@ -9,7 +9,7 @@ import {
   type SignsView,
   stateOf,
 } from '@sallyport/console'
-import type { Event, Session } from '@sallyport/core'
+import { type Event, type Session, visibleLine } from '@sallyport/core'
 import type { Context, MiddlewareHandler } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { type Admitted, requirePerson } from './admission.ts'
@@ -94,7 +94,7 @@ function addNowRoute(app: SiteApp, site: Site, begin: () => Promise<Tally>): voi
     const nowMs = clock.nowMs()
     const view: SignsView = {
       waiting: all.filter((request) => stateOf(request, nowMs) === 'pending').length,
-      stopped: kills.slice(0, limits.linesInMessage).map(({ scope }) => nameScope(scope)),
+      stopped: kills.slice(0, limits.linesInMessage).map(({ scope }) => visibleLine(nameScope(scope))),
       isProposed: control.configuration.proposal() !== null,
     }
     return context.json(view)

@@ -49,19 +49,17 @@ export function renderRequest(frame: Frame, view: RequestView): string {
   return renderPage(frame, {
     title: visibleLine(scopeSentences(request.question).headline),
     path: '/requests',
-    width: 'normal',
+    width: 'wide',
     scripts: ['page.js', 'passkey.js'],
     refresh: { address: `/requests/${request.id}/version`, version: view.version },
-    body: [
-      renderHero(view, frame.nowMs),
-      ...renderQuestion(view, frame.nowMs),
+    // What is asked comes first, and the verdict after it; where there is room it stands beside, and stays.
+    body: markup`<div class="grid"><div>${[renderHero(view, frame.nowMs), ...renderQuestion(view, frame.nowMs)]}</div><div class="side stays">${[
       renderState(view, state, frame.nowMs),
       view.plan === null ? '' : renderPlanOf(view.plan),
       view.standsUntilMs === null ? '' : renderStanding(request, view.standsUntilMs, frame.nowMs),
       view.reviews ? renderReview(request) : '',
       state === 'pending' ? renderVerdict(view, frame) : '',
-      markup`<p class="dim small">${postureLine(frame.posture)}</p>`,
-    ],
+    ]}<p class="dim small">${postureLine(frame.posture)}</p></div></div>`,
   })
 }
 
@@ -70,7 +68,7 @@ function renderHero({ request, newestCopyAtMs }: RequestView, nowMs: number): Ma
   const badge = badgeOf(worstKind(question.operations.map(({ kind }) => kind)))
   const { headline, further } = scopeSentences(question)
   const irreversible = question.operations.some(({ reversible }) => !reversible)
-  return markup`<section class="card hero ${badge.tone}"><p class="${badge.tone}"><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> <span class="badge ${question.environment === 'production' ? 'danger' : ''}">${question.environment}</span></p>
+  return markup`<section class="card hero ${badge.tone}"><p class="${badge.tone}"><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> <span class="badge ${question.environment === 'production' ? 'strong' : ''}">${question.environment === 'production' ? '●' : '○'} ${question.environment}</span></p>
 <h1>${showLine(headline)}</h1>
 <ul class="facts">${further.map((fact) => markup`<li>${fact}</li>`)}
 <li class="${isCopied(question) ? '' : 'bad'}">${shortCopy(question.copy, newestCopyAtMs, nowMs)}</li>
