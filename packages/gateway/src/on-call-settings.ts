@@ -11,7 +11,7 @@ const daysMax = 366
 const day = z
   .string({ error: 'a day is written like "2026-03-29", in quotes' })
   .regex(/^20\d\d-\d\d-\d\d$/, 'a day is written like "2026-03-29", in quotes')
-  .refine((text) => new Date(`${text}T00:00:00Z`).toJSON()?.startsWith(text) === true, 'there is no such day')
+  .refine((text) => new Date(`${text}T00:00:00Z`).toJSON()?.startsWith(text) ?? false, 'there is no such day')
 const person = z.string().min(1).max(100)
 
 const rotationSchema = z.strictObject({
