@@ -213,6 +213,39 @@ describe('counted reads', () => {
     await expect(log.catchUp()).rejects.toMatchObject({ code: 'log_unavailable' })
   })
 
+  it('go the sooner the slower the disk has been', async () => {
+    const disk = new FailingDisk()
+    let nowMs = 0
+    // By the timer alone nothing would be written in this test.
+    const log = await open(disk, { monotonicMs: () => nowMs, readsFlushAfterMs: 1_000_000, readsDurableWithinMs: 1_000_000 })
+    await log.append(event(0))
+    disk.fail({ operation: 'write', call: 1, path: 'entries', how: 'stall' })
+    const slow = log.append(event(1))
+    while (disk.stalled === 0) await new Promise(setImmediate)
+    log.appendRead('s1', 'a1', 'gathered')
+    nowMs = 600_000
+    disk.release()
+    await slow
+    await expect.poll(() => log.size()).toBe(3)
+    log.appendRead('s1', 'a1', 'k')
+    await expect.poll(() => log.size()).toBe(4)
+  })
+
+  it('are taken or not without an error where whoever asks can wait', async () => {
+    const disk = new FailingDisk()
+    let nowMs = 0
+    const log = await open(disk, { monotonicMs: () => nowMs })
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(true)
+    nowMs = 20
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(false)
+    await log.catchUp()
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(true)
+    await log.close()
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(false)
+    const counts = (await readsOf(await open(disk))).map(({ count }) => count)
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2)
+  })
+
   it('of many keys, or of names of any kind, are split into events that fit', async () => {
     const disk = new FailingDisk()
     const log = await open(disk, { monotonicMs: () => 0 })
