@@ -25,11 +25,12 @@ export interface PartFlags {
 }
 
 const table = { clients: '8,32', singles: 'none' }
+const reads = { clients: '1,8,32', singles: 'none', scripts: 'select' }
 const only = { scripts: '', modes: '', clients: '' }
 export const flagsOf: Readonly<Record<PartName, PartFlags>> = {
-  'select-simple': { ...table, scripts: 'select', modes: 'simple' },
-  'select-extended': { ...table, scripts: 'select', modes: 'extended' },
-  'select-prepared': { ...table, scripts: 'select', modes: 'prepared' },
+  'select-simple': { ...reads, modes: 'simple' },
+  'select-extended': { ...reads, modes: 'extended' },
+  'select-prepared': { ...reads, modes: 'prepared' },
   'tpcb-simple': { ...table, scripts: 'tpcb', modes: 'simple' },
   'tpcb-extended': { ...table, scripts: 'tpcb', modes: 'extended' },
   'tpcb-prepared': { ...table, scripts: 'tpcb', modes: 'prepared' },

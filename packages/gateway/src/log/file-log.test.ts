@@ -213,22 +213,20 @@ describe('counted reads', () => {
     await expect(log.catchUp()).rejects.toMatchObject({ code: 'log_unavailable' })
   })
 
-  it('go the sooner the slower the disk has been', async () => {
+  it('are gathered while the disk is quick, and go at once when it has been slow', async () => {
     const disk = new FailingDisk()
     let nowMs = 0
-    // By the timer alone nothing would be written in this test.
-    const log = await open(disk, { monotonicMs: () => nowMs, readsFlushAfterMs: 1_000_000, readsDurableWithinMs: 1_000_000 })
-    await log.append(event(0))
-    disk.fail({ operation: 'write', call: 1, path: 'entries', how: 'stall' })
-    const slow = log.append(event(1))
-    while (disk.stalled === 0) await new Promise(setImmediate)
-    log.appendRead('s1', 'a1', 'gathered')
-    nowMs = 600_000
-    disk.release()
-    await slow
-    await expect.poll(() => log.size()).toBe(3)
+    let stepMs = 0
+    const monotonicMs = (): number => (nowMs += stepMs)
+    const log = await open(disk, { monotonicMs, readsFlushAfterMs: 1_000_000, readsDurableWithinMs: 1_000_000 })
     log.appendRead('s1', 'a1', 'k')
-    await expect.poll(() => log.size()).toBe(4)
+    expect(await log.append(event(0))).toBe(0)
+    // From now on each look at the clock finds it that much later, and so each group takes that long.
+    stepMs = 1_000_000
+    for (let turn = 1; turn <= 6; turn += 1) await log.append(event(turn))
+    await expect.poll(() => log.size()).toBe(8)
+    log.appendRead('s1', 'a1', 'k')
+    await expect.poll(() => log.size()).toBe(9)
   })
 
   it('are taken or not without an error where whoever asks can wait', async () => {

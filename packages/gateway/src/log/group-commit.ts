@@ -14,8 +14,8 @@ const unhurried: ReadonlySet<Event['type']> = new Set(['outcome'])
 const unhurriedMs = 2
 /** Of the time in which reads must be durable, what is left to timers and threads that come late. */
 const slackMs = 2
-/** A slow group counts half as much after about so many others. */
-const slowHalvesAfter = 8
+/** Of how long groups take, the last one's share. */
+const lastShare = 1 / 8
 /** What may wait for the disk before further events are turned away. */
 const queuedBytesMax = 64 * 1024 * 1024
 
@@ -54,8 +54,8 @@ export class GroupCommit {
   /** Since when the oldest counted read waits to be written, and to become durable; monotonic milliseconds. */
   #pendingSinceMs: number | null = null
   #inFlightSinceMs: number | null = null
-  /** How long a group takes, milliseconds: the slowest of late, which is forgotten by and by. */
-  #slowMs = 0
+  /** How long a group takes lately, milliseconds. One that hangs is no reason to write more often. */
+  #usualMs = 0
   #flushTimer: NodeJS.Timeout | null = null
   #unhurriedTimer: NodeJS.Timeout | null = null
   /** What is not hurried has waited long enough. */
@@ -135,7 +135,7 @@ export class GroupCommit {
    */
   #gatherMs(): number {
     const { readsFlushAfterMs, readsDurableWithinMs } = this.#settings
-    return Math.min(readsFlushAfterMs, readsDurableWithinMs - slackMs - 2 * this.#slowMs)
+    return Math.min(readsFlushAfterMs, readsDurableWithinMs - slackMs - 2 * this.#usualMs)
   }
 
   /** Age of the oldest counted read that is not durable, 0 when there is none. */
@@ -253,8 +253,7 @@ export class GroupCommit {
   }
 
   #noteSpeed(tookMs: number): void {
-    const slowMs = Math.max(tookMs, this.#slowMs * 0.5 ** (1 / slowHalvesAfter))
-    this.#slowMs = Math.min(slowMs, this.#settings.readsDurableWithinMs)
+    this.#usualMs += (Math.min(tookMs, this.#settings.readsDurableWithinMs) - this.#usualMs) * lastShare
   }
 
   async #segmentFor(): Promise<SegmentFile> {
