@@ -213,6 +213,37 @@ describe('counted reads', () => {
     await expect(log.catchUp()).rejects.toMatchObject({ code: 'log_unavailable' })
   })
 
+  it('are gathered while the disk is quick, and go at once when it has been slow', async () => {
+    const disk = new FailingDisk()
+    let nowMs = 0
+    let stepMs = 0
+    const monotonicMs = (): number => (nowMs += stepMs)
+    const log = await open(disk, { monotonicMs, readsFlushAfterMs: 1_000_000, readsDurableWithinMs: 1_000_000 })
+    log.appendRead('s1', 'a1', 'k')
+    expect(await log.append(event(0))).toBe(0)
+    // From now on each look at the clock finds it that much later, and so each group takes that long.
+    stepMs = 1_000_000
+    for (let turn = 1; turn <= 6; turn += 1) await log.append(event(turn))
+    await expect.poll(() => log.size()).toBe(8)
+    log.appendRead('s1', 'a1', 'k')
+    await expect.poll(() => log.size()).toBe(9)
+  })
+
+  it('are taken or not without an error where whoever asks can wait', async () => {
+    const disk = new FailingDisk()
+    let nowMs = 0
+    const log = await open(disk, { monotonicMs: () => nowMs })
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(true)
+    nowMs = 20
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(false)
+    await log.catchUp()
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(true)
+    await log.close()
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(false)
+    const counts = (await readsOf(await open(disk))).map(({ count }) => count)
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2)
+  })
+
   it('of many keys, or of names of any kind, are split into events that fit', async () => {
     const disk = new FailingDisk()
     const log = await open(disk, { monotonicMs: () => 0 })

@@ -12,6 +12,10 @@ const groupBodyBytesMax = 4 * 1024 * 1024
  */
 const unhurried: ReadonlySet<Event['type']> = new Set(['outcome'])
 const unhurriedMs = 2
+/** Of the time in which reads must be durable, what is left to timers and threads that come late. */
+const slackMs = 2
+/** Of how long groups take, the last one's share. */
+const lastShare = 1 / 8
 /** What may wait for the disk before further events are turned away. */
 const queuedBytesMax = 64 * 1024 * 1024
 
@@ -50,6 +54,8 @@ export class GroupCommit {
   /** Since when the oldest counted read waits to be written, and to become durable; monotonic milliseconds. */
   #pendingSinceMs: number | null = null
   #inFlightSinceMs: number | null = null
+  /** How long a group takes lately, milliseconds. One that hangs is no reason to write more often. */
+  #usualMs = 0
   #flushTimer: NodeJS.Timeout | null = null
   #unhurriedTimer: NodeJS.Timeout | null = null
   /** What is not hurried has waited long enough. */
@@ -99,17 +105,37 @@ export class GroupCommit {
   }
 
   countRead(session: string, agent: string, key: string): void {
-    if (this.#failure) throw this.#failure
+    if (this.takeRead(session, agent, key)) return
+    throw this.#failure ?? behind(this.oldestReadAgeMs())
+  }
+
+  /** False: it was not counted, for the log has failed or is behind. */
+  takeRead(session: string, agent: string, key: string): boolean {
+    if (this.#failure) return false
     const nowMs = this.#settings.monotonicMs()
     const oldestMs = this.#inFlightSinceMs ?? this.#pendingSinceMs
-    if (oldestMs !== null && nowMs - oldestMs > this.#settings.readsDurableWithinMs) throw behind(nowMs - oldestMs)
+    if (oldestMs !== null && nowMs - oldestMs > this.#settings.readsDurableWithinMs) return false
     this.#reads.count(session, agent, key, nowMs)
-    if (this.#pendingSinceMs !== null) return
+    if (this.#pendingSinceMs !== null) return true
     this.#pendingSinceMs = nowMs
-    this.#flushTimer = setTimeout(() => {
-      this.#flushTimer = null
-      this.#start()
-    }, this.#settings.readsFlushAfterMs)
+    const afterMs = this.#gatherMs()
+    if (afterMs <= 0) this.#start()
+    else this.#flushTimer = setTimeout(() => this.#flush(), afterMs)
+    return true
+  }
+
+  #flush(): void {
+    this.#flushTimer = null
+    this.#start()
+  }
+
+  /**
+   * How long counted reads are gathered now: the slower the disk has been lately, the sooner they go, so that they are durable in time all the same. A
+   * read may have to wait for the group before its own, too.
+   */
+  #gatherMs(): number {
+    const { readsFlushAfterMs, readsDurableWithinMs } = this.#settings
+    return Math.min(readsFlushAfterMs, readsDurableWithinMs - slackMs - 2 * this.#usualMs)
   }
 
   /** Age of the oldest counted read that is not durable, 0 when there is none. */
@@ -163,7 +189,7 @@ export class GroupCommit {
 
   #readsAreDue(): boolean {
     if (this.#pendingSinceMs === null) return false
-    return this.#flushTimer === null || this.#settings.monotonicMs() - this.#pendingSinceMs >= this.#settings.readsFlushAfterMs
+    return this.#flushTimer === null || this.#settings.monotonicMs() - this.#pendingSinceMs >= this.#gatherMs()
   }
 
   #takeGroup(): { readonly waiting: readonly Waiting[]; readonly reads: readonly EncodedEvent[] } {
@@ -208,10 +234,12 @@ export class GroupCommit {
       const segment = await this.#segmentFor()
       const entries = group.map(({ bytes }) => bytes)
       const firstIndex = segment.nextIndex
+      const startedMs = this.#settings.monotonicMs()
       const written = segment.append(entries)
       // The disk works meanwhile.
       const leaves = entries.map(leafHash)
       segment.advance(entries.length, await written)
+      this.#noteSpeed(this.#settings.monotonicMs() - startedMs)
       if (this.#failure) throw this.#failure
       this.#inFlightSinceMs = null
       this.#settings.durable(firstIndex, group, leaves)
@@ -222,6 +250,10 @@ export class GroupCommit {
       this.fail(failure)
       for (const { reject } of waiting) reject(this.#failure ?? failure)
     }
+  }
+
+  #noteSpeed(tookMs: number): void {
+    this.#usualMs += (Math.min(tookMs, this.#settings.readsDurableWithinMs) - this.#usualMs) * lastShare
   }
 
   async #segmentFor(): Promise<SegmentFile> {
