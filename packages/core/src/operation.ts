@@ -128,8 +128,7 @@ function lastingPart(owner: string, payload: Payload, operations: readonly Resol
     v: 1,
   }).slice(1)
   // Settings that somebody could change in place are read each time.
-  if (isKeptCanonical(settings))
-    lasting.set(operations, { owner, protocol, upstream, upstreamIdentity, settings, rewrite, text })
+  if (isKeptCanonical(settings)) lasting.set(operations, { owner, protocol, upstream, upstreamIdentity, settings, rewrite, text })
   return text
 }
 
