@@ -108,7 +108,7 @@ export class UnitRunner {
       // Whoever asks to hold after this (a Parse that is only considered) must not be taken for this statement.
       this.#held = null
       this.#wanted = null
-      await this.#heldRun.rollBack()
+      if (this.#transaction.kind !== 'none') await this.#heldRun.rollBack()
       await this.#line.backend.protect.end(this.#succeeded && this.#line.ended === null).catch(() => undefined)
     }
   }
