@@ -53,7 +53,7 @@ export function Lines({
       onClick={open}
       tabIndex={0}
       data-feed
-      className={`divide-y divide-line overflow-y-auto text-small ${height}`}
+      className={`relative divide-y divide-line overflow-y-auto text-small ${height}`}
     >
       {lines.map((line) => (
         <FeedLine key={line.index} line={line} />
