@@ -51,7 +51,12 @@ export function Lines({
     [navigate],
   )
   return (
-    <ol aria-label={label} tabIndex={0} data-feed className={`divide-y divide-line overflow-y-auto text-small ${height}`}>
+    <ol
+      aria-label={label}
+      tabIndex={0}
+      data-feed
+      className={`relative divide-y divide-line overflow-y-auto text-small ${height}`}
+    >
       {lines.map((line) => (
         <FeedLine key={line.index} line={line} open={open} />
       ))}

@@ -171,7 +171,7 @@ const waitingShown = 6
 function Waiting({ view }: { readonly view: NowView }): ReactElement {
   const count = view.waitingInAll
   return (
-    <Card flush title="Waits for people" aside={count === 0 ? null : formatAmount(count, 'request')}>
+    <Card flush title="What waits" aside={count === 0 ? null : formatAmount(count, 'request')}>
       {count === 0 ? (
         <Empty title="Nothing waits">When an agent asks for something that needs a person, it appears here.</Empty>
       ) : (
@@ -211,7 +211,7 @@ function Sessions({ view }: { readonly view: NowView }): ReactElement {
           Give one a handle with <code>sallyport handle issue AGENT</code>; it appears here when it connects.
         </Empty>
       ) : (
-        <ul className="max-h-96 divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Sessions">
+        <ul className="relative max-h-96 divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Sessions">
           {view.sessions.map((session) => (
             <li key={session.id} className="flex items-center justify-between gap-3 px-4 py-2">
               <div className="min-w-0">

@@ -47,7 +47,10 @@ function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
       title="Requests"
       about={
         <>
-          {sayOpen(open)} <Key>j</Key> <Key>k</Key> to move, <Key>Enter</Key> to open the page where the verdict is given.
+          {sayOpen(open)}{' '}
+          <span className="max-sm:hidden">
+            <Key>j</Key> <Key>k</Key> to move, <Key>Enter</Key> to open the page where the verdict is given.
+          </span>
         </>
       }
       actions={
