@@ -25,17 +25,18 @@ export interface PartFlags {
   readonly paths?: string
 }
 
+const table = { clients: '8,32', singles: 'none' }
 const reads = { clients: '1,8,32', singles: 'none', scripts: 'select' }
 /** Of writes also what it costs to have them on disk first. */
-const writes = { clients: '8,32', singles: 'none', scripts: 'tpcb', paths: 'direct,pipe,pipe-durable,pgbouncer,gate' }
+const written = { ...table, paths: 'direct,pipe,pipe-durable,pgbouncer,gate' }
 const only = { scripts: '', modes: '', clients: '' }
 export const flagsOf: Readonly<Record<PartName, PartFlags>> = {
   'select-simple': { ...reads, modes: 'simple' },
   'select-extended': { ...reads, modes: 'extended' },
   'select-prepared': { ...reads, modes: 'prepared' },
-  'tpcb-simple': { ...writes, modes: 'simple' },
-  'tpcb-extended': { ...writes, modes: 'extended' },
-  'tpcb-prepared': { ...writes, modes: 'prepared' },
+  'tpcb-simple': { ...written, scripts: 'tpcb', modes: 'simple' },
+  'tpcb-extended': { ...written, scripts: 'tpcb', modes: 'extended' },
+  'tpcb-prepared': { ...written, scripts: 'tpcb', modes: 'prepared' },
   connect: { scripts: 'connect', modes: 'simple', clients: '1,8', singles: 'first' },
   copy: { ...only, singles: 'copy' },
   idle: { ...only, singles: 'idle' },

@@ -24,6 +24,13 @@ interface Waiting extends EncodedEvent {
   readonly reject: (error: SallyportError) => void
 }
 
+interface Group {
+  readonly waiting: readonly Waiting[]
+  readonly reads: readonly EncodedEvent[]
+  /** The place of the reads among those who wait. */
+  readonly readsAt: number
+}
+
 export interface GroupCommitSettings {
   readonly system: FileSystem
   /** Where the segments lie. */
@@ -49,6 +56,8 @@ export class GroupCommit {
   readonly #reads: ReadCounts
   #queue: Waiting[] = []
   #queuedBytes = 0
+  /** So many of the queue were there before the oldest counted read, and come before it on the log: the beginning of its session, say. */
+  #queuedBeforeReads = 0
   #running: Promise<void> | null = null
   #failure: SallyportError | null = null
   /** Since when the oldest counted read waits to be written, and to become durable; monotonic milliseconds. */
@@ -118,6 +127,7 @@ export class GroupCommit {
     this.#reads.count(session, agent, key, nowMs)
     if (this.#pendingSinceMs !== null) return true
     this.#pendingSinceMs = nowMs
+    this.#queuedBeforeReads = this.#queue.length
     const afterMs = this.#gatherMs()
     if (afterMs <= 0) this.#start()
     else this.#flushTimer = setTimeout(() => this.#flush(), afterMs)
@@ -192,7 +202,7 @@ export class GroupCommit {
     return this.#flushTimer === null || this.#settings.monotonicMs() - this.#pendingSinceMs >= this.#gatherMs()
   }
 
-  #takeGroup(): { readonly waiting: readonly Waiting[]; readonly reads: readonly EncodedEvent[] } {
+  #takeGroup(): Group {
     let count = 0
     let bytes = 0
     for (const { bytes: entry } of this.#queue) {
@@ -204,7 +214,9 @@ export class GroupCommit {
     this.#queue = count === waiting.length ? [] : waiting.splice(count)
     if (this.#queue.length === 0) this.#endWait()
     this.#queuedBytes -= bytes
-    return { waiting, reads: this.#readsAreDue() ? this.#takeReads() : [] }
+    const readsAt = Math.min(waiting.length, this.#queuedBeforeReads)
+    this.#queuedBeforeReads -= readsAt
+    return { waiting, reads: this.#readsAreDue() ? this.#takeReads() : [], readsAt }
   }
 
   #endWait(): void {
@@ -221,14 +233,9 @@ export class GroupCommit {
     return this.#reads.drain(this.#settings.monotonicMs())
   }
 
-  async #commit({
-    waiting,
-    reads,
-  }: {
-    readonly waiting: readonly Waiting[]
-    readonly reads: readonly EncodedEvent[]
-  }): Promise<void> {
-    const group: readonly EncodedEvent[] = [...reads, ...waiting]
+  async #commit({ waiting, reads, readsAt }: Group): Promise<void> {
+    const group: readonly EncodedEvent[] =
+      reads.length === 0 ? waiting : [...waiting.slice(0, readsAt), ...reads, ...waiting.slice(readsAt)]
     if (group.length === 0) return
     try {
       const segment = await this.#segmentFor()
@@ -243,7 +250,7 @@ export class GroupCommit {
       if (this.#failure) throw this.#failure
       this.#inFlightSinceMs = null
       this.#settings.durable(firstIndex, group, leaves)
-      waiting.forEach(({ resolve }, place) => resolve(firstIndex + reads.length + place))
+      waiting.forEach(({ resolve }, place) => resolve(firstIndex + place + (place < readsAt ? 0 : reads.length)))
       this.#wakeBehind()
     } catch (error) {
       const failure = unwritten(error)
