@@ -57,7 +57,13 @@ export function writeRuns(runs: readonly Run[]): string {
 function writeCells(cells: readonly Cell[], paths: readonly string[]): string {
   const others = paths.filter((path) => path !== 'direct')
   const peers = ['pipe', 'pipe-durable', 'pgbouncer'].filter((path) => paths.includes(path))
-  const head = ['load', 'clients', 'direct /s', ...others.map((path) => `${path} × direct`), ...peers.map((path) => `gate × ${path}`)]
+  const head = [
+    'load',
+    'clients',
+    'direct /s',
+    ...others.map((path) => `${path} × direct`),
+    ...peers.map((path) => `gate × ${path}`),
+  ]
   const lines = [...head, ...others.map((path) => `${path} CPU µs`)]
   const table = rowsOf(cells, paths).map(({ load, tps, cpu }) => {
     const at = (path: string): number => tps.get(path) ?? Number.NaN
