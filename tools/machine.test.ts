@@ -36,6 +36,6 @@ test('one line installs all, each package once, and a browser gets letters to dr
     { name: 'chromium', debianPackage: 'chromium' },
   ]
   expect(installLine(missing)).toBe(
-    'apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core postgresql',
+    'apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core fonts-inter postgresql',
   )
 })

@@ -33,7 +33,7 @@ export function useAsked<Shape extends z.ZodMiniType>(
       if (timer.current !== null) clearTimeout(timer.current)
       timer.current = null
     },
-    [address],
+    [],
   )
   return result
 }

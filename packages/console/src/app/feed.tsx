@@ -1,5 +1,5 @@
 import { useNavigate } from '@tanstack/react-router'
-import { memo, type MouseEvent, type ReactElement, useSyncExternalStore } from 'react'
+import { memo, type MouseEvent, type ReactElement, useCallback, useSyncExternalStore } from 'react'
 import { formatAmount } from '../time-words.ts'
 import type { ShownLine } from '../shapes/now.ts'
 import { Stream } from './frame.tsx'
@@ -30,7 +30,7 @@ export function Feed(): ReactElement {
   )
 }
 
-/** Events, each of which leads to its entry on the log. One listener for all: hundreds come and go in a second. */
+/** Events, each of which leads to its entry on the log. */
 export function Lines({
   lines,
   label,
@@ -41,22 +41,23 @@ export function Lines({
   readonly height: string
 }): ReactElement {
   const navigate = useNavigate()
-  const open = (event: MouseEvent): void => {
-    const index = event.target instanceof Element ? event.target.closest('a')?.dataset['index'] : undefined
-    if (index === undefined || event.metaKey || event.ctrlKey) return
-    event.preventDefault()
-    void navigate({ to: '/log/$index', params: { index } })
-  }
+  const open = useCallback(
+    (event: MouseEvent, index: number): void => {
+      if (event.metaKey || event.ctrlKey) return
+      event.preventDefault()
+      void navigate({ to: '/log/$index', params: { index: String(index) } })
+    },
+    [navigate],
+  )
   return (
     <ol
       aria-label={label}
-      onClick={open}
       tabIndex={0}
       data-feed
       className={`relative divide-y divide-line overflow-y-auto text-small ${height}`}
     >
       {lines.map((line) => (
-        <FeedLine key={line.index} line={line} />
+        <FeedLine key={line.index} line={line} onOpen={open} />
       ))}
     </ol>
   )
@@ -64,12 +65,19 @@ export function Lines({
 
 const lineTones = { calm: '', warn: 'text-warn', danger: 'text-bad' } as const
 
-const FeedLine = memo(function FeedLine({ line }: { readonly line: ShownLine }): ReactElement {
+/** Drawn once: hundreds come and go in a second. */
+const FeedLine = memo(function FeedLine({
+  line,
+  onOpen,
+}: {
+  readonly line: ShownLine
+  readonly onOpen: (event: MouseEvent, index: number) => void
+}): ReactElement {
   return (
     <li>
       <a
         href={`/console/log/${line.index}`}
-        data-index={line.index}
+        onClick={(event) => onOpen(event, line.index)}
         title={line.detail}
         className="block px-4 py-2 -outline-offset-2 hover:bg-soft"
       >
