@@ -22,15 +22,15 @@ export function Frame(): ReactElement {
   const signs = useSigns()
   const waiting = signs?.waiting ?? 0
   const path = useRouterState({ select: ({ location }) => location.pathname })
+  const place = places.find(({ to }) => path.startsWith(to))
+  const [name, to] = [place?.name ?? 'Console', place?.to ?? '']
   useEffect(() => {
     // On a phone the pages' names are wider than it.
-    const here = places.find(({ to }) => path.startsWith(to))?.to ?? path
-    document.querySelector(`nav a[href$="${CSS.escape(here)}"]`)?.scrollIntoView({ inline: 'center', block: 'nearest' })
-  }, [path])
+    document.querySelector(`nav a[href="/console${to}"]`)?.scrollIntoView({ inline: 'center', block: 'nearest' })
+  }, [to])
   useEffect(() => {
-    const name = places.find(({ to }) => path.startsWith(to))?.name ?? 'Console'
     document.title = `${name}${waiting === 0 ? '' : ` (${waiting} waiting)`} · Sallyport`
-  }, [path, waiting])
+  }, [name, waiting])
   return (
     <div className="min-h-screen lg:grid lg:grid-cols-[14rem_minmax(0,1fr)]">
       <a

@@ -144,7 +144,7 @@ function Figures({ view }: { readonly view: NowView }): ReactElement {
   return (
     <section aria-label="Operations of the last hour" className="rounded-lg border border-line bg-card px-4 pt-2.5 pb-3">
       <h2 className="text-small text-dim">Operations, the last hour</h2>
-      <dl className="mt-1 grid grid-cols-[repeat(auto-fit,minmax(4.6rem,1fr))] gap-x-2 gap-y-2 sm:gap-x-4">
+      <dl className="mt-1 grid grid-cols-[repeat(auto-fit,minmax(5.5rem,1fr))] gap-x-2 gap-y-2 sm:gap-x-4">
         {countedKinds.map((kind) => {
           const count = hour(kind)
           const look = count === 0 ? 'text-dim' : kind === 'destroy' || kind === 'unknown' ? 'text-bad' : ''
@@ -154,7 +154,7 @@ function Figures({ view }: { readonly view: NowView }): ReactElement {
                 <span aria-hidden="true">{signOf(kind)} </span>
                 {figureNames[kind]}
               </dt>
-              <dd data-count={kind} className={`text-figure font-semibold tracking-tight tabular-nums ${look}`}>
+              <dd data-count={kind} className={`text-title font-semibold tracking-tight sm:text-figure tabular-nums ${look}`}>
                 {formatCount(count)}
               </dd>
             </div>
