@@ -8,6 +8,8 @@ interface Program {
   readonly debianPackage: string
   /** Servers are not on PATH in Debian: they lie in a folder a version. */
   readonly versionedFolder?: string
+  /** Does as well where it is there, only slower. */
+  readonly instead?: string
 }
 
 export const neededPrograms: readonly Program[] = [
@@ -18,7 +20,8 @@ export const neededPrograms: readonly Program[] = [
   { name: 'postgres', debianPackage: 'postgresql', versionedFolder: '/usr/lib/postgresql' },
   { name: 'systemd-analyze', debianPackage: 'systemd' },
   { name: 'pgbouncer', debianPackage: 'pgbouncer' },
-  { name: 'chromium', debianPackage: 'chromium' },
+  // The browser without windows: it starts, and draws, for half the work.
+  { name: 'chromium-headless-shell', debianPackage: 'chromium-headless-shell', instead: 'chromium' },
   { name: 'radosgw', debianPackage: 'radosgw' },
   { name: 'ceph-mon', debianPackage: 'ceph-mon' },
   { name: 'ceph-osd', debianPackage: 'ceph-osd' },
@@ -38,13 +41,18 @@ export function pathOfPrograms(): string {
 }
 
 export function findMissingPrograms(programs: readonly Program[], path: string): readonly Program[] {
-  return programs.filter((program) => !foldersOf(program, path).some((folder) => isProgram(join(folder, program.name))))
+  return programs.filter(
+    (program) =>
+      !foldersOf(program, path).some((folder) =>
+        [program.name, program.instead ?? program.name].some((name) => isProgram(join(folder, name))),
+      ),
+  )
 }
 
 /** The one line that installs what is missing. */
 export function installLine(missing: readonly Program[]): string {
   const packages = new Set(missing.map((program) => program.debianPackage))
-  if (packages.has('chromium')) packages.add(fontPackage)
+  if (packages.has('chromium-headless-shell')) packages.add(fontPackage)
   return `apt-get update && apt-get install -y --no-install-recommends ${[...packages].toSorted().join(' ')}`
 }
 
