@@ -1,7 +1,6 @@
-import type { Restored, SnapshotContent } from '@sallyport/core'
+import type { Restored, SnapshotContent, SqlChannel, Upstream } from '@sallyport/core'
 import { describe, expect, it } from 'vitest'
 import { MemorySeal } from '../../../../tests/fakes/memory-seal.ts'
-import type { RealAccess } from '../../../../tests/fakes/sql-access.ts'
 import { useTrialDatabase } from '../../../../tests/servers/trial-database.ts'
 import { checksumRows } from './checksum.ts'
 import { manifestJson, manifestSchema } from './copy-manifest.ts'
@@ -13,47 +12,48 @@ import { snapshot } from './snapshot.ts'
 const trial = useTrialDatabase()
 const { fresh } = trial
 
-async function copyBeforeDrop(seal = new MemorySeal()): Promise<SnapshotContent> {
-  const resolved = await resolve(await describeSql({ sql: 'DROP TABLE t.a' }), trial.access.upstream)
-  return snapshot(resolved, trial.access.upstream, seal)
+async function copyBeforeDrop(seal = new MemorySeal(), upstream: Upstream = trial.access.upstream): Promise<SnapshotContent> {
+  return snapshot(await resolve(await describeSql({ sql: 'DROP TABLE t.a' }), upstream), upstream, seal)
 }
 
 describe('how a copy is compared', () => {
   const filled = `CREATE TABLE t.a (id int PRIMARY KEY, v text); INSERT INTO t.a SELECT g, 'v' FROM generate_series(1, 50) g`
-  /** The protect connection as a server that does something else with the scratch table. */
-  async function withScratch(
-    change: (protect: RealAccess['protect']) => Partial<RealAccess['protect']>,
-  ): Promise<SnapshotContent> {
-    const { protect } = trial.access
-    const [copyOut, copyIn] = [protect.copyOut.bind(protect), protect.copyIn.bind(protect)]
-    Object.assign(protect, change(Object.assign(Object.create(protect), { copyOut, copyIn })))
+  /** The copy before a DROP, where the server does something else with what the gate says about the scratch table. */
+  async function withScratch(change: {
+    readonly asked?: (sql: string) => string
+    readonly filled?: (scratch: string) => string
+  }): Promise<SnapshotContent> {
+    const { protect, upstream } = trial.access
+    const { access } = upstream
+    if (access?.kind !== 'sql') throw new Error('the trial database is asked in SQL')
+    const other: SqlChannel = {
+      query: (sql, values) => protect.query(sql, values),
+      copyOut: (sql) => protect.copyOut(sql.includes('scratch') ? (change.asked?.(sql) ?? sql) : sql),
+      copyIn: async (sql, chunks) => {
+        const rows = await protect.copyIn(sql, chunks)
+        const scratch = /pg_temp\."[a-z_0-9]+"/.exec(sql)?.[0] ?? ''
+        if (change.filled) await protect.query(change.filled(scratch))
+        return rows
+      },
+    }
     try {
-      return await copyBeforeDrop()
+      return await copyBeforeDrop(new MemorySeal(), { ...upstream, access: { ...access, protect: other } })
     } finally {
-      Object.assign(protect, { copyOut, copyIn })
       await trial.access.release()
     }
   }
 
   it('a scratch table that gives its rows in another order holds them all the same', async () => {
     await fresh(filled)
-    const content = await withScratch(({ copyOut }) => ({
-      copyOut: (sql) => copyOut(sql.includes('scratch') ? sql.replace(' r) TO', ' r ORDER BY 1 DESC) TO') : sql),
-    }))
+    const content = await withScratch({ asked: (sql) => sql.replace(' r) TO', ' r ORDER BY 1 DESC) TO') })
     expect(content).toMatchObject({ rows: 50 })
   })
 
   it('one that holds another row, or one row twice for another, is no copy', async () => {
-    for (const [row, other] of ["SET v = 'w' WHERE id = 7", 'SET id = 8 WHERE id = 7'].entries()) {
+    for (const other of ["SET v = 'w' WHERE id = 7", 'SET id = 8 WHERE id = 7']) {
       await fresh(filled)
-      const made = withScratch((protect) => ({
-        copyIn: async (sql, chunks) => {
-          const rows = await protect.copyIn(sql, chunks)
-          await protect.query(`UPDATE ${/pg_temp\."[a-z_0-9]+"/.exec(sql)?.[0] ?? ''} ${other}`)
-          return rows
-        },
-      }))
-      await expect(made, String(row)).rejects.toMatchObject({ code: 'copy_failed' })
+      const made = withScratch({ filled: (scratch) => `UPDATE ${scratch} ${other}` })
+      await expect(made, other).rejects.toMatchObject({ code: 'copy_failed' })
     }
   })
 
