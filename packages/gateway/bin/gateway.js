@@ -12,8 +12,8 @@ import { runInNewContext } from 'node:vm'
 const youngGeneration = { keep: '--semi-space-growth-factor=1', grow: '--semi-space-growth-factor=2' }
 
 /**
- * Some 30 MiB live on in a gate. By what V8 makes of that it would look through all of them again after every ten MiB of leftovers, twice a second
- * under a load of writes: a seventh of what a write costs. Now it does when as much again has come.
+ * Some 30 MiB live on in a gate. By what V8 makes of that it would look through all of them again after every ten MiB of leftovers, which under a load of
+ * writes is every few hundred transactions. Now it does when as much again has come.
  */
 const oldGeneration = '--heap-growing-percent=100'
 
