@@ -43,7 +43,7 @@ export interface LogSettings {
   readonly segmentBytesMax?: number
   /** Up to this many bytes of entries are all read at each start; above, only those since the last checkpoint. Default 32 MiB, about half a second. */
   readonly scanBytesMax?: number
-  /** How long counted reads are gathered. Default 5 ms. */
+  /** How long counted reads are gathered at most; less where the disk is slow. Default 5 ms. */
   readonly readsFlushAfterMs?: number
   /** The limit of promise 7. Default 10 ms. */
   readonly readsDurableWithinMs?: number
