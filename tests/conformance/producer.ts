@@ -18,7 +18,8 @@ export interface KeptTrial {
 }
 
 /** Whatever it keeps: it says that nothing counts. */
-const refused = /could not be|cannot be|can be made|taken out|No .* was|is no |stopping|there is no|does not exist|is not in the vault/
+const refused =
+  /could not be|cannot be|can be made|taken out|No .* was|is no |stopping|there is no|does not exist|is not in the vault/
 
 const options = { report: () => undefined, signal: new AbortController().signal }
 const scratches = (): readonly string[] => readdirSync(tmpdir()).filter((name) => /^sallyport-(scratch|dump)-/.test(name))
