@@ -16,7 +16,12 @@ const stranger: Frame = { ...frame, person: null, waiting: 0 }
 const minuteMs = 60_000
 
 function render(request: AccessRequest, change: Partial<RequestView> = {}): string {
-  const challenges = { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject'), breakGlass: null }
+  const challenges = {
+    approve: challengeOf(request, 'approve'),
+    reject: challengeOf(request, 'reject'),
+    breakGlass: null,
+    code: null,
+  }
   return renderRequest(frame, {
     request,
     challenges,
@@ -143,7 +148,7 @@ export const renderedPages: readonly (readonly [string, string])[] = [
   ],
   ['rendered-request-expired', render(ask({}, { state: 'expired', expiresAtMs: nowMs - minuteMs }))],
   ['rendered-request-cancelled', render(ask({}, { state: 'cancelled', endedBy: 'ada' }))],
-  ['rendered-request-glass', render(ask(quorum), { challenges: { approve: 'a', reject: 'b', breakGlass: 'c' } })],
+  ['rendered-request-glass', render(ask(quorum), { challenges: { approve: 'a', reject: 'b', breakGlass: 'c', code: null } })],
   [
     'rendered-request-glass-broken',
     render(ask(quorum, { state: 'approved', approvals: [verdict('grace', glass)] }), { reviews: true }),

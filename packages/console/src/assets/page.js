@@ -1,7 +1,5 @@
 // What every page does: posts with the CSRF token, counts down, notices that it is out of date. Text only, never markup.
 const body = document.body
-// On a phone the pages' names are wider than it.
-document.querySelector('.top [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' })
 const skewMs = Date.now() - Number(body.dataset.now)
 
 /** Posts JSON; throws an Error with a sentence for people. */
@@ -44,6 +42,22 @@ document.addEventListener('click', async (event) => {
     say(near, error.message, true)
   }
   button.disabled = false
+})
+
+document.addEventListener('submit', async (event) => {
+  const form = event.target
+  if (!form.dataset.send) return
+  event.preventDefault()
+  const entered = Object.fromEntries(new FormData(form))
+  for (const button of form.querySelectorAll('button')) button.disabled = true
+  try {
+    const said = await post(form.dataset.send, entered)
+    say(form, said.message ?? '')
+    follow(said)
+  } catch (error) {
+    say(form, error.message, true)
+  }
+  for (const button of form.querySelectorAll('button')) button.disabled = false
 })
 
 function words(milliseconds) {

@@ -110,6 +110,15 @@ function ScopeList({ agent }: { readonly agent: Agent }): ReactElement {
   )
 }
 
+/** What waits for people, or was refused by them, did not run. */
+function timesOf({ ran, asked }: Agent['used'][number]): string {
+  const parts = [
+    ran > 0 || asked === 0 ? `ran ${ran.toLocaleString('en-US')} ×` : '',
+    asked > 0 ? `asked ${asked.toLocaleString('en-US')} ×` : '',
+  ]
+  return parts.filter((part) => part !== '').join(', ')
+}
+
 function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
   return (
     <div>
@@ -128,7 +137,7 @@ function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
                 {use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}
               </span>
               <span className="ml-auto whitespace-nowrap text-dim tabular-nums">
-                {use.count.toLocaleString('en-US')} × · <Ago atMs={use.lastAtMs} />
+                {timesOf(use)} · <Ago atMs={use.lastAtMs} />
               </span>
             </li>
           ))}
