@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs'
 
-/** The app's own colours and fonts, by their names without what Tailwind puts before them. */
-function readTokens(): string {
+/** The app's own colours and fonts that these rules use, by their names without what Tailwind puts before them. */
+function readTokens(rules: string): string {
   const text = readFileSync(new URL('./tokens.css', import.meta.url), 'utf8')
   const tokens = [...text.matchAll(/^ {2}--(?:color|font)-([a-z-]+): ([^;]+);$/gm)]
-  return tokens.map(([, name, value]) => `--${name}:${value}`).join(';')
+  return tokens
+    .filter(([, name]) => rules.includes(`var(--${name})`))
+    .map(([, name, value]) => `--${name}:${value?.replaceAll(', ', ',')}`)
+    .join(';')
 }
 
-/** The one style sheet, put into each page under its nonce. System fonts, no images, both colour schemes. */
-export const style = `
-:root{color-scheme:light dark;${readTokens()}}
+const rules = `
 :root[data-theme=light]{color-scheme:light}:root[data-theme=dark]{color-scheme:dark}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
@@ -92,3 +93,6 @@ td:last-child{padding-right:0}
 @media(min-width:62rem){.grid{grid-template-columns:minmax(0,1fr) 22rem;align-items:start}.side{grid-column:2;grid-row:1}.side.stays{position:sticky;top:1rem}.stays .buttons button{flex:1 1 100%}}
 @media(max-width:34rem){.top a,button,.buttons a{padding-top:.65rem;padding-bottom:.65rem}h1{font-size:1.25rem}.buttons button{flex:1 1 100%}.feed li{grid-template-columns:4.6rem 1fr}.feed .detail{grid-column:1/-1}dl{grid-template-columns:5.4rem 1fr;gap:.3rem .8rem}.fine dl{grid-template-columns:1fr;gap:0}.fine dd{margin-bottom:.35rem}}
 `
+
+/** The one style sheet, put into each page under its nonce. System fonts, no images, both colour schemes. */
+export const style = `:root{color-scheme:light dark;${readTokens(rules)}}${rules}`
