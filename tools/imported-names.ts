@@ -20,13 +20,22 @@ const loaders = new Set([
   'createRequire',
 ])
 
+/** By text and kind of file: several rules ask about each file, and to parse it is what takes time. */
+const known = new Map<string, readonly ImportedName[]>()
+
 /** Every name a file imports: static, re-exported, dynamic, `require`d. A module named by an expression is reported as module `?`. */
 export function importedNames(source: string, file = ''): readonly ImportedName[] {
+  const key = `${file.endsWith('.tsx')} ${source}`
+  const names = known.get(key) ?? readNames(source, file)
+  known.set(key, names)
+  return names
+}
+
+function readNames(source: string, file: string): readonly ImportedName[] {
   const syntax = parseSource(source, file)
   const found: ImportedName[] = []
   walkSyntax(syntax.root, (node) => {
-    const line = syntax.lines(node).first
-    for (const name of namesIn(node)) found.push({ ...name, line })
+    for (const name of namesIn(node)) found.push({ ...name, line: syntax.lines(node).first })
   })
   return found
 }

@@ -21,6 +21,11 @@ test('a program that is not there, or cannot be run, is missing', () => {
   expect(findMissingPrograms(programs, `:${join(folder, 'bin')}`).map(({ name }) => name)).toEqual(['broken', 'absent'])
 })
 
+test('what does as well is enough', () => {
+  const programs = ['psql', 'broken'].map((instead) => ({ name: 'absent', debianPackage: 'absent', instead }))
+  expect(findMissingPrograms(programs, join(folder, 'bin'))).toEqual([programs[1]])
+})
+
 test('a server is looked for in the folder of its versions', () => {
   const programs = ['initdb', 'postgres'].map((name) => ({ name, debianPackage: 'postgresql', versionedFolder: folder }))
   expect(findMissingPrograms(programs, '').map(({ name }) => name)).toEqual(['postgres'])
@@ -33,9 +38,9 @@ test('one line installs all, each package once, and a browser gets letters to dr
   const missing = [
     { name: 'pgbench', debianPackage: 'postgresql' },
     { name: 'initdb', debianPackage: 'postgresql' },
-    { name: 'chromium', debianPackage: 'chromium' },
+    { name: 'chromium-headless-shell', debianPackage: 'chromium-headless-shell' },
   ]
   expect(installLine(missing)).toBe(
-    'apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core postgresql',
+    'apt-get update && apt-get install -y --no-install-recommends chromium-headless-shell fonts-dejavu-core postgresql',
   )
 })

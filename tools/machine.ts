@@ -10,6 +10,8 @@ interface Program {
   readonly versionedFolder?: string
   /** What is no program on PATH is there when this file or folder is. */
   readonly file?: string
+  /** Does as well where it is there, only slower. */
+  readonly instead?: string
 }
 
 export const neededPrograms: readonly Program[] = [
@@ -20,7 +22,8 @@ export const neededPrograms: readonly Program[] = [
   { name: 'postgres', debianPackage: 'postgresql', versionedFolder: '/usr/lib/postgresql' },
   { name: 'systemd-analyze', debianPackage: 'systemd' },
   { name: 'pgbouncer', debianPackage: 'pgbouncer' },
-  { name: 'chromium', debianPackage: 'chromium' },
+  // The browser without windows: it starts, and draws, for half the work.
+  { name: 'chromium-headless-shell', debianPackage: 'chromium-headless-shell', instead: 'chromium' },
   { name: 'radosgw', debianPackage: 'radosgw' },
   { name: 'ceph-mon', debianPackage: 'ceph-mon' },
   { name: 'ceph-osd', debianPackage: 'ceph-osd' },
@@ -65,13 +68,15 @@ export function findMissingPrograms(programs: readonly Program[], path: string):
 }
 
 function isOnPath(program: Program, path: string): boolean {
-  return foldersOf(program, path).some((folder) => isProgram(join(folder, program.name)))
+  return foldersOf(program, path).some((folder) =>
+    [program.name, program.instead ?? program.name].some((name) => isProgram(join(folder, name))),
+  )
 }
 
 /** The one line that installs what is missing. */
 export function installLine(missing: readonly Program[]): string {
   const packages = new Set(missing.map((program) => program.debianPackage))
-  if (packages.has('chromium')) packages.add(fontPackage)
+  if (packages.has('chromium-headless-shell')) packages.add(fontPackage)
   return `apt-get update && apt-get install -y --no-install-recommends ${[...packages].toSorted().join(' ')}`
 }
 

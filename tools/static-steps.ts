@@ -4,6 +4,7 @@ import { runCommand, uncollected } from './command.ts'
 import { findDependencyListGaps } from './dependency-list.ts'
 import { findDependencyViolations } from './dependency-rules.ts'
 import { findFolderGaps } from './folders.ts'
+import { findLayoutBreaches } from './layout.ts'
 import { findLintBreaches, findUnseenLintPlants } from './lint.ts'
 import { findLockfileGaps } from './lockfile.ts'
 import { listFiles } from './source-tree.ts'
@@ -17,8 +18,8 @@ export function staticSteps(root: string): readonly Step[] {
     run: () => runProgram(root, summary, command, args),
   })
   return [
-    program('format', 'prettier', 'prettier', '--check', '--log-level', 'warn', '--cache', '.'),
     { name: 'lint', run: () => findLintBreaches(root) },
+    { name: 'format', run: () => findLayoutBreaches(root) },
     // One checker: each more would look at most of the same once more, and the processors are busy with the other steps.
     program('types', 'tsc', 'tsc', '-p', '.', '--checkers', '1'),
     program('types of the app', 'tsc', 'tsc', '-p', 'packages/console/src/app', '--checkers', '1'),

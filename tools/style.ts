@@ -45,7 +45,8 @@ const cutWords = new Set(
 const bareTime = /(^|[a-z])(timeout|Timeout|ttl|Ttl)$/
 
 const unfinished = /\b(TODO|FIXME|XXX|HACK)\b|not (yet )?implemented|placeholder implementation/
-const quieted = /@ts-(ignore|expect-error|nocheck)|(eslint|oxlint|biome)-(disable|ignore)|prettier-ignore|(istanbul|v8|c8) ignore/
+const quieted =
+  /@ts-(ignore|expect-error|nocheck)|(eslint|oxlint|biome)-(disable|ignore)|(prettier|oxfmt)-ignore|(istanbul|v8|c8) ignore/
 const ownMachine =
   /registry\.npmjs|npmmirror|https?:\/\/[a-z0-9.-]*(npm|registry)[a-z0-9.-]*\/|\/(work|farm|root)\/|\/tmp\/helpers/
 const skipped = /\b(describe|test|it|suite)\.(skip|only|todo|fails|skipIf|runIf)\b|\b(xit|xdescribe|fit|fdescribe)\(/

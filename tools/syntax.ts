@@ -21,10 +21,8 @@ export function parseSource(source: string, file = ''): Syntax {
   if (!isNode(tree)) throw new TypeError('the parser returned no tree')
   const base = spanOf(listOf(tree.body).filter(isRecord)[0] ?? tree).start
   const starts = [0]
-  bytes.forEach((byte, index) => {
-    if (byte === 10) starts.push(index + 1)
-  })
-  const lineAt = (offset: number): number => starts.findLastIndex((start) => start <= offset - base) + 1
+  for (let end = bytes.indexOf(10); end !== -1; end = bytes.indexOf(10, end + 1)) starts.push(end + 1)
+  const lineAt = (offset: number): number => lastAtMost(starts, offset - base) + 1
   return {
     root: tree,
     lines: (node) => {
@@ -32,6 +30,17 @@ export function parseSource(source: string, file = ''): Syntax {
       return { first: lineAt(span.start), last: lineAt(Math.max(span.start, span.end - 1)) }
     },
   }
+}
+
+/** The place of the last of `rising` numbers that is not above `limit`: by halves, since every node of every file is asked. */
+function lastAtMost(rising: readonly number[], limit: number): number {
+  let [low, high] = [0, rising.length - 1]
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2)
+    if ((rising[middle] ?? 0) <= limit) low = middle
+    else high = middle - 1
+  }
+  return low
 }
 
 export function isNode(value: unknown): value is SyntaxNode {
@@ -51,9 +60,16 @@ export function walkSyntax(root: SyntaxNode, visit: (node: SyntaxNode, ancestors
       return
     }
     if (!isRecord(value)) return
-    const inner = isNode(value) ? [value, ...ancestors] : ancestors
-    if (isNode(value)) visit(value, ancestors)
-    for (const child of Object.values(value)) walk(child, inner)
+    const node = isNode(value) ? value : null
+    if (node !== null) visit(node, ancestors)
+    let inner = node === null ? ancestors : null
+    for (const key of Object.keys(value)) {
+      const child = value[key]
+      // Most of a tree is leaves and places in the text, which hold no node.
+      if (typeof child !== 'object' || child === null || key === 'span') continue
+      inner ??= node === null ? ancestors : [node, ...ancestors]
+      walk(child, inner)
+    }
   }
   walk(root, [])
 }

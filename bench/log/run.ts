@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { format } from 'prettier'
+import { format } from 'oxfmt'
 import { append, type Appended } from './appending.ts'
 import { type BareDisk, writeBare } from './bare-disk.ts'
 import { proveFromDisk, type Proven } from './large-tree.ts'
@@ -36,7 +36,7 @@ for (let round = 0; round < Number(values.rounds); round += 1) {
   rounds.push({ bare, bareGroup, alone, many })
 }
 const proven = await proveFromDisk(Number(values.leaves))
-const text = await format(describe(rounds, proven), { parser: 'markdown', printWidth: 150 })
+const { code: text } = await format('RESULTS.md', describe(rounds, proven), { printWidth: 150 })
 writeFileSync(new URL('./RESULTS.md', import.meta.url), text)
 process.stdout.write(text)
 

@@ -22,17 +22,20 @@ export interface PartFlags {
   readonly modes: string
   readonly clients: string
   readonly singles: string
+  readonly paths?: string
 }
 
 const table = { clients: '8,32', singles: 'none' }
+/** Of writes also what it costs to have them on disk first. */
+const written = { ...table, paths: 'direct,pipe,pipe-durable,pgbouncer,gate' }
 const only = { scripts: '', modes: '', clients: '' }
 export const flagsOf: Readonly<Record<PartName, PartFlags>> = {
   'select-simple': { ...table, scripts: 'select', modes: 'simple' },
   'select-extended': { ...table, scripts: 'select', modes: 'extended' },
   'select-prepared': { ...table, scripts: 'select', modes: 'prepared' },
-  'tpcb-simple': { ...table, scripts: 'tpcb', modes: 'simple' },
-  'tpcb-extended': { ...table, scripts: 'tpcb', modes: 'extended' },
-  'tpcb-prepared': { ...table, scripts: 'tpcb', modes: 'prepared' },
+  'tpcb-simple': { ...written, scripts: 'tpcb', modes: 'simple' },
+  'tpcb-extended': { ...written, scripts: 'tpcb', modes: 'extended' },
+  'tpcb-prepared': { ...written, scripts: 'tpcb', modes: 'prepared' },
   connect: { scripts: 'connect', modes: 'simple', clients: '1,8', singles: 'first' },
   copy: { ...only, singles: 'copy' },
   idle: { ...only, singles: 'idle' },

@@ -2,6 +2,7 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { findFreePort, type PostgresServer } from '../../tests/servers/postgres.ts'
@@ -19,7 +20,7 @@ export interface Path {
   readonly pid: number | null
 }
 
-export const pathNames = ['direct', 'pipe', 'pgbouncer', 'gate'] as const
+export const pathNames = ['direct', 'pipe', 'pipe-durable', 'pgbouncer', 'gate'] as const
 export type PathName = (typeof pathNames)[number]
 
 const ready = z.object({
@@ -56,8 +57,10 @@ export class Paths {
     switch (name) {
       case 'direct':
         return this.#direct
-      case 'pipe': {
-        const { port, pid } = await this.#start(process.execPath, ['bench/postgres/pipe.ts', '--port', String(this.#server.port)])
+      case 'pipe':
+      case 'pipe-durable': {
+        const program = fileURLToPath(new URL(`${name}.ts`, import.meta.url))
+        const { port, pid } = await this.#start(process.execPath, [program, '--port', String(this.#server.port)])
         return { ...this.#direct, name, port, pid }
       }
       case 'pgbouncer':

@@ -56,7 +56,14 @@ export function writeRuns(runs: readonly Run[]): string {
 
 function writeCells(cells: readonly Cell[], paths: readonly string[]): string {
   const others = paths.filter((path) => path !== 'direct')
-  const head = ['load', 'clients', 'direct /s', ...others.map((path) => `${path} × direct`), 'gate × pipe', 'gate × pgbouncer']
+  const peers = ['pipe', 'pipe-durable', 'pgbouncer'].filter((path) => paths.includes(path))
+  const head = [
+    'load',
+    'clients',
+    'direct /s',
+    ...others.map((path) => `${path} × direct`),
+    ...peers.map((path) => `gate × ${path}`),
+  ]
   const lines = [...head, ...others.map((path) => `${path} CPU µs`)]
   const table = rowsOf(cells, paths).map(({ load, tps, cpu }) => {
     const at = (path: string): number => tps.get(path) ?? Number.NaN
@@ -66,8 +73,7 @@ function writeCells(cells: readonly Cell[], paths: readonly string[]): string {
       String(load.clients),
       Number.isFinite(at('direct')) ? at('direct').toFixed(0) : '–',
       ...others.map((path) => ratio(at(path), at('direct'))),
-      ratio(at('gate'), at('pipe')),
-      ratio(at('gate'), at('pgbouncer')),
+      ...peers.map((path) => ratio(at('gate'), at(path))),
       ...others.map(used),
     ]
   })
@@ -110,8 +116,9 @@ export function explainRuns(runs: readonly Run[]): string {
     '',
     `Made by \`npm run bench\` in ${minutes} minutes, the paths of each part interleaved in one run: medians of its rounds.`,
     'Load generator, server and whatever is in between share the processors, so that all of it is the worst case. In the gate everything is on:',
-    'describe, decide, log. `pipe` passes bytes on in Node and does nothing else; `pgbouncer` pools sessions. `select` is `pgbench -S`, `tpcb` its',
-    'usual script, `connect` is `-S` with a connection for each transaction. CPU is that of the process in between, a transaction.',
+    'describe, decide, log. `pipe` passes bytes on in Node and does nothing else; `pipe-durable` has as many bytes as an intent on disk before each',
+    'write besides, one durable write for all that wait: the floor of what promise 7 costs; `pgbouncer` pools sessions. `select` is `pgbench -S`,',
+    '`tpcb` its usual script, `connect` is `-S` with a connection for each transaction. CPU is that of the process in between, a transaction.',
     '',
     ...describeMachine().map((line) => `- ${line}`),
     '',

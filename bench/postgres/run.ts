@@ -15,13 +15,14 @@ import { timeCopyOut, timeFirstAnswers } from './single.ts'
  * pgbench, new sessions and a long COPY through each path, in interleaved rounds of one run, as ratios to the direct path of the same rounds.
  *   npm run bench                 all of it, some ten minutes; the tables are written to bench/postgres/RESULTS.md
  *   npm run bench -- --quick      one round of short ones with 8 clients, about a minute; nothing is written unless --results FILE says where
- * Parts: --scripts select,tpcb,connect  --modes simple,extended,prepared  --clients 1,8,32  --paths direct,pipe,pgbouncer,gate
+ * Parts: --scripts select,tpcb,connect  --modes simple,extended,prepared  --clients 1,8,32  --paths direct,pipe,pgbouncer,gate (and pipe-durable)
  *   --singles first,copy,idle (or none)  --seconds 3  --rounds 2  --scale 10  --json FILE  --results FILE
  *   npm run bench -- --part select-simple --json one.json     one of the parts of the table, each under three minutes
  *   npm run bench -- --collect one.json,two.json             writes the tables of what such runs measured
  * Another gate: --gate 'COMMAND', which gets the upstream's URL as `--url URL`, prints one line of JSON, {"port", "user", "password",
  * "database"}, and is ended by SIGTERM: bench/postgres/fake-gate.ts is the protocol alone.
  */
+const usualPaths = 'direct,pipe,pgbouncer,gate'
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
@@ -30,7 +31,7 @@ const { values } = parseArgs({
     clients: { type: 'string' },
     scripts: { type: 'string' },
     modes: { type: 'string' },
-    paths: { type: 'string', default: pathNames.join(',') },
+    paths: { type: 'string', default: usualPaths },
     singles: { type: 'string' },
     gate: { type: 'string', default: `${process.execPath} bench/postgres/real-gate.ts` },
     json: { type: 'string' },
@@ -79,12 +80,12 @@ function makePlan(): Plan {
       clients.filter((count) => script !== 'connect' || count <= 8).map((count) => ({ script, mode, clients: count })),
     ),
   )
-  const partial = asked.scripts !== undefined || values.paths !== pathNames.join(',')
+  const partial = asked.scripts !== undefined || values.paths !== usualPaths
   const singleNames = ['first', 'copy', 'idle', 'none'] as const
   const singles = choose(asked.singles, singleNames, partial ? ['none'] : ['first', 'copy', 'idle'])
   return {
     loads,
-    paths: choose(values.paths, pathNames, pathNames),
+    paths: choose(asked.paths ?? values.paths, pathNames, pathNames),
     seconds: Number(values.seconds ?? (quick ? 1 : 3)),
     rounds: Number(values.rounds ?? (quick ? 1 : 2)),
     firstAnswers: singles.includes('first') ? (quick ? 10 : 40) : 0,

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { format } from 'prettier'
+import { format } from 'oxfmt'
 import { findPostgresBinaries } from '../../tests/servers/postgres.ts'
 import { findRestic } from './measure.ts'
 import { benchRestorePoints } from './restore-point.ts'
@@ -61,7 +61,8 @@ for (const [name, { title, measure }] of Object.entries(parts)) {
   sections.push(`## ${title}`, '', ...(await measure()), '')
 }
 const minutes = ((performance.now() - beganMs) / 60_000).toFixed(1)
-const text = await format(
+const { code: text } = await format(
+  'RESULTS.md',
   [
     '# The vault, measured',
     '',
@@ -70,7 +71,7 @@ const text = await format(
     '',
     ...sections,
   ].join('\n'),
-  { parser: 'markdown', printWidth: 150 },
+  { printWidth: 150 },
 )
 if (values.only === undefined) writeFileSync(new URL('RESULTS.md', import.meta.url), text)
 process.stdout.write(text)

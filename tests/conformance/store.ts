@@ -147,6 +147,27 @@ export function testStore(name: string, open: () => Promise<StorePair>): void {
       expect(await other.people.people.list()).toHaveLength(1)
     })
 
+    it('counts a one-time code once, and so many wrong ones, at whichever it comes', async () => {
+      const { one, other } = await open()
+      const nowMs = one.clock.nowMs()
+      const link = { tokenSha256: 'one', invitedBy: null, createdAtMs: nowMs, expiresAtMs: nowMs + 60_000, usedAtMs: null }
+      await one.people.links.create({ ...link, confirmation: null, withdrawnAtMs: null })
+      await one.people.people.enrol(newcomer('ada'), 'one', nowMs, null)
+      const [here, there] = [one.people.people, other.people.people]
+      const app = { id: 'app', sealed: 's', addedAtMs: nowMs, lastStep: 10 }
+      expect(await here.addCodeApp('Ada', app)).toBe(true)
+      expect(await there.addCodeApp('ada', { ...app, id: 'another' })).toBe(false)
+      const tries = await Promise.all(Array.from({ length: 6 }, (_, at) => (at % 2 ? here : there).tryCode('ada', 'app')))
+      expect(tries.filter((taken) => taken)).toHaveLength(5)
+      expect((await there.list())[0]?.codeApp?.isLocked).toBe(true)
+      const used = await Promise.all([here.useCode('ada', 'app', 12), there.useCode('ada', 'app', 12)])
+      expect(used.filter((taken) => taken)).toHaveLength(1)
+      expect(await here.useCode('ada', 'app', 11)).toBe(false)
+      expect(await there.removeCodeApp('ada', 'another')).toBe(false)
+      expect(await there.removeCodeApp('ada', 'app')).toBe(true)
+      expect([await here.useCode('ada', 'app', 13), await here.tryCode('ada', 'app')]).toEqual([false, false])
+    })
+
     it('lets what was given for a time stand at both, until it is ended at either', async () => {
       const { one, other } = await open()
       await one.requests.open(request('r1'))

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core'
 
-const program = '/usr/bin/chromium'
+/** The first that is there: without windows, a start and each page take half the work. */
+const programs = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
 
 /** A person at a real browser, with an authenticator of their own that always says yes. */
 export interface BrowserPerson {
@@ -30,7 +31,8 @@ export interface TestBrowser {
 
 /** Debian's Chromium, headless, with a profile of its own. Names what to install when there is none. */
 export async function startBrowser(): Promise<TestBrowser> {
-  if (!existsSync(program)) throw new Error('tests need Chromium: apt-get install -y chromium')
+  const program = programs.find((path) => existsSync(path))
+  if (program === undefined) throw new Error('tests need Chromium: apt-get install -y chromium-headless-shell')
   const profile = mkdtempSync(join(tmpdir(), 'sallyport-browser-'))
   const browser = await chromium.launch({
     executablePath: program,

@@ -3,6 +3,7 @@ import {
   type AccessRequest,
   cancelRequest,
   type Clock,
+  type CodeRule,
   type Event,
   giveVerdict,
   type Log,
@@ -19,6 +20,7 @@ import { makePolicy } from '../../packages/gateway/src/policy-settings.ts'
 import { tryPolicy } from '../../packages/gateway/src/policy-trial.ts'
 import { openConfigurationDesk } from '../../packages/gateway/src/configuration-desk.ts'
 import { type ControlListener, startControl } from '../../packages/gateway/src/control/index.ts'
+import type { Codes } from '../../packages/gateway/src/control/code-ports.ts'
 import type { Control, ControlPorts, Feed, Kill, Signed } from '../../packages/gateway/src/control/ports.ts'
 import { openReviews, type Reviews } from '../../packages/gateway/src/access/reviews.ts'
 import type { Recorded } from '../../packages/gateway/src/control/overview.ts'
@@ -157,6 +159,8 @@ export interface PeopleBench {
     findQuorum?: (upstream: string) => Promise<Quorum | null>
     /** Who may break glass. */
     breakers: string[]
+    /** What verdicts are judged by when they come; the pages have the one that the bench was made with. */
+    codeRule: CodeRule | null
   }
   ask(changes?: Partial<Question>, request?: Partial<AccessRequest>): Promise<AccessRequest>
 }
@@ -174,6 +178,7 @@ function verdictPortsOf({ clock, requests, people, log }: Judged, state: PeopleB
     isEnrolled: async (name) => (await people.list()).some((one) => one.name === name),
     quorumOf: (upstream) => state.findQuorum?.(upstream) ?? state.quorum,
     glass,
+    codeRule: () => state.codeRule,
     grantMs: 3_600_000,
   }
 }
@@ -199,7 +204,7 @@ function scriptedControl(
   }
 }
 
-export function makePeopleBench(): PeopleBench {
+export function makePeopleBench(codes?: Codes): PeopleBench {
   const clock = new ShiftedClock()
   const log = new FollowedLog()
   const random: Randomness = { hex: (bytes) => randomBytes(bytes).toString('hex') }
@@ -217,6 +222,7 @@ export function makePeopleBench(): PeopleBench {
     owners: ownersOfTests(),
     quorum: null,
     breakers: [],
+    codeRule: codes?.rule ?? null,
   }
   const reviews = openReviews({ clock, log, memory: openMeta(database), breakers: state.breakers, delayMs: 900_000 })
   const verdictPorts = verdictPortsOf({ clock, log, requests, people: stored.people }, state, reviews)
@@ -266,6 +272,7 @@ export function makePeopleBench(): PeopleBench {
     people: stored.people,
     links: stored.links,
     webSessions: stored.webSessions,
+    ...(codes && { codes }),
     overview: overviewOf(log, state),
   }
   const ask: PeopleBench['ask'] = async (changes = {}, request = {}) => {

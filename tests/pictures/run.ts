@@ -3,29 +3,33 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ProxyAgent, request } from 'undici'
 import { z } from 'zod'
-import { startBrowser, type BrowserPerson } from '../fakes/browser.ts'
+import { startBrowser, type BrowserPerson, type TestBrowser } from '../fakes/browser.ts'
 import { HttpStandIn, jsonAnswer } from '../fakes/http-upstream.ts'
 import { cloudAgent, cloudUrl, startCloudGate, type CloudGate } from '../servers/cloud-gate.ts'
 import { arrange, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
+import { renderedPages } from './rendered.ts'
+import { stretchNow, stretchRequests } from './stretched.ts'
 
 /**
- * `node tests/pictures/run.ts --out FOLDER`: every page that people see, of a real gate with something going on, at phone and laptop size,
- * light and dark. To look at; nothing is compared.
+ * `node tests/pictures/run.ts --out FOLDER [--only REGEX]`: every page that people see, of a real gate with something going on, at phone, laptop
+ * and wide size, light and dark; then states that its story does not come to. To look at; nothing is compared.
  */
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'pictures' } } })
+const { values } = parseArgs({ options: { out: { type: 'string', default: 'pictures' }, only: { type: 'string', default: '' } } })
+const only = new RegExp(values.only)
 const out = resolve(values.out)
 mkdirSync(out, { recursive: true })
 
 const volume = '0f7c3a52-6c1e-4d0b-9f0e-5d7c2a9b1e44'
 const sizes = [
   ['phone', 390, 844],
-  ['laptop', 1280, 800],
-  ['wide', 1920, 1080],
+  ['laptop', 1440, 900],
+  ['wide', 2560, 1440],
 ] as const
 const consolePages = ['now', 'requests', 'agents', 'upstreams', 'vault', 'log', 'policy', 'people'] as const
 
 async function take({ page }: BrowserPerson, name: string): Promise<void> {
+  if (!only.test(name)) return
   for (const [size, width, height] of sizes) {
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.setViewportSize({ width, height })
@@ -38,20 +42,22 @@ async function take({ page }: BrowserPerson, name: string): Promise<void> {
   console.log(`${name}${tooWide === true ? ' (wider than its window)' : ''}`)
 }
 
+async function openConsole(gate: TestGate, { page }: BrowserPerson, name: string): Promise<void> {
+  await page.goto(`${gate.controlUrl}/console/${name}`)
+  await page.locator('h1,[role=alert]').first().waitFor()
+  await page.locator('main', { hasNotText: 'Asking the gate' }).waitFor()
+}
+
 /** The console's pages; of the log, one entry with its proof. */
 async function takeConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
   for (const name of consolePages) {
-    await ada.page.goto(`${gate.controlUrl}/console/${name}`)
-    await ada.page.locator('h1').waitFor()
-    await ada.page.locator('main', { hasNotText: 'Asking the gate' }).waitFor()
+    await openConsole(gate, ada, name)
     await take(ada, `console-${name}`)
   }
-  await ada.page.goto(`${gate.controlUrl}/console/policy`)
+  await openConsole(gate, ada, 'policy')
   await ada.page.locator('#policy-text').waitFor()
   const text = await ada.page.inputValue('#policy-text')
-  const wider = text
-    .replace('"read production"', '"any production"')
-    .replace('"limits":{}', '"limits":{"rowsWithoutPrompt":50000}')
+  const wider = text.replace('"read shop-db"', '"any shop-db"').replace('"limits":{}', '"limits":{"rowsWithoutPrompt":50000}')
   await ada.page.fill('#policy-text', wider)
   await ada.page.locator('button', { hasText: 'Try it' }).click()
   await ada.page.locator('[data-trial]').waitFor()
@@ -61,15 +67,61 @@ async function takeConsole(gate: TestGate, ada: BrowserPerson): Promise<void> {
   await ada.page.locator('button', { hasText: 'Check it in this browser' }).click()
   await ada.page.locator('[data-proof=holds],[data-proof=fails]').waitFor()
   await take(ada, 'console-log-entry')
-  await ada.page.goto(`${gate.controlUrl}/console/now`)
-  await ada.page.locator('button', { hasText: 'Stop everything' }).click()
+  await openConsole(gate, ada, 'log?text=nothing-of-that-name')
+  await ada.page.locator('text=Nothing found').waitFor()
+  await take(ada, 'console-log-nothing')
+  await openConsole(gate, ada, 'now')
+  await ada.page.keyboard.press('x')
   await ada.page.locator('[role=alertdialog]').waitFor()
   await take(ada, 'console-stop')
-  await ada.page.goto(`${gate.controlUrl}/console/now`)
-  await ada.page.locator('h1').waitFor()
+  await ada.page.keyboard.press('Escape')
   await ada.page.keyboard.press('Control+k')
   await ada.page.locator('[role=combobox]').waitFor()
   await take(ada, 'console-palette')
+  await ada.page.goto(`${gate.controlUrl}/console/nowhere`)
+  await ada.page.locator('h1').waitFor()
+  await take(ada, 'console-nowhere')
+}
+
+/** What the gate says, stretched; and what the page shows when it says nothing. */
+async function takeStretched(gate: TestGate, ada: BrowserPerson): Promise<void> {
+  const { page } = ada
+  const stretch = async (name: string, change: (text: string) => object): Promise<void> => {
+    const address = `**/console/data/${name}`
+    await page.route(address, async (route) => route.fulfill({ json: change(await (await route.fetch()).text()) }))
+    await openConsole(gate, ada, name)
+    await take(ada, `console-${name}-busy`)
+    await page.unroute(address)
+  }
+  await stretch('now', stretchNow)
+  await stretch('requests', stretchRequests)
+  await page.route('**/console/data/agents', (route) => route.abort())
+  await page.route('**/console/stream*', (route) => route.abort())
+  await openConsole(gate, ada, 'agents')
+  await page.locator('text=The gate does not answer:').waitFor()
+  await take(ada, 'console-silent')
+  await page.unrouteAll()
+}
+
+/** Before any agent came. */
+async function takeEmpty(gate: TestGate, ada: BrowserPerson): Promise<void> {
+  for (const name of ['now', 'requests', 'agents', 'log'] as const) {
+    await openConsole(gate, ada, name)
+    await take(ada, `empty-console-${name}`)
+  }
+  for (const name of ['requests', 'sessions', 'vault', 'live'] as const) {
+    await ada.page.goto(`${gate.controlUrl}/${name}`)
+    await take(ada, `empty-${name}`)
+  }
+}
+
+async function takeRendered(browser: TestBrowser): Promise<void> {
+  const reader = await browser.open()
+  for (const [name, document] of renderedPages) {
+    await reader.page.setContent(document)
+    await take(reader, name)
+  }
+  await reader.close()
 }
 
 const listShape = z.object({ requests: z.array(z.object({ id: z.string(), summary: z.string() })) })
@@ -96,12 +148,12 @@ async function makeGate(postgres: PostgresServer): Promise<CloudGate<HttpStandIn
     realToken: 'real-token-of-the-account-1234567890',
     mode: 'solo',
     coolOff: '15m',
-    upstreams: { production: {} },
+    upstreams: { 'shop-db': {} },
     agents: {
-      [cloudAgent]: { owner: 'ada', may: ['any production', 'any cloud'] },
-      helper: { owner: 'ada', may: ['read production'] },
+      [cloudAgent]: { owner: 'ada', may: ['any shop-db', 'any cloud'] },
+      helper: { owner: 'ada', may: ['read shop-db'] },
     },
-    tied: { [volume]: 'production' },
+    tied: { [volume]: 'shop-db' },
   })
   cloud.standIn.answer = () => jsonAnswer({ data: { projects: { edges: [] } } })
   await arrange(
@@ -136,7 +188,7 @@ const pendingShape = z.object({ errors: z.tuple([z.object({ extensions: z.object
 async function makeStory(gate: TestGate): Promise<{ readonly volumeRequest: string; readonly handle: string }> {
   const handle = await gate.issue('coder')
   const coder = await gate.connect('coder', { handle })
-  const helper = await gate.connect('helper', { database: 'production' })
+  const helper = await gate.connect('helper', { database: 'shop-db' })
   await coder.run('SELECT count(*) FROM orders WHERE total > 100')
   await coder.run('UPDATE orders SET total = 12 WHERE id = 7')
   await helper.run('SELECT name FROM customers WHERE id = 1')
@@ -167,8 +219,19 @@ async function walk(gate: TestGate, ada: BrowserPerson, volumeRequest: string): 
   await take(ada, 'request-volume-approved')
   await open('/live')
   await take(ada, 'live')
+  await open('/sessions')
+  await take(ada, 'sessions')
+  await page.locator('main a[href^="/sessions/"]').last().click()
+  await page.locator('h1', { hasText: ' on ' }).waitFor()
+  await take(ada, 'session')
+  await open('/vault')
+  await take(ada, 'vault')
   await open('/people')
   await take(ada, 'people')
+  await page.click('text=Make an invitation')
+  await page.locator('output', { hasText: '/enrol#' }).waitFor()
+  await open('/people')
+  await take(ada, 'people-invited')
   await open('/people/me')
   await take(ada, 'passkeys')
   await page.click('button[type=submit]')
@@ -179,7 +242,7 @@ async function walk(gate: TestGate, ada: BrowserPerson, volumeRequest: string): 
   const written = readFileSync(gate.configuration, 'utf8')
   writeFileSync(
     gate.configuration,
-    written.replace('"read production"', '"any production",\n        "read cloud"').replace('"15m"', '"1m"'),
+    written.replace('"read shop-db"', '"any shop-db",\n        "read cloud"').replace('"15m"', '"1m"'),
   )
   await page.click('button[data-post="/configuration/reread"]')
   await page.locator('form[data-passkey]').waitFor()
@@ -190,13 +253,29 @@ async function walk(gate: TestGate, ada: BrowserPerson, volumeRequest: string): 
   await gate.post('/api/v1/kill', { kind: 'agent', id: 'coder', reason: 'it does what nobody asked for' }, z.unknown())
   await open('/live')
   await take(ada, 'live-killed')
+  await gate.post('/api/v1/kill', { kind: 'all', id: '*', reason: 'nobody knows what it does' }, z.unknown())
+  await openConsole(gate, ada, 'now')
+  await page.locator('[aria-label=Stopped]').first().waitFor()
+  await take(ada, 'console-now-killed')
+  await openConsole(gate, ada, 'requests')
+  await take(ada, 'console-requests-killed')
   await open('/requests/nothing-of-that-name')
   await take(ada, 'problem')
+}
+
+async function takeSignIn(gate: TestGate, browser: TestBrowser): Promise<void> {
+  const stranger = await browser.open()
+  for (const name of ['sign-in', 'restore'] as const) {
+    await stranger.page.goto(`${gate.controlUrl}/${name}`)
+    await take(stranger, name)
+  }
+  await stranger.close()
 }
 
 const postgres = await startPostgres()
 const browser = await startBrowser()
 try {
+  await takeRendered(browser)
   const cloud = await makeGate(postgres)
   const { gate } = cloud
   try {
@@ -208,8 +287,11 @@ try {
     await ada.page.fill('#name', 'ada')
     await ada.page.click('button[type=submit]')
     await ada.page.waitForURL('**/requests')
+    await takeSignIn(gate, browser)
+    await takeEmpty(gate, ada)
     const { volumeRequest } = await makeStory(gate)
     await takeConsole(gate, ada)
+    await takeStretched(gate, ada)
     await takeDecided(gate, ada)
     await walk(gate, ada, volumeRequest)
     if (ada.complaints.length > 0) throw new Error(ada.complaints.join('\n'))

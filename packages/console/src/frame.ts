@@ -42,7 +42,7 @@ export function renderPage(frame: Frame, page: Page): string {
   const refresh = page.refresh
   const document = markup`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><meta name="referrer" content="no-referrer">
-<title>${page.title} · Sallyport</title><style nonce="${frame.nonce}">${ownSource(style)}</style></head>
+<title>${page.title} · Sallyport</title><style nonce="${frame.nonce}">${ownSource(style)}</style><script nonce="${frame.nonce}" src="/assets/theme.js"></script></head>
 <body data-csrf="${frame.csrf}" data-now="${frame.nowMs}"${
     refresh ? markup` data-refresh="${refresh.address}" data-version="${refresh.version}"` : ''
   }>${renderTop(frame, page.path)}${renderWarnings(frame)}

@@ -92,6 +92,8 @@ const titles: Readonly<Record<EventType, Title>> = {
   'person.connected': { sign: '+', what: 'account connected', tone: 'warn' },
   'passkey.added': { sign: '+', what: 'passkey added', tone: 'warn' },
   'passkey.removed': { sign: '–', what: 'passkey removed', tone: 'warn' },
+  'code.added': { sign: '+', what: 'app of codes added', tone: 'warn' },
+  'code.removed': { sign: '–', what: 'app of codes removed', tone: 'warn' },
   'handle.issued': { sign: '+', what: 'handle issued', tone: 'calm' },
   'handle.narrowed': { sign: '+', what: 'handle narrowed', tone: 'calm' },
   'handle.rotated': { sign: '↻', what: 'handle rotated', tone: 'calm' },

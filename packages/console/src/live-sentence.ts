@@ -98,6 +98,7 @@ const sayPasskey = writer(
   z.object({ person: z.string(), name: z.string() }),
   ({ person, name }) => `${person} added a passkey: ${name}.`,
 )
+const sayCode = (what: string): Writer => writer(z.object({ person: z.string() }), ({ person }) => `${person} ${what}.`)
 const invitationWords = {
   invitation: 'made an invitation',
   'invitation confirmed': 'confirmed an invitation',
@@ -144,6 +145,8 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
     ),
   ],
   ['passkey.added', sayPasskey],
+  ['code.added', sayCode('set up an app of one-time codes')],
+  ['code.removed', sayCode('removed their app of one-time codes')],
   ['configuration.proposed', sayProposal],
   ['configuration.accepted', sayAcceptance],
   ['configuration.withdrawn', sayWithdrawal],
@@ -262,9 +265,11 @@ const writers: ReadonlyMap<Event['type'], Writer> = new Map<Event['type'], Write
   [
     'verdict',
     writer(
-      z.object({ approval: z.object({ person: z.string(), verdict: z.string(), reason: z.string() }) }),
-      ({ approval: { person, verdict, reason } }, agent) =>
-        `${person} says ${verdict === 'approve' ? 'yes' : 'no'} to ${agent}${reason === '' ? '.' : `: ${quote(reason)}`}`,
+      z.object({
+        approval: z.object({ person: z.string(), verdict: z.string(), reason: z.string(), method: z.string().optional() }),
+      }),
+      ({ approval: { person, verdict, reason, method } }, agent) =>
+        `${person} says ${verdict === 'approve' ? 'yes' : 'no'} to ${agent}${method === 'totp' ? ' by a one-time code, which signs nothing' : ''}${reason === '' ? '.' : `: ${quote(reason)}`}`,
     ),
   ],
   ['verdict.refused', writer(z.object({ person: z.string(), why: z.string() }), ({ person, why }) => `Of ${person}: ${why}`)],

@@ -76,7 +76,7 @@ export interface Conditions {
   readonly notBeforeMs: number | null
 }
 
-/** One person's signed verdict. */
+/** One person's verdict: signed with a passkey, or, where policy says so, backed by a one-time code alone. */
 export interface Approval {
   readonly person: string
   readonly verdict: 'approve' | 'reject'
@@ -91,6 +91,8 @@ export interface Approval {
   readonly conditions?: Conditions
   /** Signed as the breaking of glass: it stands for all the approvals that were needed, and somebody else looks at it afterwards. */
   readonly breakGlass?: true
+  /** Given by a one-time code (RFC 6238): nothing was signed, and nobody can verify it again. Absent: a passkey signed the challenge. */
+  readonly method?: 'totp'
 }
 
 /** The durable question to people about one request's operations. */
@@ -124,6 +126,11 @@ export function challengeOf(
   return conditions === undefined
     ? plain
     : digestJson({ v: 1, purpose: 'sallyport verdict under conditions', base: plain, conditions: { ...conditions } })
+}
+
+/** What the page of a request carries with its one-time code: which question its reader saw. Nobody signs it. */
+export function codeChallengeOf(request: Pick<AccessRequest, 'id' | 'nonce' | 'question' | 'expiresAtMs'>): string {
+  return digestJson({ v: 1, purpose: 'sallyport verdict by a one-time code', base: plainChallenge(request, 'approve') })
 }
 
 function plainChallenge(

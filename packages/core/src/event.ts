@@ -15,6 +15,8 @@ export const eventTypes = [
   'person.connected',
   'passkey.added',
   'passkey.removed',
+  'code.added',
+  'code.removed',
   'handle.issued',
   'handle.narrowed',
   'handle.rotated',

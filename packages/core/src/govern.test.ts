@@ -3,7 +3,8 @@ import type { Asked, Attendance, Cleared, Refusal } from './asked.ts'
 import { spendClearance } from './clearance.ts'
 import { createGovern } from './govern.ts'
 import type { CopyPlan, Operation, ResolvedOperation } from './operation.ts'
-import type { ImpactKind } from './impact.ts'
+import { impactKinds, type ImpactKind } from './impact.ts'
+import type { Scope } from './policy/scope.ts'
 import { giveVerdict, type VerdictPorts } from './verdict.ts'
 import { makeAsked, approvalOf, makeBench, scriptConnector, type Bench } from '../../../tests/fakes/ports.ts'
 
@@ -175,6 +176,35 @@ describe('govern', () => {
     expect(await createGovern(bench.ports).ask(makeAsked(bench), attendance)).toMatchObject({ code: 'approval_required' })
     expect(attendance.notices).toHaveLength(1)
     expect(bench.clock.nowMs()).toBe(waited)
+  })
+
+  it('decides by what is in force when the delay is over, not when the client came', async () => {
+    const losses: ((bench: Bench, standing: { scopes: readonly Scope[] }) => void)[] = [
+      (bench) => void (bench.may = ['read orders-db']),
+      (_bench, standing) => void (standing.scopes = []),
+    ]
+    for (const lose of losses) {
+      const bench = dropBench()
+      bench.settings.mode = 'solo'
+      bench.settings.coolOffMs = 5_000
+      const standing: { scopes: readonly Scope[] } = { scopes: [] }
+      const ports = { ...bench.ports, standing: { of: () => ({ scopes: standing.scopes, endsMs: null }) } }
+      if (lose === losses[1]) {
+        bench.may = ['read orders-db']
+        standing.scopes = [{ kinds: [...impactKinds], action: null, upstream: 'orders-db' }]
+      }
+      const attendance = attend(20_000)
+      const answer = createGovern(ports).ask(makeAsked(bench), attendance)
+      await expect.poll(() => attendance.notices.length).toBe(1)
+      const [request] = bench.opened
+      if (request === undefined) throw new Error('no request')
+      await giveVerdict(verdictPorts(bench), request.id, approvalOf(request, 'ada'))
+      await expect.poll(() => bench.clock.soonestMs).toBe(5_000)
+      lose(bench, standing)
+      bench.clock.advance(5_000)
+      expect(await answer).toMatchObject({ outcome: 'refused', code: 'not_in_scope' })
+      expect(bench.log.types()).not.toContain('intent')
+    }
   })
 
   it('refuses after a rejection, and does not ask again at once', async () => {

@@ -17,7 +17,7 @@ import { noteEvent, textForLog, type Passage } from './passage.ts'
 import { boundRowsChanged, countBefore, mayBeHeld, protect, settleHeld, type HeldStatement } from './protect.ts'
 import { isPureRead, operationsJson, summarize } from './question.ts'
 import { noteOutcome, type Taken } from './outcome.ts'
-import { killedError, noConnector, refuseEnded, refuseForError, refusePending } from './refusal.ts'
+import { killedError, noConnector, notInFlight, refuseEnded, refuseForError, refusePending } from './refusal.ts'
 import type { Session } from './session.ts'
 import type { Snapshot } from './snapshot.ts'
 import { nothingStands } from './standing.ts'
@@ -86,7 +86,7 @@ class Pipeline implements Govern {
   }
 
   #enter(asked: Asked, attendance: Attendance): Passage {
-    const { connectors, killSwitch, clock, policy, standing } = this.#ports
+    const { connectors, killSwitch, clock } = this.#ports
     const connector = connectors.get(asked.connector)
     if (connector === undefined) throw noConnector(asked.connector)
     const { session, upstream } = asked
@@ -96,10 +96,15 @@ class Pipeline implements Govern {
       connector,
       killEpoch: killSwitch.epochOf(session.subject.agent, session.subject.owner, session.id, upstream.name),
       switchEpoch: killSwitch.epoch(),
-      policy: policy(),
-      standing: standing?.of(session.subject.agent, session.subject.owner, upstream.name) ?? nothingStands,
+      ...this.#inForce(asked),
       deadlineMs: clock.nowMs() + attendance.waitMs,
     }
+  }
+
+  #inForce({ session, upstream }: Asked): Pick<Passage, 'policy' | 'standing'> {
+    const { policy, standing } = this.#ports
+    const { agent, owner } = session.subject
+    return { policy: policy(), standing: standing?.of(agent, owner, upstream.name) ?? nothingStands }
   }
 
   async consider(asked: Asked): Promise<Considered | Refusal> {
@@ -124,7 +129,8 @@ class Pipeline implements Govern {
     }
   }
 
-  async #pass(passage: Passage): Promise<Cleared | Refusal> {
+  async #pass(entered: Passage): Promise<Cleared | Refusal> {
+    let passage = entered
     this.#checkKill(passage)
     let remembered = this.#recallPlain(passage)
     let isFirst = true
@@ -169,6 +175,8 @@ class Pipeline implements Govern {
       const after = await waitForPeople(this.#ports, passage, request)
       if (after === null) return refusePending(request, this.#ports.requestUrl(request.id), decision)
       if (after.state !== 'approved') return refuseEnded(after, this.#ports.requestUrl(after.id))
+      // People took their time: another policy may be in force, and what stood for a while may have ended.
+      passage = { ...passage, ...this.#inForce(asked) }
     }
   }
 
@@ -342,13 +350,7 @@ class Pipeline implements Govern {
   async settle(clearance: Clearance, upstream: Upstream): Promise<Refusal | null> {
     try {
       const flight = this.#inFlight.get(clearance)
-      if (flight === undefined)
-        throw new SallyportError(
-          'clearance_invalid',
-          'This clearance is not in flight.',
-          'Nothing was committed.',
-          'Report this: it is a defect of the gate.',
-        )
+      if (flight === undefined) throw notInFlight()
       await settleHeld(flight, upstream)
       return null
     } catch (error) {

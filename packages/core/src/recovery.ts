@@ -28,6 +28,7 @@ const approvalData: z.ZodType<Approval> = z.object({
   reason: z.string(),
   conditions: z.object({ rowsMax: z.number().nullable(), notBeforeMs: z.number().nullable() }).exactOptional(),
   breakGlass: z.literal(true).exactOptional(),
+  method: z.literal('totp').exactOptional(),
 })
 const verdictData = z.object({ request: z.string(), approval: approvalData })
 const intentData = z.object({ intent: z.string(), grant: z.string().nullish(), request: z.string().nullish() })

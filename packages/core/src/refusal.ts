@@ -52,6 +52,11 @@ export function noConnector(name: string): SallyportError {
   return new SallyportError('internal', `No connector is called ${name}.`, 'Nothing was sent upstream.', next)
 }
 
+export function notInFlight(): SallyportError {
+  const next = 'Report this: it is a defect of the gate.'
+  return new SallyportError('clearance_invalid', 'This clearance is not in flight.', 'Nothing was committed.', next)
+}
+
 /** The client did not wait any longer, or the delay is not over: the question stays open. */
 export function refusePending(request: AccessRequest, url: string, denial: Deny): Refusal {
   const due =

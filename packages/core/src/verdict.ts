@@ -1,9 +1,10 @@
 import { timingSafeEqual } from 'node:crypto'
-import { challengeOf, type AccessRequest, type Approval } from './access-request.ts'
+import { challengeOf, codeChallengeOf, type AccessRequest, type Approval } from './access-request.ts'
 import { findGlassFault, type Glass } from './break-glass.ts'
 import { boundsOf, findConditionFault } from './condition.ts'
 import { countApprovers, isMember, isSamePerson, type Quorum } from './approver.ts'
 import type { Json } from './canonical.ts'
+import { findCodeFault, isByCode, withoutWeakCodes, type CodeRule } from './code-approval.ts'
 import type { Grant } from './grant.ts'
 import type { Clock, Log, Randomness, Requests } from './ports.ts'
 import { findPlanFault } from './plan.ts'
@@ -22,6 +23,8 @@ export interface VerdictPorts {
   readonly quorumOf: (upstream: string) => Quorum | null | Promise<Quorum | null>
   /** Absent: nobody may break glass. */
   readonly glass?: Glass
+  /** What a one-time code may approve. Absent or null: nothing. */
+  readonly codeRule?: () => CodeRule | null
   /** How long an approved request may wait to be run, counted from its notBefore. */
   readonly grantMs: number
 }
@@ -98,15 +101,14 @@ export async function applyVerdict(ports: VerdictPorts, request: AccessRequest, 
 }
 
 async function namesThatCount(
-  { isEnrolled, quorumOf }: VerdictPorts,
+  { isEnrolled, quorumOf, codeRule }: VerdictPorts,
   { approvals, question }: AccessRequest,
 ): Promise<readonly string[]> {
   const quorum = await quorumOf(question.upstream)
-  const names = approvals
-    .filter(({ verdict, person }) => verdict === 'approve' && (quorum === null || isMember(quorum, person)))
-    .map(({ person }) => person)
-  const enrolled = await Promise.all(names.map((name) => isEnrolled(name)))
-  return names.filter((_name, index) => enrolled[index])
+  const able = approvals.filter(({ verdict, person }) => verdict === 'approve' && (quorum === null || isMember(quorum, person)))
+  const enrolled = await Promise.all(able.map(({ person }) => isEnrolled(person)))
+  const standing = able.filter((_approval, index) => enrolled[index])
+  return withoutWeakCodes(codeRule?.() ?? null, question, standing).map(({ person }) => person)
 }
 
 /** What has to be looked up: who may break glass now, and whether a plan's steps still are what it shows. */
@@ -141,10 +143,22 @@ async function finishApproval(
 ): Promise<VerdictResult> {
   const bounds = boundsOf(request, approvers, ports.clock.nowMs())
   const notBeforeMs = Math.max(bounds.notBeforeMs, ports.clock.nowMs() + delayMs)
-  if (!(await approve(ports, request, { approvers, notBeforeMs, rowsMax: bounds.rowsMax, plan: null })))
+  if (
+    !(await approve(
+      ports,
+      request,
+      { approvers, notBeforeMs, rowsMax: bounds.rowsMax, plan: null },
+      byCodeOf(request, approvers),
+    ))
+  )
     return { result: 'refused', why: 'The request has ended.' }
   await approveSteps(ports, request, { approvers, notBeforeMs })
   return { result: 'recorded', state: 'approved', approvalsMissing: 0, notBeforeMs }
+}
+
+/** Those of them who signed nothing. */
+function byCodeOf({ approvals }: AccessRequest, approvers: readonly string[]): readonly string[] {
+  return approvals.filter((approval) => isByCode(approval) && approvers.includes(approval.person)).map(({ person }) => person)
 }
 
 type Approved = Pick<Grant, 'approvers' | 'notBeforeMs' | 'rowsMax' | 'plan'>
@@ -154,6 +168,7 @@ async function approve(
   { clock, random, requests, log, grantMs }: VerdictPorts,
   request: AccessRequest,
   approved: Approved,
+  byCode: readonly string[] = [],
 ): Promise<boolean> {
   const { subject, digest, upstream, policyHash, operations } = request.question
   const expiresAtMs = approved.notBeforeMs + grantMs
@@ -174,7 +189,7 @@ async function approve(
   const { approvers, notBeforeMs, rowsMax, plan } = approved
   if (!(await requests.approve(request.id, notBeforeMs, grant))) return false
   const said = { request: request.id, grant: grant.id, digest, approvers, notBeforeMs, expiresAtMs, rowsMax }
-  const data = plan === null ? said : { ...said, plan }
+  const data = { ...said, ...(plan !== null && { plan }), ...(byCode.length > 0 && { byCode }) }
   await log.append({ type: 'request.approved', atMs: clock.nowMs(), session: request.session, agent: grant.agent, data })
   return true
 }
@@ -211,7 +226,7 @@ async function endSteps(
 
 /** Why this verdict on this request does not count now; null when it does. Asked when it is given, and again when a restart finds it on the log. */
 export async function findFault(
-  ports: Pick<VerdictPorts, 'clock' | 'policyHash' | 'mode' | 'quorumOf'>,
+  ports: Pick<VerdictPorts, 'clock' | 'policyHash' | 'mode' | 'quorumOf' | 'codeRule'>,
   request: AccessRequest | null,
   approval: Approval,
 ): Promise<string | null> {
@@ -219,8 +234,12 @@ export async function findFault(
   if (request.state !== 'pending' && !(approval.verdict === 'reject' && request.state === 'approved'))
     return `The request is ${request.state}.`
   if (request.expiresAtMs <= ports.clock.nowMs() && approval.verdict === 'approve') return 'The request has expired.'
-  if (!isEqual(approval.challenge, challengeOf(request, approval.verdict, approval.conditions, approval.breakGlass)))
+  if (!isEqual(approval.challenge, expectedOf(request, approval)))
     return 'The signature is over something else than this request and this verdict.'
+  if (isByCode(approval)) {
+    const fault = isPlainYes(approval) ? findCodeFault(ports.codeRule?.() ?? null, request.question) : 'A code says a plain yes.'
+    if (fault !== null) return fault
+  }
   if (approval.verdict === 'reject') return approval.conditions === undefined ? null : 'A no has no conditions.'
   const { question } = request
   if (question.policyHash !== ports.policyHash()) return 'The policy changed since this was asked; the agent has to ask again.'
@@ -232,6 +251,17 @@ export async function findFault(
     return `Only people of the group "${quorum.group}" approve what is asked of ${question.upstream}.`
   if (request.approvals.some(({ person }) => isSamePerson(person, approval.person))) return 'You have given your verdict already.'
   return findConditionFault(question, approval.conditions, ports.clock.nowMs())
+}
+
+function expectedOf(request: AccessRequest, approval: Approval): string {
+  return isByCode(approval)
+    ? codeChallengeOf(request)
+    : challengeOf(request, approval.verdict, approval.conditions, approval.breakGlass)
+}
+
+/** Conditions and broken glass are signed; what is not signed could be anybody's. A no takes a passkey, or is a cancellation. */
+function isPlainYes({ verdict, conditions, breakGlass }: Approval): boolean {
+  return verdict === 'approve' && conditions === undefined && breakGlass === undefined
 }
 
 /** Anyone in the group may cancel what is pending, or approved and not yet run. */
@@ -254,12 +284,13 @@ export async function cancelRequest(
 }
 
 export function approvalJson(approval: Approval): Json {
-  const { person, verdict, atMs, challenge, credentialId, evidence, reason, conditions, breakGlass } = approval
+  const { person, verdict, atMs, challenge, credentialId, evidence, reason, conditions, breakGlass, method } = approval
   const plain = { person, verdict, atMs, challenge, credentialId, evidence, reason }
   return {
     ...plain,
     ...(conditions === undefined ? {} : { conditions: { ...conditions } }),
     ...(breakGlass === undefined ? {} : { breakGlass }),
+    ...(method === undefined ? {} : { method }),
   }
 }
 

@@ -7,9 +7,11 @@ import { deliverSchema } from './deliver-config.ts'
 import { expectSchema } from './expect-settings.ts'
 import { demandSchema, keepSchema, keepSectionSchema } from './keep-settings.ts'
 import { logSchema } from './log-settings.ts'
+import { onCallSchema } from './on-call-settings.ts'
 import { peopleSchema } from './people-settings.ts'
 import { escalateSchema, quietHoursSchema } from './ring-settings.ts'
 import { redactSchema } from './redact-settings.ts'
+import { totpSchema } from './totp-settings.ts'
 import { vaultPlaceSchema } from './vault-place.ts'
 import { witnessesSchema } from './witness-settings.ts'
 import { workloadsSchema } from './workload-settings.ts'
@@ -70,6 +72,7 @@ export const configSchema = z.strictObject({
   groups: groupsSchema,
   approvals: approvalsSchema,
   breakGlass: breakGlassSchema,
+  totp: totpSchema.nullable().default(null),
   listen: z
     .strictObject({
       postgres: address.default({ host: '127.0.0.1', port: 6432 }),
@@ -113,6 +116,7 @@ export const configSchema = z.strictObject({
   drain: duration.prefault('5s').refine((ms) => ms <= 300_000, 'what runs may take at most 5m to end'),
   expiry: duration.prefault('1h'),
   deliver: z.record(name, deliverSchema).default({}),
+  onCall: onCallSchema,
   escalate: escalateSchema,
   quietHours: quietHoursSchema,
   alarms: z

@@ -47,3 +47,22 @@ export const tls = z
     name,
     files: certificate === undefined || key === undefined ? null : { certificate, key },
   }))
+
+/** Minutes of the day. */
+export const timeOfDay = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is written like "22:00", in quotes')
+  .transform((text) => {
+    const [hours, minutes] = text.split(':').map(Number)
+    return (hours ?? 0) * 60 + (minutes ?? 0)
+  })
+
+export const timeZone = z.string().max(64).refine(isZone, 'a time zone is written like Europe/Zurich, or UTC')
+
+function isZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
+}

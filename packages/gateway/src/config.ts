@@ -12,7 +12,9 @@ import type { ContinuousConfig } from './continuous-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
 import type { KeepConfig, KeptThingConfig } from './keep-settings.ts'
 import type { LogConfig } from './log-settings.ts'
+import type { OnCallConfig } from './on-call-settings.ts'
 import { checkRings, type RingConfig } from './ring-settings.ts'
+import { checkTotp, type TotpConfig } from './totp-settings.ts'
 import type { WitnessesConfig } from './witness-settings.ts'
 import type { VaultPlace } from './vault-place.ts'
 import type { OidcConfig } from './people-settings.ts'
@@ -103,6 +105,8 @@ export interface Config {
   readonly unread: { readonly [name: string]: readonly string[] }
   /** Who outside is told what happens. */
   readonly deliver: { readonly [name: string]: DeliverConfig }
+  /** Who is on call when, by the names of rotations. */
+  readonly onCall: OnCallConfig
   /** Who is rung when nobody answers, one after the other. Empty: everybody at once. */
   readonly escalate: RingConfig['escalate']
   readonly quietHours: RingConfig['quietHours']
@@ -131,6 +135,8 @@ export interface Config {
   readonly store: string | null
   /** People who may break glass. */
   readonly breakGlass: readonly string[]
+  /** What one-time codes approve. Null: nothing. */
+  readonly totp: TotpConfig | null
   readonly groups: GroupsConfig
   /** Upstream → the group whose people alone approve there, and how many of them. */
   readonly approvals: { readonly [upstream: string]: { readonly from: string; readonly count: number } }
@@ -140,7 +146,8 @@ export interface Config {
 const sizeMax = 1024 * 1024
 
 export type ConfigResult =
-  { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] }
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly mistakes: readonly ConfigMistake[] }
 
 /** Reads and checks a configuration file. All its mistakes at once, each with its line; with any, nothing starts. */
 export function readConfig(path: string): ConfigResult {
@@ -228,6 +235,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     })),
     unread: data.unread,
     deliver: data.deliver,
+    onCall: data.onCall,
     escalate: data.escalate,
     quietHours: data.quietHours,
     stoppingAlarms: Object.entries(data.alarms).flatMap(([kind, what]) => (what === 'kill' ? [kind] : [])),
@@ -246,6 +254,7 @@ function buildConfig(data: z.infer<typeof configSchema>, path: string, text: str
     acceptRisk: data.accept_risk,
     store: data.store,
     breakGlass: data.breakGlass,
+    totp: data.totp,
     groups: data.groups,
     approvals: data.approvals,
   }
@@ -263,6 +272,7 @@ function checkNames(config: Config, place: FindPlace): readonly ConfigMistake[] 
     ...checkOwnRoles(config, place),
     ...checkApprovals(config, known, place),
     ...checkRings(config, place),
+    ...checkTotp(config, place),
     ...checkExpectations(config, known, place),
   ]
 }

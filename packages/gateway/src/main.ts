@@ -39,6 +39,7 @@ import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { bindAccounts } from './main/accounts.ts'
+import { bindCodes } from './main/codes.ts'
 import { bindWorkloads } from './main/workloads.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
 import { explainFailure, runProcess, type GateOptions, type RunningGate } from './process.ts'
@@ -190,6 +191,7 @@ async function startPeople(
 ): ReturnType<typeof startControl> {
   const { config, folder, store, log, requests } = base
   const accounts = await bindAccounts(base)
+  const codes = await bindCodes(base)
   const attestation = resolveAttestation(config.attestation, config.directory)
   return startControl(
     {
@@ -203,6 +205,7 @@ async function startPeople(
       control,
       ...(accounts && { accounts }),
       ...(attestation && { attestation }),
+      ...(codes && { codes }),
       overview: bindOverview(base, entrance),
     },
     { port: config.listen.control.port, operatorTokenSha256: sha256Hex(folder.operatorToken), drill },

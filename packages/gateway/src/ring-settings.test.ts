@@ -41,6 +41,48 @@ test('a ring names receivers, people or groups; who stands in none is told at on
   ])
 })
 
+const weekly = 'people: [ada, Grace], from: "2026-03-16", at: "09:00", zone: Europe/Zurich, each: 7d'
+
+test('a ring names a rotation: whoever has it then, and nobody of it at once', () => {
+  const instead = 'instead: [{ from: "2026-03-18", until: "2026-03-20", person: grace }]'
+  const [first, second] =
+    ringPlanOf(read(`onCall: { weeks: { ${weekly}, ${instead} } }\nescalate: [{ ring: [weeks] }]`))?.steps ?? []
+  expect(first?.receivers).toEqual(['ops', 'everybody'])
+  expect(second).toMatchObject({ afterMs: 0, receivers: [] })
+  const [shift] = second?.onCall ?? []
+  expect(shift?.rotation).toMatchObject({ people: ['ada', 'Grace'], shiftDays: 7, handOverMinute: 540 })
+  expect([...(shift?.receiversOf ?? [])]).toEqual([
+    ['ada', ['phone-of-ada', 'mail-of-ada']],
+    ['Grace', ['phone-of-grace']],
+    ['grace', ['phone-of-grace']],
+  ])
+})
+
+test.each([
+  ['somebody who is reached by nothing', `weeks: { ${weekly.replace('Grace', 'eve')} }`, '"eve" is reached by no'],
+  ['half a day', `weeks: { ${weekly.replace('7d', '12h')} }`, 'a shift is whole days'],
+  ['a day that is none', `weeks: { ${weekly.replace('2026-03-16', '2026-02-30')} }`, 'there is no such day'],
+  ['a zone that is none', `weeks: { ${weekly.replace('Europe/Zurich', 'Mars/Olympus')} }`, 'a time zone is written like'],
+  ['a name that is taken', `dba: { ${weekly} }`, 'is the name of a receiver or a group already'],
+  [
+    'one that ends before it begins',
+    `weeks: { ${weekly}, instead: [{ from: "2026-03-20", until: "2026-03-20", person: ada }] }`,
+    'ends before it begins',
+  ],
+  [
+    'two at once',
+    `weeks: { ${weekly}, instead: [{ from: "2026-03-18", until: "2026-03-20", person: ada }, { from: "2026-03-19", until: "2026-03-21", person: ada }] }`,
+    'begins before the one above it ends',
+  ],
+])('a rotation with %s is a mistake', (_name, rotation, said) => {
+  expect(() => read(`onCall: { ${rotation} }`)).toThrow(said)
+})
+
+test('quiet hours name no rotation: they are of people', () => {
+  const quiet = 'quietHours: [{ from: "22:00", until: "07:30", zone: UTC, for: weeks }]'
+  expect(() => read(`onCall: { weeks: { ${weekly} } }\n${quiet}`)).toThrow('"weeks" is reached by no')
+})
+
 test('quiet hours are everybody’s, or those of whom they name', () => {
   const hours = 'from: "22:00", until: "07:30", zone: Europe/Zurich'
   const all = ['phone-of-ada', 'mail-of-ada', 'phone-of-grace', 'ops', 'everybody']

@@ -1,7 +1,8 @@
-import { foldPerson, isSamePerson } from '@sallyport/core'
+import { foldPerson, isSamePerson, type Rotation } from '@sallyport/core'
 import { z } from 'zod'
 import type { ConfigMistake, FindPlace } from './config-mistake.ts'
-import { duration } from './config-value.ts'
+import { duration, timeOfDay, timeZone } from './config-value.ts'
+import { checkOnCall, findRotation, type OnCallConfig } from './on-call-settings.ts'
 import type { DeliverConfig } from './deliver-config.ts'
 
 /** Who is rung when, as sallyport.yaml says it: one after the other while nobody answers, and not at night. */
@@ -18,13 +19,6 @@ export const escalateSchema = z
   .max(20)
   .default([])
 
-const timeOfDay = z
-  .string()
-  .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'a time of day is written like "22:00", in quotes')
-  .transform((text) => {
-    const [hours, minutes] = text.split(':').map(Number)
-    return (hours ?? 0) * 60 + (minutes ?? 0)
-  })
 const weekdays = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 
 export const quietHoursSchema = z
@@ -33,7 +27,7 @@ export const quietHoursSchema = z
       .strictObject({
         from: timeOfDay,
         until: timeOfDay,
-        zone: z.string().max(64).refine(isZone, 'a time zone is written like Europe/Zurich, or UTC'),
+        zone: timeZone,
         days: z
           .array(z.enum(weekdays, { error: 'days are mon, tue, wed, thu, fri, sat and sun' }))
           .min(1)
@@ -46,17 +40,10 @@ export const quietHoursSchema = z
   .max(50)
   .default([])
 
-function isZone(zone: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== ''
-  } catch {
-    return false
-  }
-}
-
 export interface RingConfig {
   readonly deliver: { readonly [name: string]: DeliverConfig }
   readonly groups: { readonly [group: string]: { readonly people: readonly string[] } }
+  readonly onCall: OnCallConfig
   readonly escalate: z.infer<typeof escalateSchema>
   readonly quietHours: z.infer<typeof quietHoursSchema>
   readonly requestMs: number
@@ -64,8 +51,18 @@ export interface RingConfig {
 
 /** Who is rung, and when, by the names of receivers. */
 export interface RingPlan {
-  readonly steps: readonly { readonly afterMs: number; readonly receivers: readonly string[] }[]
+  readonly steps: readonly {
+    readonly afterMs: number
+    readonly receivers: readonly string[]
+    readonly onCall?: readonly OnCallRing[]
+  }[]
   readonly quiet: readonly QuietHours[]
+}
+
+/** Of a rotation only who is on call when it rings. */
+export interface OnCallRing {
+  readonly rotation: Rotation
+  readonly receiversOf: ReadonlyMap<string, readonly string[]>
 }
 
 export interface QuietHours {
@@ -102,8 +99,13 @@ export function ringPlanOf(config: RingConfig): RingPlan | null {
   if (escalate.length === 0 && quietHours.length === 0) return null
   const bells = findBells(deliver)
   const find = (wanted: readonly string[]): readonly string[] => [...new Set(wanted.flatMap((one) => findReceivers(config, one)))]
-  const rings = escalate.map(({ ring, after }) => ({ afterMs: after, receivers: find(ring) }))
-  const named = new Set(rings.flatMap(({ receivers }) => receivers))
+  const rings = escalate.map(({ ring, after }) => {
+    const rotations = ring.flatMap((one) => findRotation(config.onCall, one) ?? [])
+    const receivers = find(ring.filter((one) => findRotation(config.onCall, one) === null))
+    const onCall = rotations.map((rotation) => onCallRingOf(config, rotation))
+    return { afterMs: after, receivers, ...(onCall.length > 0 && { onCall }) }
+  })
+  const named = new Set(rings.flatMap(({ receivers, onCall = [] }) => [...receivers, ...onCall.flatMap(allOf)]))
   const others = bells.filter((bell) => !named.has(bell))
   return {
     // Who stands in no ring is told at once, as ever.
@@ -118,6 +120,15 @@ export function ringPlanOf(config: RingConfig): RingPlan | null {
   }
 }
 
+function onCallRingOf(config: RingConfig, rotation: Rotation): OnCallRing {
+  const everybody = new Set([...rotation.people, ...rotation.instead.map(({ person }) => person)])
+  return { rotation, receiversOf: new Map([...everybody].map((person) => [person, findReceivers(config, person)])) }
+}
+
+function allOf({ receiversOf }: OnCallRing): readonly string[] {
+  return [...receiversOf.values()].flat()
+}
+
 /** A ring that reaches nobody would be found out on the night when it is needed. */
 export function checkRings(config: RingConfig, place: FindPlace): readonly ConfigMistake[] {
   const { escalate, quietHours, requestMs } = config
@@ -130,6 +141,7 @@ export function checkRings(config: RingConfig, place: FindPlace): readonly Confi
     )
   const rung = new Set<string>()
   return [
+    ...checkOnCall(config, (person, at) => unheard([person], at), place),
     ...quietHours.flatMap((hours, index) => unheard(hours.for ?? [], ['quietHours', index, 'for'])),
     ...escalate.flatMap(({ ring, after }, index) => {
       const at = ['escalate', index]
@@ -137,7 +149,10 @@ export function checkRings(config: RingConfig, place: FindPlace): readonly Confi
       const twice = [...new Set(ring.flatMap((one) => findReceivers(config, one)))].filter((one) => rung.has(foldPerson(one)))
       for (const one of ring.flatMap((name) => findReceivers(config, name))) rung.add(foldPerson(one))
       return [
-        ...unheard(ring, [...at, 'ring']),
+        ...unheard(
+          ring.filter((one) => findRotation(config.onCall, one) === null),
+          [...at, 'ring'],
+        ),
         ...twice.map((one) => ({
           ...place([...at, 'ring']),
           what: `"${one}" is rung before already`,

@@ -17,6 +17,7 @@ import { acceptedContinuousOf, acceptedContinuousShape, findContinuousWidenings 
 import { acceptedKeepOf, acceptedKeepSchema, findKeepWidenings } from './keep-settings.ts'
 import { acceptedLogOf, acceptedLogShape, findLogWidenings } from './log-settings.ts'
 import { acceptedRedactOf, acceptedRedactShape, findRedactWidenings } from './redact-settings.ts'
+import { acceptedTotpShape, findTotpWidenings } from './totp-settings.ts'
 import { acceptedPlaceOf, findPlaceWidenings } from './vault-place.ts'
 
 /**
@@ -44,6 +45,8 @@ const acceptedShape = z.strictObject({
   deliver: z.record(z.string(), z.string()).default({}),
   /** Absent: passkeys of every model are let in. */
   attestation: acceptedAttestationShape.exactOptional(),
+  /** Absent: one-time codes approve nothing. */
+  totp: acceptedTotpShape.exactOptional(),
   /** Absent in what was accepted before there was such a setting: the folder alone. */
   vault: z
     .strictObject({ places: z.array(z.string()), recovery: z.array(z.string()) })
@@ -104,6 +107,7 @@ export function acceptedOf(config: Config): Accepted {
     unread: config.unread,
     deliver: Object.fromEntries(Object.entries(config.deliver).map(([name, one]) => [name, canonicalJson(toJson(one))])),
     ...(config.attestation !== null && { attestation: config.attestation }),
+    ...(config.totp !== null && { totp: config.totp }),
     vault: acceptedPlaceOf(config.vault),
     witnesses: config.witnesses,
     log: acceptedLogOf(config.log),
@@ -153,7 +157,7 @@ export function findWidenings(before: Accepted, after: Accepted): readonly strin
   for (const person of after.breakGlass)
     if (!before.breakGlass.includes(person)) found.push(`breakGlass: ${visibleLine(person)} may approve alone, with a delay`)
   found.push(...findApprovalWidenings(before.approvals, after.approvals))
-  found.push(...findAttestationWidenings(before.attestation, after.attestation))
+  found.push(...findAttestationWidenings(before.attestation, after.attestation), ...findTotpWidenings(before.totp, after.totp))
   found.push(...findWitnessWidenings(before.witnesses, after.witnesses), ...findLogWidenings(before.log, after.log))
   found.push(...findPlaceWidenings(before.vault, after.vault), ...findKeepWidenings(before.keep, after.keep))
   found.push(...findContinuousWidenings(before.continuous, after.continuous, Object.keys(after.upstreams)))

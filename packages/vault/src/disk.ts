@@ -1,30 +1,44 @@
-import { constants } from 'node:fs'
-import { link, open, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { closeSync, constants, fdatasync, fstatSync, fsync, linkSync, openSync, read, write, type Stats } from 'node:fs'
+import { rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { promisify } from 'node:util'
 import { systemCode, VaultFailure } from './failure.ts'
+
+/**
+ * Names are opened, closed and linked in place: the way to a thread and back costs each of these calls more than the call itself, and of a chunk there
+ * are a dozen. Bytes and syncs, which may wait for the disk, go to a thread.
+ */
+const syncAll = promisify(fsync)
+const syncData = promisify(fdatasync)
+const readBytes = promisify(read)
+const writeBytes = promisify(write)
 
 /** Creates a file that did not exist and has its bytes on disk. The directory entry is durable after `syncFolder`. */
 export async function writeOnce(path: string, bytes: Uint8Array, mode = 0o400): Promise<void> {
-  await using file = await create(path, mode)
-  await writeAll(file, bytes)
-  await file.datasync()
+  await withOpen(path, creating, mode, async (file) => {
+    await writeAll(file, bytes)
+    await syncData(file)
+  })
 }
 
 /** As `writeOnce`, but the bytes are durable only after `syncFile`: many small files together cost the disk little more than one. */
 export async function writeSoon(path: string, bytes: Uint8Array): Promise<void> {
-  await using file = await create(path, 0o400)
-  await writeAll(file, bytes)
+  await withOpen(path, creating, 0o400, (file) => writeAll(file, bytes))
 }
 
 export async function syncFile(path: string): Promise<void> {
-  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  await file.datasync()
+  await withOpen(path, constants.O_RDONLY | constants.O_NOFOLLOW, 0, syncData)
+}
+
+/** As `syncFile`, with the file's time of modification. */
+export async function syncTimes(path: string): Promise<void> {
+  await withOpen(path, constants.O_RDONLY | constants.O_NOFOLLOW, 0, syncAll)
 }
 
 /** Gives a file a second name, unless that name is taken: a hard link never overwrites. False when it is taken. */
-export async function linkOnce(from: string, to: string): Promise<boolean> {
+export function linkOnce(from: string, to: string): boolean {
   try {
-    await link(from, to)
+    linkSync(from, to)
     return true
   } catch (error) {
     if (systemCode(error) === 'EEXIST') return false
@@ -45,24 +59,37 @@ export async function replaceState(path: string, bytes: Uint8Array): Promise<voi
 
 /** Appends a line to a file of the vault's own state, durable when it resolves. */
 export async function appendState(path: string, line: string): Promise<void> {
-  await using file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600)
-  await writeAll(file, Buffer.from(line))
-  await file.datasync()
+  const appending = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW
+  await withOpen(path, appending, 0o600, async (file) => {
+    await writeAll(file, Buffer.from(line))
+    await syncData(file)
+  })
 }
 
 export async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  await folder.sync()
+  await withOpen(path, constants.O_RDONLY | constants.O_DIRECTORY, 0, syncAll)
 }
 
-/** The whole of a regular file, never through a symbolic link. @throws VaultFailure `damaged` when it is larger than allowed */
+/** The whole of a regular file and its time of modification, never through a symbolic link. @throws VaultFailure `damaged` when it is larger than allowed */
+export async function readWithTime(
+  path: string,
+  bytesMax: number,
+): Promise<{ readonly bytes: Buffer; readonly modifiedMs: number }> {
+  return await withOpen(path, reading, 0, async (file) => {
+    const status = fstatSync(file)
+    checkRegular(status, bytesMax)
+    return { bytes: await readFrom(file, 0, status.size), modifiedMs: status.mtimeMs }
+  })
+}
+
 export async function readWhole(path: string, bytesMax: number): Promise<Buffer> {
-  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  const status = await file.stat()
+  return (await readWithTime(path, bytesMax)).bytes
+}
+
+function checkRegular(status: Stats, bytesMax: number): void {
   if (!status.isFile())
     throw new VaultFailure('damaged', 'Something that is not a regular file lies where a file of the vault should be.')
   if (status.size > bytesMax) throw new VaultFailure('damaged', 'A file of the vault is larger than it can be.')
-  return await file.readFile()
 }
 
 /** As `readWhole`, null when there is no such file. */
@@ -78,11 +105,11 @@ export async function readIfThere(path: string, bytesMax: number): Promise<Buffe
 /** The last bytes of a text file; empty when there is none. */
 export async function readEnd(path: string, bytes: number): Promise<string> {
   try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    const { size } = await file.stat()
-    const end = Buffer.alloc(Math.min(size, bytes))
-    const { bytesRead } = await file.read(end, 0, end.length, size - end.length)
-    return end.subarray(0, bytesRead).toString('utf8')
+    return await withOpen(path, reading, 0, async (file) => {
+      const { size } = fstatSync(file)
+      const length = Math.min(size, bytes)
+      return (await readFrom(file, size - length, length)).toString('utf8')
+    })
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return ''
     throw error
@@ -107,13 +134,37 @@ export async function forEachWide<Item>(items: Iterable<Item>, width: number, jo
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
-function create(path: string, mode: number): Promise<FileHandle> {
-  return open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, mode)
+const creating = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const reading = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+
+async function withOpen<Result>(
+  path: string,
+  flags: number,
+  mode: number,
+  job: (file: number) => Promise<Result>,
+): Promise<Result> {
+  const file = openSync(path, flags, mode)
+  try {
+    return await job(file)
+  } finally {
+    closeSync(file)
+  }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+async function writeAll(file: number, bytes: Uint8Array): Promise<void> {
   for (let offset = 0; offset < bytes.length;) {
-    const { bytesWritten } = await file.write(bytes, offset)
+    const { bytesWritten } = await writeBytes(file, bytes, offset)
     offset += bytesWritten
   }
+}
+
+/** As many bytes as are there, at most so many. */
+async function readFrom(file: number, from: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(length)
+  for (let filled = 0; filled < length;) {
+    const { bytesRead } = await readBytes(file, bytes, filled, length - filled, from + filled)
+    if (bytesRead === 0) return bytes.subarray(0, filled)
+    filled += bytesRead
+  }
+  return bytes
 }

@@ -1,9 +1,10 @@
-import { lstat, mkdir, open, readdir, stat, unlink, utimes } from 'node:fs/promises'
-import { constants } from 'node:fs'
+import { lstatSync, statSync, utimesSync } from 'node:fs'
+import { lstat, mkdir, readdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setImmediate as othersTurn } from 'node:timers/promises'
 import { wholeSeconds, type CopyStore, type Held, type SmallDocument, type Staged, type Version } from './copy-store.ts'
 import type { Fastener } from './fastener.ts'
-import { forEachWide, linkOnce, syncFile, syncFolder } from './disk.ts'
+import { forEachWide, linkOnce, readWithTime, syncFile, syncFolder, syncTimes } from './disk.ts'
 import { systemCode, VaultFailure } from './failure.ts'
 import { moveSmallFile, readSmallFile, writeSmallFile } from './small-file.ts'
 import { isThingName } from './thing-name.ts'
@@ -12,6 +13,8 @@ import type { Finding } from './trace-book.ts'
 /** A name may lie in the folder in up to this many files: more than one only when an earlier one has rotted. */
 const copiesMax = 4
 const widthMax = 8
+/** Files that are named or dated in one turn. */
+const inPlaceMax = 256
 const storedKinds = ['chunks', 'manifests', 'retention', 'holds', 'expired', 'wal', 'wal-expired'] as const
 
 /**
@@ -68,11 +71,13 @@ export class FolderStore implements CopyStore {
   async put(staged: readonly Staged[], retainUntilMs: number): Promise<void> {
     this.#needPrepared()
     const until = wholeSeconds(retainUntilMs) / 1000
-    await forEachWide(staged, widthMax, async (one) => {
-      await utimes(one.path, until, until)
-      if (!one.durable) await syncFile(one.path)
-    })
-    await forEachWide(staged, widthMax, (one) => this.#link(one, wholeSeconds(retainUntilMs)))
+    await inPlace(staged, ({ path }) => utimesSync(path, until, until))
+    await forEachWide(
+      staged.filter(({ durable }) => !durable),
+      widthMax,
+      ({ path }) => syncFile(path),
+    )
+    await inPlace(staged, (one) => this.#link(one, wholeSeconds(retainUntilMs)))
     const folders = new Set(staged.map(({ name }) => dirname(join(this.#folder, name))))
     await forEachWide(folders, widthMax, syncFolder)
   }
@@ -89,7 +94,7 @@ export class FolderStore implements CopyStore {
     const found: Version[] = []
     for (let copy = 0; copy < copiesMax; copy++) {
       const version = copy === 0 ? name : `${name}.${copy}`
-      const status = await statIfThere(join(this.#folder, version))
+      const status = statInPlace(join(this.#folder, version))
       if (status) found.push({ name, version, bytes: status.size })
       else if (copy > 0) break
     }
@@ -98,12 +103,8 @@ export class FolderStore implements CopyStore {
 
   async get({ version }: Version, bytesMax: number): Promise<Held | null> {
     try {
-      await using file = await open(join(this.#folder, version), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-      const status = await file.stat()
-      if (!status.isFile())
-        throw new VaultFailure('damaged', 'Something that is not a regular file lies where a file of the vault should be.')
-      if (status.size > bytesMax) throw new VaultFailure('damaged', 'A file of the vault is larger than it can be.')
-      return { bytes: await file.readFile(), retainUntilMs: status.mtimeMs }
+      const { bytes, modifiedMs } = await readWithTime(join(this.#folder, version), bytesMax)
+      return { bytes, retainUntilMs: modifiedMs }
     } catch (error) {
       const code = systemCode(error)
       if (code === 'ENOENT') return null
@@ -114,17 +115,16 @@ export class FolderStore implements CopyStore {
   }
 
   async head({ version }: Version): Promise<number> {
-    return (await stat(join(this.#folder, version))).mtimeMs
+    return statSync(join(this.#folder, version)).mtimeMs
   }
 
   async extend({ version }: Version, retainUntilMs: number): Promise<void> {
     const path = join(this.#folder, version)
     const until = wholeSeconds(retainUntilMs)
-    if ((await stat(path)).mtimeMs >= until) return
+    if (statSync(path).mtimeMs >= until) return
     if (this.#fastener && this.#isImmutable) await this.#fastener.extend(version, until / 1000)
-    else await utimes(path, until / 1000, until / 1000)
-    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-    await file.sync()
+    else utimesSync(path, until / 1000, until / 1000)
+    await syncTimes(path)
   }
 
   async *list(prefix: string): AsyncGenerator<Version, void, undefined> {
@@ -179,7 +179,7 @@ export class FolderStore implements CopyStore {
 
   async remove({ name, version }: Version, nowMs: number): Promise<void> {
     const path = join(this.#folder, version)
-    const status = await statIfThere(path)
+    const status = statInPlace(path)
     if (!status) return
     if (status.mtimeMs > nowMs) throw new VaultFailure('retention_in_force', `${name} is kept for longer; it was not removed.`)
     if (this.#fastener && this.#isImmutable) await this.#fastener.free(version, () => unlink(path))
@@ -196,12 +196,12 @@ export class FolderStore implements CopyStore {
     if (this.#known !== null && !this.#known.has(entry)) this.#known.set(entry, untilMs)
   }
 
-  async #link({ name, path }: Staged, untilMs: number): Promise<void> {
+  #link({ name, path }: Staged, untilMs: number): void {
     const copies = name.startsWith('chunks/') ? copiesMax : 1
     for (let copy = 0; copy < copies; copy++) {
       const entry = copy === 0 ? name : `${name}.${copy}`
       this.#expect(entry, untilMs)
-      if (await linkOnce(path, join(this.#folder, entry))) return
+      if (linkOnce(path, join(this.#folder, entry))) return
     }
     throw new VaultFailure('read_back_failed', `${name} is there already, in ${copies} files that have rotted or are not ours.`)
   }
@@ -220,12 +220,30 @@ async function readTree(folder: string, kind: string): Promise<readonly string[]
   }
 }
 
-async function statIfThere(path: string): Promise<{ readonly size: number; readonly mtimeMs: number } | null> {
+interface Status {
+  readonly size: number
+  readonly mtimeMs: number
+}
+
+function statInPlace(path: string): Status | null {
+  return lstatSync(path, { throwIfNoEntry: false }) ?? null
+}
+
+/** For walks over everything: each is a turn for others. */
+async function statIfThere(path: string): Promise<Status | null> {
   try {
     return await lstat(path)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return null
     throw error
+  }
+}
+
+/** Does something short to the names of many files, and lets others have their turn in between. */
+async function inPlace<Item>(items: readonly Item[], job: (item: Item) => void): Promise<void> {
+  for (const [index, item] of items.entries()) {
+    job(item)
+    if (index % inPlaceMax === inPlaceMax - 1) await othersTurn()
   }
 }
 

@@ -111,7 +111,7 @@ export class PinnedLogKey {
   async #keep(key: VerifierKey): Promise<void> {
     const staged = join(this.#folder, `log.vkey.${process.pid}`)
     await writeOnce(staged, Buffer.from(`${formatVerifierKey(key)}\n`)).catch(() => undefined)
-    await linkOnce(staged, join(this.#folder, 'log.vkey'))
+    linkOnce(staged, join(this.#folder, 'log.vkey'))
     await unlink(staged)
     await syncFolder(this.#folder)
     this.#first = key

@@ -170,7 +170,7 @@ async function writePart(
     if (hash.digest('hex') !== part.sha256)
       throw new VaultFailure('damaged', 'Its chunks do not add up to the part that was sealed.')
     await file.datasync()
-    if (!(await linkOnce(unfinished, path)))
+    if (!linkOnce(unfinished, path))
       throw new VaultFailure(
         'storage_failed',
         'Another part has the same name on this file system, or something else lies there.',

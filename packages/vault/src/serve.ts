@@ -365,7 +365,7 @@ async function makeKey(folder: string, path: string): Promise<Buffer> {
   }
   const staged = `${path}.${process.pid}.next`
   await writeOnce(staged, Buffer.from(makeKeyFile(randomBytes)), 0o600)
-  await linkOnce(staged, path)
+  linkOnce(staged, path)
   await unlink(staged)
   await syncFolder(folder)
   return await readWhole(path, stateBytesMax)

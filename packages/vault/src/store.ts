@@ -22,6 +22,7 @@ import {
 } from './copy-store.ts'
 import { forEachWide, readWhole, syncFolder, writeOnce, writeSoon } from './disk.ts'
 import { VaultFailure } from './failure.ts'
+import { inOrder } from './in-order.ts'
 import { manifestBytesMax, type ChunkReference, type Part } from './manifest.ts'
 import { markOf, SimilarChunks } from './similar-chunks.ts'
 import { addressesOf, chunkName, listManifests, manifestName, type ManifestName } from './thing-name.ts'
@@ -45,6 +46,8 @@ const smallBytesMax = 64 << 10
 const toldBytesMin = 4 << 10
 /** A chunk is told by another when that takes at most this share of the room it would take itself. */
 const toldShareMax = 0.5
+/** Chunks of a part that are read ahead of whoever takes them, at most 512 KiB each. */
+const chunksReadAhead = 4
 /** Plaintexts of bases that are kept at hand. */
 const basesHeldMax = 16
 
@@ -213,7 +216,7 @@ export class Store {
 
   /** A part of a sealed snapshot, chunk after chunk. */
   async *readPart(part: Part): AsyncGenerator<Buffer, void, undefined> {
-    for (const chunk of part.chunks) yield await this.readChunk(chunk)
+    yield* inOrder(part.chunks, chunksReadAhead, (chunk) => this.readChunk(chunk))
   }
 
   /** Puts a manifest in its place. Durable when it resolves; from then on the snapshot exists. */

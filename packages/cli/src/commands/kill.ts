@@ -49,7 +49,7 @@ The switch has a listener and a thread of its own, and works while the gate is o
 ended. Without this command: an empty file \`kill\` in the state directory stops everything, and is gone when that is acknowledged; so does the
 signal SIGUSR2 to the gate's process.
 
-Releasing takes a passkey: on the Live page.`
+Releasing takes a passkey: on the page Now.`
 
 async function kill(options: Options): Promise<void> {
   const scope = chooseScope(options)

@@ -27,7 +27,15 @@ type Brief = z.infer<typeof briefShape>
 const listShape = z.object({ requests: z.array(briefShape) })
 const wholeShape = briefShape.extend({
   question: z.looseObject({ text: z.string(), digest: z.string() }),
-  approvals: z.array(z.object({ person: z.string(), verdict: z.string(), atMs: z.number(), reason: z.string() })),
+  approvals: z.array(
+    z.object({
+      person: z.string(),
+      verdict: z.string(),
+      atMs: z.number(),
+      reason: z.string(),
+      method: z.literal('totp').exactOptional(),
+    }),
+  ),
 })
 type Whole = z.infer<typeof wholeShape>
 
@@ -50,6 +58,12 @@ export function makeCommand(): Command {
     .addOption(stateOption())
     .option('--json', 'one JSON object: the request with its question and approvals')
     .action(async (id: string, given: unknown) => show(id, optionsShape.parse(given)))
+  command
+    .command('on-call')
+    .description('Who is on call now, and who is next: of each rotation that sallyport.yaml names under onCall.')
+    .addOption(stateOption())
+    .option('--json', 'one JSON object: onCall')
+    .action(async (given: unknown) => listOnCall(optionsShape.parse(given)))
   command
     .command('cancel')
     .description('Cancels what waits or cools off. It needs no passkey: it only takes away.')
@@ -102,13 +116,44 @@ async function show(id: string, options: z.infer<typeof optionsShape>): Promise<
 
 export function describeWhole(whole: Whole, nowMs: number): string {
   const verdicts = whole.approvals.map(
-    ({ person, verdict, atMs, reason }) =>
-      `  ${visibleLine(person)}: ${verdict}, ${new Date(atMs).toISOString()}${reason === '' ? '' : `, ${visibleLine(reason)}`}`,
+    ({ person, verdict, atMs, reason, method }) =>
+      `  ${visibleLine(person)}: ${verdict}${method === 'totp' ? ' by a one-time code (signs nothing)' : ''}, ${new Date(atMs).toISOString()}${reason === '' ? '' : `, ${visibleLine(reason)}`}`,
   )
   const text = visibleText(whole.question.text)
     .split('\n')
     .map((line) => `  | ${line}`)
   return [describeBrief(whole, nowMs), `  digest ${whole.question.digest}`, ...verdicts, ...text, ''].join('\n')
+}
+
+const onCallShape = z.object({
+  onCall: z.array(
+    z.object({
+      name: z.string(),
+      zone: z.string(),
+      person: z.string().nullable(),
+      untilMs: z.number().nullable(),
+      next: z.string().nullable(),
+    }),
+  ),
+})
+type OnCallLine = z.infer<typeof onCallShape>['onCall'][number]
+
+async function listOnCall(options: z.infer<typeof optionsShape>): Promise<void> {
+  const { onCall } = await (await connectControl(options.state)).get('/api/v1/status', onCallShape)
+  const lines =
+    onCall.length === 0 ? ['Nobody is on call: sallyport.yaml names no rotation under onCall.'] : onCall.map(sayOnCall)
+  process.stdout.write(options.json ? `${JSON.stringify({ onCall })}\n` : `${lines.join('\n')}\n`)
+}
+
+export function sayOnCall({ name, zone, person, untilMs, next }: OnCallLine): string {
+  const who = person === null ? 'nobody yet, so everybody of it' : visibleLine(person)
+  const then = untilMs === null ? '' : ` until ${sayWall(untilMs, zone)}, then ${visibleLine(next ?? 'nobody')}`
+  return `${visibleLine(name)}: ${who}${then}`
+}
+
+/** As the wall clock of the rotation shows it. */
+function sayWall(atMs: number, zone: string): string {
+  return `${new Date(atMs).toLocaleString('sv-SE', { timeZone: zone, dateStyle: 'short', timeStyle: 'short' })} ${zone}`
 }
 
 async function cancel(id: string, options: z.infer<typeof optionsShape>): Promise<void> {

@@ -54,22 +54,28 @@ export async function fillScratch(...given: Parameters<typeof loadScratch>): Pro
   return { ...loaded, checksum }
 }
 
+/** Where the original is read, and how: a FROM item with the alias `r`. */
+interface Original {
+  readonly protect: SqlChannel
+  readonly origin: SqlChannel
+  readonly source: string
+}
+
 /**
  * Whether the scratch table holds the rows that were copied. What it gives back by COPY, byte for byte what the original gave, is the same rows, and
- * costs a fifth of a checksum. A server that gave them back in another order would have to show them by checksum.
+ * costs a fifth of a checksum. A server that gave them back in another order has to show them by the checksum of both.
  */
 export async function holdsSame(
-  protect: SqlChannel,
   { name, rows, bytesSha256 }: Loaded,
   columns: readonly string[],
-  original: Checksum,
+  { protect, origin, source }: Original,
 ): Promise<boolean> {
-  if (rows !== original.rows) return false
   const hash = createHash('sha256')
   const select = `COPY (SELECT ${quoteColumns(columns, 'r')} FROM ${name} r) TO STDOUT (FORMAT binary)`
   for await (const chunk of protect.copyOut(select)) hash.update(chunk)
   if (hash.digest('hex') === bytesSha256) return true
-  return equalChecksums(original, await checksumRows(protect, `${name} r`, columns))
+  const original = await checksumRows(origin, source, columns)
+  return original.rows === rows && equalChecksums(original, await checksumRows(protect, `${name} r`, columns))
 }
 
 /** Bytes a chunk is grown to before it is hashed and passed on: a server sends one message a row. */

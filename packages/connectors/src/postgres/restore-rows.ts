@@ -1,7 +1,7 @@
 import type { SnapshotReader, SqlChannel } from '@sallyport/core'
 import { quoteColumns, quoteIdentifier } from './catalog-name.ts'
 import type { TableShape } from './catalog-shape.ts'
-import { checksumRows, equalChecksums, rowImage } from './checksum.ts'
+import { checksumRows, equalChecksums, rowImage, type Checksum } from './checksum.ts'
 import type { CopiedTable } from './copy-manifest.ts'
 import { columnList, fillScratch } from './copy-scratch.ts'
 import { tableName } from './ddl-table.ts'
@@ -15,6 +15,8 @@ export interface Loaded {
   readonly current: TableShape | null
   /** Name of the scratch table in SQL. */
   readonly scratch: string
+  /** Of what is in it: the rows that were sealed. */
+  readonly checksum: Checksum
 }
 
 export async function loadRows(
@@ -25,12 +27,17 @@ export async function loadRows(
 ): Promise<Loaded> {
   const label = `sallyport_undo_${table.shape.oid}`
   const scratch = await fillScratch(protect, label, table.shape, table.columns, snapshot.read(table.part))
-  if (scratch.bytesSha256 !== table.partSha256 || !equalChecksums(scratch.checksum, table)) {
+  if (scratch.bytesSha256 !== table.partSha256 || scratch.rows !== table.rows || !isSealedSum(table, scratch.checksum)) {
     throw refused(`the rows of ${table.shape.label} in the vault are not those that were sealed`)
   }
   // Without figures the server takes a scratch table for large, and reads all of the other one.
   await protect.query(`ANALYZE ${scratch.name}`)
-  return { table, current, scratch: scratch.name }
+  return { table, current, scratch: scratch.name, checksum: scratch.checksum }
+}
+
+/** The sealed checksum is that of the part's bytes; of a copy made by an older gate, that of its rows. */
+function isSealedSum(table: CopiedTable, rows: Checksum): boolean {
+  return table.sha256 === table.partSha256 || equalChecksums(rows, table)
 }
 
 /** Columns in which a row of the copy and a row of the present table can be compared: there in both, with one type. */
@@ -198,16 +205,16 @@ export async function fillGap(protect: SqlChannel, item: Loaded, gap: Gap): Prom
   )
 }
 
-/** Whether the rows of the copy are all in the table, by the checksum of the seal. What others added since does not count. */
+/** Whether the rows of the copy are all in the table, by the checksum of the rows as they came out of the vault. What others added since does not count. */
 export async function verifyRows(protect: SqlChannel, item: Loaded): Promise<boolean> {
-  const { table, scratch, current } = item
+  const { table, scratch, current, checksum } = item
   const target = `ONLY ${tableName(table.shape)} r`
-  if (current === null) return equalChecksums(await checksumRows(protect, target, table.columns), table)
+  if (current === null) return equalChecksums(await checksumRows(protect, target, table.columns), checksum)
   const { key } = table
   if (key !== null) {
     const source = `(SELECT r.* FROM ${scratch} s JOIN ${target} ON ${sameKey(item, key)}) r`
-    return equalChecksums(await checksumRows(protect, source, table.columns), table)
+    return equalChecksums(await checksumRows(protect, source, table.columns), checksum)
   }
-  if (table.mode === 'whole') return equalChecksums(await checksumRows(protect, target, table.columns), table)
+  if (table.mode === 'whole') return equalChecksums(await checksumRows(protect, target, table.columns), checksum)
   return (await countOf(protect, `SELECT coalesce(sum(greatest(t.o - t.n, 0)), 0)::text FROM ${tally(item)}`)) === 0
 }

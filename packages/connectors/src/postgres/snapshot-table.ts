@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import type { Seal, SqlChannel } from '@sallyport/core'
 import { quoteColumns, quoteQualified } from './catalog-name.ts'
 import { copiedColumns, keyColumns, type TableShape } from './catalog-shape.ts'
-import { checksumRows } from './checksum.ts'
 import type { CopiedTable } from './copy-manifest.ts'
 import type { PlannedTable } from './copy-plan.ts'
 import { hashing, holdsSame, loadScratch } from './copy-scratch.ts'
@@ -66,23 +65,22 @@ interface Source {
   readonly writer: string | null
 }
 
-/** original → vault → back out of the vault → scratch; the original and the scratch must hold the same rows. */
+/**
+ * original → vault → back out of the vault → scratch; the original and the scratch must hold the same rows. Its checksum is that of the bytes which
+ * the original gave under lock: whoever chooses the rows would have to find a collision of SHA-256 to have others taken for them.
+ */
 async function copy({ origin, protect, seal, planned, source, writer }: Source): Promise<Copy> {
   const { shape, mode, undo } = planned
   const columns = copiedColumns(shape)
   const part = `tables/${shape.oid}/${mode}`
-  const sum = (): ReturnType<typeof checksumRows> => checksumRows(origin, source, columns)
-  // Where the original is read on a connection of its own, its checksum is computed while the scratch table is filled on the other.
-  const before = origin === protect ? await sum() : null
   const hash = createHash('sha256')
   const select = `COPY (SELECT ${quoteColumns(columns, 'r')} FROM ${source}) TO STDOUT (FORMAT binary)`
   const sealed = await seal.put({ name: part, bytes: hashing(origin.copyOut(select), hash) })
   const sent = hash.digest('hex')
-  const filling = loadScratch(protect, `sallyport_scratch_${shape.oid}`, shape, columns, seal.read(part))
-  const [scratch, original] = await settle(filling, before === null ? sum() : Promise.resolve(before))
+  const scratch = await loadScratch(protect, `sallyport_scratch_${shape.oid}`, shape, columns, seal.read(part))
   if (sealed.sha256 !== sent || scratch.bytesSha256 !== sent)
     throw new Error(`the vault gave back other bytes for ${shape.label}`)
-  if (!(await holdsSame(protect, scratch, columns, original)))
+  if (!(await holdsSame(scratch, columns, { protect, origin, source })))
     throw new Error(`the copy of ${shape.label} does not equal the table`)
   return {
     bytes: sealed.bytes,
@@ -94,18 +92,12 @@ async function copy({ origin, protect, seal, planned, source, writer }: Source):
       partSha256: sent,
       columns: [...columns],
       key: keyOf(shape),
-      rows: original.rows,
-      sha256: original.sha256,
+      rows: scratch.rows,
+      sha256: sent,
       writer,
       sequenceValues: await readSequenceValues(protect, shape),
     },
   }
-}
-
-/** Both ended, well or not, before the connections that they used are used again. */
-async function settle<One, Other>(one: Promise<One>, other: Promise<Other>): Promise<readonly [One, Other]> {
-  await Promise.allSettled([one, other])
-  return [await one, await other]
 }
 
 function keyOf(shape: TableShape): string[] | null {

@@ -1,5 +1,5 @@
 import { useQuery, type UseQueryResult } from '@tanstack/react-query'
-import { useEffect, useSyncExternalStore } from 'react'
+import { useEffect, useRef, useSyncExternalStore } from 'react'
 import type * as z from 'zod/mini'
 import { ask } from './api.ts'
 import { currentLive, subscribeLive } from './live.ts'
@@ -19,10 +19,21 @@ export function useAsked<Shape extends z.ZodMiniType>(
   })
   const changes = useSyncExternalStore(subscribeLive, () => currentLive().changes)
   const { refetch } = result
+  const timer = useRef<ReturnType<typeof setTimeout> | null>(null)
   useEffect(() => {
-    if (!isLive || changes === 0) return undefined
-    const timer = setTimeout(() => void refetch({ cancelRefetch: false }), settleMs)
-    return () => clearTimeout(timer)
+    // One that is due already says what changed meanwhile too: changes that never end must not put it off for ever.
+    if (!isLive || changes === 0 || timer.current !== null) return
+    timer.current = setTimeout(() => {
+      timer.current = null
+      void refetch({ cancelRefetch: false })
+    }, settleMs)
   }, [changes, isLive, refetch])
+  useEffect(
+    () => () => {
+      if (timer.current !== null) clearTimeout(timer.current)
+      timer.current = null
+    },
+    [],
+  )
   return result
 }

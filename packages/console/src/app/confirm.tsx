@@ -1,8 +1,8 @@
 import { AlertDialog } from '@base-ui/react/alert-dialog'
-import { type ReactElement, useState } from 'react'
+import { type KeyboardEvent, type ReactElement, useRef, useState } from 'react'
 import { explain, post, saidShape } from './api.ts'
 import type { Killing } from './killing.ts'
-import { Button } from './parts.tsx'
+import { Button, Key } from './parts.tsx'
 import { Shown } from './text.tsx'
 
 /** Asks once more before something is stopped. Opened with the question, so that what is asked cannot change under the hand. */
@@ -15,6 +15,11 @@ export default function ConfirmKill({
 }): ReactElement {
   const [busy, setBusy] = useState(false)
   const [failed, setFailed] = useState<string | null>(null)
+  const sure = useRef<HTMLButtonElement>(null)
+  // A key that is held down since the question was asked does not answer it.
+  const ignoreHeld = (event: KeyboardEvent): void => {
+    if (event.repeat) event.preventDefault()
+  }
   const stop = async (): Promise<void> => {
     setBusy(true)
     setFailed(null)
@@ -31,7 +36,11 @@ export default function ConfirmKill({
     <AlertDialog.Root open onOpenChange={(open) => (open ? undefined : onClose(null))}>
       <AlertDialog.Portal>
         <AlertDialog.Backdrop className="fixed inset-0 z-40 bg-black/50" />
-        <AlertDialog.Popup className="fixed top-[18vh] left-1/2 z-50 w-[min(30rem,calc(100vw-2rem))] -translate-x-1/2 rounded-xl border border-line bg-card p-5 shadow-2xl">
+        <AlertDialog.Popup
+          initialFocus={sure}
+          onKeyDown={ignoreHeld}
+          className="fixed top-[18vh] left-1/2 z-50 w-[min(30rem,calc(100vw-2rem))] -translate-x-1/2 rounded-xl border border-line bg-card p-5 shadow-2xl"
+        >
           <AlertDialog.Title className="text-lead font-semibold">
             Stop <Shown text={killing.name} most={120} />?
           </AlertDialog.Title>
@@ -45,9 +54,15 @@ export default function ConfirmKill({
             </p>
           )}
           <div className="mt-5 flex justify-end gap-2">
-            <AlertDialog.Close render={<Button>Cancel</Button>} />
-            <Button look="kill" disabled={busy} onClick={() => void stop()}>
-              <span aria-hidden="true">■</span> Stop now
+            <AlertDialog.Close
+              render={
+                <Button>
+                  Cancel <Key>Esc</Key>
+                </Button>
+              }
+            />
+            <Button ref={sure} look="kill" disabled={busy} onClick={() => void stop()}>
+              <span aria-hidden="true">■</span> Stop now <Key onFill>Enter</Key>
             </Button>
           </div>
         </AlertDialog.Popup>

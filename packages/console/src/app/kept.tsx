@@ -1,9 +1,10 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { type ReactElement, useEffect, useState } from 'react'
-import { formatAmount, formatBytes, formatDuration } from '../time-words.ts'
+import { formatAmount, formatBytes } from '../time-words.ts'
 import { jobShape, type JobView, type ShownVaultTarget, type VaultView } from '../shapes/vault.ts'
 import { ask, explain, post } from './api.ts'
 import { Badge, Button, Card, Facts } from './parts.tsx'
+import { recoveryFacts } from './recovery.tsx'
 import { Shown } from './text.tsx'
 import { Ago, Until } from './time.tsx'
 
@@ -55,23 +56,11 @@ function Posture({ target: { by, drilled, held } }: { readonly target: ShownVaul
 }
 
 function TargetNumbers({ target }: { readonly target: ShownVaultTarget }): ReactElement {
-  const { wouldLoseMs, restoreTookMs, newestCopy, lastDrill, stream, copies } = target
+  const { newestCopy, lastDrill, stream, copies } = target
   return (
     <Facts
       facts={[
-        [
-          'Would lose (RPO)',
-          wouldLoseMs === null ? (
-            <span key="all" className="font-medium text-bad">
-              ✕ everything
-            </span>
-          ) : wouldLoseMs === 0 ? (
-            'nothing that was committed'
-          ) : (
-            `the last ${formatDuration(wouldLoseMs)}`
-          ),
-        ],
-        ['Restore took (RTO)', restoreTookMs === null ? 'none was tried' : formatDuration(restoreTookMs)],
+        ...recoveryFacts({ ...target, drill: lastDrill }),
         [
           'Newest copy',
           newestCopy === null ? (
@@ -83,16 +72,6 @@ function TargetNumbers({ target }: { readonly target: ShownVaultTarget }): React
           ),
         ],
         ['Copies', formatAmount(copies, 'copy', 'copies')],
-        [
-          'Last drill',
-          lastDrill === null ? (
-            'none'
-          ) : (
-            <span key="drill" className={lastDrill.passed ? '' : 'font-medium text-bad'}>
-              {lastDrill.passed ? '✓ passed' : '✕ failed'} <Ago atMs={lastDrill.atMs} />: <Shown text={lastDrill.why} />
-            </span>
-          ),
-        ],
         ...(stream === null ? [] : [['WAL', <Stream key="wal" stream={stream} />] as const]),
       ]}
     />

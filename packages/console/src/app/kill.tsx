@@ -1,8 +1,9 @@
 import { useQueryClient } from '@tanstack/react-query'
-import { lazy, type ReactElement, type ReactNode, Suspense, useState } from 'react'
+import { lazy, type ReactElement, type ReactNode, Suspense, useEffect, useState } from 'react'
 import type { Killing } from './killing.ts'
 import { Button } from './parts.tsx'
 import { tell } from './said.tsx'
+import { isForPage } from './typing.ts'
 
 const loadConfirm = (): Promise<typeof import('./confirm.tsx')> => import('./confirm.tsx')
 const ConfirmKill = lazy(loadConfirm)
@@ -17,15 +18,32 @@ export function KillButton({
   killing,
   children,
   label,
-  big = false,
+  look = 'stop',
+  shortcut = '',
+  className = '',
 }: {
   readonly killing: Killing
   readonly children: ReactNode
   readonly label?: string
-  readonly big?: boolean
+  readonly look?: 'stop' | 'kill'
+  /** One key that asks the question from anywhere. */
+  readonly shortcut?: string
+  readonly className?: string
 }): ReactElement {
   const [asked, setAsked] = useState<Killing | null>(null)
   const queries = useQueryClient()
+  const { kind, id } = killing.scope
+  const { name } = killing
+  useEffect(() => {
+    const hear = (event: KeyboardEvent): void => {
+      if (event.key !== shortcut || !isForPage(event)) return
+      event.preventDefault()
+      setAsked({ scope: { kind, id }, name })
+    }
+    if (shortcut === '') return undefined
+    window.addEventListener('keydown', hear)
+    return () => window.removeEventListener('keydown', hear)
+  }, [shortcut, kind, id, name])
   const close = (said: string | null): void => {
     setAsked(null)
     if (said === null) return
@@ -34,7 +52,14 @@ export function KillButton({
   }
   return (
     <>
-      <Button look={big ? 'kill' : 'stop'} small={!big} aria-label={label} onClick={() => setAsked(killing)}>
+      <Button
+        look={look}
+        small={look === 'stop'}
+        className={className}
+        aria-label={label}
+        aria-keyshortcuts={shortcut === '' ? undefined : shortcut}
+        onClick={() => setAsked(killing)}
+      >
         {children}
       </Button>
       {asked === null ? null : (

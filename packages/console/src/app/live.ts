@@ -1,4 +1,4 @@
-import { type LiveMessage, liveShape, type NowView, type ShownLine } from '../shapes/now.ts'
+import { type Acted, type LiveMessage, liveShape, type NowView, type ShownLine } from '../shapes/now.ts'
 
 /** What the stream said last, for whoever shows it. */
 export interface LiveState {
@@ -6,6 +6,8 @@ export interface LiveState {
   readonly lines: readonly ShownLine[]
   readonly totals: NowView['totals'] | null
   readonly minute: LiveMessage['minute'] | null
+  /** By agent and upstream: what the stream said anew since this page was opened. */
+  readonly acting: ReadonlyMap<string, Acted>
   readonly logSize: number
   /** Events that were too many to show since this page was opened. */
   readonly skipped: number
@@ -14,7 +16,23 @@ export interface LiveState {
 }
 
 const linesKept = 200
-const first: LiveState = { state: 'connecting', lines: [], totals: null, minute: null, logSize: 0, skipped: 0, changes: 0 }
+const pairsKept = 200
+
+/** What one agent does on one upstream is told apart by this. */
+export function pairOf({ agent, upstream }: Pick<Acted, 'agent' | 'upstream'>): string {
+  return JSON.stringify([agent, upstream])
+}
+
+const first: LiveState = {
+  state: 'connecting',
+  lines: [],
+  totals: null,
+  minute: null,
+  acting: new Map(),
+  logSize: 0,
+  skipped: 0,
+  changes: 0,
+}
 let current: LiveState = first
 const listeners = new Set<() => void>()
 
@@ -45,6 +63,7 @@ function hear(message: LiveMessage): void {
     lines: fresh.length === 0 ? current.lines : [...fresh, ...current.lines].slice(0, linesKept),
     totals: message.totals,
     minute: message.minute,
+    acting: new Map([...current.acting, ...message.acting.map((acted) => [pairOf(acted), acted] as const)].slice(-pairsKept)),
     logSize: message.logSize,
     skipped: current.skipped + message.skipped,
     changes: current.changes + (message.changed ? 1 : 0),

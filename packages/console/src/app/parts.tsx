@@ -1,9 +1,11 @@
-import type { ButtonHTMLAttributes, ReactElement, ReactNode } from 'react'
+import type { ComponentProps, ReactElement, ReactNode } from 'react'
+import { formatCount } from '../time-words.ts'
 
-export type Tone = 'calm' | 'good' | 'warn' | 'danger'
+export type Tone = 'calm' | 'strong' | 'good' | 'warn' | 'danger'
 
 const badgeTones: Readonly<Record<Tone, string>> = {
   calm: 'bg-soft text-dim',
+  strong: 'bg-press text-ink',
   good: 'bg-good-soft text-good',
   warn: 'bg-warn-soft text-warn',
   danger: 'bg-bad-soft text-bad',
@@ -39,11 +41,21 @@ const impacts = {
   refused: { sign: '⊘', tone: 'warn' },
 } as const satisfies Readonly<Record<string, { readonly sign: string; readonly tone: Tone }>>
 
-export function ImpactBadge({ kind }: { readonly kind: keyof typeof impacts }): ReactElement {
+export function ImpactBadge({ kind, count }: { readonly kind: keyof typeof impacts; readonly count?: number }): ReactElement {
   const { sign, tone } = impacts[kind]
   return (
     <Badge sign={sign} tone={tone}>
+      {count === undefined ? '' : `${formatCount(count)} `}
       {kind}
+    </Badge>
+  )
+}
+
+export function EnvironmentBadge({ environment }: { readonly environment: string }): ReactElement {
+  const isProduction = environment === 'production'
+  return (
+    <Badge sign={isProduction ? '●' : '○'} tone={isProduction ? 'strong' : 'calm'}>
+      {environment}
     </Badge>
   )
 }
@@ -64,11 +76,11 @@ export function Page({
   readonly children: ReactNode
 }): ReactElement {
   return (
-    <div className="mx-auto w-full max-w-[92rem] px-4 pt-5 pb-16 sm:px-6 lg:px-8">
+    <div className="mx-auto w-full max-w-[150rem] px-4 pt-5 pb-16 sm:px-6 lg:px-8">
       <header className="mb-5 flex flex-wrap items-center justify-between gap-x-6 gap-y-2">
         <div>
           <h1 className="text-title font-semibold tracking-tight">{title}</h1>
-          {about === undefined ? null : <p className="max-w-3xl text-dim">{about}</p>}
+          {about === undefined ? null : <p className="max-w-4xl text-dim">{about}</p>}
         </div>
         <div className="flex flex-wrap items-center gap-2">{actions}</div>
       </header>
@@ -91,11 +103,13 @@ export function Card({
 }): ReactElement {
   return (
     <section aria-label={title} className="min-w-0 overflow-hidden rounded-lg border border-line bg-card">
-      <div className="flex min-h-10 flex-wrap items-center justify-between gap-x-4 border-b border-line px-4 py-1.5">
+      <div
+        className={`flex min-h-10 flex-wrap items-center justify-between gap-x-4 px-4 py-1.5 ${flush ? 'border-b border-line' : ''}`}
+      >
         <h2 className="font-medium">{title}</h2>
         <div className="flex flex-wrap items-center gap-x-3 text-small text-dim">{aside}</div>
       </div>
-      <div className={flush ? '' : 'px-4 py-3'}>{children}</div>
+      <div className={flush ? '' : 'px-4 pt-0.5 pb-3.5'}>{children}</div>
     </section>
   )
 }
@@ -110,6 +124,9 @@ export function Empty({ title, children }: { readonly title: string; readonly ch
   )
 }
 
+/** A link among words: underlined, since colour is never the only sign. */
+export const linkLook = 'rounded underline decoration-edge underline-offset-2 hover:decoration-current'
+
 const buttons = {
   plain: 'border border-line bg-card text-ink hover:bg-soft',
   strong: 'border border-transparent bg-ink text-ground hover:opacity-90',
@@ -120,20 +137,23 @@ const buttons = {
 export function Button({
   look = 'plain',
   small = false,
+  className = '',
   ...rest
-}: ButtonHTMLAttributes<HTMLButtonElement> & { readonly look?: keyof typeof buttons; readonly small?: boolean }): ReactElement {
+}: ComponentProps<'button'> & { readonly look?: keyof typeof buttons; readonly small?: boolean }): ReactElement {
   const size = small ? 'h-7 px-2 text-small' : 'h-8 px-3'
   return (
     <button
       type="button"
       {...rest}
-      className={`inline-flex shrink-0 items-center justify-center gap-1.5 rounded-md font-medium whitespace-nowrap disabled:opacity-50 ${size} ${buttons[look]}`}
+      className={`inline-flex shrink-0 items-center justify-center gap-1.5 rounded-md font-medium whitespace-nowrap disabled:opacity-50 ${size} ${buttons[look]} ${className}`}
     />
   )
 }
 
-export function Key({ children }: { readonly children: ReactNode }): ReactElement {
-  return <kbd className="rounded border border-line bg-soft px-1 text-tiny text-dim">{children}</kbd>
+/** A key to press; on what is filled with a colour of its own it takes that one's. Where there is no keyboard it is not shown. */
+export function Key({ children, onFill = false }: { readonly children: ReactNode; readonly onFill?: boolean }): ReactElement {
+  const look = onFill ? 'border-white/40 text-white' : 'border-line bg-soft text-dim'
+  return <kbd className={`rounded border px-1 text-tiny font-normal max-sm:hidden ${look}`}>{children}</kbd>
 }
 
 /** Names and values, beside each other where there is room. */
@@ -152,9 +172,9 @@ export function Facts({ facts }: { readonly facts: readonly (readonly [string, R
 
 export function Notice({ tone, children }: { readonly tone: 'warn' | 'danger'; readonly children: ReactNode }): ReactElement {
   return (
-    <p role="note" className={`mb-4 rounded-lg px-4 py-2.5 text-small [overflow-wrap:anywhere] ${badgeTones[tone]}`}>
-      <span aria-hidden="true">⚠ </span>
-      {children}
-    </p>
+    <div role="note" className={`mb-4 flex gap-2 rounded-lg px-4 py-2.5 text-small [overflow-wrap:anywhere] ${badgeTones[tone]}`}>
+      <span aria-hidden="true">⚠</span>
+      <div className="min-w-0">{children}</div>
+    </div>
   )
 }

@@ -6,7 +6,7 @@ import { type RequestDetail, requestDetailShape } from '../shapes/requests.ts'
 import { explain, post, saidShape } from './api.ts'
 import { useAsked } from './asking.ts'
 import { Awaiting } from './awaiting.tsx'
-import { Badge, Button, Card, Facts, ImpactBadge } from './parts.tsx'
+import { Button, Card, EnvironmentBadge, Facts, ImpactBadge, linkLook } from './parts.tsx'
 import { StateBadge, When } from './request-row.tsx'
 import { tell } from './said.tsx'
 import { Statement } from './statement.tsx'
@@ -27,57 +27,64 @@ export function Detail({ id }: { readonly id: string }): ReactElement {
 function Question({ detail }: { readonly detail: RequestDetail }): ReactElement {
   const { request } = detail
   return (
-    <div className="grid gap-4">
-      <Asked detail={detail} />
-      <Card title={detail.steps.length === 0 ? 'The exact statement' : 'What the plan is for, in the agent’s words'}>
-        <Statement text={detail.text} protocol={detail.protocol} />
-        {detail.bindValues.length === 0 ? null : (
-          <ol className="mt-3 grid gap-1 text-small" aria-label="Bound values">
-            {detail.bindValues.map((value, index) => (
-              <li key={index} className="font-mono">
-                <span className="text-dim">${index + 1} </span>
-                <Shown text={value} />
-              </li>
-            ))}
-          </ol>
-        )}
-      </Card>
-      <div className="grid items-start gap-4 2xl:grid-cols-2">
+    <div className="grid items-start gap-4 2xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+      <div className="grid min-w-0 gap-4">
+        <Asked detail={detail} />
+        {detail.steps.length === 0 ? null : <Steps steps={detail.steps} />}
+        <Operations detail={detail} />
+      </div>
+      <div className="grid min-w-0 gap-4">
+        <Protection detail={detail} />
+        <Verdicts detail={detail} />
+        <Past detail={detail} />
         <Card title="Who asks">
           <Facts
             facts={[
               ['Agent', <Shown key="agent" text={request.agent} />],
               ['For', <Shown key="owner" text={request.owner} />],
               ['Where', <Shown key="where" text={`${request.upstream}, by ${detail.protocol}`} />],
-              ['Session', <Shown key="session" text={detail.session} />],
+              ['Session', <SessionLink key="session" id={detail.session} />],
               ['Asked', <Ago key="asked" atMs={request.createdAtMs} />],
             ]}
           />
         </Card>
-        <Card title="What protects you">
-          <Facts
-            facts={[
-              [
-                'Copy',
-                <span key="copy" className={detail.isCopied ? '' : 'font-medium text-bad'}>
-                  {detail.isCopied ? '' : '✕ '}
-                  {detail.copySentence}
-                </span>,
-              ],
-              [
-                'Newest copy',
-                detail.newestCopyAtMs === null ? 'none of all of this yet' : <Ago key="newest" atMs={detail.newestCopyAtMs} />,
-              ],
-              ['Limit', detail.limitSentence],
-              ['Asked by', <Guards key="guards" guards={detail.guards} />],
-            ]}
-          />
-        </Card>
       </div>
-      {detail.steps.length === 0 ? null : <Steps steps={detail.steps} />}
-      <Operations detail={detail} />
-      <Past detail={detail} />
     </div>
+  )
+}
+
+function SessionLink({ id }: { readonly id: string }): ReactElement {
+  return (
+    <a className={linkLook} href={`/sessions/${encodeURIComponent(id)}`}>
+      <code>
+        <Shown text={id} />
+      </code>
+    </a>
+  )
+}
+
+function Protection({ detail }: { readonly detail: RequestDetail }): ReactElement {
+  const { isCopied, copySentence, newestCopyAtMs, limitSentence, guards } = detail
+  return (
+    <Card title="What protects you">
+      <Facts
+        facts={[
+          [
+            'Copy',
+            <span key="copy" className={isCopied ? '' : 'font-medium text-bad'}>
+              {isCopied ? '' : '✕ '}
+              {copySentence}
+            </span>,
+          ],
+          [
+            'Newest copy',
+            newestCopyAtMs === null ? 'none that holds all of this yet' : <Ago key="newest" atMs={newestCopyAtMs} />,
+          ],
+          ['Limit', limitSentence],
+          ['Asked by', <Guards key="guards" guards={guards} />],
+        ]}
+      />
+    </Card>
   )
 }
 
@@ -88,12 +95,7 @@ function Asked({ detail }: { readonly detail: RequestDetail }): ReactElement {
     <section aria-label="What is asked" className="rounded-lg border border-line bg-card p-4">
       <div className="flex flex-wrap items-center gap-2">
         <ImpactBadge kind={request.kind} />
-        <Badge
-          sign={request.environment === 'production' ? '●' : '○'}
-          tone={request.environment === 'production' ? 'danger' : 'calm'}
-        >
-          {request.environment}
-        </Badge>
+        <EnvironmentBadge environment={request.environment} />
         <StateBadge state={request.state} />
         <span className="text-small text-dim">
           <When request={request} />
@@ -107,10 +109,18 @@ function Asked({ detail }: { readonly detail: RequestDetail }): ReactElement {
           <Shown text={sentence} />
         </p>
       ))}
-      <div className="mt-3 flex flex-wrap items-center gap-3">
+      <div className="mt-3">
+        <Statement
+          label={detail.steps.length === 0 ? 'The exact statement' : 'What the plan is for, in the agent’s words'}
+          text={detail.text}
+          protocol={detail.protocol}
+        />
+      </div>
+      <BindValues values={detail.bindValues} />
+      <div className="mt-3.5 flex flex-wrap items-center gap-3">
         <a
           href={`/requests/${request.id}`}
-          className={`inline-flex h-8 items-center rounded-md px-3 font-medium ${waits ? 'bg-ink text-ground' : 'border border-line hover:bg-soft'}`}
+          className={`inline-flex h-9 items-center rounded-md px-3 font-medium ${waits ? 'bg-ink text-ground' : 'border border-line hover:bg-soft'}`}
         >
           {waits ? 'Give your verdict' : 'Open the approval page'}
         </a>
@@ -126,6 +136,20 @@ function Asked({ detail }: { readonly detail: RequestDetail }): ReactElement {
         </p>
       ) : null}
     </section>
+  )
+}
+
+function BindValues({ values }: { readonly values: readonly string[] }): ReactElement | null {
+  if (values.length === 0) return null
+  return (
+    <ol className="mt-3 grid gap-1 text-small" aria-label="Bound values">
+      {values.map((value, index) => (
+        <li key={index} className="font-mono">
+          <span className="text-dim">${index + 1} </span>
+          <Shown text={value} />
+        </li>
+      ))}
+    </ol>
   )
 }
 
@@ -200,15 +224,11 @@ function Steps({ steps }: Pick<RequestDetail, 'steps'>): ReactElement {
               <span className="font-medium">Step {index + 1}</span>
               {step.state === null ? null : <StateBadge state={step.state} />}
               <span className="text-small text-dim">{formatAmount(step.operationsCount, 'operation')}</span>
-              <Link
-                to="/requests/$id"
-                params={{ id: step.request }}
-                className="ml-auto rounded text-small underline decoration-line underline-offset-2"
-              >
+              <Link to="/requests/$id" params={{ id: step.request }} className={`ml-auto text-small ${linkLook}`}>
                 by itself
               </Link>
             </p>
-            <Statement text={step.text} protocol={step.protocol} />
+            <Statement label="What the agent sent" text={step.text} protocol={step.protocol} />
             <p className="mt-1.5 text-small text-dim">
               {step.copySentence} {step.limitSentence}
             </p>
@@ -274,31 +294,24 @@ function Names({ names }: { readonly names: readonly string[] }): ReactElement {
 
 function Past({ detail }: { readonly detail: RequestDetail }): ReactElement {
   return (
-    <div className="grid gap-4 xl:grid-cols-2">
-      <Verdicts detail={detail} />
-      <Card title="Like it, before">
-        {detail.similar.length === 0 ? (
-          <p className="text-dim">This agent never asked for this on this upstream.</p>
-        ) : (
-          <ul className="grid grid-cols-[minmax(0,1fr)] gap-1.5">
-            {detail.similar.map((other) => (
-              <li key={other.id} className="flex items-center gap-2">
-                <StateBadge state={other.state} />
-                <Link
-                  to="/requests/$id"
-                  params={{ id: other.id }}
-                  className="min-w-0 truncate underline decoration-line underline-offset-2"
-                >
-                  <Shown text={other.headline} />
-                </Link>
-                <span className="ml-auto shrink-0 text-small text-dim">
-                  <Ago atMs={other.createdAtMs} />
-                </span>
-              </li>
-            ))}
-          </ul>
-        )}
-      </Card>
-    </div>
+    <Card title="Like it, before">
+      {detail.similar.length === 0 ? (
+        <p className="text-dim">This agent never asked for this on this upstream.</p>
+      ) : (
+        <ul className="grid grid-cols-[minmax(0,1fr)] gap-1.5">
+          {detail.similar.map((other) => (
+            <li key={other.id} className="flex items-center gap-2">
+              <StateBadge state={other.state} />
+              <Link to="/requests/$id" params={{ id: other.id }} className={`min-w-0 truncate ${linkLook}`}>
+                <Shown text={other.headline} />
+              </Link>
+              <span className="ml-auto shrink-0 text-small text-dim">
+                <Ago atMs={other.createdAtMs} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Card>
   )
 }

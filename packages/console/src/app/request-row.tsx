@@ -26,23 +26,26 @@ export function StateBadge({ state }: { readonly state: ShownRequest['state'] })
 /** One request of a list. It leads to the page where the verdict is given, which is rendered by the gate itself. */
 export function RequestRow({ request }: { readonly request: ShownRequest }): ReactElement {
   return (
-    <li className="relative px-4 py-2.5 hover:bg-soft has-focus-visible:bg-soft">
-      <div className="flex flex-wrap items-center gap-x-2 gap-y-1">
+    <li className="relative grid gap-0.5 px-4 py-2.5 hover:bg-soft has-focus-visible:bg-soft">
+      <div className="flex flex-wrap items-baseline gap-x-2 gap-y-0.5">
         <ImpactBadge kind={request.kind} />
-        <a href={`/requests/${request.id}`} className="min-w-0 font-medium after:absolute after:inset-0">
+        <a
+          href={`/requests/${request.id}`}
+          className="min-w-0 flex-1 font-medium first-letter:uppercase after:absolute after:inset-0 max-sm:order-last max-sm:basis-full"
+        >
           <Shown text={request.headline} />
         </a>
         <span className="ml-auto flex items-center gap-2 text-small text-dim">
-          <StateBadge state={request.state} />
+          {request.state === 'pending' ? null : <StateBadge state={request.state} />}
           <When request={request} />
         </span>
       </div>
-      <p className="mt-0.5 truncate font-mono text-small text-dim">
+      <p className="truncate font-mono text-small text-dim">
         <Shown text={request.glance} />
       </p>
       <p className="text-small text-dim">
-        <Shown text={request.agent} most={60} /> for <Shown text={request.owner} most={60} /> ·{' '}
-        <Shown text={request.upstream} most={60} />, {request.environment} · {request.approvals} of{' '}
+        <Shown text={request.agent} most={60} /> for <Shown text={request.owner} most={60} /> on{' '}
+        <Shown text={request.upstream} most={60} /> ({request.environment}) · {request.approvals} of{' '}
         {formatAmount(request.approvalsNeeded, 'approval')}
       </p>
     </li>
@@ -53,7 +56,7 @@ export function When({ request }: { readonly request: ShownRequest }): ReactElem
   if (request.state === 'pending')
     return (
       <span>
-        expires in <Until atMs={request.expiresAtMs} />
+        <span aria-hidden="true">◷ </span>expires in <Until atMs={request.expiresAtMs} />
       </span>
     )
   if (request.state === 'cooling' && request.notBeforeMs !== null)

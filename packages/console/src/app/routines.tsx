@@ -102,7 +102,7 @@ export function Standing({ view }: { readonly view: RequestsView }): ReactElemen
             </p>
             <p className="text-small text-dim">
               given by <Shown text={grant.approvers.join(', ')} most={160} />: “<Shown text={grant.reason} most={200} />”{' '}
-              <a className="rounded underline decoration-line underline-offset-2" href={`/requests/${grant.request}`}>
+              <a className="rounded underline decoration-edge underline-offset-2" href={`/requests/${grant.request}`}>
                 end it
               </a>
             </p>

@@ -12,10 +12,18 @@ const looks: Readonly<Record<TokenKind, string>> = {
 }
 
 /** What the agent sent, whole, with its words told apart. A comment that looks like a statement looks like a comment. */
-export function Statement({ text, protocol }: { readonly text: string; readonly protocol: string }): ReactElement {
+export function Statement({
+  label,
+  text,
+  protocol,
+}: {
+  readonly label: string
+  readonly text: string
+  readonly protocol: string
+}): ReactElement {
   const pieces = useMemo(
     () => tokenize(text, protocol).map(({ kind, text: piece }) => ({ look: looks[kind], text: piece })),
     [text, protocol],
   )
-  return <Fence label="What the agent sent" text={text} pieces={pieces} />
+  return <Fence label={label} text={text} pieces={pieces} />
 }

@@ -173,7 +173,7 @@ function Changes({ changes }: Pick<RehearsalView, 'changes'>): ReactElement {
             <Link
               to="/log/$index"
               params={{ index: String(change.lastIndex) }}
-              className="ml-auto rounded underline decoration-line underline-offset-2"
+              className="ml-auto rounded underline decoration-edge underline-offset-2"
             >
               last <Ago atMs={change.lastAtMs} />
             </Link>

@@ -47,7 +47,7 @@ export function Verdicts({ detail }: { readonly detail: RequestDetail }): ReactE
 }
 
 function Given({ approval }: { readonly approval: Verdict }): ReactElement {
-  const { person, verdict, atMs, reason, brokeGlass, counts, conditions } = approval
+  const { person, verdict, atMs, reason, brokeGlass, byCode, counts, conditions } = approval
   return (
     <>
       <p>
@@ -55,6 +55,7 @@ function Given({ approval }: { readonly approval: Verdict }): ReactElement {
         <Shown text={person} most={80} />{' '}
         <span className={brokeGlass ? 'font-medium text-bad' : ''}>
           {brokeGlass ? 'broke glass' : verdict === 'approve' ? 'approved' : 'rejected'}
+          {byCode ? ' by a one-time code, which signs nothing' : ''}
         </span>{' '}
         <span className="text-dim">
           <Ago atMs={atMs} />

@@ -44,6 +44,22 @@ document.addEventListener('click', async (event) => {
   button.disabled = false
 })
 
+document.addEventListener('submit', async (event) => {
+  const form = event.target
+  if (!form.dataset.send) return
+  event.preventDefault()
+  const entered = Object.fromEntries(new FormData(form))
+  for (const button of form.querySelectorAll('button')) button.disabled = true
+  try {
+    const said = await post(form.dataset.send, entered)
+    say(form, said.message ?? '')
+    follow(said)
+  } catch (error) {
+    say(form, error.message, true)
+  }
+  for (const button of form.querySelectorAll('button')) button.disabled = false
+})
+
 function words(milliseconds) {
   const seconds = Math.max(0, Math.round(milliseconds / 1000))
   const two = (large, unit, small, smaller) => (small ? `${large} ${unit} ${small} ${smaller}` : `${large} ${unit}`)

@@ -47,6 +47,7 @@ export type ShownSession = z.infer<typeof shownSessionShape>
 
 export const shownKillShape = z.object({
   id: z.string(),
+  scope: z.object({ kind: z.enum(['session', 'agent', 'owner', 'upstream', 'all']), id: z.string() }),
   sentence: z.string(),
   reason: z.string(),
   by: z.string(),
@@ -73,6 +74,20 @@ export const shownRequestShape = z.object({
 })
 export type ShownRequest = z.infer<typeof shownRequestShape>
 
+/** What one agent did on one upstream within the last hour. */
+export const actedShape = z.object({
+  agent: z.string(),
+  /** Null: its session was opened before the counting began. */
+  upstream: z.nullable(z.string()),
+  counts: countsShape,
+  lastAtMs: z.number(),
+})
+export type Acted = z.infer<typeof actedShape>
+
+/** What every page says beside its own matter: how many wait, and what is stopped, as text that is ready to be shown. */
+export const signsShape = z.object({ waiting: z.number(), stopped: list(z.string()), isProposed: z.boolean() })
+export type SignsView = z.infer<typeof signsShape>
+
 /** Operations of one minute. */
 export const minuteShape = z.object({ startMs: z.number(), counts: countsShape })
 export type Minute = z.infer<typeof minuteShape>
@@ -90,6 +105,12 @@ export const nowShape = z.object({
   kills: list(shownKillShape),
   agents: list(z.object({ name: z.string(), owner: z.string() })),
   waiting: list(shownRequestShape),
+  waitingInAll: z.number(),
+  acting: list(actedShape),
+  /** By name. */
+  environments: z.record(z.string(), z.string()),
+  /** What the gate refused or rang about, newest first. */
+  refused: list(shownLineShape),
   lines: list(shownLineShape),
   minutes: list(minuteShape),
   totals: countsShape,
@@ -104,6 +125,8 @@ export const liveShape = z.object({
   totals: countsShape,
   minute: minuteShape,
   lines: list(shownLineShape),
+  /** Who acted last; whoever is not among them did nothing since. */
+  acting: list(actedShape),
   /** Events that are on the log and not among the lines. */
   skipped: z.number(),
   /** Sessions, kills, requests or the configuration are no longer what they were. */

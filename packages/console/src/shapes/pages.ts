@@ -24,7 +24,9 @@ export const agentsShape = z.object({
       handleMs: count,
       sessions: count,
       scopes: list(scopeLineShape),
-      used: list(z.object({ action: text, kind: impactShape, upstream: z.nullable(text), count, lastAtMs: momentMs })),
+      used: list(
+        z.object({ action: text, kind: impactShape, upstream: z.nullable(text), ran: count, asked: count, lastAtMs: momentMs }),
+      ),
       usedInAll: count,
       handles: list(
         z.object({
@@ -121,6 +123,10 @@ export const peopleShape = z.object({
   ),
   removed: list(z.object({ name: text, by: text, atMs: momentMs })),
   invitations: count,
+  /** Who is rung first, by rotation. */
+  onCall: list(
+    z.object({ name: text, zone: text, person: z.nullable(text), untilMs: z.nullable(momentMs), next: z.nullable(text) }),
+  ),
   unknownOwners: list(z.object({ owner: text, agents: list(text) })),
 })
 export type PeopleView = z.infer<typeof peopleShape>

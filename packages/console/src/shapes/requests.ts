@@ -76,6 +76,8 @@ const approvalShape = z.object({
   reason: text,
   conditions: z.nullable(z.object({ rowsMax: z.nullable(count), notBeforeMs: z.nullable(momentMs) })),
   brokeGlass: z.boolean(),
+  /** By a one-time code: nothing was signed. */
+  byCode: z.boolean(),
   /** Whether it is among those that are needed: of the group, and not the owner's where owners do not count. */
   counts: z.boolean(),
 })

@@ -19,7 +19,7 @@ const factsShape = z.object({
     .nullish()
     .catch(null),
   approval: z
-    .object({ person: z.string(), verdict: z.string(), reason: z.string().default('') })
+    .object({ person: z.string(), verdict: z.string(), reason: z.string().default(''), method: z.string().optional() })
     .nullish()
     .catch(null),
   approvers: z.array(z.string()).catch([]),
@@ -112,7 +112,7 @@ const writers: ReadonlyMap<EventType, Writer> = new Map<EventType, Writer>([
   [
     'verdict',
     ({ approval }) =>
-      `${approval?.verdict === 'approve' ? 'approved' : 'rejected'}${approval?.reason ? `: ${approval.reason}` : ''}`,
+      `${approval?.verdict === 'approve' ? 'approved' : 'rejected'}${approval?.method === 'totp' ? ' by a one-time code, not signed' : ''}${approval?.reason ? `: ${approval.reason}` : ''}`,
   ],
   ['verdict.refused', ({ why }) => `not accepted: ${why ?? ''}`],
   ['request.approved', () => 'may run'],

@@ -172,6 +172,7 @@ export function addApiRoutes(app: SiteApp, site: Site): void {
       unknownOwners: unknownOwners(control, people),
       continuous: control.continuous?.() ?? [],
       deliveries: control.deliveries?.() ?? [],
+      onCall: site.ports.overview.onCall?.() ?? [],
       gates: (await control.gates?.list()) ?? null,
       logSize: ((await site.ports.feed.recent(null, 1)).at(-1)?.index ?? -1) + 1,
     })

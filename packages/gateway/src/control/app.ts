@@ -5,6 +5,8 @@ import { type Refused, toRefused } from './answer.ts'
 import { addAccountRoutes } from './account-routes.ts'
 import { addApiRoutes, admitOperator, operator } from './api-routes.ts'
 import { createConnections } from './connections.ts'
+import { addCodeAppRoutes } from './code-app-routes.ts'
+import { addCodeVerdictRoute } from './code-verdict-route.ts'
 import { addConfigurationRoutes } from './configuration-routes.ts'
 import { addBuiltRoute, addConsoleRoutes } from './console-routes.ts'
 import { addEnrolRoutes } from './enrol-routes.ts'
@@ -61,6 +63,8 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addInvitationRoutes(app, site)
   addRemovalRoutes(app, site)
   addPasskeyRoutes(app, site)
+  addCodeAppRoutes(app, site)
+  addCodeVerdictRoute(app, site)
   addConfigurationRoutes(app, site)
   addVaultRoutes(app, site)
   addConsoleRoutes(app, site, built)

@@ -51,7 +51,7 @@ function viewScope(scope: AllowedScope, uses: readonly Readonly<Use>[]): AgentsV
   return {
     line: scopeText(scope),
     sentence: sentenceOf(scope),
-    uses: within.reduce((sum, { count }) => sum + count, 0),
+    uses: within.reduce((sum, { ran, asked }) => sum + ran + asked, 0),
     lastAtMs: within.length === 0 ? null : Math.max(...within.map(({ lastAtMs }) => lastAtMs)),
   }
 }

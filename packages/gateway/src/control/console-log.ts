@@ -49,6 +49,8 @@ const groups: Readonly<Record<'operations' | 'requests' | 'copies' | 'access' | 
     'person.removed',
     'passkey.added',
     'passkey.removed',
+    'code.added',
+    'code.removed',
   ]),
   alarms: new Set(['alarm', 'kill', 'release', 'verdict.refused', 'delivery.failed', 'protection.broken', 'quarantine.kept']),
 }

@@ -38,6 +38,7 @@ export async function viewPeople({ ports }: Site, me: Person): Promise<PeopleVie
     }),
     removed: ever.flatMap(({ name, removed }) => (removed === null ? [] : [{ name, ...removed }])).slice(0, peopleListed),
     invitations: open.filter(({ invitedBy }) => invitedBy !== null).length,
+    onCall: ports.overview.onCall?.() ?? [],
     unknownOwners: unknownOwners(control, enrolled),
   }
 }

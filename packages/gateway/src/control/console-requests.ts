@@ -14,6 +14,7 @@ import {
   type Approval,
   canonicalJson,
   findRoutines,
+  isByCode,
   isMember,
   isSamePerson,
   type Routine,
@@ -175,13 +176,11 @@ async function viewSteps(
   )
 }
 
-function viewApproval(
-  { person, verdict, atMs, reason, conditions, breakGlass }: Approval,
-  isCounted: (person: string) => boolean,
-): RequestDetail['approvals'][number] {
+function viewApproval(approval: Approval, isCounted: (person: string) => boolean): RequestDetail['approvals'][number] {
+  const { person, verdict, atMs, reason, conditions = null, breakGlass } = approval
   const brokeGlass = breakGlass === true
   const counts = verdict === 'approve' && (brokeGlass || isCounted(person))
-  return { person, verdict, atMs, reason, conditions: conditions ?? null, brokeGlass, counts }
+  return { person, verdict, atMs, reason, conditions, brokeGlass, byCode: isByCode(approval), counts }
 }
 
 function isSimilar(request: AccessRequest, other: AccessRequest): boolean {

@@ -6,8 +6,10 @@ import {
   type NowView,
   shownLineOf,
   shownRequestOf,
+  type SignsView,
+  stateOf,
 } from '@sallyport/console'
-import type { Event, Session } from '@sallyport/core'
+import { type Event, type Session, visibleLine } from '@sallyport/core'
 import type { Context, MiddlewareHandler } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { type Admitted, requirePerson } from './admission.ts'
@@ -86,7 +88,17 @@ function beginTallyOnce({ ports }: Site): () => Promise<Tally> {
 }
 
 function addNowRoute(app: SiteApp, site: Site, begin: () => Promise<Tally>): void {
-  const { control, feed, clock, requests } = site.ports
+  const { control, feed, clock, requests, overview } = site.ports
+  app.get('/console/data/signs', async (context) => {
+    const [kills, all] = await Promise.all([control.kills(), requests.list()])
+    const nowMs = clock.nowMs()
+    const view: SignsView = {
+      waiting: all.filter((request) => stateOf(request, nowMs) === 'pending').length,
+      stopped: kills.slice(0, limits.linesInMessage).map(({ scope }) => visibleLine(nameScope(scope))),
+      isProposed: control.configuration.proposal() !== null,
+    }
+    return context.json(view)
+  })
   app.get('/console/data/now', async (context) => {
     const tally = await begin()
     const nowMs = clock.nowMs()
@@ -107,9 +119,20 @@ function addNowRoute(app: SiteApp, site: Site, begin: () => Promise<Tally>): voi
       isProposed: control.configuration.proposal() !== null,
       sessions: sessions.slice(0, limits.sessionsListed).map(shownSessionOf),
       sessionsInAll: sessions.length,
-      kills: kills.map(({ id, scope, reason, by, atMs }) => ({ id, sentence: nameScope(scope), reason, by, atMs })),
+      kills: kills.map(({ id, scope, reason, by, atMs }) => ({
+        id,
+        scope: { kind: scope.kind, id: 'id' in scope ? scope.id : '*' },
+        sentence: nameScope(scope),
+        reason,
+        by,
+        atMs,
+      })),
       agents: control.owners().map(({ agent, owner }) => ({ name: agent, owner })),
       waiting: waiting.toSorted((left, right) => left.createdAtMs - right.createdAtMs).slice(0, limits.requestsListed),
+      waitingInAll: waiting.length,
+      acting: tally.acting.latest(nowMs, limits.sessionsListed),
+      environments: Object.fromEntries(overview.upstreams().map(({ name, environment }) => [name, environment])),
+      refused: [...tally.acting.refused()],
       lines: records.map(({ index, event }) => shownLineOf(index, event)).toReversed(),
       minutes: tally.minutes(),
       totals: tally.totals(),
@@ -165,7 +188,7 @@ async function* writeLive(
   }
 }
 
-const changing = /^(session|request|configuration|person|passkey)\.|^(kill|release|verdict)$/
+const changing = /^(session|request|configuration|person|passkey)\.|^(kill|release|verdict|alarm)$/
 
 function liveMessageOf(batch: Batch, tally: Tally, nowMs: number): LiveMessage {
   const shown = batch.records.slice(-limits.linesInMessage)
@@ -175,6 +198,7 @@ function liveMessageOf(batch: Batch, tally: Tally, nowMs: number): LiveMessage {
     logSize: tally.size,
     totals: tally.totals(),
     minute: tally.minute(),
+    acting: tally.acting.latest(nowMs, limits.actingInMessage),
     lines: shown.map(({ index, event }) => shownLineOf(index, event)),
     skipped: batch.skipped + batch.records.length - shown.length,
     changed: batch.skipped > 0 || batch.records.some(isChanging),

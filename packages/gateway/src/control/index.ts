@@ -5,6 +5,7 @@ import { listenOnLoopback } from './listener.ts'
 import type { ControlPorts, ControlSettings } from './ports.ts'
 import { postureNow } from './site.ts'
 
+export type * from './code-ports.ts'
 export type * from './overview.ts'
 export type * from './policy-ports.ts'
 export type * from './ports.ts'

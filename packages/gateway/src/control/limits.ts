@@ -31,6 +31,8 @@ export const limits = {
   requestsInbox: 1_000,
   sessionsListed: 200,
   linesInMessage: 40,
+  /** Agents on upstreams that a message of the stream says anew. */
+  actingInMessage: 24,
   /** A configuration that is edited in a browser, characters; a longer one is edited in its file. */
   textCharacters: 30_000,
 } as const

@@ -34,6 +34,17 @@ export interface ProvenRecord {
   readonly key: string
 }
 
+/** Who is on call in one rotation. */
+export interface OnCallLine {
+  readonly name: string
+  readonly zone: string
+  /** Null: the first shift has not begun. */
+  readonly person: string | null
+  /** Null: nobody else ever is. */
+  readonly untilMs: number | null
+  readonly next: string | null
+}
+
 /** What the console shows besides what the other pages ask for. Nothing of it changes anything. */
 export interface Overview {
   agents(): readonly {
@@ -45,6 +56,8 @@ export interface Overview {
   /** In force, newest first, bounded. */
   handles(agent: string): Promise<readonly Handle[]>
   upstreams(): readonly UpstreamOverview[]
+  /** Absent: there is no rotation. */
+  onCall?(): readonly OnCallLine[]
   /** Whose approvals count on an upstream; null: everybody's. */
   quorumOf(upstream: string): Quorum | null | Promise<Quorum | null>
   policy(): {

@@ -30,6 +30,8 @@ export function addPasskeyRoutes(app: SiteApp, site: Site): void {
       renderPasskeys(await makeFrame(site, context), {
         passkeys: person.passkeys,
         mayAdd: context.req.query('add') !== undefined,
+        codes: site.ports.codes === undefined ? null : { approves: site.ports.codes.rule.approves },
+        codeApp: person.codeApp,
       }),
     )
   })

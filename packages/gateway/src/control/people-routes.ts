@@ -40,6 +40,7 @@ export function addPeopleRoutes(app: SiteApp, site: Site): void {
         ),
         needsSecond: needsConfirmation(control, ever),
         alone: ever.length < 2,
+        onCall: site.ports.overview.onCall?.() ?? [],
       }),
     )
   })

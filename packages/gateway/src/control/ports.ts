@@ -20,9 +20,11 @@ import type {
 } from '@sallyport/core'
 import type { Posture } from '@sallyport/console'
 import type { AccountSignIn } from './account-ports.ts'
+import type { CodeApp, Codes } from './code-ports.ts'
 import type { AttestationRule } from './attestation.ts'
 import type { Overview, Recorded } from './overview.ts'
 import type { PolicyControl } from './policy-ports.ts'
+import type { WebSessions } from './web-session-ports.ts'
 
 /** One authenticator's public half. */
 export interface Passkey {
@@ -48,6 +50,8 @@ export interface Person {
   /** The WebAuthn user handle: random, base64url, says nothing of the person. */
   readonly userHandle: string
   readonly passkeys: readonly Passkey[]
+  /** What makes their one-time codes; null: nothing does. */
+  readonly codeApp: CodeApp | null
   readonly enrolledAtMs: number
   /** Who let them in; null: enrolled by a version that kept this on the log only. */
   readonly admission: {
@@ -67,7 +71,7 @@ export interface Person {
 }
 
 /** A person about to be enrolled: who let them in is read off the link, in the transaction. */
-export type Newcomer = Omit<Person, 'admission' | 'removed'>
+export type Newcomer = Omit<Person, 'admission' | 'removed' | 'codeApp'>
 
 export type Enrolled =
   | 'enrolled'
@@ -109,6 +113,14 @@ export interface People {
   addPasskey(name: string, passkey: Passkey): Promise<boolean>
   /** False: it is not theirs, or the last one. */
   removePasskey(name: string, credentialId: string): Promise<boolean>
+  /** False: they have one already. `lastStep`: of the code that was shown with it; that one is used up. */
+  addCodeApp(name: string, app: Omit<CodeApp, 'isLocked'> & { readonly lastStep: number }): Promise<boolean>
+  /** False: it is not theirs. */
+  removeCodeApp(name: string, id: string): Promise<boolean>
+  /** Before each look at a code: counted as a miss until it counted. False: too many in a row, or it is not theirs any more. */
+  tryCode(name: string, id: string): Promise<boolean>
+  /** Compare-and-set over all gates: false when this step, or a later one, was used. */
+  useCode(name: string, id: string, step: number): Promise<boolean>
   /** Compare-and-set: false when the stored counter is no longer `from`. */
   advanceCounter(credentialId: string, from: number, to: number): Promise<boolean>
 }
@@ -149,26 +161,9 @@ export interface EnrolmentLinks {
   withdraw(tokenSha256: string, nowMs: number): Promise<boolean>
 }
 
-/** One signed-in browser. */
-export interface WebSession {
-  /** SHA-256 of the cookie's value, hex. */
-  readonly idSha256: string
-  readonly person: string
-  /** What they showed. An account shows pages; what gives power takes a passkey. */
-  readonly by: 'passkey' | 'account'
-  readonly createdAtMs: number
-  readonly lastSeenAtMs: number
-}
-
-export interface WebSessions {
-  create(session: WebSession): Promise<void>
-  get(idSha256: string): Promise<WebSession | null>
-  touch(idSha256: string, lastSeenAtMs: number): Promise<void>
-  end(idSha256: string): Promise<void>
-}
-
 export type KillScope =
-  { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string } | { readonly kind: 'all'; readonly id: '*' }
+  | { readonly kind: 'session' | 'agent' | 'owner' | 'upstream'; readonly id: string }
+  | { readonly kind: 'all'; readonly id: '*' }
 
 export interface Kill {
   readonly id: string
@@ -380,6 +375,8 @@ export interface ControlPorts {
   readonly accounts?: AccountSignIn
   /** Which models of passkeys may be enrolled. Absent: all. */
   readonly attestation?: AttestationRule
+  /** What one-time codes may approve. Absent: nothing, and nobody sets an app up for them. */
+  readonly codes?: Codes
   readonly control: Control
   readonly overview: Overview
 }

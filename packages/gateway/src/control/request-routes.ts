@@ -4,6 +4,7 @@ import {
   type Approval,
   type Conditions,
   challengeOf,
+  codeChallengeOf,
   findConditionFault,
   isSamePerson,
   sha256Hex,
@@ -14,6 +15,7 @@ import { requirePerson } from './admission.ts'
 import { Refused } from './answer.ts'
 import { readBody } from './body.ts'
 import { createPendingChallenges } from './challenges.ts'
+import { mayUseCode } from './code-verdict.ts'
 import { limits } from './limits.ts'
 import { assertionOptions, assertionShape } from './passkeys.ts'
 import type { Person } from './ports.ts'
@@ -68,6 +70,7 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
           approve: challengeOf(request, 'approve'),
           reject: challengeOf(request, 'reject'),
           breakGlass: (await control.glassFault(person.name)) === null ? challengeOf(request, 'approve', undefined, true) : null,
+          code: mayUseCode(site, person, request) ? codeChallengeOf(request) : null,
         },
         reviews: (await control.reviews()).some((review) => review.request === request.id),
         newestCopyAtMs: copy?.madeAtMs ?? null,
@@ -178,7 +181,7 @@ function checkConditions(
     throw new Refused(403, 'refused_by_guard', fault, 'No verdict was given.', 'Change the conditions, or approve without any.')
 }
 
-function checkOpen(site: Site, request: AccessRequest): void {
+export function checkOpen(site: Site, request: AccessRequest): void {
   const state = stateOf(request, site.ports.clock.nowMs())
   if (state === 'pending') return
   throw new Refused(
@@ -191,7 +194,7 @@ function checkOpen(site: Site, request: AccessRequest): void {
 }
 
 /** In team mode nobody approves while the owner is not enrolled: under another name, the owner might be the one who does. */
-async function checkOwner(site: Site, person: Person, request: AccessRequest): Promise<void> {
+export async function checkOwner(site: Site, person: Person, request: AccessRequest): Promise<void> {
   const { control, people } = site.ports
   const { agent, owner } = request.question.subject
   if (isOwnerKnown(control, owner, await people.list())) return
@@ -206,7 +209,7 @@ async function checkOwner(site: Site, person: Person, request: AccessRequest): P
   )
 }
 
-function changed(): Refused {
+export function changed(): Refused {
   return new Refused(
     409,
     'target_changed',

@@ -2,24 +2,21 @@ import { type CountedAs, type Counts, type Minute } from '@sallyport/console'
 import { type Clock, type Event, impactKinds, type ImpactKind, worstKind } from '@sallyport/core'
 import { z } from 'zod'
 import type { Overview } from './overview.ts'
+import { Acting } from './acting.ts'
+import { MinuteCounts, noCounts } from './minute-counts.ts'
 import type { Feed } from './ports.ts'
 import { Usage } from './usage.ts'
 
-/** How far back minutes are kept. */
-const minutesKept = 60
 /** Events that are read again when somebody first looks, so that the plot does not begin empty. */
 const seedEvents = 8_000
 /** Read at once: between two readings others have their turn. */
 const seedBatch = 500
-const minuteMs = 60_000
 
-const readsShape = z.object({ reads: z.array(z.object({ count: z.number() })) })
+const readsShape = z.object({
+  reads: z.array(z.object({ agent: z.optional(z.string()), session: z.optional(z.string()), count: z.number() })),
+})
 const operationsShape = z.object({ operations: z.array(z.object({ kind: z.enum(impactKinds) })) })
 const deniedShape = z.object({ outcome: z.literal('deny') })
-
-function noCounts(): Record<CountedAs, number> {
-  return { read: 0, write: 0, disrupt: 0, escalate: 0, destroy: 0, unknown: 0, refused: 0 }
-}
 
 /** What an event adds to the count of operations: reads are counted together, others by their intent, refusals by the decision. Null: nothing. */
 export function countEvent({ type, data }: Event): { readonly as: CountedAs; readonly count: number } | null {
@@ -41,8 +38,9 @@ function worstOf(data: Event['data']): ImpactKind {
 export class Tally {
   readonly #clock: Clock
   readonly usage = new Usage()
+  readonly acting = new Acting()
   readonly #totals = noCounts()
-  #minutes: { readonly startMs: number; readonly counts: Record<CountedAs, number> }[] = []
+  readonly #minutes = new MinuteCounts()
   #size = 0
   /** Counted up to here: what the log says twice counts once. */
   #last = -1
@@ -73,19 +71,22 @@ export class Tally {
     this.#last = index
     this.#size = index + 1
     this.usage.add(event)
+    if (event.type === 'alarm') this.acting.noteRefused(index, event)
     const counted = countEvent(event)
     if (counted === null) return
     this.#totals[counted.as] += counted.count
-    this.#minuteOf(event.atMs)[counted.as] += counted.count
+    this.#minutes.add(event.atMs, counted.as, counted.count)
+    if (counted.as === 'refused') this.acting.noteRefused(index, event)
+    this.#noteWho(event, counted)
   }
 
-  #minuteOf(atMs: number): Record<CountedAs, number> {
-    const startMs = Math.floor(atMs / minuteMs) * minuteMs
-    const known = this.#minutes.findLast((minute) => minute.startMs === startMs)
-    if (known !== undefined) return known.counts
-    const made = { startMs, counts: noCounts() }
-    this.#minutes = [...this.#minutes, made].toSorted((left, right) => left.startMs - right.startMs).slice(-minutesKept)
-    return made.counts
+  #noteWho(event: Event, { as, count }: { readonly as: CountedAs; readonly count: number }): void {
+    const note = (agent: string | undefined, session: string | undefined, some: number): void => {
+      if (agent !== undefined) this.acting.count(agent, this.usage.upstreamOf(session), event.atMs, as, some)
+    }
+    if (event.type !== 'reads') return note(event.agent, event.session, count)
+    // Those of many agents are counted in one event.
+    for (const read of readsShape.parse(event.data).reads) note(read.agent, read.session, read.count)
   }
 
   /** How many events it has seen. */
@@ -99,16 +100,10 @@ export class Tally {
 
   /** The last hour, oldest first, a minute each, those without any operation too. */
   minutes(): readonly Minute[] {
-    const end = Math.floor(this.#clock.nowMs() / minuteMs) * minuteMs
-    return Array.from({ length: minutesKept }, (_, back) => this.#minute(end - (minutesKept - 1 - back) * minuteMs))
+    return this.#minutes.minutes(this.#clock.nowMs())
   }
 
   minute(): Minute {
-    return this.#minute(Math.floor(this.#clock.nowMs() / minuteMs) * minuteMs)
-  }
-
-  #minute(startMs: number): Minute {
-    const known = this.#minutes.find((minute) => minute.startMs === startMs)
-    return { startMs, counts: { ...(known?.counts ?? noCounts()) } }
+    return this.#minutes.minute(this.#clock.nowMs())
   }
 }

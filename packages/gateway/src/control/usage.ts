@@ -7,7 +7,10 @@ export interface Use {
   readonly kind: ImpactKind
   /** Null: its session was opened before the counting began. */
   readonly upstream: string | null
-  count: number
+  /** Ran, each by its intent. */
+  ran: number
+  /** Put to people, whatever became of it. */
+  asked: number
   lastAtMs: number
 }
 
@@ -33,8 +36,9 @@ export class Usage {
     if ((type !== 'intent' && type !== 'statement') || agent === undefined) return
     const done = doneShape.safeParse(data)
     if (!done.success) return
-    const upstream = this.#upstreams.get(session ?? '') ?? null
-    for (const { action, kind } of done.data.operations) this.#count(agent, { action, kind, upstream, count: 1, lastAtMs: atMs })
+    const upstream = this.upstreamOf(session)
+    for (const { action, kind } of done.data.operations)
+      this.#count(agent, { action, kind, upstream, ran: 1, asked: 0, lastAtMs: atMs })
   }
 
   /** Asking for it is using it: whoever waits for people would lose what they wait for. */
@@ -42,7 +46,7 @@ export class Usage {
     const asked = askedShape.safeParse(data)
     if (!asked.success) return
     const { upstream, operations } = asked.data.question
-    for (const { action, kind } of operations) this.#count(agent, { action, kind, upstream, count: 1, lastAtMs: atMs })
+    for (const { action, kind } of operations) this.#count(agent, { action, kind, upstream, ran: 0, asked: 1, lastAtMs: atMs })
   }
 
   #noteSession(session: string, data: Event['data']): void {
@@ -61,13 +65,21 @@ export class Usage {
       if (uses.size < usesMax) uses.set(key, use)
       return
     }
-    known.count += 1
+    known.ran += use.ran
+    known.asked += use.asked
     known.lastAtMs = use.lastAtMs
+  }
+
+  /** Null: its session was opened before the counting began. */
+  upstreamOf(session: string | undefined): string | null {
+    return this.#upstreams.get(session ?? '') ?? null
   }
 
   /** Most used first. */
   of(agent: string): readonly Readonly<Use>[] {
-    return [...(this.#agents.get(agent)?.values() ?? [])].toSorted((left, right) => right.count - left.count)
+    return [...(this.#agents.get(agent)?.values() ?? [])].toSorted(
+      (left, right) => right.ran + right.asked - left.ran - left.asked,
+    )
   }
 
   get fromMs(): number | null {

@@ -1,12 +1,25 @@
+import { findOnCall, type Rotation } from '@sallyport/core'
 import { z } from 'zod'
 import { quietUntilMs, type QuietHours } from './quiet-hours.ts'
 import type { LoggedEvent } from './receiver.ts'
 
 /** Who is rung about a question that waits for people, and after how long. */
 export interface RingPlan {
-  /** In the order of their times. A receiver stands in one of them only. */
-  readonly steps: readonly { readonly afterMs: number; readonly receivers: readonly string[] }[]
+  /** In the order of their times. Nobody is rung twice. */
+  readonly steps: readonly RingStep[]
   readonly quiet: readonly (QuietHours & { readonly receivers: readonly string[] })[]
+}
+
+export interface RingStep {
+  readonly afterMs: number
+  readonly receivers: readonly string[]
+  /** Besides, whoever is on call when it rings; and whoever takes over while it still waits. */
+  readonly onCall?: readonly { readonly rotation: Rotation; readonly receiversOf: ReadonlyMap<string, readonly string[]> }[]
+}
+
+/** All that it may ever ring. */
+export function receiversOf({ receivers, onCall = [] }: RingStep): readonly string[] {
+  return [...new Set([...receivers, ...onCall.flatMap((one) => [...one.receiversOf.values()].flat())])]
 }
 
 /** A question as it stands on the log: who was rung, and for whom it is held back. */
@@ -69,14 +82,17 @@ export function findDue(plan: RingPlan, question: OpenQuestion, nowMs: number): 
   const rings: Ring[] = []
   const holds: { receiver: string; untilMs: number }[] = []
   const wakes: number[] = []
-  for (const [at, { afterMs, receivers }] of plan.steps.entries()) {
-    const atMs = question.openedAtMs + afterMs
-    const left = receivers.filter((receiver) => !question.rung.has(receiver))
-    if (left.length === 0) continue
+  for (const [at, step] of plan.steps.entries()) {
+    const atMs = question.openedAtMs + step.afterMs
+    if (receiversOf(step).every((receiver) => question.rung.has(receiver))) continue
     if (atMs > nowMs) {
       wakes.push(atMs)
       continue
     }
+    const { receivers, untilMs: handedOverMs } = onCallNow(step, nowMs)
+    wakes.push(...handedOverMs)
+    const left = receivers.filter((receiver) => !question.rung.has(receiver))
+    if (left.length === 0) continue
     const asleep = left.flatMap((receiver) => {
       const untilMs = quietOf(plan, receiver, nowMs)
       return untilMs === null ? [] : [{ receiver, untilMs }]
@@ -88,6 +104,21 @@ export function findDue(plan: RingPlan, question: OpenQuestion, nowMs: number): 
   }
   const held = holds.length === 0 ? null : { receivers: holds.map(({ receiver }) => receiver), untilMs: earliest(holds) }
   return { rings, held, wakeAtMs: wakes.length === 0 ? null : Math.min(...wakes) }
+}
+
+function onCallNow(
+  { receivers, onCall = [] }: RingStep,
+  nowMs: number,
+): { readonly receivers: readonly string[]; readonly untilMs: readonly number[] } {
+  const shifts = onCall.map(({ rotation, receiversOf: bellsOf }) => ({ bellsOf, ...findOnCall(rotation, nowMs) }))
+  // Before the first shift nobody is on call, and somebody has to hear of it.
+  const theirs = shifts.flatMap(({ bellsOf, person }) =>
+    person === null ? [...bellsOf.values()].flat() : (bellsOf.get(person) ?? []),
+  )
+  return {
+    receivers: [...new Set([...receivers, ...theirs])],
+    untilMs: shifts.flatMap(({ untilMs }) => untilMs ?? []),
+  }
 }
 
 function ringsOf(question: OpenQuestion, place: Pick<Ring, 'step' | 'steps'>, awake: readonly string[]): readonly Ring[] {

@@ -1,6 +1,6 @@
 import type { BellPorts } from './bell.ts'
 import type { Delivery, DeliveryHealth, DeliveryPorts } from './delivery.ts'
-import type { RingPlan } from './open-question.ts'
+import { receiversOf, type RingPlan } from './open-question.ts'
 import type { ReceiverContext, ReceiverSettings } from './open.ts'
 
 export interface Deliveries {
@@ -27,7 +27,7 @@ export async function startDelivery(
     import('./bell.ts'),
   ])
   const { clock, memory, source } = ports
-  const bells = rings === null ? null : new Set(rings.steps.flatMap((step) => step.receivers))
+  const bells = rings === null ? null : new Set(rings.steps.flatMap(receiversOf))
   const delivery: Delivery = new Delivery(ports, openReceivers(receivers, { ...about, clock, memory, source, bells }))
   const bell = new Bell({ ...ports, requests }, rings)
   delivery.start()

@@ -15,6 +15,7 @@ export interface Narrowing {
   endHandle(id: string, endsAtMs: number, nowMs: number): void | Promise<void>
   removePerson(name: string, by: string, nowMs: number): void | Promise<void>
   removePasskey(person: string, credentialId: string): void | Promise<void>
+  removeCodeApp(person: string, id: string): void | Promise<void>
   freeze(reason: string, nowMs: number): void | Promise<void>
 }
 
@@ -27,6 +28,7 @@ const rotatedData = z.object({ rotated: z.string(), oldEndsAtMs: z.number() })
 const removalData = z.object({ person: z.string(), by: z.string() })
 const restoredData = z.object({ person: z.string() })
 const passkeyData = z.object({ person: z.string(), removed: z.string() })
+const codeAppData = z.object({ person: z.string(), app: z.string() })
 
 /** Store and log agree again before anything listens. */
 export async function recoverRun(
@@ -69,6 +71,7 @@ class Seen {
   readonly #rotated: z.infer<typeof rotatedData>[] = []
   readonly #removed: z.infer<typeof removalData>[] = []
   readonly #passkeys: z.infer<typeof passkeyData>[] = []
+  readonly #codeApps: z.infer<typeof codeAppData>[] = []
   laterRuns = 0
 
   constructor(known: number, startingAt: number) {
@@ -93,6 +96,7 @@ class Seen {
     // Somebody who was taken back is not removed again by the next start.
     if (type === 'person.restored') this.#forgetRemoval(restoredData.parse(data).person)
     if (type === 'passkey.removed') this.#passkeys.push(passkeyData.parse(data))
+    if (type === 'code.removed') this.#codeApps.push(codeAppData.parse(data))
     if (type !== 'kill' && type !== 'release') return
     const stop = killData.parse(data)
     if (type === 'kill') this.#kills.set(`${stop.kind} ${stop.name}`, { data: stop, atMs })
@@ -112,6 +116,7 @@ class Seen {
     for (const handle of this.#revoked) await narrowing.revokeHandle(handle, nowMs)
     for (const { rotated, oldEndsAtMs } of this.#rotated) await narrowing.endHandle(rotated, oldEndsAtMs, nowMs)
     for (const { person, removed } of this.#passkeys) await narrowing.removePasskey(person, removed)
+    for (const { person, app } of this.#codeApps) await narrowing.removeCodeApp(person, app)
     for (const { person, by } of this.#removed) await narrowing.removePerson(person, by, nowMs)
   }
 }

@@ -1,46 +1,13 @@
-import {
-  type Event,
-  isCosigned,
-  isSignedByLog,
-  noteSigner,
-  openCheckpoint,
-  SallyportError,
-  signatureTypes,
-} from '@sallyport/core'
+import { isCosigned, isSignedByLog, noteSigner, openCheckpoint, signatureTypes } from '@sallyport/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { FailingDisk } from '../../../../tests/fakes/failing-disk.ts'
 import { MemoryWitness } from '../../../../tests/fakes/memory-witness.ts'
-import { type FileLog, type LogSettings, openLog } from './file-log.ts'
+import { event, refusal, signer, OpenedLogs } from '../../../../tests/fakes/opened-logs.ts'
 
 const cosigner = noteSigner('vault.example/witness', Buffer.alloc(32, 8), signatureTypes.cosignature)
-const signer = noteSigner('gate.example/log', Buffer.alloc(32, 7))
-const directory = '/log'
-const clock = { nowMs: () => 1_700_000_000_000, sleep: async () => {} }
-
-function event(place: number, bytes = 0): Event {
-  return { type: 'statement', atMs: 1_700_000_000_000, session: 's1', agent: 'a1', data: { place, padding: 'x'.repeat(bytes) } }
-}
-
-const opened: FileLog[] = []
-async function open(disk: FailingDisk, settings: Partial<LogSettings> = {}): Promise<FileLog> {
-  const log = await openLog({ directory, signer, clock, witness: null, system: disk.system, ...settings })
-  opened.push(log)
-  return log
-}
-
-afterEach(async () => {
-  for (const log of opened.splice(0)) await log.close()
-})
-
-async function refusal(work: Promise<unknown>): Promise<SallyportError> {
-  try {
-    await work
-  } catch (error) {
-    if (error instanceof SallyportError) return error
-    throw error
-  }
-  throw new Error('it was not refused')
-}
+const logs = new OpenedLogs()
+const open: OpenedLogs['open'] = (disk, settings) => logs.open(disk, settings)
+afterEach(() => logs.close())
 
 describe('the witness', () => {
   it('cosigns with a consistency proof from what it holds, over many checkpoints', async () => {

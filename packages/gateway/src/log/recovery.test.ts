@@ -1,37 +1,13 @@
-import { decodeSegment, type Event, noteSigner, SallyportError } from '@sallyport/core'
+import { decodeSegment, SallyportError } from '@sallyport/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { roundsOf } from '../../../../tests/breadth.ts'
 import { type DiskOperation, FailingDisk } from '../../../../tests/fakes/failing-disk.ts'
-import { type FileLog, type LogSettings, openLog } from './file-log.ts'
+import { clock, directory, event, refusal, signer, OpenedLogs } from '../../../../tests/fakes/opened-logs.ts'
+import { openLog } from './file-log.ts'
 
-const signer = noteSigner('gate.example/log', Buffer.alloc(32, 7))
-const directory = '/log'
-const clock = { nowMs: () => 1_700_000_000_000, sleep: async () => {} }
-
-function event(place: number, bytes = 0): Event {
-  return { type: 'statement', atMs: 1_700_000_000_000, session: 's1', agent: 'a1', data: { place, padding: 'x'.repeat(bytes) } }
-}
-
-const opened: FileLog[] = []
-async function open(disk: FailingDisk, settings: Partial<LogSettings> = {}): Promise<FileLog> {
-  const log = await openLog({ directory, signer, clock, witness: null, system: disk.system, ...settings })
-  opened.push(log)
-  return log
-}
-
-afterEach(async () => {
-  for (const log of opened.splice(0)) await log.close()
-})
-
-async function refusal(work: Promise<unknown>): Promise<SallyportError> {
-  try {
-    await work
-  } catch (error) {
-    if (error instanceof SallyportError) return error
-    throw error
-  }
-  throw new Error('it was not refused')
-}
+const logs = new OpenedLogs()
+const open: OpenedLogs['open'] = (disk, settings) => logs.open(disk, settings)
+afterEach(() => logs.close())
 
 describe('recovery', () => {
   it('loses nothing acknowledged in random power cuts, keeps the order, and reports what it cut off', async () => {
@@ -221,8 +197,9 @@ describe('recovery', () => {
     expect(full.checkpoint()).toBe(again.checkpoint())
     const untiled = disk.copy()
     for (const path of untiled.paths().filter((name) => name.startsWith('/log/tile/'))) untiled.delete(path)
-    expect((await open(untiled, { scanBytesMax: 1 })).health().scannedAll).toBe(true)
-    await opened.at(-1)?.close()
+    const rebuilt = await open(untiled, { scanBytesMax: 1 })
+    expect(rebuilt.health().scannedAll).toBe(true)
+    await rebuilt.close()
     expect(untiled.paths().filter((name) => name.startsWith('/log/tile/0/'))).toEqual(
       disk.paths().filter((name) => name.startsWith('/log/tile/0/') && !name.includes('.p/208')),
     )

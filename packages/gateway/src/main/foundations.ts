@@ -25,6 +25,7 @@ import { settleConfiguration } from '../proposal.ts'
 import { openDatabase } from '../store/database.ts'
 import { openMeta, type MetaStore } from '../store/meta.ts'
 import type { Store } from '../store/store.ts'
+import { codeRuleOf } from '../totp-settings.ts'
 import { connectorsOf } from '../upstream-settings.ts'
 import type { VaultClient } from '../vault/vault-client.ts'
 import { openPinnedVault } from '../vault/vault-watch.ts'
@@ -135,6 +136,7 @@ export function makeVerdictPorts(
 ): VerdictPorts {
   const { people } = store.people
   const { clock } = store
+  const codeRule = codeRuleOf(config.totp)
   const isEnrolled = (name: string): Promise<boolean> => people.isEnrolled(name)
   return {
     clock,
@@ -146,6 +148,7 @@ export function makeVerdictPorts(
     isEnrolled,
     quorumOf: quorumOf(config, findMembers),
     glass: reviews,
+    codeRule: () => codeRule,
     grantMs,
   }
 }

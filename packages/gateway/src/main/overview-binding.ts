@@ -4,16 +4,18 @@ import { quorumOf } from '../approval-settings.ts'
 import type { UpstreamConfig } from '../config.ts'
 import type { Overview, UpstreamOverview } from '../control/index.ts'
 import { openProver } from '../log/prove-entry.ts'
+import { onCallLines } from '../on-call-settings.ts'
 import type { Entrance } from './entrance.ts'
 import type { Foundations } from './foundations.ts'
 
 /** What the console shows of this gate. */
-export function bindOverview({ config, folder, log, policy, findMembers }: Foundations, { handles }: Entrance): Overview {
+export function bindOverview({ config, folder, log, policy, findMembers, store }: Foundations, { handles }: Entrance): Overview {
   const { rowsWithoutPrompt, coolOffMs, retainMs, requestMs, acceptRisk } = config
   return {
     agents: () => config.agents,
     handles: (agent) => handles.candidates(agent),
     upstreams: () => config.upstreams.map((upstream) => overviewOf(upstream)),
+    onCall: () => onCallLines(config, store.clock.nowMs()),
     quorumOf: quorumOf(config, findMembers),
     policy: () => ({
       hash: policy.hash,

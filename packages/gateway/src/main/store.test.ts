@@ -65,7 +65,7 @@ it('stays with the store that it was used with', async () => {
 
 it('leaves no people behind for a store where nobody is enrolled', async () => {
   const database = openDatabase(':memory:')
-  const ada = { name: 'ada', userHandle: 'u', passkeys: [], enrolledAtMs: 1, admission: null, removed: null }
+  const ada = { name: 'ada', userHandle: 'u', passkeys: [], codeApp: null, enrolledAtMs: 1, admission: null, removed: null }
   database.prepare('INSERT INTO people (name, body) VALUES (?, ?)').run('ada', '{}')
   keepPerson(database, ada)
   await expect(open(configure(secret(server.url('one'))), database)).rejects.toMatchObject({

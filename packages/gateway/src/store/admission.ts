@@ -3,7 +3,7 @@ import { isOpen, type StoredLink } from './link.ts'
 import type { StoredPerson } from './person.ts'
 
 /** Who comes in is judged here, whichever store asks, in the transaction that keeps what comes of it. */
-export type Newcomer = Omit<StoredPerson, 'admission' | 'removed'>
+export type Newcomer = Omit<StoredPerson, 'admission' | 'removed' | 'codeApp'>
 export type Enrolled = 'enrolled' | 'link_invalid' | 'not_first' | 'unconfirmed' | 'taken'
 export type Confirmed = 'confirmed' | 'link_invalid' | 'own' | 'already' | 'stranger'
 
@@ -49,5 +49,5 @@ export function judgeEnrolment(
 }
 
 export function admit(newcomer: Newcomer, { invitedBy, confirmation }: StoredLink): StoredPerson {
-  return { ...newcomer, admission: { invitedBy, confirmedBy: confirmation?.person ?? null }, removed: null }
+  return { ...newcomer, codeApp: null, admission: { invitedBy, confirmedBy: confirmation?.person ?? null }, removed: null }
 }

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { changeCodeApp, removingCodeApp } from './code-app.ts'
 import type { KillKind } from './kills.ts'
 import { endBy } from './handle-ends.ts'
 import { openHandles } from './handles.ts'
@@ -15,6 +16,7 @@ export interface Narrowing {
   endHandle(id: string, endsAtMs: number, nowMs: number): void
   removePerson(name: string, by: string, nowMs: number): void
   removePasskey(person: string, credentialId: string): void
+  removeCodeApp(person: string, id: string): void
   /** Everything that people or handles could do by this store ends, and everything is stopped until a person releases it (DESIGN §8). */
   freeze(reason: string, nowMs: number): void
 }
@@ -32,6 +34,7 @@ export function openNarrowing(database: DatabaseSync): Narrowing {
     endHandle: (id, endsAtMs, nowMs) => void endBy(database, id, endsAtMs, nowMs),
     removePerson: (name, by, nowMs) => void removePerson(database, name, by, nowMs, null),
     removePasskey: (person, credentialId) => void removePasskey(database, person, credentialId),
+    removeCodeApp: (person, id) => void changeCodeApp(database, person, removingCodeApp(id)),
     freeze: (reason, nowMs) =>
       transact(database, () => {
         kills.voidGrants('all', '')

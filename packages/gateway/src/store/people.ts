@@ -10,6 +10,7 @@ import {
   type Enrolled,
   type Newcomer,
 } from './admission.ts'
+import { addingCodeApp, changeCodeApp, removingCodeApp, tryingCode, usingCode, type NewCodeApp } from './code-app.ts'
 import { findLink, keepLink, listOpen, type StoredLink } from './link.ts'
 import { advance, keepPerson, listEver, listPeople, type StoredPasskey, type StoredPerson } from './person.ts'
 import { addPasskey, removePasskey, removePerson } from './person-removal.ts'
@@ -35,6 +36,10 @@ export interface PeopleStore {
     restore(name: string, by: string, nowMs: number): Promise<Restored>
     addPasskey(name: string, passkey: StoredPasskey): Promise<boolean>
     removePasskey(name: string, credentialId: string): Promise<boolean>
+    addCodeApp(name: string, app: NewCodeApp): Promise<boolean>
+    removeCodeApp(name: string, id: string): Promise<boolean>
+    tryCode(name: string, id: string): Promise<boolean>
+    useCode(name: string, id: string, step: number): Promise<boolean>
     enrol(newcomer: Newcomer, tokenSha256: string, nowMs: number, confirmFrom: number | null): Promise<Enrolled>
     advanceCounter(credentialId: string, from: number, to: number): Promise<boolean>
   }
@@ -64,6 +69,10 @@ export function openPeople(database: DatabaseSync): PeopleStore {
       restore: async (name, by, nowMs) => restorePerson(database, name, by, nowMs),
       addPasskey: async (name, passkey) => addPasskey(database, name, passkey),
       removePasskey: async (name, credentialId) => removePasskey(database, name, credentialId),
+      addCodeApp: async (name, app) => changeCodeApp(database, name, addingCodeApp(app)),
+      removeCodeApp: async (name, id) => changeCodeApp(database, name, removingCodeApp(id)),
+      tryCode: async (name, id) => changeCodeApp(database, name, tryingCode(id)),
+      useCode: async (name, id, step) => changeCodeApp(database, name, usingCode(id, step)),
       enrol: async (newcomer, tokenSha256, nowMs, confirmFrom) => enrol(database, newcomer, tokenSha256, nowMs, confirmFrom),
       advanceCounter: async (credentialId, from, to) => advanceCounter(database, credentialId, from, to),
     },

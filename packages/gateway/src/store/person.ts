@@ -13,10 +13,23 @@ const passkey = z.object({
 })
 /** Who let somebody in: the inviter (null: the terminal's link), and who confirmed the invitation (null: nobody had to). */
 const admission = z.object({ invitedBy: z.string().nullable(), confirmedBy: z.string().nullable() })
+/** An app that makes one-time codes. `sealed`: its secret, which the store cannot read. */
+const codeApp = z.object({
+  id: z.string(),
+  sealed: z.string(),
+  addedAtMs: z.number(),
+  /** Of the last code that counted: it and all before it are used up. */
+  lastStep: z.number(),
+  /** Since a code counted last. */
+  misses: z.number(),
+  /** So many that none counts any more. */
+  isLocked: z.boolean(),
+})
 const person = z.object({
   name: z.string(),
   userHandle: z.string(),
   passkeys: z.array(passkey),
+  codeApp: codeApp.nullable().default(null),
   enrolledAtMs: z.number(),
   /** Null: enrolled by a version that kept this on the log only. */
   admission: admission.nullable().default(null),
@@ -33,6 +46,7 @@ const person = z.object({
 })
 export type StoredPerson = z.infer<typeof person>
 export type StoredPasskey = StoredPerson['passkeys'][number]
+export type StoredCodeApp = z.infer<typeof codeApp>
 
 /** Those who are enrolled, in order. */
 export function listPeople(database: DatabaseSync): readonly StoredPerson[] {

@@ -38,7 +38,8 @@ export function judgeRemoval(
   const team = ever.filter(({ removed }) => removed === null || removed.waits).length
   // Somebody who leaves by themselves is nobody else's to judge.
   const waits = confirmFrom !== null && team >= confirmFrom && !isSamePerson(by, name)
-  return { ...found, removed: { by, atMs: nowMs, waits, confirmedBy: null } }
+  // Whoever is taken back has their passkeys again, and sets their app of codes up anew.
+  return { ...found, codeApp: null, removed: { by, atMs: nowMs, waits, confirmedBy: null } }
 }
 
 function findRemoved(ever: readonly StoredPerson[], wanted: string): RemovedPerson | null {

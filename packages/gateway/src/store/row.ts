@@ -66,6 +66,7 @@ const approvalSchema: z.ZodType<Approval> = z.object({
   reason: z.string(),
   conditions: z.object({ rowsMax: z.number().nullable(), notBeforeMs: z.number().nullable() }).exactOptional(),
   breakGlass: z.literal(true).exactOptional(),
+  method: z.literal('totp').exactOptional(),
 })
 
 const requestRow = z.object({

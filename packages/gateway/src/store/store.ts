@@ -142,6 +142,7 @@ export interface Store {
     endHandle(id: string, endsAtMs: number, nowMs: number): Awaitable<void>
     removePerson(name: string, by: string, nowMs: number): Awaitable<void>
     removePasskey(person: string, credentialId: string): Awaitable<void>
+    removeCodeApp(person: string, id: string): Awaitable<void>
     freeze(reason: string, nowMs: number): Awaitable<void>
   }
   /** All gates that share it; null: this one is alone. */

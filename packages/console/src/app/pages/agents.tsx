@@ -38,7 +38,7 @@ export default function Agents(): ReactElement {
               </Empty>
             </Card>
           ) : (
-            <div className="grid items-start gap-4 xl:grid-cols-2">
+            <div className="grid items-start gap-4 xl:grid-cols-2 3xl:grid-cols-3">
               {view.agents.map((agent) => (
                 <AgentCard key={agent.name} agent={agent} />
               ))}
@@ -110,6 +110,15 @@ function ScopeList({ agent }: { readonly agent: Agent }): ReactElement {
   )
 }
 
+/** What waits for people, or was refused by them, did not run. */
+function timesOf({ ran, asked }: Agent['used'][number]): string {
+  const parts = [
+    ran > 0 || asked === 0 ? `ran ${ran.toLocaleString('en-US')} ×` : '',
+    asked > 0 ? `asked ${asked.toLocaleString('en-US')} ×` : '',
+  ]
+  return parts.filter((part) => part !== '').join(', ')
+}
+
 function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
   return (
     <div>
@@ -131,7 +140,7 @@ function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
                 {use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}
               </span>
               <span className="ml-auto whitespace-nowrap text-dim tabular-nums">
-                {use.count.toLocaleString('en-US')} × · <Ago atMs={use.lastAtMs} />
+                {timesOf(use)} · <Ago atMs={use.lastAtMs} />
               </span>
             </li>
           ))}
@@ -156,7 +165,7 @@ function HandleList({ agent }: { readonly agent: Agent }): ReactElement {
         <ul className="grid gap-1 text-small">
           {agent.handles.map((handle) => (
             <li key={handle.id} className="flex flex-wrap justify-between gap-x-3">
-              <code>{handle.id.slice(0, 16)}</code>
+              <code title={handle.id}>{handle.id.slice(0, 16)}</code>
               {handle.narrowedTo === null ? null : (
                 <span className="text-dim">
                   narrowed to <Shown text={handle.narrowedTo} />

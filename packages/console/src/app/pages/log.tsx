@@ -28,7 +28,7 @@ export default function Log(): ReactElement {
       about="Everything that was asked, decided and done. It cannot be rewritten; choose an entry to have its proof checked here."
     >
       <Filters key={JSON.stringify(query)} {...query} />
-      <div className="grid items-start gap-4 lg:grid-cols-[minmax(0,1fr)_minmax(0,34rem)]">
+      <div className="grid items-start gap-4 lg:grid-cols-[minmax(0,5fr)_minmax(0,6fr)] 3xl:grid-cols-[minmax(0,1fr)_minmax(0,2fr)]">
         <Found {...query} chosen={index} />
         {index === undefined ? (
           <Card title="One entry">
@@ -184,7 +184,7 @@ function EntryRow({ line, isChosen }: { readonly line: ShownLine; readonly isCho
 function Chosen({ index }: { readonly index: string }): ReactElement {
   const asked = useAsked(`log/${index}`, entryShape, false)
   return (
-    <div className="grid min-w-0 content-start gap-4">
+    <div className="grid min-w-0 items-start gap-4 3xl:grid-cols-2">
       <Awaiting asked={asked}>{(entry) => <Entry entry={entry} />}</Awaiting>
     </div>
   )
@@ -198,30 +198,32 @@ function Entry({ entry }: { readonly entry: EntryView }): ReactElement {
         <p className="mb-3 [overflow-wrap:anywhere]">{entry.line.detail}</p>
         <Fence label="The event, whole" text={entry.event} />
       </Card>
-      <Proof entry={entry} />
-      <Card flush title="The whole story of this operation" aside={formatAmount(entry.story.length, 'event')}>
-        <ol className="divide-y divide-line">
-          {entry.story.map((line) => (
-            <li key={line.index}>
-              <Link
-                to="/log/$index"
-                params={{ index: String(line.index) }}
-                search={true}
-                aria-current={line.index === entry.line.index ? 'true' : undefined}
-                className="grid grid-cols-[4.2rem_1fr] gap-x-3 px-4 py-1.5 text-small -outline-offset-2 hover:bg-soft aria-[current=true]:bg-accent-soft"
-              >
-                <span className="text-dim">
-                  <Clock atMs={line.atMs} />
-                </span>
-                <span className="min-w-0">
-                  <span className={`font-medium ${tones[line.tone]}`}>{line.what}</span>
-                  <span className="block text-dim [overflow-wrap:anywhere]">{line.detail}</span>
-                </span>
-              </Link>
-            </li>
-          ))}
-        </ol>
-      </Card>
+      <div className="grid min-w-0 gap-4">
+        <Proof entry={entry} />
+        <Card flush title="The whole story of this operation" aside={formatAmount(entry.story.length, 'event')}>
+          <ol className="divide-y divide-line">
+            {entry.story.map((line) => (
+              <li key={line.index}>
+                <Link
+                  to="/log/$index"
+                  params={{ index: String(line.index) }}
+                  search={true}
+                  aria-current={line.index === entry.line.index ? 'true' : undefined}
+                  className="grid grid-cols-[4.2rem_1fr] gap-x-3 px-4 py-1.5 text-small -outline-offset-2 hover:bg-soft aria-[current=true]:bg-accent-soft"
+                >
+                  <span className="text-dim">
+                    <Clock atMs={line.atMs} />
+                  </span>
+                  <span className="min-w-0">
+                    <span className={`font-medium ${tones[line.tone]}`}>{line.what}</span>
+                    <span className="block text-dim [overflow-wrap:anywhere]">{line.detail}</span>
+                  </span>
+                </Link>
+              </li>
+            ))}
+          </ol>
+        </Card>
+      </div>
     </>
   )
 }

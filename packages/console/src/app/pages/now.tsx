@@ -1,11 +1,13 @@
-import { lazy, type ReactElement, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
+import { Link } from '@tanstack/react-router'
 import { useQueryClient } from '@tanstack/react-query'
-import { formatAmount } from '../../time-words.ts'
+import { lazy, type ReactElement, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
+import { formatAmount, formatCount } from '../../time-words.ts'
 import { type Counts, countedKinds, type NowView, nowShape, type ShownKill, type ShownLine } from '../../shapes/now.ts'
 import { explain } from '../api.ts'
 import { useAsked } from '../asking.ts'
+import { AtWork } from '../at-work.tsx'
 import { Awaiting } from '../awaiting.tsx'
-import { Stream } from '../frame.tsx'
+import { Feed, Lines } from '../feed.tsx'
 import { KillButton } from '../kill.tsx'
 import { currentLive, seedLive, subscribeLive } from '../live.ts'
 import { Button, Card, Empty, Notice, Page, signOf } from '../parts.tsx'
@@ -13,7 +15,7 @@ import { explainPasskey, signWithPasskey } from '../passkey.ts'
 import { RequestRow } from '../request-row.tsx'
 import { tell } from '../said.tsx'
 import { Shown } from '../text.tsx'
-import { Ago, Clock } from '../time.tsx'
+import { Ago } from '../time.tsx'
 
 const ImpactPlot = lazy(() => import('../impact-plot.tsx'))
 
@@ -26,45 +28,60 @@ export default function Now(): ReactElement {
 function Glance({ view }: { readonly view: NowView }): ReactElement {
   useEffect(() => seedLive(view.lines), [view.lines])
   return (
-    <Page
-      title="Now"
-      about={
-        <>
-          Isolation level {view.isolationLevel} ·{' '}
-          {view.mode === 'team' ? 'team mode: nobody approves their own agent’s request' : 'solo mode: four-eyes is off'}
-        </>
-      }
-      actions={
-        <KillButton big killing={{ scope: { kind: 'all', id: '*' }, name: 'every agent' }}>
-          <span aria-hidden="true">■</span> Stop everything
-        </KillButton>
-      }
-    >
-      {view.warnings.map((warning) => (
-        <Notice key={warning} tone="warn">
-          {warning}
-        </Notice>
-      ))}
+    <Page title="Now" about={<Summary view={view} />}>
       {view.kills.map((kill) => (
         <KillBanner key={kill.id} kill={kill} />
       ))}
+      <Warnings warnings={view.warnings} />
       <Figures view={view} />
-      <div className="mt-4 grid gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
-        <div className="grid min-w-0 content-start gap-4">
+      <div className="mt-4 grid items-start gap-4 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)] 3xl:grid-cols-3">
+        <div className="grid min-w-0 gap-4 3xl:contents">
           <Waiting view={view} />
-          <Card title="Operations, the last hour" aside="a minute each">
-            <Suspense fallback={<div className="h-44" />}>
+          <div className="grid min-w-0 content-start gap-4">
+            <AtWork view={view} />
+            <Sessions view={view} />
+          </div>
+        </div>
+        <div className="grid min-w-0 gap-4">
+          <Refused lines={view.refused} />
+          <Card title="Operations, the last hour" aside="a bar each minute">
+            <Suspense fallback={<div className="h-40" />}>
               <ImpactPlot minutes={view.minutes} />
             </Suspense>
           </Card>
           <Feed />
         </div>
-        <div className="grid min-w-0 content-start gap-4">
-          <Sessions view={view} />
-          <Agents view={view} />
-        </div>
       </div>
     </Page>
+  )
+}
+
+/** What one has to know first, in a sentence. */
+function Summary({ view }: { readonly view: NowView }): ReactElement {
+  const pending = view.waiting.filter(({ state }) => state === 'pending')
+  const destroying = pending.filter(({ kind }) => kind === 'destroy' || kind === 'unknown').length
+  return (
+    <>
+      <span className={pending.length === 0 ? '' : 'font-medium text-warn'}>
+        {pending.length === 0
+          ? 'Nothing waits for people.'
+          : `${formatAmount(pending.length, 'request')} ${pending.length === 1 ? 'waits' : 'wait'} for people${destroying === 0 ? '' : `, ${formatCount(destroying)} of them would destroy`}.`}
+      </span>{' '}
+      {view.sessionsInAll === 0 ? 'No agent is connected.' : `${formatAmount(view.sessionsInAll, 'session')} open.`} Isolation
+      level {view.isolationLevel},{' '}
+      {view.mode === 'team' ? 'team mode: nobody approves their own agent’s request.' : 'solo mode: four-eyes is off.'}
+    </>
+  )
+}
+
+function Warnings({ warnings }: { readonly warnings: readonly string[] }): ReactElement | null {
+  if (warnings.length === 0) return null
+  return (
+    <Notice tone="warn">
+      {warnings.map((warning) => (
+        <p key={warning}>{warning}</p>
+      ))}
+    </Notice>
   )
 }
 
@@ -125,42 +142,63 @@ function Figures({ view }: { readonly view: NowView }): ReactElement {
   const hour = (kind: keyof Counts): number =>
     view.minutes.reduce((sum, { counts }) => sum + counts[kind], 0) + Math.max(0, totals[kind] - view.totals[kind])
   return (
-    <dl
-      aria-label="Operations of the last hour"
-      className="grid grid-cols-2 gap-px overflow-hidden rounded-lg border border-line bg-line sm:grid-cols-4 xl:grid-cols-7"
-    >
-      {countedKinds.map((kind) => {
-        const count = hour(kind)
-        const loud = count > 0 && (kind === 'destroy' || kind === 'unknown')
-        return (
-          <div key={kind} className="bg-card px-4 py-3 last:col-span-2 sm:last:col-span-1">
-            <dt className="text-small text-dim">
-              <span aria-hidden="true">{signOf(kind)} </span>
-              {figureNames[kind]}
-            </dt>
-            <dd data-count={kind} className={`text-figure font-semibold tracking-tight tabular-nums ${loud ? 'text-bad' : ''}`}>
-              {count.toLocaleString('en-US')}
-            </dd>
-          </div>
-        )
-      })}
-    </dl>
+    <section aria-label="Operations of the last hour" className="rounded-lg border border-line bg-card px-4 pt-2.5 pb-3">
+      <h2 className="text-small text-dim">Operations, the last hour</h2>
+      <dl className="mt-1 grid grid-cols-[repeat(auto-fit,minmax(4.6rem,1fr))] gap-x-2 gap-y-2 sm:gap-x-4">
+        {countedKinds.map((kind) => {
+          const count = hour(kind)
+          const look = count === 0 ? 'text-dim' : kind === 'destroy' || kind === 'unknown' ? 'text-bad' : ''
+          return (
+            <div key={kind} className="flex flex-col-reverse">
+              <dt className="text-tiny whitespace-nowrap text-dim sm:text-small">
+                <span aria-hidden="true">{signOf(kind)} </span>
+                {figureNames[kind]}
+              </dt>
+              <dd data-count={kind} className={`text-figure font-semibold tracking-tight tabular-nums ${look}`}>
+                {formatCount(count)}
+              </dd>
+            </div>
+          )
+        })}
+      </dl>
+    </section>
   )
 }
 
+/** A glance; the inbox has all of them. */
+const waitingShown = 6
+
 function Waiting({ view }: { readonly view: NowView }): ReactElement {
-  const count = view.waiting.length
+  const count = view.waitingInAll
   return (
     <Card flush title="Waits for people" aside={count === 0 ? null : formatAmount(count, 'request')}>
       {count === 0 ? (
         <Empty title="Nothing waits">When an agent asks for something that needs a person, it appears here.</Empty>
       ) : (
         <ul className="divide-y divide-line">
-          {view.waiting.map((request) => (
+          {view.waiting.slice(0, waitingShown).map((request) => (
             <RequestRow key={request.id} request={request} />
           ))}
         </ul>
       )}
+      {count <= waitingShown ? null : (
+        <Link
+          to="/requests"
+          className="block border-t border-line px-4 py-2.5 text-small font-medium text-accent -outline-offset-2 hover:bg-soft"
+        >
+          All {formatCount(count)} in the inbox
+        </Link>
+      )}
+    </Card>
+  )
+}
+
+/** What the gate said no to, and what it rang about. */
+function Refused({ lines }: { readonly lines: readonly ShownLine[] }): ReactElement | null {
+  if (lines.length === 0) return null
+  return (
+    <Card flush title="Refused, and alarms" aside="newest first">
+      <Lines lines={lines} label="Refused, and alarms" height="max-h-52" />
     </Card>
   )
 }
@@ -185,7 +223,7 @@ function Sessions({ view }: { readonly view: NowView }): ReactElement {
                   for <Shown text={session.owner} most={60} /> · {session.protocol} from <Shown text={session.peer} most={60} /> ·{' '}
                   <Ago atMs={session.openedAtMs} /> ·{' '}
                   <a
-                    className="rounded underline decoration-line underline-offset-2"
+                    className="rounded underline decoration-edge underline-offset-2"
                     href={`/sessions/${encodeURIComponent(session.id)}`}
                   >
                     story
@@ -203,80 +241,5 @@ function Sessions({ view }: { readonly view: NowView }): ReactElement {
         </ul>
       )}
     </Card>
-  )
-}
-
-function Agents({ view }: { readonly view: NowView }): ReactElement {
-  return (
-    <Card flush title="Kill switch by agent">
-      {view.agents.length === 0 ? (
-        <Empty title="No agent is configured">
-          Name one under <code>agents:</code> in sallyport.yaml.
-        </Empty>
-      ) : (
-        <ul className="max-h-96 divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Agents">
-          {view.agents.map(({ name, owner }) => (
-            <li key={name} className="flex items-center justify-between gap-3 px-4 py-1.5">
-              <span className="min-w-0">
-                <span className="font-medium">
-                  <Shown text={name} most={60} />
-                </span>{' '}
-                <span className="text-small text-dim">
-                  for <Shown text={owner} most={60} />
-                </span>
-              </span>
-              <KillButton label={`Kill agent ${name}`} killing={{ scope: { kind: 'agent', id: name }, name: `agent ${name}` }}>
-                Kill
-              </KillButton>
-            </li>
-          ))}
-        </ul>
-      )}
-    </Card>
-  )
-}
-
-/** Lines in the document at once: a glance. The log has all of them. */
-const linesShown = 60
-
-function Feed(): ReactElement {
-  const lines = useSyncExternalStore(subscribeLive, () => currentLive().lines)
-  const skipped = useSyncExternalStore(subscribeLive, () => currentLive().skipped)
-  return (
-    <Card flush title="As it happens" aside={<Stream />}>
-      {lines.length === 0 ? (
-        <Empty title="Nothing has happened yet">What agents do appears here as it goes on the log.</Empty>
-      ) : (
-        <ol
-          aria-label="Events, newest first"
-          tabIndex={0}
-          data-feed
-          className="max-h-[34rem] divide-y divide-line overflow-y-auto text-small"
-        >
-          {lines.slice(0, linesShown).map((line) => (
-            <FeedLine key={line.index} line={line} />
-          ))}
-        </ol>
-      )}
-      {skipped === 0 ? null : (
-        <p className="border-t border-line px-4 py-2 text-small text-dim" data-skipped={skipped}>
-          {formatAmount(skipped, 'event')} went by too fast to show; they are counted above, and on the log.
-        </p>
-      )}
-    </Card>
-  )
-}
-
-const lineTones = { calm: '', warn: 'text-warn', danger: 'text-bad' } as const
-
-function FeedLine({ line }: { readonly line: ShownLine }): ReactElement {
-  return (
-    <li className="grid grid-cols-[4.2rem_1fr] gap-x-3 px-4 py-1.5 sm:grid-cols-[4.2rem_9.5rem_1fr]">
-      <span className="text-dim">
-        <Clock atMs={line.atMs} />
-      </span>
-      <span className={`font-medium ${lineTones[line.tone]}`}>{line.what}</span>
-      <span className="col-span-2 min-w-0 text-dim [overflow-wrap:anywhere] sm:col-span-1">{line.detail}</span>
-    </li>
   )
 }

@@ -64,6 +64,7 @@ function Enrolled({ view }: { readonly view: PeopleView }): ReactElement {
           </ul>
         )}
       </Card>
+      <OnCall view={view} />
       <Removed view={view} />
     </Page>
   )
@@ -105,6 +106,36 @@ function PersonRow({ person, isMe }: { readonly person: PeopleView['people'][num
         {person.medianWaitMs === null ? '' : ` · half in ${formatDuration(person.medianWaitMs)}`}
       </p>
     </li>
+  )
+}
+
+function OnCall({ view }: { readonly view: PeopleView }): ReactElement | null {
+  if (view.onCall.length === 0) return null
+  return (
+    <div className="mt-4">
+      <Card title="On call">
+        <ul className="grid gap-1">
+          {view.onCall.map(({ name, zone, person, untilMs, next }) => (
+            <li key={name}>
+              <Shown text={name} most={63} />:{' '}
+              {person === null ? (
+                'nobody yet, so everybody of it'
+              ) : (
+                <span className="font-medium">
+                  <Shown text={person} most={80} />
+                </span>
+              )}
+              {untilMs === null ? null : (
+                <span className="text-dim">
+                  , for {formatDuration(Math.max(0, untilMs - view.nowMs))}; then <Shown text={next ?? 'nobody'} most={80} />
+                </span>
+              )}{' '}
+              <span className="text-small text-dim">({zone})</span>
+            </li>
+          ))}
+        </ul>
+      </Card>
+    </div>
   )
 }
 

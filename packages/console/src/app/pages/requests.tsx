@@ -14,6 +14,7 @@ import { Routines, Standing } from '../routines.tsx'
 import { Rows } from '../rows.tsx'
 import { Shown } from '../text.tsx'
 import { Ago, Until } from '../time.tsx'
+import { isForPage } from '../typing.ts'
 
 /** The inbox: a list, and beside it what is asked, who asks, and what protects. */
 export default function Requests(): ReactElement {
@@ -63,13 +64,19 @@ function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
         </label>
       }
     >
-      <div className="grid gap-4 lg:grid-cols-[minmax(18rem,26rem)_minmax(0,1fr)] lg:grid-rows-[auto_1fr]">
+      <div className="grid gap-4 lg:grid-cols-[minmax(18rem,24rem)_minmax(0,1fr)] 3xl:grid-cols-[minmax(18rem,32rem)_minmax(0,1fr)] lg:grid-rows-[auto_1fr]">
         <div className="min-w-0">
           <Card flush title="Inbox" aside={formatAmount(view.inAll, 'request')}>
             {rows.length === 0 ? (
               <Empty title="Nothing waits">Choose “all” to see what was decided.</Empty>
             ) : (
-              <Rows rows={rows} label="Requests" height="max-h-[26rem]" rowHeight={84} keyOf={({ request }) => request.id}>
+              <Rows
+                rows={rows}
+                label="Requests"
+                height="max-h-[26rem] lg:max-h-[34rem]"
+                rowHeight={84}
+                keyOf={({ request }) => request.id}
+              >
                 {(row) => <InboxRow row={row} chosen={row.request.id === chosen} onUnfold={unfold} />}
               </Rows>
             )}
@@ -100,10 +107,10 @@ function useStepping(rows: readonly Grouped[], chosen: string | undefined): void
   const navigate = useNavigate()
   useEffect(() => {
     const hear = (event: KeyboardEvent): void => {
-      if (event.metaKey || event.ctrlKey || event.altKey) return
+      if (!isForPage(event)) return
       const target = event.target instanceof HTMLElement ? event.target.tagName : ''
-      if (/^(INPUT|TEXTAREA|SELECT)$/.test(target)) return
-      if (event.key === 'Enter' && chosen !== undefined && !/^(A|BUTTON)$/.test(target)) location.assign(`/requests/${chosen}`)
+      if (event.key === 'Enter' && chosen !== undefined && !/^(A|BUTTON|SUMMARY)$/.test(target))
+        location.assign(`/requests/${chosen}`)
       const step = event.key === 'j' ? 1 : event.key === 'k' ? -1 : 0
       if (step === 0) return
       const next = rows[Math.max(0, Math.min(rows.length - 1, rows.findIndex(({ request }) => request.id === chosen) + step))]
@@ -144,12 +151,12 @@ function InboxRow({
             <Since request={request} />
           </span>
         </span>
-        <span className="mt-0.5 block truncate font-medium">
+        <span className="mt-0.5 block truncate font-medium first-letter:uppercase">
           <Shown text={request.headline} />
         </span>
         <span className="block truncate text-small text-dim">
-          <Shown text={request.agent} most={60} /> · <Shown text={request.upstream} most={60} />, {request.environment} ·{' '}
-          {request.approvals} of {request.approvalsNeeded}
+          <Shown text={request.agent} most={60} /> on <Shown text={request.upstream} most={60} /> ({request.environment}) ·{' '}
+          {request.approvals} of {formatAmount(request.approvalsNeeded, 'approval')}
         </span>
       </Link>
       {further === 0 ? null : (

@@ -4,7 +4,8 @@ import { type UpstreamsView, upstreamsShape } from '../../shapes/pages.ts'
 import { useAsked } from '../asking.ts'
 import { Awaiting } from '../awaiting.tsx'
 import { KillButton } from '../kill.tsx'
-import { Badge, Card, Empty, Facts, Page, type Tone } from '../parts.tsx'
+import { Badge, Card, Empty, EnvironmentBadge, Facts, Page, type Tone } from '../parts.tsx'
+import { recoveryFacts } from '../recovery.tsx'
 import { Shown } from '../text.tsx'
 import { Ago } from '../time.tsx'
 
@@ -28,14 +29,14 @@ export default function Upstreams(): ReactElement {
               </Empty>
             </Card>
           ) : (
-            <div className="grid gap-4 2xl:grid-cols-2">
+            <div className="grid items-start gap-4 2xl:grid-cols-2 4xl:grid-cols-3">
               {view.upstreams.map((upstream) => (
                 <UpstreamCard key={upstream.name} upstream={upstream} />
               ))}
             </div>
           )}
           {view.others.length === 0 ? null : (
-            <div className="mt-4 grid gap-4 xl:grid-cols-2">
+            <div className="mt-4 grid items-start gap-4 xl:grid-cols-2 3xl:grid-cols-3">
               {view.others.map((target) => (
                 <Card key={target.name} title={target.name} aside={`kept whole, a ${target.kind}`}>
                   <TargetFacts target={target} />
@@ -59,10 +60,10 @@ function UpstreamCard({ upstream }: { readonly upstream: Upstream }): ReactEleme
   return (
     <section aria-label={upstream.name} className="min-w-0 rounded-lg border border-line bg-card">
       <Head upstream={upstream} />
-      <div className="grid gap-4 px-4 py-3 lg:grid-cols-[minmax(0,1fr)_17rem]">
+      <div className="grid gap-4 px-4 py-3 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
         <ul className="grid content-start gap-2" aria-label={`Controls of ${upstream.name}`}>
           {upstream.controls.map(({ name, state, sentence }) => (
-            <li key={name} className="grid grid-cols-[5.2rem_1fr] gap-x-3">
+            <li key={name} className="grid grid-cols-[4.8rem_1fr] gap-x-3">
               <span>
                 <Badge {...states[state]}>{state}</Badge>
               </span>
@@ -107,16 +108,11 @@ function Head({ upstream }: { readonly upstream: Upstream }): ReactElement {
       <div className="min-w-0">
         <h2 className="flex flex-wrap items-center gap-2 text-lead font-semibold">
           <Shown text={upstream.name} most={80} />
-          <Badge
-            sign={upstream.environment === 'production' ? '●' : '○'}
-            tone={upstream.environment === 'production' ? 'danger' : 'calm'}
-          >
-            {upstream.environment}
-          </Badge>
+          <EnvironmentBadge environment={upstream.environment} />
         </h2>
         <p className="text-small text-dim">
-          {upstream.connector} by {upstream.protocol} · {formatAmount(upstream.sessions, 'open session')} · {held} of{' '}
-          {upstream.controls.length} controls hold
+          {upstream.connector === upstream.protocol ? upstream.protocol : `${upstream.connector} by ${upstream.protocol}`} ·{' '}
+          {formatAmount(upstream.sessions, 'open session')} · {held} of {upstream.controls.length} controls hold
           {upstream.hosts.length === 0 ? null : (
             <>
               {' '}
@@ -135,36 +131,15 @@ function Head({ upstream }: { readonly upstream: Upstream }): ReactElement {
   )
 }
 
-/** RPO and RTO, in the words of those whose data it is. */
 function TargetFacts({ target }: { readonly target: Target }): ReactElement {
-  const { wouldLoseMs, restoreTookMs, drill, newestAtMs, copyEveryMs, drillEveryMs } = target
+  const { newestAtMs, copyEveryMs, drillEveryMs } = target
   return (
     <Facts
       facts={[
-        [
-          'Would lose (RPO)',
-          wouldLoseMs === null ? (
-            <span key="all" className="font-medium text-bad">
-              ✕ everything
-            </span>
-          ) : (
-            formatDuration(wouldLoseMs)
-          ),
-        ],
-        ['Restore took (RTO)', restoreTookMs === null ? 'none was tried' : formatDuration(restoreTookMs)],
+        ...recoveryFacts(target),
         ['Newest copy', newestAtMs === null ? 'none yet' : <Ago key="newest" atMs={newestAtMs} />],
         ['Copied', copyEveryMs === null ? 'when asked' : `every ${formatDuration(copyEveryMs)}`],
         ['Drilled', drillEveryMs === null ? 'when asked' : `every ${formatDuration(drillEveryMs)}`],
-        [
-          'Last drill',
-          drill === null ? (
-            'none'
-          ) : (
-            <span key="drill" className={drill.passed ? '' : 'font-medium text-bad'}>
-              {drill.passed ? '✓ passed' : '✕ failed'} <Ago atMs={drill.atMs} />: <Shown text={drill.why} />
-            </span>
-          ),
-        ],
       ]}
     />
   )

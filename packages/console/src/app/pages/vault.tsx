@@ -26,7 +26,7 @@ function Copies({ view }: { readonly view: VaultView }): ReactElement {
           {problem}
         </Notice>
       ))}
-      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
+      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_minmax(0,26rem)] 3xl:grid-cols-[minmax(0,1fr)_minmax(0,58rem)]">
         <Card
           flush
           title="Copies"
@@ -51,7 +51,7 @@ function Copies({ view }: { readonly view: VaultView }): ReactElement {
             </Rows>
           )}
         </Card>
-        <div className="grid min-w-0 content-start gap-4">
+        <div className="grid min-w-0 items-start gap-4 3xl:grid-cols-2">
           {view.targets.map((target) => (
             <KeptThing key={target.name} target={target} />
           ))}

@@ -13,6 +13,9 @@ export interface PasskeysView {
   }[]
   /** One of them was just used to ask for another. */
   readonly mayAdd: boolean
+  /** What one-time codes approve here. Null: nothing. */
+  readonly codes: { readonly approves: readonly string[] } | null
+  readonly codeApp: { readonly addedAtMs: number; readonly isLocked: boolean } | null
 }
 
 type Passkey = PasskeysView['passkeys'][number]
@@ -26,7 +29,8 @@ export function renderPasskeys(frame: Frame, view: PasskeysView): string {
     body: markup`<h1>Your passkeys</h1>
 <p class="dim">Each of them approves in your name. Have two on different devices: who loses the last one cannot approve any more, and nobody can give it back.</p>
 ${view.passkeys.map((passkey) => renderPasskey(passkey, view.passkeys.length > 1))}
-${view.mayAdd ? renderNew() : renderUnlock()}`,
+${view.mayAdd ? renderNew() : renderUnlock()}
+${renderCodes(view)}`,
   })
 }
 
@@ -52,4 +56,18 @@ function renderNew(): Markup {
 <label for="name">What you call it</label>
 <input id="name" name="name" required maxlength="64" autocomplete="off" autofocus placeholder="the key on my keyring">
 <div class="buttons"><button class="main" type="submit">Create passkey</button></div><p role="status" aria-live="polite"></p></form>`
+}
+
+/** The weaker way: nothing of it where policy does not say so, but for taking away what is left of it. */
+function renderCodes({ codes, codeApp }: PasskeysView): Markup | string {
+  if (codeApp !== null)
+    return markup`<form class="card" data-passkey="get" data-options="/people/me/code/remove/options" data-finish="/people/me/code/remove">
+<h2>Your app of one-time codes</h2><p class="dim small">Added ${formatInstant(codeApp.addedAtMs)}</p>
+${codeApp.isLocked ? markup`<p class="odd"><b aria-hidden="true">⚠</b> Too many codes in a row were wrong: none counts any more. Your passkeys do. Remove the app and set it up anew.</p>` : ''}
+${codes === null ? markup`<p>No code approves anything here any more.</p>` : ''}
+<div class="buttons"><button class="slight" type="submit">Remove with passkey</button></div><p role="status" aria-live="polite"></p></form>`
+  if (codes === null) return ''
+  return markup`<form class="card" data-passkey="get" data-options="/people/me/code/unlock/options" data-finish="/people/me/code/unlock">
+<h2>One-time codes</h2><p>For when your passkey is not at hand: an app’s code (TOTP) may approve what is ${codes.approves.join(' or ')} here. It is weaker: it signs nothing, and the log says so of each verdict.</p>
+<div class="buttons"><button type="submit">Set up an app with passkey</button></div><p role="status" aria-live="polite"></p></form>`
 }

@@ -45,6 +45,16 @@ export interface PeopleView {
   /** Nobody else was ever enrolled. */
   readonly alone: boolean
   readonly removed: readonly RemovalLine[]
+  readonly onCall: readonly OnCallLine[]
+}
+
+/** Who is rung first, by rotation. */
+export interface OnCallLine {
+  readonly name: string
+  readonly zone: string
+  readonly person: string | null
+  readonly untilMs: number | null
+  readonly next: string | null
 }
 
 export function renderPeople(frame: Frame, view: PeopleView): string {
@@ -56,6 +66,7 @@ export function renderPeople(frame: Frame, view: PeopleView): string {
     body: markup`<h1>People</h1><p class="dim">${postureLine(frame.posture)}</p>
 <section class="card"><ul class="rows">${view.people.map((person) => renderPerson(frame, view, person))}</ul>
 ${view.removed.map(renderRemoved)}</section>
+${view.onCall.length === 0 ? '' : markup`<section class="card"><h2>On call</h2>${view.onCall.map((line) => renderOnCall(frame, line))}</section>`}
 ${view.invitations.length === 0 ? '' : markup`<h2>Open invitations</h2>${view.invitations.map((line) => renderInvitation(frame, line))}`}
 <form class="card" data-passkey="get" data-options="/people/invitations/options" data-finish="/people/invitations">
 <h2>Invite a person</h2>
@@ -63,6 +74,13 @@ ${renderTerms(frame, view)}
 <div class="buttons"><button type="submit">Make an invitation</button></div>
 <p role="status" aria-live="polite"></p><p><output class="mono"></output></p></form>`,
   })
+}
+
+function renderOnCall(frame: Frame, { name, zone, person, untilMs, next }: OnCallLine): Markup {
+  const who = person === null ? 'nobody yet, so everybody of it' : markup`<b>${showLine(person)}</b>`
+  const then =
+    untilMs === null ? '' : markup`, for another ${countdown(untilMs, frame.nowMs)}; then ${showLine(next ?? 'nobody')}`
+  return markup`<p>${showLine(name)}: ${who}${then} <span class="dim small">(${showLine(zone)})</span></p>`
 }
 
 function renderRemoved({ id, name, by, atMs, waits, confirmedBy, isOwn }: RemovalLine): Markup {

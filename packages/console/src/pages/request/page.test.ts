@@ -16,7 +16,12 @@ const frame: Frame = {
 }
 
 function render(request: AccessRequest): string {
-  const challenges = { approve: challengeOf(request, 'approve'), reject: challengeOf(request, 'reject'), breakGlass: null }
+  const challenges = {
+    approve: challengeOf(request, 'approve'),
+    reject: challengeOf(request, 'reject'),
+    breakGlass: null,
+    code: null,
+  }
   return renderRequest(frame, {
     request,
     challenges,

@@ -1,4 +1,12 @@
-import { type AccessRequest, type Approval, type Conditions, type Question, visibleLine, worstKind } from '@sallyport/core'
+import {
+  type AccessRequest,
+  type Approval,
+  type Conditions,
+  isByCode,
+  type Question,
+  visibleLine,
+  worstKind,
+} from '@sallyport/core'
 import { fence, showLine } from '../../fence.ts'
 import { countdown, type Frame, postureLine, renderPage } from '../../frame.ts'
 import { markup, type Markup, type Piece } from '../../markup.ts'
@@ -17,6 +25,8 @@ export interface RequestView {
     readonly reject: string
     /** Null: this person may not break glass. */
     readonly breakGlass: string | null
+    /** Not signed: carried along with a one-time code. Null: no code of this person's approves this. */
+    readonly code: string | null
   }
   /** One person broke glass for it, and nobody else has looked at it yet. */
   readonly reviews: boolean
@@ -39,19 +49,17 @@ export function renderRequest(frame: Frame, view: RequestView): string {
   return renderPage(frame, {
     title: visibleLine(scopeSentences(request.question).headline),
     path: '/requests',
-    width: 'normal',
+    width: 'wide',
     scripts: ['page.js', 'passkey.js'],
     refresh: { address: `/requests/${request.id}/version`, version: view.version },
-    body: [
-      renderHero(view, frame.nowMs),
-      ...renderQuestion(view, frame.nowMs),
+    // What is asked comes first, and the verdict after it; where there is room it stands beside, and stays.
+    body: markup`<div class="grid"><div>${[renderHero(view, frame.nowMs), ...renderQuestion(view, frame.nowMs)]}</div><div class="side stays">${[
       renderState(view, state, frame.nowMs),
       view.plan === null ? '' : renderPlanOf(view.plan),
       view.standsUntilMs === null ? '' : renderStanding(request, view.standsUntilMs, frame.nowMs),
       view.reviews ? renderReview(request) : '',
       state === 'pending' ? renderVerdict(view, frame) : '',
-      markup`<p class="dim small">${postureLine(frame.posture)}</p>`,
-    ],
+    ]}<p class="dim small">${postureLine(frame.posture)}</p></div></div>`,
   })
 }
 
@@ -60,7 +68,7 @@ function renderHero({ request, newestCopyAtMs }: RequestView, nowMs: number): Ma
   const badge = badgeOf(worstKind(question.operations.map(({ kind }) => kind)))
   const { headline, further } = scopeSentences(question)
   const irreversible = question.operations.some(({ reversible }) => !reversible)
-  return markup`<section class="card hero ${badge.tone}"><p class="${badge.tone}"><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> <span class="badge ${question.environment === 'production' ? 'danger' : ''}">${question.environment}</span></p>
+  return markup`<section class="card hero ${badge.tone}"><p class="${badge.tone}"><span class="badge ${badge.tone}"><span aria-hidden="true">${badge.sign}</span> ${badge.word}</span> <span class="badge ${question.environment === 'production' ? 'strong' : ''}">${question.environment === 'production' ? '●' : '○'} ${question.environment}</span></p>
 <h1>${showLine(headline)}</h1>
 <ul class="facts">${further.map((fact) => markup`<li>${fact}</li>`)}
 <li class="${isCopied(question) ? '' : 'bad'}">${shortCopy(question.copy, newestCopyAtMs, nowMs)}</li>
@@ -167,8 +175,13 @@ function renderGlass(challenge: string | null, needed: number): Markup | string 
 }
 
 function renderApproval(approval: Approval): Markup {
-  const verb = approval.verdict === 'reject' ? '✕ rejected' : approval.breakGlass === true ? '⚠ broke glass' : '✓ approved'
-  return markup`<li><b>${showLine(approval.person)}</b> ${verb}${sayConditions(approval.conditions)}, ${formatInstant(approval.atMs)}${approval.reason === '' ? '' : [': “', showLine(approval.reason), '”']}</li>`
+  return markup`<li><b>${showLine(approval.person)}</b> ${verbOf(approval)}${sayConditions(approval.conditions)}, ${formatInstant(approval.atMs)}${approval.reason === '' ? '' : [': “', showLine(approval.reason), '”']}</li>`
+}
+
+function verbOf(approval: Approval): string {
+  if (approval.verdict === 'reject') return '✕ rejected'
+  if (approval.breakGlass === true) return '⚠ broke glass'
+  return isByCode(approval) ? '⚠ approved by a one-time code, which signs nothing' : '✓ approved'
 }
 
 function sayConditions(conditions: Conditions | undefined): string {
@@ -189,7 +202,17 @@ ${renderConditions(request.question)}
 <div class="buttons"><button class="stop" name="verdict" value="approve" data-challenge="${challenges.approve}">✓ Approve with passkey</button>
 <button name="verdict" value="reject" data-challenge="${challenges.reject}">✕ Reject with passkey</button></div>
 ${renderGlass(challenges.breakGlass, request.question.approvalsNeeded)}
-<p role="status" aria-live="polite"></p></form>`
+<p role="status" aria-live="polite"></p></form>
+${challenges.code === null ? '' : renderCode(request.id, challenges.code)}`
+}
+
+function renderCode(id: string, challenge: string): Markup {
+  return markup`<form class="card" data-send="/requests/${id}/code"><details><summary>Approve by a one-time code instead</summary>
+<p class="odd"><b aria-hidden="true">⚠</b> Weaker than your passkey: a code signs nothing of what is shown here, and the log says so. Policy allows it for this.</p>
+<input type="hidden" name="shown" value="${challenge}">
+<label for="code">The code that your app shows now</label><input id="code" name="code" required inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 ]{6,8}" maxlength="8">
+<label for="code-reason">Reason <span class="dim">(kept on the log)</span></label><textarea id="code-reason" name="reason" maxlength="1000"></textarea>
+<div class="buttons"><button class="stop">⚠ Approve by code</button></div></details><p role="status" aria-live="polite"></p></form>`
 }
 
 /** What an approval may ask beyond the question's own bounds: part of what is signed. */

@@ -104,7 +104,7 @@ test('a trace is passed on and noted, and is no part of what is decided; what is
 test('a clearance for other bytes sends nothing', async () => {
   gate.fake.decide = () => ({ kind: 'write', forgedSha256: '0'.repeat(64) })
   const { status } = await gate.inside(`GET /v1/x HTTP/1.1\r\nHost: ${governedHost}\r\n\r\n`)
-  expect(status).toBe(500)
+  expect(status).toBe(409)
   expect(gate.standIn.text()).toBe('')
 })
 

@@ -38,6 +38,8 @@ function statusOf(code: ErrorCode): number {
       return 403
     case 'copy_failed':
     case 'target_changed':
+    case 'clearance_invalid':
+      // A clearance: used by another session first, or not its turn in a plan. Asked again, it is decided anew.
       return 409
     case 'unreadable':
       return 422
@@ -58,7 +60,6 @@ function statusOf(code: ErrorCode): number {
     case 'upstream_unavailable':
     case 'upstream_failed':
       return 502
-    case 'clearance_invalid':
     case 'internal':
       return 500
   }

@@ -40,6 +40,8 @@ export function sqlStateOf(code: ErrorCode): string {
       return 'SP002'
     case 'copy_failed':
     case 'target_changed':
+    case 'clearance_invalid':
+      // A clearance: used by another session first, or not its turn in a plan. Asked again, it is decided anew.
       return '55000'
     case 'limit_exceeded':
       return '53400'
@@ -60,7 +62,6 @@ export function sqlStateOf(code: ErrorCode): string {
     case 'vault_unavailable':
     case 'upstream_failed':
       return '58000'
-    case 'clearance_invalid':
     case 'internal':
       return 'XX000'
   }

@@ -12,6 +12,7 @@ export interface SharedNarrowing {
   endHandle(id: string, endsAtMs: number, nowMs: number): Promise<void>
   removePerson(name: string, by: string, nowMs: number): Promise<void>
   removePasskey(person: string, credentialId: string): Promise<void>
+  removeCodeApp(person: string, id: string): Promise<void>
   freeze(reason: string, nowMs: number): Promise<void>
 }
 
@@ -32,6 +33,7 @@ export function openNarrowing(
     endHandle: async (id, endsAtMs, nowMs) => void (await handles.endBy(id, endsAtMs, nowMs)),
     removePerson: async (name, by, nowMs) => void (await people.remove(name, by, nowMs)),
     removePasskey: async (person, credentialId) => void (await people.removePasskey(person, credentialId)),
+    removeCodeApp: async (person, id) => void (await people.removeCodeApp(person, id)),
     freeze: async (reason, nowMs) => {
       // Stopped first: from then on nothing more is approved that would not be void.
       await kills.add({ kind: 'all', name: '', reason, by: 'the gate', atMs: nowMs })

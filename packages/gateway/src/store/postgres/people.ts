@@ -1,5 +1,6 @@
 import { isSamePerson } from '@sallyport/core'
 import { admit, isWithdrawable, judgeConfirmation, judgeEnrolment } from '../admission.ts'
+import { addingCodeApp, removingCodeApp, tryingCode, usingCode, type CodeAppChange } from '../code-app.ts'
 import { isOpen, readLink, restsOn, type StoredLink } from '../link.ts'
 import type { PeopleStore } from '../people.ts'
 import { advance, readPerson, withoutPasskey, withPasskey, type StoredPerson } from '../person.ts'
@@ -48,6 +49,7 @@ export function openPeople(connection: Connection): PeopleStore {
         ),
       removePasskey: (name, credentialId) =>
         change(async (within) => keepChanged(within, withoutPasskey(await findPerson(within, name), credentialId))),
+      ...openCodeApps(change),
       enrol: (newcomer, tokenSha256, nowMs, confirmFrom) =>
         change(async (within) => {
           const found = await findLink(within, tokenSha256)
@@ -64,6 +66,20 @@ export function openPeople(connection: Connection): PeopleStore {
     },
     links: openLinks(run, change),
     webSessions: openWebSessions(connection),
+  }
+}
+
+function openCodeApps(change: Change): Pick<PeopleStore['people'], 'addCodeApp' | 'removeCodeApp' | 'tryCode' | 'useCode'> {
+  const changeApp = (name: string, make: CodeAppChange): Promise<boolean> =>
+    change(async (within) => {
+      const found = await findPerson(within, name)
+      return keepChanged(within, found === null ? null : make(found))
+    })
+  return {
+    addCodeApp: (name, app) => changeApp(name, addingCodeApp(app)),
+    removeCodeApp: (name, id) => changeApp(name, removingCodeApp(id)),
+    tryCode: (name, id) => changeApp(name, tryingCode(id)),
+    useCode: (name, id, step) => changeApp(name, usingCode(id, step)),
   }
 }
 
