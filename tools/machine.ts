@@ -8,6 +8,8 @@ interface Program {
   readonly debianPackage: string
   /** Servers are not on PATH in Debian: they lie in a folder a version. */
   readonly versionedFolder?: string
+  /** What is no program on PATH is there when this file or folder is. */
+  readonly file?: string
   /** Does as well where it is there, only slower. */
   readonly instead?: string
 }
@@ -32,6 +34,27 @@ export const neededPrograms: readonly Program[] = [
 /** Started by `npm run bench:vault` alone: tests do without. */
 export const benchPrograms: readonly Program[] = [{ name: 'restic', debianPackage: 'restic' }]
 
+const python = '/usr/lib/python3/dist-packages'
+
+/** Other people's drivers, with what runs them: for `tests/faithful/drivers.prove.test.ts` alone, so that no test run downloads a JVM. */
+export const driverPrograms: readonly Program[] = [
+  { name: 'psycopg', debianPackage: 'python3-psycopg', file: `${python}/psycopg` },
+  { name: 'psycopg2', debianPackage: 'python3-psycopg2', file: `${python}/psycopg2` },
+  { name: 'asyncpg', debianPackage: 'python3-asyncpg', file: `${python}/asyncpg` },
+  { name: 'sqlalchemy', debianPackage: 'python3-sqlalchemy', file: `${python}/sqlalchemy` },
+  { name: 'alembic', debianPackage: 'alembic', file: `${python}/alembic` },
+  { name: 'pyodbc', debianPackage: 'python3-pyodbc', file: `${python}/pyodbc.pyi` },
+  { name: 'psqlodbc', debianPackage: 'odbc-postgresql', file: '/usr/share/psqlodbc' },
+  { name: 'DBD::Pg', debianPackage: 'libdbd-pg-perl', file: '/usr/share/doc/libdbd-pg-perl' },
+  { name: 'ruby pg', debianPackage: 'ruby-pg', file: '/usr/share/doc/ruby-pg' },
+  { name: 'php', debianPackage: 'php-cli' },
+  { name: 'php pgsql', debianPackage: 'php-pgsql', file: '/usr/share/doc/php-pgsql' },
+  { name: 'javac', debianPackage: 'openjdk-17-jdk-headless' },
+  { name: 'pgjdbc', debianPackage: 'libpostgresql-jdbc-java', file: '/usr/share/java/postgresql.jar' },
+  { name: 'go', debianPackage: 'golang-go' },
+  { name: 'lib/pq', debianPackage: 'golang-github-lib-pq-dev', file: '/usr/share/gocode/src/github.com/lib/pq' },
+]
+
 /** Without any font the browser draws pages without a letter. Inter is what pages ask for first; signs that it lacks are in the other. */
 const fontPackages = ['fonts-dejavu-core', 'fonts-inter']
 
@@ -41,11 +64,12 @@ export function pathOfPrograms(): string {
 }
 
 export function findMissingPrograms(programs: readonly Program[], path: string): readonly Program[] {
-  return programs.filter(
-    (program) =>
-      !foldersOf(program, path).some((folder) =>
-        [program.name, program.instead ?? program.name].some((name) => isProgram(join(folder, name))),
-      ),
+  return programs.filter((program) => (program.file === undefined ? !isOnPath(program, path) : !existsSync(program.file)))
+}
+
+function isOnPath(program: Program, path: string): boolean {
+  return foldersOf(program, path).some((folder) =>
+    [program.name, program.instead ?? program.name].some((name) => isProgram(join(folder, name))),
   )
 }
 
@@ -63,10 +87,13 @@ export interface Preparation {
 }
 
 /** Installs the missing programs when we may; else says what a person must run. */
-export async function prepareMachine(print: (line: string) => void): Promise<Preparation> {
+export async function prepareMachine(
+  print: (line: string) => void,
+  programs: readonly Program[] = neededPrograms,
+): Promise<Preparation> {
   const path = pathOfPrograms()
-  const missing = findMissingPrograms(neededPrograms, path)
-  if (missing.length === 0) return { ready: true, sentence: `${neededPrograms.length} programs that tests need are here` }
+  const missing = findMissingPrograms(programs, path)
+  if (missing.length === 0) return { ready: true, sentence: `${programs.length} programs that tests need are here` }
   const names = missing.map((program) => program.name).join(', ')
   const line = installLine(missing)
   if (process.getuid?.() !== 0 || findMissingPrograms([{ name: 'apt-get', debianPackage: 'apt' }], path).length > 0) {
@@ -78,7 +105,7 @@ export async function prepareMachine(print: (line: string) => void): Promise<Pre
     timeoutMs: 300_000,
     environment: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
   })
-  const still = findMissingPrograms(neededPrograms, path).map((program) => program.name)
+  const still = findMissingPrograms(programs, path).map((program) => program.name)
   if (result.code === 0 && still.length === 0) return { ready: true, sentence: `installed ${names}` }
   const end = `${result.stdout}${result.stderr}`.trimEnd().split('\n').slice(-15).join('\n')
   return {

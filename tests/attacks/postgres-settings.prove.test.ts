@@ -25,6 +25,11 @@ const attacked = useAttackedGate({
        CREATE TABLE written (author text DEFAULT current_setting('app.author', true), n int CHECK (n > 0 OR current_setting('app.checked', true) = 'off'));
        CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
        CREATE TRIGGER stamped BEFORE INSERT ON written FOR EACH ROW WHEN (current_setting('app.quiet', true) IS NULL) EXECUTE FUNCTION stamp();
+       CREATE TABLE arrivals (who text); CREATE TABLE papers (id int PRIMARY KEY, owner text);
+       INSERT INTO papers VALUES (1, 'ours'), (2, 'theirs'); ALTER TABLE papers ENABLE ROW LEVEL SECURITY; ALTER TABLE papers FORCE ROW LEVEL SECURITY;
+       CREATE POLICY of_owner ON papers USING (owner = COALESCE(NULLIF(current_setting('papers.owner', true), ''), 'ours'));
+       CREATE FUNCTION arrive() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM set_config('papers.owner', NEW.who, false); RETURN NEW; END$$;
+       CREATE TRIGGER arrived BEFORE INSERT ON arrivals FOR EACH ROW EXECUTE FUNCTION arrive();
        CREATE FUNCTION log_in(text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN set_config('app.tenant', $1, false); END$$`,
     ),
   // Only who may do everything sets an unheard-of parameter in a definition.
@@ -83,6 +88,26 @@ test('what is remembered under one value serves under no other', async () => {
   expect(ran.map(({ sqlState }) => sqlState)).toEqual(['00000', '00000', '00000', '00000', '00000'])
   const statements = attacked.gate.events().filter(({ type, data }) => type === 'statement' && data['text'] === text)
   expect(new Set(statements.map(({ data }) => data['digest'])).size).toBe(2)
+})
+
+test('what was approved under one value does not fit another that a trigger set, which no setting of the session shows', async () => {
+  const [arrives, grants] = ["INSERT INTO arrivals VALUES ('theirs')", 'GRANT UPDATE ON papers TO PUBLIC']
+  await attacked.gate.person('ada')
+  const [grace, linus] = [await attacked.gate.person('grace'), await attacked.gate.person('linus')]
+  for (const statement of [grants, arrives]) {
+    const [asked] = await attacked.runAs('coder', [statement])
+    expect([statement, asked?.sqlState]).toEqual([statement, 'SP001'])
+    const request = await attacked.gate.pendingRequest('coder')
+    await grace.approve(request)
+    // What can't be put back takes two.
+    await linus.give(request, 'approve')
+  }
+  const [arrived, granted] = await attacked.runAs('coder', [arrives, grants])
+  expect(arrived?.sqlState).toBe('00000')
+  expect(granted?.sqlState).toBe('SP001')
+  // Nobody used it up, and where nothing was set it is what it was.
+  const [again] = await attacked.runAs('coder', [grants])
+  expect(again?.sqlState).toBe('00000')
 })
 
 test('a session that sets too many of them goes no further', async () => {

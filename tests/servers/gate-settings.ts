@@ -32,6 +32,8 @@ export interface TestGateSettings {
   readonly apis?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   /** Listens for agents' HTTP without any of `apis`. */
   readonly http?: boolean
+  /** The host name in the certificate for agents that want TLS. Default: none is offered. */
+  readonly tls?: { readonly name: string }
   /** As it stands in sallyport.yaml. */
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly escalate?: readonly Readonly<Record<string, unknown>>[]

@@ -200,6 +200,7 @@ class RunningTestGate implements TestGate {
       listen: {
         postgres: `127.0.0.1:${postgresPort}`,
         control: `localhost:${controlPort}`,
+        ...(this.#settings.tls === undefined ? {} : { tls: this.#settings.tls }),
         ...(Object.keys(apis).length === 0 && this.#settings.http !== true ? {} : { http: `127.0.0.1:${this.httpPort}` }),
       },
       upstreams: {

@@ -29,12 +29,16 @@ export interface PairSettings {
   /** Of the upstream in the gate's configuration. In `production` what cannot be put back asks people. */
   readonly environment?: 'production' | 'development'
   readonly postgres?: PostgresServer
+  /** The gate offers TLS for this host name. */
+  readonly tls?: { readonly name: string }
+  /** How long the gate waits for people before it refuses, as in its configuration. */
+  readonly wait?: string
 }
 
 /** What scenarios need of the server. */
 export const pairServerSettings = ['max_connections=200', 'max_prepared_transactions=5']
 
-export async function startPair({ environment = 'development', postgres: given }: PairSettings = {}): Promise<Pair> {
+export async function startPair({ environment = 'development', postgres: given, tls, wait }: PairSettings = {}): Promise<Pair> {
   const postgres = given ?? (await startPostgres(pairServerSettings))
   await postgres.query('CREATE DATABASE straight')
   await makeRoles(postgres, 'straight')
@@ -47,6 +51,8 @@ export async function startPair({ environment = 'development', postgres: given }
     postgres,
     agents: { robot: { owner: 'ada', may: ['any orders-db'] } },
     upstreams: { 'orders-db': { database: 'gated', environment } },
+    ...(tls === undefined ? {} : { tls }),
+    ...(wait === undefined ? {} : { wait }),
   })
   const directPlace = { port: postgres.port, user: 'app_use', password: rolePassword, database: 'straight' }
   const gatedPlace = { port: gate.port, user: 'robot', password: await gate.issue('robot'), database: 'orders-db' }

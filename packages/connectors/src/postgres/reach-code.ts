@@ -49,8 +49,11 @@ export function typesBehind(seeds: string): string {
     UNION SELECT up."as", up.name, s.oid FROM up CROSS JOIN LATERAL (${madeOf}) s(oid) WHERE ${isOwn('up.oid')})`
 }
 
-/** Checks of the domains in `up`. */
-export const checksOfTypes = `SELECT up."as", up.name, pg_catalog.pg_get_expr(c.conbin, 0::pg_catalog.oid) AS text
+/**
+ * Checks of the domains in `up`. That a row is a domain's is asked again right where it is printed: a condition on the text is computed before
+ * the join where the planner likes it so, and the check of a table cannot be printed without its table.
+ */
+export const checksOfTypes = `SELECT up."as", up.name, CASE WHEN c.contypid ${ne} 0::pg_catalog.oid THEN pg_catalog.pg_get_expr(c.conbin, 0::pg_catalog.oid) END AS text
   FROM up JOIN pg_catalog.pg_constraint c ON c.contypid ${eq} up.oid WHERE ${isOwn('up.oid')} AND c.conbin IS NOT NULL`
 
 /** What reading a relation runs: its policies, and columns that are computed as they are read. */

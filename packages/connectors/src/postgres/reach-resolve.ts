@@ -3,6 +3,7 @@ import { raiseByEventTriggers } from './fired-event.ts'
 import { raiseByFired } from './fired-reach.ts'
 import { reach } from './reach.ts'
 import { resolve } from './resolve.ts'
+import { bindParameters } from './resolve-parameter.ts'
 import { checkSnapshot } from './resolve-snapshot.ts'
 
 /** What the text leads to first, then what its names are, then what the server does by itself beside it. A read that leads nowhere else is done: it loses nothing and needs no copy. */
@@ -17,5 +18,6 @@ export async function resolveReached(
       impact.kind === 'read' && Array.isArray(context['extensionFunctions']) && context['extensionFunctions'].length === 0,
   )
   if (isPlain) return reached.map((operation) => ({ ...operation, copy: { kind: 'none' } }))
-  return raiseByEventTriggers(await raiseByFired(await resolve(reached, upstream), upstream), upstream)
+  const fired = await raiseByFired(await resolve(reached, upstream), upstream)
+  return bindParameters(await raiseByEventTriggers(fired, upstream), upstream)
 }

@@ -17,7 +17,7 @@ const computed = String.raw`current_setting|''\s*show\M`
  * Everything in the database that is code and may look at a parameter of somebody's own: expressions that call `current_setting`, found by the oid of what
  * they call, and bodies of functions in whatever language, found by the parameter's name. Only those are printed that can be meant.
  */
-const codeSql = `WITH calling(pattern) AS (SELECT '%:funcid ' ${concat} p.oid::pg_catalog.text ${concat} ' %' FROM pg_catalog.pg_proc p
+export const codeSql = `WITH calling(pattern) AS (SELECT '%:funcid ' ${concat} p.oid::pg_catalog.text ${concat} ' %' FROM pg_catalog.pg_proc p
     WHERE p.proname OPERATOR(pg_catalog.=) 'current_setting'::pg_catalog.name),
   code(kind, name, text) AS (
     SELECT 'policy', o.polname, pg_catalog.pg_get_expr(o.polqual, o.polrelid) FROM pg_catalog.pg_policy o WHERE o.polqual::pg_catalog.text ${calls}

@@ -237,6 +237,20 @@ test('a session that waits for people tells so at once, and a cancel ends the wa
   expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
 })
 
+test('a cancel while the gate still decides stops the statement before it is sent', async () => {
+  let decide: () => void = () => undefined
+  const deciding = new Promise<void>((resolve) => (decide = resolve))
+  gate.fake.decide = () => ({ kind: 'write', during: () => deciding })
+  const running = client.query("insert into t values (77, 'never')")
+  running.catch(() => undefined)
+  await gate.fake.until(() => gate.fake.asked.some(({ text }) => text.includes("'never'")))
+  await cancel(keyOf(client).pid, keyOf(client).secret)
+  decide()
+  await expect(running).rejects.toMatchObject({ code: '57014', message: 'canceling statement due to user request' })
+  gate.fake.decide = () => ({ kind: 'read' })
+  expect((await client.query('select count(*)::int as n from t where a = 77')).rows).toEqual([{ n: 0 }])
+})
+
 test('a kill stops what runs, tells why, and is unknown on the record', async () => {
   gate.fake.decide = (asked) => ({ kind: asked.text.includes('pg_sleep') ? 'write' : 'read' })
   const running = client.query('update t set b = pg_sleep(60)::text; select pg_sleep(60)')

@@ -4,6 +4,7 @@ import { SallyportError, type Asked, type Considered, type Refusal } from '@sall
 import type { GateChannel } from './gate-channel.ts'
 import type { HeldTransaction } from './held-transaction.ts'
 import type { Line } from './line.ts'
+import { runsByLiteral } from './literal.ts'
 import { notSupported, refusedBy, type Refused } from './refusal.ts'
 import type { SessionParts } from './session-parts.ts'
 import type { Statement } from './statements.ts'
@@ -80,14 +81,10 @@ export class Preparation {
    */
   async describe({ parsed, sqlBytes }: Statement): Promise<Buffer | Refused> {
     const sql = parsed.subarray(0, sqlBytes).toString('utf8')
-    if (hasStringLiteral(sql))
-      return notSupported(
-        'Describing this statement could run something that is not decided yet.',
-        'Send its values as parameters, not as literals; or bind and execute it, and describe the portal.',
-      )
     try {
       // Where something ran since the client's last Sync there is a transaction already: what this locks goes when that ends.
       if (this.#line.executes === 0) await this.#transaction.hold('', 'statement')
+      if (hasStringLiteral(sql) && (await runsByLiteral(this.#channel))) return undescribed
       const described = await this.#channel.describe(parsed)
       return 'error' in described ? serverRefusal(described.error) : described.answer
     } catch (error) {
@@ -98,6 +95,11 @@ export class Preparation {
     }
   }
 }
+
+const undescribed = notSupported(
+  'Describing this statement could run something that is not decided yet.',
+  'Send its values as parameters, not as literals; or bind and execute it, and describe the portal.',
+)
 
 /** A RowDescription says text for all: what Bind asked for takes its place, one format for each column, one for all, or none. */
 function withFormats(description: Buffer, formats: readonly number[]): Buffer {

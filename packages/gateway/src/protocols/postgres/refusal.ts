@@ -142,6 +142,9 @@ export function refusedInFailed(text: string, refused: Refused): Refused {
   return asServer('25P02', 'current transaction is aborted, commands ignored until end of transaction block')
 }
 
+/** A CancelRequest came before the statement was sent. */
+export const cancelled: Refused = asServer('57014', 'canceling statement due to user request')
+
 function asServer(sqlState: string, message: string): Refused {
   return { code: 'unreadable', sqlState, message, notDone: '', next: '' }
 }

@@ -8,7 +8,16 @@ import {
   functionCall,
 } from '../../../../../tests/fakes/postgres-client.ts'
 import { startPostgresGate, type PostgresGate } from '../../../../../tests/fakes/postgres-gate.ts'
-import { bindMessage, executeMessage, frame, parseMessage, queryMessage, syncMessage, zeroTerminated } from './wire.ts'
+import {
+  bindMessage,
+  executeMessage,
+  flushMessage,
+  frame,
+  parseMessage,
+  queryMessage,
+  syncMessage,
+  zeroTerminated,
+} from './wire.ts'
 
 let gate: PostgresGate
 
@@ -236,9 +245,21 @@ test('partial Execute: a suspended portal goes on, a finished cleared one does n
   raw.close()
 })
 
+test('a Query after what was only prepared and flushed, as asyncpg prepares, is answered as by the server', async () => {
+  const raw = await gate.raw()
+  raw.send(parseMessage('s', 'select 1'), flushMessage)
+  expect((await raw.next()).type).toBe('1')
+  raw.send(queryMessage('select 2'))
+  expect(await raw.answers()).toEqual(['T', 'D 2', 'C SELECT 1', 'Z I'])
+  raw.send(bindMessage('', 's', []), executeMessage(''), syncMessage)
+  expect(await raw.answers()).toEqual(['2', 'D 1', 'C SELECT 1', 'Z I'])
+  raw.close()
+})
+
 test('Query inside an extended batch, unknown messages and impossible lengths end the session', async () => {
   for (const bytes of [
-    [parseMessage('', 'select 1'), queryMessage('select 1')],
+    [parseMessage('', 'select 1'), bindMessage('', '', []), executeMessage(''), queryMessage('select 1')],
+    [parseMessage('', 'selec 1'), queryMessage('select 1')],
     [frame(0x7a)],
     [Buffer.from([0x51, 0x7f, 0xff, 0xff, 0xff])],
     [Buffer.from([0x51, 0xff, 0xff, 0xff, 0xff])],

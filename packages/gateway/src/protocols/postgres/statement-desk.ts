@@ -107,8 +107,7 @@ export class StatementDesk {
   }
 
   async #decideQuery(held: Held, end: number, readOn: () => void): Promise<boolean> {
-    // A Query among extended messages would end their batch in the middle; no client of ours needs it, smugglers do.
-    if (this.#line.touched || this.#line.isGathering) throw new Violation('a Query before Sync')
+    if (!(await this.#endsPreparing())) throw new Violation('a Query before Sync')
     const message = held.bytes.subarray(0, end)
     const text = readQueryText(message)
     if (text === null) return this.#refuse(unreadable('The text holds a zero byte or is not UTF-8.'), held, end, readOn)
@@ -116,6 +115,20 @@ export class StatementDesk {
     const key = this.#meaning.keys.write(message, headerBytes, end - 1)
     const refused = await this.#runner.run(wantQuery(message, text, key, epoch), held, end)
     return refused === null ? true : this.#afterRun(refused, held, end, true, readOn)
+  }
+
+  /**
+   * A Query among extended messages would end their batch in the middle: clients don't need it, smugglers do. But one after statements that were only
+   * prepared and flushed, which is how asyncpg prepares: the gate ends their batch in the client's place. What failed among them is skipped over until Sync.
+   */
+  async #endsPreparing(): Promise<boolean> {
+    const line = this.#line
+    if (line.isGathering || line.executes > 0) return false
+    if (!line.touched) return true
+    return line.enter().then(
+      () => true,
+      () => false,
+    )
   }
 
   async #afterRun(refused: Refused, held: Held, end: number, simple: boolean, readOn: () => void): Promise<boolean> {

@@ -12,7 +12,16 @@ import type { Line } from './line.ts'
 import { settingsOf, type Meaning } from './meaning.ts'
 import { conclude, outcomeOf } from './record.ts'
 import { Preparation } from './preparation.ts'
-import { endsGathering, notSupported, refusalFields, refusedBy, refusedInFailed, skipped, type Refused } from './refusal.ts'
+import {
+  cancelled,
+  endsGathering,
+  notSupported,
+  refusalFields,
+  refusedBy,
+  refusedInFailed,
+  skipped,
+  type Refused,
+} from './refusal.ts'
 import type { Ran } from './ran.ts'
 import { bindKeptBytesMax, type Statement } from './statements.ts'
 import { digestUnit } from './payload-digest.ts'
@@ -46,6 +55,7 @@ export class UnitRunner {
   /** The unit was taken off the head of `held`. */
   dropped = false
   #succeeded = false
+  #isCancelled = false
   /** Something other than its Sync follows what is held: it runs in a transaction with what comes. */
   #isAmongOthers = false
 
@@ -70,9 +80,11 @@ export class UnitRunner {
     this.#asking = new Asking(parts, line, meaning, this.#channel, this.upstream)
   }
 
-  /** A CancelRequest while people are waited for: the wait ends. */
+  /** A CancelRequest while it is decided what becomes of a statement: a wait for people ends, and what was not sent yet is not. */
   cancelWait(): void {
-    if (this.state === 'asking') this.#asking.cancelWait()
+    if (this.state !== 'asking') return
+    this.#isCancelled = true
+    this.#asking.cancelWait()
   }
 
   async refreshMeaning(told: SqlRow | null = null): Promise<void> {
@@ -96,6 +108,7 @@ export class UnitRunner {
     this.dropped = false
     this.#succeeded = false
     this.#isAmongOthers = false
+    this.#isCancelled = false
     try {
       const refused = await this.#askAndRun(wanted, held, end)
       // Its Sync is answered: a refusal of what comes next has another.
@@ -157,6 +170,9 @@ export class UnitRunner {
     const foreign = this.refuseForeign(wanted.text, wanted.boundTexts)
     if (foreign !== null) return foreign
     if (this.batch.isOpen && controlsTransaction(wanted.text)) return endsGathering
+    // Whether it would wait inside a transaction shows when what was sent before is answered; until then a cancel is meant for that.
+    await this.#line.flow.quiet()
+    this.state = 'asking'
     if (await this.#mustRefresh()) await this.refreshMeaning()
     const digest = digestUnit(wanted.unit)
     if (digest === null)
@@ -166,9 +182,7 @@ export class UnitRunner {
         notDone: 'It was not run.',
         next: 'Report this to whoever wrote the client.',
       }
-    // Whether it would wait inside a transaction shows when what was sent before is answered.
-    await this.#line.flow.quiet()
-    this.state = 'asking'
+    if (this.#isCancelled) return cancelled
     const verdict = await this.#parts.gate.govern.ask(
       this.#asking.asked(wanted, digest, this.#isDoubtful),
       this.#asking.attendance(),
@@ -177,7 +191,7 @@ export class UnitRunner {
     if (verdict.outcome === 'cleared' && verdict.kind !== 'read') await this.#parts.open.written?.catch(() => undefined)
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
     if (verdict.outcome === 'refused') return this.#line.isSurelyFailed ? refusedInFailed(wanted.text, verdict) : verdict
-    return this.#runCleared(verdict, wanted, held, end)
+    return this.#isCancelled ? this.#notSent(verdict, cancelled) : this.#runCleared(verdict, wanted, held, end)
   }
 
   /** The session ended while govern worked: what was cleared is not run, and that is on the log. */
@@ -219,7 +233,7 @@ export class UnitRunner {
   }
 
   async #runCleared(cleared: Cleared, wanted: Wanted, held: Held, end: number): Promise<Refused | null> {
-    if (this.#line.isSkipping || this.#line.isSpoiled) return this.#skip(cleared)
+    if (this.#line.isSkipping || this.#line.isSpoiled) return this.#notSent(cleared, skipped)
     const isHeld = this.#transaction.kind !== 'none'
     const set = settingsOf(cleared.operations)
     const changing = canChangeMeaning(wanted.text, cleared.kind) || set.any || (this.careful && mayEndTransaction(wanted.text))
@@ -248,11 +262,11 @@ export class UnitRunner {
     return this.#watch(cleared, wanted, held, end, isHeld, changing)
   }
 
-  /** The server runs nothing more of this batch: what was cleared is not sent, also where the gate's own Sync has made it listen again. */
-  async #skip(cleared: Cleared): Promise<Refused> {
+  /** What was cleared is not sent: the client cancelled it, or the server runs nothing more of this batch, also where the gate's own Sync made it listen again. */
+  async #notSent(cleared: Cleared, refused: Refused): Promise<Refused> {
     if (cleared.kind !== 'read')
-      await conclude(this.#parts, cleared, { result: 'failed', detail: `not sent: ${skipped.message}` })
-    return skipped
+      await conclude(this.#parts, cleared, { result: 'failed', detail: `not sent: ${refused.message}` })
+    return refused
   }
 
   #sendRead(cleared: Cleared, wanted: Wanted, held: Held, end: number): void {
@@ -293,7 +307,7 @@ export class UnitRunner {
     const line = this.#line
     const { batch } = line
     await line.flow.quiet()
-    if (line.isSkipping) return this.#skip(cleared)
+    if (line.isSkipping) return this.#notSent(cleared, skipped)
     const tail = this.#isAmongOthers
       ? { bytes: Buffer.concat([wanted.unit.bytes, syncMessage]), end, ready: false }
       : wanted.portal === null
