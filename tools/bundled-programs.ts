@@ -3,6 +3,11 @@ export const bundledPrograms = [
   { name: 'gateway', source: 'packages/gateway/src/main.ts' },
   { name: 'vault', source: 'packages/vault/src/main.ts' },
   { name: 'cli', source: 'packages/cli/src/cli.ts' },
+  // And what stands for one of them.
+  { name: 'gateway-process', source: 'tests/fakes/gateway-process.ts' },
+  { name: 'stuck-gate', source: 'tests/fakes/stuck-gate.ts' },
+  { name: 'switch-host', source: 'tests/fakes/switch-host.ts' },
+  { name: 'up-process', source: 'tests/fakes/up-process.ts' },
 ] as const
 
 export type BundledProgram = (typeof bundledPrograms)[number]['name']

@@ -41,6 +41,6 @@ test('one line installs all, each package once, and a browser gets letters to dr
     { name: 'chromium-headless-shell', debianPackage: 'chromium-headless-shell' },
   ]
   expect(installLine(missing)).toBe(
-    'apt-get update && apt-get install -y --no-install-recommends chromium-headless-shell fonts-dejavu-core postgresql',
+    'apt-get update && apt-get install -y --no-install-recommends chromium-headless-shell fonts-dejavu-core fonts-inter postgresql',
   )
 })

@@ -32,8 +32,8 @@ export const neededPrograms: readonly Program[] = [
 /** Started by `npm run bench:vault` alone: tests do without. */
 export const benchPrograms: readonly Program[] = [{ name: 'restic', debianPackage: 'restic' }]
 
-/** Without any font the browser draws pages without a letter, and pictures of them would prove nothing. */
-const fontPackage = 'fonts-dejavu-core'
+/** Without any font the browser draws pages without a letter. Inter is what pages ask for first; signs that it lacks are in the other. */
+const fontPackages = ['fonts-dejavu-core', 'fonts-inter']
 
 /** Debian keeps servers (pgbouncer) where only root's PATH looks. */
 export function pathOfPrograms(): string {
@@ -52,7 +52,7 @@ export function findMissingPrograms(programs: readonly Program[], path: string):
 /** The one line that installs what is missing. */
 export function installLine(missing: readonly Program[]): string {
   const packages = new Set(missing.map((program) => program.debianPackage))
-  if (packages.has('chromium-headless-shell')) packages.add(fontPackage)
+  if (packages.has('chromium-headless-shell')) for (const font of fontPackages) packages.add(font)
   return `apt-get update && apt-get install -y --no-install-recommends ${[...packages].toSorted().join(' ')}`
 }
 

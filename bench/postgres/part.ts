@@ -26,13 +26,14 @@ export interface PartFlags {
 }
 
 const table = { clients: '8,32', singles: 'none' }
+const reads = { clients: '1,8,32', singles: 'none', scripts: 'select' }
 /** Of writes also what it costs to have them on disk first. */
 const written = { ...table, paths: 'direct,pipe,pipe-durable,pgbouncer,gate' }
 const only = { scripts: '', modes: '', clients: '' }
 export const flagsOf: Readonly<Record<PartName, PartFlags>> = {
-  'select-simple': { ...table, scripts: 'select', modes: 'simple' },
-  'select-extended': { ...table, scripts: 'select', modes: 'extended' },
-  'select-prepared': { ...table, scripts: 'select', modes: 'prepared' },
+  'select-simple': { ...reads, modes: 'simple' },
+  'select-extended': { ...reads, modes: 'extended' },
+  'select-prepared': { ...reads, modes: 'prepared' },
   'tpcb-simple': { ...written, scripts: 'tpcb', modes: 'simple' },
   'tpcb-extended': { ...written, scripts: 'tpcb', modes: 'extended' },
   'tpcb-prepared': { ...written, scripts: 'tpcb', modes: 'prepared' },

@@ -54,7 +54,8 @@ interface Plan {
 
 /** Of a start of pgbench, and of what it does before and after its time. */
 const overheadSeconds = 0.6
-const warmSeconds = 1
+/** A transaction of several statements is compiled after some thousands of them, not after a second of them. */
+const warmSeconds = { select: 1, connect: 1, tpcb: 4 } as const
 const warmClients = 8
 
 function choose<Name extends string>(asked: string | undefined, names: readonly Name[], usual: readonly Name[]): readonly Name[] {
@@ -102,14 +103,15 @@ function warmUps({ loads }: Plan): readonly Load[] {
 
 function estimateSeconds(plan: Plan): number {
   const { loads, paths, seconds, rounds, firstAnswers, copies, idles } = plan
-  const runs = loads.length * rounds * (seconds + overheadSeconds) + warmUps(plan).length * (warmSeconds + overheadSeconds)
+  const warming = warmUps(plan).reduce((sum, { script }) => sum + warmSeconds[script] + overheadSeconds, 0)
+  const runs = loads.length * rounds * (seconds + overheadSeconds) + warming
   return 20 + idles * 8 + paths.length * (runs + firstAnswers * 0.1 + copies)
 }
 
 type Measured = Pick<Run, 'cells' | 'firstAnswersMs' | 'copies' | 'idle'>
 
 async function runPlan(plan: Plan, paths: readonly Path[], postgres: PostgresServer): Promise<Measured> {
-  for (const path of paths) for (const load of warmUps(plan)) await measure(path, load, warmSeconds)
+  for (const path of paths) for (const load of warmUps(plan)) await measure(path, load, warmSeconds[load.script])
   const cells: Cell[] = []
   const firstAnswersMs: Measured['firstAnswersMs'] = []
   const copies = new Map<string, Awaited<ReturnType<typeof timeCopyOut>>[]>()

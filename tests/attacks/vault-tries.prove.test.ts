@@ -254,3 +254,11 @@ it('refuses to delete a version, to shorten a lock, to suspend versioning or to 
   await expect(server.client.send(new DeleteBucketCommand({ Bucket }))).rejects.toMatchObject({ name: 'BucketNotEmpty' })
   await expectWhole()
 })
+
+it('tells of what whoever runs the storage takes away, though no lock allows it', { timeout: 60_000 }, async () => {
+  const { Key, VersionId } = first('manifests/')
+  await server.takeAway(Bucket, Key, VersionId)
+  await expect(server.client.send(new HeadObjectCommand({ Bucket, Key, VersionId }))).rejects.toMatchObject({ name: 'NotFound' })
+  const told = { try: 'gone', place: `bucket ${Bucket}`, name: Key }
+  await expect.poll(alarms, { timeout: 50_000, interval: 250 }).toContainEqual(expect.objectContaining(told))
+})

@@ -14,13 +14,21 @@ export interface KeptTrial {
   /** A thing that can be taken out of a copy by name, and one that can't. */
   readonly thing: string
   /** Null: it answers no questions. */
-  readonly questions: { readonly right: DrillCheck; readonly wrong: DrillCheck; readonly broken: DrillCheck } | null
+  readonly questions: {
+    readonly right: DrillCheck
+    readonly wrong: DrillCheck
+    readonly broken: DrillCheck
+  } | null
 }
 
 /** Whatever it keeps: it says that nothing counts. */
-const refused = /could not be|cannot be|can be made|taken out|No .* was|is no |stopping|there is no|does not exist/
+const refused =
+  /could not be|cannot be|can be made|taken out|No .* was|is no |stopping|there is no|does not exist|is not in the vault/
 
-const options = { report: () => undefined, signal: new AbortController().signal }
+const options = {
+  report: () => undefined,
+  signal: new AbortController().signal,
+}
 const scratches = (): readonly string[] => readdirSync(tmpdir()).filter((name) => /^sallyport-(scratch|dump)-/.test(name))
 
 async function makeCopy(producer: Producer): Promise<{ readonly seal: MemorySeal; readonly content: SnapshotContent }> {
@@ -44,7 +52,10 @@ function proveProducer(open: () => Promise<KeptTrial>, shelf: () => string): voi
     expect(content.kind).toBe(producer.kind)
     expect(Object.keys(content.checksums).length).toBeGreaterThan(0)
     const checks = questions === null ? [] : [questions.right]
-    const proof = await producer.prove(seal.reader(content), { ...options, checks })
+    const proof = await producer.prove(seal.reader(content), {
+      ...options,
+      checks,
+    })
     expect(proof.rows).toBe(content.rows)
     expect(proof.answers.map(({ passed }) => passed)).toEqual(checks.map(() => true))
     await trial.change()
@@ -122,7 +133,10 @@ function proveProducer(open: () => Promise<KeptTrial>, shelf: () => string): voi
       return
     }
     const checks = [questions.right, questions.wrong, questions.broken, questions.right]
-    const { answers } = await producer.prove(seal.reader(content), { ...options, checks })
+    const { answers } = await producer.prove(seal.reader(content), {
+      ...options,
+      checks,
+    })
     expect(answers.map(({ passed }) => passed)).toEqual([true, false, false, true])
   })
 

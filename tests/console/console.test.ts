@@ -10,6 +10,7 @@ let gate: TestGate
 let browser: TestBrowser
 let ada: BrowserPerson
 let request: string
+let session: string
 
 /** Agents write this. Shown as it is, it would run, reorder what stands beside it, or hide. */
 const hostile = `DROP TABLE orders -- \u202Eelbat eht peek\u202C </script><img src=x onerror="document.title='owned'"><a href="javascript:alert(1)">x</a>`
@@ -44,6 +45,7 @@ beforeAll(async () => {
   await reporter.run('DELETE FROM orders')
   await coder.run(hostile)
   request = await gate.pendingRequest('coder')
+  session = gate.events().find(({ type }) => type === 'session.opened')?.session ?? ''
 })
 
 afterAll(async () => {
@@ -65,8 +67,17 @@ async function expectNoBarriers(path: string): Promise<void> {
   if (inDepth('dark').length === 0) return expect([path, ...light]).toEqual([path])
   await ada.page.emulateMedia({ colorScheme: 'dark' })
   const dark = await findBarriers(ada, { runOnly: ['color-contrast'] })
+  await ada.page.setViewportSize({ width: 390, height: 844 })
+  const phone = [...(await findBarriers(ada)), ...(await findOverflow())]
+  await ada.page.setViewportSize({ width: 1280, height: 800 })
   await ada.page.emulateMedia({ colorScheme: 'light' })
-  expect([path, ...light, ...dark]).toEqual([path])
+  expect([path, ...light, ...dark, ...phone]).toEqual([path])
+}
+
+/** A page that is wider than a phone hides what stands at its right. */
+async function findOverflow(): Promise<readonly string[]> {
+  const tooWide = await ada.page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth')
+  return tooWide === true ? ['wider than a phone'] : []
 }
 
 describe('each page opens on a real gate, and axe finds nothing', () => {
@@ -94,6 +105,7 @@ describe('each page opens on a real gate, and axe finds nothing', () => {
     '/requests',
     '/live',
     '/sessions',
+    '/sessions/ID',
     '/vault',
     '/people',
     '/people/me',
@@ -101,10 +113,19 @@ describe('each page opens on a real gate, and axe finds nothing', () => {
     '/nothing',
   ]
   test.each(casesOf(rendered, 2))('the page %s, which the gate renders itself', async (path) => {
-    await open(path.replace('ID', request))
+    await open(path.replace('ID', path.startsWith('/sessions') ? session : request))
     await expectNoBarriers(path)
     expect(await ada.page.locator('script[src*=console]').count()).toBe(0)
   })
+})
+
+test('who acts on what is said by agent and upstream, with what was refused and what waits', async () => {
+  await open('/console/now')
+  const reporter = ada.page.locator('[data-acting=reporter]')
+  await expect.poll(() => reporter.textContent()).toMatch(/reporter.*for ada.*orders-db.*production.*1 refused.*1 read/)
+  expect(await ada.page.locator('[data-acting=coder]').textContent()).toMatch(/1 waiting.*write/)
+  await ada.page.locator('[aria-label="Refused, and alarms"] a', { hasText: 'reporter was refused' }).waitFor()
+  await expect.poll(() => ada.page.title()).toContain('(1 waiting)')
 })
 
 test('another policy is tried beside the one in force, and nothing is changed by it', async () => {
@@ -166,11 +187,12 @@ describe('by keyboard alone', () => {
     await expect.poll(() => new URL(ada.page.url()).pathname).toBe('/console/vault')
   })
 
-  test.each(inDepth('what is typed into a field goes to no page'))('%s', async () => {
+  test.each(inDepth('what is typed into a field goes to no page, and stops nothing'))('%s', async () => {
     await open('/console/log')
     await ada.page.focus('input[type=search]')
-    await ada.page.keyboard.type('gn')
-    expect(await ada.page.inputValue('input[type=search]')).toBe('gn')
+    await ada.page.keyboard.type('gnx')
+    expect(await ada.page.inputValue('input[type=search]')).toBe('gnx')
+    expect(await ada.page.locator('[role=alertdialog]').count()).toBe(0)
     expect(new URL(ada.page.url()).pathname).toBe('/console/log')
   })
 
@@ -208,25 +230,32 @@ describe('by keyboard alone', () => {
     expect(ada.complaints).toEqual([])
   })
 
-  test('everything is stopped after one more question, and released with a passkey', async () => {
-    await open('/console/now')
+  test('everything is stopped after one more question, asked by one key on any page, and released with a passkey', async () => {
+    await open('/console/upstreams')
     const stop = ada.page.locator('button', { hasText: 'Stop everything' })
-    await stop.focus()
-    await press('Enter')
+    await stop.waitFor()
+    await press('x')
     await ada.page.locator('[role=alertdialog]').waitFor()
     await press('Escape')
     await expect.poll(() => ada.page.locator('[role=alertdialog]').count()).toBe(0)
     expect(gate.events().filter(({ type }) => type === 'kill')).toEqual([])
+    await open('/console/now')
     await stop.focus()
     await press('Enter')
     const sure = ada.page.locator('[role=alertdialog] button', { hasText: 'Stop now' })
     await sure.waitFor()
     for (const question of inDepth('the question before a kill')) await expectNoBarriers(question)
-    await sure.focus()
+    // What answers yes has the focus: two keys stop everything.
+    await expect.poll(() => ada.page.evaluate('document.activeElement?.textContent')).toContain('Stop now')
     await press('Enter')
     const stopped = ada.page.locator('[aria-label=Stopped]')
     await stopped.waitFor()
     expect(await stopped.textContent()).toContain('Everything is stopped')
+    // Whoever is on another page sees it there.
+    await press('g', 'v')
+    await ada.page.locator('header a', { hasText: 'Everything is stopped' }).waitFor()
+    await press('g', 'n')
+    await stopped.waitFor()
     await stopped.locator('button').focus()
     await press('Enter')
     await expect.poll(() => stopped.count()).toBe(0)

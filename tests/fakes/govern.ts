@@ -285,9 +285,15 @@ export class FakeGate {
     }
     this.#announce()
     const open = { session, signal: controller.signal, readOnly: this.#options.readOnly ?? false }
-    meanwhile?.(open)
-    await this.recorded()
-    return open
+    const written = this.recorded()
+    written.catch(() => controller.abort('the log failed'))
+    if (meanwhile === undefined) {
+      await written
+      return open
+    }
+    const begun = { ...open, written }
+    meanwhile(begun)
+    return begun
   }
 }
 

@@ -4,8 +4,11 @@ import type { GovernPorts } from '@sallyport/core'
 import { startGate } from '../../packages/gateway/src/main.ts'
 import { runProcess } from '../../packages/gateway/src/process.ts'
 
-/** A real gate whose thread hangs for good, in the middle of a turn, as soon as an agent asks with these words in a comment; right before, it makes the file `hangs` in its state. */
-const words = 'hang the gate'
+/**
+ * A real gate whose thread hangs for good, in the middle of a turn, as soon as an agent asks with one of these words in a comment; right before, it
+ * makes the file `hangs` in its state. One keeps a processor busy meanwhile, the other waits for what never comes.
+ */
+const words = { busy: 'hang the gate', waiting: 'block the gate' }
 
 function hanging(ports: GovernPorts, directory: string): GovernPorts {
   return {
@@ -16,10 +19,10 @@ function hanging(ports: GovernPorts, directory: string): GovernPorts {
         {
           ...connector,
           describe: async (decoded, ask) => {
-            if (JSON.stringify(decoded).includes(words)) {
-              writeFileSync(join(directory, 'hangs'), '')
-              for (;;);
-            }
+            const text = JSON.stringify(decoded)
+            if (Object.values(words).some((word) => text.includes(word))) writeFileSync(join(directory, 'hangs'), '')
+            if (text.includes(words.waiting)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+            if (text.includes(words.busy)) for (;;);
             return connector.describe(decoded, ask)
           },
         },

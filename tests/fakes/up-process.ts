@@ -1,6 +1,6 @@
-import { fileURLToPath } from 'node:url'
 import { describeFailure, toFailure } from '../../packages/cli/src/failure.ts'
-import { runUp, shippedPrograms } from '../../packages/cli/src/up.ts'
+import { runUp } from '../../packages/cli/src/up.ts'
+import { findProgram } from './programs.ts'
 
 /** `sallyport up` with a stand-in for the gateway and the real vault: `up-process.ts STATE [CONFIG]`. */
 const [state = '', configuration = null] = process.argv.slice(2)
@@ -10,7 +10,7 @@ try {
     stateDirectory: state,
     json: false,
     agentUser: process.env['FAKE_AGENT_USER'] ?? null,
-    programs: { ...shippedPrograms, gateway: fileURLToPath(new URL('./gateway-process.ts', import.meta.url)) },
+    programs: { gateway: findProgram('gateway-process'), vault: findProgram('vault') },
     nowMs: Date.now,
     write: (text) => process.stdout.write(text),
   })

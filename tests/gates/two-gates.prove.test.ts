@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { pullSwitch } from '../../packages/cli/src/switch-client.ts'
 import { startSeveringRelay, type SeveringRelay } from '../fakes/severing-relay.ts'
 import type { HttpPerson } from '../fakes/http-person.ts'
+import { findProgram } from '../fakes/programs.ts'
 import { arrange, startGate, type AgentConnection, type TestGate } from '../servers/gate.ts'
 import { startPostgres, type PostgresServer } from '../servers/postgres.ts'
 
@@ -22,7 +22,7 @@ const agents = Object.fromEntries(
   ['coder', 'victim', 'revoked', 'cut', 'hung', 'seen'].map((name) => [name, { owner: 'ada', may: ['any orders-db'] }]),
 )
 
-const stuckGate = fileURLToPath(new URL('../fakes/stuck-gate.ts', import.meta.url))
+const stuckGate = findProgram('stuck-gate')
 const sessionsShape = z.object({
   sessions: z.array(z.object({ subject: z.object({ agent: z.string() }), gate: z.string().optional() })),
 })

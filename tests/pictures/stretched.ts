@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type NowView, nowShape, type RequestsView, requestsShape } from '@sallyport/console'
 
 const many = 40
+const upstreamOf = (index: number): string => (index % 3 === 0 ? 'customers-of-the-european-region' : 'orders-db')
 const longName = 'nightly-reconciliation-worker-of-the-billing-team'
 
 /** The first page as it is, and more of everything: many agents, long names, long texts, a busy hour. */
@@ -14,7 +15,7 @@ export function stretchNow(text: string): NowView {
     agents: times.map((index) => ({ name: nameOf(index), owner: 'billing-platform@example.test' })),
     acting: times.slice(0, 14).map((index) => ({
       agent: nameOf(index),
-      upstream: index % 3 === 0 ? 'customers-of-the-european-region' : 'orders-db',
+      upstream: upstreamOf(index),
       counts: {
         read: 12_345 * (many - index),
         write: 431 * index,
@@ -28,7 +29,9 @@ export function stretchNow(text: string): NowView {
     })),
     environments: { ...view.environments, 'customers-of-the-european-region': 'production', 'orders-db': 'staging' },
     sessions: times.flatMap((index) =>
-      view.sessions.slice(0, 1).map((session) => ({ ...session, id: `${session.id}${index}`, agent: nameOf(index) })),
+      view.sessions
+        .slice(0, 1)
+        .map((session) => ({ ...session, id: `${session.id}${index}`, agent: nameOf(index), upstream: upstreamOf(index) })),
     ),
     sessionsInAll: many,
     waiting: times.flatMap((index) =>
@@ -36,6 +39,7 @@ export function stretchNow(text: string): NowView {
         ...request,
         id: `${request.id}${index}`,
         agent: nameOf(index),
+        upstream: upstreamOf(index),
         state: index % 4 === 1 ? ('cooling' as const) : ('pending' as const),
         notBeforeMs: view.nowMs + 540_000,
       })),

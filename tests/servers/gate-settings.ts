@@ -36,6 +36,8 @@ export interface TestGateSettings {
   readonly deliver?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly escalate?: readonly Readonly<Record<string, unknown>>[]
   readonly alarms?: Readonly<Record<string, 'tell' | 'kill'>>
+  /** What becomes of old entries of the log, as in sallyport.yaml. */
+  readonly log?: Readonly<Record<string, unknown>>
   /** Connection string of a store that gates share. Default: the gate's own. */
   readonly storeUrl?: string
   /** Whose approvals count, as in sallyport.yaml: `groups`, `approvals`, `breakGlass`. */

@@ -230,6 +230,7 @@ class RunningTestGate implements TestGate {
       escalate: this.#settings.escalate ?? [],
       alarms: this.#settings.alarms ?? {},
       keep: this.#settings.keep ?? {},
+      log: this.#settings.log ?? {},
       ...this.#settings.people,
       ...(this.#settings.storeUrl === undefined ? {} : { store: 'file:secrets/store' }),
     }

@@ -22,6 +22,8 @@ export interface ObjectStore {
   readonly client: S3Client
   /** Makes a bucket; the `s3://…` by which a vault finds it. */
   makeBucket(name: string, locked?: boolean): Promise<string>
+  /** What no S3 credential can: whoever runs the storage itself takes a locked version away. */
+  takeAway(bucket: string, key: string, version: string): Promise<void>
   /** Seconds of processor time that the server has used. */
   cpuSeconds(): number
   stop(): Promise<void>
@@ -77,6 +79,10 @@ export async function startObjectStore(): Promise<ObjectStore> {
     makeBucket: async (name, locked = true) => {
       await client.send(new CreateBucketCommand({ Bucket: name, ObjectLockEnabledForBucket: locked }))
       return `s3://${name}?endpoint=${encodeURIComponent(endpoint)}`
+    },
+    takeAway: async (bucket, key, version) => {
+      const thing = [`--bucket=${bucket}`, `--object=${key}`, `--object-version=${version}`]
+      await run('radosgw-admin', ['-n', 'client.rgw', 'object', 'rm', ...thing], { env })
     },
     cpuSeconds: () => children.reduce((sum, { pid }) => sum + cpuSecondsOf(pid ?? 0), 0),
     stop: async () => {

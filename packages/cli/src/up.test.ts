@@ -12,14 +12,14 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
+import { findProgram } from '../../../tests/fakes/programs.ts'
 import { findProcessesOf, requireRoot, waitUntil } from '../../../tests/fakes/own-processes.ts'
 import { clusterNameOf } from './playground/leftover.ts'
 import { readRun } from './state-directory.ts'
 import { casesOf, inDepth } from '../../../tests/breadth.ts'
 
-const program = fileURLToPath(new URL('../../../tests/fakes/up-process.ts', import.meta.url))
+const program = findProgram('up-process')
 const root = mkdtempSync(join(tmpdir(), 'sallyport-up-test-'))
 chmodSync(root, 0o711)
 const started: ChildProcess[] = []
@@ -141,7 +141,7 @@ describe('a playground from start to end', () => {
   test.each(
     casesOf(
       [
-        ['the gate', `gateway-process.ts --config=${join(state, 'playground.yaml')}`],
+        ['the gate', `${findProgram('gateway-process')} --config=${join(state, 'playground.yaml')}`],
         ['the database', clusterNameOf(join(state, 'playground'))],
       ] as const,
       0,

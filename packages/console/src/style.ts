@@ -52,6 +52,7 @@ figcaption .dim{font-weight:400}
 pre{margin:0;background:var(--soft);border:1px solid var(--line);border-radius:6px;padding:.7rem .8rem;max-height:26rem;overflow:auto;overflow-wrap:anywhere;white-space:pre-wrap;tab-size:4;line-height:1.5;unicode-bidi:isolate}
 mark{background:var(--warn-soft);color:var(--warn);border:1px solid currentColor;border-radius:3px;padding:0 .15em;font-size:.92em}
 .odd{color:var(--warn);background:var(--warn-soft);border-radius:6px;padding:.35rem .6rem;font-size:.86rem;margin:0 0 .5rem;overflow-wrap:anywhere}
+details{margin:0 0 .8rem}summary{cursor:pointer;border-radius:4px}details[open]>summary{margin-bottom:.6rem}.buttons+details{margin:.9rem 0 0}
 .op{border-top:1px solid var(--line);padding-top:.9rem;margin-top:.9rem}.op:first-of-type{border:0;padding:0;margin:0}
 .fine dl{font-size:.8rem}.fine code{font-size:.76rem}
 label{display:block;font-weight:600;font-size:.9rem;margin-bottom:.3rem}
@@ -69,12 +70,13 @@ button.slight{padding:.15rem .6rem;font-size:.8125rem}
 [role=status]{min-height:1.55rem;margin:.8rem 0 0;font-size:.92rem}
 [role=status]:empty{margin:0;min-height:0}
 [role=status].bad{color:var(--bad);font-weight:600}
-.state{display:flex;gap:.7rem;flex-wrap:wrap;align-items:center;justify-content:space-between;margin-bottom:.5rem}.state h2{margin:0}
+.state{display:flex;gap:.7rem;flex-wrap:wrap;align-items:center;justify-content:space-between;margin-bottom:.5rem}.state h2{margin:0}.state>span{font-size:.875rem}
 .rows{list-style:none;margin:0;padding:0}
 .rows>li{border-top:1px solid var(--line)}.rows>li>.state{padding:.45rem 0;margin:0}.rows>li:first-child{border:0}
 .rows a.row{display:block;padding:.7rem 0;color:inherit;text-decoration:none}
 .rows a.row:hover h3{text-decoration:underline}
 .rows code{display:block;color:var(--dim);margin:.15rem 0 .2rem}
+.rows .small code{display:inline;margin:0}
 .side h3{margin-top:1.3rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.875rem}
@@ -87,6 +89,6 @@ td:last-child{padding-right:0}
 .feed .what{font-weight:600}.feed .danger .what{color:var(--bad)}.feed .warn .what{color:var(--warn)}
 .feed .detail{overflow-wrap:anywhere;color:var(--dim);min-width:0}
 .grid{display:grid;gap:1rem}
-@media(min-width:62rem){.grid{grid-template-columns:minmax(0,1fr) 22rem;align-items:start}.side{grid-column:2;grid-row:1}.side.stays{position:sticky;top:1rem}}
+@media(min-width:62rem){.grid{grid-template-columns:minmax(0,1fr) 22rem;align-items:start}.side{grid-column:2;grid-row:1}.side.stays{position:sticky;top:1rem}.stays .buttons button{flex:1 1 100%}}
 @media(max-width:34rem){.top a,button,.buttons a{padding-top:.65rem;padding-bottom:.65rem}h1{font-size:1.25rem}.buttons button{flex:1 1 100%}.feed li{grid-template-columns:4.6rem 1fr}.feed .detail{grid-column:1/-1}dl{grid-template-columns:5.4rem 1fr;gap:.3rem .8rem}.fine dl{grid-template-columns:1fr;gap:0}.fine dd{margin-bottom:.35rem}}
 `

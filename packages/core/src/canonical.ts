@@ -29,6 +29,11 @@ export function keepCanonical<Value extends { readonly [key: string]: Json } | r
   return value
 }
 
+/** Whether it was frozen by `keepCanonical`: it is what it was when that was said of it. */
+export function isKeptCanonical(value: object): boolean {
+  return kept.has(value)
+}
+
 /** How many levels it has. */
 function freeze(value: Json): number {
   if (value === null || typeof value !== 'object') return 0
@@ -61,7 +66,11 @@ function writeObject(value: { readonly [key: string]: Json }, depth: number): st
   // Without a comparison of ours, sort goes by UTF-16 code units, as the operators do. Most of what is written often is made in order.
   if (!isSorted(keys)) keys.sort()
   let text = ''
-  for (const key of keys) text += `${text === '' ? '{' : ','}${writeName(key)}:${write(value[key] ?? null, depth + 1)}`
+  let before = '{'
+  for (const key of keys) {
+    text += before + writeName(key) + write(value[key] ?? null, depth + 1)
+    before = ','
+  }
   return `${text}}`
 }
 
@@ -70,10 +79,11 @@ function isSorted(keys: readonly string[]): boolean {
   return true
 }
 
+/** With the colon behind it. */
 function writeName(name: string): string {
   const known = names.get(name)
   if (known !== undefined) return known
-  const text = writeString(name)
+  const text = `${writeString(name)}:`
   if (name.length > nameLengthMax) return text
   if (names.size >= namesMax) names.clear()
   names.set(name, text)
@@ -85,12 +95,19 @@ function isArray(value: object): value is readonly Json[] {
 }
 
 function writeNumber(value: number): string {
+  // -0 is written 0 either way.
+  if (Number.isSafeInteger(value)) return String(value)
   if (!Number.isFinite(value)) throw new RangeError('canonical JSON: a number that is not finite')
   if (Number.isInteger(value) && !Number.isSafeInteger(value)) throw new RangeError('canonical JSON: an integer past 2^53')
   return JSON.stringify(value)
 }
 
+/** Written as they are: most strings here are names and digests. */
+const plain = /^[ !#-[\]-~]*$/
+const plainLengthMax = 256
+
 function writeString(value: string): string {
+  if (value.length <= plainLengthMax && plain.test(value)) return `"${value}"`
   if (!value.isWellFormed()) throw new RangeError('canonical JSON: a lone surrogate')
   return JSON.stringify(value)
 }

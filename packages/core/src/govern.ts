@@ -64,10 +64,12 @@ class Pipeline implements Govern {
   recall(session: Session, key: string): boolean {
     const entry = this.#findRead(session, key)
     if (entry === null) return false
+    const { log } = this.#ports
+    // False: the log is behind or failed, which is not the fast path's to judge. `catchUp` waits for the disk, `ask` does too, or refuses.
+    if (log.takeRead !== undefined) return log.takeRead(session.id, session.subject.agent, entry.statement)
     try {
-      this.#ports.log.appendRead(session.id, session.subject.agent, entry.statement)
+      log.appendRead(session.id, session.subject.agent, entry.statement)
     } catch {
-      // The log is behind or failed: not the fast path's to judge. `catchUp` waits for the disk, `ask` does too, or refuses.
       return false
     }
     return true

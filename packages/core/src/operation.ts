@@ -1,4 +1,4 @@
-import { digestJson, keepCanonical, type Json } from './canonical.ts'
+import { canonicalJson, isKeptCanonical, keepCanonical, sha256Hex, type Json } from './canonical.ts'
 import type { Impact } from './impact.ts'
 
 /** production is what absent means (DESIGN §2). */
@@ -88,20 +88,48 @@ export interface Request {
 
 /** The digest that approvals and grants bind to (DESIGN §2): not session, connection or time. */
 export function digestRequest(subject: Subject, payload: Payload, operations: readonly ResolvedOperation[]): string {
-  // In the order in which they are written: nothing has to be sorted.
-  return digestJson({
-    agent: subject.agent,
-    bindValues: payload.bindValues,
-    bytesSha256: payload.bytesSha256,
+  const { agent, owner } = subject
+  const { bindValues, bytesSha256 } = payload
+  // One object in canonical JSON, of which what differs from run to run stands first.
+  const head = canonicalJson({ agent, bindValues, bytesSha256 })
+  return sha256Hex(`${head.slice(0, -1)},${lastingPart(owner, payload, operations)}`)
+}
+
+interface Lasting extends Pick<Payload, 'protocol' | 'upstream' | 'upstreamIdentity' | 'settings'> {
+  readonly owner: string
+  readonly rewrite: string | null
+  readonly text: string
+}
+
+const lasting = new WeakMap<readonly ResolvedOperation[], Lasting>()
+
+/** The rest of that object: made once for operations that come back with every run of a plain statement, as long as nothing in it is another one. */
+function lastingPart(owner: string, payload: Payload, operations: readonly ResolvedOperation[]): string {
+  const { protocol, upstream, upstreamIdentity, settings, rewrite = null } = payload
+  const known = lasting.get(operations)
+  if (
+    known !== undefined &&
+    known.owner === owner &&
+    known.protocol === protocol &&
+    known.upstream === upstream &&
+    known.upstreamIdentity === upstreamIdentity &&
+    known.settings === settings &&
+    known.rewrite === rewrite
+  )
+    return known.text
+  const text = canonicalJson({
     operations: digestedPart(operations),
-    owner: subject.owner,
-    protocol: payload.protocol,
-    rewrite: payload.rewrite ?? null,
-    settings: payload.settings,
-    upstream: payload.upstream,
-    upstreamIdentity: payload.upstreamIdentity,
+    owner,
+    protocol,
+    rewrite,
+    settings,
+    upstream,
+    upstreamIdentity,
     v: 1,
-  })
+  }).slice(1)
+  // Settings that somebody could change in place are read each time.
+  if (isKeptCanonical(settings)) lasting.set(operations, { owner, protocol, upstream, upstreamIdentity, settings, rewrite, text })
+  return text
 }
 
 const digested = new WeakMap<readonly ResolvedOperation[], readonly Json[]>()

@@ -26,6 +26,11 @@ export interface Log {
    */
   appendRead(session: string, agent: string, key: string): void
   /**
+   * As `appendRead`, but false where that throws: while a disk is slow thousands of reads a second hear it, and an error takes longer to make than a
+   * read. Absent: there is `appendRead`.
+   */
+  takeRead?(session: string, agent: string, key: string): boolean
+  /**
    * Resolves when what was counted before is durable so far that `appendRead` takes more, at once when it does already; rejects with
    * `log_unavailable` when the log has failed. Absent: whoever waits awaits an append of its own.
    */

@@ -61,13 +61,15 @@ export interface OpenSession {
    * runs, or is being answered, that should end by itself.
    */
   readonly attendDrain?: (drains: () => boolean, isBusy?: () => boolean) => void
+  /** Resolves when the log has it that this session began; when it cannot, the session has ended first, and this rejects. Absent: the log has it. */
+  readonly written?: Promise<void>
 }
 
 export interface Sessions {
   /**
    * Durable on the log before it resolves. Throws SallyportError `killed`, `not_in_scope`.
-   * @param meanwhile is called once what stops a session would stop this one, while the log writes it down: the way to the upstream may be opened
-   *   then, and nothing of the agent's may be sent. It must not throw
+   * @param meanwhile is called once what stops a session would stop this one: the way to the upstream may be opened then, and nothing of the agent's
+   *   may be sent. It must not throw. Whoever gives it is not kept waiting for the log: what is no read is not run before `written` resolves
    */
   open(
     handle: Handle,

@@ -3,9 +3,9 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { findProgram } from '../../../../tests/fakes/programs.ts'
 import { runCommandLine, type CommandLineEnd, type CommandLineSettings } from '../../../../tests/fakes/command-line.ts'
 import { readRun, writeRun, type Run } from '../state-directory.ts'
 import { casesOf } from '../../../../tests/breadth.ts'
@@ -24,18 +24,9 @@ beforeAll(async () => {
     configuration,
     'version: 1\nupstreams:\n  one: { use: "file:secrets/one.use", protect: "env:PROTECT_ONE" }\nagents:\n  coder: { owner: ada, may: [read one] }\n',
   )
-  gateway = spawn(
-    process.execPath,
-    [
-      fileURLToPath(new URL('../../../../tests/fakes/gateway-process.ts', import.meta.url)),
-      '--state',
-      state,
-      '--exit-with-parent',
-    ],
-    {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    },
-  )
+  gateway = spawn(process.execPath, [findProgram('gateway-process'), '--state', state, '--exit-with-parent'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   const line = await new Promise<string>((resolve) => gateway.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString())))
   const ready: unknown = JSON.parse(line)
   const controlUrl = typeof ready === 'object' && ready !== null && 'controlUrl' in ready ? String(ready.controlUrl) : ''

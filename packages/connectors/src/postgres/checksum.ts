@@ -17,8 +17,8 @@ export interface Checksum {
 
 /**
  * A checksum over a multiset of rows: SHA-256 over the sorted SHA-256 of each row's binary image. It needs no key, no order and no
- * comparison that a type might lack, and is the same SQL for the table under lock, for the scratch table filled from the vault's bytes,
- * and for the table after an undo: equal checksums mean the same rows, each as often as before.
+ * comparison that a type might lack, and is the same SQL for the scratch table filled from the vault's bytes and for the table after an undo:
+ * equal checksums mean the same rows, each as often as before.
  * `source` is a FROM item with the alias `r`. The channel may have any search_path.
  */
 export async function checksumRows(channel: SqlChannel, source: string, columns: readonly string[]): Promise<Checksum> {

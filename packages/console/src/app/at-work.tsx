@@ -30,7 +30,7 @@ export function AtWork({ view }: { readonly view: NowView }): ReactElement {
           Name one under <code>agents:</code> in sallyport.yaml, then <code>sallyport handle issue AGENT</code>.
         </Empty>
       ) : (
-        <ul className="max-h-[32rem] divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Agents at work">
+        <ul className="relative max-h-[32rem] divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Agents at work">
           {rows.map((row) => (
             <AgentRow key={pairOf(row)} row={row} />
           ))}

@@ -30,7 +30,7 @@ export function Feed(): ReactElement {
   )
 }
 
-/** Events, each of which leads to its entry on the log. One way to open them for all: hundreds come and go in a second. */
+/** Events, each of which leads to its entry on the log. */
 export function Lines({
   lines,
   label,
@@ -42,18 +42,22 @@ export function Lines({
 }): ReactElement {
   const navigate = useNavigate()
   const open = useCallback(
-    (event: MouseEvent<HTMLAnchorElement>): void => {
-      const index = event.currentTarget.dataset['index']
-      if (index === undefined || event.metaKey || event.ctrlKey) return
+    (event: MouseEvent, index: number): void => {
+      if (event.metaKey || event.ctrlKey) return
       event.preventDefault()
-      void navigate({ to: '/log/$index', params: { index } })
+      void navigate({ to: '/log/$index', params: { index: String(index) } })
     },
     [navigate],
   )
   return (
-    <ol aria-label={label} tabIndex={0} data-feed className={`divide-y divide-line overflow-y-auto text-small ${height}`}>
+    <ol
+      aria-label={label}
+      tabIndex={0}
+      data-feed
+      className={`relative divide-y divide-line overflow-y-auto text-small ${height}`}
+    >
       {lines.map((line) => (
-        <FeedLine key={line.index} line={line} open={open} />
+        <FeedLine key={line.index} line={line} onOpen={open} />
       ))}
     </ol>
   )
@@ -61,19 +65,19 @@ export function Lines({
 
 const lineTones = { calm: '', warn: 'text-warn', danger: 'text-bad' } as const
 
+/** Drawn once: hundreds come and go in a second. */
 const FeedLine = memo(function FeedLine({
   line,
-  open,
+  onOpen,
 }: {
   readonly line: ShownLine
-  readonly open: (event: MouseEvent<HTMLAnchorElement>) => void
+  readonly onOpen: (event: MouseEvent, index: number) => void
 }): ReactElement {
   return (
     <li>
       <a
         href={`/console/log/${line.index}`}
-        data-index={line.index}
-        onClick={open}
+        onClick={(event) => onOpen(event, line.index)}
         title={line.detail}
         className="block px-4 py-2 -outline-offset-2 hover:bg-soft"
       >

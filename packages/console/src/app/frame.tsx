@@ -1,5 +1,5 @@
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
-import { lazy, type ReactElement, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
+import { lazy, type ReactElement, Suspense, useEffect, useRef, useState, useSyncExternalStore } from 'react'
 import type { SignsView } from '../shapes/now.ts'
 import { fetchConfirm, KillButton } from './kill.tsx'
 import { currentLive, subscribeLive } from './live.ts'
@@ -22,10 +22,15 @@ export function Frame(): ReactElement {
   const signs = useSigns()
   const waiting = signs?.waiting ?? 0
   const path = useRouterState({ select: ({ location }) => location.pathname })
+  const place = places.find(({ to }) => path.startsWith(to))
+  const [name, to] = [place?.name ?? 'Console', place?.to ?? '']
   useEffect(() => {
-    const name = places.find(({ to }) => path.startsWith(to))?.name ?? 'Console'
+    // On a phone the pages' names are wider than it.
+    document.querySelector(`nav a[href="/console${to}"]`)?.scrollIntoView({ inline: 'center', block: 'nearest' })
+  }, [to])
+  useEffect(() => {
     document.title = `${name}${waiting === 0 ? '' : ` (${waiting} waiting)`} · Sallyport`
-  }, [path, waiting])
+  }, [name, waiting])
   return (
     <div className="min-h-screen lg:grid lg:grid-cols-[14rem_minmax(0,1fr)]">
       <a
@@ -67,7 +72,6 @@ function Side({ signs, onPalette }: { readonly signs: SignsView | null; readonly
           <button
             type="button"
             onClick={onPalette}
-            aria-label="Go to a page, or do something"
             className="flex h-9 items-center gap-2 rounded-md px-2 text-small whitespace-nowrap text-dim hover:bg-press hover:text-ink lg:h-7"
           >
             Go <Key>⌘K</Key>
@@ -215,8 +219,9 @@ export function Stream(): ReactElement {
 /** `g` and a letter goes to a page, ⌘K or Ctrl K opens the palette. Never while somebody types. */
 function useKeys(onPalette: () => void): void {
   const navigate = useNavigate()
+  // Kept while what is around the pages is drawn anew between the two keys.
+  const begun = useRef(false)
   useEffect(() => {
-    let waiting = false
     const hear = (event: KeyboardEvent): void => {
       if (event.key.toLowerCase() === 'k' && (event.metaKey || event.ctrlKey)) {
         event.preventDefault()
@@ -224,8 +229,8 @@ function useKeys(onPalette: () => void): void {
         return
       }
       if (!isForPage(event)) return
-      const goes = waiting
-      waiting = event.key === 'g' && !goes
+      const goes = begun.current
+      begun.current = event.key === 'g' && !goes
       const place = goes ? places.find(({ key }) => key === event.key) : undefined
       if (place !== undefined) void navigate({ to: place.to })
       else if (event.key === '?') onPalette()

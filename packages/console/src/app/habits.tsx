@@ -22,6 +22,7 @@ export function Habits({ view }: { readonly view: RequestsView }): ReactElement 
     )
   return (
     <Card title="How people decide" aside="30 days">
+      <h3 className="mb-1 text-small font-medium">Verdicts each day</h3>
       <Suspense fallback={<div className="h-[120px]" />}>
         <BarPlot
           times={days.map(({ startMs }) => startMs)}
@@ -37,11 +38,11 @@ export function Habits({ view }: { readonly view: RequestsView }): ReactElement 
         <Figure name="✓ approved" value={String(sum('approved'))} />
         <Figure name="✕ rejected" value={String(sum('rejected'))} />
         <Figure name="– unanswered" value={String(sum('unanswered'))} />
-        <Figure name="Half wait less than" value={median === undefined ? '–' : formatDuration(median)} />
+        <Figure name="Median wait" value={median === undefined ? '–' : formatDuration(median)} />
         <Figure name="Decided under 3 s" value={share === null ? '–' : `${share} %`} />
         <Figure name="Verdicts in all" value={String(verdicts)} />
       </dl>
-      <h3 className="mt-4 text-small font-medium">Half waited less than, {unit.name} a day</h3>
+      <h3 className="mt-4 text-small font-medium">Median wait each day, in {unit.name}</h3>
       <Suspense fallback={<div className="h-[110px]" />}>
         <BarPlot
           times={days.map(({ startMs }) => startMs)}

@@ -62,7 +62,7 @@ export default function Palette({ onClose }: { readonly onClose: () => void }): 
             className="h-12 w-full border-b border-line bg-transparent px-4 text-lead placeholder:text-dim focus-visible:outline-none"
           />
           {shown.length === 0 ? <p className="px-4 py-3 text-dim">Nothing here is called that.</p> : null}
-          <ul id="acts" role="listbox" aria-label="Pages and acts" className="max-h-80 overflow-y-auto p-1.5">
+          <ul id="acts" role="listbox" aria-label="Pages and acts" className="relative max-h-80 overflow-y-auto p-1.5">
             {shown.map((act, index) => (
               <li
                 key={act.name}

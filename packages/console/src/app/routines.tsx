@@ -17,7 +17,7 @@ export function Routines({ view }: { readonly view: RequestsView }): ReactElemen
   const offered = view.routines.filter(({ relief }) => relief.kind !== 'none')
   return (
     <Card flush title="Asked again and again" aside={offered.length === 0 ? null : formatAmount(offered.length, 'suggestion')}>
-      <ul className="max-h-80 divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Asked again and again">
+      <ul className="relative max-h-80 divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Asked again and again">
         {view.routines.map((routine) => (
           <li key={routine.key} className="px-4 py-2.5" data-relief={routine.relief.kind}>
             <p className="flex flex-wrap items-center gap-x-2">

@@ -150,7 +150,7 @@ function Counts({ counts }: { readonly counts: RehearsalView['before'] }): React
 function Changes({ changes }: Pick<RehearsalView, 'changes'>): ReactElement {
   return (
     <ul
-      className="max-h-[30rem] divide-y divide-line overflow-y-auto border-t border-line"
+      className="relative max-h-[30rem] divide-y divide-line overflow-y-auto border-t border-line"
       tabIndex={0}
       aria-label="What changes"
     >

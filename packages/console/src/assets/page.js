@@ -1,5 +1,7 @@
 // What every page does: posts with the CSRF token, counts down, notices that it is out of date. Text only, never markup.
 const body = document.body
+// On a phone the pages' names are wider than it.
+document.querySelector('.top [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' })
 const skewMs = Date.now() - Number(body.dataset.now)
 
 /** Posts JSON; throws an Error with a sentence for people. */

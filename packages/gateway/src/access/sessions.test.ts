@@ -43,20 +43,31 @@ test('a session is on the log when it opens and when it closes, once', async () 
   expect(sessions.list()).toEqual([])
 })
 
-test('while it is written down a kill reaches it, and it is not open before it is written', async () => {
-  const written = Promise.withResolvers<number>()
-  log.append = () => written.promise
-  let begun: AbortSignal | null = null
-  let resolved = false
-  const opening = sessions
-    .open(handle, 'postgres', 'orders-db', 'peer', ({ signal }) => (begun = signal))
-    .finally(() => (resolved = true))
-  await expect.poll(() => begun).not.toBeNull()
-  expect(sessions.endMatching('agent', 'coder', 'enough')).toBe(1)
-  expect(begun).toMatchObject({ aborted: true })
-  expect(resolved).toBe(false)
-  written.resolve(0)
-  expect((await opening).signal.aborted).toBe(true)
+test('while it is written down a kill reaches it, and whoever does not say that it may begin meanwhile gets it when it is written', async () => {
+  const writing = Promise.withResolvers<number>()
+  const append = vi.spyOn(log, 'append').mockImplementation(() => writing.promise)
+  let isOpen = false
+  const patient = open().finally(() => (isOpen = true))
+  const hasty = await sessions.open(handle, 'postgres', 'orders-db', 'peer', () => undefined)
+  let isWritten = false
+  void hasty.written?.then(() => (isWritten = true))
+  sessions.endMatching('agent', 'coder', 'enough')
+  expect([hasty.signal.aborted, isOpen, isWritten]).toEqual([true, false, false])
+  writing.resolve(0)
+  expect((await patient).written).toBeUndefined()
+  await hasty.written
+  append.mockRestore()
+})
+
+test('one that began meanwhile ends when the log does not take it', async () => {
+  const writing = Promise.withResolvers<number>()
+  const append = vi.spyOn(log, 'append').mockImplementationOnce(() => writing.promise)
+  const { signal, written } = await sessions.open(handle, 'postgres', 'orders-db', 'peer', () => undefined)
+  expect(signal.aborted).toBe(false)
+  writing.reject(new Error('disk'))
+  await expect(written).rejects.toThrow('disk')
+  expect([signal.aborted, signal.reason, sessions.list()]).toEqual([true, 'the log failed', []])
+  append.mockRestore()
 })
 
 test('who it belongs to cannot be changed afterwards', async () => {

@@ -56,7 +56,7 @@ export class SessionRegistry implements Sessions {
     peer: string,
     meanwhile?: (open: OpenSession) => void,
   ): Promise<OpenSession> {
-    const { clock, random, log, scope } = this.#ports
+    const { clock, random, scope } = this.#ports
     const allowed = within(scope(handle.agent, upstream), handle, upstream)
     if (allowed === null) throw await this.#outOfScope(handle, protocol, upstream, peer)
     const id = random.hex(12)
@@ -90,29 +90,47 @@ export class SessionRegistry implements Sessions {
       entry.drains = drains
       entry.isBusy = isBusy ?? null
     }
+    const written = this.#writeDown(session, handle)
     const open = { session, signal: controller.signal, readOnly: allowed.readOnly, attendDrain }
-    const written = log.append({
-      type: 'session.opened',
-      atMs: nowMs,
-      session: id,
-      agent: handle.agent,
-      data: {
-        owner: handle.owner,
-        handle: handle.id,
-        protocol,
-        upstream,
-        peer,
-        ...(handle.narrowing ? { act: handle.narrowing.act, sub: handle.owner } : {}),
-      },
-    })
-    meanwhile?.(open)
+    const begun = meanwhile === undefined ? open : { ...open, written }
+    meanwhile?.(begun)
     try {
-      await Promise.all([written, this.#checkRevoked(handle)])
+      await Promise.all([meanwhile === undefined ? written : null, this.#checkRevoked(handle)])
     } catch (error) {
-      this.#end(id, error instanceof SallyportError && error.code === 'log_unavailable' ? 'the log failed' : 'it was refused')
+      this.#end(id, 'it was refused')
       throw error
     }
-    return open
+    return begun
+  }
+
+  /** Rejects when the log did not take it, and then the session has ended. */
+  #writeDown({ id, protocol, upstream, peer, openedAtMs }: Session, handle: Handle): Promise<void> {
+    const { owner, narrowing } = handle
+    const written = this.#ports.log
+      .append({
+        type: 'session.opened',
+        atMs: openedAtMs,
+        session: id,
+        agent: handle.agent,
+        data: {
+          owner,
+          handle: handle.id,
+          protocol,
+          upstream,
+          peer,
+          ...(narrowing ? { act: narrowing.act, sub: owner } : {}),
+        },
+      })
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          this.#end(id, 'the log failed')
+          throw error
+        },
+      )
+    // Whoever waits for it hears of it. The session ends all the same.
+    written.catch(() => undefined)
+    return written
   }
 
   /** Revoked while its client proved that it has it: whoever revoked it did not find this session yet, and whoever does so from now on does. */

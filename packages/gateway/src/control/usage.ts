@@ -1,4 +1,4 @@
-import { type Event, impactKinds, type ImpactKind } from '@sallyport/core'
+import { type Event, impactKinds, type ImpactKind, readLoggedOperations } from '@sallyport/core'
 import { z } from 'zod'
 
 /** What one agent did of one kind, on one upstream. */
@@ -21,7 +21,6 @@ const openedShape = z.object({ upstream: z.string() })
 const askedShape = z.object({
   question: z.object({ upstream: z.string(), operations: z.array(z.object({ action: z.string(), kind: z.enum(impactKinds) })) }),
 })
-const doneShape = z.object({ operations: z.array(z.object({ action: z.string(), kind: z.enum(impactKinds) })) })
 
 /** What agents really used, as the log says it: every write by its intent, every kind of read when a session first made it, and what it asked people for. */
 export class Usage {
@@ -34,10 +33,8 @@ export class Usage {
     if (type === 'session.opened' && session !== undefined) this.#noteSession(session, data)
     if (type === 'request.opened' && agent !== undefined) this.#noteAsked(agent, atMs, data)
     if ((type !== 'intent' && type !== 'statement') || agent === undefined) return
-    const done = doneShape.safeParse(data)
-    if (!done.success) return
     const upstream = this.upstreamOf(session)
-    for (const { action, kind } of done.data.operations)
+    for (const { action, kind } of readLoggedOperations(data['operations']).each)
       this.#count(agent, { action, kind, upstream, ran: 1, asked: 0, lastAtMs: atMs })
   }
 

@@ -93,8 +93,8 @@ describe('append', () => {
     const pending = log.append(event(0))
     log.appendRead('s1', 'a1', 'select 1')
     await log.close()
-    // Counted reads come first in their group.
-    expect(await pending).toBe(1)
+    // What was there before the first counted read comes before it.
+    expect(await pending).toBe(0)
     expect((await refusal(log.append(event(1)))).code).toBe('log_unavailable')
     expect(() => log.appendRead('s1', 'a1', 'select 1')).toThrow(SallyportError)
     const again = await open(disk)
@@ -211,6 +211,37 @@ describe('counted reads', () => {
     disk.release()
     await expect(caughtUp).rejects.toMatchObject({ code: 'log_unavailable' })
     await expect(log.catchUp()).rejects.toMatchObject({ code: 'log_unavailable' })
+  })
+
+  it('are gathered while the disk is quick, and go at once when it has been slow', async () => {
+    const disk = new FailingDisk()
+    let nowMs = 0
+    let stepMs = 0
+    const monotonicMs = (): number => (nowMs += stepMs)
+    const log = await open(disk, { monotonicMs, readsFlushAfterMs: 1_000_000, readsDurableWithinMs: 1_000_000 })
+    log.appendRead('s1', 'a1', 'k')
+    expect(await log.append(event(0))).toBe(0)
+    // From now on each look at the clock finds it that much later, and so each group takes that long.
+    stepMs = 1_000_000
+    for (let turn = 1; turn <= 6; turn += 1) await log.append(event(turn))
+    await expect.poll(() => log.size()).toBe(8)
+    log.appendRead('s1', 'a1', 'k')
+    await expect.poll(() => log.size()).toBe(9)
+  })
+
+  it('are taken or not without an error where whoever asks can wait', async () => {
+    const disk = new FailingDisk()
+    let nowMs = 0
+    const log = await open(disk, { monotonicMs: () => nowMs })
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(true)
+    nowMs = 20
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(false)
+    await log.catchUp()
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(true)
+    await log.close()
+    expect(log.takeRead?.('s1', 'a1', 'k')).toBe(false)
+    const counts = (await readsOf(await open(disk))).map(({ count }) => count)
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2)
   })
 
   it('of many keys, or of names of any kind, are split into events that fit', async () => {

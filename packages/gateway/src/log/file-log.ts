@@ -241,6 +241,10 @@ class DirectoryLog implements FileLog {
     this.#commit.countRead(session, agent, key)
   }
 
+  takeRead(session: string, agent: string, key: string): boolean {
+    return this.#commit.takeRead(session, agent, key)
+  }
+
   #grow(firstIndex: number, group: readonly EncodedEvent[], leaves: readonly Hash[]): void {
     group.forEach(({ bytes }, place) => {
       const leaf = leaves[place]

@@ -12,12 +12,23 @@ const groupBodyBytesMax = 4 * 1024 * 1024
  */
 const unhurried: ReadonlySet<Event['type']> = new Set(['outcome'])
 const unhurriedMs = 2
+/** Of the time in which reads must be durable, what is left to timers and threads that come late. */
+const slackMs = 2
+/** Of how long groups take, the last one's share. */
+const lastShare = 1 / 8
 /** What may wait for the disk before further events are turned away. */
 const queuedBytesMax = 64 * 1024 * 1024
 
 interface Waiting extends EncodedEvent {
   readonly resolve: (index: number) => void
   readonly reject: (error: SallyportError) => void
+}
+
+interface Group {
+  readonly waiting: readonly Waiting[]
+  readonly reads: readonly EncodedEvent[]
+  /** The place of the reads among those who wait. */
+  readonly readsAt: number
 }
 
 export interface GroupCommitSettings {
@@ -45,11 +56,15 @@ export class GroupCommit {
   readonly #reads: ReadCounts
   #queue: Waiting[] = []
   #queuedBytes = 0
+  /** So many of the queue were there before the oldest counted read, and come before it on the log: the beginning of its session, say. */
+  #queuedBeforeReads = 0
   #running: Promise<void> | null = null
   #failure: SallyportError | null = null
   /** Since when the oldest counted read waits to be written, and to become durable; monotonic milliseconds. */
   #pendingSinceMs: number | null = null
   #inFlightSinceMs: number | null = null
+  /** How long a group takes lately, milliseconds. One that hangs is no reason to write more often. */
+  #usualMs = 0
   #flushTimer: NodeJS.Timeout | null = null
   #unhurriedTimer: NodeJS.Timeout | null = null
   /** What is not hurried has waited long enough. */
@@ -99,17 +114,38 @@ export class GroupCommit {
   }
 
   countRead(session: string, agent: string, key: string): void {
-    if (this.#failure) throw this.#failure
+    if (this.takeRead(session, agent, key)) return
+    throw this.#failure ?? behind(this.oldestReadAgeMs())
+  }
+
+  /** False: it was not counted, for the log has failed or is behind. */
+  takeRead(session: string, agent: string, key: string): boolean {
+    if (this.#failure) return false
     const nowMs = this.#settings.monotonicMs()
     const oldestMs = this.#inFlightSinceMs ?? this.#pendingSinceMs
-    if (oldestMs !== null && nowMs - oldestMs > this.#settings.readsDurableWithinMs) throw behind(nowMs - oldestMs)
+    if (oldestMs !== null && nowMs - oldestMs > this.#settings.readsDurableWithinMs) return false
     this.#reads.count(session, agent, key, nowMs)
-    if (this.#pendingSinceMs !== null) return
+    if (this.#pendingSinceMs !== null) return true
     this.#pendingSinceMs = nowMs
-    this.#flushTimer = setTimeout(() => {
-      this.#flushTimer = null
-      this.#start()
-    }, this.#settings.readsFlushAfterMs)
+    this.#queuedBeforeReads = this.#queue.length
+    const afterMs = this.#gatherMs()
+    if (afterMs <= 0) this.#start()
+    else this.#flushTimer = setTimeout(() => this.#flush(), afterMs)
+    return true
+  }
+
+  #flush(): void {
+    this.#flushTimer = null
+    this.#start()
+  }
+
+  /**
+   * How long counted reads are gathered now: the slower the disk has been lately, the sooner they go, so that they are durable in time all the same. A
+   * read may have to wait for the group before its own, too.
+   */
+  #gatherMs(): number {
+    const { readsFlushAfterMs, readsDurableWithinMs } = this.#settings
+    return Math.min(readsFlushAfterMs, readsDurableWithinMs - slackMs - 2 * this.#usualMs)
   }
 
   /** Age of the oldest counted read that is not durable, 0 when there is none. */
@@ -163,10 +199,10 @@ export class GroupCommit {
 
   #readsAreDue(): boolean {
     if (this.#pendingSinceMs === null) return false
-    return this.#flushTimer === null || this.#settings.monotonicMs() - this.#pendingSinceMs >= this.#settings.readsFlushAfterMs
+    return this.#flushTimer === null || this.#settings.monotonicMs() - this.#pendingSinceMs >= this.#gatherMs()
   }
 
-  #takeGroup(): { readonly waiting: readonly Waiting[]; readonly reads: readonly EncodedEvent[] } {
+  #takeGroup(): Group {
     let count = 0
     let bytes = 0
     for (const { bytes: entry } of this.#queue) {
@@ -178,7 +214,9 @@ export class GroupCommit {
     this.#queue = count === waiting.length ? [] : waiting.splice(count)
     if (this.#queue.length === 0) this.#endWait()
     this.#queuedBytes -= bytes
-    return { waiting, reads: this.#readsAreDue() ? this.#takeReads() : [] }
+    const readsAt = Math.min(waiting.length, this.#queuedBeforeReads)
+    this.#queuedBeforeReads -= readsAt
+    return { waiting, reads: this.#readsAreDue() ? this.#takeReads() : [], readsAt }
   }
 
   #endWait(): void {
@@ -195,33 +233,34 @@ export class GroupCommit {
     return this.#reads.drain(this.#settings.monotonicMs())
   }
 
-  async #commit({
-    waiting,
-    reads,
-  }: {
-    readonly waiting: readonly Waiting[]
-    readonly reads: readonly EncodedEvent[]
-  }): Promise<void> {
-    const group: readonly EncodedEvent[] = [...reads, ...waiting]
+  async #commit({ waiting, reads, readsAt }: Group): Promise<void> {
+    const group: readonly EncodedEvent[] =
+      reads.length === 0 ? waiting : [...waiting.slice(0, readsAt), ...reads, ...waiting.slice(readsAt)]
     if (group.length === 0) return
     try {
       const segment = await this.#segmentFor()
       const entries = group.map(({ bytes }) => bytes)
       const firstIndex = segment.nextIndex
+      const startedMs = this.#settings.monotonicMs()
       const written = segment.append(entries)
       // The disk works meanwhile.
       const leaves = entries.map(leafHash)
       segment.advance(entries.length, await written)
+      this.#noteSpeed(this.#settings.monotonicMs() - startedMs)
       if (this.#failure) throw this.#failure
       this.#inFlightSinceMs = null
       this.#settings.durable(firstIndex, group, leaves)
-      waiting.forEach(({ resolve }, place) => resolve(firstIndex + reads.length + place))
+      waiting.forEach(({ resolve }, place) => resolve(firstIndex + place + (place < readsAt ? 0 : reads.length)))
       this.#wakeBehind()
     } catch (error) {
       const failure = unwritten(error)
       this.fail(failure)
       for (const { reject } of waiting) reject(this.#failure ?? failure)
     }
+  }
+
+  #noteSpeed(tookMs: number): void {
+    this.#usualMs += (Math.min(tookMs, this.#settings.readsDurableWithinMs) - this.#usualMs) * lastShare
   }
 
   async #segmentFor(): Promise<SegmentFile> {

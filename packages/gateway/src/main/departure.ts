@@ -57,23 +57,9 @@ export class Departure {
 
   async #ask(govern: Govern, asked: Asked, attendance: Attendance): ReturnType<Govern['ask']> {
     if (this.#refuses(asked.session.peer)) return refusal
-    const verdict = await govern.ask(asked, this.#shorten(attendance))
+    const verdict = await govern.ask(asked, new Shortened(attendance, this.#leaving.signal))
     if (verdict.outcome === 'cleared' && verdict.clearance.intent !== '') this.#cleared.add(verdict.clearance)
     return verdict
-  }
-
-  /** Nobody is waited for any more. Joined only where somebody looks: most requests wait for nobody. */
-  #shorten(attendance: Attendance): Attendance {
-    const leaving = this.#leaving.signal
-    let joined: AbortSignal | null = null
-    return {
-      pending: (request) => attendance.pending(request),
-      waitMs: attendance.waitMs,
-      get signal() {
-        joined ??= AbortSignal.any([attendance.signal, leaving])
-        return joined
-      },
-    }
   }
 
   #sessions(sessions: Sessions): Sessions {
@@ -96,6 +82,29 @@ export class Departure {
     const deadlineMs = clock.nowMs() + withinMs
     this.#leaving.abort()
     while ((this.#cleared.size > 0 || busy() > 0) && clock.nowMs() < deadlineMs) await clock.sleep(lookEveryMs)
+  }
+}
+
+/** Nobody is waited for any more. Joined only where somebody looks: most requests wait for nobody. */
+class Shortened implements Attendance {
+  readonly waitMs: number
+  readonly #attendance: Attendance
+  readonly #leaving: AbortSignal
+  #joined: AbortSignal | null = null
+
+  constructor(attendance: Attendance, leaving: AbortSignal) {
+    this.waitMs = attendance.waitMs
+    this.#attendance = attendance
+    this.#leaving = leaving
+  }
+
+  get signal(): AbortSignal {
+    this.#joined ??= AbortSignal.any([this.#attendance.signal, this.#leaving])
+    return this.#joined
+  }
+
+  pending(request: Parameters<Attendance['pending']>[0]): void {
+    this.#attendance.pending(request)
   }
 }
 

@@ -1,4 +1,4 @@
-import { errorCodes, impactKinds, type Event } from '@sallyport/core'
+import { errorCodes, readLoggedOperations, type Event } from '@sallyport/core'
 import { z } from 'zod'
 
 /** From an intent to its outcome, seconds. */
@@ -9,7 +9,6 @@ const sessionsMax = 50_000
 const elsewhere = 'other'
 
 const openedShape = z.object({ upstream: z.string() })
-const operationsShape = z.array(z.object({ kind: z.string().optional() }))
 const readsShape = z.array(z.object({ session: z.string(), count: z.number() }))
 
 /** One family of figures in the text format of Prometheus. */
@@ -76,7 +75,7 @@ export class Tally {
   }
 
   #decide(verdict: 'permit' | 'deny', code: string, upstream: string, data: Event['data']): void {
-    this.#verdicts.add({ verdict, code, impact: impactOf(data['operations']), upstream })
+    this.#verdicts.add({ verdict, code, impact: readLoggedOperations(data['operations']).worst ?? 'unknown', upstream })
   }
 
   #learn(session: string | undefined, data: Event['data']): void {
@@ -87,7 +86,7 @@ export class Tally {
   }
 
   #begin(upstream: string, data: Event['data'], atMs: number): void {
-    const impact = impactOf(data['operations'])
+    const impact = readLoggedOperations(data['operations']).worst ?? 'unknown'
     this.#decide('permit', '', upstream, data)
     if (typeof data['intent'] !== 'string') return
     this.#open.set(data['intent'], { atMs, upstream, impact })
@@ -152,13 +151,6 @@ export class Tally {
 function forgetOldest(map: Map<string, unknown>, max: number): void {
   const oldest = map.size > max ? map.keys().next().value : undefined
   if (oldest !== undefined) map.delete(oldest)
-}
-
-/** The worst of a request; mildest first in the list. */
-function impactOf(operations: unknown): string {
-  const read = operationsShape.safeParse(operations)
-  if (!read.success) return 'unknown'
-  return impactKinds.findLast((kind) => read.data.some((one) => one.kind === kind)) ?? 'unknown'
 }
 
 function codeOf(code: unknown): string {

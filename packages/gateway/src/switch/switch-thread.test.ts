@@ -4,13 +4,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, w
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { childEnvironment } from '../../../../tests/fakes/child-environment.ts'
+import { findProgram } from '../../../../tests/fakes/programs.ts'
 import { readRecord } from './open-kills.ts'
 import { startSwitch, type SwitchThread } from './switch-thread.ts'
 
-const program = fileURLToPath(new URL('../../../../tests/fakes/switch-host.ts', import.meta.url))
+const program = findProgram('switch-host')
 const token = 'b'.repeat(64)
 const patient = { timeout: 60_000, interval: 10 }
 vi.setConfig({ testTimeout: 90_000 })

@@ -38,7 +38,7 @@ export default function Agents(): ReactElement {
               </Empty>
             </Card>
           ) : (
-            <div className="grid items-start gap-4 xl:grid-cols-2 3xl:grid-cols-3">
+            <div className="grid items-start gap-4 xl:grid-cols-[repeat(auto-fit,minmax(32rem,1fr))]">
               {view.agents.map((agent) => (
                 <AgentCard key={agent.name} agent={agent} />
               ))}
@@ -126,17 +126,14 @@ function UsedList({ agent }: { readonly agent: Agent }): ReactElement {
       {agent.used.length === 0 ? (
         <p className="text-dim">Nothing since the counting began.</p>
       ) : (
-        <ul className="max-h-72 overflow-y-auto" tabIndex={0} aria-label={`Used by ${agent.name}`}>
+        <ul className="relative max-h-72 overflow-y-auto" tabIndex={0} aria-label={`Used by ${agent.name}`}>
           {agent.used.map((use) => (
-            <li
-              key={`${use.kind} ${use.action} ${use.upstream ?? ''}`}
-              className="flex flex-wrap items-center gap-x-2 py-0.5 text-small"
-            >
+            <li key={`${use.kind} ${use.action} ${use.upstream ?? ''}`} className="flex items-center gap-x-2 py-0.5 text-small">
               <ImpactBadge kind={use.kind} />
-              <code className="min-w-0 truncate">
+              <code className="min-w-0 truncate" title={use.action}>
                 <Shown text={use.action} most={100} />
               </code>
-              <span className="min-w-0 truncate text-dim">
+              <span className="min-w-0 truncate text-dim max-sm:hidden">
                 {use.upstream === null ? '' : <Shown text={use.upstream} most={60} />}
               </span>
               <span className="ml-auto whitespace-nowrap text-dim tabular-nums">

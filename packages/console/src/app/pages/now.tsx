@@ -144,7 +144,7 @@ function Figures({ view }: { readonly view: NowView }): ReactElement {
   return (
     <section aria-label="Operations of the last hour" className="rounded-lg border border-line bg-card px-4 pt-2.5 pb-3">
       <h2 className="text-small text-dim">Operations, the last hour</h2>
-      <dl className="mt-1 grid grid-cols-[repeat(auto-fit,minmax(4.6rem,1fr))] gap-x-2 gap-y-2 sm:gap-x-4">
+      <dl className="mt-1 grid grid-cols-[repeat(auto-fit,minmax(5.5rem,1fr))] gap-x-2 gap-y-2 sm:gap-x-4">
         {countedKinds.map((kind) => {
           const count = hour(kind)
           const look = count === 0 ? 'text-dim' : kind === 'destroy' || kind === 'unknown' ? 'text-bad' : ''
@@ -154,7 +154,7 @@ function Figures({ view }: { readonly view: NowView }): ReactElement {
                 <span aria-hidden="true">{signOf(kind)} </span>
                 {figureNames[kind]}
               </dt>
-              <dd data-count={kind} className={`text-figure font-semibold tracking-tight tabular-nums ${look}`}>
+              <dd data-count={kind} className={`text-title font-semibold tracking-tight sm:text-figure tabular-nums ${look}`}>
                 {formatCount(count)}
               </dd>
             </div>
@@ -171,7 +171,7 @@ const waitingShown = 6
 function Waiting({ view }: { readonly view: NowView }): ReactElement {
   const count = view.waitingInAll
   return (
-    <Card flush title="Waits for people" aside={count === 0 ? null : formatAmount(count, 'request')}>
+    <Card flush title="What waits" aside={count === 0 ? null : formatAmount(count, 'request')}>
       {count === 0 ? (
         <Empty title="Nothing waits">When an agent asks for something that needs a person, it appears here.</Empty>
       ) : (
@@ -211,7 +211,7 @@ function Sessions({ view }: { readonly view: NowView }): ReactElement {
           Give one a handle with <code>sallyport handle issue AGENT</code>; it appears here when it connects.
         </Empty>
       ) : (
-        <ul className="max-h-96 divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Sessions">
+        <ul className="relative max-h-96 divide-y divide-line overflow-y-auto" tabIndex={0} aria-label="Sessions">
           {view.sessions.map((session) => (
             <li key={session.id} className="flex items-center justify-between gap-3 px-4 py-2">
               <div className="min-w-0">

@@ -102,8 +102,8 @@ function PersonRow({ person, isMe }: { readonly person: PeopleView['people'][num
         )}
       </p>
       <p className="text-small whitespace-nowrap text-dim tabular-nums">
-        ✓ {person.approved} · ✕ {person.rejected}
-        {person.medianWaitMs === null ? '' : ` · half in ${formatDuration(person.medianWaitMs)}`}
+        ✓ {person.approved} approved · ✕ {person.rejected} rejected
+        {person.medianWaitMs === null ? '' : ` · median wait ${formatDuration(person.medianWaitMs)}`}
       </p>
     </li>
   )

@@ -41,7 +41,7 @@ function Rules({ view }: { readonly view: PolicyView }): ReactElement {
           .
         </Notice>
       )}
-      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_24rem]">
+      <div className="grid items-start gap-4 xl:grid-cols-[minmax(0,1fr)_24rem] 3xl:grid-cols-[minmax(0,1fr)_36rem]">
         <Card flush title="Guards" aside={formatAmount(view.guards.length, 'guard')}>
           {view.guards.length === 0 ? (
             <Empty title="No guard is in force">This gate lets through whatever is in scope.</Empty>
@@ -50,11 +50,11 @@ function Rules({ view }: { readonly view: PolicyView }): ReactElement {
               {view.guards.map((guard) => {
                 const asked = view.asked.find(({ id }) => id === guard.id)?.count ?? 0
                 return (
-                  <li key={guard.id} className="px-4 py-2.5">
+                  <li key={guard.id} className="px-4 py-2.5 2xl:grid 2xl:grid-cols-[minmax(0,1fr)_minmax(0,30rem)] 2xl:gap-x-6">
                     <p>
                       <Shown text={guard.why} most={1000} />
                     </p>
-                    <p className="mt-1 flex flex-wrap items-center gap-x-3 gap-y-1 text-small text-dim">
+                    <p className="flex flex-wrap items-center gap-x-3 gap-y-1 text-small text-dim max-2xl:mt-1">
                       <Badge sign={guard.needs === null ? '✕' : '◷'} tone={guard.needs === null ? 'danger' : 'calm'}>
                         {guard.needs === null ? 'nothing satisfies it' : `needs ${needs[guard.needs] ?? guard.needs}`}
                       </Badge>

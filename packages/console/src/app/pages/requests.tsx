@@ -24,7 +24,7 @@ export default function Requests(): ReactElement {
 
 function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
   const id = useChosen('/requests')
-  const [shown, setShown] = useState<'all' | 'open'>('all')
+  const [shown, setShown] = useState<Choosable>('all')
   const [unfolded, setUnfolded] = useState<ReadonlySet<string>>(new Set())
   const open = view.requests.filter(({ state }) => state === 'pending' || state === 'cooling')
   const rows = groupRequests(shown === 'open' ? open : view.requests, unfolded)
@@ -47,22 +47,13 @@ function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
       title="Requests"
       about={
         <>
-          {sayOpen(open)} <Key>j</Key> <Key>k</Key> to move, <Key>Enter</Key> to open the page where the verdict is given.
+          {sayOpen(open)}{' '}
+          <span className="max-sm:hidden">
+            <Key>j</Key> <Key>k</Key> to move, <Key>Enter</Key> to open the page where the verdict is given.
+          </span>
         </>
       }
-      actions={
-        <label className="flex items-center gap-2 text-small">
-          Show
-          <select
-            value={shown}
-            onChange={(event) => setShown(event.target.value === 'open' ? 'open' : 'all')}
-            className="h-8 rounded-md border border-line bg-card px-2"
-          >
-            <option value="all">all</option>
-            <option value="open">what waits</option>
-          </select>
-        </label>
-      }
+      actions={<Choice shown={shown} onChoose={setShown} />}
     >
       <div className="grid gap-4 lg:grid-cols-[minmax(18rem,24rem)_minmax(0,1fr)] 3xl:grid-cols-[minmax(18rem,32rem)_minmax(0,1fr)] lg:grid-rows-[auto_1fr]">
         <div className="min-w-0">
@@ -90,6 +81,24 @@ function Inbox({ view }: { readonly view: RequestsView }): ReactElement {
         </div>
       </div>
     </Page>
+  )
+}
+
+type Choosable = 'all' | 'open'
+
+function Choice({ shown, onChoose }: { readonly shown: Choosable; readonly onChoose: (shown: Choosable) => void }): ReactElement {
+  return (
+    <label className="flex items-center gap-2 text-small">
+      Show
+      <select
+        value={shown}
+        onChange={(event) => onChoose(event.target.value === 'open' ? 'open' : 'all')}
+        className="h-8 rounded-md border border-line bg-card px-2"
+      >
+        <option value="all">all</option>
+        <option value="open">what waits</option>
+      </select>
+    </label>
   )
 }
 

@@ -29,7 +29,7 @@ export default function Upstreams(): ReactElement {
               </Empty>
             </Card>
           ) : (
-            <div className="grid items-start gap-4 2xl:grid-cols-2 4xl:grid-cols-3">
+            <div className="grid items-start gap-4 2xl:grid-cols-[repeat(auto-fit,minmax(40rem,1fr))]">
               {view.upstreams.map((upstream) => (
                 <UpstreamCard key={upstream.name} upstream={upstream} />
               ))}
@@ -104,7 +104,7 @@ function UpstreamCard({ upstream }: { readonly upstream: Upstream }): ReactEleme
 function Head({ upstream }: { readonly upstream: Upstream }): ReactElement {
   const held = upstream.controls.filter(({ state }) => state === 'holds').length
   return (
-    <header className="flex flex-wrap items-center justify-between gap-3 border-b border-line px-4 py-2.5">
+    <header className="flex items-center justify-between gap-3 border-b border-line px-4 py-2.5">
       <div className="min-w-0">
         <h2 className="flex flex-wrap items-center gap-2 text-lead font-semibold">
           <Shown text={upstream.name} most={80} />

@@ -43,7 +43,7 @@ export class CopyIn {
     this.tookSync = false
     try {
       for (;;) {
-        const came = await Promise.race([ran, new Promise<null>((resolve) => (flow.copyAwaited = () => resolve(null)))])
+        const came = await this.#first(ran)
         if (came !== null) {
           if (begun && start.isHeld && start.protocol === 'extended') await this.#endBatch(held, came)
           return came
@@ -59,6 +59,14 @@ export class CopyIn {
     } finally {
       flow.copyAwaited = null
     }
+  }
+
+  /** What came of the statement, or null when the server asks for data first. Of every write: no race, which would cost four promises. */
+  #first(ran: Promise<Ran>): Promise<Ran | null> {
+    return new Promise((resolve, reject) => {
+      this.#line.flow.copyAwaited = () => resolve(null)
+      ran.then(resolve, reject)
+    })
   }
 
   /** The Sync that was sent along is read by the server as part of the copy, and ignored: the batch goes on. */

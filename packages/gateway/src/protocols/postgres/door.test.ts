@@ -216,23 +216,34 @@ test.each(inDepth('garbage does not starve 50 good clients'))('%s', async () => 
   await Promise.all(clients.map((client) => client.end()))
 })
 
-test('while a session is written down its way to the upstream is opened, and it hears nothing; one that cannot be leaves nothing behind', async () => {
+test('a session is answered, and reads, while it is written down; what is no read waits for that, and never runs when the log fails', async () => {
   const own = async (): Promise<number> => {
     const sql = "SELECT count(*)::int AS open FROM pg_stat_activity WHERE application_name = 'written down'"
     return Number((await gate.server.query(sql))[0]?.['open'])
   }
-  const recorded = Promise.withResolvers<void>()
-  gate.fake.recorded = () => recorded.promise
+  const rows = async (): Promise<number> =>
+    Number((await gate.server.query('SELECT count(*)::int AS n FROM written_down'))[0]?.['n'])
+  await gate.server.query('CREATE TABLE written_down (id int)')
+  await gate.server.query('GRANT ALL ON written_down TO PUBLIC')
   try {
-    let told = false
-    const opening = gate.raw([['application_name', 'written down']]).finally(() => (told = true))
-    await expect.poll(own).toBe(1)
-    expect(told).toBe(false)
-    recorded.reject(new SallyportError('log_unavailable', 'The log failed.', 'Nothing was run.', 'Mend the disk.'))
-    const types = (await opening).startMessages.map(({ type }) => type)
-    expect(types).toContain('E')
-    expect(types).not.toContain('Z')
-    await expect.poll(own).toBe(0)
+    for (const fails of [false, true]) {
+      const recorded = Promise.withResolvers<void>()
+      gate.fake.recorded = () => recorded.promise
+      const raw = await gate.raw([['application_name', 'written down']])
+      raw.send(queryMessage('select 1'))
+      expect(await raw.answers()).toEqual(['T', 'D 1', 'C SELECT 1', 'Z I'])
+      const asked = gate.fake.asked.length
+      raw.send(queryMessage('insert into written_down values (1)'))
+      await expect.poll(() => gate.fake.asked.length).toBeGreaterThan(asked)
+      expect(await rows()).toBe(0)
+      if (fails) recorded.reject(new SallyportError('log_unavailable', 'The log failed.', 'Nothing was run.', 'Mend the disk.'))
+      else recorded.resolve()
+      expect((await raw.answers())[0]).toMatch(fails ? /^E/ : /^C INSERT/)
+      if (!fails) await gate.server.query('DELETE FROM written_down')
+      raw.close()
+      await expect.poll(own).toBe(0)
+      expect(await rows()).toBe(0)
+    }
   } finally {
     gate.fake.recorded = () => Promise.resolve()
   }

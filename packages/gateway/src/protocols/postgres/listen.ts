@@ -124,7 +124,7 @@ class Reception {
     }
   }
 
-  /** The way to the upstream is opened while the log takes the session down. */
+  /** The way to the upstream is opened while the log takes the session down, and reads may go over it before the log has. */
   async #begin(
     peer: string,
     { handle, upstream, settings }: Extract<Arrival, { kind: 'client' }>,

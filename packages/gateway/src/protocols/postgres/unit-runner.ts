@@ -108,7 +108,7 @@ export class UnitRunner {
       // Whoever asks to hold after this (a Parse that is only considered) must not be taken for this statement.
       this.#held = null
       this.#wanted = null
-      await this.#heldRun.rollBack()
+      if (this.#transaction.kind !== 'none') await this.#heldRun.rollBack()
       await this.#line.backend.protect.end(this.#succeeded && this.#line.ended === null).catch(() => undefined)
     }
   }
@@ -173,6 +173,8 @@ export class UnitRunner {
       this.#asking.asked(wanted, digest, this.#isDoubtful),
       this.#asking.attendance(),
     )
+    // Nothing but reads runs in a session of which the log does not know. When it never will, the session has ended.
+    if (verdict.outcome === 'cleared' && verdict.kind !== 'read') await this.#parts.open.written?.catch(() => undefined)
     if (this.#line.ended !== null) return this.#endedMeanwhile(verdict)
     if (verdict.outcome === 'refused') return this.#line.isSurelyFailed ? refusedInFailed(wanted.text, verdict) : verdict
     return this.#runCleared(verdict, wanted, held, end)

@@ -1,0 +1,1 @@
+import './independent.test.ts'
