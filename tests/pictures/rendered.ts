@@ -39,6 +39,7 @@ function render(request: AccessRequest, change: Partial<RequestView> = {}): stri
     cannotApprove: null,
     standsUntilMs: null,
     plan: null,
+    aheadUses: null,
     reviews: false,
     version: 'v',
     ...change,

@@ -66,6 +66,8 @@ export interface Question {
   readonly policyHash: string
   /** Of a plan: what it lets run, each once, in this order. The text is then the agent's reason. */
   readonly steps?: readonly PlanStep[]
+  /** Of an approval ahead: what it answers, how often, and for how long from when it counts. */
+  readonly ahead?: { readonly digest: string; readonly uses: number; readonly forMs: number }
 }
 
 /** "Yes, but": what an approval asks beyond the question's own bounds. The strictest of all that count holds. */
@@ -169,5 +171,6 @@ export function questionJson(question: Question): Json {
     guards: question.guards,
     policyHash: question.policyHash,
     ...(question.steps === undefined ? {} : { steps: question.steps.map((step) => ({ ...step })) }),
+    ...(question.ahead === undefined ? {} : { ahead: { ...question.ahead } }),
   }
 }

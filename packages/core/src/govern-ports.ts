@@ -45,6 +45,12 @@ export interface GovernPorts {
   /** Absent: nothing is protected continuously. */
   readonly protection?: Protection
   readonly restorePoints: RestorePoints
+  /** Absent: nothing is approved ahead. */
+  readonly ahead?: {
+    /** Counts one use, durably and over all gates. False: all were used. @param untilMs when it ends, and need not be remembered any longer */
+    use(request: string, usesMax: number, untilMs: number): Promise<boolean>
+    readonly grantMs: number
+  }
   /** Absent: nothing stands beyond the configuration. */
   readonly standing?: StandingGrants
   readonly connectors: ReadonlyMap<string, Connector>

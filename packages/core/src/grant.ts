@@ -16,7 +16,7 @@ export interface Grant {
   readonly notBeforeMs: number
   readonly expiresAtMs: number
   readonly state: 'open' | 'consumed' | 'void'
-  /** The plan it is a step of: it may be used once the steps before it succeeded. Null: it stands alone. */
+  /** The plan it is a step of: it may be used once the steps before it succeeded. Or the approval ahead that it is a use of. Null: it stands alone. */
   readonly plan: string | null
   /** What came of it is known: it is neither running nor to be given back. */
   readonly settled: boolean

@@ -1,5 +1,15 @@
 export * from './access-request.ts'
 export * from './agent-desk.ts'
+export {
+  aheadDigestOf,
+  aheadMsMax,
+  aheadUsesMax,
+  findAheadEnd,
+  findAheadFault,
+  findYeses,
+  makeAheadQuestion,
+  type AheadWanted,
+} from './ahead.ts'
 export * from './asked.ts'
 export * from './canonical.ts'
 export { type Clearance, spendClearance } from './clearance.ts'

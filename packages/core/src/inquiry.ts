@@ -1,4 +1,5 @@
 import { questionJson, type AccessRequest } from './access-request.ts'
+import { answerAhead } from './ahead.ts'
 import type { Deny } from './decide.ts'
 import { SallyportError } from './error.ts'
 import type { GovernPorts } from './govern-ports.ts'
@@ -61,8 +62,9 @@ export async function findOrOpen(
     expiresAtMs: request.expiresAtMs,
   })
   await requests.open(request)
-  notify.requestOpened(request)
-  return request
+  const answered = await answerAhead(ports, request, passage.policy.hash)
+  if (answered.state === 'pending') notify.requestOpened(request)
+  return answered
 }
 
 /** Whether a request found by digest still asks what would be asked now. A rejection stands as long as a question would have. */
@@ -91,6 +93,8 @@ async function isCurrent(
 export async function waitForPeople(ports: GovernPorts, passage: Passage, request: AccessRequest): Promise<AccessRequest | null> {
   const { clock, requests } = ports
   const { signal } = passage.attendance
+  // Approved ahead, and may run: nobody has to wait, nor is there a time in which to.
+  if (request.state === 'approved' && (request.notBeforeMs ?? 0) <= clock.nowMs()) return request
   let current: AccessRequest | null = request
   for (;;) {
     const leftMs = passage.deadlineMs - clock.nowMs()

@@ -105,6 +105,9 @@ export async function findTurn({ requests }: { readonly requests: Requests }, gr
   const plan = await requests.get(grant.plan)
   const steps = plan?.question.steps ?? []
   const own = steps.findIndex(({ request }) => request === grant.request)
+  // Approved ahead: it stands while that stands.
+  if (plan?.question.ahead !== undefined)
+    return plan.state === 'approved' ? { turn: 'now' } : { turn: 'never', why: `its approval ahead was ${plan.state}` }
   if (plan === null || own < 0) return { turn: 'never', why: 'its plan is not known' }
   if (plan.state !== 'approved') return { turn: 'never', why: `its plan was ${plan.state}` }
   for (const [index, { request }] of steps.slice(0, own).entries()) {

@@ -1,3 +1,4 @@
+import { aheadMsMax, aheadUsesMax, findAheadFault, findYeses } from './ahead.ts'
 import type { AccessRequest, AskedOperation, Question } from './access-request.ts'
 import { sha256Hex } from './canonical.ts'
 import { severity, worstKind, type ImpactKind } from './impact.ts'
@@ -10,6 +11,8 @@ export type Relief =
   | { readonly kind: 'scope'; readonly lines: readonly string[] }
   /** Undo instead of a prompt, up to as many rows as people always said yes to: `limits.rowsWithoutPrompt`. */
   | { readonly kind: 'rows'; readonly rows: number }
+  /** Exactly this, so often and for so long, approved ahead: of this request's digest. */
+  | { readonly kind: 'ahead'; readonly request: string; readonly uses: number; readonly forMs: number }
   /** It stays a question each time. */
   | { readonly kind: 'none'; readonly why: string }
 
@@ -100,7 +103,7 @@ function describe(key: string, group: readonly AccessRequest[], nowMs: number, r
     waiting: group.filter((request) => isWaiting(request, nowMs)).length,
     firstAtMs: first.createdAtMs,
     lastAtMs: last.createdAtMs,
-    relief: reliefOf(sorted, nowMs, rowsInForce),
+    relief: orAhead(reliefOf(sorted, nowMs, rowsInForce), sorted, nowMs),
   }
 }
 
@@ -115,6 +118,15 @@ function isApproved({ state, approvals }: AccessRequest): boolean {
 
 function isWaiting({ state, expiresAtMs }: AccessRequest, nowMs: number): boolean {
   return state === 'pending' && expiresAtMs > nowMs
+}
+
+/** Where nothing else would stop it from being asked: the very same request, always answered yes, may be answered ahead. */
+function orAhead(relief: Relief, group: readonly AccessRequest[], nowMs: number): Relief {
+  const last = group.at(-1)
+  if (relief.kind !== 'none' || last === undefined || findAheadFault(last.question) !== null) return relief
+  const yeses = findYeses(group, last.question.digest, nowMs)
+  if (yeses === null || yeses.length < group.length) return relief
+  return { kind: 'ahead', request: last.id, uses: Math.min(aheadUsesMax, yeses.length), forMs: aheadMsMax }
 }
 
 function reliefOf(group: readonly AccessRequest[], nowMs: number, rowsInForce: number): Relief {

@@ -6,9 +6,9 @@ import { countApprovers, isMember, isSamePerson, type Quorum } from './approver.
 import type { Json } from './canonical.ts'
 import { findCodeFault, isByCode, withoutWeakCodes, type CodeRule } from './code-approval.ts'
 import type { Grant } from './grant.ts'
+import { approve } from './one-use-grant.ts'
 import type { Clock, Log, Randomness, Requests } from './ports.ts'
 import { findPlanFault } from './plan.ts'
-import { targetsOf } from './question.ts'
 
 export interface VerdictPorts {
   readonly clock: Clock
@@ -157,41 +157,9 @@ async function finishApproval(
 }
 
 /** Those of them who signed nothing. */
-function byCodeOf({ approvals }: AccessRequest, approvers: readonly string[]): readonly string[] {
-  return approvals.filter((approval) => isByCode(approval) && approvers.includes(approval.person)).map(({ person }) => person)
-}
-
-type Approved = Pick<Grant, 'approvers' | 'notBeforeMs' | 'rowsMax' | 'plan'>
-
-/** In the store, and then on the log. False: it is not pending any more. */
-async function approve(
-  { clock, random, requests, log, grantMs }: VerdictPorts,
-  request: AccessRequest,
-  approved: Approved,
-  byCode: readonly string[] = [],
-): Promise<boolean> {
-  const { subject, digest, upstream, policyHash, operations } = request.question
-  const expiresAtMs = approved.notBeforeMs + grantMs
-  const grant: Grant = {
-    id: random.hex(16),
-    request: request.id,
-    agent: subject.agent,
-    digest,
-    upstream,
-    policyHash,
-    targets: targetsOf(operations),
-    ...approved,
-    expiresAtMs,
-    state: 'open',
-    settled: false,
-    intent: null,
-  }
-  const { approvers, notBeforeMs, rowsMax, plan } = approved
-  if (!(await requests.approve(request.id, notBeforeMs, grant))) return false
-  const said = { request: request.id, grant: grant.id, digest, approvers, notBeforeMs, expiresAtMs, rowsMax }
-  const data = { ...said, ...(plan !== null && { plan }), ...(byCode.length > 0 && { byCode }) }
-  await log.append({ type: 'request.approved', atMs: clock.nowMs(), session: request.session, agent: grant.agent, data })
-  return true
+function byCodeOf({ approvals }: AccessRequest, approvers: readonly string[]): { readonly byCode?: readonly string[] } {
+  const byCode = approvals.filter((one) => isByCode(one) && approvers.includes(one.person)).map(({ person }) => person)
+  return byCode.length === 0 ? {} : { byCode }
 }
 
 /**

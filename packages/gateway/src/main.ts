@@ -39,6 +39,7 @@ import { openReadiness } from './main/readiness.ts'
 import { openDesk } from './main/desk.ts'
 import { openEntrance, type Entrance } from './main/entrance.ts'
 import { bindAccounts } from './main/accounts.ts'
+import { bindAheadUses } from './main/ahead.ts'
 import { bindCodes } from './main/codes.ts'
 import { bindWorkloads } from './main/workloads.ts'
 import { makeVerdictPorts, openFoundations, random, type Foundations } from './main/foundations.ts'
@@ -346,6 +347,7 @@ function makePorts(base: Foundations, watchers: Watchers, requestUrl: (id: strin
     requests,
     ...watchers,
     budgets: store.budgets,
+    ahead: bindAheadUses(store),
     notify: { requestOpened: () => undefined },
     quarantines: store.quarantines,
     connectors: new Map(connectors.map((connector) => [connector.id, connector])),

@@ -1,11 +1,15 @@
 import { useNavigate } from '@tanstack/react-router'
-import type { ReactElement } from 'react'
-import { formatAmount, formatCount } from '../time-words.ts'
+import { type ReactElement, useState } from 'react'
+import * as z from 'zod/mini'
+import { formatAmount, formatCount, formatDuration } from '../time-words.ts'
 import type { RequestsView, RoutineView } from '../shapes/requests.ts'
+import { explain, post } from './api.ts'
 import { offerChange } from './offered-change.ts'
 import { Button, Card, ImpactBadge } from './parts.tsx'
 import { Shown } from './text.tsx'
 import { Ago, Until } from './time.tsx'
+
+const askedShape = z.object({ go: z.string() })
 
 /** Questions that are always the same. A prompt that is always answered yes protects nobody; what would make it one less is proposed, never done. */
 export function Routines({ view }: { readonly view: RequestsView }): ReactElement | null {
@@ -42,6 +46,7 @@ export function Routines({ view }: { readonly view: RequestsView }): ReactElemen
 
 function Relief({ routine: { relief, agent } }: { readonly routine: RoutineView }): ReactElement {
   const navigate = useNavigate()
+  if (relief.kind === 'ahead') return <Ahead relief={relief} />
   if (relief.kind === 'none') return <p className="mt-1 text-small text-dim">Stays a question: {relief.why}</p>
   const offer = (): void => {
     offerChange(
@@ -66,6 +71,34 @@ function Relief({ routine: { relief, agent } }: { readonly routine: RoutineView 
       <Button small onClick={offer}>
         See what that changes
       </Button>
+    </div>
+  )
+}
+
+/** Asks people, on a page where each says yes with a passkey; nothing is given by asking. */
+function Ahead({ relief }: { readonly relief: Extract<RoutineView['relief'], { kind: 'ahead' }> }): ReactElement {
+  const [problem, setProblem] = useState('')
+  const { request, uses, forMs } = relief
+  const askPeople = (): void => {
+    post(`/requests/${request}/ahead`, { uses, forMs }, askedShape).then(
+      ({ go }) => window.location.assign(go),
+      (error: unknown) => setProblem(explain(error)),
+    )
+  }
+  return (
+    <div className="mt-1.5 flex flex-wrap items-center gap-x-3 gap-y-1">
+      <p className="min-w-0 text-small">
+        <span aria-hidden="true" className="text-warn">
+          ◆{' '}
+        </span>
+        Answer exactly this ahead, up to {formatAmount(uses, 'time')} within {formatDuration(forMs)}?
+      </p>
+      <Button small onClick={askPeople}>
+        Ask people
+      </Button>
+      <p role="status" className="text-small text-bad">
+        {problem}
+      </p>
     </div>
   )
 }

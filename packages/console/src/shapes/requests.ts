@@ -33,6 +33,7 @@ const routineShape = z.object({
   relief: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('scope'), lines: list(text) }),
     z.object({ kind: z.literal('rows'), rows: count }),
+    z.object({ kind: z.literal('ahead'), request: text, uses: count, forMs: count }),
     z.object({ kind: z.literal('none'), why: text }),
   ]),
 })

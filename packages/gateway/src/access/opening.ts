@@ -26,12 +26,13 @@ export interface OpeningPorts {
  * @throws SallyportError when the agent has as many open as it may
  */
 export async function openQuestion(
-  { requests, clock, random, log, settings }: OpeningPorts,
+  ports: OpeningPorts,
   handle: Handle,
   question: Question,
   endsAtMs = Number.MAX_SAFE_INTEGER,
 ): Promise<AccessRequest> {
-  const { pendingMax, requestMs } = settings()
+  const { requests, clock, settings } = ports
+  const { pendingMax } = settings()
   const nowMs = clock.nowMs()
   if ((await requests.countPending(handle.agent, nowMs)) >= pendingMax)
     throw notGiven(
@@ -39,15 +40,26 @@ export async function openQuestion(
       `This agent has ${pendingMax} requests waiting for people already.`,
       'Wait until some are decided or have expired.',
     )
+  return openRequest(ports, { agent: handle.agent, session: `handle ${handle.id}` }, question, endsAtMs)
+}
+
+/** On the log, then in the store. @param session who opened it, in words */
+export async function openRequest(
+  { requests, clock, random, log, settings }: OpeningPorts,
+  { agent, session }: { readonly agent: string; readonly session: string },
+  question: Question,
+  endsAtMs = Number.MAX_SAFE_INTEGER,
+): Promise<AccessRequest> {
+  const nowMs = clock.nowMs()
   const request: AccessRequest = {
     id: random.hex(16),
     nonce: random.hex(32),
-    session: `handle ${handle.id}`,
+    session,
     question,
     state: 'pending',
     approvals: [],
     createdAtMs: nowMs,
-    expiresAtMs: Math.min(nowMs + requestMs, endsAtMs),
+    expiresAtMs: Math.min(nowMs + settings().requestMs, endsAtMs),
     notBeforeMs: null,
     endedBy: null,
   }
@@ -55,7 +67,7 @@ export async function openQuestion(
   await log.append({
     type: 'request.opened',
     atMs: nowMs,
-    agent: handle.agent,
+    agent,
     data: { request: id, nonce, question: questionJson(question), expiresAtMs },
   })
   await requests.open(request)

@@ -3,6 +3,7 @@ import { type Context, Hono } from 'hono'
 import { type Admitted, admitBody, admitHost, admitPost, answerSafely } from './admission.ts'
 import { type Refused, toRefused } from './answer.ts'
 import { addAccountRoutes } from './account-routes.ts'
+import { addAheadRoute } from './ahead-routes.ts'
 import { addApiRoutes, admitOperator, operator } from './api-routes.ts'
 import { createConnections } from './connections.ts'
 import { addCodeAppRoutes } from './code-app-routes.ts'
@@ -57,6 +58,7 @@ export function createControlApp(ports: ControlPorts, settings: ControlSettings)
   addAccountRoutes(app, site, connections)
   addRequestRoutes(app, site)
   addReviewRoutes(app, site)
+  addAheadRoute(app, site)
   addLiveRoutes(app, site)
   addSessionRoutes(app, site)
   addPeopleRoutes(app, site)

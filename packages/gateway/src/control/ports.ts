@@ -1,4 +1,6 @@
 import type {
+  AccessRequest,
+  AheadWanted,
   Approval,
   Clock,
   Json,
@@ -339,6 +341,8 @@ export interface Control {
   closeReview(request: string, signed: Signed): Promise<boolean>
   /** Why this person may not break glass now; null: they may. */
   glassFault(person: string): Promise<string | null>
+  /** Asks people whether exactly this may run so often without being asked. Absent: it is asked each time. Throws SallyportError. */
+  askAhead?(request: string, wanted: AheadWanted, by: string): Promise<AccessRequest>
   /** Scope that stands for a time beyond the configuration's. */
   standing(): readonly StandingGrant[]
   /** Ends it, and the sessions that have it. Null: nothing stands for that request. */

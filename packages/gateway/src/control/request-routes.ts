@@ -78,6 +78,7 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
         cannotApprove: await cautionFor(site, person, request),
         version: versionOf(site, [request]),
         plan: await findPlanOf(site, request.id),
+        aheadUses: await countAheadUses(site, request),
         standsUntilMs: control.standing().find((grant) => grant.request === request.id)?.expiresAtMs ?? null,
       }),
     )
@@ -96,6 +97,22 @@ export function addRequestRoutes(app: SiteApp, site: Site): void {
     return context.json({ message: 'Ended.' })
   })
   addVerdictRoutes(app, site)
+}
+
+/** How often an approval ahead was used: requests that nobody answered but it. Null: this is none. */
+async function countAheadUses(site: Site, { question, notBeforeMs }: AccessRequest): Promise<number | null> {
+  const { ahead, subject } = question
+  if (ahead === undefined || notBeforeMs === null) return null
+  const uses = (await site.ports.requests.list()).filter(
+    (one) =>
+      one.question.digest === ahead.digest &&
+      one.question.subject.agent === subject.agent &&
+      one.createdAtMs >= notBeforeMs &&
+      one.createdAtMs < notBeforeMs + ahead.forMs &&
+      one.notBeforeMs !== null &&
+      one.approvals.length === 0,
+  )
+  return uses.length
 }
 
 /** The plan that a request is a step of, if it is one that still counts. */

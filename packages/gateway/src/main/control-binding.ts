@@ -13,6 +13,7 @@ import { unmetOf } from '../policy-trial.ts'
 import type { Keeper } from '../keeping/index.ts'
 import type { GateOptions } from '../process.ts'
 import type { Protections } from '../protection/index.ts'
+import { bindAheadDesk } from './ahead.ts'
 import type { Entrance } from './entrance.ts'
 import type { Foundations } from './foundations.ts'
 import { bindHandles } from './handle-control.ts'
@@ -76,6 +77,7 @@ export async function bindControl({
     closeReview: (request, { person, ...signed }) => reviews.close(request, person, { ...signed }),
     glassFault: (person) => reviews.fault(person),
     ...bindHandles(base, entrance),
+    askAhead: bindAheadDesk(base),
     standing: () => standing.list(),
     endStanding: async (request, by) => {
       const ended = await standing.end(request)

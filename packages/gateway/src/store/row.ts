@@ -54,6 +54,7 @@ const questionSchema: z.ZodType<Question> = z.object({
       }),
     )
     .exactOptional(),
+  ahead: z.object({ digest: z.string(), uses: z.number(), forMs: z.number() }).exactOptional(),
 })
 
 const approvalSchema: z.ZodType<Approval> = z.object({

@@ -30,6 +30,7 @@ function render(request: AccessRequest): string {
     cannotApprove: null,
     standsUntilMs: null,
     plan: null,
+    aheadUses: null,
     reviews: false,
     version: 'v',
   })

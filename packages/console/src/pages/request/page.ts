@@ -40,6 +40,8 @@ export interface RequestView {
   readonly standsUntilMs: number | null
   /** The plan that it is a step of. Null: it stands alone. */
   readonly plan: string | null
+  /** Of an approval ahead, how often it was used. Null: it is none, or does not count yet. */
+  readonly aheadUses: number | null
 }
 
 /** The verdict page. What is shown is what is signed: every field of the question is on it. */
@@ -56,6 +58,7 @@ export function renderRequest(frame: Frame, view: RequestView): string {
     body: markup`<div class="grid"><div>${[renderHero(view, frame.nowMs), ...renderQuestion(view, frame.nowMs)]}</div><div class="side stays">${[
       renderState(view, state, frame.nowMs),
       view.plan === null ? '' : renderPlanOf(view.plan),
+      view.aheadUses === null ? '' : renderAheadUses(view.aheadUses, request, frame.nowMs),
       view.standsUntilMs === null ? '' : renderStanding(request, view.standsUntilMs, frame.nowMs),
       view.reviews ? renderReview(request) : '',
       state === 'pending' ? renderVerdict(view, frame) : '',
@@ -94,6 +97,7 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
     guards,
     policyHash,
     steps,
+    ahead,
     ...unseen
   } = request.question
   const everythingIsShown: Readonly<Record<string, never>> = unseen
@@ -109,6 +113,7 @@ function renderQuestion({ request, guardSentences }: RequestView, nowMs: number)
     steps === undefined
       ? markup`<section class="card"><h2>What it will do</h2>${operations.map((operation, index) => renderOperation(operation, index, operations.length))}</section>`
       : renderSteps(steps, operations),
+    ahead === undefined ? '' : renderAhead(ahead),
     markup`<section class="card"><h2>What protects you</h2><dl>
 <dt>Copy</dt><dd>${isCopied({ copy }) ? copySentence({ copy, protocol }) : markup`<b>✕ ${copySentence({ copy, protocol })}</b>`} <span class="dim">(${copy})</span></dd>
 <dt>Limit</dt><dd>${steps === undefined ? limitSentence({ rowsMax, protocol }) : 'Each step has its own, above.'}</dd>
@@ -151,6 +156,17 @@ ${cancel ? markup`<div class="buttons"><button class="stop" data-post="/requests
 function sayApprovals({ approvals, question }: AccessRequest): string {
   const given = approvals.filter(({ verdict }) => verdict === 'approve').length
   return `${formatCount(given)} of ${formatAmount(question.approvalsNeeded, 'approval')} so far.`
+}
+
+function renderAhead({ digest, uses, forMs }: NonNullable<Question['ahead']>): Markup {
+  return markup`<section class="card"><h2>Answered ahead</h2><p class="odd"><b aria-hidden="true">⚠</b> Exactly this, byte for byte, up to <b>${formatAmount(uses, 'time')}</b> within <b>${formatDuration(forMs)}</b> (${formatCount(forMs)} ms) from when it counts, without asking anybody. Copies, limits and delays hold each time.</p>
+<dl><dt>Answers</dt><dd><code>${showLine(digest)}</code></dd></dl></section>`
+}
+
+function renderAheadUses(used: number, { question, notBeforeMs, state }: AccessRequest, nowMs: number): Markup {
+  const endsMs = (notBeforeMs ?? 0) + (question.ahead?.forMs ?? 0)
+  const stands = state === 'approved' && nowMs < endsMs
+  return markup`<section class="card"><p>Used ${formatCount(used)} of ${formatAmount(question.ahead?.uses ?? 0, 'time')}. ${stands ? markup`It stands for another ${countdown(endsMs, nowMs)}; cancelling it ends it, and what it let run and has not run.` : 'It does not stand any more.'}</p></section>`
 }
 
 function renderPlanOf(plan: string): Markup {
