@@ -236,7 +236,7 @@ describe('Promise 3, at every isolation level: what we cannot read is dangerous'
     expect(await checksums(postgres, ['canary'])).toEqual(before)
   })
 
-  it('messages that carry no readable text: function call, COPY data, a Parse beside a Query, half a message', async () => {
+  it('messages that carry no readable text: function call, COPY data, a Query amid a batch, half a message', async () => {
     const parse = (name: string, sql: string): Buffer => frame(0x50, zeroTerminated(name), zeroTerminated(sql), int16(0))
     const bind = (name: string): Buffer => frame(0x42, zeroTerminated(''), zeroTerminated(name), int16(0), int16(0), int16(0))
     const execute = frame(0x45, zeroTerminated(''), int32(0))
@@ -247,7 +247,7 @@ describe('Promise 3, at every isolation level: what we cannot read is dangerous'
       [frame(0x64, zeroTerminated('1\tx')), query('SELECT wipe()')],
       [parse('', 'SELECT wipe()'), bind(''), execute, sync],
       [parse('s', 'SELECT 1'), parse('s', 'DELETE FROM canary'), bind('s'), execute, sync],
-      [parse('s', 'DELETE FROM canary'), query('SELECT 1'), bind('s'), execute, sync],
+      [parse('s', 'SELECT wipe()'), bind('s'), execute, query('SELECT 1'), sync],
       [query('PREPARE s AS DELETE FROM canary'), bind('s'), execute, sync],
       [parse('', 'EXECUTE s'), bind(''), execute, sync],
       [parse('', 'DELETE FROM canary; SELECT 1'), bind(''), execute, sync],
