@@ -22,6 +22,19 @@ function readValues(session: SqlChannel): Promise<z.infer<typeof valueSchema>> {
   return readJson(session, valueSchema, valuesSql)
 }
 
+/** Nothing can be looked up in a failed transaction: what cannot be read either is then for the server to refuse, and fits no approval. */
+const unknown: Resource = { type: 'parameter', name: '(none could be looked up)', identity: 'unknown' }
+
+async function readResources(session: SqlChannel, isUnread: boolean): Promise<readonly Resource[]> {
+  try {
+    const values = await readValues(session)
+    return values.map(({ name, hash }) => ({ type: 'parameter', name, identity: `sha256:${hash}` }))
+  } catch (error) {
+    if (isUnread) return [unknown]
+    throw error
+  }
+}
+
 /** What everybody's sessions share once it is looked up: a read, or a write that adds or changes as its text says and asks nobody by itself. */
 function isPlain({ impact, copy, context }: ResolvedOperation): boolean {
   return (
@@ -40,9 +53,9 @@ export async function bindParameters(
   upstream: Upstream,
 ): Promise<readonly ResolvedOperation[]> {
   if (operations.every(isPlain)) return operations
-  const values = await readValues(sqlAccess(upstream).session)
-  if (values.length === 0) return operations
-  const resources = values.map(({ name, hash }): Resource => ({ type: 'parameter', name, identity: `sha256:${hash}` }))
+  const isUnread = operations.every(({ action }) => action === 'postgres.unreadable')
+  const resources = await readResources(sqlAccess(upstream).session, isUnread)
+  if (resources.length === 0) return operations
   return operations.map((operation) =>
     operation.impact.kind === 'read'
       ? operation
