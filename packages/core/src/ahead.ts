@@ -140,7 +140,7 @@ export async function findAheadEnd(
 
 /** A new question that people approved ahead is answered by that, once for each use of it. Otherwise it is as it was. */
 export async function answerAhead(ports: GovernPorts, request: AccessRequest, policyHash: string): Promise<AccessRequest> {
-  const { requests, clock, ahead: uses } = ports
+  const { requests, clock, log, ahead: uses } = ports
   const { question } = request
   if (uses === undefined || findAheadFault(question) !== null) return request
   const { agent } = question.subject
@@ -152,7 +152,18 @@ export async function answerAhead(ports: GovernPorts, request: AccessRequest, po
   if ((question.rowsMax ?? 0) > (found.question.rowsMax ?? 0)) return request
   if (question.approvalsNeeded > found.question.approvalsNeeded) return request
   const grant = await requests.findGrant(agent, found.question.digest)
-  if (grant === null || !(await uses.use(found.id, found.question.ahead.uses, endsMs))) return request
+  if (grant === null) return request
+  if (!(await uses.use(found.id, found.question.ahead.uses, endsMs))) {
+    // Over before its time: people can be asked for another.
+    await log.append({
+      type: 'grant.void',
+      atMs: nowMs,
+      agent,
+      data: { grant: grant.id, request: found.id, why: 'it was used up' },
+    })
+    await requests.voidGrant(grant.id)
+    return request
+  }
   const approved = {
     approvers: grant.approvers,
     // The delay that anybody can cancel is each use's own.
