@@ -16,8 +16,9 @@ export function median(numbers: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? Number.NaN) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
 }
 
+/** What was not run is none, not nothing. */
 const ratio = (over: number, under: number): string =>
-  Number.isFinite(over / under) && under !== 0 ? (over / under).toFixed(2) : '–'
+  Number.isFinite(over / under) && over !== 0 && under !== 0 ? (over / under).toFixed(2) : '–'
 
 interface Row {
   readonly load: Load
@@ -67,7 +68,7 @@ function writeCells(cells: readonly Cell[], paths: readonly string[]): string {
   const lines = [...head, ...others.map((path) => `${path} CPU µs`)]
   const table = rowsOf(cells, paths).map(({ load, tps, cpu }) => {
     const at = (path: string): number => tps.get(path) ?? Number.NaN
-    const used = (path: string): string => (Number.isFinite(cpu.get(path)) ? (cpu.get(path) ?? 0).toFixed(0) : '–')
+    const used = (path: string): string => ((cpu.get(path) ?? 0) > 0 ? (cpu.get(path) ?? 0).toFixed(0) : '–')
     return [
       `${load.script} ${load.mode}`,
       String(load.clients),
