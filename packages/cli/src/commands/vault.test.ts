@@ -60,7 +60,8 @@ describe('sallyport vault', () => {
   })
 
   it('says 0 for a whole vault and 1 for a damaged one, naming file, snapshot and part', async () => {
-    const whole = await sallyport('verify', vault.folder)
+    // The state that holds it is as good, as for `log verify`.
+    const whole = await sallyport('verify', vault.root)
     expect(whole.out).toContain('Whole: 1 snapshots')
     expect(whole.code).toBe(0)
     const [file] = readdirSync(join(vault.folder, 'chunks'), { recursive: true, withFileTypes: true }).filter((entry) =>

@@ -83,7 +83,7 @@ export function makeCommand(): Command {
   vault
     .command('list')
     .description('all sealed snapshots, oldest first')
-    .argument('[folder]', "the vault's folder (default: `vault` in the state)")
+    .argument('[folder]', "the vault's folder, or a state with one in it (default: `vault` in the state)")
     .addOption(stateOption())
     .addOption(configOption())
     .option('--json', 'one JSON object: snapshots, damaged, targets (null where no gate could be asked)')
@@ -93,7 +93,7 @@ export function makeCommand(): Command {
     .description(
       're-reads every byte and names what is not as it was sealed. Without the key file it still checks signatures and hashes of what is stored.',
     )
-    .argument('[folder]', "the vault's folder (default: `vault` in the state)")
+    .argument('[folder]', "the vault's folder, or a state with one in it (default: `vault` in the state)")
     .option('--public-key <hex>', 'the vault that it must be; else a whole forged vault would pass')
     .option('--sample <share>', 'reads this share of the chunks only, chosen at random, such as 0.05')
     .addOption(stateOption())
@@ -117,7 +117,7 @@ export function makeCommand(): Command {
     .option('--table <name>', 'of the restored server this table alone is wanted, such as public.orders, as a file')
     .option('--database <name>', 'the database that the table is in (default: the upstream’s)')
     .option('--file <file>', 'where the table goes, as CSV that COPY reads')
-    .option('--dir <folder>', "the vault's folder (default: `vault` in the state)")
+    .option('--dir <folder>', "the vault's folder, or a state with one in it (default: `vault` in the state)")
     .addOption(stateOption())
     .addOption(configOption())
     .option('--json', 'one JSON object: ok, snapshot, restored, lost; of a server data, tables, rows, sums, …')
@@ -159,7 +159,7 @@ function addRecovery(vault: Command): void {
       'ends the legal hold on a snapshot. The vault must be stopped, and this needs its folder: no credential can do it.',
     )
     .argument('<snapshot>', 'its whole id')
-    .option('--dir <folder>', "the vault's folder (default: `vault` in the state)")
+    .option('--dir <folder>', "the vault's folder, or a state with one in it (default: `vault` in the state)")
     .addOption(stateOption())
     .addOption(configOption())
     .action(async (id: string, given: unknown) => await release(id, optionsShape.parse(given)))
@@ -311,8 +311,11 @@ function writeRestored(report: z.infer<typeof restoreShape>, to: string): void {
   process.stdout.write(`${whole} of snapshot ${report.snapshot.id.slice(0, 16)} written to ${to}/parts.\n`)
 }
 
+/** As `log verify` takes the state or the log in it, so does this: where a gate's state was kept, the vault is in it. */
 function folderOf(folder: string | undefined, options: Options): string {
-  return folder === undefined ? join(resolve(options.state), 'vault') : resolve(folder)
+  if (folder === undefined) return join(resolve(options.state), 'vault')
+  const within = join(resolve(folder), 'vault')
+  return !existsSync(join(resolve(folder), 'identity')) && existsSync(join(within, 'identity')) ? within : resolve(folder)
 }
 
 /** Names come from upstreams: nothing in them may move a cursor or turn the line around. */
